@@ -1,0 +1,60 @@
+//! Every default limit and time, once. Each is settable by the option of its name.
+
+use std::time::Duration;
+
+/// The largest body, in bytes, without its `meta`.
+pub const MAX_MESSAGE: usize = 16 << 20;
+/// What `meta` may add to it.
+pub const MAX_META: usize = 4 << 10;
+/// The largest body towards an old peer: a stock nanomsg breaks the connection on one byte more.
+pub const LEGACY_MAX: usize = 1 << 20;
+/// The nesting depth of a value; a scalar has depth 0.
+pub const MAX_DEPTH: usize = 32;
+/// The longest sender (identity), in bytes.
+pub const MAX_SENDER: usize = 255;
+/// The longest name, in bytes.
+pub const MAX_NAME: usize = 1024;
+/// Peers of one hub.
+pub const MAX_PEERS: usize = 4096;
+/// What may wait for a peer, in bytes, before it is caught up from the table.
+pub const OUTBOX: usize = 4 << 20;
+/// Unfinished incoming frames of a hub, in bytes, together.
+pub const UNFINISHED: usize = 256 << 20;
+/// How long an unfinished frame may make no progress.
+pub const STALLED_FRAME: Duration = Duration::from_secs(30);
+/// How long a handshake may take.
+pub const HANDSHAKE: Duration = Duration::from_secs(5);
+/// States in a hub's table.
+pub const TABLE_STATES: usize = 1_000_000;
+/// Bytes in a hub's table; one sender may hold half.
+pub const TABLE_BYTES: usize = 512 << 20;
+/// How long the states of a departed sender are kept.
+pub const DEPARTED: Duration = Duration::from_secs(24 * 3600);
+/// An app's own values, in bytes: what waits to be sent and what is kept to be announced again.
+pub const SEND_QUEUE: usize = 64 << 20;
+/// What an app received and its program has not taken, in bytes.
+pub const RECV_QUEUE: usize = 16 << 20;
+/// The newest values that an app remembers, in bytes: for `get`, and to drop what it had already.
+pub const KEPT: usize = 64 << 20;
+/// How far a stamp may be ahead of the hub's clock.
+pub const CLOCK_AHEAD: Duration = Duration::from_secs(60);
+/// How long the holder of an identity has to answer a probe.
+pub const IDENTITY_PROBE: Duration = Duration::from_secs(1);
+/// How long an address is remembered as an old hub's.
+pub const OLD_PEER_REMEMBERED: Duration = Duration::from_secs(60);
+/// The shortest wait before a reconnect.
+pub const BACKOFF_MIN: Duration = Duration::from_millis(50);
+/// The longest wait before a reconnect.
+pub const BACKOFF_MAX: Duration = Duration::from_secs(5);
+/// How long a link to an old hub is kept after the last write before it is closed: nanomsg and NNG forget what they
+/// have not handed on when a connection ends.
+pub const OLD_HUB_SETTLES: Duration = Duration::from_millis(100);
+/// What `close` waits for unsent values.
+pub const LINGER: Duration = Duration::from_millis(1000);
+/// The permission bits of an `ipc` socket.
+pub const IPC_MODE: u32 = 0o600;
+
+/// Where apps connect and hubs listen unless told otherwise.
+pub const DEFAULT_URL: &str = "tcp://127.0.0.1:15000";
+/// The environment variable that replaces [`DEFAULT_URL`] for apps.
+pub const URL_VARIABLE: &str = "NANOSTATE_URL";
