@@ -5,10 +5,15 @@
 //!
 //! Where things are:
 //!
+//! * [`wire`]: message bodies, MessagePack to values and back;
+//! * [`framing`]: byte streams to bodies and back;
 
 #![warn(missing_docs)]
 
 mod error;
+pub mod framing;
 pub mod limits;
+pub mod wire;
 
 pub use error::{Error, Result, Status};
+pub use wire::{Kind, Value};

@@ -1,0 +1,386 @@
+//! Byte streams to bodies and back, sans-IO: the SP header of the scalability protocols and the frames behind it.
+
+use std::ops::Deref;
+
+/// How bodies are cut out of a stream of bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Framing {
+    /// `tcp://`: the SP header, then per body a 64-bit big-endian length.
+    Tcp,
+    /// `ipc://`: the SP header, then per body the byte 1 and a 64-bit big-endian length.
+    Ipc,
+    /// `inproc://`: no header (always v1); per body a 64-bit big-endian length, in memory.
+    Inproc,
+}
+
+impl Framing {
+    /// Whether each side sends the SP header first.
+    pub const fn has_header(self) -> bool {
+        matches!(self, Framing::Tcp | Framing::Ipc)
+    }
+}
+
+/// The length of an SP header.
+pub const HEADER_LEN: usize = 8;
+
+/// What every SP header begins with.
+const MAGIC: [u8; 4] = [0x00, b'S', b'P', 0x00];
+/// The number of the BUS protocol, version 0.
+const BUS: u16 = 0x70;
+/// What the reserved bytes of an old header are.
+const RESERVED_OLD: [u8; 2] = [0, 0];
+/// The first of the reserved bytes of ours; the version follows.
+const RESERVED_OURS: u8 = 0x4E;
+/// The byte before the length of an `ipc` frame.
+const IPC_MARK: u8 = 1;
+
+/// What the two reserved bytes of an SP header say.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Version {
+    /// Two zeros: nanomsg, NNG.
+    Old,
+    /// `4E 01`.
+    V1,
+}
+
+/// Why 8 bytes are not a header that we can speak to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum HeaderError {
+    /// Another protocol altogether; its first bytes.
+    #[error("not an SP header: it begins with {0:02X?}")]
+    NotSp([u8; 4]),
+    /// Another scalability protocol; its number.
+    #[error("the other side speaks the scalability protocol {0:#04x}, not BUS ({BUS:#04x})")]
+    NotBus(u16),
+    /// The reserved bytes are neither zero nor ours.
+    #[error("the reserved bytes of the SP header are {0:02X?}, neither zeros nor those of nanostate")]
+    Reserved([u8; 2]),
+}
+
+/// The 8 bytes `00 53 50 00 00 70 vv vv`.
+pub fn header(version: Version) -> [u8; HEADER_LEN] {
+    let [m0, m1, m2, m3] = MAGIC;
+    let [p0, p1] = BUS.to_be_bytes();
+    let [r0, r1] = match version {
+        Version::Old => RESERVED_OLD,
+        Version::V1 => [RESERVED_OURS, 1],
+    };
+    [m0, m1, m2, m3, p0, p1, r0, r1]
+}
+
+/// Reads a header. A version of ours above 1 is [`Version::V1`]: the lower one of both sides counts.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn parse_header(bytes: &[u8; HEADER_LEN]) -> Result<Version, HeaderError> {
+    let [m0, m1, m2, m3, p0, p1, r0, r1] = *bytes;
+    if [m0, m1, m2, m3] != MAGIC {
+        return Err(HeaderError::NotSp([m0, m1, m2, m3]));
+    }
+    let protocol = u16::from_be_bytes([p0, p1]);
+    if protocol != BUS {
+        return Err(HeaderError::NotBus(protocol));
+    }
+    match [r0, r1] {
+        RESERVED_OLD => Ok(Version::Old),
+        [RESERVED_OURS, version] if version >= 1 => Ok(Version::V1),
+        reserved => Err(HeaderError::Reserved(reserved)),
+    }
+}
+
+/// The length of the bytes before a body.
+const LENGTH_LEN: usize = 8;
+/// The longest head of a frame.
+const MAX_HEAD: usize = LENGTH_LEN + 1;
+
+/// What stands before a body: 8 or 9 bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Head {
+    bytes: [u8; MAX_HEAD],
+    /// Where in `bytes` it begins; it reaches to the end.
+    start: u8,
+}
+
+impl Deref for Head {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes[usize::from(self.start)..]
+    }
+}
+
+/// What stands before a body of `len` bytes.
+pub fn frame_head(framing: Framing, len: usize) -> Head {
+    let mut bytes = [IPC_MARK; MAX_HEAD];
+    bytes[1..].copy_from_slice(&(len as u64).to_be_bytes());
+    Head { bytes, start: (MAX_HEAD - frame_head_len(framing)) as u8 }
+}
+
+/// The length of what stands before a body.
+pub const fn frame_head_len(framing: Framing) -> usize {
+    match framing {
+        Framing::Ipc => MAX_HEAD,
+        Framing::Tcp | Framing::Inproc => LENGTH_LEN,
+    }
+}
+
+/// What a [`Decoder`] found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Frame<'a> {
+    /// A whole body.
+    Body(&'a [u8]),
+    /// A frame of so many bytes, over the limit; they are skipped as they come.
+    TooLarge(u64),
+}
+
+/// Why a stream cannot be cut any further; the connection is of no use from there on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum FrameError {
+    /// An `ipc` frame that does not begin with the byte 1.
+    #[error("an ipc frame begins with {0:#04x} instead of 0x01")]
+    BadMark(u8),
+}
+
+/// A buffer up to this size is kept for the next unfinished frame.
+const KEPT: usize = 4096;
+
+/// Cuts bodies out of a stream, behind the SP header. Keeps an unfinished frame only; a body that lies whole in the
+/// input is not copied.
+#[derive(Debug)]
+pub struct Decoder {
+    framing: Framing,
+    max: usize,
+    state: State,
+    /// The bytes that came of an unfinished frame.
+    buffer: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum State {
+    /// In a head, of which `have` bytes came.
+    Head { bytes: [u8; MAX_HEAD], have: u8 },
+    /// In a body of so many bytes; those that came are in the buffer.
+    Body(usize),
+    /// In a frame over the limit, so many bytes before its end.
+    Skip(u64),
+    /// The body in the buffer was given out.
+    Given,
+    /// Something else than a frame came, beginning with this byte.
+    Broken(u8),
+}
+
+/// Between two frames.
+const START: State = State::Head { bytes: [0; MAX_HEAD], have: 0 };
+
+impl Decoder {
+    /// A decoder for a stream that stands behind its SP header, if it has one. `max` is the largest body, in bytes.
+    pub fn new(framing: Framing, max: usize) -> Decoder {
+        Decoder { framing, max, state: START, buffer: Vec::new() }
+    }
+
+    /// The largest body from the next frame on, in bytes.
+    pub fn set_max(&mut self, max: usize) {
+        self.max = max;
+    }
+
+    /// The next frame out of `input`, which advances over what was taken. `None`: all of it was taken and more is
+    /// needed. To be called until then, because the buffer of the last body is freed there.
+    ///
+    /// # Errors
+    /// The stream is broken; every further call gives the same.
+    #[inline]
+    pub fn next<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Result<Option<Frame<'a>>, FrameError> {
+        if let (State::Head { have: 0, .. }, Some((len, rest))) = (self.state, whole_head(self.framing, input)) {
+            if len <= self.max as u64 {
+                if let Some((body, rest)) = rest.split_at_checked(len as usize) {
+                    *input = rest;
+                    return Ok(Some(Frame::Body(body)));
+                }
+            }
+        }
+        self.next_in_pieces(input)
+    }
+
+    /// As [`Decoder::next`], whatever came.
+    fn next_in_pieces<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Result<Option<Frame<'a>>, FrameError> {
+        loop {
+            match self.state {
+                State::Broken(mark) => return Err(FrameError::BadMark(mark)),
+                State::Given => {
+                    self.buffer.clear();
+                    if self.buffer.capacity() > KEPT {
+                        self.buffer = Vec::new();
+                    }
+                    self.state = START;
+                }
+                State::Skip(left) => {
+                    let taken = left.min(input.len() as u64);
+                    *input = &input[taken as usize..];
+                    if taken < left {
+                        self.state = State::Skip(left - taken);
+                        return Ok(None);
+                    }
+                    self.state = START;
+                }
+                State::Head { mut bytes, have } => {
+                    let wanted = &mut bytes[..frame_head_len(self.framing)];
+                    let have = usize::from(have);
+                    let (piece, rest) = input.split_at(input.len().min(wanted.len() - have));
+                    wanted[have..have + piece.len()].copy_from_slice(piece);
+                    let have = have + piece.len();
+                    let mut head = &wanted[..have];
+                    if let (Framing::Ipc, Some((&mark, behind))) = (self.framing, head.split_first()) {
+                        if mark != IPC_MARK {
+                            self.state = State::Broken(mark);
+                            continue;
+                        }
+                        head = behind;
+                    }
+                    *input = rest;
+                    let Ok(len) = head.try_into().map(u64::from_be_bytes) else {
+                        self.state = State::Head { bytes, have: have as u8 };
+                        return Ok(None);
+                    };
+                    if len > self.max as u64 {
+                        self.state = State::Skip(len);
+                        return Ok(Some(Frame::TooLarge(len)));
+                    }
+                    let len = len as usize;
+                    if let Some((body, rest)) = rest.split_at_checked(len) {
+                        *input = rest;
+                        self.state = START;
+                        return Ok(Some(Frame::Body(body)));
+                    }
+                    self.state = State::Body(len);
+                }
+                State::Body(len) => {
+                    let (piece, rest) = input.split_at(input.len().min(len - self.buffer.len()));
+                    self.append(piece, len);
+                    *input = rest;
+                    if self.buffer.len() < len {
+                        return Ok(None);
+                    }
+                    self.state = State::Given;
+                    return Ok(Some(Frame::Body(&self.buffer)));
+                }
+            }
+        }
+    }
+
+    /// Adds to a body of `len` bytes. The claimed length is only ever a bound: what is allocated follows what came.
+    fn append(&mut self, piece: &[u8], len: usize) {
+        let needed = self.buffer.len() + piece.len();
+        if needed > self.buffer.capacity() {
+            let capacity = needed.max(self.buffer.capacity().saturating_mul(2)).min(len);
+            self.buffer.reserve_exact(capacity - self.buffer.len());
+        }
+        self.buffer.extend_from_slice(piece);
+    }
+
+    /// Bytes allocated for the unfinished frame. They grow with the bytes that came, and are given back with the frame
+    /// but for a small buffer.
+    pub fn allocated(&self) -> usize {
+        self.buffer.capacity()
+    }
+
+    /// Whether a frame, or its head, is unfinished.
+    pub fn unfinished(&self) -> bool {
+        !matches!(self.state, State::Given | State::Head { have: 0, .. })
+    }
+}
+
+/// The length that the next frame claims and what follows its head, if all of the head is there and sound.
+#[inline]
+fn whole_head(framing: Framing, input: &[u8]) -> Option<(u64, &[u8])> {
+    let input = match framing {
+        Framing::Ipc => input.strip_prefix(&[IPC_MARK])?,
+        Framing::Tcp | Framing::Inproc => input,
+    };
+    let (len, rest) = input.split_first_chunk()?;
+    Some((u64::from_be_bytes(*len), rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAX: usize = 16 << 20;
+
+    #[test]
+    fn a_whole_body_is_a_slice_of_the_input() {
+        let stream = [&frame_head(Framing::Ipc, 3)[..], b"abc", &frame_head(Framing::Ipc, 0)].concat();
+        let mut decoder = Decoder::new(Framing::Ipc, MAX);
+        let mut input = &stream[..];
+        let Ok(Some(Frame::Body(body))) = decoder.next(&mut input) else { panic!("a body") };
+        assert!(std::ptr::eq(body, &stream[9..12]));
+        assert_eq!(decoder.next(&mut input), Ok(Some(Frame::Body(&[]))));
+        assert_eq!(decoder.next(&mut input), Ok(None));
+        assert_eq!((decoder.allocated(), decoder.unfinished()), (0, false));
+    }
+
+    #[test]
+    fn memory_follows_what_came_and_not_what_is_claimed() {
+        let mut decoder = Decoder::new(Framing::Tcp, MAX);
+        assert_eq!(decoder.next(&mut &frame_head(Framing::Tcp, MAX)[..]), Ok(None));
+        assert_eq!((decoder.allocated(), decoder.unfinished()), (0, true));
+        let piece = [7; 1000];
+        let mut received = 0;
+        while received + piece.len() < MAX {
+            assert_eq!(decoder.next(&mut &piece[..]), Ok(None));
+            received += piece.len();
+            assert!(decoder.allocated() >= received && decoder.allocated() <= (2 * received).min(MAX));
+        }
+        // The end of it, and the beginning of the next one.
+        let last = [&piece[..MAX - received], &[0, 0]].concat();
+        let mut input = &last[..];
+        assert_eq!(decoder.next(&mut input), Ok(Some(Frame::Body(&vec![7; MAX]))));
+        assert_eq!((decoder.allocated(), decoder.unfinished()), (MAX, false));
+        assert_eq!(decoder.next(&mut input), Ok(None));
+        assert_eq!((decoder.allocated(), decoder.unfinished()), (0, true));
+    }
+
+    #[test]
+    fn a_small_buffer_is_kept() {
+        let mut decoder = Decoder::new(Framing::Tcp, MAX);
+        let stream = [&frame_head(Framing::Tcp, 100)[..], &[7; 100]].concat();
+        for _ in 0..3 {
+            assert_eq!(decoder.next(&mut &stream[..50]), Ok(None));
+            let mut input = &stream[50..];
+            assert_eq!(decoder.next(&mut input), Ok(Some(Frame::Body(&[7; 100]))));
+            assert_eq!(decoder.next(&mut input), Ok(None));
+            assert_eq!(decoder.allocated(), 100);
+        }
+    }
+
+    #[test]
+    fn a_frame_over_the_limit_is_told_once_and_skipped() {
+        let mut decoder = Decoder::new(Framing::Tcp, 10);
+        let stream = [&frame_head(Framing::Tcp, 11)[..], &[7; 11], &frame_head(Framing::Tcp, 1), b"a"].concat();
+        let mut input = &stream[..10];
+        assert_eq!(decoder.next(&mut input), Ok(Some(Frame::TooLarge(11))));
+        assert_eq!(decoder.next(&mut input), Ok(None));
+        assert!(decoder.unfinished());
+        let mut input = &stream[10..];
+        assert_eq!(decoder.next(&mut input), Ok(Some(Frame::Body(b"a"))));
+        assert_eq!(decoder.allocated(), 0);
+    }
+
+    #[test]
+    fn a_new_limit_holds_from_the_next_frame_on() {
+        let mut decoder = Decoder::new(Framing::Tcp, 10);
+        let stream = [&frame_head(Framing::Tcp, 5)[..], b"hello"].concat();
+        assert_eq!(decoder.next(&mut &stream[..9]), Ok(None));
+        decoder.set_max(4);
+        assert_eq!(decoder.next(&mut &stream[9..]), Ok(Some(Frame::Body(b"hello"))));
+        assert_eq!(decoder.next(&mut &stream[..]), Ok(Some(Frame::TooLarge(5))));
+    }
+
+    #[test]
+    fn the_errors_say_what_is_wrong() {
+        let words = |bytes: &[u8; 8]| parse_header(bytes).expect_err("not a header").to_string();
+        assert_eq!(words(b"HTTP/1.1"), "not an SP header: it begins with [48, 54, 54, 50]");
+        assert!(words(b"\0SP\0\0\x10\0\0").contains("protocol 0x10, not BUS (0x70)"));
+        assert!(words(b"\0SP\0\0\x70\x01\0").contains("[01, 00]"));
+        assert!(FrameError::BadMark(2).to_string().contains("0x02"));
+    }
+}

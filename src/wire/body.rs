@@ -1,0 +1,322 @@
+//! A message body: `[sender, name, data]`, on v1 links `[sender, name, data, meta]`.
+
+use rmp::Marker;
+
+use super::value::{put_str, Reader, StringType, Token};
+use super::{Kind, Meta};
+use crate::limits::{MAX_NAME, MAX_SENDER};
+use crate::{Error, Result, Status};
+
+/// What the names between an app and its hub begin with. They are never forwarded.
+pub const RESERVED: &str = "$ns/";
+
+/// Which of the two bodies.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Form {
+    /// Three elements, as since 2015.
+    Old,
+    /// Four elements: a v1 link.
+    V1,
+}
+
+impl Form {
+    /// The number of elements.
+    pub const fn elements(self) -> u8 {
+        match self {
+            Form::Old => 3,
+            Form::V1 => 4,
+        }
+    }
+}
+
+/// Declares [`Malformed`] once: variant, stable identifier, text.
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $variant:ident = $id:literal, $text:literal;)*) => {
+        /// Why bytes are not a body, or not a value.
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, thiserror::Error)]
+        pub enum Malformed { $($(#[$doc])* #[error($text)] $variant,)* }
+
+        impl Malformed {
+            /// Every reason, in the order of its index.
+            pub const ALL: &'static [Malformed] = &[$(Malformed::$variant,)*];
+
+            /// The identifier, one word that never changes.
+            pub const fn id(self) -> &'static str {
+                match self { $(Malformed::$variant => $id,)* }
+            }
+
+            /// The reason in words.
+            pub const fn text(self) -> &'static str {
+                match self { $(Malformed::$variant => $text,)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// There are no bytes.
+    Empty = "empty", "the message is empty";
+    /// It does not begin with an array.
+    NotArray = "not-array", "the message is not an array";
+    /// The array has not as many elements as the link has it.
+    WrongCount = "wrong-count", "the array has the wrong number of elements";
+    /// The sender is of another type or length, or has a NUL.
+    Sender = "sender", "the sender is not a str of 1 to 255 bytes without NUL";
+    /// The name is of another type or length, or has a NUL.
+    Name = "name", "the name is not a str of 1 to 1024 bytes without NUL";
+    /// A str, at any depth.
+    Utf8 = "utf8", "a str is not valid UTF-8";
+    /// The bytes end inside a value.
+    Truncated = "truncated", "the bytes end inside a value";
+    /// Something follows the end.
+    Trailing = "trailing", "bytes follow behind the end";
+    /// Nested beyond [`crate::limits::MAX_DEPTH`].
+    Depth = "depth", "nested too deep";
+    /// The byte that MessagePack never uses.
+    Reserved = "reserved", "the reserved byte C1";
+    /// The fourth element.
+    Meta = "meta", "the meta element is not a map of the known form";
+    /// The data of a `$ns/` message.
+    Control = "control", "the data of a $ns/ message is not of its form";
+}
+
+impl Malformed {
+    /// How many reasons there are.
+    pub const COUNT: usize = Malformed::ALL.len();
+
+    /// Its place in [`Malformed::ALL`], for counters.
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl From<Malformed> for Error {
+    fn from(malformed: Malformed) -> Error {
+        let status = match malformed {
+            Malformed::Utf8 => Status::Utf8,
+            _ => Status::Msgpack,
+        };
+        Error::new(status, format!("{}: {}", Status::Msgpack.text(), malformed.text()))
+    }
+}
+
+/// A body that was checked, borrowed from the bytes it was read from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Body<'a> {
+    /// Who published it; 1 to 255 bytes without NUL.
+    pub sender: &'a str,
+    /// Its name; 1 to 1024 bytes without NUL.
+    pub name: &'a str,
+    /// The value, as MessagePack.
+    pub data: &'a [u8],
+    /// What `data` is.
+    pub kind: Kind,
+    /// What is known of `raw_meta`; nothing in an old body.
+    pub meta: Meta<'a>,
+    /// The fourth element, as MessagePack; empty in an old body.
+    pub raw_meta: &'a [u8],
+    /// Where in the bytes `raw_meta` begins; the end of an old body.
+    pub meta_at: usize,
+    /// Whether array head, sender and name are as [`encode`] writes them, so that the bytes can be forwarded as they
+    /// are. Then `93` and the bytes from 1 to `meta_at` are the body's old form.
+    pub canonical: bool,
+}
+
+impl Body<'_> {
+    /// Whether it is between an app and its hub.
+    pub fn is_reserved(&self) -> bool {
+        self.name.starts_with(RESERVED)
+    }
+}
+
+/// Checks a body and finds its parts. In an old body sender and name may be bin, if that is valid UTF-8.
+///
+/// # Errors
+/// The first fault in the order of the bytes.
+#[inline]
+pub fn decode(bytes: &[u8], form: Form) -> Result<Body<'_>, Malformed> {
+    let mut reader = Reader::new(bytes);
+    let short_head = array_head(bytes, &mut reader, form)?;
+    let (sender, sender_canonical) = key(&mut reader, form, MAX_SENDER, Malformed::Sender)?;
+    let (name, name_canonical) = key(&mut reader, form, MAX_NAME, Malformed::Name)?;
+    let rest = reader.rest();
+    let kind = reader.value()?;
+    let data = &rest[..rest.len() - reader.rest().len()];
+    let rest = reader.rest();
+    let (meta, meta_len) = match form {
+        Form::Old => (Meta::default(), 0),
+        Form::V1 => Meta::decode(rest)?,
+    };
+    if meta_len < rest.len() {
+        return Err(Malformed::Trailing);
+    }
+    Ok(Body {
+        sender,
+        name,
+        data,
+        kind,
+        meta,
+        raw_meta: rest,
+        meta_at: bytes.len() - rest.len(),
+        canonical: short_head && sender_canonical && name_canonical,
+    })
+}
+
+/// Goes over the head of the outer array and tells whether it is the one byte that [`encode`] writes.
+#[inline]
+fn array_head(bytes: &[u8], reader: &mut Reader, form: Form) -> Result<bool, Malformed> {
+    let short = Marker::FixArray(form.elements()).to_u8();
+    match bytes.first() {
+        None => return Err(Malformed::Empty),
+        Some(&first) if first == short => {
+            reader.take(1)?;
+            return Ok(true);
+        }
+        Some(_) => {}
+    }
+    match reader.token()? {
+        Token::Array(count) if count == u32::from(form.elements()) => Ok(false),
+        Token::Array(_) => Err(Malformed::WrongCount),
+        _ => Err(Malformed::NotArray),
+    }
+}
+
+/// A sender or name, and whether it is as [`encode`] writes it.
+#[inline]
+fn key<'a>(reader: &mut Reader<'a>, form: Form, max: usize, fault: Malformed) -> Result<(&'a str, bool), Malformed> {
+    let before = reader.rest().len();
+    let (string, len) = reader.string_head()?.ok_or(fault)?;
+    let head_len = before - reader.rest().len();
+    if len == 0 || len > max || (string == StringType::Bin && form == Form::V1) {
+        return Err(fault);
+    }
+    let bytes = reader.take(len)?;
+    let text = std::str::from_utf8(bytes).map_err(|_| Malformed::Utf8)?;
+    if bytes.contains(&0) {
+        return Err(fault);
+    }
+    Ok((text, string == StringType::Str && head_len == str_head_len(len)))
+}
+
+/// The length of the shortest head of a str of `len` bytes, which is the one that is written.
+const fn str_head_len(len: usize) -> usize {
+    match len {
+        0..=31 => 1,
+        32..=0xFF => 2,
+        0x100..=0xFFFF => 3,
+        _ => 5,
+    }
+}
+
+/// Appends a body. `data` is one checked value; sender and name are what [`check_identity`] and [`check_name`] accept,
+/// or a control name. The old form has no `meta`.
+pub fn encode(out: &mut Vec<u8>, form: Form, sender: &str, name: &str, data: &[u8], meta: &Meta) {
+    out.reserve(1 + str_head_len(sender.len()) + sender.len() + str_head_len(name.len()) + name.len() + data.len());
+    out.push(Marker::FixArray(form.elements()).to_u8());
+    put_str(out, sender);
+    put_str(out, name);
+    out.extend_from_slice(data);
+    if form == Form::V1 {
+        meta.encode(out);
+    }
+}
+
+/// Checks what an app wants to be called: 1 to 255 bytes without NUL.
+///
+/// # Errors
+/// [`Status::Identity`], with words that name the value.
+pub fn check_identity(identity: &str) -> Result<()> {
+    check_key(identity, MAX_SENDER, Status::Identity)
+}
+
+/// Checks what a program wants to call a state: 1 to 1024 bytes without NUL, not beginning with [`RESERVED`].
+///
+/// # Errors
+/// [`Status::Name`], with words that name the value.
+pub fn check_name(name: &str) -> Result<()> {
+    check_key(name, MAX_NAME, Status::Name)?;
+    if name.starts_with(RESERVED) {
+        return Err(refusal(Status::Name, &format!("begins with {RESERVED}"), name));
+    }
+    Ok(())
+}
+
+fn check_key(value: &str, max: usize, status: Status) -> Result<()> {
+    if value.is_empty() {
+        return Err(refusal(status, "empty", value));
+    }
+    if value.len() > max {
+        return Err(refusal(status, &format!("{} bytes, at most {max}", value.len()), value));
+    }
+    if value.contains('\0') {
+        return Err(refusal(status, "has a NUL", value));
+    }
+    Ok(())
+}
+
+fn refusal(status: Status, why: &str, value: &str) -> Error {
+    /// As much of a value as a message shows.
+    const SHOWN: usize = 64;
+    let more = if value.chars().count() > SHOWN { "…" } else { "" };
+    let shown: String = value.chars().take(SHOWN).collect();
+    Error::new(status, format!("{}: {shown:?}{more}: {why}", status.text()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reasons_have_indices_identifiers_and_texts_of_their_own() {
+        for (i, reason) in Malformed::ALL.iter().enumerate() {
+            assert_eq!(reason.index(), i);
+            assert_eq!(reason.to_string(), reason.text());
+            let same = |other: &&Malformed| other.id() == reason.id() || other.text() == reason.text();
+            assert_eq!(Malformed::ALL.iter().filter(same).count(), 1);
+        }
+        assert_eq!(Error::from(Malformed::Utf8).status(), Status::Utf8);
+        assert_eq!(Error::from(Malformed::Depth).status(), Status::Msgpack);
+    }
+
+    #[test]
+    fn the_old_form_of_a_v1_body_is_a_slice_of_it() {
+        let (mut v1, mut old) = (Vec::new(), Vec::new());
+        let meta = Meta { sequence: Some(9), ..Meta::default() };
+        let (sender, name) = ("s".repeat(255), "n".repeat(1024));
+        encode(&mut v1, Form::V1, &sender, &name, &[0xC0], &meta);
+        encode(&mut old, Form::Old, &sender, &name, &[0xC0], &meta);
+        let body = decode(&v1, Form::V1).expect("valid");
+        assert!(body.canonical);
+        assert_eq!([&[0x93], &v1[1..body.meta_at]].concat(), old);
+        let body = decode(&old, Form::Old).expect("valid");
+        assert_eq!((body.meta_at, body.meta), (old.len(), Meta::default()));
+    }
+
+    #[test]
+    fn a_name_that_is_refused_is_named() {
+        let cases = [
+            (String::new(), "empty"),
+            ("x".repeat(MAX_NAME + 1), "1025 bytes, at most 1024"),
+            ("a\0b".to_owned(), r#""a\0b": has a NUL"#),
+            ("$ns/ping".to_owned(), r#""$ns/ping": begins with $ns/"#),
+        ];
+        for (name, words) in cases {
+            let error = check_name(&name).expect_err(words);
+            assert_eq!(error.status(), Status::Name);
+            assert!(error.to_string().contains(words), "{error}");
+            assert!(error.to_string().len() < 200, "a long value is not shown whole: {error}");
+        }
+        for name in ["x", "$ns", "a/b", "für", &"x".repeat(MAX_NAME)] {
+            check_name(name).expect(name);
+        }
+    }
+
+    #[test]
+    fn an_identity_that_is_refused_is_named() {
+        for identity in ["", "a\0", &"x".repeat(MAX_SENDER + 1)] {
+            assert_eq!(check_identity(identity).map_err(|error| error.status()), Err(Status::Identity));
+        }
+        check_identity(&"x".repeat(MAX_SENDER)).expect("at the limit");
+        check_identity("$ns/x").expect("only names are reserved");
+    }
+}

@@ -1,0 +1,328 @@
+//! What an app and its hub say to each other: bodies whose names begin with [`RESERVED`], on v1 links only.
+
+use super::value::{put_bin, put_int, put_map, put_str, put_uint, Reader, Token};
+use super::{encode, Body, Form, Instance, Malformed, Meta, RESERVED};
+
+/// The sender of what a hub says.
+pub const HUB_SENDER: &str = "$ns";
+
+const HELLO: &str = "hello";
+const WELCOME: &str = "welcome";
+const REFUSE: &str = "refuse";
+const PING: &str = "ping";
+const PONG: &str = "pong";
+const ACCEPT: &str = "accept";
+const REJECTED: &str = "rejected";
+
+/// What an app asks for in its hello.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct HelloFlags(pub u32);
+
+impl HelloFlags {
+    /// Take the identity from whoever holds it.
+    pub const TAKE_OVER: HelloFlags = HelloFlags(1);
+    /// Hold the identity together with others that ask for the same.
+    pub const SHARED: HelloFlags = HelloFlags(2);
+    /// Send the app's own states back to it.
+    pub const ECHO: HelloFlags = HelloFlags(4);
+
+    /// Whether all flags of `other` are set.
+    pub const fn contains(self, other: HelloFlags) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
+impl std::ops::BitOr for HelloFlags {
+    type Output = HelloFlags;
+
+    fn bitor(self, other: HelloFlags) -> HelloFlags {
+        HelloFlags(self.0 | other.0)
+    }
+}
+
+impl std::ops::BitOrAssign for HelloFlags {
+    fn bitor_assign(&mut self, other: HelloFlags) {
+        *self = *self | other;
+    }
+}
+
+/// A message between an app and its hub. Each is a v1 body with an empty meta; its data is a map with small integer
+/// keys, of which unknown ones are ignored, or one integer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Control<'a> {
+    /// `$ns/hello`, the first of an app; the body's sender is its identity.
+    Hello {
+        /// Key 0: the app.
+        instance: Instance,
+        /// Key 1: counts the app's connections.
+        epoch: u64,
+        /// Key 2: the kinds it takes, as [`super::Kind::mask`]s.
+        accept: u32,
+        /// Key 3: what it asks for.
+        flags: HelloFlags,
+    },
+    /// `$ns/welcome`, the hub's answer.
+    Welcome {
+        /// Key 0: the hub.
+        instance: Instance,
+        /// Key 1: the largest body it takes, in bytes.
+        max_message: u64,
+        /// Key 2: its clock, milliseconds since 1970.
+        wall: u64,
+    },
+    /// `$ns/refuse`: the hub does not take the app, and closes the link.
+    Refuse {
+        /// Key 0: a number of [`crate::Status`].
+        status: i32,
+        /// Key 1: why, in words.
+        text: &'a str,
+    },
+    /// `$ns/ping`: to be answered after all that came before it.
+    Ping {
+        /// What the answer repeats.
+        token: u64,
+    },
+    /// `$ns/pong`: the answer.
+    Pong {
+        /// That of the ping.
+        token: u64,
+    },
+    /// `$ns/accept`: the app takes other kinds from now on.
+    Accept {
+        /// As in the hello.
+        mask: u32,
+    },
+    /// `$ns/rejected`: the hub did not take one state.
+    Rejected {
+        /// Key 0: a number of [`crate::Status`].
+        status: i32,
+        /// Key 1: the state's name.
+        name: &'a str,
+    },
+    /// Any other name under [`RESERVED`]: to be ignored, so that later versions can add some.
+    Unknown,
+}
+
+impl<'a> Control<'a> {
+    /// Appends the body. `sender` is the app's identity, or [`HUB_SENDER`]. Nothing is appended for
+    /// [`Control::Unknown`].
+    pub fn encode(&self, sender: &str, out: &mut Vec<u8>) {
+        let mut data = Vec::with_capacity(64);
+        let name = match *self {
+            Control::Hello { instance, epoch, accept, flags } => {
+                put_map(&mut data, 4);
+                put_uint(&mut data, 0);
+                put_bin(&mut data, &instance.0);
+                put_uint(&mut data, 1);
+                put_uint(&mut data, epoch);
+                put_uint(&mut data, 2);
+                put_uint(&mut data, u64::from(accept));
+                put_uint(&mut data, 3);
+                put_uint(&mut data, u64::from(flags.0));
+                HELLO
+            }
+            Control::Welcome { instance, max_message, wall } => {
+                put_map(&mut data, 3);
+                put_uint(&mut data, 0);
+                put_bin(&mut data, &instance.0);
+                put_uint(&mut data, 1);
+                put_uint(&mut data, max_message);
+                put_uint(&mut data, 2);
+                put_uint(&mut data, wall);
+                WELCOME
+            }
+            Control::Refuse { status, text } => {
+                put_verdict(&mut data, status, text);
+                REFUSE
+            }
+            Control::Ping { token } => {
+                put_uint(&mut data, token);
+                PING
+            }
+            Control::Pong { token } => {
+                put_uint(&mut data, token);
+                PONG
+            }
+            Control::Accept { mask } => {
+                put_uint(&mut data, u64::from(mask));
+                ACCEPT
+            }
+            Control::Rejected { status, name } => {
+                put_verdict(&mut data, status, name);
+                REJECTED
+            }
+            Control::Unknown => return,
+        };
+        encode(out, Form::V1, sender, &[RESERVED, name].concat(), &data, &Meta::default());
+    }
+
+    /// Reads a body whose name begins with [`RESERVED`].
+    ///
+    /// # Errors
+    /// [`Malformed::Control`] if the name is known and the data is not of its form.
+    pub fn decode(body: &Body<'a>) -> Result<Control<'a>, Malformed> {
+        let name = body.name.strip_prefix(RESERVED).unwrap_or_default();
+        Ok(match name {
+            HELLO => {
+                let [instance, epoch, accept, flags] = fields(body.data)?;
+                Control::Hello {
+                    instance: instance_of(instance)?,
+                    epoch: uint(epoch)?,
+                    accept: narrow(accept)?,
+                    flags: HelloFlags(narrow(flags)?),
+                }
+            }
+            WELCOME => {
+                let [instance, max_message, wall] = fields(body.data)?;
+                Control::Welcome {
+                    instance: instance_of(instance)?,
+                    max_message: uint(max_message)?,
+                    wall: uint(wall)?,
+                }
+            }
+            REFUSE => {
+                let [status, text] = fields(body.data)?;
+                Control::Refuse { status: status_of(status)?, text: str_of(text)? }
+            }
+            PING => Control::Ping { token: uint(scalar(body.data)?)? },
+            PONG => Control::Pong { token: uint(scalar(body.data)?)? },
+            ACCEPT => Control::Accept { mask: narrow(scalar(body.data)?)? },
+            REJECTED => {
+                let [status, name] = fields(body.data)?;
+                Control::Rejected { status: status_of(status)?, name: str_of(name)? }
+            }
+            _ => Control::Unknown,
+        })
+    }
+}
+
+fn put_verdict(data: &mut Vec<u8>, status: i32, text: &str) {
+    put_map(data, 2);
+    put_uint(data, 0);
+    put_int(data, i64::from(status));
+    put_uint(data, 1);
+    put_str(data, text);
+}
+
+/// The values of the keys 0 to `N` - 1 of a map, all of which have to be there; of a key that is there twice, the last.
+fn fields<const N: usize>(data: &[u8]) -> Result<[Token<'_>; N], Malformed> {
+    let mut reader = Reader::new(data);
+    let Token::Map(pairs) = reader.token()? else {
+        return Err(Malformed::Control);
+    };
+    let mut found = [None; N];
+    for _ in 0..pairs {
+        let key = scalar(reader.rest())?;
+        reader.value()?;
+        let value = scalar(reader.rest())?;
+        reader.value()?;
+        let field = key.as_uint().and_then(|key| found.get_mut(usize::try_from(key).ok()?));
+        if let Some(field) = field {
+            *field = Some(value);
+        }
+    }
+    if found.contains(&None) {
+        return Err(Malformed::Control);
+    }
+    Ok(found.map(|value| value.unwrap_or(Token::Nil)))
+}
+
+/// The first token; that of a container is of no use to any field, and refused there.
+fn scalar(data: &[u8]) -> Result<Token<'_>, Malformed> {
+    Reader::new(data).token()
+}
+
+fn uint(token: Token) -> Result<u64, Malformed> {
+    token.as_uint().ok_or(Malformed::Control)
+}
+
+fn narrow(token: Token) -> Result<u32, Malformed> {
+    u32::try_from(uint(token)?).map_err(|_| Malformed::Control)
+}
+
+fn status_of(token: Token) -> Result<i32, Malformed> {
+    match token {
+        Token::Int(value) => i32::try_from(value).map_err(|_| Malformed::Control),
+        _ => Err(Malformed::Control),
+    }
+}
+
+fn str_of(token: Token<'_>) -> Result<&str, Malformed> {
+    match token {
+        Token::Str(text) => std::str::from_utf8(text).map_err(|_| Malformed::Utf8),
+        _ => Err(Malformed::Control),
+    }
+}
+
+fn instance_of(token: Token) -> Result<Instance, Malformed> {
+    match token {
+        Token::Bin(bytes) => Ok(Instance(bytes.try_into().map_err(|_| Malformed::Control)?)),
+        _ => Err(Malformed::Control),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::decode;
+
+    /// What the data under this name is read as.
+    fn read(name: &str, data: &[u8]) -> Result<Control<'static>, Malformed> {
+        let mut raw = Vec::new();
+        encode(&mut raw, Form::V1, "a", &format!("{RESERVED}{name}"), data, &Meta::default());
+        Control::decode(&decode(raw.leak(), Form::V1).expect("a body"))
+    }
+
+    #[test]
+    fn keys_of_later_versions_are_ignored() {
+        // {"k": [1], 9: nil, 1: "no", -1: 1, 0: -19}
+        let data = b"\x85\xA1k\x91\x01\x09\xC0\x01\xA2no\xFF\x01\x00\xED";
+        assert_eq!(read("refuse", data), Ok(Control::Refuse { status: -19, text: "no" }));
+    }
+
+    #[test]
+    fn names_of_later_versions_are_ignored() {
+        for name in ["announce", "", "ping/2", "hello "] {
+            assert_eq!(read(name, &[0xC0]), Ok(Control::Unknown));
+        }
+    }
+
+    #[test]
+    fn flags_of_later_versions_are_kept() {
+        let mut raw = Vec::new();
+        let flags = HelloFlags::ECHO | HelloFlags::SHARED | HelloFlags(1 << 31);
+        Control::Hello { instance: Instance::default(), epoch: 1, accept: 2, flags }.encode("a", &mut raw);
+        let body = decode(&raw, Form::V1).expect("a body");
+        let Ok(Control::Hello { flags, .. }) = Control::decode(&body) else { panic!("a hello") };
+        assert!(flags.contains(HelloFlags::ECHO | HelloFlags::SHARED) && !flags.contains(HelloFlags::TAKE_OVER));
+        assert_eq!(flags.0, 1 << 31 | 6);
+    }
+
+    #[test]
+    fn data_of_another_form_is_refused() {
+        let cases: [(&str, &[u8]); 12] = [
+            ("ping", b"\xC0"),
+            ("ping", b"\xFF"),
+            ("pong", b"\xA11"),
+            ("accept", b"\xCF\x00\x00\x00\x01\x00\x00\x00\x00"),
+            ("refuse", b"\xC0"),
+            ("refuse", b"\x80"),
+            ("refuse", b"\x81\x00\x01"),
+            ("refuse", b"\x82\x00\x01\x01\xC4\x01a"),
+            ("refuse", b"\x82\x00\xCE\xFF\xFF\xFF\xFF\x01\xA0"),
+            ("rejected", b"\x82\x00\x90\x01\xA1n"),
+            ("welcome", b"\x83\x00\xC4\x01\x00\x01\x01\x02\x01"),
+            ("hello", b"\x84\x00\xC0\x01\x01\x02\x01\x03\x01"),
+        ];
+        for (name, data) in cases {
+            assert_eq!(read(name, data), Err(Malformed::Control), "{name} {data:02x?}");
+        }
+    }
+
+    #[test]
+    fn what_is_unknown_is_not_sent() {
+        let mut out = Vec::new();
+        Control::Unknown.encode(HUB_SENDER, &mut out);
+        assert!(out.is_empty());
+    }
+}

@@ -1,0 +1,247 @@
+//! The fourth element of a v1 body: who made the value, when, and how it is to be treated.
+
+use super::value::{put_bin, put_map, put_str, put_uint, Reader, Token};
+use super::Malformed;
+use crate::limits::MAX_SENDER;
+
+/// The keys of the map.
+mod key {
+    pub const STAMP: u64 = 0;
+    pub const SEQUENCE: u64 = 1;
+    pub const FLAGS: u64 = 2;
+    pub const REQUEST: u64 = 3;
+    pub const TARGET: u64 = 4;
+}
+
+/// The random number of one app or hub object, as long as it lives.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct Instance(pub [u8; 16]);
+
+/// When and by whom a value was made. Stamps of one key are compared to find the newest value: by clock, then by
+/// instance, which is also the order of their bytes on the wire.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct Stamp {
+    /// The hybrid logical clock: milliseconds since 1970 in the upper 48 bits, a counter in the lower 16.
+    pub clock: u64,
+    /// Who made it.
+    pub instance: Instance,
+}
+
+impl Stamp {
+    /// The length on the wire.
+    pub const LEN: usize = 24;
+
+    /// Milliseconds since 1970.
+    pub const fn millis(self) -> u64 {
+        self.clock >> 16
+    }
+
+    /// The bytes on the wire: the clock, big-endian, then the instance.
+    pub fn to_bytes(self) -> [u8; Stamp::LEN] {
+        let mut bytes = [0; Stamp::LEN];
+        bytes[..8].copy_from_slice(&self.clock.to_be_bytes());
+        bytes[8..].copy_from_slice(&self.instance.0);
+        bytes
+    }
+
+    /// The stamp of these bytes, if they are as many as they have to be.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Stamp> {
+        let (clock, instance) = bytes.split_first_chunk()?;
+        Some(Stamp { clock: u64::from_be_bytes(*clock), instance: Instance(instance.try_into().ok()?) })
+    }
+}
+
+/// What is known of a body beyond sender, name and data. Keys that are not known are in [`super::Body::raw_meta`] and
+/// travel there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Meta<'a> {
+    /// When and by whom the value was made.
+    pub stamp: Option<Stamp>,
+    /// The number of the body on its way from one app.
+    pub sequence: Option<u64>,
+    /// [`Meta::RETAINED`], [`Meta::CLEAR`], [`Meta::EVENT`], [`Meta::TRANSIENT`]; others are ignored.
+    pub flags: u32,
+    /// The number that ties an answer to its request.
+    pub request: Option<u64>,
+    /// The identity of the only receiver; 1 to 255 bytes.
+    pub target: Option<&'a str>,
+}
+
+impl<'a> Meta<'a> {
+    /// The value was held for whoever comes later, and is handed out now.
+    pub const RETAINED: u32 = 1;
+    /// The key has no value any more.
+    pub const CLEAR: u32 = 2;
+    /// Not a state: every one counts, none is held.
+    pub const EVENT: u32 = 4;
+    /// A state that ends with its sender.
+    pub const TRANSIENT: u32 = 8;
+
+    /// Appends the map, with what is set in the order of the keys.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        let pairs = [self.stamp.is_some(), self.sequence.is_some(), self.flags != 0, self.request.is_some()];
+        put_map(out, pairs.iter().filter(|set| **set).count() as u32 + u32::from(self.target.is_some()));
+        if let Some(stamp) = self.stamp {
+            put_stamp(out, stamp);
+        }
+        if let Some(sequence) = self.sequence {
+            put_uint(out, key::SEQUENCE);
+            put_uint(out, sequence);
+        }
+        if self.flags != 0 {
+            put_uint(out, key::FLAGS);
+            put_uint(out, u64::from(self.flags));
+        }
+        if let Some(request) = self.request {
+            put_uint(out, key::REQUEST);
+            put_uint(out, request);
+        }
+        if let Some(target) = self.target {
+            put_uint(out, key::TARGET);
+            put_str(out, target);
+        }
+    }
+
+    /// Reads the map at the front of `bytes` and tells its length. A key is an integer of at least 0, a known one is
+    /// there at most once and has a value of its type.
+    ///
+    /// # Errors
+    /// [`Malformed::Meta`] if it is not so, else what [`super::skip`] finds.
+    pub fn decode(bytes: &'a [u8]) -> Result<(Meta<'a>, usize), Malformed> {
+        let mut meta = Meta::default();
+        let mut reader = Reader::new(bytes);
+        // Bit n: key n was there.
+        let mut seen = 0u8;
+        for _ in 0..pairs(&mut reader)? {
+            let key = reader.token()?.as_uint().ok_or(Malformed::Meta)?;
+            if key <= key::TARGET {
+                if seen & 1 << key != 0 {
+                    return Err(Malformed::Meta);
+                }
+                seen |= 1 << key;
+            }
+            match key {
+                key::STAMP => {
+                    let Token::Bin(bytes) = reader.token()? else {
+                        return Err(Malformed::Meta);
+                    };
+                    meta.stamp = Some(Stamp::from_bytes(bytes).ok_or(Malformed::Meta)?);
+                }
+                key::SEQUENCE => meta.sequence = Some(uint(&mut reader)?),
+                // The upper half has no flags yet; what it may get is not known here.
+                key::FLAGS => meta.flags = uint(&mut reader)? as u32,
+                key::REQUEST => meta.request = Some(uint(&mut reader)?),
+                key::TARGET => {
+                    let Token::Str(target) = reader.token()? else {
+                        return Err(Malformed::Meta);
+                    };
+                    if target.is_empty() || target.len() > MAX_SENDER || target.contains(&0) {
+                        return Err(Malformed::Meta);
+                    }
+                    meta.target = Some(std::str::from_utf8(target).map_err(|_| Malformed::Utf8)?);
+                }
+                _ => {
+                    reader.value()?;
+                }
+            }
+        }
+        Ok((meta, bytes.len() - reader.rest().len()))
+    }
+}
+
+/// Appends `raw_meta`, as [`super::decode`] gave it, with another stamp: in its place, or at the front if there was
+/// none. All other keys stay as they are, byte for byte. An empty `raw_meta` (that of an old body) is an empty map.
+pub fn with_stamp(raw_meta: &[u8], stamp: Stamp, out: &mut Vec<u8>) {
+    let start = out.len();
+    if replace_stamp(raw_meta, stamp, out).is_err() {
+        out.truncate(start);
+        Meta { stamp: Some(stamp), ..Meta::default() }.encode(out);
+    }
+}
+
+fn replace_stamp(raw_meta: &[u8], stamp: Stamp, out: &mut Vec<u8>) -> Result<(), Malformed> {
+    let mut reader = Reader::new(raw_meta);
+    let pairs = pairs(&mut reader)?;
+    let entries = reader.rest();
+    for _ in 0..pairs {
+        let before = reader.rest();
+        let is_stamp = reader.token()?.as_uint() == Some(key::STAMP);
+        reader.value()?;
+        if is_stamp {
+            out.extend_from_slice(&raw_meta[..raw_meta.len() - before.len()]);
+            put_stamp(out, stamp);
+            out.extend_from_slice(reader.rest());
+            return Ok(());
+        }
+    }
+    put_map(out, pairs.saturating_add(1));
+    put_stamp(out, stamp);
+    out.extend_from_slice(entries);
+    Ok(())
+}
+
+fn put_stamp(out: &mut Vec<u8>, stamp: Stamp) {
+    put_uint(out, key::STAMP);
+    put_bin(out, &stamp.to_bytes());
+}
+
+fn pairs(reader: &mut Reader) -> Result<u32, Malformed> {
+    match reader.token()? {
+        Token::Map(pairs) => Ok(pairs),
+        _ => Err(Malformed::Meta),
+    }
+}
+
+fn uint(reader: &mut Reader) -> Result<u64, Malformed> {
+    reader.token()?.as_uint().ok_or(Malformed::Meta)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OLDER: Stamp = Stamp { clock: 0x0102, instance: Instance([0xFF; 16]) };
+    const NEWER: Stamp = Stamp { clock: 0x0200, instance: Instance([0; 16]) };
+
+    #[test]
+    fn stamps_are_ordered_by_clock_then_instance_as_are_their_bytes() {
+        let same_clock = Stamp { instance: Instance([1; 16]), ..NEWER };
+        assert!(OLDER < NEWER && NEWER < same_clock);
+        assert!(OLDER.to_bytes() < NEWER.to_bytes() && NEWER.to_bytes() < same_clock.to_bytes());
+        assert_eq!(Stamp::from_bytes(&OLDER.to_bytes()), Some(OLDER));
+        assert_eq!(Stamp::from_bytes(&OLDER.to_bytes()[1..]), None);
+        assert_eq!(Stamp::from_bytes(&[0; Stamp::LEN + 1]), None);
+        assert_eq!(Stamp { clock: 1_700_000_000_000 << 16 | 0xFFFF, ..NEWER }.millis(), 1_700_000_000_000);
+    }
+
+    #[test]
+    fn an_empty_meta_is_one_byte() {
+        let mut out = Vec::new();
+        Meta::default().encode(&mut out);
+        assert_eq!(out, [0x80]);
+        assert_eq!(Meta::decode(&out), Ok((Meta::default(), 1)));
+    }
+
+    #[test]
+    fn a_stamp_is_put_where_none_was() {
+        let mut expected = Vec::new();
+        Meta { stamp: Some(NEWER), ..Meta::default() }.encode(&mut expected);
+        // The raw meta of an old body, an empty one, and bytes that are none.
+        for raw in [&[][..], &[0x80], &[0xC0], &[0x81, 0x00]] {
+            let mut out = Vec::new();
+            with_stamp(raw, NEWER, &mut out);
+            assert_eq!(out, expected, "{raw:02x?}");
+        }
+    }
+
+    #[test]
+    fn a_meta_of_15_keys_gets_a_sixteenth() {
+        let mut raw = vec![0x8F];
+        (10..25).for_each(|key| raw.extend([key, 0xC0]));
+        let mut out = Vec::new();
+        with_stamp(&raw, NEWER, &mut out);
+        assert_eq!(out[..3], [0xDE, 0, 16]);
+        assert!(out.ends_with(&raw[1..]));
+        assert_eq!(Meta::decode(&out).map(|(meta, len)| (meta.stamp, len)), Ok((Some(NEWER), out.len())));
+    }
+}

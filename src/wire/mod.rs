@@ -1,0 +1,17 @@
+//! Message bodies: MessagePack to values and back, strictly checked in one pass and without allocation.
+//!
+//! A body is `[sender, name, data]`, on a v1 link with a fourth element `meta`. [`decode`] and [`encode`] are the two
+//! directions; [`check`], [`text`], [`number`] and their like read the value in the middle; [`Control`] is what an app
+//! and its hub say to each other under names that begin with [`RESERVED`]. Nothing here does input or output.
+
+mod body;
+mod control;
+mod json;
+mod meta;
+mod value;
+
+pub use body::{check_identity, check_name, decode, encode, Body, Form, Malformed, RESERVED};
+pub use control::{Control, HelloFlags, HUB_SENDER};
+pub use json::{from_msgpack, to_msgpack};
+pub use meta::{with_stamp, Instance, Meta, Stamp};
+pub use value::{bool_, bytes, check, ext, number, payload, skip, text, Kind, Number, Value, ACCEPT_ANY};

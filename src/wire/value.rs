@@ -1,0 +1,695 @@
+//! One MessagePack value: its kind, its checks, and the readers of its top level.
+
+use rmp::encode as put;
+use rmp::Marker;
+
+use super::Malformed;
+use crate::limits::MAX_DEPTH;
+
+/// Declares [`Kind`] once: variant, number of the C API, name.
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $variant:ident = $number:literal, $name:literal;)*) => {
+        /// What a value is. The wire alone decides it; the numbers are those of the C API and never change.
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+        #[repr(i32)]
+        pub enum Kind { $($(#[$doc])* $variant = $number,)* }
+
+        impl Kind {
+            /// Every kind, in the order of its number.
+            pub const ALL: &'static [Kind] = &[$(Kind::$variant,)*];
+
+            /// The kind with this number.
+            pub const fn from_code(code: i32) -> Option<Kind> {
+                match code { $($number => Some(Kind::$variant),)* _ => None }
+            }
+
+            /// The kind in one lower-case word.
+            pub const fn name(self) -> &'static str {
+                match self { $(Kind::$variant => $name,)* }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// str: text in UTF-8.
+    Text = 1, "text";
+    /// bin: bytes.
+    Bytes = 2, "bytes";
+    /// nil.
+    Nil = 3, "nil";
+    /// A truth value.
+    Bool = 4, "bool";
+    /// An integer that fits [`i64`], in whatever form it was sent.
+    Int = 5, "int";
+    /// An integer above [`i64::MAX`].
+    Uint = 6, "uint";
+    /// A float of 32 or 64 bits.
+    Double = 7, "double";
+    /// An array.
+    Array = 8, "array";
+    /// A map.
+    Map = 9, "map";
+    /// An extension: a type number and bytes.
+    Ext = 10, "ext";
+}
+
+/// The accept mask that has every kind.
+pub const ACCEPT_ANY: u32 = u32::MAX;
+
+impl Kind {
+    /// The number of the C API.
+    pub const fn code(self) -> i32 {
+        self as i32
+    }
+
+    /// The kind's bit in an accept mask.
+    pub const fn mask(self) -> u32 {
+        1 << self as i32
+    }
+
+    /// Whether old peers take it: text and bytes; they crash on anything else.
+    pub const fn is_plain(self) -> bool {
+        matches!(self, Kind::Text | Kind::Bytes)
+    }
+}
+
+/// One value to send, borrowed from its owner.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Value<'a> {
+    /// Text, sent as str.
+    Text(&'a str),
+    /// Bytes, sent as bin.
+    Bytes(&'a [u8]),
+    /// nil.
+    Nil,
+    /// A truth value.
+    Bool(bool),
+    /// An integer, sent in its shortest form.
+    Int(i64),
+    /// An integer, sent as [`Value::Int`] is where it fits.
+    Uint(u64),
+    /// A float, sent with 64 bits.
+    Double(f64),
+    /// One value that is MessagePack already. [`Value::kind`] checks it, [`Value::encode`] does not.
+    Msgpack(&'a [u8]),
+}
+
+impl Value<'_> {
+    /// Appends the value as MessagePack.
+    ///
+    /// Text and bytes are to be within a message limit, which MessagePack keeps under 4 GiB.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        match *self {
+            Value::Text(text) => put_str(out, text),
+            Value::Bytes(bytes) => put_bin(out, bytes),
+            Value::Nil => infallible(put::write_nil(out)),
+            Value::Bool(value) => infallible(put::write_bool(out, value)),
+            Value::Int(value) => put_int(out, value),
+            Value::Uint(value) => put_uint(out, value),
+            Value::Double(value) => infallible(put::write_f64(out, value)),
+            Value::Msgpack(bytes) => out.extend_from_slice(bytes),
+        }
+    }
+
+    /// An upper bound of what [`Value::encode`] appends, at most 9 bytes too much: to be held against a limit before
+    /// anything is copied.
+    pub fn max_encoded_len(&self) -> usize {
+        match self {
+            Value::Text(text) => text.len().saturating_add(5),
+            Value::Bytes(bytes) => bytes.len().saturating_add(5),
+            Value::Msgpack(bytes) => bytes.len(),
+            _ => 9,
+        }
+    }
+
+    /// The kind that a receiver sees.
+    ///
+    /// # Errors
+    /// A [`Value::Msgpack`] that [`check`] refuses.
+    pub fn kind(&self) -> Result<Kind, Malformed> {
+        Ok(match *self {
+            Value::Text(_) => Kind::Text,
+            Value::Bytes(_) => Kind::Bytes,
+            Value::Nil => Kind::Nil,
+            Value::Bool(_) => Kind::Bool,
+            Value::Int(_) => Kind::Int,
+            Value::Uint(value) => integer(value).kind(),
+            Value::Double(_) => Kind::Double,
+            Value::Msgpack(bytes) => return check(bytes),
+        })
+    }
+}
+
+/// A number as the wire has it. An integer that fits [`i64`] is always [`Number::Int`].
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Number {
+    /// An integer that fits.
+    Int(i64),
+    /// An integer above [`i64::MAX`].
+    Uint(u64),
+    /// A float; one of 32 bits widened.
+    Double(f64),
+}
+
+impl Number {
+    /// The number as an [`i64`], if that holds it exactly.
+    pub fn as_int(self) -> Option<i64> {
+        match self {
+            Number::Int(value) => Some(value),
+            Number::Uint(_) => None,
+            Number::Double(value) => {
+                // -2^63 and 2^63 are exact as doubles, i64::MAX is not.
+                let fits = value.trunc() == value && value >= i64::MIN as f64 && value < -(i64::MIN as f64);
+                fits.then_some(value as i64)
+            }
+        }
+    }
+
+    /// The number as a [`u64`], if that holds it exactly.
+    pub fn as_uint(self) -> Option<u64> {
+        match self {
+            Number::Int(value) => u64::try_from(value).ok(),
+            Number::Uint(value) => Some(value),
+            Number::Double(value) => {
+                // 2^64, which is exact as a double; u64::MAX is not.
+                let fits = value.trunc() == value && value >= 0.0 && value < -2.0 * i64::MIN as f64;
+                fits.then_some(value as u64)
+            }
+        }
+    }
+
+    /// The number as an [`f64`], if that holds it exactly. A NaN stays one.
+    pub fn as_double(self) -> Option<f64> {
+        // Compared in 128 bits: a cast back to 64 would saturate at the ends and call them equal.
+        match self {
+            Number::Int(value) => (value as f64 as i128 == i128::from(value)).then_some(value as f64),
+            Number::Uint(value) => (value as f64 as i128 == i128::from(value)).then_some(value as f64),
+            Number::Double(value) => Some(value),
+        }
+    }
+}
+
+/// Checks that `bytes` is exactly one well-formed value and tells its kind: nesting within
+/// [`MAX_DEPTH`], every str valid UTF-8, no reserved byte, nothing behind it.
+///
+/// # Errors
+/// The first fault in the order of the bytes.
+pub fn check(bytes: &[u8]) -> Result<Kind, Malformed> {
+    let (kind, len) = skip(bytes)?;
+    if len < bytes.len() {
+        return Err(Malformed::Trailing);
+    }
+    Ok(kind)
+}
+
+/// The kind and the length of the first value in `bytes`, checked as [`check`] does; anything may follow it.
+///
+/// # Errors
+/// The first fault in the order of the bytes.
+pub fn skip(bytes: &[u8]) -> Result<(Kind, usize), Malformed> {
+    let mut reader = Reader::new(bytes);
+    let kind = reader.value()?;
+    Ok((kind, bytes.len() - reader.rest().len()))
+}
+
+/// The text of a checked value, if it is text.
+pub fn text(value: &[u8]) -> Option<&str> {
+    match Reader::new(value).token() {
+        Ok(Token::Str(text)) => std::str::from_utf8(text).ok(),
+        _ => None,
+    }
+}
+
+/// The bytes of a checked value, if it is bytes.
+pub fn bytes(value: &[u8]) -> Option<&[u8]> {
+    match Reader::new(value).token() {
+        Ok(Token::Bin(bytes)) => Some(bytes),
+        _ => None,
+    }
+}
+
+/// The truth value of a checked value, if it is one.
+pub fn bool_(value: &[u8]) -> Option<bool> {
+    match Reader::new(value).token() {
+        Ok(Token::Bool(value)) => Some(value),
+        _ => None,
+    }
+}
+
+/// The number of a checked value, if it is an integer or a float.
+pub fn number(value: &[u8]) -> Option<Number> {
+    match Reader::new(value).token() {
+        Ok(Token::Int(value)) => Some(Number::Int(value)),
+        Ok(Token::Uint(value)) => Some(Number::Uint(value)),
+        Ok(Token::Double(value)) => Some(Number::Double(value)),
+        _ => None,
+    }
+}
+
+/// Type number and bytes of a checked value, if it is an extension.
+pub fn ext(value: &[u8]) -> Option<(i8, &[u8])> {
+    match Reader::new(value).token() {
+        Ok(Token::Ext(number, bytes)) => Some((number, bytes)),
+        _ => None,
+    }
+}
+
+/// Where in a checked value the text, the bytes or the extension's bytes begin; they reach to its end.
+pub fn payload(value: &[u8]) -> Option<usize> {
+    match Reader::new(value).token() {
+        Ok(Token::Str(bytes) | Token::Bin(bytes) | Token::Ext(_, bytes)) => Some(value.len() - bytes.len()),
+        _ => None,
+    }
+}
+
+/// A value without its children: what stands at one place of the bytes.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) enum Token<'a> {
+    Nil,
+    Bool(bool),
+    Int(i64),
+    /// Above [`i64::MAX`].
+    Uint(u64),
+    Double(f64),
+    /// Not checked for UTF-8.
+    Str(&'a [u8]),
+    Bin(&'a [u8]),
+    /// So many values follow.
+    Array(u32),
+    /// So many pairs follow.
+    Map(u32),
+    Ext(i8, &'a [u8]),
+}
+
+impl Token<'_> {
+    #[inline]
+    pub(super) fn kind(&self) -> Kind {
+        match self {
+            Token::Nil => Kind::Nil,
+            Token::Bool(_) => Kind::Bool,
+            Token::Int(_) => Kind::Int,
+            Token::Uint(_) => Kind::Uint,
+            Token::Double(_) => Kind::Double,
+            Token::Str(_) => Kind::Text,
+            Token::Bin(_) => Kind::Bytes,
+            Token::Array(_) => Kind::Array,
+            Token::Map(_) => Kind::Map,
+            Token::Ext(..) => Kind::Ext,
+        }
+    }
+
+    /// How many values follow that belong to it; `None` if it is no container.
+    #[inline]
+    fn children(&self) -> Option<u64> {
+        match *self {
+            Token::Array(count) => Some(u64::from(count)),
+            Token::Map(pairs) => Some(2 * u64::from(pairs)),
+            _ => None,
+        }
+    }
+
+    /// The integer, if it is one that is not negative.
+    pub(super) fn as_uint(&self) -> Option<u64> {
+        match *self {
+            Token::Int(value) => u64::try_from(value).ok(),
+            Token::Uint(value) => Some(value),
+            _ => None,
+        }
+    }
+}
+
+/// Reads MessagePack from the front of a slice. A length is held against the bytes at hand before it is used.
+pub(super) struct Reader<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> Reader<'a> {
+        Reader { rest: bytes }
+    }
+
+    /// What was not read yet.
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    #[inline]
+    fn fixed<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
+        let (head, rest) = self.rest.split_first_chunk().ok_or(Malformed::Truncated)?;
+        self.rest = rest;
+        Ok(*head)
+    }
+
+    #[inline]
+    fn byte(&mut self) -> Result<u8, Malformed> {
+        Ok(self.fixed::<1>()?[0])
+    }
+
+    #[inline]
+    fn len8(&mut self) -> Result<usize, Malformed> {
+        Ok(usize::from(self.byte()?))
+    }
+
+    #[inline]
+    fn len16(&mut self) -> Result<usize, Malformed> {
+        Ok(usize::from(u16::from_be_bytes(self.fixed()?)))
+    }
+
+    #[inline]
+    fn len32(&mut self) -> Result<usize, Malformed> {
+        Ok(u32::from_be_bytes(self.fixed()?) as usize)
+    }
+
+    #[inline]
+    pub(super) fn take(&mut self, len: usize) -> Result<&'a [u8], Malformed> {
+        let (taken, rest) = self.rest.split_at_checked(len).ok_or(Malformed::Truncated)?;
+        self.rest = rest;
+        Ok(taken)
+    }
+
+    #[inline]
+    fn ext(&mut self, len: usize) -> Result<Token<'a>, Malformed> {
+        let number = self.byte()? as i8;
+        Ok(Token::Ext(number, self.take(len)?))
+    }
+
+    /// The type and length of a str or bin, if one is next; its bytes stay.
+    #[inline]
+    pub(super) fn string_head(&mut self) -> Result<Option<(StringType, usize)>, Malformed> {
+        Ok(Some(match Marker::from_u8(self.byte()?) {
+            Marker::FixStr(len) => (StringType::Str, usize::from(len)),
+            Marker::Str8 => (StringType::Str, self.len8()?),
+            Marker::Str16 => (StringType::Str, self.len16()?),
+            Marker::Str32 => (StringType::Str, self.len32()?),
+            Marker::Bin8 => (StringType::Bin, self.len8()?),
+            Marker::Bin16 => (StringType::Bin, self.len16()?),
+            Marker::Bin32 => (StringType::Bin, self.len32()?),
+            Marker::Reserved => return Err(Malformed::Reserved),
+            _ => return Ok(None),
+        }))
+    }
+
+    /// What is next; its children stay. A str is not checked for UTF-8.
+    #[inline(always)]
+    pub(super) fn token(&mut self) -> Result<Token<'a>, Malformed> {
+        Ok(match Marker::from_u8(self.byte()?) {
+            Marker::FixPos(value) => Token::Int(i64::from(value)),
+            Marker::FixNeg(value) => Token::Int(i64::from(value)),
+            Marker::FixStr(len) => Token::Str(self.take(usize::from(len))?),
+            Marker::FixArray(count) => Token::Array(u32::from(count)),
+            Marker::FixMap(pairs) => Token::Map(u32::from(pairs)),
+            Marker::Null => Token::Nil,
+            Marker::Reserved => return Err(Malformed::Reserved),
+            Marker::False => Token::Bool(false),
+            Marker::True => Token::Bool(true),
+            Marker::U8 => Token::Int(i64::from(self.byte()?)),
+            Marker::U16 => Token::Int(i64::from(u16::from_be_bytes(self.fixed()?))),
+            Marker::U32 => Token::Int(i64::from(u32::from_be_bytes(self.fixed()?))),
+            Marker::U64 => integer(u64::from_be_bytes(self.fixed()?)),
+            Marker::I8 => Token::Int(i64::from(i8::from_be_bytes(self.fixed()?))),
+            Marker::I16 => Token::Int(i64::from(i16::from_be_bytes(self.fixed()?))),
+            Marker::I32 => Token::Int(i64::from(i32::from_be_bytes(self.fixed()?))),
+            Marker::I64 => Token::Int(i64::from_be_bytes(self.fixed()?)),
+            Marker::F32 => Token::Double(f64::from(f32::from_be_bytes(self.fixed()?))),
+            Marker::F64 => Token::Double(f64::from_be_bytes(self.fixed()?)),
+            Marker::Str8 => {
+                let len = self.len8()?;
+                Token::Str(self.take(len)?)
+            }
+            Marker::Str16 => {
+                let len = self.len16()?;
+                Token::Str(self.take(len)?)
+            }
+            Marker::Str32 => {
+                let len = self.len32()?;
+                Token::Str(self.take(len)?)
+            }
+            Marker::Bin8 => {
+                let len = self.len8()?;
+                Token::Bin(self.take(len)?)
+            }
+            Marker::Bin16 => {
+                let len = self.len16()?;
+                Token::Bin(self.take(len)?)
+            }
+            Marker::Bin32 => {
+                let len = self.len32()?;
+                Token::Bin(self.take(len)?)
+            }
+            Marker::Array16 => Token::Array(u32::from(u16::from_be_bytes(self.fixed()?))),
+            Marker::Array32 => Token::Array(u32::from_be_bytes(self.fixed()?)),
+            Marker::Map16 => Token::Map(u32::from(u16::from_be_bytes(self.fixed()?))),
+            Marker::Map32 => Token::Map(u32::from_be_bytes(self.fixed()?)),
+            Marker::FixExt1 => self.ext(1)?,
+            Marker::FixExt2 => self.ext(2)?,
+            Marker::FixExt4 => self.ext(4)?,
+            Marker::FixExt8 => self.ext(8)?,
+            Marker::FixExt16 => self.ext(16)?,
+            Marker::Ext8 => {
+                let len = self.len8()?;
+                self.ext(len)?
+            }
+            Marker::Ext16 => {
+                let len = self.len16()?;
+                self.ext(len)?
+            }
+            Marker::Ext32 => {
+                let len = self.len32()?;
+                self.ext(len)?
+            }
+        })
+    }
+
+    /// As [`Reader::token`], with a str checked for UTF-8.
+    #[inline(always)]
+    fn checked(&mut self) -> Result<Token<'a>, Malformed> {
+        let token = self.token()?;
+        if let Token::Str(text) = token {
+            std::str::from_utf8(text).map_err(|_| Malformed::Utf8)?;
+        }
+        Ok(token)
+    }
+
+    /// Goes over one whole value, all of it checked.
+    #[inline]
+    pub(super) fn value(&mut self) -> Result<Kind, Malformed> {
+        let token = self.checked()?;
+        if let Some(count) = token.children() {
+            self.children(count)?;
+        }
+        Ok(token.kind())
+    }
+
+    /// Goes over the `count` values of the outermost container.
+    fn children(&mut self, count: u64) -> Result<(), Malformed> {
+        // What is left of each open container, outermost first.
+        let mut open = [0; MAX_DEPTH];
+        open[0] = count;
+        let mut depth = 1;
+        while depth > 0 {
+            let left = &mut open[depth - 1];
+            if *left == 0 {
+                depth -= 1;
+                continue;
+            }
+            *left -= 1;
+            if let Some(count) = self.checked()?.children() {
+                *open.get_mut(depth).ok_or(Malformed::Depth)? = count;
+                depth += 1;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Which of the two types that carry a length of bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum StringType {
+    Str,
+    Bin,
+}
+
+/// An integer from the unsigned side, as the narrower of the two tokens.
+#[inline]
+fn integer(value: u64) -> Token<'static> {
+    match i64::try_from(value) {
+        Ok(value) => Token::Int(value),
+        Err(_) => Token::Uint(value),
+    }
+}
+
+/// Takes the result of a write to a [`Vec`], which cannot fail.
+#[inline]
+pub(super) fn infallible<T, E>(result: Result<T, E>) {
+    debug_assert!(result.is_ok());
+}
+
+/// Appends a str.
+#[inline]
+pub(super) fn put_str(out: &mut Vec<u8>, text: &str) {
+    infallible(put::write_str(out, text));
+}
+
+/// Appends a bin.
+#[inline]
+pub(super) fn put_bin(out: &mut Vec<u8>, bytes: &[u8]) {
+    infallible(put::write_bin(out, bytes));
+}
+
+/// Appends an integer in its shortest form.
+#[inline]
+pub(super) fn put_int(out: &mut Vec<u8>, value: i64) {
+    infallible(put::write_sint(out, value));
+}
+
+/// Appends an integer in its shortest form.
+#[inline]
+pub(super) fn put_uint(out: &mut Vec<u8>, value: u64) {
+    infallible(put::write_uint(out, value));
+}
+
+/// Appends the head of a map.
+#[inline]
+pub(super) fn put_map(out: &mut Vec<u8>, pairs: u32) {
+    infallible(put::write_map_len(out, pairs));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn encoded(value: Value) -> Vec<u8> {
+        let mut out = Vec::new();
+        value.encode(&mut out);
+        out
+    }
+
+    #[test]
+    fn the_numbers_of_the_kinds_are_those_of_the_c_api() {
+        for (i, kind) in Kind::ALL.iter().enumerate() {
+            assert_eq!(kind.code(), i as i32 + 1);
+            assert_eq!(Kind::from_code(kind.code()), Some(*kind));
+            assert_eq!(kind.mask(), 1 << (i + 1));
+            assert_eq!(kind.mask() & ACCEPT_ANY, kind.mask());
+            assert_eq!(kind.is_plain(), matches!(kind.name(), "text" | "bytes"));
+        }
+        assert_eq!(Kind::from_code(0), None);
+        assert_eq!(Kind::from_code(Kind::ALL.len() as i32 + 1), None);
+    }
+
+    #[test]
+    fn a_value_is_of_the_kind_it_says_and_no_longer_than_it_says() {
+        let long = "x".repeat(70_000);
+        let mut msgpack = Vec::new();
+        Value::Bytes(long.as_bytes()).encode(&mut msgpack);
+        let values = [
+            Value::Text(""),
+            Value::Text(&long[..31]),
+            Value::Text(&long[..255]),
+            Value::Text(&long),
+            Value::Bytes(&[]),
+            Value::Bytes(long.as_bytes()),
+            Value::Nil,
+            Value::Bool(true),
+            Value::Int(i64::MIN),
+            Value::Int(0),
+            Value::Uint(i64::MAX as u64),
+            Value::Uint(i64::MAX as u64 + 1),
+            Value::Uint(u64::MAX),
+            Value::Double(0.5),
+            Value::Msgpack(&msgpack),
+        ];
+        for value in values {
+            let bytes = encoded(value);
+            assert_eq!(check(&bytes), value.kind());
+            assert!(value.kind().is_ok());
+            let slack = value.max_encoded_len() - bytes.len();
+            assert!(slack <= 9, "{slack} bytes too much");
+        }
+        assert_eq!(Value::Msgpack(&[0xC1]).kind(), Err(Malformed::Reserved));
+    }
+
+    #[test]
+    fn integers_take_their_shortest_form_from_either_side() {
+        for (value, len) in [(0, 1), (127, 1), (128, 2), (256, 3), (65_536, 5), (1 << 32, 9), (i64::MAX, 9)] {
+            assert_eq!(encoded(Value::Int(value)).len(), len);
+            assert_eq!(encoded(Value::Int(value)), encoded(Value::Uint(value as u64)));
+        }
+        for (value, len) in [(-1, 1), (-32, 1), (-33, 2), (-129, 3), (-32_769, 5), (i64::MIN, 9)] {
+            assert_eq!(encoded(Value::Int(value)).len(), len);
+        }
+    }
+
+    #[test]
+    fn a_reader_takes_its_own_kind_only() {
+        let text_value = encoded(Value::Text("abc"));
+        let bytes_value = encoded(Value::Bytes(b"abc"));
+        let ext_value = [0xC7, 3, 0xFE, b'a', b'b', b'c'];
+        assert_eq!((text(&text_value), bytes(&text_value), payload(&text_value)), (Some("abc"), None, Some(1)));
+        assert_eq!(
+            (text(&bytes_value), bytes(&bytes_value), payload(&bytes_value)),
+            (None, Some(&b"abc"[..]), Some(2))
+        );
+        assert_eq!((ext(&ext_value), payload(&ext_value)), (Some((-2, &b"abc"[..])), Some(3)));
+        assert_eq!((bool_(&[0xC3]), bool_(&[0xC2]), bool_(&[0x01])), (Some(true), Some(false), None));
+        assert_eq!((number(&[0xC3]), number(&[0xC0]), number(&text_value)), (None, None, None));
+        assert_eq!((payload(&[0x01]), ext(&bytes_value)), (None, None));
+    }
+
+    #[test]
+    fn a_number_is_given_where_it_is_held_exactly() {
+        const TWO_63: f64 = 9_223_372_036_854_775_808.0;
+        const TWO_53: i64 = 1 << 53;
+        let ints = [
+            (Number::Int(-5), Some(-5)),
+            (Number::Uint(1 << 63), None),
+            (Number::Double(20.0), Some(20)),
+            (Number::Double(-0.0), Some(0)),
+            (Number::Double(20.5), None),
+            (Number::Double(-TWO_63), Some(i64::MIN)),
+            (Number::Double(TWO_63), None),
+            (Number::Double(f64::NAN), None),
+            (Number::Double(f64::NEG_INFINITY), None),
+        ];
+        for (number, int) in ints {
+            assert_eq!(number.as_int(), int, "{number:?}");
+        }
+        let uints = [
+            (Number::Int(5), Some(5)),
+            (Number::Int(-5), None),
+            (Number::Uint(u64::MAX), Some(u64::MAX)),
+            (Number::Double(TWO_63), Some(1 << 63)),
+            (Number::Double(2.0 * TWO_63), None),
+            (Number::Double(-1.0), None),
+            (Number::Double(0.1), None),
+            (Number::Double(f64::INFINITY), None),
+        ];
+        for (number, uint) in uints {
+            assert_eq!(number.as_uint(), uint, "{number:?}");
+        }
+        let doubles = [
+            (Number::Int(20), Some(20.0)),
+            (Number::Int(TWO_53), Some(TWO_53 as f64)),
+            (Number::Int(TWO_53 + 1), None),
+            (Number::Int(-TWO_53 - 1), None),
+            (Number::Int(i64::MIN), Some(-TWO_63)),
+            (Number::Int(i64::MAX), None),
+            (Number::Uint(1 << 63), Some(TWO_63)),
+            (Number::Uint(u64::MAX), None),
+            (Number::Double(0.1), Some(0.1)),
+        ];
+        for (number, double) in doubles {
+            assert_eq!(number.as_double(), double, "{number:?}");
+        }
+        assert!(Number::Double(f64::NAN).as_double().is_some_and(f64::is_nan));
+    }
+
+    #[test]
+    fn wide_and_deep_values_are_gone_over_without_a_stack_of_calls() {
+        let mut wide = vec![0xDD, 0x00, 0x10, 0x00, 0x00];
+        wide.extend(std::iter::repeat_n(0x90, 1 << 20));
+        assert_eq!(check(&wide), Ok(Kind::Array));
+        assert_eq!(check(&vec![0x91; 1 << 20]), Err(Malformed::Depth));
+    }
+}
