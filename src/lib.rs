@@ -7,13 +7,17 @@
 //!
 //! * [`wire`]: message bodies, MessagePack to values and back;
 //! * [`framing`]: byte streams to bodies and back;
+//! * [`engine`]: what a hub and an app do with bodies: no sockets, no threads, no clock of its own;
 
 #![warn(missing_docs)]
 
+pub mod engine;
 mod error;
 pub mod framing;
 pub mod limits;
+mod state;
 pub mod wire;
 
 pub use error::{Error, Result, Status};
+pub use state::State;
 pub use wire::{Kind, Value};

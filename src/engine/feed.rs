@@ -1,0 +1,329 @@
+//! The way from a table to one connection.
+//!
+//! While the other side keeps up it is *live*: every change is written behind the last. Once more than the limit waits
+//! it is *catching up*: nothing is added, and when what waits is written, a [`Walk`] takes the newest values from the
+//! table, until there is nothing it has not been sent. Joining, overflow and coming back are this one state.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+
+use super::outbox::Outbox;
+use super::table::{Entry, EntryBody, Slot, Table};
+use crate::framing::{frame_head, Framing};
+use crate::wire::Form;
+
+/// A walk adds values while less than this waits.
+const FILL: usize = 256 << 10;
+
+/// The first byte of a body's form for old peers.
+const OLD_ARRAY: u8 = 0x90 | Form::Old.elements();
+
+/// A stretch of slots, up to `end`, and the version that has been sent of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stretch {
+    end: usize,
+    version: u64,
+}
+
+/// Where a connection stands in the table.
+#[derive(Debug)]
+pub struct Walk {
+    /// What earlier walks have sent; the first stretch is that of `slot`, the last has no end.
+    seen: VecDeque<Stretch>,
+    /// What this walk has sent.
+    walked: VecDeque<Stretch>,
+    slot: usize,
+}
+
+impl Walk {
+    /// A walk for who has seen everything up to `version`.
+    pub fn from(version: u64) -> Walk {
+        Walk { seen: VecDeque::from([Stretch { end: usize::MAX, version }]), walked: VecDeque::new(), slot: 0 }
+    }
+
+    /// The next entry that has not been sent, at or behind the cursor. None: the walk is at its end.
+    fn next(&mut self, table: &Table) -> Option<Slot> {
+        while self.slot < table.slots() {
+            let stretch = *self.seen.front()?;
+            if stretch.end <= self.slot {
+                self.seen.pop_front();
+                continue;
+            }
+            let (newest, end) = table.page(self.slot);
+            if newest <= stretch.version {
+                self.slot = end.min(stretch.end).min(table.slots());
+                continue;
+            }
+            let slot = Slot(self.slot as u32);
+            self.slot += 1;
+            if table.get(slot).is_some_and(|entry| entry.version() > stretch.version) {
+                return Some(slot);
+            }
+        }
+        None
+    }
+
+    /// All slots before the cursor have been sent as they are in `table` now.
+    fn mark(&mut self, table: &Table, end: usize) {
+        let version = table.version();
+        match self.walked.back_mut() {
+            // Nothing was sent since. A receiver that takes little at a time comes here often.
+            Some(last) if last.end == end => {}
+            Some(last) if last.version == version => last.end = end,
+            _ => self.walked.push_back(Stretch { end, version }),
+        }
+    }
+
+    /// Begins again. True: there is nothing that has not been sent.
+    fn again(&mut self, table: &Table) -> bool {
+        self.mark(table, usize::MAX);
+        self.seen = std::mem::take(&mut self.walked);
+        self.slot = 0;
+        self.seen.iter().all(|stretch| stretch.version == table.version())
+    }
+}
+
+/// What one connection is sent.
+pub struct Feed {
+    framing: Framing,
+    form: Form,
+    outbox: Outbox,
+    /// None while live.
+    walk: Option<Walk>,
+    limit: usize,
+    /// Changes that came while catching up, and how many of them were sent after all.
+    missed: u64,
+    late: u64,
+    /// The table's version when catching up began.
+    fell_behind: u64,
+    /// Values and their bytes put into the outbox.
+    pub sent: u64,
+    /// Bytes of their bodies.
+    pub sent_bytes: u64,
+}
+
+impl Feed {
+    /// A feed that has nothing to send: live.
+    pub fn new(framing: Framing, limit: usize) -> Feed {
+        Feed {
+            framing,
+            form: Form::V1,
+            outbox: Outbox::default(),
+            walk: None,
+            limit,
+            missed: 0,
+            late: 0,
+            fell_behind: 0,
+            sent: 0,
+            sent_bytes: 0,
+        }
+    }
+
+    /// From here on bodies have three elements.
+    pub fn set_old(&mut self) {
+        self.form = Form::Old;
+    }
+
+    /// Whether bodies have three elements.
+    pub fn is_old(&self) -> bool {
+        self.form == Form::Old
+    }
+
+    /// Whether every change so far is in the outbox.
+    pub fn is_live(&self) -> bool {
+        self.walk.is_none()
+    }
+
+    /// Bytes that wait.
+    pub fn waiting(&self) -> usize {
+        self.outbox.len()
+    }
+
+    /// Whether there is nothing to write.
+    pub fn is_drained(&self) -> bool {
+        self.outbox.is_empty() && self.walk.is_none()
+    }
+
+    /// Changes that were replaced by newer ones before they were sent.
+    pub fn conflated(&self) -> u64 {
+        self.missed.saturating_sub(self.late)
+    }
+
+    /// The version of the table up to which every change, or a newer one of its key, is in the outbox.
+    pub fn through(&self, table: &Table) -> u64 {
+        match &self.walk {
+            None => table.version(),
+            Some(walk) => walk.seen.iter().map(|stretch| stretch.version).min().unwrap_or(0),
+        }
+    }
+
+    /// Whether this entry was a [`Feed::change`], or would have been, since catching up began.
+    pub fn came_while_behind(&self, entry: &Entry) -> bool {
+        entry.version() > self.fell_behind
+    }
+
+    /// Sends everything in the table, from the start.
+    pub fn walk_all(&mut self, table: &Table) {
+        self.fell_behind = table.version();
+        self.walk = Some(Walk::from(0));
+    }
+
+    /// Bytes that are no body: a header.
+    pub fn raw(&mut self, bytes: &[u8]) {
+        self.outbox.copy(bytes);
+    }
+
+    /// A body that is not in the table.
+    pub fn message(&mut self, body: &[u8]) {
+        self.outbox.copy(&frame_head(self.framing, body.len()));
+        self.outbox.copy(body);
+    }
+
+    /// A change. The entry is in the table already.
+    pub fn change(&mut self, table: &Table, entry: &Entry) {
+        if self.walk.is_some() {
+            self.missed += 1;
+            return;
+        }
+        self.write(entry);
+        if self.outbox.len() > self.limit {
+            self.fell_behind = table.version();
+            self.walk = Some(Walk::from(table.version()));
+        }
+    }
+
+    /// The length of the entry's body on this connection.
+    pub fn body_len(&self, entry: &Entry) -> usize {
+        match self.form {
+            Form::Old => entry.meta_at(),
+            Form::V1 => entry.bytes().len(),
+        }
+    }
+
+    fn write(&mut self, entry: &Entry) {
+        let len = self.body_len(entry);
+        self.sent += 1;
+        self.sent_bytes += len as u64;
+        self.outbox.copy(&frame_head(self.framing, len));
+        let first = match self.form {
+            Form::Old => {
+                self.outbox.copy(&[OLD_ARRAY]);
+                1
+            }
+            Form::V1 => 0,
+        };
+        match entry.body() {
+            EntryBody::Small(bytes) => self.outbox.copy(&bytes[first..len]),
+            EntryBody::Shared(bytes) => self.outbox.share(bytes.clone(), first..len),
+        }
+    }
+
+    /// While catching up, takes what there is room for from the table: of the entries that `wanted` says yes to.
+    pub fn fill(&mut self, table: &Table, mut wanted: impl FnMut(&Feed, &Entry) -> bool) {
+        let Some(mut walk) = self.walk.take() else { return };
+        loop {
+            if self.outbox.len() >= FILL.min(self.limit.max(1)) {
+                walk.mark(table, walk.slot);
+                self.walk = Some(walk);
+                return;
+            }
+            match walk.next(table) {
+                Some(slot) => {
+                    let entry = table.get(slot).expect("a walk gives slots that hold an entry");
+                    if wanted(self, entry) {
+                        self.late += u64::from(self.came_while_behind(entry));
+                        self.write(entry);
+                    }
+                }
+                None => {
+                    if walk.again(table) {
+                        self.outbox_done();
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Live again: what was missed and not sent late stays counted.
+    fn outbox_done(&mut self) {
+        self.missed = self.conflated();
+        self.late = 0;
+    }
+
+    /// Appends what is to be written next to `slices`.
+    pub fn gather<'a>(&'a self, slices: &mut Vec<IoSlice<'a>>) {
+        self.outbox.gather(slices);
+    }
+
+    /// The first `n` bytes were written.
+    pub fn wrote(&mut self, n: usize) {
+        self.outbox.advance(n);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::table::{Offer, Room};
+    use super::*;
+    use crate::wire::{self, Instance, Kind, Meta, Stamp};
+
+    fn put(table: &mut Table, key: usize, clock: u64) -> Slot {
+        let stamp = Stamp { clock, instance: Instance([1; 16]) };
+        let (mut body, name) = (Vec::new(), format!("k{key}"));
+        wire::encode(&mut body, Form::V1, "a", &name, &[0xC3], &Meta { stamp: Some(stamp), ..Meta::default() });
+        let meta_at = wire::decode(&body, Form::V1).expect("a body").meta_at;
+        let offer = Offer { body: &body, meta_at, sender: "a", name: &name, kind: Kind::Bool, stamp, origin: None };
+        table.offer(offer).expect("there is room")
+    }
+
+    #[test]
+    fn a_walk_meets_each_change_once_and_ends() {
+        let mut table = Table::new(Room::default());
+        let slots: Vec<_> = (0..500).map(|key| put(&mut table, key, 1)).collect();
+        let mut walk = Walk::from(0);
+        let first: Vec<_> = (0..300).map(|_| walk.next(&table).unwrap()).collect();
+        assert_eq!(first, slots[..300]);
+        walk.mark(&table, walk.slot);
+        // One behind the cursor, one before it.
+        put(&mut table, 10, 2);
+        put(&mut table, 400, 2);
+        let rest: Vec<_> = std::iter::from_fn(|| walk.next(&table)).collect();
+        assert_eq!(rest, slots[300..]);
+        assert!(!walk.again(&table));
+        let changed: Vec<_> = std::iter::from_fn(|| walk.next(&table)).collect();
+        assert_eq!(changed, [slots[10]]);
+        assert!(walk.again(&table));
+    }
+
+    #[test]
+    fn a_walk_that_makes_no_progress_takes_no_memory() {
+        let mut table = Table::new(Room::default());
+        let mut walk = Walk::from(0);
+        for i in 0..1000 {
+            put(&mut table, i % 100, i as u64 + 1);
+            walk.mark(&table, 40);
+        }
+        assert_eq!(walk.walked.len(), 1);
+    }
+
+    #[test]
+    fn a_feed_tells_up_to_where_it_has_everything() {
+        let mut table = Table::new(Room::default());
+        let mut feed = Feed::new(Framing::Tcp, 100);
+        for key in 0..10 {
+            put(&mut table, key, 1);
+        }
+        assert_eq!(feed.through(&table), 10);
+        feed.walk_all(&table);
+        assert_eq!(feed.through(&table), 0);
+        feed.fill(&table, |_, _| true);
+        assert!(!feed.is_live() && feed.waiting() >= 100);
+        assert_eq!(feed.through(&table), 0);
+        while !feed.is_live() {
+            feed.wrote(feed.waiting());
+            feed.fill(&table, |_, _| true);
+        }
+        assert_eq!((feed.through(&table), feed.sent, feed.conflated()), (10, 10, 0));
+    }
+}

@@ -1,0 +1,205 @@
+//! What an app received and its program has not taken.
+
+use std::collections::VecDeque;
+use std::hash::{BuildHasher, RandomState};
+
+use hashbrown::HashTable;
+
+use crate::state::State;
+
+/// A bounded queue of states. Over its limit it conflates, each key keeping its place in the queue; then it drops the
+/// oldest. Both are counted.
+pub struct Inbox {
+    queue: VecDeque<State>,
+    /// The number of the queue's first place, counted from the beginning of time.
+    first: u64,
+    bytes: usize,
+    limit: usize,
+    /// Where each key stands, once it has come to that.
+    places: Option<HashTable<u64>>,
+    hasher: RandomState,
+    /// States replaced by newer ones.
+    pub conflated: u64,
+    /// States dropped for want of room.
+    pub dropped: u64,
+}
+
+impl Inbox {
+    /// An empty inbox of at most `limit` bytes.
+    pub fn new(limit: usize) -> Inbox {
+        Inbox {
+            queue: VecDeque::new(),
+            first: 0,
+            bytes: 0,
+            limit,
+            places: None,
+            hasher: RandomState::new(),
+            conflated: 0,
+            dropped: 0,
+        }
+    }
+
+    /// Changes the limit for what comes.
+    pub fn set_limit(&mut self, limit: usize) {
+        self.limit = limit;
+    }
+
+    /// The limit, in bytes.
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// States that wait.
+    pub fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Whether none waits.
+    pub fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// Bytes that wait.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    fn hash(hasher: &RandomState, state: &State) -> u64 {
+        hasher.hash_one((state.sender(), state.name()))
+    }
+
+    /// Adds the newest value of a key.
+    pub fn push(&mut self, state: State) {
+        if self.bytes + state.allocated() > self.limit && self.places.is_none() {
+            self.conflate();
+        }
+        if self.places.is_some() {
+            self.push_conflated(state);
+        } else {
+            self.append(state);
+        }
+        while self.bytes > self.limit && self.queue.len() > 1 {
+            if self.pop().is_some() {
+                self.dropped += 1;
+            }
+        }
+    }
+
+    fn append(&mut self, state: State) {
+        self.bytes += state.allocated();
+        self.queue.push_back(state);
+    }
+
+    fn push_conflated(&mut self, state: State) {
+        let Inbox { queue, first, places: Some(places), hasher, .. } = self else { return };
+        let hash = Self::hash(hasher, &state);
+        let held = places.find(hash, |&place| same_key(queue, *first, place, &state)).copied();
+        if let Some(place) = held {
+            let old = std::mem::replace(&mut queue[(place - *first) as usize], state);
+            self.bytes = self.bytes + queue[(place - *first) as usize].allocated() - old.allocated();
+            self.conflated += 1;
+            return;
+        }
+        let place = *first + queue.len() as u64;
+        places.insert_unique(hash, place, |&place| rehash(queue, *first, hasher, place));
+        self.append(state);
+    }
+
+    /// Keeps the newest of each key, each at the place of its oldest.
+    fn conflate(&mut self) {
+        self.places = Some(HashTable::with_capacity(self.queue.len()));
+        let queue = std::mem::take(&mut self.queue);
+        self.first += queue.len() as u64;
+        self.bytes = 0;
+        for state in queue {
+            self.push_conflated(state);
+        }
+    }
+
+    /// The oldest state.
+    pub fn pop(&mut self) -> Option<State> {
+        let state = self.queue.pop_front()?;
+        let place = self.first;
+        self.first += 1;
+        if let Some(places) = &mut self.places {
+            let hash = Self::hash(&self.hasher, &state);
+            if let Ok(found) = places.find_entry(hash, |&other| other == place) {
+                found.remove();
+            }
+        }
+        self.bytes -= state.allocated();
+        if self.bytes <= self.limit / 2 {
+            self.places = None;
+        }
+        if self.queue.is_empty() {
+            self.queue.shrink_to(1024);
+        }
+        Some(state)
+    }
+}
+
+fn same_key(queue: &VecDeque<State>, first: u64, place: u64, state: &State) -> bool {
+    let held = &queue[(place - first) as usize];
+    held.name() == state.name() && held.sender() == state.sender()
+}
+
+fn rehash(queue: &VecDeque<State>, first: u64, hasher: &RandomState, place: u64) -> u64 {
+    Inbox::hash(hasher, &queue[(place - first) as usize])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{self, Form, Meta, Stamp, Value};
+
+    fn state(name: &str, number: u64, size: usize) -> State {
+        let (mut value, mut body) = (Vec::new(), Vec::new());
+        Value::Text(&format!("{number}{}", ".".repeat(size))).encode(&mut value);
+        wire::encode(&mut body, Form::Old, "a", name, &value, &Meta::default());
+        let body = wire::decode(&body, Form::Old).expect("a body");
+        State::new(&mut Vec::new(), &body, Stamp::default(), 0)
+    }
+
+    fn taken(inbox: &mut Inbox) -> Vec<String> {
+        std::iter::from_fn(|| inbox.pop()).map(|state| format!("{} {}", state.name(), state.text().unwrap())).collect()
+    }
+
+    #[test]
+    fn within_its_limit_it_gives_everything_in_order() {
+        let mut inbox = Inbox::new(1 << 20);
+        (0..100).for_each(|i| inbox.push(state("x", i, 0)));
+        assert_eq!(taken(&mut inbox), (0..100).map(|i| format!("x {i}")).collect::<Vec<_>>());
+        assert_eq!((inbox.bytes(), inbox.conflated, inbox.dropped), (0, 0, 0));
+    }
+
+    #[test]
+    fn over_its_limit_each_key_has_its_newest_value_in_the_place_of_its_oldest() {
+        let mut inbox = Inbox::new(4 * state("x", 1, 0).allocated());
+        for (name, number) in [("x", 1), ("y", 2), ("x", 3), ("z", 4), ("y", 5), ("x", 6)] {
+            inbox.push(state(name, number, 0));
+        }
+        assert_eq!((inbox.conflated, inbox.dropped), (3, 0));
+        assert_eq!(taken(&mut inbox), ["x 6", "y 5", "z 4"]);
+    }
+
+    #[test]
+    fn with_too_many_keys_the_oldest_go_and_one_that_is_too_large_stays() {
+        let mut inbox = Inbox::new(10 * state("k0", 0, 0).allocated());
+        (0..100).for_each(|i| inbox.push(state(&format!("k{i}"), 0, 0)));
+        assert_eq!((inbox.len(), inbox.dropped), (9, 91));
+        inbox.push(state("large", 1, 100_000));
+        assert_eq!((inbox.len(), inbox.dropped), (1, 100));
+        assert!(inbox.pop().is_some_and(|state| state.name() == "large"));
+        assert_eq!(inbox.bytes(), 0);
+    }
+
+    #[test]
+    fn once_there_is_room_again_nothing_is_conflated() {
+        let mut inbox = Inbox::new(10 * state("x", 0, 0).allocated());
+        (0..20).for_each(|i| inbox.push(state("x", i, 0)));
+        assert_eq!(taken(&mut inbox), ["x 19"]);
+        inbox.push(state("x", 20, 0));
+        inbox.push(state("x", 21, 0));
+        assert_eq!(taken(&mut inbox), ["x 20", "x 21"]);
+    }
+}

@@ -1,0 +1,17 @@
+//! What a hub and an app do with bodies, sans-IO: bytes and a time in, bytes and events out.
+//!
+//! A [`Router`](router::Router) is a hub, a [`Session`](session::Session) an app. Both keep a [`table`] of newest
+//! values, and both write to the other side through a [`feed`]: what has been put into the table goes straight into a
+//! bounded [`outbox`] while the other side keeps up, and is taken from the table later when it does not.
+
+pub mod clock;
+pub mod feed;
+pub mod inbox;
+pub mod kept;
+pub mod outbox;
+mod protocol;
+pub mod router;
+pub mod session;
+pub mod table;
+
+pub use protocol::{Action, Closed, ConnId, ConnInfo, Now, Protocol};

@@ -1,0 +1,90 @@
+//! The seam between an engine and whatever moves its bytes.
+//!
+//! [`Router`](super::router::Router) and [`Session`](super::session::Session) are driven through [`Protocol`] by a
+//! loop of [`crate::transport`], by a test, or by a fuzzer.
+
+use std::io::IoSlice;
+
+use crate::framing::Framing;
+use crate::Error;
+
+/// A moment, told by whoever drives an engine.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub struct Now {
+    /// Nanoseconds of a clock that never goes back.
+    pub mono: u64,
+    /// Milliseconds since 1970; may jump.
+    pub wall: u64,
+}
+
+/// One connection; never used again by the same driver.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct ConnId(pub u64);
+
+/// What a transport knows of a connection.
+#[derive(Clone, Debug)]
+pub struct ConnInfo {
+    /// How bodies are cut out of the bytes.
+    pub framing: Framing,
+    /// The other side in words, for logs and `ns_peer_fn`: an address, or the process id where the system tells it.
+    pub from: String,
+    /// Whether it stays on this machine, so that the kernel reports the other side's death.
+    pub local: bool,
+    /// Whether this side dialled.
+    pub dialled: bool,
+}
+
+/// What an engine asks of its driver.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Action {
+    /// This connection has something to write: gather and write until it would block, once.
+    Flush(ConnId),
+    /// Close this connection, after an attempt to write what it has. [`Protocol::closed`] is not called for it.
+    Close(ConnId),
+    /// Open a connection to this URL. Answered by [`Protocol::opened`] or [`Protocol::dial_failed`] with `token`.
+    Dial {
+        /// Names the attempt.
+        token: u64,
+        /// Where to, one address.
+        url: String,
+    },
+}
+
+/// Why a connection ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Closed {
+    /// The other side closed it.
+    ByPeer,
+    /// Reading or writing failed.
+    Failed(Error),
+}
+
+/// The seam between an engine and whatever moves its bytes.
+///
+/// After every call the driver takes all [`Protocol::next_action`]s, and calls [`Protocol::tick`] once
+/// [`Protocol::deadline`] has come.
+pub trait Protocol {
+    /// A connection is there. `token` is that of the [`Action::Dial`] it answers; an accepted one has none.
+    fn opened(&mut self, now: Now, conn: ConnId, info: ConnInfo, token: Option<u64>);
+    /// An attempt to dial failed.
+    fn dial_failed(&mut self, now: Now, token: u64, error: Error);
+    /// Bytes arrived; `input` is not kept.
+    fn bytes(&mut self, now: Now, conn: ConnId, input: &[u8]);
+    /// Whether more bytes are taken now. While not, the driver leaves them where they are, so that the other side feels
+    /// it, and asks again whenever it has taken the actions.
+    fn reads(&self, _conn: ConnId) -> bool {
+        true
+    }
+    /// The connection ended.
+    fn closed(&mut self, now: Now, conn: ConnId, why: Closed);
+    /// Appends what is to be written next, in order, to `slices` (as many as make a large write; none: nothing to write).
+    fn gather<'a>(&'a mut self, now: Now, conn: ConnId, slices: &mut Vec<IoSlice<'a>>);
+    /// The first `n` bytes of what [`Protocol::gather`] last gave were written.
+    fn wrote(&mut self, now: Now, conn: ConnId, n: usize);
+    /// The next thing to do, or none for now.
+    fn next_action(&mut self) -> Option<Action>;
+    /// When [`Protocol::tick`] is to be called, in [`Now::mono`] nanoseconds.
+    fn deadline(&self) -> Option<u64>;
+    /// The deadline has come.
+    fn tick(&mut self, now: Now);
+}

@@ -1,0 +1,957 @@
+//! An app: keeps its own newest values, announces them to the hub on every new link, and takes what the hub sends.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+use std::mem;
+
+use super::clock::HybridClock;
+use super::feed::Feed;
+use super::inbox::Inbox;
+use super::kept::Kept;
+use super::table::{Entry, Offer, Refusal, Room, Table};
+use super::{Action, Closed, ConnId, ConnInfo, Now, Protocol};
+use crate::framing::{header, parse_header, Decoder, Frame, Framing, Version, HEADER_LEN};
+use crate::state::State;
+use crate::wire::{self, Body, Control, Form, HelloFlags, Instance, Kind, Malformed, Meta, Stamp};
+use crate::{limits, Error, Result, Status};
+
+/// What can be set. Times are in nanoseconds.
+#[derive(Clone, Debug)]
+pub struct SessionConfig {
+    /// The largest body without its meta.
+    pub max_message: usize,
+    /// The shortest wait before a reconnect.
+    pub backoff_min: u64,
+    /// The longest.
+    pub backoff_max: u64,
+    /// Whether own states come back.
+    pub echo: bool,
+    /// Whether the identity is taken from a live holder.
+    pub take_over: bool,
+    /// Whether the identity is held together with others that say the same.
+    pub shared: bool,
+}
+
+impl Default for SessionConfig {
+    fn default() -> SessionConfig {
+        SessionConfig {
+            max_message: limits::MAX_MESSAGE,
+            backoff_min: limits::BACKOFF_MIN.as_nanos() as u64,
+            backoff_max: limits::BACKOFF_MAX.as_nanos() as u64,
+            echo: false,
+            take_over: false,
+            shared: false,
+        }
+    }
+}
+
+/// Where the link to the hub stands. The numbers are those of the C API.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(i32)]
+pub enum Link {
+    /// Not asked to connect.
+    Idle = 0,
+    /// Connecting, or waiting to try again.
+    Connecting = 1,
+    /// The hub has welcomed this app.
+    Connected = 2,
+    /// The hub refused this app; it does not try again by itself.
+    Refused = 3,
+}
+
+/// What a session tells its program beside states.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Notice {
+    /// The link changed.
+    Link {
+        /// To this.
+        link: Link,
+        /// Why; [`Status::Ok`] when it is as asked.
+        why: Status,
+        /// Why in words; the address when connected.
+        text: String,
+    },
+    /// A state of a kind that is not accepted.
+    Reject {
+        /// Its sender.
+        sender: String,
+        /// Its name.
+        name: String,
+        /// Its kind.
+        kind: Kind,
+    },
+}
+
+/// How many notices wait at most; the oldest goes.
+const MAX_NOTICES: usize = 1024;
+
+/// Counters of an app since it was made, and what it holds now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AppStats {
+    /// Own values taken by `send`.
+    pub sent: u64,
+    /// Bytes of their bodies.
+    pub sent_bytes: u64,
+    /// States received and accepted.
+    pub received: u64,
+    /// Bytes of their bodies.
+    pub received_bytes: u64,
+    /// Own values replaced by newer ones before they were written.
+    pub conflated_out: u64,
+    /// Received values replaced by newer ones before the program took them.
+    pub conflated_in: u64,
+    /// Received values dropped: the queue was full.
+    pub dropped_in: u64,
+    /// Received values of a kind that is not accepted.
+    pub rejected: u64,
+    /// Received values that are not newer than the one held.
+    pub stale: u64,
+    /// Own values that came back from an old hub.
+    pub echoes: u64,
+    /// Own values that the hub did not take.
+    pub refused: u64,
+    /// Own values withheld from an old hub, or larger than the hub takes.
+    pub withheld: u64,
+    /// Received bodies that are malformed.
+    pub malformed: u64,
+    /// Received frames over the limit.
+    pub too_large: u64,
+    /// Links that came to be.
+    pub connects: u64,
+    /// Now: bytes of own values.
+    pub own_bytes: u64,
+    /// Now: states that wait to be taken.
+    pub queued: u64,
+    /// Now: their bytes.
+    pub queued_bytes: u64,
+}
+
+enum Phase {
+    Idle,
+    Waiting {
+        until: u64,
+    },
+    Dialling {
+        token: u64,
+    },
+    /// The SP headers are being exchanged.
+    Header {
+        conn: ConnId,
+        sent: Version,
+        bytes: [u8; HEADER_LEN],
+        have: usize,
+        since: u64,
+    },
+    /// Hello is sent.
+    Hello {
+        conn: ConnId,
+        since: u64,
+    },
+    Up {
+        conn: ConnId,
+    },
+    Refused,
+}
+
+/// An address of the hub, and what is known of it.
+struct Target {
+    url: String,
+    /// Until when it is dialled as an old hub.
+    old_until: u64,
+}
+
+/// A program that took no state for so long, in nanoseconds, does not hold up the link. Shorter than the time in which
+/// a probed app has to answer.
+const PATIENCE: u64 = limits::IDENTITY_PROBE.as_nanos() as u64 / 2;
+
+/// An app's engine.
+pub struct Session {
+    identity: String,
+    instance: Instance,
+    /// What can be set; before connect.
+    pub config: SessionConfig,
+    clock: HybridClock,
+    own: Table,
+    feed: Feed,
+    decoder: Decoder,
+    phase: Phase,
+    targets: Vec<Target>,
+    target: usize,
+    attempt: u32,
+    epoch: u64,
+    next_token: u64,
+    random: u64,
+    /// The hub of the last link; none for an old one.
+    hub: Option<Instance>,
+    /// The hub's limit, once it is known.
+    hub_limit: usize,
+    accept: u32,
+    tells_rejects: bool,
+    tells_links: bool,
+    actions: VecDeque<Action>,
+    flushing: bool,
+    /// The versions of `own` that are asked to be acknowledged, are being asked for, and have been.
+    ack_wanted: u64,
+    ack_asked: u64,
+    acked: u64,
+    /// The newest ping of the hub that found no room for its answer.
+    pong: Option<u64>,
+    /// What the program has not taken.
+    pub inbox: Inbox,
+    /// Bytes of the hub are left unread, so that it conflates and nothing has to be dropped here.
+    paused: bool,
+    /// States taken by the program, and how many and when that was last looked at.
+    taken: u64,
+    taken_seen: u64,
+    taken_at: u64,
+    wrote_at: u64,
+    notices: VecDeque<Notice>,
+    kept: Kept,
+    last_failure: Option<Error>,
+    stats: AppStats,
+    warned_withheld: bool,
+    warnings: VecDeque<String>,
+    scratch: Vec<u8>,
+}
+
+impl Session {
+    /// An app that is not connected. `instance` is random and made for it; the identity is checked.
+    pub fn new(identity: &str, instance: Instance) -> Session {
+        let mut seed = [0; 8];
+        seed.copy_from_slice(&instance.0[..8]);
+        Session {
+            identity: identity.to_owned(),
+            instance,
+            config: SessionConfig::default(),
+            clock: HybridClock::default(),
+            own: Table::new(Room { states: usize::MAX, bytes: limits::SEND_QUEUE, share: 1, departed: 0 }),
+            feed: Feed::new(Framing::Tcp, limits::OUTBOX),
+            decoder: Decoder::new(Framing::Tcp, 0),
+            phase: Phase::Idle,
+            targets: Vec::new(),
+            target: 0,
+            attempt: 0,
+            epoch: 0,
+            next_token: 1,
+            random: u64::from_le_bytes(seed) | 1,
+            hub: None,
+            hub_limit: usize::MAX,
+            accept: wire::ACCEPT_ANY,
+            tells_rejects: false,
+            tells_links: false,
+            actions: VecDeque::new(),
+            flushing: false,
+            ack_wanted: 0,
+            ack_asked: 0,
+            acked: 0,
+            pong: None,
+            inbox: Inbox::new(limits::RECV_QUEUE),
+            paused: false,
+            taken: 0,
+            taken_seen: 0,
+            taken_at: 0,
+            wrote_at: 0,
+            notices: VecDeque::new(),
+            kept: Kept::new(limits::KEPT),
+            last_failure: None,
+            stats: AppStats::default(),
+            warned_withheld: false,
+            warnings: VecDeque::new(),
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Its identity.
+    pub fn identity(&self) -> &str {
+        &self.identity
+    }
+
+    /// Bytes that own values may take.
+    pub fn set_send_queue(&mut self, bytes: usize) {
+        self.own.room.bytes = bytes;
+    }
+
+    /// Where the link stands.
+    pub fn link(&self) -> Link {
+        match self.phase {
+            Phase::Idle => Link::Idle,
+            Phase::Up { .. } => Link::Connected,
+            Phase::Refused => Link::Refused,
+            _ => Link::Connecting,
+        }
+    }
+
+    /// The last failure to connect, for who waits.
+    pub fn last_failure(&self) -> Option<&Error> {
+        self.last_failure.as_ref()
+    }
+
+    /// The next notice.
+    pub fn next_notice(&mut self) -> Option<Notice> {
+        self.notices.pop_front()
+    }
+
+    /// Whether a notice waits.
+    pub fn has_notice(&self) -> bool {
+        !self.notices.is_empty()
+    }
+
+    /// The next thing that the operator should know.
+    pub fn next_warning(&mut self) -> Option<String> {
+        self.warnings.pop_front()
+    }
+
+    /// Counters.
+    pub fn stats(&self) -> AppStats {
+        AppStats {
+            conflated_out: self.stats.conflated_out + self.feed.conflated(),
+            conflated_in: self.inbox.conflated,
+            dropped_in: self.inbox.dropped,
+            own_bytes: self.own.bytes() as u64,
+            queued: self.inbox.len() as u64,
+            queued_bytes: self.inbox.bytes() as u64,
+            ..self.stats
+        }
+    }
+
+    /// Starts connecting to one of `urls`, which are addresses of one hub.
+    pub fn connect(&mut self, urls: Vec<String>) {
+        self.targets = urls.into_iter().map(|url| Target { url, old_until: 0 }).collect();
+        self.target = 0;
+        self.attempt = 0;
+        self.last_failure = None;
+        self.kept.clear();
+        self.hub_limit = usize::MAX;
+        self.forget_acks();
+        self.dial();
+        self.notice_link(Status::Ok, String::new());
+    }
+
+    /// Ends the link, or the attempts to get one.
+    pub fn disconnect(&mut self) {
+        if let Some(conn) = self.conn() {
+            self.actions.push_back(Action::Close(conn));
+        }
+        if !matches!(self.phase, Phase::Idle) {
+            self.unlink();
+            self.phase = Phase::Idle;
+            self.notice_link(Status::Ok, String::new());
+        }
+    }
+
+    fn conn(&self) -> Option<ConnId> {
+        match self.phase {
+            Phase::Header { conn, .. } | Phase::Hello { conn, .. } | Phase::Up { conn } => Some(conn),
+            _ => None,
+        }
+    }
+
+    fn notice(&mut self, notice: Notice) {
+        if self.notices.len() == MAX_NOTICES {
+            self.notices.pop_front();
+        }
+        self.notices.push_back(notice);
+    }
+
+    fn notice_link(&mut self, why: Status, text: String) {
+        if self.tells_links {
+            self.notice(Notice::Link { link: self.link(), why, text });
+        }
+    }
+
+    /// Publishes a value, which is encoded and checked. Its kind is `kind`.
+    pub fn publish(&mut self, now: Now, name: &str, value: &[u8], kind: Kind) -> Result<()> {
+        wire::check_name(name)?;
+        let stamp = Stamp { clock: self.clock.tick(now.wall), instance: self.instance };
+        let mut body = mem::take(&mut self.scratch);
+        body.clear();
+        wire::encode(&mut body, Form::V1, &self.identity, name, value, &Meta::default());
+        // An empty meta is one byte.
+        body.pop();
+        let meta_at = body.len();
+        Meta { stamp: Some(stamp), ..Meta::default() }.encode(&mut body);
+        let done = self.publish_body(&body, meta_at, name, kind, stamp);
+        if done.is_ok() {
+            self.stats.sent += 1;
+            self.stats.sent_bytes += body.len() as u64;
+        }
+        body.shrink_to(64 << 10);
+        self.scratch = body;
+        done
+    }
+
+    fn publish_body(&mut self, body: &[u8], meta_at: usize, name: &str, kind: Kind, stamp: Stamp) -> Result<()> {
+        let old_hub = matches!(self.phase, Phase::Up { .. }) && self.feed.is_old();
+        let limit = if old_hub { limits::LEGACY_MAX } else { self.config.max_message.min(self.hub_limit) };
+        if meta_at > limit {
+            let text = format!("{name:?} makes a message of {meta_at} bytes; the limit is {limit}");
+            return Err(Error::new(Status::TooLarge, text));
+        }
+        let offer = Offer { body, meta_at, sender: &self.identity, name, kind, stamp, origin: None };
+        let slot = match self.own.offer(offer) {
+            Ok(slot) => slot,
+            Err(Refusal::Stale) => return Err(Status::Internal.into()),
+            Err(Refusal::Full) => {
+                let (held, room) = (self.own.bytes(), self.own.room.bytes);
+                let text = format!("{name:?} ({} bytes) does not fit: {held} of {room} bytes are in use", body.len());
+                return Err(Error::new(Status::Full, text));
+            }
+        };
+        if let Phase::Up { conn } = self.phase {
+            let entry = self.own.get(slot).expect("just put there");
+            if wanted(&self.feed, entry, limit) {
+                self.feed.change(&self.own, entry);
+                Self::flush(&mut self.flushing, &mut self.actions, conn);
+            } else {
+                withhold(&mut self.stats, &mut self.warned_withheld, &mut self.warnings, entry);
+            }
+        }
+        Ok(())
+    }
+
+    fn flush(flushing: &mut bool, actions: &mut VecDeque<Action>, conn: ConnId) {
+        if !mem::replace(flushing, true) {
+            actions.push_back(Action::Flush(conn));
+        }
+    }
+
+    /// Whether the driver has something to do.
+    pub fn has_action(&self) -> bool {
+        !self.actions.is_empty()
+    }
+
+    /// Bytes that wait to be written.
+    pub fn waiting(&self) -> usize {
+        self.feed.waiting()
+    }
+
+    /// What [`Session::is_acked`] takes for all that was published so far.
+    pub fn request_ack(&mut self) -> u64 {
+        let version = self.own.version();
+        self.ack_wanted = self.ack_wanted.max(version);
+        self.paused &= self.is_acked(version);
+        if let (Phase::Up { conn }, false) = (&self.phase, self.is_acked(version)) {
+            Self::flush(&mut self.flushing, &mut self.actions, *conn);
+        }
+        version
+    }
+
+    /// The next state for the program. [`Protocol::reads`] may say something else afterwards.
+    pub fn take_state(&mut self) -> Option<State> {
+        let state = self.inbox.pop()?;
+        self.taken += 1;
+        if self.paused && self.inbox.bytes() <= self.inbox.limit() / 4 {
+            self.paused = false;
+        }
+        Some(state)
+    }
+
+    /// Whether bytes of the hub are left unread.
+    pub fn is_paused(&self) -> bool {
+        self.paused
+    }
+
+    /// Stops reading while a program that takes its states has as many as it may have. One that takes none, or waits
+    /// for an acknowledgement that comes behind them, has them conflated.
+    fn pause_if_full(&mut self, now: Now) {
+        if self.taken != self.taken_seen {
+            self.taken_seen = self.taken;
+            self.taken_at = now.mono;
+        }
+        self.paused = self.inbox.bytes() >= self.inbox.limit() / 2
+            && now.mono < self.taken_at + PATIENCE
+            && self.ack_wanted <= self.acked;
+    }
+
+    /// Until when the link should not be closed, for what was written to an old hub to be handed on.
+    pub fn settles_until(&self) -> Option<u64> {
+        let old = matches!(self.phase, Phase::Up { .. }) && self.feed.is_old() && self.own.version() > 0;
+        old.then(|| self.wrote_at + limits::OLD_HUB_SETTLES.as_nanos() as u64)
+    }
+
+    /// Whether the hub has all that was published up to then.
+    pub fn is_acked(&self, version: u64) -> bool {
+        self.acked >= version
+    }
+
+    /// The value of a key, or with no sender the newest of any sender, own values included.
+    pub fn get(&mut self, sender: Option<&str>, name: &str) -> Option<State> {
+        let own = match sender {
+            Some(sender) => self.own.find(sender, name),
+            None => self.own.find(&self.identity, name),
+        };
+        let kept = match sender {
+            Some(sender) => self.kept.find(sender, name),
+            None => self.kept.newest(name),
+        };
+        match (own, kept) {
+            (Some(own), kept) if kept.is_none_or(|kept| own.stamp() >= kept.stamp()) => {
+                let body = wire::decode(own.bytes(), Form::V1).ok()?;
+                Some(State::new(&mut self.scratch, &body, own.stamp(), own.stamp().millis() as i64))
+            }
+            (_, kept) => kept.cloned(),
+        }
+    }
+
+    /// Takes only these kinds from now on.
+    pub fn set_accept(&mut self, mask: u32) {
+        let (before, wider) = (self.accept_for_hub(), mask & !self.accept != 0);
+        self.accept = mask;
+        // Said again although it is the same for the hub, it brings what was rejected here.
+        if wider || self.accept_for_hub() != before {
+            self.announce_accept();
+        }
+    }
+
+    /// Whether states of other kinds give a [`Notice::Reject`].
+    pub fn set_tells_rejects(&mut self, tells: bool) {
+        let before = self.accept_for_hub();
+        self.tells_rejects = tells;
+        if self.accept_for_hub() != before {
+            self.announce_accept();
+        }
+    }
+
+    /// Whether changes of the link give a [`Notice::Link`].
+    pub fn set_tells_links(&mut self, tells: bool) {
+        self.tells_links = tells;
+    }
+
+    /// What the hub is to send: also what is to be told as rejected.
+    fn accept_for_hub(&self) -> u32 {
+        if self.tells_rejects {
+            wire::ACCEPT_ANY
+        } else {
+            self.accept
+        }
+    }
+
+    fn announce_accept(&mut self) {
+        if let (Phase::Up { conn }, false) = (&self.phase, self.feed.is_old()) {
+            let conn = *conn;
+            self.control(conn, &Control::Accept { mask: self.accept_for_hub() });
+        }
+    }
+
+    fn control(&mut self, conn: ConnId, control: &Control<'_>) {
+        self.scratch.clear();
+        control.encode(&self.identity, &mut self.scratch);
+        self.feed.message(&self.scratch);
+        Self::flush(&mut self.flushing, &mut self.actions, conn);
+    }
+
+    fn dial(&mut self) {
+        let token = self.next_token;
+        self.next_token += 1;
+        self.phase = Phase::Dialling { token };
+        self.actions.push_back(Action::Dial { token, url: self.targets[self.target].url.clone() });
+    }
+
+    /// A number below `bound`, for jitter.
+    fn random(&mut self, bound: u64) -> u64 {
+        // xorshift64: spreads reconnects, hides nothing.
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        self.random % bound.max(1)
+    }
+
+    /// The address did not lead to a link: the next one, after a wait once all were tried.
+    fn failed(&mut self, now: Now, error: Error) {
+        self.last_failure = Some(error);
+        self.target = (self.target + 1) % self.targets.len();
+        if self.target == 0 {
+            self.wait(now);
+        } else {
+            self.dial();
+        }
+    }
+
+    fn wait(&mut self, now: Now) {
+        let full = (self.config.backoff_min << self.attempt.min(20)).min(self.config.backoff_max);
+        self.attempt += 1;
+        let delay = full / 2 + self.random(full / 2 + 1);
+        self.phase = Phase::Waiting { until: now.mono + delay };
+    }
+
+    /// Forgets the connection.
+    fn unlink(&mut self) {
+        self.stats.conflated_out += self.feed.conflated();
+        self.feed = Feed::new(Framing::Tcp, limits::OUTBOX);
+        self.decoder = Decoder::new(Framing::Tcp, 0);
+        self.flushing = false;
+        self.paused = false;
+        self.ack_asked = self.acked;
+        self.pong = None;
+    }
+
+    /// What a hub acknowledged another need not have.
+    fn forget_acks(&mut self) {
+        self.acked = 0;
+        self.ack_asked = 0;
+    }
+
+    /// The connection ended, or is ended here.
+    fn lost(&mut self, now: Now, error: Error) {
+        let was_up = matches!(self.phase, Phase::Up { .. });
+        self.unlink();
+        let text = format!("{error}: {}", self.targets[self.target].url);
+        if was_up {
+            self.attempt = 0;
+            self.last_failure = Some(Error::new(error.status(), text.clone()));
+            self.wait(now);
+            self.notice_link(error.status(), text);
+        } else {
+            self.failed(now, Error::new(error.status(), text));
+        }
+    }
+
+    fn drop_link(&mut self, now: Now, error: Error) {
+        if let Some(conn) = self.conn() {
+            self.actions.push_back(Action::Close(conn));
+            self.lost(now, error);
+        }
+    }
+
+    fn say_hello(&mut self, now: Now, conn: ConnId) {
+        let mut flags = HelloFlags(0);
+        for (asked, flag) in [
+            (self.config.take_over, HelloFlags::TAKE_OVER),
+            (self.config.shared, HelloFlags::SHARED),
+            (self.config.echo, HelloFlags::ECHO),
+        ] {
+            if asked {
+                flags |= flag;
+            }
+        }
+        let (instance, epoch, accept) = (self.instance, self.epoch, self.accept_for_hub());
+        self.phase = Phase::Hello { conn, since: now.mono };
+        self.control(conn, &Control::Hello { instance, epoch, accept, flags });
+    }
+
+    /// The link is there, to the hub of this instance or to an old one.
+    fn up(&mut self, conn: ConnId, hub: Option<Instance>) {
+        self.phase = Phase::Up { conn };
+        if self.hub != hub {
+            self.forget_acks();
+            if self.hub.is_none() {
+                // What came through an old hub has this app's stamps, which say nothing beside those of the senders.
+                self.kept.clear();
+            }
+            self.hub = hub;
+        }
+        self.attempt = 0;
+        self.last_failure = None;
+        self.stats.connects += 1;
+        self.warned_withheld = false;
+        self.feed.walk_all(&self.own);
+        Self::flush(&mut self.flushing, &mut self.actions, conn);
+        self.notice_link(Status::Ok, self.targets[self.target].url.clone());
+    }
+
+    fn header_done(&mut self, now: Now, conn: ConnId, sent: Version, bytes: [u8; HEADER_LEN]) {
+        match (sent, parse_header(&bytes)) {
+            (Version::V1, Ok(Version::V1)) => self.say_hello(now, conn),
+            (Version::V1, Ok(Version::Old)) => {
+                // NNG answers and closes the connection only then, for what it found in our header: nothing that is
+                // written here is sure to arrive.
+                self.actions.push_back(Action::Close(conn));
+                self.take_for_old(now);
+            }
+            (Version::Old, Ok(_)) => {
+                self.feed.set_old();
+                self.up(conn, None);
+            }
+            (_, Err(error)) => self.drop_link(now, Error::new(Status::Invalid, error.to_string())),
+        }
+    }
+
+    /// This address is an old hub's: dials it as such, for a while.
+    fn take_for_old(&mut self, now: Now) {
+        let target = &mut self.targets[self.target];
+        target.old_until = now.mono + limits::OLD_PEER_REMEMBERED.as_nanos() as u64;
+        self.unlink();
+        self.dial();
+    }
+
+    fn body(&mut self, now: Now, conn: ConnId, bytes: &[u8]) {
+        let form = if self.feed.is_old() { Form::Old } else { Form::V1 };
+        let body = match wire::decode(bytes, form) {
+            Ok(body) => body,
+            Err(reason) => return self.malformed(reason),
+        };
+        match (body.is_reserved(), form) {
+            (false, _) => self.receive(now, &body),
+            (true, Form::V1) => match Control::decode(&body) {
+                Ok(control) => self.hear(conn, control),
+                Err(reason) => self.malformed(reason),
+            },
+            (true, Form::Old) => self.malformed(Malformed::Name),
+        }
+    }
+
+    fn malformed(&mut self, reason: Malformed) {
+        self.stats.malformed += 1;
+        if self.stats.malformed == 1 {
+            self.warnings.push_back(format!("malformed message: {reason}"));
+        }
+    }
+
+    fn hear(&mut self, conn: ConnId, control: Control<'_>) {
+        match control {
+            Control::Welcome { instance, max_message, .. } if matches!(self.phase, Phase::Hello { .. }) => {
+                self.hub_limit = usize::try_from(max_message).unwrap_or(usize::MAX);
+                self.up(conn, Some(instance));
+            }
+            Control::Refuse { status, text } => {
+                let status = Status::from_code(status).unwrap_or(Status::Refused);
+                self.actions.push_back(Action::Close(conn));
+                self.unlink();
+                self.phase = Phase::Refused;
+                let text = format!("{text}: {}", self.targets[self.target].url);
+                self.last_failure = Some(Error::new(status, text.clone()));
+                self.notice_link(status, text);
+            }
+            Control::Ping { token } if self.feed.waiting() <= limits::OUTBOX => {
+                self.pong = None;
+                self.control(conn, &Control::Pong { token });
+            }
+            Control::Ping { token } => self.pong = Some(token),
+            Control::Pong { token } => self.acked = self.acked.max(token.min(self.own.version())),
+            Control::Rejected { status, name } => {
+                self.stats.refused += 1;
+                let why = Status::from_code(status).unwrap_or(Status::Full).text();
+                if self.stats.refused == 1 {
+                    self.warnings.push_back(format!("{name:?} was not taken by the hub: {why}"));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn receive(&mut self, now: Now, body: &Body<'_>) {
+        if !matches!(self.phase, Phase::Up { .. }) {
+            return;
+        }
+        if self.feed.is_old() && body.sender == self.identity && !self.config.echo {
+            self.stats.echoes += 1;
+            return;
+        }
+        let (stamp, time) = match body.meta.stamp {
+            Some(stamp) => {
+                self.clock.observe(stamp.clock);
+                (stamp, stamp.millis() as i64)
+            }
+            None => (Stamp { clock: self.clock.tick(now.wall), instance: self.instance }, 0),
+        };
+        let own = match body.sender == self.identity {
+            true => self.own.find(body.sender, body.name).map(|own| own.stamp()),
+            false => None,
+        };
+        if own.is_some_and(|own| stamp > own) && stamp.instance != self.instance && !self.config.shared {
+            // An earlier run under this identity, whose clock was ahead: what this run says counts.
+            self.stats.stale += 1;
+            return self.restamp(now, body.name);
+        }
+        if body.kind.mask() & self.accept == 0 {
+            self.stats.rejected += 1;
+            if self.tells_rejects {
+                let (sender, name) = (body.sender.to_owned(), body.name.to_owned());
+                self.notice(Notice::Reject { sender, name, kind: body.kind });
+            }
+            return;
+        }
+        // One's own value comes back with its own stamp, if that was asked for.
+        let older_than_own = own.is_some_and(|own| stamp < own || (stamp == own && !self.config.echo));
+        if older_than_own || self.kept.find(body.sender, body.name).is_some_and(|kept| stamp <= kept.stamp()) {
+            self.stats.stale += 1;
+            return;
+        }
+        let state = State::new(&mut self.scratch, body, stamp, time);
+        self.stats.received += 1;
+        self.stats.received_bytes += body.meta_at as u64;
+        self.kept.insert(state.clone());
+        self.inbox.push(state);
+    }
+
+    /// Gives an own value a stamp that is newer than all that is known.
+    fn restamp(&mut self, now: Now, name: &str) {
+        let Some(own) = self.own.find(&self.identity, name) else { return };
+        let (stamp, kind) = (Stamp { clock: self.clock.tick(now.wall), instance: self.instance }, own.kind());
+        let (mut body, meta_at) = (own.bytes().to_vec(), own.meta_at());
+        body.truncate(meta_at);
+        Meta { stamp: Some(stamp), ..Meta::default() }.encode(&mut body);
+        if let Err(error) = self.publish_body(&body, meta_at, name, kind, stamp) {
+            self.warnings.push_back(error.to_string());
+        }
+    }
+}
+
+/// Whether the hub is sent this value.
+fn wanted(feed: &Feed, entry: &Entry, limit: usize) -> bool {
+    entry.meta_at() <= limit && (!feed.is_old() || entry.kind().is_plain())
+}
+
+fn withhold(stats: &mut AppStats, warned: &mut bool, warnings: &mut VecDeque<String>, entry: &Entry) {
+    stats.withheld += 1;
+    if !mem::replace(warned, true) {
+        let (name, kind, len) = (entry.name(), entry.kind().name(), entry.meta_at());
+        warnings.push_back(format!("{name:?} ({kind}, {len} bytes) withheld: the hub does not take it"));
+    }
+}
+
+impl Protocol for Session {
+    fn opened(&mut self, now: Now, conn: ConnId, info: ConnInfo, token: Option<u64>) {
+        let dialled = match self.phase {
+            Phase::Dialling { token } => Some(token),
+            _ => None,
+        };
+        if token.is_none() || token != dialled {
+            self.actions.push_back(Action::Close(conn));
+            return;
+        }
+        self.epoch += 1;
+        self.taken_at = now.mono;
+        self.feed = Feed::new(info.framing, limits::OUTBOX);
+        self.decoder = Decoder::new(info.framing, self.config.max_message + limits::MAX_META);
+        self.flushing = false;
+        if !info.framing.has_header() {
+            return self.say_hello(now, conn);
+        }
+        let old = self.targets[self.target].old_until > now.mono;
+        let sent = if old { Version::Old } else { Version::V1 };
+        self.phase = Phase::Header { conn, sent, bytes: [0; HEADER_LEN], have: 0, since: now.mono };
+        self.feed.raw(&header(sent));
+        Self::flush(&mut self.flushing, &mut self.actions, conn);
+    }
+
+    fn dial_failed(&mut self, now: Now, token: u64, error: Error) {
+        if matches!(self.phase, Phase::Dialling { token: dialled } if dialled == token) {
+            self.failed(now, error);
+        }
+    }
+
+    fn bytes(&mut self, now: Now, conn: ConnId, mut input: &[u8]) {
+        if self.conn() != Some(conn) {
+            return;
+        }
+        if let Phase::Header { sent, bytes, have, .. } = &mut self.phase {
+            let n = input.len().min(HEADER_LEN - *have);
+            bytes[*have..*have + n].copy_from_slice(&input[..n]);
+            *have += n;
+            input = &input[n..];
+            if *have < HEADER_LEN {
+                return;
+            }
+            let (sent, bytes) = (*sent, *bytes);
+            self.header_done(now, conn, sent, bytes);
+        }
+        let mut decoder = mem::replace(&mut self.decoder, Decoder::new(Framing::Tcp, 0));
+        while self.conn() == Some(conn) {
+            match decoder.next(&mut input) {
+                Ok(Some(Frame::Body(body))) => self.body(now, conn, body),
+                Ok(Some(Frame::TooLarge(len))) => {
+                    self.stats.too_large += 1;
+                    if self.stats.too_large == 1 {
+                        self.warnings.push_back(format!("message of {len} bytes dropped: over the limit"));
+                    }
+                }
+                Ok(None) => break,
+                Err(error) => return self.drop_link(now, Error::new(Status::Invalid, error.to_string())),
+            }
+        }
+        if self.conn() == Some(conn) {
+            self.decoder = decoder;
+            self.pause_if_full(now);
+        }
+    }
+
+    fn reads(&self, _conn: ConnId) -> bool {
+        !self.paused
+    }
+
+    fn closed(&mut self, now: Now, conn: ConnId, why: Closed) {
+        if self.conn() != Some(conn) {
+            return;
+        }
+        let error = match why {
+            Closed::ByPeer => Error::new(Status::Closed, "the hub closed the connection"),
+            Closed::Failed(error) => error,
+        };
+        self.lost(now, error);
+    }
+
+    fn gather<'a>(&'a mut self, _now: Now, conn: ConnId, slices: &mut Vec<IoSlice<'a>>) {
+        if self.conn() != Some(conn) {
+            return;
+        }
+        self.flushing = false;
+        if let (Some(token), true) = (self.pong, self.feed.waiting() <= limits::OUTBOX) {
+            self.pong = None;
+            self.scratch.clear();
+            Control::Pong { token }.encode(&self.identity, &mut self.scratch);
+            self.feed.message(&self.scratch);
+        }
+        if matches!(self.phase, Phase::Up { .. }) {
+            let Session { feed, own, config, hub_limit, stats, warned_withheld, warnings, .. } = self;
+            let limit = if feed.is_old() { limits::LEGACY_MAX } else { config.max_message.min(*hub_limit) };
+            feed.fill(own, |feed, entry| {
+                let wanted = wanted(feed, entry, limit);
+                if !wanted && !feed.came_while_behind(entry) {
+                    withhold(stats, warned_withheld, warnings, entry);
+                }
+                wanted
+            });
+            // Behind all that is to be acknowledged.
+            let through = feed.through(own);
+            if feed.is_old() && feed.is_drained() {
+                self.acked = through;
+            } else if !feed.is_old() && self.ack_wanted > self.ack_asked && through > self.ack_asked {
+                self.ack_asked = through;
+                self.scratch.clear();
+                Control::Ping { token: self.ack_asked }.encode(&self.identity, &mut self.scratch);
+                self.feed.message(&self.scratch);
+            }
+        }
+        self.feed.gather(slices);
+    }
+
+    fn wrote(&mut self, now: Now, conn: ConnId, n: usize) {
+        if self.conn() == Some(conn) {
+            self.feed.wrote(n);
+            self.wrote_at = now.mono;
+            if self.feed.is_old() && self.feed.is_drained() {
+                self.acked = self.own.version();
+            }
+        }
+    }
+
+    fn next_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    fn deadline(&self) -> Option<u64> {
+        let handshake = limits::HANDSHAKE.as_nanos() as u64;
+        match self.phase {
+            Phase::Waiting { until } => Some(until),
+            Phase::Header { since, .. } | Phase::Hello { since, .. } => Some(since + handshake),
+            Phase::Up { .. } if self.paused => Some(self.taken_at + PATIENCE),
+            _ => None,
+        }
+    }
+
+    fn tick(&mut self, now: Now) {
+        if self.deadline().is_none_or(|deadline| deadline > now.mono) {
+            return;
+        }
+        match self.phase {
+            Phase::Waiting { .. } => self.dial(),
+            Phase::Up { .. } => self.pause_if_full(now),
+            Phase::Header { .. } | Phase::Hello { .. } => {
+                self.drop_link(now, Error::new(Status::Timeout, "the hub did not answer in time"));
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,649 @@
+//! The newest value of every key, in places that stay where they are.
+//!
+//! A value that changes keeps its slot, so that a [`Walk`](super::feed::Walk) over the slots meets every key once,
+//! however often some of them change. Each change gets the table's next *version*; a page remembers the greatest
+//! version in it, so that a walk skips what it has seen.
+
+use std::collections::VecDeque;
+use std::hash::{BuildHasher, RandomState};
+use std::mem::size_of;
+use std::sync::Arc;
+
+use hashbrown::HashTable;
+
+use super::ConnId;
+use crate::limits;
+use crate::wire::{Kind, Stamp};
+
+/// Bodies from this size on are shared between the table and all outboxes; smaller ones are copied.
+pub const SHARE_FROM: usize = 4 << 10;
+
+/// Slots of one page.
+pub const PAGE: usize = 64;
+
+/// The end of a list of slots.
+const NONE: u32 = u32::MAX;
+
+/// The place of an entry.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Slot(pub u32);
+
+/// The place of an owner.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OwnerId(u32);
+
+enum Stored {
+    Small(Vec<u8>),
+    Shared(Arc<[u8]>),
+}
+
+impl Stored {
+    fn new(body: &[u8]) -> Stored {
+        if body.len() < SHARE_FROM {
+            Stored::Small(body.to_vec())
+        } else {
+            Stored::Shared(body.into())
+        }
+    }
+
+    fn replace(&mut self, body: &[u8]) {
+        match self {
+            Stored::Small(old) if body.len() < SHARE_FROM => {
+                old.clear();
+                if old.capacity() > 4 * body.len() + 64 {
+                    old.shrink_to(body.len());
+                }
+                old.reserve_exact(body.len());
+                old.extend_from_slice(body);
+            }
+            _ => *self = Stored::new(body),
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Stored::Small(bytes) => bytes,
+            Stored::Shared(bytes) => bytes,
+        }
+    }
+
+    fn allocated(&self) -> usize {
+        match self {
+            Stored::Small(bytes) => bytes.capacity(),
+            Stored::Shared(bytes) => bytes.len(),
+        }
+    }
+}
+
+/// A newest value.
+pub struct Entry {
+    body: Stored,
+    meta_at: u32,
+    sender_len: u8,
+    name_len: u16,
+    kind: Kind,
+    stamp: Stamp,
+    version: u64,
+    origin: Option<ConnId>,
+    hash: u64,
+    owner: OwnerId,
+    previous: u32,
+    next: u32,
+}
+
+/// The bytes of an entry's body, in the way they are to be passed on.
+pub enum EntryBody<'a> {
+    /// Copy it.
+    Small(&'a [u8]),
+    /// Share it.
+    Shared(&'a Arc<[u8]>),
+}
+
+impl Entry {
+    /// The body: canonical, four elements.
+    pub fn body(&self) -> EntryBody<'_> {
+        match &self.body {
+            Stored::Small(bytes) => EntryBody::Small(bytes),
+            Stored::Shared(bytes) => EntryBody::Shared(bytes),
+        }
+    }
+
+    /// The body's bytes.
+    pub fn bytes(&self) -> &[u8] {
+        self.body.bytes()
+    }
+
+    /// Where `meta` begins in the body: the length of its form for old peers.
+    pub fn meta_at(&self) -> usize {
+        self.meta_at as usize
+    }
+
+    /// Who published it.
+    pub fn sender(&self) -> &str {
+        self.str_at(self.sender_at(), self.sender_len as usize)
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        self.str_at(self.name_at(), self.name_len as usize)
+    }
+
+    /// Its encoded value.
+    pub fn data(&self) -> &[u8] {
+        &self.bytes()[self.name_at() + self.name_len as usize..self.meta_at()]
+    }
+
+    /// Its kind.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// When and by which instance it was published.
+    pub fn stamp(&self) -> Stamp {
+        self.stamp
+    }
+
+    /// The table's version at its last change.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// The connection that it last came from.
+    pub fn origin(&self) -> Option<ConnId> {
+        self.origin
+    }
+
+    fn sender_at(&self) -> usize {
+        1 + str_head(self.sender_len as usize)
+    }
+
+    fn name_at(&self) -> usize {
+        self.sender_at() + self.sender_len as usize + str_head(self.name_len as usize)
+    }
+
+    fn str_at(&self, at: usize, len: usize) -> &str {
+        // Checked when the body was decoded; an entry never changes but as a whole.
+        std::str::from_utf8(&self.bytes()[at..at + len]).unwrap_or_default()
+    }
+}
+
+/// The length of what stands before a string of `len` bytes in a canonical body.
+const fn str_head(len: usize) -> usize {
+    match len {
+        0..=31 => 1,
+        32..=255 => 2,
+        _ => 3,
+    }
+}
+
+/// A value that is offered to a table.
+pub struct Offer<'a> {
+    /// A canonical v1 body.
+    pub body: &'a [u8],
+    /// Where its `meta` begins.
+    pub meta_at: usize,
+    /// What the body says.
+    pub sender: &'a str,
+    /// What the body says.
+    pub name: &'a str,
+    /// What the body says.
+    pub kind: Kind,
+    /// What the body says.
+    pub stamp: Stamp,
+    /// Where it came from.
+    pub origin: Option<ConnId>,
+}
+
+/// Why a value was not taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// The one held is as new or newer.
+    Stale,
+    /// There is no room.
+    Full,
+}
+
+/// Who publishes: counts what the table holds of it.
+pub struct Owner {
+    name: Box<str>,
+    states: usize,
+    bytes: usize,
+    first: u32,
+    /// The connection that speaks for this sender now.
+    holder: Option<ConnId>,
+    departed: Option<u64>,
+}
+
+/// What a table may hold.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    /// Entries.
+    pub states: usize,
+    /// Bytes.
+    pub bytes: usize,
+    /// The share of one sender, as a divisor of both.
+    pub share: usize,
+    /// How long a departed sender's entries stay, in nanoseconds.
+    pub departed: u64,
+}
+
+impl Default for Room {
+    fn default() -> Room {
+        Room {
+            states: limits::TABLE_STATES,
+            bytes: limits::TABLE_BYTES,
+            share: 2,
+            departed: limits::DEPARTED.as_nanos() as u64,
+        }
+    }
+}
+
+/// Newest values by (sender, name).
+pub struct Table {
+    entries: Vec<Option<Entry>>,
+    index: HashTable<u32>,
+    hasher: RandomState,
+    /// The greatest version in each page.
+    pages: Vec<u64>,
+    free: Vec<u32>,
+    version: u64,
+    bytes: usize,
+    owners: Vec<Owner>,
+    owner_index: HashTable<u32>,
+    free_owners: Vec<u32>,
+    /// Owners in the order of their departure; an owner that came back is passed over.
+    departed: VecDeque<(u64, OwnerId)>,
+    /// What it may hold.
+    pub room: Room,
+}
+
+impl Table {
+    /// An empty table.
+    pub fn new(room: Room) -> Table {
+        Table {
+            entries: Vec::new(),
+            index: HashTable::new(),
+            hasher: RandomState::new(),
+            pages: Vec::new(),
+            free: Vec::new(),
+            version: 0,
+            bytes: 0,
+            owners: Vec::new(),
+            owner_index: HashTable::new(),
+            free_owners: Vec::new(),
+            departed: VecDeque::new(),
+            room,
+        }
+    }
+
+    /// How many entries it holds.
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// Whether it holds none.
+    pub fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+
+    /// Bytes allocated for its entries.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The number of changes so far.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// One past the last slot that was ever used.
+    pub fn slots(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The entry at `slot`, if there is one.
+    pub fn get(&self, slot: Slot) -> Option<&Entry> {
+        self.entries.get(slot.0 as usize)?.as_ref()
+    }
+
+    /// The greatest version in the page of `slot`, and the page's end.
+    pub fn page(&self, slot: usize) -> (u64, usize) {
+        let page = slot / PAGE;
+        (self.pages[page], (page + 1) * PAGE)
+    }
+
+    /// The entry of a key.
+    pub fn find(&self, sender: &str, name: &str) -> Option<&Entry> {
+        let slot = self.find_slot(self.hash(sender, name), sender, name)?;
+        self.get(slot)
+    }
+
+    /// Every entry, in the order of the slots.
+    pub fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().flatten()
+    }
+
+    fn hash(&self, sender: &str, name: &str) -> u64 {
+        self.hasher.hash_one((sender, name))
+    }
+
+    fn find_slot(&self, hash: u64, sender: &str, name: &str) -> Option<Slot> {
+        let found = self.index.find(hash, |&slot| {
+            let entry = self.entries[slot as usize].as_ref().expect("the index names entries only");
+            entry.hash == hash && entry.name() == name && entry.sender() == sender
+        })?;
+        Some(Slot(*found))
+    }
+
+    /// Takes a value if it is newer than the one held and there is room.
+    pub fn offer(&mut self, offer: Offer<'_>) -> Result<Slot, Refusal> {
+        let hash = self.hash(offer.sender, offer.name);
+        match self.find_slot(hash, offer.sender, offer.name) {
+            Some(slot) => self.update(slot, offer),
+            None => self.insert(hash, offer),
+        }
+    }
+
+    fn update(&mut self, slot: Slot, offer: Offer<'_>) -> Result<Slot, Refusal> {
+        let entry = self.entries[slot.0 as usize].as_mut().expect("found in the index");
+        if offer.stamp <= entry.stamp {
+            return Err(Refusal::Stale);
+        }
+        let (before, owner) = (entry.body.allocated(), entry.owner);
+        if offer.body.len() > before {
+            let more = offer.body.len() - before;
+            if self.owners[owner.0 as usize].bytes + more > self.room.bytes / self.room.share {
+                return Err(Refusal::Full);
+            }
+            while self.bytes + more > self.room.bytes {
+                if !self.evict_departed(Some(owner)) {
+                    return Err(Refusal::Full);
+                }
+            }
+        }
+        let entry = self.entries[slot.0 as usize].as_mut().expect("found in the index");
+        let owner = &mut self.owners[owner.0 as usize];
+        entry.body.replace(offer.body);
+        let after = entry.body.allocated();
+        self.bytes = self.bytes - before + after;
+        owner.bytes = owner.bytes - before + after;
+        entry.meta_at = offer.meta_at as u32;
+        entry.kind = offer.kind;
+        entry.stamp = offer.stamp;
+        entry.origin = offer.origin;
+        self.version += 1;
+        entry.version = self.version;
+        self.pages[slot.0 as usize / PAGE] = self.version;
+        if owner.holder.is_none() || owner.holder != offer.origin {
+            let owner = entry.owner;
+            self.hold(owner, offer.origin);
+        }
+        Ok(slot)
+    }
+
+    fn insert(&mut self, hash: u64, offer: Offer<'_>) -> Result<Slot, Refusal> {
+        let size = offer.body.len() + Self::OVERHEAD;
+        let owner = self.owner(offer.sender);
+        let held = &self.owners[owner.0 as usize];
+        if held.bytes + size > self.room.bytes / self.room.share || held.states >= self.room.states / self.room.share {
+            self.forget_owner_if_empty(owner);
+            return Err(Refusal::Full);
+        }
+        while self.bytes + size > self.room.bytes || self.len() >= self.room.states {
+            if !self.evict_departed(Some(owner)) {
+                self.forget_owner_if_empty(owner);
+                return Err(Refusal::Full);
+            }
+        }
+        self.hold(owner, offer.origin);
+        self.version += 1;
+        let held = &mut self.owners[owner.0 as usize];
+        let next = held.first;
+        let entry = Entry {
+            body: Stored::new(offer.body),
+            meta_at: offer.meta_at as u32,
+            sender_len: offer.sender.len() as u8,
+            name_len: offer.name.len() as u16,
+            kind: offer.kind,
+            stamp: offer.stamp,
+            version: self.version,
+            origin: offer.origin,
+            hash,
+            owner,
+            previous: NONE,
+            next,
+        };
+        let size = entry.body.allocated() + Self::OVERHEAD;
+        self.bytes += size;
+        held.bytes += size;
+        held.states += 1;
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                self.entries[slot as usize] = Some(entry);
+                slot
+            }
+            None => {
+                self.entries.push(Some(entry));
+                (self.entries.len() - 1) as u32
+            }
+        };
+        held.first = slot;
+        if next != NONE {
+            self.entries[next as usize].as_mut().expect("a list names entries only").previous = slot;
+        }
+        let page = slot as usize / PAGE;
+        if page == self.pages.len() {
+            self.pages.push(0);
+        }
+        self.pages[page] = self.version;
+        let entries = &self.entries;
+        self.index.insert_unique(hash, slot, |&slot| entries[slot as usize].as_ref().map_or(0, |entry| entry.hash));
+        Ok(Slot(slot))
+    }
+
+    /// What an entry costs beside its body.
+    const OVERHEAD: usize = size_of::<Option<Entry>>() + 2 * size_of::<u32>();
+
+    fn remove(&mut self, slot: u32) {
+        let entry = self.entries[slot as usize].take().expect("a list names entries only");
+        if let Ok(found) = self.index.find_entry(entry.hash, |&other| other == slot) {
+            found.remove();
+        }
+        if entry.next != NONE {
+            self.entries[entry.next as usize].as_mut().expect("a list names entries only").previous = entry.previous;
+        }
+        let owner = &mut self.owners[entry.owner.0 as usize];
+        if entry.previous == NONE {
+            owner.first = entry.next;
+        } else {
+            self.entries[entry.previous as usize].as_mut().expect("a list names entries only").next = entry.next;
+        }
+        let size = entry.body.allocated() + Self::OVERHEAD;
+        owner.bytes -= size;
+        owner.states -= 1;
+        self.bytes -= size;
+        self.free.push(slot);
+    }
+
+    fn owner(&mut self, name: &str) -> OwnerId {
+        let hash = self.hasher.hash_one(name);
+        if let Some(&owner) = self.owner_index.find(hash, |&owner| &*self.owners[owner as usize].name == name) {
+            return OwnerId(owner);
+        }
+        let owner = Owner { name: name.into(), states: 0, bytes: 0, first: NONE, holder: None, departed: None };
+        let id = match self.free_owners.pop() {
+            Some(id) => {
+                self.owners[id as usize] = owner;
+                id
+            }
+            None => {
+                self.owners.push(owner);
+                (self.owners.len() - 1) as u32
+            }
+        };
+        let (owners, hasher) = (&self.owners, &self.hasher);
+        self.owner_index.insert_unique(hash, id, |&id| hasher.hash_one(&*owners[id as usize].name));
+        OwnerId(id)
+    }
+
+    fn forget_owner_if_empty(&mut self, id: OwnerId) {
+        let owner = &self.owners[id.0 as usize];
+        if owner.states == 0 {
+            let hash = self.hasher.hash_one(&*owner.name);
+            if let Ok(found) = self.owner_index.find_entry(hash, |&other| other == id.0) {
+                found.remove();
+                self.free_owners.push(id.0);
+            }
+        }
+    }
+
+    fn hold(&mut self, owner: OwnerId, origin: Option<ConnId>) {
+        let owner = &mut self.owners[owner.0 as usize];
+        owner.holder = origin;
+        owner.departed = None;
+    }
+
+    /// `sender` has a connection that speaks for it.
+    pub fn arrived(&mut self, sender: &str, conn: ConnId) {
+        let hash = self.hasher.hash_one(sender);
+        if let Some(&id) = self.owner_index.find(hash, |&id| &*self.owners[id as usize].name == sender) {
+            self.hold(OwnerId(id), Some(conn));
+        }
+    }
+
+    /// A connection is gone: the senders that it spoke for have departed.
+    pub fn departed(&mut self, mono: u64, conn: ConnId) {
+        for (id, owner) in self.owners.iter_mut().enumerate() {
+            if owner.holder == Some(conn) {
+                owner.holder = None;
+                owner.departed = Some(mono);
+                self.departed.push_back((mono, OwnerId(id as u32)));
+            }
+        }
+        // Senders that come and go leave entries that count no more.
+        if self.departed.len() > 2 * self.owners.len() + 64 {
+            let owners = &self.owners;
+            self.departed.retain(|&(since, id)| owners[id.0 as usize].departed == Some(since));
+        }
+    }
+
+    /// Forgets the owner that departed first, other than `but`. False: there is none.
+    fn evict_departed(&mut self, but: Option<OwnerId>) -> bool {
+        let mut passed = None;
+        let mut evicted = false;
+        while let Some((since, id)) = self.departed.pop_front() {
+            if self.owners[id.0 as usize].departed != Some(since) {
+                continue;
+            }
+            if Some(id) == but {
+                passed = Some((since, id));
+                continue;
+            }
+            self.evict(id);
+            evicted = true;
+            break;
+        }
+        if let Some(passed) = passed {
+            self.departed.push_front(passed);
+        }
+        evicted
+    }
+
+    fn evict(&mut self, id: OwnerId) {
+        while self.owners[id.0 as usize].first != NONE {
+            self.remove(self.owners[id.0 as usize].first);
+        }
+        self.owners[id.0 as usize].departed = None;
+        self.forget_owner_if_empty(id);
+    }
+
+    /// When the next departed sender's values expire, in nanoseconds.
+    pub fn next_expiry(&self) -> Option<u64> {
+        self.departed.front().map(|(since, _)| since.saturating_add(self.room.departed))
+    }
+
+    /// Forgets the values of senders that departed too long ago.
+    pub fn expire(&mut self, mono: u64) {
+        while let Some(&(since, id)) = self.departed.front() {
+            let valid = self.owners[id.0 as usize].departed == Some(since);
+            if valid && since.saturating_add(self.room.departed) > mono {
+                return;
+            }
+            self.departed.pop_front();
+            if valid {
+                self.evict(id);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{self, Form, Instance, Meta, Value};
+
+    fn offer(table: &mut Table, sender: &str, name: &str, clock: u64, size: usize) -> Result<Slot, Refusal> {
+        let stamp = Stamp { clock, instance: Instance([1; 16]) };
+        let (mut value, mut body) = (Vec::new(), Vec::new());
+        Value::Bytes(&vec![7; size]).encode(&mut value);
+        wire::encode(&mut body, Form::V1, sender, name, &value, &Meta { stamp: Some(stamp), ..Meta::default() });
+        let meta_at = wire::decode(&body, Form::V1).expect("a body").meta_at;
+        table.offer(Offer { body: &body, meta_at, sender, name, kind: Kind::Bytes, stamp, origin: Some(ConnId(1)) })
+    }
+
+    #[test]
+    fn an_entry_gives_back_its_parts_whatever_their_lengths() {
+        let mut table = Table::new(Room::default());
+        for (sender, name) in [(1, 1), (31, 31), (32, 32), (255, 255), (3, 256), (255, 1024)] {
+            let (sender, name) = ("s".repeat(sender), "n".repeat(name));
+            let slot = offer(&mut table, &sender, &name, 1, 10).unwrap();
+            let entry = table.get(slot).unwrap();
+            assert_eq!((entry.sender(), entry.name(), entry.data().len()), (&*sender, &*name, 12));
+            assert!(table.find(&sender, &name).is_some());
+        }
+    }
+
+    #[test]
+    fn a_value_keeps_its_slot_and_what_it_takes_is_counted_through_every_size() {
+        let mut table = Table::new(Room::default());
+        let slot = offer(&mut table, "a", "x", 1, 0).unwrap();
+        for (clock, size) in [(2, 5000), (3, 100), (4, 4000), (5, 1), (6, SHARE_FROM), (7, 0)] {
+            assert_eq!(offer(&mut table, "a", "x", clock, size), Ok(slot));
+            let entry = table.get(slot).unwrap();
+            assert_eq!((entry.version(), entry.stamp().clock), (clock, clock));
+            let held = entry.bytes().len() + Table::OVERHEAD;
+            assert!(table.bytes() >= held && table.bytes() <= 5 * held + 64, "{} for {held}", table.bytes());
+        }
+        table.departed(0, ConnId(1));
+        table.expire(table.room.departed);
+        assert_eq!((table.len(), table.bytes()), (0, 0));
+    }
+
+    #[test]
+    fn slots_of_forgotten_values_are_used_again() {
+        let mut table = Table::new(Room::default());
+        for round in 0..5 {
+            for i in 0..200 {
+                offer(&mut table, &format!("s{}", i % 7), &format!("n{i}"), 1, 10).unwrap();
+            }
+            assert_eq!((table.len(), table.slots()), (200, 200), "round {round}");
+            table.departed(round, ConnId(1));
+            table.expire(u64::MAX);
+            assert!(table.is_empty() && table.find("s0", "n0").is_none());
+        }
+    }
+
+    #[test]
+    fn senders_that_come_and_go_leave_no_trail() {
+        let mut table = Table::new(Room::default());
+        offer(&mut table, "first", "x", 1, 1).unwrap();
+        offer(&mut table, "flaps", "x", 1, 1).unwrap();
+        table.departed(0, ConnId(1));
+        for i in 0..10_000 {
+            table.arrived("flaps", ConnId(i));
+            table.departed(i, ConnId(i));
+        }
+        assert!(table.departed.len() < 100, "{} departures are remembered", table.departed.len());
+        assert_eq!(table.next_expiry(), Some(table.room.departed));
+    }
+}

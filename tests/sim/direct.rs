@@ -1,0 +1,214 @@
+//! One engine, and a hand that plays its driver and the other side.
+
+use std::collections::HashMap;
+use std::io::IoSlice;
+
+use nanostate::engine::router::{PeerEvent, PeerStats, Router, RouterConfig, RouterEvent};
+use nanostate::engine::{Action, Closed, ConnId, ConnInfo, Now, Protocol};
+use nanostate::framing::{frame_head, header, Decoder, Frame, Framing, Version, HEADER_LEN};
+use nanostate::wire::{self, Control, Form, HelloFlags, Instance, Meta, Stamp};
+use nanostate::Status;
+
+use super::{body, SEC};
+
+/// A hub whose connections are read and written by hand.
+pub struct Direct {
+    pub router: Router,
+    pub now: Now,
+    next: u64,
+    pub closed: Vec<ConnId>,
+    /// What was still written to a connection that the hub closed.
+    last: HashMap<ConnId, Vec<u8>>,
+}
+
+impl Direct {
+    pub fn new(config: RouterConfig) -> Direct {
+        let router = Router::new(Instance([9; 16]), config);
+        let now = Now { mono: 100 * SEC, wall: 1_800_000_000_000 };
+        Direct { router, now, next: 0, closed: Vec::new(), last: HashMap::new() }
+    }
+
+    /// Lets time pass, on both clocks.
+    pub fn pass(&mut self, time: u64) {
+        self.now.mono += time;
+        self.now.wall += time / 1_000_000;
+        if self.router.deadline().is_some_and(|deadline| deadline <= self.now.mono) {
+            self.router.tick(self.now);
+        }
+        self.actions();
+    }
+
+    fn actions(&mut self) {
+        while let Some(action) = self.router.next_action() {
+            if let Action::Close(conn) = action {
+                self.closed.push(conn);
+                let last = self.write(conn, usize::MAX);
+                self.last.insert(conn, last);
+            }
+        }
+    }
+
+    pub fn is_closed(&self, conn: ConnId) -> bool {
+        self.closed.contains(&conn)
+    }
+
+    /// A TCP connection that has sent nothing.
+    pub fn open(&mut self) -> ConnId {
+        self.next += 1;
+        let conn = ConnId(self.next);
+        let info = ConnInfo { framing: Framing::Tcp, from: format!("peer {}", conn.0), local: true, dialled: false };
+        self.router.opened(self.now, conn, info, None);
+        self.actions();
+        conn
+    }
+
+    pub fn bytes(&mut self, conn: ConnId, bytes: &[u8]) {
+        self.router.bytes(self.now, conn, bytes);
+        self.actions();
+    }
+
+    pub fn send(&mut self, conn: ConnId, body: &[u8]) {
+        let frame = [&frame_head(Framing::Tcp, body.len())[..], body].concat();
+        self.bytes(conn, &frame);
+    }
+
+    pub fn control(&mut self, conn: ConnId, sender: &str, control: Control<'_>) {
+        let mut body = Vec::new();
+        control.encode(sender, &mut body);
+        self.send(conn, &body);
+    }
+
+    /// The other side is gone.
+    pub fn lose(&mut self, conn: ConnId) {
+        self.router.closed(self.now, conn, Closed::ByPeer);
+        self.actions();
+    }
+
+    pub fn open_old(&mut self) -> ConnId {
+        let conn = self.open();
+        self.bytes(conn, &header(Version::Old));
+        conn
+    }
+
+    /// A v1 connection that has said hello, and whatever came of that.
+    pub fn hello(&mut self, identity: &str, instance: u8, epoch: u64, flags: HelloFlags) -> ConnId {
+        let conn = self.open();
+        self.bytes(conn, &header(Version::V1));
+        let hello = Control::Hello { instance: Instance([instance; 16]), epoch, accept: wire::ACCEPT_ANY, flags };
+        self.control(conn, identity, hello);
+        conn
+    }
+
+    /// A v1 peer that takes part.
+    pub fn open_v1(&mut self, identity: &str, instance: u8) -> ConnId {
+        let conn = self.hello(identity, instance, 1, HelloFlags(0));
+        assert!(self.said(conn).contains(&"welcome".to_owned()), "{identity} is welcome");
+        conn
+    }
+
+    /// A state from a v1 peer, with a stamp of now.
+    pub fn publish(&mut self, conn: ConnId, sender: &str, name: &str, value: &[u8]) {
+        let stamp = Stamp { clock: self.now.wall << 16, instance: Instance([conn.0 as u8; 16]) };
+        self.publish_at(conn, sender, name, value, stamp);
+    }
+
+    pub fn publish_at(&mut self, conn: ConnId, sender: &str, name: &str, value: &[u8], stamp: Stamp) {
+        let meta = Meta { stamp: Some(stamp), ..Meta::default() };
+        self.send(conn, &body(Form::V1, sender, name, value, &meta));
+    }
+
+    /// At most `most` bytes of what is to be written, or what was when the hub closed it.
+    pub fn read(&mut self, conn: ConnId, most: usize) -> Vec<u8> {
+        let mut out = self.last.remove(&conn).unwrap_or_default();
+        out.extend(self.write(conn, most));
+        self.actions();
+        out
+    }
+
+    fn write(&mut self, conn: ConnId, most: usize) -> Vec<u8> {
+        let mut out = Vec::new();
+        while out.len() < most {
+            let mut slices: Vec<IoSlice> = Vec::new();
+            self.router.gather(self.now, conn, &mut slices);
+            let bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).take(most - out.len()).collect();
+            if bytes.is_empty() {
+                break;
+            }
+            self.router.wrote(self.now, conn, bytes.len());
+            out.extend(bytes);
+        }
+        out
+    }
+
+    /// All bodies that wait for a TCP peer that reads them now, from the start of a frame or of the stream.
+    pub fn bodies(&mut self, conn: ConnId) -> Vec<Vec<u8>> {
+        let bytes = self.read(conn, usize::MAX);
+        let mut input = match bytes.get(..4) {
+            Some(b"\0SP\0") => &bytes[HEADER_LEN..],
+            _ => &bytes,
+        };
+        let mut decoder = Decoder::new(Framing::Tcp, usize::MAX);
+        let mut bodies = Vec::new();
+        while let Ok(Some(Frame::Body(body))) = decoder.next(&mut input) {
+            bodies.push(body.to_vec());
+        }
+        assert!(!decoder.unfinished(), "whole frames");
+        bodies
+    }
+
+    /// The names of all bodies that wait, without what stands before them if it is reserved.
+    pub fn said(&mut self, conn: ConnId) -> Vec<String> {
+        let name = |body: Vec<u8>| {
+            let body = wire::decode(&body, Form::V1).expect("a body");
+            body.name.trim_start_matches("$ns/").to_owned()
+        };
+        self.bodies(conn).into_iter().map(name).collect()
+    }
+
+    /// The status of the refusal that waits, if one does.
+    pub fn refusal(&mut self, conn: ConnId) -> Option<Status> {
+        self.bodies(conn).iter().find_map(|bytes| {
+            match Control::decode(&wire::decode(bytes, Form::V1).expect("a body")) {
+                Ok(Control::Refuse { status, .. }) => Status::from_code(status),
+                _ => None,
+            }
+        })
+    }
+
+    /// The token of the ping that waits, if one does.
+    pub fn ping(&mut self, conn: ConnId) -> Option<u64> {
+        self.bodies(conn).iter().find_map(|bytes| {
+            match Control::decode(&wire::decode(bytes, Form::V1).expect("a body")) {
+                Ok(Control::Ping { token }) => Some(token),
+                _ => None,
+            }
+        })
+    }
+
+    /// What was told of peers that came and went, as (event, why).
+    pub fn events(&mut self) -> Vec<(PeerEvent, Status)> {
+        let mut events = Vec::new();
+        while let Some(event) = self.router.next_event() {
+            if let RouterEvent::Peer { event, why, .. } = event {
+                events.push((event, why));
+            }
+        }
+        events
+    }
+
+    /// What the operator was told.
+    pub fn warnings(&mut self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        while let Some(event) = self.router.next_event() {
+            if let RouterEvent::Warning(text) = event {
+                warnings.push(text);
+            }
+        }
+        warnings
+    }
+
+    pub fn peer(&self, conn: ConnId) -> PeerStats {
+        let from = format!("peer {}", conn.0);
+        (0..).map_while(|i| self.router.peer_stats(i)).find(|peer| peer.from == from).expect("a peer that takes part")
+    }
+}
