@@ -8,6 +8,7 @@
 //! * [`wire`]: message bodies, MessagePack to values and back;
 //! * [`framing`]: byte streams to bodies and back;
 //! * [`engine`]: what a hub and an app do with bodies: no sockets, no threads, no clock of its own;
+//! * [`transport`]: `tcp`, `ipc` and `inproc` byte streams and the loop that drives an engine;
 
 #![warn(missing_docs)]
 
@@ -16,6 +17,7 @@ mod error;
 pub mod framing;
 pub mod limits;
 mod state;
+pub mod transport;
 pub mod wire;
 
 pub use error::{Error, Result, Status};

@@ -1,0 +1,247 @@
+//! Connections inside one process: two bounded pipes of bytes, without a socket.
+//!
+//! A read or a write that would block is remembered; the other side's next move posts a letter to the mailbox of the
+//! loop that waits. Nothing here takes the lock of a driver, so loops cannot wait for each other.
+
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, VecDeque};
+use std::io::{self, IoSlice};
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
+
+use super::fork::{self, Birth};
+use super::mailbox::{Letter, Mailbox};
+use crate::{Error, Result, Status};
+
+/// What a pipe holds, in bytes.
+pub const CAPACITY: usize = 1 << 20;
+/// What an empty pipe keeps allocated, in bytes.
+const KEPT: usize = 16 << 10;
+
+/// The loop of one end, and the end's key there.
+#[derive(Clone)]
+struct Owner {
+    mailbox: Weak<Mailbox>,
+    key: u64,
+}
+
+impl Owner {
+    fn notify(&self) {
+        if let Some(mailbox) = self.mailbox.upgrade() {
+            mailbox.post(Letter::Ready(self.key));
+        }
+    }
+}
+
+/// One direction.
+#[derive(Default)]
+struct Pipe {
+    bytes: VecDeque<u8>,
+    /// Set by a read that found nothing.
+    reader_waits: Option<Owner>,
+    /// Set by a write that did not take everything.
+    writer_waits: Option<Owner>,
+    writer_gone: bool,
+    reader_gone: bool,
+}
+
+/// One end of a connection. Dropping it closes it: the other side reads what is in flight, then the end of the stream.
+pub struct End {
+    read: Arc<Mutex<Pipe>>,
+    write: Arc<Mutex<Pipe>>,
+    /// Where this end is told that it can go on; none until [`End::attach`].
+    owner: Option<Owner>,
+    birth: Birth,
+}
+
+fn pair() -> (End, End) {
+    let (a, b) = <(Arc<Mutex<Pipe>>, Arc<Mutex<Pipe>>)>::default();
+    let birth = Birth::here();
+    let end = |read: &Arc<Mutex<Pipe>>, write: &Arc<Mutex<Pipe>>| End {
+        read: read.clone(),
+        write: write.clone(),
+        owner: None,
+        birth,
+    };
+    (end(&a, &b), end(&b, &a))
+}
+
+impl End {
+    /// Gives the end to a loop, where `key` names it. It is then read and written as if it were ready.
+    pub(super) fn attach(&mut self, mailbox: &Arc<Mailbox>, key: u64) {
+        self.owner = Some(Owner { mailbox: Arc::downgrade(mailbox), key });
+    }
+
+    /// As of a socket that does not block: 0 is the end of the stream.
+    pub fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut pipe = self.read.lock();
+        if pipe.bytes.is_empty() {
+            if pipe.writer_gone || buffer.is_empty() {
+                return Ok(0);
+            }
+            pipe.reader_waits = self.owner.clone();
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let (first, second) = pipe.bytes.as_slices();
+        let n = first.len().min(buffer.len());
+        buffer[..n].copy_from_slice(&first[..n]);
+        let more = second.len().min(buffer.len() - n);
+        buffer[n..n + more].copy_from_slice(&second[..more]);
+        let n = n + more;
+        pipe.bytes.drain(..n);
+        if pipe.bytes.is_empty() && pipe.bytes.capacity() > KEPT {
+            pipe.bytes = VecDeque::new();
+        }
+        // Not for every byte: a writer that is woken finds room for a large write.
+        let writer = if pipe.bytes.len() <= CAPACITY / 2 { pipe.writer_waits.take() } else { None };
+        drop(pipe);
+        if let Some(writer) = writer {
+            writer.notify();
+        }
+        Ok(n)
+    }
+
+    /// As of a socket that does not block. After less than all of `slices` the loop is told once there is room.
+    pub fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut pipe = self.write.lock();
+        if pipe.reader_gone {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        let mut n = 0;
+        let mut whole = true;
+        for slice in slices {
+            let room = CAPACITY - pipe.bytes.len();
+            let taken = slice.len().min(room);
+            pipe.bytes.extend(&slice[..taken]);
+            n += taken;
+            if taken < slice.len() {
+                whole = false;
+                break;
+            }
+        }
+        if !whole {
+            pipe.writer_waits = self.owner.clone();
+        }
+        let reader = if n > 0 { pipe.reader_waits.take() } else { None };
+        drop(pipe);
+        if let Some(reader) = reader {
+            reader.notify();
+        }
+        if n == 0 && !whole {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        Ok(n)
+    }
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        // The parent's threads may have held these locks when the child was made.
+        if self.birth.forked() {
+            return;
+        }
+        let reader = {
+            let mut pipe = self.write.lock();
+            pipe.writer_gone = true;
+            pipe.writer_waits = None;
+            pipe.reader_waits.take()
+        };
+        let (writer, _unread) = {
+            let mut pipe = self.read.lock();
+            pipe.reader_gone = true;
+            pipe.reader_waits = None;
+            (pipe.writer_waits.take(), std::mem::take(&mut pipe.bytes))
+        };
+        for owner in [reader, writer].into_iter().flatten() {
+            owner.notify();
+        }
+    }
+}
+
+/// Who listens under which name.
+struct Registry {
+    names: Mutex<BTreeMap<String, Registered>>,
+    /// In which generation of `fork` it was made. A child begins with an empty one: the listeners that it inherits
+    /// have no threads, and the lock may be held for ever.
+    generation: u32,
+    /// Kept reachable, never used again.
+    _inherited: *const Registry,
+}
+
+struct Registered {
+    id: u64,
+    mailbox: Weak<Mailbox>,
+    key: u64,
+}
+
+fn registry() -> &'static Registry {
+    static REGISTRY: AtomicPtr<Registry> = AtomicPtr::new(ptr::null_mut());
+    let generation = fork::generation();
+    loop {
+        let current = REGISTRY.load(Ordering::Acquire);
+        // SAFETY: a registry that was published is never freed nor changed outside its lock.
+        match unsafe { current.as_ref() } {
+            Some(registry) if registry.generation == generation => return registry,
+            _ => {}
+        }
+        let fresh = Box::into_raw(Box::new(Registry { names: Mutex::default(), generation, _inherited: current }));
+        if REGISTRY.compare_exchange(current, fresh, Ordering::AcqRel, Ordering::Acquire).is_err() {
+            // SAFETY: it was not published, so nobody else has it.
+            drop(unsafe { Box::from_raw(fresh) });
+        }
+    }
+}
+
+/// Holds a name of this process until it is dropped.
+pub struct Listener {
+    name: String,
+    id: u64,
+    birth: Birth,
+}
+
+impl Listener {
+    /// Takes the name: connections come to `mailbox` with `key`. [`Status::InUse`] if it is taken.
+    pub(super) fn bind(name: &str, mailbox: &Arc<Mailbox>, key: u64) -> Result<Listener> {
+        static IDS: AtomicU64 = AtomicU64::new(0);
+        let registered = |id| Registered { id, mailbox: Arc::downgrade(mailbox), key };
+        let id = IDS.fetch_add(1, Ordering::Relaxed);
+        match registry().names.lock().entry(name.to_owned()) {
+            Entry::Occupied(mut held) if held.get().mailbox.strong_count() == 0 => {
+                held.insert(registered(id));
+            }
+            Entry::Occupied(_) => {
+                return Err(Error::new(Status::InUse, format!("{}: inproc://{name}", Status::InUse.text())));
+            }
+            Entry::Vacant(free) => {
+                free.insert(registered(id));
+            }
+        }
+        Ok(Listener { name: name.to_owned(), id, birth: Birth::here() })
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if self.birth.forked() {
+            return;
+        }
+        let mut names = registry().names.lock();
+        if names.get(&self.name).is_some_and(|held| held.id == self.id) {
+            names.remove(&self.name);
+        }
+    }
+}
+
+/// Connects to the listener of this name; [`Status::Refused`] if there is none.
+pub fn connect(name: &str) -> Result<End> {
+    let listener = registry().names.lock().get(name).map(|held| (held.mailbox.clone(), held.key));
+    let Some((Some(mailbox), key)) = listener.map(|(mailbox, key)| (mailbox.upgrade(), key)) else {
+        return Err(Error::new(Status::Refused, format!("{}: inproc://{name}", Status::Refused.text())));
+    };
+    let (mine, theirs) = pair();
+    mailbox.post(Letter::Accept(key, theirs));
+    Ok(mine)
+}

@@ -1,0 +1,34 @@
+//! Byte streams, `tcp`, `ipc` and `inproc`, and the loop that drives an engine with them.
+//!
+//! A transport moves bytes and nothing else: it never looks into a message. A [`Driver`] owns an engine
+//! (a [`Protocol`](crate::engine::Protocol)) and the connections and listeners of one handle; [`Shared`] keeps it
+//! behind a lock, so that any thread may call the engine and write inline, and runs its loop on the handle's one
+//! thread.
+//!
+//! * [`url`]: where to connect or listen;
+//! * [`poller`]: which sockets are ready, and a wake from any thread;
+//! * [`socket`], [`listener`], [`inproc`]: what carries the bytes;
+//! * [`driver`]: the connections of a handle, and the loop;
+//! * [`fork`]: whether this process is a child of the one that made a handle;
+//! * [`thread`]: library threads and the clock.
+
+#![allow(unsafe_code)]
+
+pub mod driver;
+pub mod fork;
+pub mod inproc;
+pub mod listener;
+mod mailbox;
+pub mod poller;
+pub mod socket;
+mod sync;
+#[cfg(all(test, not(loom)))]
+mod tests;
+pub mod thread;
+pub mod url;
+mod wake;
+
+pub use driver::{Driver, Loop, Shared};
+pub use poller::Backend;
+pub use thread::{now, spawn, spawn_with_stack, STACK};
+pub use url::{Address, Host};

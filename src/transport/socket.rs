@@ -1,0 +1,230 @@
+//! Sockets that do not block and are not inherited, and what the system tells of their other side.
+
+use std::io::{self, IoSlice, Read};
+use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::os::fd::{AsRawFd, RawFd};
+use std::time::Duration;
+
+use socket2::{Domain, SockAddr, Socket, TcpKeepalive, Type};
+
+use super::fork::Birth;
+
+/// The most slices that one write takes; every system takes as many.
+const MAX_SLICES: usize = 1024;
+/// How long the other machine may be silent before the kernel closes the connection.
+const DEAD_AFTER: Duration = Duration::from_secs(20);
+/// After which silence, and how often from then on, the kernel asks whether it is still there.
+const PROBE: Duration = Duration::from_secs(5);
+
+/// A connected or connecting stream socket. Dropping it closes it for the other side too, whoever else has a copy of
+/// the descriptor; in a child after `fork` it closes the descriptor alone.
+#[derive(Debug)]
+pub struct Stream {
+    socket: Socket,
+    tcp: bool,
+    birth: Birth,
+}
+
+/// How far a connect came at once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Connect {
+    /// Connected.
+    Done,
+    /// Once the socket is writable, [`Stream::connected`] tells how it ended.
+    Running,
+}
+
+impl Stream {
+    /// Begins to connect.
+    pub fn connect(address: &SockAddr) -> io::Result<(Stream, Connect)> {
+        let domain = Domain::from(i32::from(address.family()));
+        let socket = Socket::new(domain, Type::STREAM, None)?;
+        let stream = Stream::set_up(socket, domain != Domain::UNIX)?;
+        loop {
+            return match stream.socket.connect(address) {
+                Ok(()) => Ok((stream, Connect::Done)),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => Ok((stream, Connect::Running)),
+                // A Unix socket says so when the listener's queue is full.
+                Err(error) if error.raw_os_error() == Some(libc::EAGAIN) => {
+                    Err(io::Error::from_raw_os_error(libc::ECONNREFUSED))
+                }
+                Err(error) => Err(error),
+            };
+        }
+    }
+
+    /// A connection that a listener accepted.
+    pub fn accepted(socket: Socket, tcp: bool) -> io::Result<Stream> {
+        let stream = Stream::set_up(socket, tcp)?;
+        stream.tune();
+        Ok(stream)
+    }
+
+    fn set_up(socket: Socket, tcp: bool) -> io::Result<Stream> {
+        socket.set_nonblocking(true)?;
+        #[cfg(target_vendor = "apple")]
+        socket.set_nosigpipe(true)?;
+        if tcp {
+            socket.set_tcp_nodelay(true)?;
+        }
+        Ok(Stream { socket, tcp, birth: Birth::here() })
+    }
+
+    /// How a connect that was running ended.
+    pub fn connected(&self) -> io::Result<()> {
+        if let Some(error) = self.socket.take_error()? {
+            return Err(error);
+        }
+        // A dial to a free port of this machine can meet itself.
+        if let (true, Some(local), Some(peer)) = (self.tcp, self.local(), self.peer()) {
+            if local == peer {
+                return Err(io::Error::from_raw_os_error(libc::ECONNREFUSED));
+            }
+        }
+        self.tune();
+        Ok(())
+    }
+
+    /// Has the kernel notice a machine that is gone. A system that does not know an option does without it.
+    fn tune(&self) {
+        if !self.tcp || self.is_local() {
+            return;
+        }
+        let keepalive = TcpKeepalive::new().with_time(PROBE);
+        #[cfg(not(target_os = "openbsd"))]
+        let keepalive = keepalive.with_interval(PROBE);
+        #[cfg(not(target_os = "openbsd"))]
+        let keepalive = keepalive.with_retries((DEAD_AFTER.as_secs() / PROBE.as_secs() - 1) as u32);
+        let _ = self.socket.set_tcp_keepalive(&keepalive);
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        let _ = self.socket.set_tcp_user_timeout(Some(DEAD_AFTER));
+    }
+
+    /// Reads what is there, at most `buffer`; 0 is the end of the stream.
+    pub fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        retry(|| (&self.socket).read(buffer))
+    }
+
+    /// Writes as much as the kernel takes, from as many `slices` as one call can; never raises SIGPIPE.
+    pub fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        #[cfg(target_vendor = "apple")]
+        const FLAGS: libc::c_int = 0;
+        #[cfg(not(target_vendor = "apple"))]
+        const FLAGS: libc::c_int = libc::MSG_NOSIGNAL;
+        let slices = &slices[..slices.len().min(MAX_SLICES)];
+        retry(|| self.socket.send_vectored_with_flags(slices, FLAGS))
+    }
+
+    /// Whether this is TCP: closing it with unread bytes takes back what is still on its way to the other side.
+    pub fn is_tcp(&self) -> bool {
+        self.tcp
+    }
+
+    /// Ends the stream towards the other side, which may still write.
+    pub fn end(&self) {
+        let _ = self.socket.shutdown(Shutdown::Write);
+    }
+
+    /// Reads what is there, within reason, and forgets it.
+    pub fn discard(&self) {
+        let mut buffer = [0; 16 << 10];
+        for _ in 0..64 {
+            if !matches!(self.read(&mut buffer), Ok(n) if n > 0) {
+                return;
+            }
+        }
+    }
+
+    /// Whether the connection stays on this machine.
+    pub fn is_local(&self) -> bool {
+        if !self.tcp {
+            return true;
+        }
+        match (self.local(), self.peer()) {
+            (Some(local), Some(peer)) => peer.ip().is_loopback() || local.ip() == peer.ip(),
+            _ => false,
+        }
+    }
+
+    /// The other side in words: `tcp://1.2.3.4:567`, or `pid 1234` where the system tells it.
+    pub fn from(&self) -> Option<String> {
+        if self.tcp {
+            self.peer().map(|peer| format!("tcp://{peer}"))
+        } else {
+            peer_pid(self.as_raw_fd()).map(|pid| format!("pid {pid}"))
+        }
+    }
+
+    fn local(&self) -> Option<SocketAddr> {
+        self.socket.local_addr().ok()?.as_socket().map(plain)
+    }
+
+    fn peer(&self) -> Option<SocketAddr> {
+        self.socket.peer_addr().ok()?.as_socket().map(plain)
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        if !self.birth.forked() {
+            let _ = self.socket.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+impl AsRawFd for Stream {
+    fn as_raw_fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
+    }
+}
+
+/// An IPv4 address that a dual-stack socket tells as an IPv6 one, as what it is.
+fn plain(address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V6(ip) => match ip.to_ipv4_mapped() {
+            Some(ip) => SocketAddr::new(ip.into(), address.port()),
+            None => address,
+        },
+        IpAddr::V4(_) => address,
+    }
+}
+
+fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+/// The process that connected, or that listens.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn peer_pid(fd: RawFd) -> Option<libc::pid_t> {
+    let mut credentials = libc::ucred { pid: 0, uid: 0, gid: 0 };
+    option(fd, libc::SOL_SOCKET, libc::SO_PEERCRED, &mut credentials)?;
+    (credentials.pid > 0).then_some(credentials.pid)
+}
+
+#[cfg(target_vendor = "apple")]
+fn peer_pid(fd: RawFd) -> Option<libc::pid_t> {
+    let mut pid: libc::pid_t = 0;
+    option(fd, libc::SOL_LOCAL, libc::LOCAL_PEERPID, &mut pid)?;
+    (pid > 0).then_some(pid)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
+fn peer_pid(_: RawFd) -> Option<libc::pid_t> {
+    None
+}
+
+/// Reads a socket option that is plain data.
+#[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
+fn option<T: Copy>(fd: RawFd, level: libc::c_int, name: libc::c_int, value: &mut T) -> Option<()> {
+    let size = std::mem::size_of::<T>();
+    let mut len = size as libc::socklen_t;
+    // SAFETY: `value` has room for the `len` bytes that the call is told of; the two callers ask for integers.
+    let result = unsafe { libc::getsockopt(fd, level, name, std::ptr::from_mut(value).cast(), &mut len) };
+    (result == 0 && len as usize == size).then_some(())
+}

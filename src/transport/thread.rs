@@ -1,0 +1,56 @@
+//! Library threads, and the clock they tell engines.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::thread::{Builder, JoinHandle};
+
+use crate::engine::Now;
+
+/// The stack of a library thread, in bytes. It runs no code of the program unless its owner asks for more.
+pub const STACK: usize = 256 << 10;
+
+/// Starts a thread that gets no signals, with a stack of [`STACK`] bytes.
+pub fn spawn<T: Send + 'static>(name: &str, f: impl FnOnce() -> T + Send + 'static) -> io::Result<JoinHandle<T>> {
+    spawn_with_stack(name, STACK, f)
+}
+
+/// [`spawn`] with a stack of `stack` bytes, for a thread that runs callbacks of the program.
+///
+/// All signals are blocked in it: the program's handlers run in the program's threads, and none of its system calls
+/// is interrupted.
+pub fn spawn_with_stack<T: Send + 'static>(
+    name: &str,
+    stack: usize,
+    f: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<JoinHandle<T>> {
+    let mut before = MaybeUninit::<libc::sigset_t>::uninit();
+    // A thread inherits the mask of its creator. SAFETY: both sets live here; sigfillset initialises `all`, and
+    // pthread_sigmask, which cannot fail with these arguments, `before`.
+    let before = unsafe {
+        let mut all = MaybeUninit::<libc::sigset_t>::uninit();
+        libc::sigfillset(all.as_mut_ptr());
+        libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr());
+        before.assume_init()
+    };
+    let thread = Builder::new().name(name.to_owned()).stack_size(stack).spawn(f);
+    // SAFETY: `before` is the set that was filled in above.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &before, std::ptr::null_mut()) };
+    thread
+}
+
+/// This moment: nanoseconds of `CLOCK_MONOTONIC`, and milliseconds since 1970.
+pub fn now() -> Now {
+    let mono = clock(libc::CLOCK_MONOTONIC);
+    let wall = clock(libc::CLOCK_REALTIME);
+    Now { mono, wall: wall / 1_000_000 }
+}
+
+fn clock(id: libc::clockid_t) -> u64 {
+    let mut time = MaybeUninit::<libc::timespec>::uninit();
+    // SAFETY: `time` is writable; both clocks exist on every system, so the call fills it in.
+    let time = unsafe {
+        libc::clock_gettime(id, time.as_mut_ptr());
+        time.assume_init()
+    };
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}

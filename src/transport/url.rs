@@ -1,0 +1,273 @@
+//! Where to connect or listen: `tcp://host:port`, `ipc:///path`, `inproc://name`.
+
+use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+use crate::framing::Framing;
+use crate::{Error, Result, Status};
+
+/// Schemes that a later version has, alone or behind a `+`.
+const LATER: &[&str] = &["ws", "wss", "tls+tcp"];
+/// What a gateway's URL begins with.
+const GATEWAYS: &[&str] = &["pub+", "pull+", "rep+", "respondent+"];
+
+/// The host of a `tcp://` URL.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Host {
+    /// `*`: every interface; for listening only.
+    Any,
+    /// `127.0.0.1`.
+    V4(Ipv4Addr),
+    /// `[::1]`.
+    V6(Ipv6Addr),
+    /// A name to be resolved, or an IPv6 literal with a zone.
+    Name(String),
+}
+
+/// One address, as its URL says it. [`Display`](fmt::Display) gives the URL back.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Address {
+    /// `tcp://host:port`
+    Tcp {
+        /// Where.
+        host: Host,
+        /// 0: any free port; for listening only.
+        port: u16,
+    },
+    /// `ipc:///path`, or `ipc://path` below the working directory.
+    Ipc(String),
+    /// `ipc://@name`: a Unix socket without a file (Linux).
+    Abstract(String),
+    /// `inproc://name`: inside this process.
+    Inproc(String),
+}
+
+impl Address {
+    /// Reads a URL. [`Status::Url`] if it is malformed, [`Status::Unsupported`] if this version or platform lacks its
+    /// scheme.
+    pub fn parse(url: &str) -> Result<Address> {
+        let (scheme, rest) = url.split_once("://").ok_or_else(|| malformed(url, "`scheme://` is missing"))?;
+        let scheme = scheme.to_ascii_lowercase();
+        match scheme.as_str() {
+            "tcp" => tcp(url, rest),
+            "ipc" => ipc(url, rest),
+            "inproc" if rest.is_empty() => Err(malformed(url, "the name is missing")),
+            "inproc" => Ok(Address::Inproc(rest.to_owned())),
+            later if LATER.contains(&later) || GATEWAYS.iter().any(|gateway| later.starts_with(gateway)) => Err(
+                Error::new(Status::Unsupported, format!("{}: {url}: not in this version", Status::Unsupported.text())),
+            ),
+            _ => Err(malformed(url, format!("the scheme {scheme:?} is unknown"))),
+        }
+    }
+
+    /// Reads a comma-separated list of addresses to dial.
+    pub fn list(urls: &str) -> Result<Vec<Address>> {
+        urls.split(',')
+            .map(|url| {
+                let address = Address::parse(url.trim())?;
+                address.check_dial()?;
+                Ok(address)
+            })
+            .collect()
+    }
+
+    /// Whether it can be dialled; [`Status::Url`] for `*` and port 0.
+    pub fn check_dial(&self) -> Result<()> {
+        match self {
+            Address::Tcp { host: Host::Any, .. } => Err(malformed(&self.to_string(), "`*` is for listening only")),
+            Address::Tcp { port: 0, .. } => Err(malformed(&self.to_string(), "port 0 is for listening only")),
+            _ => Ok(()),
+        }
+    }
+
+    /// How bodies are cut out of its bytes.
+    pub fn framing(&self) -> Framing {
+        match self {
+            Address::Tcp { .. } => Framing::Tcp,
+            Address::Ipc(_) | Address::Abstract(_) => Framing::Ipc,
+            Address::Inproc(_) => Framing::Inproc,
+        }
+    }
+}
+
+fn malformed(url: &str, why: impl fmt::Display) -> Error {
+    Error::new(Status::Url, format!("{}: {url}: {why}", Status::Url.text()))
+}
+
+fn tcp(url: &str, rest: &str) -> Result<Address> {
+    let (host, port) = match rest.strip_prefix('[') {
+        Some(rest) => {
+            let (host, after) = rest.split_once(']').ok_or_else(|| malformed(url, "`]` is missing"))?;
+            let host = match (host.parse(), host.split_once('%')) {
+                (Ok(ip), _) => Host::V6(ip),
+                (_, Some((ip, zone))) if ip.parse::<Ipv6Addr>().is_ok() && is_name(zone) => Host::Name(host.to_owned()),
+                _ => return Err(malformed(url, format!("{host:?} is not an IPv6 address"))),
+            };
+            (host, after.strip_prefix(':'))
+        }
+        None => {
+            let (host, port) = match rest.split_once(':') {
+                Some((host, port)) => (host, Some(port)),
+                None => (rest, None),
+            };
+            let host = match host {
+                "" => return Err(malformed(url, "the host is missing")),
+                "*" => Host::Any,
+                _ => match host.parse() {
+                    Ok(ip) => Host::V4(ip),
+                    Err(_) if is_name(host) => Host::Name(host.to_owned()),
+                    Err(_) => return Err(malformed(url, format!("{host:?} is not a host"))),
+                },
+            };
+            (host, port)
+        }
+    };
+    match port {
+        None | Some("") => Err(malformed(url, "the port is missing")),
+        // `parse` alone would take a sign.
+        Some(port) if port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok() => {
+            Ok(Address::Tcp { host, port: port.parse().unwrap_or_default() })
+        }
+        Some(port) => Err(malformed(url, format!("the port {port:?} is not a number from 0 to 65535"))),
+    }
+}
+
+fn is_name(host: &str) -> bool {
+    !host.is_empty()
+        && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+        // Digits and dots that are no IPv4 address: a resolver would read them as one in its own way.
+        && !host.bytes().all(|b| b.is_ascii_digit() || b == b'.')
+}
+
+/// What a Unix socket's path may take, with the NUL behind it.
+fn sun_path() -> usize {
+    // SAFETY: a sockaddr_un is plain data, for which all zeros is a value.
+    let empty: libc::sockaddr_un = unsafe { std::mem::zeroed() };
+    empty.sun_path.len()
+}
+
+fn ipc(url: &str, path: &str) -> Result<Address> {
+    if path.bytes().any(|b| b == 0) {
+        return Err(malformed(&url.replace('\0', "\\0"), "a NUL is not allowed"));
+    }
+    let most = sun_path() - 1;
+    let (name, address) = match path.strip_prefix('@') {
+        Some(name) => (name, Address::Abstract(name.to_owned())),
+        None => (path, Address::Ipc(path.to_owned())),
+    };
+    match &address {
+        _ if name.is_empty() => Err(malformed(url, "the path is missing")),
+        _ if path.len() > most => Err(malformed(url, format!("the path has {} bytes, at most {most}", path.len()))),
+        Address::Abstract(_) if !cfg!(any(target_os = "linux", target_os = "android")) => Err(Error::new(
+            Status::Unsupported,
+            format!("{}: {url}: abstract sockets are of Linux", Status::Unsupported.text()),
+        )),
+        _ => Ok(address),
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Host::Any => f.write_str("*"),
+            Host::V4(ip) => ip.fmt(f),
+            Host::V6(ip) => write!(f, "[{ip}]"),
+            Host::Name(name) if name.contains(':') => write!(f, "[{name}]"),
+            Host::Name(name) => f.write_str(name),
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Tcp { host, port } => write!(f, "tcp://{host}:{port}"),
+            Address::Ipc(path) => write!(f, "ipc://{path}"),
+            Address::Abstract(name) => write!(f, "ipc://@{name}"),
+            Address::Inproc(name) => write!(f, "inproc://{name}"),
+        }
+    }
+}
+
+impl FromStr for Address {
+    type Err = Error;
+
+    fn from_str(url: &str) -> Result<Address> {
+        Address::parse(url)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_given_back_as_it_was_written() {
+        for url in [
+            "tcp://127.0.0.1:15000",
+            "tcp://*:0",
+            "tcp://[::1]:15000",
+            "tcp://[fe80::1%eth0]:7",
+            "tcp://a-host.example:65535",
+            "ipc:///tmp/a.sock",
+            "ipc://relative/a.sock",
+            "inproc://any name",
+        ] {
+            assert_eq!(Address::parse(url).unwrap().to_string(), url);
+        }
+        match Address::parse("ipc://@abstract") {
+            Ok(address) => assert_eq!(address.to_string(), "ipc://@abstract"),
+            Err(error) => assert_eq!(error.status(), Status::Unsupported),
+        }
+    }
+
+    #[test]
+    fn a_malformed_url_is_refused_in_words_that_name_it() {
+        let long = format!("ipc:///{}", "x".repeat(200));
+        let too_long = format!("the path has 201 bytes, at most {}", sun_path() - 1);
+        for (url, why) in [
+            ("", "`scheme://` is missing"),
+            ("localhost:15000", "`scheme://` is missing"),
+            ("http://x", "the scheme \"http\" is unknown"),
+            ("tcp://localhost", "the port is missing"),
+            ("tcp://localhost:", "the port is missing"),
+            ("tcp://[::1]", "the port is missing"),
+            ("tcp://:15000", "the host is missing"),
+            ("tcp://[::1:5", "`]` is missing"),
+            ("tcp://[::g]:5", "\"::g\" is not an IPv6 address"),
+            ("tcp://a b:5", "\"a b\" is not a host"),
+            ("tcp://1.2.3:5", "\"1.2.3\" is not a host"),
+            ("tcp://h:+5", "the port \"+5\" is not a number from 0 to 65535"),
+            ("tcp://h:65536", "the port \"65536\" is not a number from 0 to 65535"),
+            ("tcp://h:1/", "the port \"1/\" is not a number from 0 to 65535"),
+            ("ipc://", "the path is missing"),
+            ("ipc://@", "the path is missing"),
+            ("inproc://", "the name is missing"),
+            (&long, &too_long),
+        ] {
+            let error = Address::parse(url).unwrap_err();
+            assert_eq!(error.status(), Status::Url, "{url}");
+            assert_eq!(error.to_string(), format!("malformed URL: {url}: {why}"));
+        }
+        assert_eq!(Address::parse("ipc:///a\0b").unwrap_err().status(), Status::Url);
+    }
+
+    #[test]
+    fn a_scheme_of_a_later_version_is_unsupported() {
+        for url in ["ws://h:1/", "wss://h:1/", "tls+tcp://h:1", "pub+tcp://h:1", "respondent+ipc:///x"] {
+            let error = Address::parse(url).unwrap_err();
+            assert_eq!(error.status(), Status::Unsupported, "{url}");
+            assert_eq!(error.to_string(), format!("not supported: {url}: not in this version"));
+        }
+    }
+
+    #[test]
+    fn a_list_names_addresses_to_dial() {
+        let list = Address::list("tcp://a:1, ipc:///b").unwrap();
+        assert_eq!(list, [Address::parse("tcp://a:1").unwrap(), Address::parse("ipc:///b").unwrap()]);
+        for bad in ["", "tcp://a:1,", "tcp://*:1", "tcp://a:0"] {
+            assert_eq!(Address::list(bad).unwrap_err().status(), Status::Url, "{bad}");
+        }
+    }
+}
