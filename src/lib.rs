@@ -1,7 +1,7 @@
 //! Share states between programs, through a hub.
 //!
-//! A *state* is `(sender, name, data)`: a key and its newest value. An app publishes and receives states; a hub
-//! forwards every state to the other apps and keeps the newest value of each key for those who come later.
+//! A *state* is `(sender, name, data)`: a key and its newest value. An [`App`] publishes and receives states; a
+//! [`Hub`] forwards every state to the other apps and keeps the newest value of each key for those who come later.
 //!
 //! Where things are:
 //!
@@ -9,17 +9,24 @@
 //! * [`framing`]: byte streams to bodies and back;
 //! * [`engine`]: what a hub and an app do with bodies: no sockets, no threads, no clock of its own;
 //! * [`transport`]: `tcp`, `ipc` and `inproc` byte streams and the loop that drives an engine;
+//! * [`App`], [`Hub`], [`State`]: the handles a program uses;
 
 #![warn(missing_docs)]
 
+mod app;
+mod callback;
 pub mod engine;
 mod error;
 pub mod framing;
+mod hub;
+mod instance;
 pub mod limits;
 mod state;
 pub mod transport;
 pub mod wire;
 
+pub use app::{App, AppOption, AppStats, Link, OnLink, OnReject, OnState};
 pub use error::{Error, Result, Status};
+pub use hub::{Hub, HubOption, HubStats, OnPeer, PeerEvent, PeerStats};
 pub use state::State;
 pub use wire::{Kind, Value};

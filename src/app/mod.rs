@@ -1,0 +1,764 @@
+//! The endpoint in a program.
+
+mod readiness;
+
+use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::Arc;
+use std::thread::{JoinHandle, ThreadId};
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
+
+use crate::callback::{Gate, Slot};
+use crate::engine::session::{Notice, Session};
+use crate::instance::random_instance;
+use crate::limits;
+use crate::state::State;
+use crate::transport::{self, Address, Backend, Driver, Shared};
+use crate::wire::{self, Kind, Value};
+use crate::{Error, Result, Status};
+use readiness::Readiness;
+
+pub use crate::engine::session::{AppStats, Link};
+
+/// What [`App::set`] sets. The numbers are those of the C API.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(i32)]
+pub enum AppOption {
+    /// Milliseconds that close waits for unsent values. Default 1000.
+    LingerMs = 1,
+    /// 1: callbacks run on the app's own thread. Default 0. Before connect.
+    CallbackThread = 2,
+    /// Bytes of own values. Default 64 MiB.
+    SendQueue = 3,
+    /// Bytes received and not yet taken. Default 16 MiB.
+    RecvQueue = 4,
+    /// The largest message in bytes, both ways. Default 16 MiB. Before connect.
+    MaxMessage = 5,
+    /// The shortest wait before a reconnect, in milliseconds. Default 50.
+    BackoffMinMs = 6,
+    /// The longest wait before a reconnect, in milliseconds. Default 5000.
+    BackoffMaxMs = 7,
+    /// 1: own states come back from the hub. Default 0. Before connect.
+    Echo = 8,
+    /// 1: take the identity over from a live holder. Default 0. Before connect.
+    TakeOver = 9,
+    /// 1: hold the identity together with others that say the same. Default 0. Before connect.
+    Shared = 10,
+}
+
+/// The largest value of an option that is a number of bytes.
+const MAX_BYTES: i64 = 1 << 30;
+
+/// The stack of an app's thread that runs callbacks of the program.
+const CALLBACK_STACK: usize = 2 << 20;
+
+/// A write in the sender's own thread is worth it if the last one was this long ago, in nanoseconds: what comes faster
+/// is written together by the loop.
+const INLINE_AFTER: u64 = 20_000;
+
+/// Gets a state.
+pub type OnState = dyn FnMut(&State) + Send;
+/// Hears of a change of the link: to what, why, and why in words.
+pub type OnLink = dyn FnMut(Link, Status, &str) + Send;
+/// Hears of a state of a kind that is not accepted: sender, name, kind.
+pub type OnReject = dyn FnMut(&str, &str, Kind) + Send;
+
+/// An endpoint: it has an identity, connects to a hub, and sends and receives states. It reconnects by itself, for
+/// ever, and what is sent meanwhile is kept.
+///
+/// A clone is a reference to the same app; when the last one goes, the app is closed as [`App::close`] with its default
+/// linger does. Every function may be called from any thread. In a child after `fork` they return [`Status::State`].
+#[derive(Clone)]
+pub struct App(Arc<Handle>);
+
+/// What the last reference drops.
+struct Handle {
+    inner: Arc<Inner>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+type Guard<'a> = MutexGuard<'a, Driver<Session>>;
+
+/// What the program's threads and the loop share.
+struct Inner {
+    shared: Arc<Shared<Session>>,
+    identity: String,
+    /// Something changed that a waiting thread may wait for.
+    changed: Condvar,
+    closed: AtomicBool,
+    /// The loop panicked.
+    broken: AtomicBool,
+    interrupted: AtomicBool,
+    linger_ms: AtomicI64,
+    callback_thread: AtomicBool,
+    loop_thread: Mutex<Option<ThreadId>>,
+    last_inline: AtomicU64,
+    gate: Gate,
+    on_state: Slot<OnState>,
+    on_link: Slot<OnLink>,
+    on_reject: Slot<OnReject>,
+    has_on_state: AtomicBool,
+    readiness: Mutex<Option<Readiness>>,
+}
+
+/// Something for the program.
+enum Item {
+    State(State),
+    Notice(Notice),
+}
+
+impl App {
+    /// An app that is not connected.
+    ///
+    /// # Errors
+    /// [`Status::Identity`]: 1 to 255 bytes without NUL; [`Status::Io`]: no descriptors left.
+    pub fn new(identity: &str) -> Result<App> {
+        wire::check_identity(identity)?;
+        let session = Session::new(identity, random_instance()?);
+        let inner = Inner {
+            shared: Shared::new(session, Backend::Best)?,
+            identity: identity.to_owned(),
+            changed: Condvar::new(),
+            closed: AtomicBool::new(false),
+            broken: AtomicBool::new(false),
+            interrupted: AtomicBool::new(false),
+            linger_ms: AtomicI64::new(limits::LINGER.as_millis() as i64),
+            callback_thread: AtomicBool::new(false),
+            loop_thread: Mutex::new(None),
+            last_inline: AtomicU64::new(0),
+            gate: Gate::default(),
+            on_state: Slot::default(),
+            on_link: Slot::default(),
+            on_reject: Slot::default(),
+            has_on_state: AtomicBool::new(false),
+            readiness: Mutex::new(None),
+        };
+        Ok(App(Arc::new(Handle { inner: Arc::new(inner), thread: Mutex::new(None) })))
+    }
+
+    /// Sets an option.
+    ///
+    /// # Errors
+    /// [`Status::Invalid`]: a value that it cannot take; [`Status::State`]: it is to be set before connect;
+    /// [`Status::Closed`].
+    pub fn set(&self, option: AppOption, value: i64) -> Result<()> {
+        let inner = &self.0.inner;
+        let mut driver = inner.open()?;
+        let session = &mut driver.protocol;
+        let (low, high) = match option {
+            AppOption::SendQueue | AppOption::RecvQueue | AppOption::MaxMessage => (1, MAX_BYTES),
+            AppOption::BackoffMinMs | AppOption::BackoffMaxMs => (1, i64::from(i32::MAX)),
+            AppOption::LingerMs => (0, i64::from(i32::MAX)),
+            _ => (0, 1),
+        };
+        if !(low..=high).contains(&value) {
+            let text = format!("{option:?} cannot be {value}: {low} to {high}");
+            return Err(Error::new(Status::Invalid, text));
+        }
+        let late = session.link() != Link::Idle || (option == AppOption::CallbackThread && inner.has_thread());
+        let (flag, size, nanos) = (value == 1, value as usize, value as u64 * 1_000_000);
+        match option {
+            AppOption::LingerMs => inner.linger_ms.store(value, Ordering::Relaxed),
+            AppOption::SendQueue => session.set_send_queue(size),
+            AppOption::RecvQueue => session.inbox.set_limit(size),
+            AppOption::BackoffMinMs => session.config.backoff_min = nanos,
+            AppOption::BackoffMaxMs => session.config.backoff_max = nanos,
+            _ if late => {
+                let text = format!("{option:?} is to be set before connect");
+                return Err(Error::new(Status::State, text));
+            }
+            AppOption::CallbackThread => inner.callback_thread.store(flag, Ordering::Relaxed),
+            AppOption::MaxMessage => session.config.max_message = size,
+            AppOption::Echo => session.config.echo = flag,
+            AppOption::TakeOver => session.config.take_over = flag,
+            AppOption::Shared => session.config.shared = flag,
+        }
+        Ok(())
+    }
+
+    /// Starts connecting, and returns at once. `None`: the environment variable [`limits::URL_VARIABLE`], else
+    /// [`limits::DEFAULT_URL`]. Several addresses of one hub are separated by commas, and tried in order.
+    ///
+    /// # Errors
+    /// [`Status::Url`]; [`Status::Unsupported`]: a transport that this build does not have; [`Status::State`]: it is
+    /// connecting or connected; [`Status::Closed`].
+    pub fn connect(&self, url: Option<&str>) -> Result<()> {
+        let variable = match url {
+            Some(_) => None,
+            None => std::env::var(limits::URL_VARIABLE).ok().filter(|url| !url.is_empty()),
+        };
+        let url = url.or(variable.as_deref()).unwrap_or(limits::DEFAULT_URL);
+        let addresses = Address::list(url)?;
+        let inner = &self.0.inner;
+        inner.check_usable()?;
+        self.start_thread()?;
+        let mut driver = inner.open()?;
+        if !matches!(driver.protocol.link(), Link::Idle | Link::Refused) {
+            return Err(Error::new(Status::State, "connected or connecting already: disconnect first"));
+        }
+        driver.protocol.connect(addresses.iter().map(Address::to_string).collect());
+        inner.act(&mut driver);
+        Ok(())
+    }
+
+    /// Waits until the hub has welcomed the app. `None` waits for ever. Blocks.
+    ///
+    /// # Errors
+    /// [`Status::Timeout`] with the last failure in words; the status of the hub's refusal, [`Status::IdentityTaken`]
+    /// for one; [`Status::State`]: not asked to connect, or inside a callback on the app's own thread;
+    /// [`Status::Interrupted`]; [`Status::Closed`].
+    pub fn wait_connected(&self, timeout: Option<Duration>) -> Result<()> {
+        let inner = &self.0.inner;
+        inner.check_may_wait()?;
+        let outcome = inner.wait(timeout, |driver| match driver.protocol.link() {
+            Link::Connected => Some(Ok(())),
+            Link::Idle => Some(Err(Error::new(Status::State, "not asked to connect"))),
+            Link::Refused => Some(Err(driver.protocol.last_failure().cloned().unwrap_or(Status::Refused.into()))),
+            Link::Connecting => None,
+        });
+        match outcome {
+            Err(error) if error.status() == Status::Timeout => {
+                let driver = inner.shared.lock();
+                let text = match driver.protocol.last_failure() {
+                    Some(failure) => failure.to_string(),
+                    None => "no answer from the hub yet".to_owned(),
+                };
+                Err(Error::new(Status::Timeout, text))
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Waits until the hub has all that was sent so far, the newest value of each name: acknowledged, or written out
+    /// to an old hub. `None` waits for ever. Blocks.
+    ///
+    /// # Errors
+    /// [`Status::Timeout`]; [`Status::State`]: not asked to connect, or inside a callback on the app's own thread;
+    /// the status of the hub's refusal; [`Status::Interrupted`]; [`Status::Closed`].
+    pub fn flush(&self, timeout: Option<Duration>) -> Result<()> {
+        let inner = &self.0.inner;
+        inner.check_may_wait()?;
+        let wanted = {
+            let mut driver = inner.open()?;
+            let wanted = driver.protocol.request_ack();
+            inner.act(&mut driver);
+            wanted
+        };
+        inner.wait(timeout, |driver| {
+            let session = &driver.protocol;
+            match session.link() {
+                _ if session.is_acked(wanted) => Some(Ok(())),
+                Link::Idle => Some(Err(Error::new(Status::State, "not asked to connect"))),
+                Link::Refused => Some(Err(session.last_failure().cloned().unwrap_or(Status::Refused.into()))),
+                _ => None,
+            }
+        })
+    }
+
+    /// Gives up the link; connect may follow, with another URL. Own values are kept. Does not wait.
+    ///
+    /// # Errors
+    /// [`Status::Closed`].
+    pub fn disconnect(&self) -> Result<()> {
+        let inner = &self.0.inner;
+        let mut driver = inner.open()?;
+        driver.protocol.disconnect();
+        inner.act(&mut driver);
+        inner.tell(&driver);
+        Ok(())
+    }
+
+    /// Closes the app for good: waits up to `linger` (`None`: the option's) for unsent values, gives up the link, and
+    /// wakes who waits with [`Status::Closed`]. Blocks that long, but not inside a callback on the app's own thread.
+    /// Closing again is a success.
+    pub fn close(&self, linger: Option<Duration>) -> Result<()> {
+        self.0.inner.close(linger);
+        Ok(())
+    }
+
+    /// Makes a call that waits, or the next one that would, return [`Status::Interrupted`]. Async-signal-safe.
+    pub fn interrupt(&self) {
+        self.0.inner.interrupted.store(true, Ordering::SeqCst);
+        self.0.inner.shared.wake();
+    }
+
+    /// The identity it was made with.
+    pub fn identity(&self) -> &str {
+        &self.0.inner.identity
+    }
+
+    /// Where the link stands; [`Link::Idle`] when closed.
+    pub fn link(&self) -> Link {
+        match self.0.inner.open() {
+            Ok(driver) => driver.protocol.link(),
+            Err(_) => Link::Idle,
+        }
+    }
+
+    /// Sends a value as the newest of `name`. It is kept until it can be written, and announced again after every
+    /// reconnect. Never waits for the hub.
+    ///
+    /// # Errors
+    /// [`Status::Name`]; [`Status::Msgpack`], [`Status::Utf8`]: not one well-formed value; [`Status::TooLarge`];
+    /// [`Status::Full`]: own values fill the send queue, and nothing changed; [`Status::Closed`].
+    pub fn send(&self, name: &str, value: Value<'_>) -> Result<()> {
+        let kind = value.kind()?;
+        if value.max_encoded_len() > MAX_BYTES as usize {
+            return Err(Error::new(Status::TooLarge, format!("{name:?} is larger than any message may be")));
+        }
+        let mut encoded = Vec::new();
+        let bytes = match value {
+            Value::Msgpack(bytes) => bytes,
+            _ => {
+                encoded.reserve_exact(value.max_encoded_len());
+                value.encode(&mut encoded);
+                &encoded[..]
+            }
+        };
+        let inner = &self.0.inner;
+        let mut driver = inner.open()?;
+        let nothing_waits = driver.protocol.waiting() == 0;
+        let now = transport::now();
+        driver.protocol.publish(now, name, bytes, kind)?;
+        if !driver.protocol.has_action() {
+            return Ok(());
+        }
+        if nothing_waits && now.mono.saturating_sub(inner.last_inline.load(Ordering::Relaxed)) >= INLINE_AFTER {
+            driver.run_actions(now);
+            inner.last_inline.store(now.mono, Ordering::Relaxed);
+        } else {
+            inner.shared.wake();
+        }
+        Ok(())
+    }
+
+    /// Sends a value given as JSON.
+    ///
+    /// # Errors
+    /// [`Status::Invalid`] with the offset of the fault; else as [`App::send`].
+    pub fn send_json(&self, name: &str, json: &str) -> Result<()> {
+        let mut value = Vec::with_capacity(json.len());
+        wire::to_msgpack(json, &mut value)?;
+        self.send(name, Value::Msgpack(&value))
+    }
+
+    /// The next state. `None` waits for ever, zero tries. Blocks. Each state goes to one caller; callbacks for the link
+    /// and for rejected states run in here.
+    ///
+    /// # Errors
+    /// [`Status::Timeout`]; [`Status::State`]: callbacks have their own thread, or there is a callback for states;
+    /// [`Status::Interrupted`]; [`Status::Closed`].
+    pub fn recv(&self, timeout: Option<Duration>) -> Result<State> {
+        let inner = &self.0.inner;
+        inner.check_no_callback_thread()?;
+        self.wakeable(timeout)?;
+        let deadline = deadline(timeout);
+        loop {
+            if inner.has_on_state.load(Ordering::Relaxed) {
+                return Err(Error::new(Status::State, "states go to the callback: dispatch runs it"));
+            }
+            match inner.next(deadline, true)? {
+                Item::State(state) => return Ok(state),
+                Item::Notice(notice) => inner.tell_notice(notice),
+            }
+        }
+    }
+
+    /// Runs callbacks for what waits, at most `max`, in this thread; waits for the first one. Returns how many ran.
+    ///
+    /// # Errors
+    /// [`Status::Timeout`]: nothing came; [`Status::State`]: callbacks have their own thread, or inside a callback;
+    /// [`Status::Interrupted`]; [`Status::Closed`].
+    pub fn dispatch(&self, timeout: Option<Duration>, max: usize) -> Result<usize> {
+        let inner = &self.0.inner;
+        inner.check_no_callback_thread()?;
+        if inner.gate.inside() {
+            return Err(Error::new(Status::State, "dispatch inside a callback"));
+        }
+        self.wakeable(timeout)?;
+        let mut deadline = deadline(timeout);
+        let mut ran = 0;
+        while ran < max {
+            match inner.next(deadline, inner.has_on_state.load(Ordering::Relaxed)) {
+                Ok(item) => inner.tell_item(item),
+                Err(error) if ran > 0 => {
+                    if error.status() == Status::Interrupted {
+                        inner.interrupted.store(true, Ordering::SeqCst);
+                    }
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
+            ran += 1;
+            deadline = Some(Instant::now());
+        }
+        Ok(ran)
+    }
+
+    /// A descriptor that is readable while recv or dispatch has something; it may also wake for nothing. It is the
+    /// app's, the same for its life: never read, write or close it.
+    ///
+    /// # Errors
+    /// [`Status::State`]: callbacks have their own thread; [`Status::Io`]: no descriptors left; [`Status::Closed`].
+    pub fn fd(&self) -> Result<RawFd> {
+        let inner = &self.0.inner;
+        inner.check_no_callback_thread()?;
+        let driver = inner.open()?;
+        let mut readiness = inner.readiness.lock();
+        let fd = match &*readiness {
+            Some(readiness) => readiness.fd(),
+            None => readiness.insert(Readiness::new()?).fd(),
+        };
+        drop(readiness);
+        inner.show(&driver);
+        Ok(fd)
+    }
+
+    /// Sets the callback for states, or none. When this returns the previous one is not running and will not run.
+    ///
+    /// # Errors
+    /// [`Status::Closed`] unless it is `None`.
+    pub fn on_state(&self, function: Option<Box<OnState>>) -> Result<()> {
+        let inner = &self.0.inner;
+        let set = function.is_some();
+        inner.set_callback(&inner.on_state, function, |_| inner.has_on_state.store(set, Ordering::Relaxed))
+    }
+
+    /// Sets the callback for changes of the link, or none. As [`App::on_state`].
+    pub fn on_link(&self, function: Option<Box<OnLink>>) -> Result<()> {
+        let inner = &self.0.inner;
+        let set = function.is_some();
+        inner.set_callback(&inner.on_link, function, |session| session.set_tells_links(set))
+    }
+
+    /// Sets the callback for states of kinds that are not accepted, or none. As [`App::on_state`]. Without it a hub of
+    /// ours does not even send them.
+    pub fn on_reject(&self, function: Option<Box<OnReject>>) -> Result<()> {
+        let inner = &self.0.inner;
+        let set = function.is_some();
+        inner.set_callback(&inner.on_reject, function, |session| session.set_tells_rejects(set))
+    }
+
+    /// Accepts states of these kinds only: [`Kind::mask`]s or-ed together. Zero: the app receives nothing.
+    ///
+    /// # Errors
+    /// [`Status::Closed`].
+    pub fn set_accept(&self, mask: u32) -> Result<()> {
+        let inner = &self.0.inner;
+        let mut driver = inner.open()?;
+        driver.protocol.set_accept(mask);
+        inner.act(&mut driver);
+        Ok(())
+    }
+
+    /// The newest value of a key that this app knows, or with no sender the newest of any sender, own values included.
+    /// Does not ask the hub.
+    pub fn get(&self, sender: Option<&str>, name: &str) -> Option<State> {
+        self.0.inner.open().ok()?.protocol.get(sender, name)
+    }
+
+    /// Counters since it was made.
+    pub fn stats(&self) -> AppStats {
+        let inner = &self.0.inner;
+        if inner.shared.forked() {
+            return AppStats::default();
+        }
+        inner.shared.lock().protocol.stats()
+    }
+
+    /// Who waits is woken by the loop, also if the app never connects.
+    fn wakeable(&self, timeout: Option<Duration>) -> Result<()> {
+        self.0.inner.check_usable()?;
+        match timeout {
+            Some(Duration::ZERO) => Ok(()),
+            _ => self.start_thread(),
+        }
+    }
+
+    fn start_thread(&self) -> Result<()> {
+        let mut thread = self.0.thread.lock();
+        if thread.is_some() {
+            return Ok(());
+        }
+        let inner = self.0.inner.clone();
+        let stack = match inner.callback_thread.load(Ordering::Relaxed) {
+            true => CALLBACK_STACK,
+            false => transport::STACK,
+        };
+        let started = transport::spawn_with_stack("nanostate-app", stack, move || inner.run_loop());
+        let started = started.map_err(|error| Error::io(&error, "a thread for the app"))?;
+        *self.0.inner.loop_thread.lock() = Some(started.thread().id());
+        *thread = Some(started);
+        Ok(())
+    }
+}
+
+/// When a time-out ends; `None`: never.
+fn deadline(timeout: Option<Duration>) -> Option<Instant> {
+    timeout.and_then(|timeout| Instant::now().checked_add(timeout))
+}
+
+impl Inner {
+    fn check_usable(&self) -> Result<()> {
+        if self.shared.forked() {
+            return Err(Error::new(Status::State, "made before fork: a child may only free it"));
+        }
+        if self.broken.load(Ordering::Relaxed) {
+            return Err(Status::Internal.into());
+        }
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Status::Closed.into());
+        }
+        Ok(())
+    }
+
+    /// The driver of an app that is neither closed nor inherited over `fork`.
+    fn open(&self) -> Result<Guard<'_>> {
+        self.check_usable()?;
+        let driver = self.shared.lock();
+        self.check_usable()?;
+        Ok(driver)
+    }
+
+    fn has_thread(&self) -> bool {
+        self.loop_thread.lock().is_some()
+    }
+
+    fn on_loop_thread(&self) -> bool {
+        *self.loop_thread.lock() == Some(std::thread::current().id())
+    }
+
+    fn check_no_callback_thread(&self) -> Result<()> {
+        match self.callback_thread.load(Ordering::Relaxed) {
+            true => Err(Error::new(Status::State, "callbacks run on the app's own thread")),
+            false => Ok(()),
+        }
+    }
+
+    fn check_may_wait(&self) -> Result<()> {
+        match self.callback_thread.load(Ordering::Relaxed) && self.on_loop_thread() {
+            true => Err(Error::new(Status::State, "this call may wait: not inside a callback on the app's own thread")),
+            false => Ok(()),
+        }
+    }
+
+    /// Runs what the engine asks for, in this thread.
+    fn act(&self, driver: &mut Guard<'_>) {
+        driver.run_actions(transport::now());
+    }
+
+    /// Waits until `ready` says something, looking again whenever something changed.
+    fn wait<T>(
+        &self,
+        timeout: Option<Duration>,
+        ready: impl FnMut(&mut Driver<Session>) -> Option<Result<T>>,
+    ) -> Result<T> {
+        self.wait_until(deadline(timeout), ready)
+    }
+
+    fn wait_until<T>(
+        &self,
+        deadline: Option<Instant>,
+        mut ready: impl FnMut(&mut Driver<Session>) -> Option<Result<T>>,
+    ) -> Result<T> {
+        let mut driver = self.open()?;
+        loop {
+            if self.interrupted.swap(false, Ordering::SeqCst) {
+                return Err(Status::Interrupted.into());
+            }
+            if let Some(outcome) = ready(&mut driver) {
+                return outcome;
+            }
+            match deadline {
+                // One look past the deadline has been made above.
+                Some(deadline) if Instant::now() >= deadline => return Err(Status::Timeout.into()),
+                Some(deadline) => drop(self.changed.wait_until(&mut driver, deadline)),
+                None => self.changed.wait(&mut driver),
+            }
+            self.check_usable()?;
+        }
+    }
+
+    /// The next thing for the program: a notice, or a state if those are asked for.
+    fn next(&self, deadline: Option<Instant>, states: bool) -> Result<Item> {
+        self.wait_until(deadline, |driver| {
+            let item = take(driver, states)?;
+            self.show(driver);
+            Some(Ok(item))
+        })
+    }
+
+    fn tell_item(&self, item: Item) {
+        match item {
+            Item::State(state) => self.on_state.call(&self.gate, |function| function(&state)),
+            Item::Notice(notice) => self.tell_notice(notice),
+        }
+    }
+
+    fn tell_notice(&self, notice: Notice) {
+        match notice {
+            Notice::Link { link, why, text } => self.on_link.call(&self.gate, |function| function(link, why, &text)),
+            Notice::Reject { sender, name, kind } => {
+                self.on_reject.call(&self.gate, |function| function(&sender, &name, kind));
+            }
+        }
+    }
+
+    fn set_callback<F: ?Sized>(
+        &self,
+        slot: &Slot<F>,
+        function: Option<Box<F>>,
+        told: impl FnOnce(&mut Session),
+    ) -> Result<()> {
+        let clear = function.is_none();
+        match self.open() {
+            Ok(mut driver) => {
+                told(&mut driver.protocol);
+                self.act(&mut driver);
+                self.show(&driver);
+            }
+            Err(error) if !clear => return Err(error),
+            Err(_) if self.shared.forked() => return Ok(()),
+            Err(_) => {}
+        }
+        slot.set(&self.gate, function);
+        // What waits may be for the new one.
+        self.shared.wake();
+        Ok(())
+    }
+
+    /// Makes the descriptor tell whether something waits. Under the driver's lock.
+    fn show(&self, driver: &Driver<Session>) {
+        if let Some(readiness) = &mut *self.readiness.lock() {
+            let session = &driver.protocol;
+            readiness.set(session.has_notice() || !session.inbox.is_empty() || self.closed.load(Ordering::Relaxed));
+        }
+    }
+
+    /// Wakes who waits. Under the driver's lock.
+    fn tell(&self, driver: &Driver<Session>) {
+        self.show(driver);
+        self.changed.notify_all();
+    }
+
+    /// The app's thread.
+    fn run_loop(self: Arc<Self>) {
+        let run = std::panic::AssertUnwindSafe(|| self.shared.run(|_| self.after_turn()));
+        if std::panic::catch_unwind(run).is_err() {
+            log::error!("{}: a panic in the app's thread: the app is closed", self.identity);
+            self.broken.store(true, Ordering::SeqCst);
+        }
+        let mut driver = self.shared.lock();
+        driver.close_all();
+        self.tell(&driver);
+    }
+
+    fn after_turn(&self) {
+        let mut driver = self.shared.lock();
+        while let Some(warning) = driver.protocol.next_warning() {
+            log::warn!("{}: {warning}", self.identity);
+        }
+        if !self.callback_thread.load(Ordering::Relaxed) {
+            return self.tell(&driver);
+        }
+        self.changed.notify_all();
+        while !self.shared.stopped() {
+            let Some(item) = take(&mut driver, self.has_on_state.load(Ordering::Relaxed)) else { break };
+            MutexGuard::unlocked(&mut driver, || self.tell_item(item));
+        }
+    }
+
+    fn close(&self, linger: Option<Duration>) {
+        if self.check_usable().is_err() {
+            return;
+        }
+        let linger =
+            linger.unwrap_or_else(|| Duration::from_millis(self.linger_ms.load(Ordering::Relaxed).max(0) as u64));
+        let may_wait = self.check_may_wait().is_ok() && !self.gate.inside() && !linger.is_zero();
+        let until = deadline(Some(linger));
+        let linked = |driver: &Driver<Session>| matches!(driver.protocol.link(), Link::Connecting | Link::Connected);
+        if may_wait {
+            if let Ok(mut driver) = self.open() {
+                let wanted = driver.protocol.request_ack();
+                self.act(&mut driver);
+                while linked(&driver) && !driver.protocol.is_acked(wanted) && self.check_usable().is_ok() {
+                    if self.wait_until_deadline(&mut driver, until) {
+                        break;
+                    }
+                }
+                while let Some(settled) = driver.protocol.settles_until() {
+                    let left = Duration::from_nanos(settled.saturating_sub(transport::now().mono));
+                    let settled = until.into_iter().chain(deadline(Some(left))).min();
+                    if left.is_zero() || until.is_some_and(|until| Instant::now() >= until) {
+                        break;
+                    }
+                    self.wait_until_deadline(&mut driver, settled);
+                }
+            }
+        }
+        let Ok(mut driver) = self.open() else { return };
+        self.closed.store(true, Ordering::Release);
+        driver.protocol.disconnect();
+        self.act(&mut driver);
+        self.tell(&driver);
+        // What was written to a TCP connection is lost if it is closed with something unread.
+        while may_wait && driver.closing() > 0 {
+            if self.wait_until_deadline(&mut driver, until) {
+                break;
+            }
+        }
+        self.shared.stop();
+    }
+
+    /// Waits for a change; whether the time is up.
+    fn wait_until_deadline(&self, driver: &mut Guard<'_>, until: Option<Instant>) -> bool {
+        match until {
+            Some(until) => self.changed.wait_until(driver, until).timed_out(),
+            None => {
+                self.changed.wait(driver);
+                false
+            }
+        }
+    }
+}
+
+/// The next thing for the program.
+fn take(driver: &mut Driver<Session>, states: bool) -> Option<Item> {
+    if let Some(notice) = driver.protocol.next_notice() {
+        return Some(Item::Notice(notice));
+    }
+    if !states {
+        return None;
+    }
+    let was_paused = driver.protocol.is_paused();
+    let state = driver.protocol.take_state();
+    if was_paused && !driver.protocol.is_paused() {
+        driver.run_actions(transport::now());
+    }
+    state.map(Item::State)
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        let Some(thread) = self.thread.lock().take() else {
+            // Never connected: there is no loop to end.
+            self.inner.closed.store(true, Ordering::Release);
+            return;
+        };
+        if self.inner.shared.forked() {
+            // The thread is not in this process: there is nothing to join.
+            std::mem::forget(thread);
+            self.inner.shared.abandon();
+            return;
+        }
+        self.inner.close(None);
+        self.inner.shared.stop();
+        if self.inner.on_loop_thread() {
+            // Dropped inside a callback on that thread, which ends when the callback has returned.
+            return;
+        }
+        let _ = thread.join();
+    }
+}

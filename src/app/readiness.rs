@@ -1,0 +1,37 @@
+//! A descriptor that is readable while something waits.
+
+use std::io::{Read, Write};
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::net::UnixStream;
+
+use crate::{Error, Result};
+
+/// Readable while set. One byte in a socket pair says so; calls are made under the lock of the handle.
+pub(super) struct Readiness {
+    reader: UnixStream,
+    writer: UnixStream,
+    set: bool,
+}
+
+impl Readiness {
+    pub fn new() -> Result<Readiness> {
+        let (reader, writer) = UnixStream::pair().map_err(|error| Error::io(&error, "a descriptor for ns_app_fd"))?;
+        Ok(Readiness { reader, writer, set: false })
+    }
+
+    pub fn fd(&self) -> RawFd {
+        self.reader.as_raw_fd()
+    }
+
+    /// Makes it readable, or not.
+    pub fn set(&mut self, ready: bool) {
+        if ready == self.set {
+            return;
+        }
+        // One byte at most is ever in it, so neither call can block or fall short.
+        let moved = if ready { self.writer.write(&[1]) } else { self.reader.read(&mut [0]) };
+        if moved.is_ok_and(|n| n == 1) {
+            self.set = ready;
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Functions of the program that the library calls.
+
+use parking_lot::{Mutex, ReentrantMutex};
+
+/// Lets one callback of a handle run at a time, and lets who replaces one wait until it has returned.
+#[derive(Default)]
+pub(crate) struct Gate(ReentrantMutex<()>);
+
+impl Gate {
+    /// Whether this thread is inside a callback.
+    pub fn inside(&self) -> bool {
+        self.0.is_owned_by_current_thread()
+    }
+}
+
+/// One callback.
+pub(crate) struct Slot<F: ?Sized>(Mutex<Held<F>>);
+
+struct Held<F: ?Sized> {
+    function: Option<Box<F>>,
+    /// Counts replacements, so that a function that was replaced while it ran is not put back.
+    generation: u64,
+}
+
+impl<F: ?Sized> Default for Slot<F> {
+    fn default() -> Slot<F> {
+        Slot(Mutex::new(Held { function: None, generation: 0 }))
+    }
+}
+
+impl<F: ?Sized> Slot<F> {
+    /// Replaces the function. When this returns the old one is not running and will not run; inside a callback of the
+    /// same thread, from its return on.
+    pub fn set(&self, gate: &Gate, function: Option<Box<F>>) {
+        let _running = gate.0.lock();
+        let mut held = self.0.lock();
+        held.generation += 1;
+        let old = std::mem::replace(&mut held.function, function);
+        drop(held);
+        // Its drop may run code of the program: not under the lock.
+        drop(old);
+    }
+
+    /// Calls the function, if there is one.
+    pub fn call(&self, gate: &Gate, call: impl FnOnce(&mut F)) {
+        let _running = gate.0.lock();
+        let mut held = self.0.lock();
+        let generation = held.generation;
+        let Some(mut function) = held.function.take() else { return };
+        drop(held);
+        call(&mut function);
+        let mut held = self.0.lock();
+        if held.generation == generation {
+            held.function = Some(function);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::{mpsc, Arc};
+
+    use super::*;
+
+    type Function = dyn FnMut(u32) + Send;
+
+    #[test]
+    fn a_replaced_function_has_returned_and_runs_no_more() {
+        let (gate, slot) = (Arc::new(Gate::default()), Arc::new(Slot::<Function>::default()));
+        let (entered, wait_entered) = mpsc::channel();
+        let (release, wait_release) = mpsc::channel::<()>();
+        let returned = Arc::new(AtomicUsize::new(0));
+        let count = returned.clone();
+        slot.set(
+            &gate,
+            Some(Box::new(move |_| {
+                entered.send(()).unwrap();
+                wait_release.recv().unwrap();
+                count.fetch_add(1, Ordering::SeqCst);
+            })),
+        );
+        let (gate2, slot2) = (gate.clone(), slot.clone());
+        let runner = std::thread::spawn(move || slot2.call(&gate2, |f| f(1)));
+        wait_entered.recv().unwrap();
+        let (gate2, slot2, returned2) = (gate.clone(), slot.clone(), returned.clone());
+        let setter = std::thread::spawn(move || {
+            slot2.set(&gate2, None);
+            returned2.load(Ordering::SeqCst)
+        });
+        release.send(()).unwrap();
+        assert_eq!(setter.join().unwrap(), 1);
+        runner.join().unwrap();
+        slot.call(&gate, |_| panic!("there is no function any more"));
+    }
+
+    #[test]
+    fn a_function_may_replace_itself() {
+        let (gate, slot) = (Arc::new(Gate::default()), Arc::new(Slot::<Function>::default()));
+        let ran = Arc::new(AtomicUsize::new(0));
+        let (gate2, slot2, ran2) = (gate.clone(), slot.clone(), ran.clone());
+        slot.set(
+            &gate,
+            Some(Box::new(move |_| {
+                ran2.fetch_add(1, Ordering::SeqCst);
+                slot2.set(&gate2, None);
+            })),
+        );
+        slot.call(&gate, |f| f(1));
+        slot.call(&gate, |f| f(2));
+        assert_eq!(ran.load(Ordering::SeqCst), 1);
+    }
+}

@@ -1,0 +1,274 @@
+//! The process, or the object inside one, that forwards every state to the other apps.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use parking_lot::{Mutex, MutexGuard};
+
+use crate::callback::{Gate, Slot};
+use crate::engine::router::{Router, RouterConfig, RouterEvent};
+use crate::instance::random_instance;
+use crate::limits;
+use crate::transport::{self, Address, Backend, Driver, Shared};
+use crate::{Error, Result, Status};
+
+pub use crate::engine::router::{HubStats, PeerEvent, PeerStats};
+
+/// What [`Hub::set`] sets. The numbers are those of the C API.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(i32)]
+pub enum HubOption {
+    /// The largest message, in bytes. Default 16 MiB.
+    MaxMessage = 101,
+    /// The largest message towards an old peer, in bytes. Default 1 MiB.
+    LegacyMax = 102,
+    /// Peers. Default 4096.
+    MaxPeers = 103,
+    /// Bytes that may wait for a peer before it is caught up from the table. Default 4 MiB.
+    Outbox = 104,
+    /// Bytes of unfinished incoming messages, together. Default 256 MiB.
+    Unfinished = 105,
+    /// Milliseconds that one of them may make no progress. Default 30,000.
+    StalledFrameMs = 106,
+    /// Milliseconds that a handshake may take. Default 5000.
+    HandshakeMs = 107,
+    /// States in the table; one sender may have half. Default 1,000,000.
+    TableStates = 108,
+    /// Bytes in the table; one sender may have half. Default 512 MiB.
+    TableBytes = 109,
+    /// Milliseconds that states of a departed sender are kept. Default 24 hours.
+    DepartedMs = 110,
+    /// Milliseconds that a stamp may be ahead. Default 60,000.
+    ClockAheadMs = 111,
+    /// The permission bits of an `ipc` socket. Default 0600.
+    IpcMode = 112,
+    /// 1: states go back to the connection that they came from. Default 0.
+    Echo = 113,
+    /// 1: old peers get structured and scalar states too. Default 0: they crash on them.
+    LegacyStructured = 114,
+    /// 1: an old peer that joins gets what is in the table, as if it was published again. Default 0.
+    LegacySnapshot = 115,
+}
+
+/// Hears of a peer: identity ("" for an old one), where it is, what happened, why, and why in words.
+pub type OnPeer = dyn FnMut(&str, &str, PeerEvent, Status, &str) + Send;
+
+/// A hub: forwards every state to the other apps, and keeps the newest of each key for those who come later.
+///
+/// Every function may be called from any thread. When it is dropped it closes its connections and ends its thread. In
+/// a child after `fork` its functions return [`Status::State`].
+pub struct Hub {
+    inner: Arc<Inner>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    addresses: Mutex<Vec<String>>,
+}
+
+struct Inner {
+    shared: Arc<Shared<Router>>,
+    ipc_mode: AtomicU32,
+    closed: AtomicBool,
+    broken: AtomicBool,
+    gate: Gate,
+    on_peer: Slot<OnPeer>,
+}
+
+impl Hub {
+    /// A hub that listens nowhere.
+    ///
+    /// # Errors
+    /// [`Status::Io`]: no descriptors left.
+    pub fn new() -> Result<Hub> {
+        let router = Router::new(random_instance()?, RouterConfig::default());
+        let inner = Inner {
+            shared: Shared::new(router, Backend::Best)?,
+            ipc_mode: AtomicU32::new(limits::IPC_MODE),
+            closed: AtomicBool::new(false),
+            broken: AtomicBool::new(false),
+            gate: Gate::default(),
+            on_peer: Slot::default(),
+        };
+        Ok(Hub { inner: Arc::new(inner), thread: Mutex::new(None), addresses: Mutex::new(Vec::new()) })
+    }
+
+    /// Sets an option, before the first listen.
+    ///
+    /// # Errors
+    /// [`Status::Invalid`]: a value that it cannot take; [`Status::State`]: it listens already; [`Status::Closed`].
+    pub fn set(&self, option: HubOption, value: i64) -> Result<()> {
+        let mut driver = self.inner.open()?;
+        if !self.addresses.lock().is_empty() {
+            return Err(Error::new(Status::State, format!("{option:?} is to be set before listen")));
+        }
+        let (low, high) = match option {
+            HubOption::MaxMessage | HubOption::LegacyMax | HubOption::Outbox => (1, 1 << 30),
+            HubOption::TableBytes | HubOption::Unfinished => (1, 1 << 40),
+            HubOption::TableStates => (2, i64::from(i32::MAX)),
+            HubOption::MaxPeers => (1, i64::from(i32::MAX)),
+            HubOption::IpcMode => (0, 0o777),
+            HubOption::Echo | HubOption::LegacyStructured | HubOption::LegacySnapshot => (0, 1),
+            HubOption::StalledFrameMs | HubOption::HandshakeMs | HubOption::DepartedMs | HubOption::ClockAheadMs => {
+                (1, 1 << 40)
+            }
+        };
+        if !(low..=high).contains(&value) {
+            let text = format!("{option:?} cannot be {value}: {low} to {high}");
+            return Err(Error::new(Status::Invalid, text));
+        }
+        let (flag, size, nanos) = (value == 1, value as usize, value as u64 * 1_000_000);
+        let config = &mut driver.protocol.config;
+        match option {
+            HubOption::MaxMessage => config.max_message = size,
+            HubOption::LegacyMax => config.legacy_max = size,
+            HubOption::MaxPeers => config.max_peers = size,
+            HubOption::Outbox => config.outbox = size,
+            HubOption::Unfinished => config.unfinished = size,
+            HubOption::StalledFrameMs => config.stalled_frame = nanos,
+            HubOption::HandshakeMs => config.handshake = nanos,
+            HubOption::ClockAheadMs => config.clock_ahead = value as u64,
+            HubOption::Echo => config.echo = flag,
+            HubOption::LegacyStructured => config.legacy_structured = flag,
+            HubOption::LegacySnapshot => config.legacy_snapshot = flag,
+            HubOption::TableStates => driver.protocol.room_mut().states = size,
+            HubOption::TableBytes => driver.protocol.room_mut().bytes = size,
+            HubOption::DepartedMs => driver.protocol.room_mut().departed = nanos,
+            HubOption::IpcMode => self.inner.ipc_mode.store(value as u32, Ordering::Relaxed),
+        }
+        Ok(())
+    }
+
+    /// Listens at a URL, any number of times; returns once bound. Waits while a host name is resolved.
+    ///
+    /// # Errors
+    /// [`Status::Url`]; [`Status::Unsupported`]; [`Status::InUse`]; [`Status::Resolve`]; [`Status::Permission`];
+    /// [`Status::NotFound`]; [`Status::Io`]; [`Status::Closed`].
+    pub fn listen(&self, url: &str) -> Result<()> {
+        let address = Address::parse(url)?;
+        self.inner.check_usable()?;
+        self.start_thread()?;
+        let mode = self.inner.ipc_mode.load(Ordering::Relaxed);
+        let bound = self.inner.shared.listen(&address, mode)?;
+        self.addresses.lock().push(bound);
+        Ok(())
+    }
+
+    /// Where the `i`th listen really listens; `None` past the end.
+    pub fn address(&self, i: usize) -> Option<String> {
+        self.addresses.lock().get(i).cloned()
+    }
+
+    /// Sets the callback for peers that come and go, or none. It runs on the hub's own thread, which serves nobody
+    /// meanwhile. When this returns the previous one is not running and will not run.
+    ///
+    /// # Errors
+    /// [`Status::State`]: in a child after `fork`.
+    pub fn on_peer(&self, function: Option<Box<OnPeer>>) -> Result<()> {
+        if self.inner.shared.forked() {
+            return self.inner.check_usable();
+        }
+        self.inner.on_peer.set(&self.inner.gate, function);
+        Ok(())
+    }
+
+    /// Counters since it was made.
+    pub fn stats(&self) -> HubStats {
+        self.inner.open().map(|driver| driver.protocol.stats()).unwrap_or_default()
+    }
+
+    /// Counters of the `i`th peer that takes part now; `None` past the end.
+    pub fn peer_stats(&self, i: usize) -> Option<PeerStats> {
+        self.inner.open().ok()?.protocol.peer_stats(i)
+    }
+
+    /// Closes every connection and listener, and ends the hub's thread. Inside its own callback the thread ends when
+    /// the callback has returned.
+    pub fn close(&self) {
+        if self.inner.shared.forked() {
+            // The thread is not in this process: there is nothing to join.
+            std::mem::forget(self.thread.try_lock().and_then(|mut thread| thread.take()));
+            return self.inner.shared.abandon();
+        }
+        self.inner.closed.store(true, Ordering::Release);
+        self.inner.shared.stop();
+        let thread = self.thread.lock().take();
+        if let Some(thread) = thread {
+            if thread.thread().id() != std::thread::current().id() {
+                let _ = thread.join();
+            }
+        }
+        if !self.inner.gate.inside() {
+            self.inner.shared.lock().close_all();
+        }
+    }
+
+    fn start_thread(&self) -> Result<()> {
+        let mut thread = self.thread.lock();
+        if thread.is_none() {
+            let inner = self.inner.clone();
+            // It runs a callback of the program.
+            let started = transport::spawn_with_stack("nanostate-hub", HUB_STACK, move || inner.run_loop());
+            *thread = Some(started.map_err(|error| Error::io(&error, "a thread for the hub"))?);
+        }
+        Ok(())
+    }
+}
+
+/// The stack of a hub's thread, which runs callbacks of the program.
+const HUB_STACK: usize = 2 << 20;
+
+impl Inner {
+    fn check_usable(&self) -> Result<()> {
+        if self.shared.forked() {
+            return Err(Error::new(Status::State, "made before fork: a child may only free it"));
+        }
+        if self.broken.load(Ordering::Relaxed) {
+            return Err(Status::Internal.into());
+        }
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Status::Closed.into());
+        }
+        Ok(())
+    }
+
+    fn open(&self) -> Result<MutexGuard<'_, Driver<Router>>> {
+        self.check_usable()?;
+        Ok(self.shared.lock())
+    }
+
+    fn run_loop(self: Arc<Self>) {
+        let run = std::panic::AssertUnwindSafe(|| self.shared.run(|_| self.after_turn()));
+        if std::panic::catch_unwind(run).is_err() {
+            log::error!("a panic in the hub's thread: the hub is closed");
+            self.broken.store(true, Ordering::SeqCst);
+        }
+        self.shared.lock().close_all();
+    }
+
+    fn after_turn(&self) {
+        let mut driver = self.shared.lock();
+        while let Some(event) = driver.protocol.next_event() {
+            MutexGuard::unlocked(&mut driver, || self.tell(event));
+        }
+    }
+
+    fn tell(&self, event: RouterEvent) {
+        match event {
+            RouterEvent::Warning(text) => log::warn!("{text}"),
+            RouterEvent::Peer { identity, from, event, why, text } => {
+                self.on_peer.call(&self.gate, |function| function(&identity, &from, event, why, &text));
+                let who = if identity.is_empty() { from } else { format!("{} ({from})", identity.escape_debug()) };
+                match event {
+                    PeerEvent::Joined => log::info!("{who} joined"),
+                    PeerEvent::Left => log::info!("{who} left: {text}"),
+                    PeerEvent::Refused => log::warn!("{who} refused: {text}"),
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Hub {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
