@@ -10,6 +10,7 @@
 //! * [`engine`]: what a hub and an app do with bodies: no sockets, no threads, no clock of its own;
 //! * [`transport`]: `tcp`, `ipc` and `inproc` byte streams and the loop that drives an engine;
 //! * [`App`], [`Hub`], [`State`]: the handles a program uses;
+//! * `ffi`: the C API, which translates and holds no logic.
 
 #![warn(missing_docs)]
 
@@ -17,6 +18,8 @@ mod app;
 mod callback;
 pub mod engine;
 mod error;
+#[cfg(feature = "capi")]
+pub mod ffi;
 pub mod framing;
 mod hub;
 mod instance;
@@ -24,6 +27,12 @@ pub mod limits;
 mod state;
 pub mod transport;
 pub mod wire;
+
+/// Starts the log that the environment asks for, if the program has none of its own.
+fn log_from_environment() {
+    #[cfg(feature = "capi")]
+    ffi::log::start_log();
+}
 
 pub use app::{App, AppOption, AppStats, Link, OnLink, OnReject, OnState};
 pub use error::{Error, Result, Status};

@@ -115,6 +115,7 @@ impl App {
     /// # Errors
     /// [`Status::Identity`]: 1 to 255 bytes without NUL; [`Status::Io`]: no descriptors left.
     pub fn new(identity: &str) -> Result<App> {
+        crate::log_from_environment();
         wire::check_identity(identity)?;
         let session = Session::new(identity, random_instance()?);
         let inner = Inner {

@@ -79,6 +79,7 @@ impl Hub {
     /// # Errors
     /// [`Status::Io`]: no descriptors left.
     pub fn new() -> Result<Hub> {
+        crate::log_from_environment();
         let router = Router::new(random_instance()?, RouterConfig::default());
         let inner = Inner {
             shared: Shared::new(router, Backend::Best)?,

@@ -1,0 +1,1178 @@
+/*
+ * nanostate: share states between programs, through a hub.
+ *
+ * A state is (sender, name, data): a key, and its newest value. Apps publish and receive states; a
+ * hub forwards every state to the other apps and keeps the newest for those who come later.
+ *
+ *     ns_app *app;
+ *     if (ns_app_new("thermometer", &app) != NS_OK || ns_app_connect(app, NULL) != NS_OK)
+ *         return fprintf(stderr, "%s\n", ns_last_error()), 1;
+ *     ns_app_send_double(app, "kitchen/temperature", 21.5);
+ *     ns_app_flush(app, 1000);
+ *     ns_app_free(app);
+ *
+ * Conventions, for every function unless its comment says otherwise:
+ *
+ * Errors. An ns_status is NS_OK or a negative NS_ERR_ number; ns_strerror gives its text, and
+ * ns_last_error the words of this thread's last failure, which name the value at fault. A function
+ * that returns something else tells failure by NULL, "", -1 or 0, and ns_last_error says why.
+ * Besides the errors that its comment lists, any function may return
+ *     NS_ERR_INTERNAL   a bug in nanostate; the handle is closed and returns this from then on
+ *     NS_ERR_STATE      the handle was made before a fork, and this is the child (see Fork)
+ *
+ * Out-parameters are last, and are set to NULL, "", 0 or false on failure.
+ *
+ * Handles. ns_app, ns_hub and ns_state are opaque. What a function makes is freed by its _free
+ * function, which accepts NULL. Any other use of a NULL handle is NS_ERR_INVALID. After a _free no
+ * call on the handle may be started; the comment of each _free says what happens to running ones.
+ *
+ * Strings in are NUL-terminated UTF-8 and are copied; data in is a pointer and a length, and
+ * (NULL, 0) is empty. Strings out are NUL-terminated UTF-8; who owns them is said in each comment.
+ *
+ * Time-outs are milliseconds: -1 waits for ever, 0 only tries, below -1 is NS_ERR_INVALID.
+ *
+ * Threads. Every function may be called from any thread, and a handle be used by several at once.
+ *
+ * Callbacks run in the thread that calls ns_app_dispatch; or in ns_app_recv, all but on_state. With
+ * NS_OPT_CALLBACK_THREAD they run one at a time on the app's own thread instead: then ns_app_recv,
+ * ns_app_dispatch and ns_app_fd are NS_ERR_STATE, and so is, inside a callback, every function that
+ * could wait. A callback must not unwind (throw, longjmp out) and must return within a second.
+ *
+ * Fork. A child may exec, or make handles of its own. What it inherited is NS_ERR_STATE, and _free
+ * then only closes descriptors. States stay readable.
+ *
+ * Compatibility. Numbers and functions are never removed or changed. Structs that the library fills
+ * may grow: pass sizeof.
+ *
+ * This file is generated from src/ffi by scripts/header.
+ */
+#ifndef NANOSTATE_H
+#define NANOSTATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** The version of this header; ns_version is that of the library. */
+#define NS_VERSION "0.1.0"
+#define NS_VERSION_MAJOR 0
+#define NS_VERSION_MINOR 1
+#define NS_VERSION_PATCH 0
+#define NS_VERSION_NUMBER (NS_VERSION_MAJOR << 16 | NS_VERSION_MINOR << 8 | NS_VERSION_PATCH)
+
+/** Where apps connect unless told otherwise. */
+#define NS_DEFAULT_URL "tcp://127.0.0.1:15000"
+
+/** The bit of a kind in the mask of ns_app_set_accept. */
+#define NS_ACCEPT(kind) (UINT32_C(1) << (kind))
+/** Every kind, also those that later versions add. */
+#define NS_ACCEPT_ANY UINT32_MAX
+
+/* Numbers -------------------------------------------------------------------------------------- */
+
+/**
+ * What a call came to: NS_OK, or a negative NS_ERR_ number. The numbers never change.
+ */
+typedef int32_t ns_status;
+enum {
+    /** Success. */
+    NS_OK = 0,
+    /** An argument is not valid: a NULL handle, an unknown option, a time-out below -1. */
+    NS_ERR_INVALID = -1,
+    /** Memory could not be had. */
+    NS_ERR_NO_MEMORY = -2,
+    /** A bug in nanostate. The handle is closed. */
+    NS_ERR_INTERNAL = -3,
+    /** The call does not fit the state that the handle is in. */
+    NS_ERR_STATE = -4,
+    /** The time was up. */
+    NS_ERR_TIMEOUT = -5,
+    /** The handle was closed. */
+    NS_ERR_CLOSED = -6,
+    /** ns_app_interrupt was called. */
+    NS_ERR_INTERRUPTED = -7,
+    /** This build or platform does not have it. */
+    NS_ERR_UNSUPPORTED = -8,
+    /** The URL is malformed. */
+    NS_ERR_URL = -9,
+    /** The name of the state is not allowed. */
+    NS_ERR_NAME = -10,
+    /** The identity is not allowed. */
+    NS_ERR_IDENTITY = -11,
+    /** Text is not valid UTF-8. */
+    NS_ERR_UTF8 = -12,
+    /** Not one well-formed MessagePack value. */
+    NS_ERR_MSGPACK = -13,
+    /** The state is of another kind. */
+    NS_ERR_KIND = -14,
+    /** The number does not fit the type that was asked for. */
+    NS_ERR_RANGE = -15,
+    /** Over the message limit. */
+    NS_ERR_TOO_LARGE = -16,
+    /** The send queue is full. The value was not taken; all taken before are kept. */
+    NS_ERR_FULL = -17,
+    /** The address is in use. */
+    NS_ERR_IN_USE = -18,
+    /** The connection was refused. */
+    NS_ERR_REFUSED = -19,
+    /** The host name could not be resolved. */
+    NS_ERR_RESOLVE = -20,
+    /** The system denies it. */
+    NS_ERR_PERMISSION = -21,
+    /** Another live app has this identity on the hub. */
+    NS_ERR_IDENTITY_TAKEN = -22,
+    /** There is no such thing. */
+    NS_ERR_NOT_FOUND = -23,
+    /** Nobody answers this request. */
+    NS_ERR_NO_HANDLER = -24,
+    /** Any other failure of the system's input and output. */
+    NS_ERR_IO = -25
+};
+
+/**
+ * What a state holds, as it was sent: an NS_KIND_ number. The numbers never change.
+ */
+typedef int32_t ns_kind;
+enum {
+    /** UTF-8 text. */
+    NS_KIND_TEXT = 1,
+    /** Bytes. The original's C++ and Python programs send text as bytes; ns_state_text reads it. */
+    NS_KIND_BYTES = 2,
+    /** Nil: no value. */
+    NS_KIND_NIL = 3,
+    /** True or false. */
+    NS_KIND_BOOL = 4,
+    /** An integer that fits int64_t. */
+    NS_KIND_INT = 5,
+    /** An integer above INT64_MAX. */
+    NS_KIND_UINT = 6,
+    /** A floating-point number. */
+    NS_KIND_DOUBLE = 7,
+    /** An array; read it with ns_state_json or ns_state_msgpack. */
+    NS_KIND_ARRAY = 8,
+    /** A map; read it with ns_state_json or ns_state_msgpack. */
+    NS_KIND_MAP = 9,
+    /** A MessagePack extension: a number and bytes. */
+    NS_KIND_EXT = 10
+};
+
+/**
+ * Where an app's link to its hub stands: an NS_LINK_ number. The numbers never change.
+ */
+typedef int32_t ns_link;
+enum {
+    /** Not asked to connect. */
+    NS_LINK_IDLE = 0,
+    /** Connecting, or waiting to try again. */
+    NS_LINK_CONNECTING = 1,
+    /** The hub has welcomed the app. */
+    NS_LINK_CONNECTED = 2,
+    /** The hub refused the app, which does not try again by itself. */
+    NS_LINK_REFUSED = 3
+};
+
+/**
+ * What happened to a peer of a hub: an NS_PEER_ number. The numbers never change.
+ */
+typedef int32_t ns_peer_event;
+enum {
+    /** It joined. */
+    NS_PEER_JOINED = 1,
+    /** It left. */
+    NS_PEER_LEFT = 2,
+    /** It was refused. */
+    NS_PEER_REFUSED = 3
+};
+
+/**
+ * An option of ns_app_set (1 to 100) or ns_hub_set (from 101 on): an NS_OPT_ number. The numbers
+ * never change.
+ */
+typedef int32_t ns_opt;
+enum {
+    /** App: milliseconds that ns_app_free waits for unsent values. Default 1000. */
+    NS_OPT_LINGER_MS = 1,
+    /** App: 1 runs callbacks on the app's own thread. Default 0. Before connect. */
+    NS_OPT_CALLBACK_THREAD = 2,
+    /** App: bytes of own values kept, sent or not. Default 64 MiB; then sends are NS_ERR_FULL. */
+    NS_OPT_SEND_QUEUE = 3,
+    /** App: bytes received and not yet taken. Default 16 MiB; then the oldest give way, counted. */
+    NS_OPT_RECV_QUEUE = 4,
+    /** App: the largest message in bytes, both ways. Default 16 MiB. Before connect. */
+    NS_OPT_MAX_MESSAGE = 5,
+    /** App: the shortest wait before a reconnect, in milliseconds. Default 50. */
+    NS_OPT_BACKOFF_MIN_MS = 6,
+    /** App: the longest wait before a reconnect, in milliseconds. Default 5000. */
+    NS_OPT_BACKOFF_MAX_MS = 7,
+    /** App: 1 has the hub send the app's own states back to it. Default 0. Before connect. */
+    NS_OPT_ECHO = 8,
+    /** App: 1 takes the identity over from a live holder. Default 0. Before connect. */
+    NS_OPT_TAKE_OVER = 9,
+    /** App: 1 shares the identity with others that say so too. Default 0. Before connect. */
+    NS_OPT_SHARED = 10,
+    /** Hub: the largest message in bytes. Default 16 MiB. */
+    NS_OPT_HUB_MAX_MESSAGE = 101,
+    /** Hub: the largest message to an old peer, in bytes. Default 1 MiB: what a nanomsg takes. */
+    NS_OPT_HUB_LEGACY_MAX = 102,
+    /** Hub: peers at most. Default 4096. */
+    NS_OPT_HUB_MAX_PEERS = 103,
+    /** Hub: bytes that wait for one peer before it is caught up from the table. Default 4 MiB. */
+    NS_OPT_HUB_OUTBOX = 104,
+    /** Hub: bytes of unfinished incoming messages, of all peers together. Default 256 MiB. */
+    NS_OPT_HUB_UNFINISHED = 105,
+    /** Hub: milliseconds that an unfinished message may make no progress. Default 30000. */
+    NS_OPT_HUB_STALLED_FRAME_MS = 106,
+    /** Hub: milliseconds that a handshake may take. Default 5000. */
+    NS_OPT_HUB_HANDSHAKE_MS = 107,
+    /** Hub: states kept at most. Default 1000000. */
+    NS_OPT_HUB_TABLE_STATES = 108,
+    /** Hub: bytes of states kept at most, of which one sender may have half. Default 512 MiB. */
+    NS_OPT_HUB_TABLE_BYTES = 109,
+    /** Hub: milliseconds that the states of a departed sender are kept. Default 24 hours. */
+    NS_OPT_HUB_DEPARTED_MS = 110,
+    /** Hub: milliseconds that a stamp may be ahead of the hub's clock. Default 60000. */
+    NS_OPT_HUB_CLOCK_AHEAD_MS = 111,
+    /** Hub: the permission bits of its ipc sockets. Default 0600 (octal). */
+    NS_OPT_HUB_IPC_MODE = 112,
+    /** Hub: 1 sends states back to where they came from too, as the original hub did. Apps drop their
+     *  own unless NS_OPT_ECHO asks for them. Default 0. */
+    NS_OPT_HUB_ECHO = 113,
+    /** Hub: 1 sends structured and scalar states to old peers too; some crash on them. Default 0. */
+    NS_OPT_HUB_LEGACY_STRUCTURED = 114,
+    /** Hub: 1 tells an old peer that joins what the hub keeps, as if it was sent again. Default 0. */
+    NS_OPT_HUB_LEGACY_SNAPSHOT = 115
+};
+
+/* Version -------------------------------------------------------------------------------------- */
+
+/**
+ * The version of the library that runs, "0.1.0"; NS_VERSION is that of the header.
+ *
+ * The text is static. Does not block, cannot fail; any thread.
+ */
+const char *ns_version(void);
+
+/**
+ * The version of the library that runs as one number, major << 16 | minor << 8 | patch, to compare
+ * with NS_VERSION_NUMBER.
+ *
+ * Does not block, cannot fail; any thread.
+ */
+uint32_t ns_version_number(void);
+
+/**
+ * Whether this build has a feature: "tcp", "ipc", "inproc", "ws", "tls", "gateway". False for any
+ * other name and for NULL.
+ *
+ * Does not block, cannot fail; any thread.
+ */
+bool ns_has(const char *feature);
+
+/* Errors --------------------------------------------------------------------------------------- */
+
+/**
+ * What a status means, in English: "timed out". For a number that is no status: "unknown status".
+ *
+ * The text is static. Does not block, cannot fail; any thread.
+ */
+const char *ns_strerror(ns_status status);
+
+/**
+ * The last failure of a nanostate function in this thread, in words that name the value at fault:
+ * "connection refused: tcp://127.0.0.1:15000". "" if none has failed. Success does not change it.
+ *
+ * The text belongs to the thread and is valid until the next nanostate function fails in it, or the
+ * thread ends. Does not block, cannot fail; any thread.
+ */
+const char *ns_last_error(void);
+
+/* Log ------------------------------------------------------------------------------------------ */
+
+enum {
+    /** A level of the log. Nothing. */
+    NS_LOG_OFF = 0,
+    /** What went wrong for good. */
+    NS_LOG_ERROR = 1,
+    /** What goes wrong and goes on: refused peers, malformed messages. */
+    NS_LOG_WARN = 2,
+    /** Joins, leaves, connects. */
+    NS_LOG_INFO = 3,
+    /** Every step of a connection. */
+    NS_LOG_DEBUG = 4,
+    /** Every message. */
+    NS_LOG_TRACE = 5
+};
+
+/**
+ * Gets a line of the log: an NS_LOG_ level and a text, which is borrowed for the call.
+ *
+ * Called from any thread that uses nanostate and from its own, also from several at once. It must
+ * return soon and call no nanostate function.
+ */
+typedef void (*ns_log_fn)(int level, const char *text, void *ctx);
+
+/**
+ * Sends the log of all handles to `function`, lines up to `level`, an NS_LOG_ number: NS_LOG_WARN is
+ * errors and warnings, NS_LOG_OFF silences it. With `function` NULL they go to standard error.
+ *
+ * Until it is called, the environment variable NANOSTATE_LOG decides: "error", "warn", "info",
+ * "debug" or "trace" lets lines out to standard error; otherwise the library is silent.
+ *
+ * When it returns, the function before is not running and will not run. `ctx` is passed to
+ * `function` and otherwise left alone. Waits for a running call of it. Any thread; inside the
+ * function itself it does nothing.
+ */
+void ns_set_log(ns_log_fn function, int level, void *ctx);
+
+/* State ---------------------------------------------------------------------------------------- */
+
+/**
+ * A state: who sent it, its name, and its value. It never changes.
+ *
+ * Threads: every function may be called from any thread, several at once. Lifetime: a reference
+ * count. Each ns_app_recv and ns_state_ref is answered by one ns_state_free; a state may outlive
+ * its app. What the functions below point to belongs to the state and lives as long.
+ */
+typedef struct ns_state ns_state;
+
+/**
+ * The identity of the app that sent it; "" for NULL. The text belongs to the state.
+ *
+ * Does not block. Any thread.
+ */
+const char *ns_state_sender(const ns_state *state);
+
+/**
+ * Its name; "" for NULL. The text belongs to the state.
+ *
+ * Does not block. Any thread.
+ */
+const char *ns_state_name(const ns_state *state);
+
+/**
+ * When it was sent, in milliseconds since 1970; 0 if that is not known, and for NULL.
+ *
+ * Does not block. Any thread.
+ */
+int64_t ns_state_time(const ns_state *state);
+
+/**
+ * What it holds, an NS_KIND_ number, as it was sent; 0 for NULL.
+ *
+ * Does not block. Any thread.
+ */
+ns_kind ns_state_kind(const ns_state *state);
+
+/**
+ * Reads text, NUL-terminated, and its length without that NUL; `len` may be NULL. Reads bytes too if
+ * they are valid UTF-8, because the original nanostate sends its text as bytes.
+ *
+ * `*text` belongs to the state; on failure it is "" and `*len` 0. Does not block. Any thread.
+ *
+ * - NS_ERR_KIND: neither text nor bytes that are UTF-8
+ * - NS_ERR_INVALID: `state` or `text` is NULL
+ */
+ns_status ns_state_text(const ns_state *state, const char **text, size_t *len);
+
+/**
+ * Reads bytes.
+ *
+ * `*data` belongs to the state; on failure it is NULL and `*len` 0. Does not block. Any thread.
+ *
+ * - NS_ERR_KIND: not bytes
+ * - NS_ERR_INVALID: `state`, `data` or `len` is NULL
+ */
+ns_status ns_state_bytes(const ns_state *state, const void **data, size_t *len);
+
+/**
+ * Reads true or false; false on failure. Does not block. Any thread.
+ *
+ * - NS_ERR_KIND: not a bool
+ * - NS_ERR_INVALID: NULL
+ */
+ns_status ns_state_bool(const ns_state *state, bool *out);
+
+/**
+ * Reads any number that an int64_t holds exactly: 20.0 is 20, because JavaScript sends 20 for 20.0.
+ * 0 on failure. Does not block. Any thread.
+ *
+ * - NS_ERR_RANGE: a number that does not fit
+ * - NS_ERR_KIND: not a number
+ * - NS_ERR_INVALID: NULL
+ */
+ns_status ns_state_int(const ns_state *state, int64_t *out);
+
+/**
+ * Reads any number that a uint64_t holds exactly. 0 on failure. Does not block. Any thread.
+ *
+ * - NS_ERR_RANGE: a number that does not fit
+ * - NS_ERR_KIND: not a number
+ * - NS_ERR_INVALID: NULL
+ */
+ns_status ns_state_uint(const ns_state *state, uint64_t *out);
+
+/**
+ * Reads any number that a double holds exactly. 0 on failure. Does not block. Any thread.
+ *
+ * - NS_ERR_RANGE: a number that does not fit
+ * - NS_ERR_KIND: not a number
+ * - NS_ERR_INVALID: NULL
+ */
+ns_status ns_state_double(const ns_state *state, double *out);
+
+/**
+ * Reads a MessagePack extension: its number and its bytes.
+ *
+ * `*data` belongs to the state; on failure it is NULL, `*type` and `*len` 0. Does not block. Any
+ * thread.
+ *
+ * - NS_ERR_KIND: not an extension
+ * - NS_ERR_INVALID: NULL
+ */
+ns_status ns_state_ext(const ns_state *state, int8_t *type, const void **data, size_t *len);
+
+/**
+ * The value as JSON, whatever its kind, NUL-terminated, and its length without that NUL; `len` may be
+ * NULL. Bytes become base64, an extension {"ext":type,"data":base64}, NaN and infinities null.
+ *
+ * Made at the first call and kept with the state: `*json` belongs to it; on failure it is "" and
+ * `*len` 0. Does not block. Any thread.
+ *
+ * - NS_ERR_INVALID: `state` or `json` is NULL
+ */
+ns_status ns_state_json(const ns_state *state, const char **json, size_t *len);
+
+/**
+ * The value as MessagePack, whatever its kind, as it was sent.
+ *
+ * `*value` belongs to the state; on failure it is NULL and `*len` 0. Does not block. Any thread.
+ *
+ * - NS_ERR_INVALID: `state`, `value` or `len` is NULL
+ */
+ns_status ns_state_msgpack(const ns_state *state, const void **value, size_t *len);
+
+/**
+ * One more reference to the state, to be freed as well. Keeps a state that a callback borrowed.
+ * Returns `state`; NULL for NULL.
+ *
+ * Does not block. Any thread.
+ */
+ns_state *ns_state_ref(const ns_state *state);
+
+/**
+ * Gives one reference back; with the last one the state and what was read from it are gone. NULL is
+ * ignored.
+ *
+ * Does not block. Any thread.
+ */
+void ns_state_free(ns_state *state);
+
+/* App ------------------------------------------------------------------------------------------ */
+
+/**
+ * An app: the endpoint in a program. It has an identity, connects to a hub, and sends and receives
+ * states. It reconnects by itself, for ever, and what is sent meanwhile is kept.
+ *
+ * Threads: every function may be called from any thread, several at once. Lifetime: from
+ * ns_app_new to ns_app_free.
+ */
+typedef struct ns_app ns_app;
+
+/**
+ * Gets a state. The state is borrowed for the call: ns_state_ref keeps it.
+ *
+ * Runs where callbacks run (see the top of this file).
+ */
+typedef void (*ns_state_fn)(ns_app *app, const ns_state *state, void *ctx);
+
+/**
+ * Hears of a change of the link. `why` is NS_OK, or what broke or prevents it, and `text` says so in
+ * words, "" if there is nothing to say; `text` is borrowed for the call.
+ *
+ * Runs where callbacks run (see the top of this file).
+ */
+typedef void (*ns_link_fn)(ns_app *app, ns_link link, ns_status why, const char *text, void *ctx);
+
+/**
+ * Hears of a state that was not delivered, because its kind is not in the mask of ns_app_set_accept.
+ * `sender` and `name` are borrowed for the call.
+ *
+ * Runs where callbacks run (see the top of this file).
+ */
+typedef void (*ns_reject_fn)(ns_app *app, const char *sender, const char *name, ns_kind kind,
+        void *ctx);
+
+/**
+ * Counters of an app since ns_app_new. Later versions append fields.
+ */
+typedef struct {
+    /**
+     * Own values that a send took.
+     */
+    uint64_t sent;
+    /**
+     * Their bytes.
+     */
+    uint64_t sent_bytes;
+    /**
+     * States received and accepted.
+     */
+    uint64_t received;
+    /**
+     * Their bytes.
+     */
+    uint64_t received_bytes;
+    /**
+     * Own values replaced by newer ones before they were written.
+     */
+    uint64_t conflated_out;
+    /**
+     * Received values replaced by newer ones before the program took them.
+     */
+    uint64_t conflated_in;
+    /**
+     * Received values dropped: the queue was full.
+     */
+    uint64_t dropped_in;
+    /**
+     * Received values of a kind that is not accepted.
+     */
+    uint64_t rejected;
+    /**
+     * Received values that are not newer than the one held.
+     */
+    uint64_t stale;
+    /**
+     * Own values that came back from an old hub.
+     */
+    uint64_t echoes;
+    /**
+     * Own values that the hub did not take.
+     */
+    uint64_t refused;
+    /**
+     * Own values withheld from an old hub, or larger than the hub takes.
+     */
+    uint64_t withheld;
+    /**
+     * Malformed messages received.
+     */
+    uint64_t malformed;
+    /**
+     * Messages received over the limit.
+     */
+    uint64_t too_large;
+    /**
+     * Links that came to be.
+     */
+    uint64_t connects;
+    /**
+     * Now: bytes of own values.
+     */
+    uint64_t own_bytes;
+    /**
+     * Now: states that wait to be taken.
+     */
+    uint64_t queued;
+    /**
+     * Now: their bytes.
+     */
+    uint64_t queued_bytes;
+} ns_app_stats_t;
+
+/**
+ * Makes an app whose identity, the name it has for others, is `identity`: 1 to 255 bytes of UTF-8.
+ * It does nothing until ns_app_connect. Free `*out` with ns_app_free.
+ *
+ * Does not block. Any thread.
+ *
+ * - NS_ERR_INVALID: `identity` or `out` is NULL
+ * - NS_ERR_UTF8: `identity` is not UTF-8
+ * - NS_ERR_IDENTITY: `identity` is empty or too long
+ * - NS_ERR_NO_MEMORY, NS_ERR_IO: no memory, descriptors or threads left
+ */
+ns_status ns_app_new(const char *identity, ns_app **out);
+
+/**
+ * Sets an option, an NS_OPT_ number below 101.
+ *
+ * Does not block. Any thread.
+ *
+ * - NS_ERR_INVALID: NULL, an option that apps do not have, or a value that it cannot take
+ * - NS_ERR_STATE: the option is to be set before ns_app_connect
+ * - NS_ERR_CLOSED: the app is closed
+ */
+ns_status ns_app_set(ns_app *app, ns_opt option, int64_t value);
+
+/**
+ * Connects to the hub at `url`, "tcp://127.0.0.1:15000" or "ipc:///run/hub" or "inproc://name".
+ * NULL: the environment variable NANOSTATE_URL, else NS_DEFAULT_URL. Several addresses of one hub
+ * are separated by commas and tried in order.
+ *
+ * Returns at once; connecting goes on in the background, for ever, also when there is no hub yet.
+ * ns_app_wait_connected waits for it, ns_link_fn hears of it. Any thread.
+ *
+ * - NS_ERR_URL: `url` is malformed
+ * - NS_ERR_UTF8: `url` is not UTF-8
+ * - NS_ERR_UNSUPPORTED: this build does not have that transport
+ * - NS_ERR_STATE: the app is connecting or connected: ns_app_disconnect first
+ * - NS_ERR_CLOSED: the app is closed
+ * - NS_ERR_INVALID: `app` is NULL
+ */
+ns_status ns_app_connect(ns_app *app, const char *url);
+
+/**
+ * Waits until the hub has welcomed the app: `timeout_ms` milliseconds, -1 for ever, 0 only looks.
+ *
+ * Blocks. Any thread, but not a callback on the app's own thread.
+ *
+ * - NS_ERR_TIMEOUT: ns_last_error tells the last failure, "connection refused: tcp://127.0.0.1:15000"
+ * - NS_ERR_REFUSED, NS_ERR_IDENTITY_TAKEN: the hub refused the app; it does not try again by itself
+ * - NS_ERR_STATE: ns_app_connect was not called, or inside a callback on the app's own thread
+ * - NS_ERR_INTERRUPTED: by ns_app_interrupt
+ * - NS_ERR_CLOSED: the app is closed, or was while this waited
+ * - NS_ERR_INVALID: `app` is NULL, or `timeout_ms` is below -1
+ */
+ns_status ns_app_wait_connected(ns_app *app, int timeout_ms);
+
+/**
+ * Waits until the hub has all that was sent so far, the newest value of each name: acknowledged, or
+ * written out to an old hub. `timeout_ms` milliseconds, -1 for ever, 0 only looks.
+ *
+ * Blocks. Any thread, but not a callback on the app's own thread.
+ *
+ * - NS_ERR_TIMEOUT: not all of it, in this time; it goes on in the background
+ * - NS_ERR_REFUSED, NS_ERR_IDENTITY_TAKEN: the hub refused the app; it does not try again by itself
+ * - NS_ERR_STATE: ns_app_connect was not called, or inside a callback on the app's own thread
+ * - NS_ERR_INTERRUPTED: by ns_app_interrupt
+ * - NS_ERR_CLOSED: the app is closed, or was while this waited
+ * - NS_ERR_INVALID: `app` is NULL, or `timeout_ms` is below -1
+ */
+ns_status ns_app_flush(ns_app *app, int timeout_ms);
+
+/**
+ * Gives up the link. Own values are kept and announced after the next ns_app_connect, which may name
+ * another URL. Success also when there is no link.
+ *
+ * Does not wait for unsent values: ns_app_flush does. Any thread.
+ *
+ * - NS_ERR_CLOSED: the app is closed
+ * - NS_ERR_INVALID: `app` is NULL
+ */
+ns_status ns_app_disconnect(ns_app *app);
+
+/**
+ * Closes the app for good: waits up to `linger_ms` milliseconds for unsent values (-1: as long as
+ * NS_OPT_LINGER_MS says, 0: not at all) and gives up the link. Who waits in another thread returns
+ * with NS_ERR_CLOSED, as does every later call that needs the link. Closing again is a success.
+ *
+ * Blocks up to that long; in a callback it does not wait. Any thread. The handle still is to be
+ * freed.
+ *
+ * - NS_ERR_INVALID: `app` is NULL, or `linger_ms` is below -1
+ */
+ns_status ns_app_close(ns_app *app, int linger_ms);
+
+/**
+ * Makes the call that waits on this app, or the next one that would, return NS_ERR_INTERRUPTED. NULL
+ * is ignored.
+ *
+ * May be called in a signal handler. Does not block; any thread.
+ */
+void ns_app_interrupt(ns_app *app);
+
+/**
+ * Frees an app: closes it as ns_app_close(app, -1) does and ends its thread. NULL is ignored.
+ *
+ * When it returns, no callback of the app runs or will run, and the handle is gone. Calls that wait
+ * on it in other threads return NS_ERR_CLOSED; no new one may be started. States received stay
+ * valid.
+ *
+ * Blocks. Any thread. Inside a callback of the same app the handle is gone at once too, and the rest
+ * happens when the callback returns; the ns_app_dispatch or ns_app_recv that ran it then returns
+ * NS_ERR_CLOSED.
+ */
+void ns_app_free(ns_app *app);
+
+/**
+ * The identity that the app was made with; "" for NULL.
+ *
+ * The text belongs to the app and is valid until ns_app_free. Does not block. Any thread.
+ */
+const char *ns_app_identity(const ns_app *app);
+
+/**
+ * Where the link stands now, an NS_LINK_ number; NS_LINK_IDLE for NULL and for a closed app.
+ *
+ * Does not block. Any thread.
+ */
+ns_link ns_app_link(const ns_app *app);
+
+/**
+ * Sends text, NUL-terminated UTF-8, as the newest value of `name`: 1 to 1024 bytes of UTF-8 that do
+ * not begin with "$ns/". A value that was not written yet is replaced.
+ *
+ * Both strings are copied. Does not block, and works without a link: the value is kept and goes out
+ * when there is one. NS_OK says that it is kept; ns_app_flush, that the hub has it. Any thread.
+ *
+ * - NS_ERR_INVALID: NULL
+ * - NS_ERR_UTF8: `name` or `text` is not UTF-8
+ * - NS_ERR_NAME: `name` is empty, too long or reserved
+ * - NS_ERR_TOO_LARGE: over NS_OPT_MAX_MESSAGE, or what the hub takes
+ * - NS_ERR_FULL: own values fill NS_OPT_SEND_QUEUE; nothing changed
+ * - NS_ERR_CLOSED: the app is closed
+ */
+ns_status ns_app_send_text(ns_app *app, const char *name, const char *text);
+
+/**
+ * As ns_app_send_text, with text of `len` bytes that need not be NUL-terminated and may hold NULs.
+ *
+ * - NS_ERR_INVALID: `text` is NULL and `len` is not 0
+ * - and the errors of ns_app_send_text
+ */
+ns_status ns_app_send_textn(ns_app *app, const char *name, const char *text, size_t len);
+
+/**
+ * Sends `len` bytes; `(NULL, 0)` is an empty value. They are copied.
+ *
+ * - NS_ERR_INVALID: `data` is NULL and `len` is not 0
+ * - and the errors of ns_app_send_text, with the same rules for `name`, blocking and threads
+ */
+ns_status ns_app_send_bytes(ns_app *app, const char *name, const void *data, size_t len);
+
+/**
+ * Sends true or false. Rules and errors of ns_app_send_text.
+ */
+ns_status ns_app_send_bool(ns_app *app, const char *name, bool value);
+
+/**
+ * Sends an integer. Rules and errors of ns_app_send_text.
+ */
+ns_status ns_app_send_int(ns_app *app, const char *name, int64_t value);
+
+/**
+ * Sends an unsigned integer. One that fits int64_t arrives as NS_KIND_INT. Rules and errors of
+ * ns_app_send_text.
+ */
+ns_status ns_app_send_uint(ns_app *app, const char *name, uint64_t value);
+
+/**
+ * Sends a floating-point number. Rules and errors of ns_app_send_text.
+ */
+ns_status ns_app_send_double(ns_app *app, const char *name, double value);
+
+/**
+ * Sends nil: there is no value. Rules and errors of ns_app_send_text.
+ */
+ns_status ns_app_send_nil(ns_app *app, const char *name);
+
+/**
+ * Sends the value that `len` bytes of JSON describe. An object arrives as NS_KIND_MAP, an array as
+ * NS_KIND_ARRAY, the others as their own kinds. The JSON is copied.
+ *
+ * - NS_ERR_INVALID: not one JSON value, and ns_last_error names the offset; or NULL with `len` not 0
+ * - NS_ERR_UTF8: not UTF-8
+ * - and the errors of ns_app_send_text, with the same rules for `name`, blocking and threads
+ */
+ns_status ns_app_send_json(ns_app *app, const char *name, const char *json, size_t len);
+
+/**
+ * Sends `len` bytes that are one MessagePack value already, at most 32 deep. They are checked and
+ * copied.
+ *
+ * - NS_ERR_MSGPACK: not exactly one well-formed value
+ * - NS_ERR_INVALID: NULL with `len` not 0
+ * - and the errors of ns_app_send_text, with the same rules for `name`, blocking and threads
+ */
+ns_status ns_app_send_msgpack(ns_app *app, const char *name, const void *value, size_t len);
+
+/**
+ * The newest value of `name` by `sender` that this app knows; with `sender` NULL the newest of any
+ * sender, own values included. It does not ask the hub, and takes nothing from ns_app_recv. Free
+ * `*out` with ns_state_free; on failure it is NULL.
+ *
+ * Does not block. Any thread.
+ *
+ * - NS_ERR_NOT_FOUND: this app knows no such value, or is closed
+ * - NS_ERR_UTF8: `sender` or `name` is not UTF-8
+ * - NS_ERR_INVALID: `app`, `name` or `out` is NULL
+ */
+ns_status ns_app_get(ns_app *app, const char *sender, const char *name, ns_state **out);
+
+/**
+ * Takes the next state: waits `timeout_ms` milliseconds, -1 for ever, 0 only tries. Free `*out` with
+ * ns_state_free; on failure it is NULL. Callbacks other than on_state run in here.
+ *
+ * Blocks. Any thread; several may receive, and each state goes to one of them.
+ *
+ * - NS_ERR_TIMEOUT: nothing came
+ * - NS_ERR_STATE: there is an on_state function, or NS_OPT_CALLBACK_THREAD is set
+ * - NS_ERR_INTERRUPTED: by ns_app_interrupt
+ * - NS_ERR_CLOSED: the app is closed, or was while this waited
+ * - NS_ERR_INVALID: `app` or `out` is NULL, or `timeout_ms` is below -1
+ */
+ns_status ns_app_recv(ns_app *app, int timeout_ms, ns_state **out);
+
+/**
+ * Runs the callbacks of what has come, in this thread: up to `max` of them, 0 for all. Waits
+ * `timeout_ms` milliseconds for the first, -1 for ever, 0 only tries.
+ *
+ * Blocks. Any thread; callbacks of one app run one at a time.
+ *
+ * - NS_ERR_TIMEOUT: nothing came
+ * - NS_ERR_STATE: NS_OPT_CALLBACK_THREAD is set, or inside a callback of this app
+ * - NS_ERR_INTERRUPTED: by ns_app_interrupt
+ * - NS_ERR_CLOSED: the app is closed, was closed while this waited, or a callback freed it
+ * - NS_ERR_INVALID: `app` is NULL, or `timeout_ms` is below -1
+ */
+ns_status ns_app_dispatch(ns_app *app, int timeout_ms, size_t max);
+
+/**
+ * A descriptor for poll, select or an event loop: readable while ns_app_recv or ns_app_dispatch has
+ * anything to take. Level-triggered; may be readable without cause. -1 on failure.
+ *
+ * It belongs to the app, is the same for its whole life, and is closed by ns_app_free: never read,
+ * write or close it. Does not block. Any thread.
+ *
+ * - NS_ERR_STATE (see ns_last_error): NS_OPT_CALLBACK_THREAD is set
+ * - NS_ERR_CLOSED: the app is closed
+ * - NS_ERR_INVALID: `app` is NULL
+ */
+int ns_app_fd(ns_app *app);
+
+/**
+ * Sets the function that gets states; NULL for none. With one, states come through ns_app_dispatch
+ * (or on the app's own thread) and ns_app_recv is NS_ERR_STATE.
+ *
+ * When it returns, the function before is not running and will not run, unless this is called inside
+ * it. `ctx` is passed to it and otherwise left alone. Waits for a running callback. Any thread.
+ *
+ * - NS_ERR_CLOSED: the app is closed
+ * - NS_ERR_INVALID: `app` is NULL
+ */
+ns_status ns_app_on_state(ns_app *app, ns_state_fn function, void *ctx);
+
+/**
+ * Sets the function that hears of the link; NULL for none. Otherwise as ns_app_on_state, with the
+ * same errors.
+ */
+ns_status ns_app_on_link(ns_app *app, ns_link_fn function, void *ctx);
+
+/**
+ * Sets the function that hears of states whose kind is not accepted; NULL for none. Otherwise as
+ * ns_app_on_state, with the same errors.
+ */
+ns_status ns_app_on_reject(ns_app *app, ns_reject_fn function, void *ctx);
+
+/**
+ * Says which kinds of states the app takes: NS_ACCEPT(NS_KIND_TEXT) | NS_ACCEPT(NS_KIND_INT), or
+ * NS_ACCEPT_ANY, as at the start. 0 takes nothing. Other states are not delivered but counted, and
+ * told to the function of ns_app_on_reject. Takes effect for what comes from now on.
+ *
+ * Does not block. Any thread.
+ *
+ * - NS_ERR_CLOSED: the app is closed
+ * - NS_ERR_INVALID: `app` is NULL
+ */
+ns_status ns_app_set_accept(ns_app *app, uint32_t mask);
+
+/**
+ * Reads the counters. `size` is sizeof *out: fields that the library does not know are 0, and so are
+ * all on failure.
+ *
+ * Does not block. Any thread.
+ *
+ * - NS_ERR_INVALID: `app` or `out` is NULL, or `size` is 0
+ */
+ns_status ns_app_stats(const ns_app *app, ns_app_stats_t *out, size_t size);
+
+/* Hub ------------------------------------------------------------------------------------------ */
+
+enum {
+    /** Why a message is malformed, as an index of malformed_by in ns_hub_stats_t. It is empty. */
+    NS_MALFORMED_EMPTY = 0,
+    /** It is not an array. */
+    NS_MALFORMED_NOT_ARRAY = 1,
+    /** The array has the wrong number of elements. */
+    NS_MALFORMED_WRONG_COUNT = 2,
+    /** The sender is no text of 1 to 255 bytes without NUL. */
+    NS_MALFORMED_SENDER = 3,
+    /** The name is no text of 1 to 1024 bytes without NUL. */
+    NS_MALFORMED_NAME = 4,
+    /** A text is not UTF-8. */
+    NS_MALFORMED_UTF8 = 5,
+    /** It ends inside a value. */
+    NS_MALFORMED_TRUNCATED = 6,
+    /** Bytes follow behind its end. */
+    NS_MALFORMED_TRAILING = 7,
+    /** It is nested too deep. */
+    NS_MALFORMED_DEPTH = 8,
+    /** It has the byte that MessagePack never uses. */
+    NS_MALFORMED_RESERVED = 9,
+    /** Its fourth element is not of the known form. */
+    NS_MALFORMED_META = 10,
+    /** It is between app and hub, and not of its form. */
+    NS_MALFORMED_CONTROL = 11
+};
+
+/**
+ * A hub: forwards every state to the other apps, and keeps the newest of each key for those who come
+ * later. A program may have several, and apps beside them.
+ *
+ * Threads: every function may be called from any thread, several at once. Lifetime: from
+ * ns_hub_new to ns_hub_free. Hubs and apps may be freed in any order.
+ */
+typedef struct ns_hub ns_hub;
+
+/**
+ * Hears of a peer of the hub: `identity` is its identity ("" if it is not known yet or never told),
+ * `from` where it comes from, `event` an NS_PEER_ number, `why` NS_OK or the reason. Both strings are
+ * borrowed for the call.
+ *
+ * Runs on the hub's own thread, which serves nobody meanwhile: return soon.
+ */
+typedef void (*ns_peer_fn)(ns_hub *hub, const char *identity, const char *from,
+        ns_peer_event event, ns_status why, void *ctx);
+
+/**
+ * Counters of a hub since ns_hub_new. Later versions append fields.
+ */
+typedef struct {
+    /**
+     * Now: peers that take part.
+     */
+    uint64_t peers;
+    /**
+     * Now: old ones among them: programs of the original, and nanomsg or NNG BUS sockets.
+     */
+    uint64_t old_peers;
+    /**
+     * Peers that were let in.
+     */
+    uint64_t joined;
+    /**
+     * Peers that were not.
+     */
+    uint64_t refused_peers;
+    /**
+     * Now: states kept.
+     */
+    uint64_t states;
+    /**
+     * Now: their bytes.
+     */
+    uint64_t table_bytes;
+    /**
+     * Now: bytes of unfinished incoming messages.
+     */
+    uint64_t unfinished_bytes;
+    /**
+     * States taken.
+     */
+    uint64_t messages_in;
+    /**
+     * Their bytes.
+     */
+    uint64_t bytes_in;
+    /**
+     * States passed on, counted for each receiver.
+     */
+    uint64_t messages_out;
+    /**
+     * Their bytes.
+     */
+    uint64_t bytes_out;
+    /**
+     * States that a receiver was not sent because a newer one took their place.
+     */
+    uint64_t conflated;
+    /**
+     * States that a receiver was not sent: of a kind that it does not take, or too large for it.
+     */
+    uint64_t withheld;
+    /**
+     * States not taken for lack of room.
+     */
+    uint64_t refused;
+    /**
+     * States not newer than the one held.
+     */
+    uint64_t stale;
+    /**
+     * Stamps too far ahead of the hub's clock.
+     */
+    uint64_t clamped;
+    /**
+     * Messages over the limit.
+     */
+    uint64_t too_large;
+    /**
+     * States in the name of another peer.
+     */
+    uint64_t foreign_sender;
+    /**
+     * Messages of old peers with a reserved name.
+     */
+    uint64_t reserved;
+    /**
+     * Malformed messages, for whatever reason.
+     */
+    uint64_t malformed;
+    /**
+     * Malformed messages by reason: NS_MALFORMED_ numbers are the indices, the others are 0.
+     */
+    uint64_t malformed_by[32];
+} ns_hub_stats_t;
+
+/**
+ * One peer of a hub. Later versions append fields.
+ */
+typedef struct {
+    /**
+     * Its identity, NUL-terminated; "" if it is not known.
+     */
+    char identity[256];
+    /**
+     * Where it comes from, NUL-terminated, cut if longer.
+     */
+    char from[128];
+    /**
+     * 1: it is an old peer.
+     */
+    uint64_t old;
+    /**
+     * 1: it keeps up. 0: it is being caught up from the table.
+     */
+    uint64_t live;
+    /**
+     * States taken from it.
+     */
+    uint64_t messages_in;
+    /**
+     * Their bytes.
+     */
+    uint64_t bytes_in;
+    /**
+     * States passed on to it.
+     */
+    uint64_t messages_out;
+    /**
+     * Their bytes.
+     */
+    uint64_t bytes_out;
+    /**
+     * Values that it did not get because a newer one took their place.
+     */
+    uint64_t conflated;
+    /**
+     * Values withheld from it.
+     */
+    uint64_t withheld;
+    /**
+     * Malformed messages from it.
+     */
+    uint64_t malformed;
+    /**
+     * Messages from it over the limit.
+     */
+    uint64_t too_large;
+    /**
+     * Now: bytes that wait for it.
+     */
+    uint64_t outbox_bytes;
+} ns_peer_stats_t;
+
+/**
+ * Makes a hub. It listens nowhere until ns_hub_listen. Free `*out` with ns_hub_free.
+ *
+ * Does not block. Any thread.
+ *
+ * - NS_ERR_INVALID: `out` is NULL
+ * - NS_ERR_NO_MEMORY, NS_ERR_IO: no memory, descriptors or threads left
+ */
+ns_status ns_hub_new(ns_hub **out);
+
+/**
+ * Sets an option, an NS_OPT_HUB_ number. Before ns_hub_listen.
+ *
+ * Does not block. Any thread.
+ *
+ * - NS_ERR_INVALID: NULL, an option that hubs do not have, or a value that it cannot take
+ * - NS_ERR_STATE: the hub listens already
+ */
+ns_status ns_hub_set(ns_hub *hub, ns_opt option, int64_t value);
+
+/**
+ * Listens at `url`: "tcp://127.0.0.1:15000", "ipc:///run/hub", "inproc://name". The host "*" is every
+ * interface, port 0 any free one. Any number of times; returns once bound.
+ *
+ * Blocks while a host name is resolved. Any thread.
+ *
+ * - NS_ERR_URL, NS_ERR_UTF8: `url` is malformed, or not UTF-8
+ * - NS_ERR_UNSUPPORTED: this build does not have that transport
+ * - NS_ERR_IN_USE: something else listens there
+ * - NS_ERR_RESOLVE: the host name could not be resolved
+ * - NS_ERR_PERMISSION: the system denies it
+ * - NS_ERR_NOT_FOUND, NS_ERR_IO: the directory is missing; any other failure of the system
+ * - NS_ERR_INVALID: NULL
+ */
+ns_status ns_hub_listen(ns_hub *hub, const char *url);
+
+/**
+ * Where the hub really listens, in the order of ns_hub_listen: the URL with the port that the system
+ * chose for port 0. NULL past the end, and for a NULL hub.
+ *
+ * The text belongs to the hub and is valid until ns_hub_free. Does not block. Any thread.
+ */
+const char *ns_hub_address(const ns_hub *hub, size_t i);
+
+/**
+ * Sets the function that hears of peers; NULL for none.
+ *
+ * When it returns, the function before is not running and will not run, unless this is called inside
+ * it. `ctx` is passed to it and otherwise left alone. Waits for a running call. Any thread.
+ *
+ * - NS_ERR_INVALID: `hub` is NULL
+ */
+ns_status ns_hub_on_peer(ns_hub *hub, ns_peer_fn function, void *ctx);
+
+/**
+ * Reads the counters. `size` is sizeof *out: fields that the library does not know are 0, and so are
+ * all on failure.
+ *
+ * Does not block. Any thread.
+ *
+ * - NS_ERR_INVALID: `hub` or `out` is NULL, or `size` is 0
+ */
+ns_status ns_hub_stats(const ns_hub *hub, ns_hub_stats_t *out, size_t size);
+
+/**
+ * Reads the counters of peer number `i`, from 0 on in no particular order; the numbers shift as peers
+ * come and go. `size` is sizeof *out, as in ns_hub_stats.
+ *
+ * Does not block. Any thread.
+ *
+ * - NS_ERR_NOT_FOUND: there are not so many peers
+ * - NS_ERR_INVALID: `hub` or `out` is NULL, or `size` is 0
+ */
+ns_status ns_hub_peer_stats(const ns_hub *hub, size_t i, ns_peer_stats_t *out, size_t size);
+
+/**
+ * Frees a hub: closes its listeners and peers and ends its thread. The apps reconnect as soon as
+ * there is another hub, and announce their states to it. NULL is ignored.
+ *
+ * When it returns, its function of ns_hub_on_peer does not run and will not run. Blocks until the
+ * thread has ended; inside that function, the thread ends after it returns. No other call may be
+ * running on the hub or be started. Any thread.
+ */
+void ns_hub_free(ns_hub *hub);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* NANOSTATE_H */

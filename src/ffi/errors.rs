@@ -1,0 +1,77 @@
+//! Error texts.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::ffi::{c_char, CStr, CString};
+
+use super::ns_status;
+use crate::{Error, Status};
+
+thread_local! {
+    static LAST: RefCell<Cow<'static, CStr>> = const { RefCell::new(Cow::Borrowed(c"")) };
+}
+
+/// Keeps this thread's last error. A thread that is ending has none any more.
+pub(super) fn set_last(error: &Error) {
+    let mut text = error.to_string().into_bytes();
+    text.retain(|byte| *byte != 0);
+    let text = CString::new(text).unwrap_or_default();
+    let _ = LAST.try_with(|last| *last.borrow_mut() = Cow::Owned(text));
+}
+
+/// The text of every status, NUL-terminated, made at the first call.
+fn texts() -> &'static [(ns_status, CString)] {
+    static TEXTS: std::sync::OnceLock<Vec<(ns_status, CString)>> = std::sync::OnceLock::new();
+    TEXTS.get_or_init(|| {
+        Status::ALL.iter().map(|status| (status.code(), CString::new(status.text()).unwrap_or_default())).collect()
+    })
+}
+
+/// What a status means, in English: "timed out". For a number that is no status: "unknown status".
+///
+/// The text is static. Does not block, cannot fail; any thread.
+#[no_mangle]
+pub extern "C" fn ns_strerror(status: ns_status) -> *const c_char {
+    super::value(c"unknown status".as_ptr(), || {
+        Ok(texts()
+            .iter()
+            .find(|(code, _)| *code == status)
+            .map_or(c"unknown status".as_ptr(), |(_, text)| text.as_ptr()))
+    })
+}
+
+/// The last failure of a nanostate function in this thread, in words that name the value at fault:
+/// "connection refused: tcp://127.0.0.1:15000". "" if none has failed. Success does not change it.
+///
+/// The text belongs to the thread and is valid until the next nanostate function fails in it, or the
+/// thread ends. Does not block, cannot fail; any thread.
+#[no_mangle]
+pub extern "C" fn ns_last_error() -> *const c_char {
+    LAST.try_with(|last| last.borrow().as_ptr()).unwrap_or(c"".as_ptr())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn strerror(status: ns_status) -> &'static str {
+        // SAFETY: a static text.
+        unsafe { CStr::from_ptr(ns_strerror(status)) }.to_str().unwrap()
+    }
+
+    #[test]
+    fn every_number_has_a_text() {
+        for status in Status::ALL {
+            assert_eq!(strerror(status.code()), status.text());
+        }
+        assert_eq!(strerror(1), "unknown status");
+        assert_eq!(strerror(i32::MIN), "unknown status");
+    }
+
+    #[test]
+    fn a_nul_in_a_message_does_not_cut_it() {
+        set_last(&Error::new(Status::Name, "name \"a\0b\""));
+        // SAFETY: the last error of this thread.
+        assert_eq!(unsafe { CStr::from_ptr(ns_last_error()) }.to_bytes(), b"name \"ab\"");
+    }
+}

@@ -1,0 +1,423 @@
+//! `ns_hub`: the process, or the object inside one, that forwards states.
+
+use std::ffi::{c_char, c_int, c_void, CString};
+use std::ptr;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::life::Life;
+use super::{handle, ns_opt, ns_peer_event, ns_status, status, text, value, Carried, Out, OutStruct};
+use crate::{Error, Hub, HubOption, HubStats, OnPeer, PeerStats, Result, Status};
+
+/// A hub: forwards every state to the other apps, and keeps the newest of each key for those who come
+/// later. A program may have several, and apps beside them.
+///
+/// Threads: every function may be called from any thread, several at once. Lifetime: from
+/// ns_hub_new to ns_hub_free. Hubs and apps may be freed in any order.
+pub struct ns_hub {
+    hub: Arc<Hub>,
+    /// What `ns_hub_address` has handed out; only ever appended to, so that the texts stay.
+    addresses: Mutex<Vec<CString>>,
+    life: Life<Arc<Hub>>,
+}
+
+/// Hears of a peer of the hub: `identity` is its identity ("" if it is not known yet or never told),
+/// `from` where it comes from, `event` an NS_PEER_ number, `why` NS_OK or the reason. Both strings are
+/// borrowed for the call.
+///
+/// Runs on the hub's own thread, which serves nobody meanwhile: return soon.
+pub type ns_peer_fn = Option<
+    unsafe extern "C" fn(
+        hub: *mut ns_hub,
+        identity: *const c_char,
+        from: *const c_char,
+        event: ns_peer_event,
+        why: ns_status,
+        ctx: *mut c_void,
+    ),
+>;
+
+/// Why a message is malformed, as an index of malformed_by in ns_hub_stats_t. It is empty.
+pub const NS_MALFORMED_EMPTY: c_int = 0;
+/// It is not an array.
+pub const NS_MALFORMED_NOT_ARRAY: c_int = 1;
+/// The array has the wrong number of elements.
+pub const NS_MALFORMED_WRONG_COUNT: c_int = 2;
+/// The sender is no text of 1 to 255 bytes without NUL.
+pub const NS_MALFORMED_SENDER: c_int = 3;
+/// The name is no text of 1 to 1024 bytes without NUL.
+pub const NS_MALFORMED_NAME: c_int = 4;
+/// A text is not UTF-8.
+pub const NS_MALFORMED_UTF8: c_int = 5;
+/// It ends inside a value.
+pub const NS_MALFORMED_TRUNCATED: c_int = 6;
+/// Bytes follow behind its end.
+pub const NS_MALFORMED_TRAILING: c_int = 7;
+/// It is nested too deep.
+pub const NS_MALFORMED_DEPTH: c_int = 8;
+/// It has the byte that MessagePack never uses.
+pub const NS_MALFORMED_RESERVED: c_int = 9;
+/// Its fourth element is not of the known form.
+pub const NS_MALFORMED_META: c_int = 10;
+/// It is between app and hub, and not of its form.
+pub const NS_MALFORMED_CONTROL: c_int = 11;
+
+/// Counters of a hub since ns_hub_new. Later versions append fields.
+#[repr(C)]
+#[derive(Clone, Copy, Default, Debug)]
+pub struct ns_hub_stats_t {
+    /// Now: peers that take part.
+    pub peers: u64,
+    /// Now: old ones among them: programs of the original, and nanomsg or NNG BUS sockets.
+    pub old_peers: u64,
+    /// Peers that were let in.
+    pub joined: u64,
+    /// Peers that were not.
+    pub refused_peers: u64,
+    /// Now: states kept.
+    pub states: u64,
+    /// Now: their bytes.
+    pub table_bytes: u64,
+    /// Now: bytes of unfinished incoming messages.
+    pub unfinished_bytes: u64,
+    /// States taken.
+    pub messages_in: u64,
+    /// Their bytes.
+    pub bytes_in: u64,
+    /// States passed on, counted for each receiver.
+    pub messages_out: u64,
+    /// Their bytes.
+    pub bytes_out: u64,
+    /// States that a receiver was not sent because a newer one took their place.
+    pub conflated: u64,
+    /// States that a receiver was not sent: of a kind that it does not take, or too large for it.
+    pub withheld: u64,
+    /// States not taken for lack of room.
+    pub refused: u64,
+    /// States not newer than the one held.
+    pub stale: u64,
+    /// Stamps too far ahead of the hub's clock.
+    pub clamped: u64,
+    /// Messages over the limit.
+    pub too_large: u64,
+    /// States in the name of another peer.
+    pub foreign_sender: u64,
+    /// Messages of old peers with a reserved name.
+    pub reserved: u64,
+    /// Malformed messages, for whatever reason.
+    pub malformed: u64,
+    /// Malformed messages by reason: NS_MALFORMED_ numbers are the indices, the others are 0.
+    pub malformed_by: [u64; 32],
+}
+
+impl From<HubStats> for ns_hub_stats_t {
+    fn from(stats: HubStats) -> ns_hub_stats_t {
+        ns_hub_stats_t {
+            peers: stats.peers,
+            old_peers: stats.old_peers,
+            joined: stats.joined,
+            refused_peers: stats.refused_peers,
+            states: stats.states,
+            table_bytes: stats.table_bytes,
+            unfinished_bytes: stats.unfinished_bytes,
+            messages_in: stats.messages_in,
+            bytes_in: stats.bytes_in,
+            messages_out: stats.messages_out,
+            bytes_out: stats.bytes_out,
+            conflated: stats.conflated,
+            withheld: stats.withheld,
+            refused: stats.refused,
+            stale: stats.stale,
+            clamped: stats.clamped,
+            too_large: stats.too_large,
+            foreign_sender: stats.foreign_sender,
+            reserved: stats.reserved,
+            malformed: stats.malformed,
+            malformed_by: {
+                let mut by = [0; 32];
+                by[..stats.malformed_by.len()].copy_from_slice(&stats.malformed_by);
+                by
+            },
+        }
+    }
+}
+
+/// One peer of a hub. Later versions append fields.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct ns_peer_stats_t {
+    /// Its identity, NUL-terminated; "" if it is not known.
+    pub identity: [c_char; 256],
+    /// Where it comes from, NUL-terminated, cut if longer.
+    pub from: [c_char; 128],
+    /// 1: it is an old peer.
+    pub old: u64,
+    /// 1: it keeps up. 0: it is being caught up from the table.
+    pub live: u64,
+    /// States taken from it.
+    pub messages_in: u64,
+    /// Their bytes.
+    pub bytes_in: u64,
+    /// States passed on to it.
+    pub messages_out: u64,
+    /// Their bytes.
+    pub bytes_out: u64,
+    /// Values that it did not get because a newer one took their place.
+    pub conflated: u64,
+    /// Values withheld from it.
+    pub withheld: u64,
+    /// Malformed messages from it.
+    pub malformed: u64,
+    /// Messages from it over the limit.
+    pub too_large: u64,
+    /// Now: bytes that wait for it.
+    pub outbox_bytes: u64,
+}
+
+impl From<PeerStats> for ns_peer_stats_t {
+    fn from(stats: PeerStats) -> ns_peer_stats_t {
+        ns_peer_stats_t {
+            identity: fixed(&stats.identity),
+            from: fixed(&stats.from),
+            old: stats.old.into(),
+            live: stats.live.into(),
+            messages_in: stats.messages_in,
+            bytes_in: stats.bytes_in,
+            messages_out: stats.messages_out,
+            bytes_out: stats.bytes_out,
+            conflated: stats.conflated,
+            withheld: stats.withheld,
+            malformed: stats.malformed,
+            too_large: stats.too_large,
+            outbox_bytes: stats.outbox_bytes,
+        }
+    }
+}
+
+/// NUL-terminated text in an array, cut between characters if it is too long.
+fn fixed<const N: usize>(text: &str) -> [c_char; N] {
+    let mut end = text.len().min(N - 1);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    let mut out = [0; N];
+    for (to, from) in out.iter_mut().zip(&text.as_bytes()[..end]) {
+        *to = *from as c_char;
+    }
+    out
+}
+
+/// What `ns_hub_set` sets, by its number.
+pub(super) const OPTIONS: [(ns_opt, HubOption); 15] = [
+    (super::NS_OPT_HUB_MAX_MESSAGE, HubOption::MaxMessage),
+    (super::NS_OPT_HUB_LEGACY_MAX, HubOption::LegacyMax),
+    (super::NS_OPT_HUB_MAX_PEERS, HubOption::MaxPeers),
+    (super::NS_OPT_HUB_OUTBOX, HubOption::Outbox),
+    (super::NS_OPT_HUB_UNFINISHED, HubOption::Unfinished),
+    (super::NS_OPT_HUB_STALLED_FRAME_MS, HubOption::StalledFrameMs),
+    (super::NS_OPT_HUB_HANDSHAKE_MS, HubOption::HandshakeMs),
+    (super::NS_OPT_HUB_TABLE_STATES, HubOption::TableStates),
+    (super::NS_OPT_HUB_TABLE_BYTES, HubOption::TableBytes),
+    (super::NS_OPT_HUB_DEPARTED_MS, HubOption::DepartedMs),
+    (super::NS_OPT_HUB_CLOCK_AHEAD_MS, HubOption::ClockAheadMs),
+    (super::NS_OPT_HUB_IPC_MODE, HubOption::IpcMode),
+    (super::NS_OPT_HUB_ECHO, HubOption::Echo),
+    (super::NS_OPT_HUB_LEGACY_STRUCTURED, HubOption::LegacyStructured),
+    (super::NS_OPT_HUB_LEGACY_SNAPSHOT, HubOption::LegacySnapshot),
+];
+
+/// The handle behind a hub pointer.
+///
+/// # Safety
+/// `hub` is NULL or not freed during `'a`.
+unsafe fn handle_of<'a>(hub: *const ns_hub) -> Result<&'a ns_hub> {
+    // SAFETY: as the caller promises.
+    unsafe { handle(hub, "hub") }
+}
+
+/// Makes a hub. It listens nowhere until ns_hub_listen. Free `*out` with ns_hub_free.
+///
+/// Does not block. Any thread.
+///
+/// - NS_ERR_INVALID: `out` is NULL
+/// - NS_ERR_NO_MEMORY, NS_ERR_IO: no memory, descriptors or threads left
+#[no_mangle]
+pub unsafe extern "C" fn ns_hub_new(out: *mut *mut ns_hub) -> ns_status {
+    status(|| {
+        // SAFETY: the arguments are as the header demands.
+        let out = unsafe { Out::new(out, ptr::null_mut()) }.required("out")?;
+        let hub = ns_hub { hub: Arc::new(Hub::new()?), addresses: Mutex::default(), life: Life::new() };
+        out.put(Box::into_raw(Box::new(hub)));
+        Ok(())
+    })
+}
+
+/// Sets an option, an NS_OPT_HUB_ number. Before ns_hub_listen.
+///
+/// Does not block. Any thread.
+///
+/// - NS_ERR_INVALID: NULL, an option that hubs do not have, or a value that it cannot take
+/// - NS_ERR_STATE: the hub listens already
+#[no_mangle]
+pub unsafe extern "C" fn ns_hub_set(hub: *mut ns_hub, option: ns_opt, value: i64) -> ns_status {
+    status(|| {
+        // SAFETY: the arguments are as the header demands.
+        let handle = unsafe { handle_of(hub) }?;
+        let known = OPTIONS.iter().find(|(number, _)| *number == option);
+        let (_, option) = known.ok_or_else(|| super::invalid(format!("{option} is no option of a hub")))?;
+        handle.hub.set(*option, value)
+    })
+}
+
+/// Listens at `url`: "tcp://127.0.0.1:15000", "ipc:///run/hub", "inproc://name". The host "*" is every
+/// interface, port 0 any free one. Any number of times; returns once bound.
+///
+/// Blocks while a host name is resolved. Any thread.
+///
+/// - NS_ERR_URL, NS_ERR_UTF8: `url` is malformed, or not UTF-8
+/// - NS_ERR_UNSUPPORTED: this build does not have that transport
+/// - NS_ERR_IN_USE: something else listens there
+/// - NS_ERR_RESOLVE: the host name could not be resolved
+/// - NS_ERR_PERMISSION: the system denies it
+/// - NS_ERR_NOT_FOUND, NS_ERR_IO: the directory is missing; any other failure of the system
+/// - NS_ERR_INVALID: NULL
+#[no_mangle]
+pub unsafe extern "C" fn ns_hub_listen(hub: *mut ns_hub, url: *const c_char) -> ns_status {
+    // SAFETY: the arguments are as the header demands.
+    status(|| unsafe { handle_of(hub)?.hub.listen(text(url, "url")?) })
+}
+
+/// Where the hub really listens, in the order of ns_hub_listen: the URL with the port that the system
+/// chose for port 0. NULL past the end, and for a NULL hub.
+///
+/// The text belongs to the hub and is valid until ns_hub_free. Does not block. Any thread.
+#[no_mangle]
+pub unsafe extern "C" fn ns_hub_address(hub: *const ns_hub, i: usize) -> *const c_char {
+    value(ptr::null(), || {
+        // SAFETY: the arguments are as the header demands.
+        let handle = unsafe { handle_of(hub) }?;
+        let mut addresses = handle.addresses.lock();
+        while addresses.len() <= i {
+            match handle.hub.address(addresses.len()) {
+                Some(address) => addresses.push(CString::new(address).unwrap_or_default()),
+                None => return Ok(ptr::null()),
+            }
+        }
+        Ok(addresses[i].as_ptr())
+    })
+}
+
+/// Sets the function that hears of peers; NULL for none.
+///
+/// When it returns, the function before is not running and will not run, unless this is called inside
+/// it. `ctx` is passed to it and otherwise left alone. Waits for a running call. Any thread.
+///
+/// - NS_ERR_INVALID: `hub` is NULL
+#[no_mangle]
+pub unsafe extern "C" fn ns_hub_on_peer(hub: *mut ns_hub, function: ns_peer_fn, ctx: *mut c_void) -> ns_status {
+    status(|| {
+        // SAFETY: the arguments are as the header demands.
+        let handle = unsafe { handle_of(hub) }?;
+        let (life, shown, ctx) = (handle.life.clone(), Carried(hub), Carried(ctx));
+        let callback = function.map(|function| -> Box<OnPeer> {
+            Box::new(move |identity, from, event, why, _text| {
+                let text = |text: &str| CString::new(text.replace('\0', "")).unwrap_or_default();
+                let (identity, from) = (text(identity), text(from));
+                let (event, why) = (event as ns_peer_event, why.code());
+                life.callback(
+                    // SAFETY: the hub is not freed, the strings outlive the call, and the function is as the header
+                    // demands.
+                    || unsafe { function(shown.get(), identity.as_ptr(), from.as_ptr(), event, why, ctx.get()) },
+                    drop,
+                );
+            })
+        });
+        handle.hub.on_peer(callback)
+    })
+}
+
+/// Reads the counters. `size` is sizeof *out: fields that the library does not know are 0, and so are
+/// all on failure.
+///
+/// Does not block. Any thread.
+///
+/// - NS_ERR_INVALID: `hub` or `out` is NULL, or `size` is 0
+#[no_mangle]
+pub unsafe extern "C" fn ns_hub_stats(hub: *const ns_hub, out: *mut ns_hub_stats_t, size: usize) -> ns_status {
+    status(|| {
+        // SAFETY: the arguments are as the header demands; the struct has only fields of one size.
+        let out = unsafe { OutStruct::new(out, size) }?;
+        // SAFETY: as above.
+        out.put(&unsafe { handle_of(hub) }?.hub.stats().into());
+        Ok(())
+    })
+}
+
+/// Reads the counters of peer number `i`, from 0 on in no particular order; the numbers shift as peers
+/// come and go. `size` is sizeof *out, as in ns_hub_stats.
+///
+/// Does not block. Any thread.
+///
+/// - NS_ERR_NOT_FOUND: there are not so many peers
+/// - NS_ERR_INVALID: `hub` or `out` is NULL, or `size` is 0
+#[no_mangle]
+pub unsafe extern "C" fn ns_hub_peer_stats(
+    hub: *const ns_hub,
+    i: usize,
+    out: *mut ns_peer_stats_t,
+    size: usize,
+) -> ns_status {
+    status(|| {
+        // SAFETY: the arguments are as the header demands; the struct is made of texts of whole words, and words.
+        let out = unsafe { OutStruct::new(out, size) }?;
+        // SAFETY: as above.
+        let stats = unsafe { handle_of(hub) }?.hub.peer_stats(i);
+        out.put(&stats.ok_or_else(|| Error::new(Status::NotFound, format!("not found: peer {i}")))?.into());
+        Ok(())
+    })
+}
+
+/// Frees a hub: closes its listeners and peers and ends its thread. The apps reconnect as soon as
+/// there is another hub, and announce their states to it. NULL is ignored.
+///
+/// When it returns, its function of ns_hub_on_peer does not run and will not run. Blocks until the
+/// thread has ended; inside that function, the thread ends after it returns. No other call may be
+/// running on the hub or be started. Any thread.
+#[no_mangle]
+pub unsafe extern "C" fn ns_hub_free(hub: *mut ns_hub) {
+    if hub.is_null() {
+        return;
+    }
+    value((), || {
+        // SAFETY: made by `ns_hub_new` and not freed before, as the header demands.
+        let handle = unsafe { &*hub };
+        if let Some(behind) = handle.life.end(handle.hub.clone()) {
+            // Waits for a callback that is running, which may be using the handle.
+            behind.close();
+        }
+        // SAFETY: as above; the borrow is over.
+        drop(unsafe { Box::from_raw(hub) });
+        Ok(())
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_that_does_not_fit_is_cut_between_characters() {
+        let bytes = |text: [c_char; 4]| text.map(|c| c as u8);
+        assert_eq!(bytes(fixed("ab")), *b"ab\0\0");
+        assert_eq!(bytes(fixed("abc")), *b"abc\0");
+        assert_eq!(bytes(fixed("abcd")), *b"abc\0");
+        assert_eq!(bytes(fixed("ab\u{e4}")), *b"ab\0\0");
+    }
+
+    #[test]
+    fn structs_have_no_padding() {
+        assert_eq!(size_of::<ns_peer_stats_t>(), 256 + 128 + 11 * 8);
+        assert_eq!(size_of::<ns_hub_stats_t>(), (20 + 32) * 8);
+    }
+}

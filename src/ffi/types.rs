@@ -1,0 +1,235 @@
+//! The numbers of the C API. cbindgen prints literals only, so they are literals here, and the tests below hold each
+//! against the Rust enum that it stands for.
+
+/// What a call came to: NS_OK, or a negative NS_ERR_ number. The numbers never change.
+pub type ns_status = i32;
+
+/// Success.
+pub const NS_OK: ns_status = 0;
+/// An argument is not valid: a NULL handle, an unknown option, a time-out below -1.
+pub const NS_ERR_INVALID: ns_status = -1;
+/// Memory could not be had.
+pub const NS_ERR_NO_MEMORY: ns_status = -2;
+/// A bug in nanostate. The handle is closed.
+pub const NS_ERR_INTERNAL: ns_status = -3;
+/// The call does not fit the state that the handle is in.
+pub const NS_ERR_STATE: ns_status = -4;
+/// The time was up.
+pub const NS_ERR_TIMEOUT: ns_status = -5;
+/// The handle was closed.
+pub const NS_ERR_CLOSED: ns_status = -6;
+/// ns_app_interrupt was called.
+pub const NS_ERR_INTERRUPTED: ns_status = -7;
+/// This build or platform does not have it.
+pub const NS_ERR_UNSUPPORTED: ns_status = -8;
+/// The URL is malformed.
+pub const NS_ERR_URL: ns_status = -9;
+/// The name of the state is not allowed.
+pub const NS_ERR_NAME: ns_status = -10;
+/// The identity is not allowed.
+pub const NS_ERR_IDENTITY: ns_status = -11;
+/// Text is not valid UTF-8.
+pub const NS_ERR_UTF8: ns_status = -12;
+/// Not one well-formed MessagePack value.
+pub const NS_ERR_MSGPACK: ns_status = -13;
+/// The state is of another kind.
+pub const NS_ERR_KIND: ns_status = -14;
+/// The number does not fit the type that was asked for.
+pub const NS_ERR_RANGE: ns_status = -15;
+/// Over the message limit.
+pub const NS_ERR_TOO_LARGE: ns_status = -16;
+/// The send queue is full. The value was not taken; all taken before are kept.
+pub const NS_ERR_FULL: ns_status = -17;
+/// The address is in use.
+pub const NS_ERR_IN_USE: ns_status = -18;
+/// The connection was refused.
+pub const NS_ERR_REFUSED: ns_status = -19;
+/// The host name could not be resolved.
+pub const NS_ERR_RESOLVE: ns_status = -20;
+/// The system denies it.
+pub const NS_ERR_PERMISSION: ns_status = -21;
+/// Another live app has this identity on the hub.
+pub const NS_ERR_IDENTITY_TAKEN: ns_status = -22;
+/// There is no such thing.
+pub const NS_ERR_NOT_FOUND: ns_status = -23;
+/// Nobody answers this request.
+pub const NS_ERR_NO_HANDLER: ns_status = -24;
+/// Any other failure of the system's input and output.
+pub const NS_ERR_IO: ns_status = -25;
+
+/// What a state holds, as it was sent: an NS_KIND_ number. The numbers never change.
+pub type ns_kind = i32;
+
+/// UTF-8 text.
+pub const NS_KIND_TEXT: ns_kind = 1;
+/// Bytes. The original's C++ and Python programs send text as bytes; ns_state_text reads it.
+pub const NS_KIND_BYTES: ns_kind = 2;
+/// Nil: no value.
+pub const NS_KIND_NIL: ns_kind = 3;
+/// True or false.
+pub const NS_KIND_BOOL: ns_kind = 4;
+/// An integer that fits int64_t.
+pub const NS_KIND_INT: ns_kind = 5;
+/// An integer above INT64_MAX.
+pub const NS_KIND_UINT: ns_kind = 6;
+/// A floating-point number.
+pub const NS_KIND_DOUBLE: ns_kind = 7;
+/// An array; read it with ns_state_json or ns_state_msgpack.
+pub const NS_KIND_ARRAY: ns_kind = 8;
+/// A map; read it with ns_state_json or ns_state_msgpack.
+pub const NS_KIND_MAP: ns_kind = 9;
+/// A MessagePack extension: a number and bytes.
+pub const NS_KIND_EXT: ns_kind = 10;
+
+/// Where an app's link to its hub stands: an NS_LINK_ number. The numbers never change.
+pub type ns_link = i32;
+
+/// Not asked to connect.
+pub const NS_LINK_IDLE: ns_link = 0;
+/// Connecting, or waiting to try again.
+pub const NS_LINK_CONNECTING: ns_link = 1;
+/// The hub has welcomed the app.
+pub const NS_LINK_CONNECTED: ns_link = 2;
+/// The hub refused the app, which does not try again by itself.
+pub const NS_LINK_REFUSED: ns_link = 3;
+
+/// What happened to a peer of a hub: an NS_PEER_ number. The numbers never change.
+pub type ns_peer_event = i32;
+
+/// It joined.
+pub const NS_PEER_JOINED: ns_peer_event = 1;
+/// It left.
+pub const NS_PEER_LEFT: ns_peer_event = 2;
+/// It was refused.
+pub const NS_PEER_REFUSED: ns_peer_event = 3;
+
+/// An option of ns_app_set (1 to 100) or ns_hub_set (from 101 on): an NS_OPT_ number. The numbers
+/// never change.
+pub type ns_opt = i32;
+
+/// App: milliseconds that ns_app_free waits for unsent values. Default 1000.
+pub const NS_OPT_LINGER_MS: ns_opt = 1;
+/// App: 1 runs callbacks on the app's own thread. Default 0. Before connect.
+pub const NS_OPT_CALLBACK_THREAD: ns_opt = 2;
+/// App: bytes of own values kept, sent or not. Default 64 MiB; then sends are NS_ERR_FULL.
+pub const NS_OPT_SEND_QUEUE: ns_opt = 3;
+/// App: bytes received and not yet taken. Default 16 MiB; then the oldest give way, counted.
+pub const NS_OPT_RECV_QUEUE: ns_opt = 4;
+/// App: the largest message in bytes, both ways. Default 16 MiB. Before connect.
+pub const NS_OPT_MAX_MESSAGE: ns_opt = 5;
+/// App: the shortest wait before a reconnect, in milliseconds. Default 50.
+pub const NS_OPT_BACKOFF_MIN_MS: ns_opt = 6;
+/// App: the longest wait before a reconnect, in milliseconds. Default 5000.
+pub const NS_OPT_BACKOFF_MAX_MS: ns_opt = 7;
+/// App: 1 has the hub send the app's own states back to it. Default 0. Before connect.
+pub const NS_OPT_ECHO: ns_opt = 8;
+/// App: 1 takes the identity over from a live holder. Default 0. Before connect.
+pub const NS_OPT_TAKE_OVER: ns_opt = 9;
+/// App: 1 shares the identity with others that say so too. Default 0. Before connect.
+pub const NS_OPT_SHARED: ns_opt = 10;
+/// Hub: the largest message in bytes. Default 16 MiB.
+pub const NS_OPT_HUB_MAX_MESSAGE: ns_opt = 101;
+/// Hub: the largest message to an old peer, in bytes. Default 1 MiB: what a nanomsg takes.
+pub const NS_OPT_HUB_LEGACY_MAX: ns_opt = 102;
+/// Hub: peers at most. Default 4096.
+pub const NS_OPT_HUB_MAX_PEERS: ns_opt = 103;
+/// Hub: bytes that wait for one peer before it is caught up from the table. Default 4 MiB.
+pub const NS_OPT_HUB_OUTBOX: ns_opt = 104;
+/// Hub: bytes of unfinished incoming messages, of all peers together. Default 256 MiB.
+pub const NS_OPT_HUB_UNFINISHED: ns_opt = 105;
+/// Hub: milliseconds that an unfinished message may make no progress. Default 30000.
+pub const NS_OPT_HUB_STALLED_FRAME_MS: ns_opt = 106;
+/// Hub: milliseconds that a handshake may take. Default 5000.
+pub const NS_OPT_HUB_HANDSHAKE_MS: ns_opt = 107;
+/// Hub: states kept at most. Default 1000000.
+pub const NS_OPT_HUB_TABLE_STATES: ns_opt = 108;
+/// Hub: bytes of states kept at most, of which one sender may have half. Default 512 MiB.
+pub const NS_OPT_HUB_TABLE_BYTES: ns_opt = 109;
+/// Hub: milliseconds that the states of a departed sender are kept. Default 24 hours.
+pub const NS_OPT_HUB_DEPARTED_MS: ns_opt = 110;
+/// Hub: milliseconds that a stamp may be ahead of the hub's clock. Default 60000.
+pub const NS_OPT_HUB_CLOCK_AHEAD_MS: ns_opt = 111;
+/// Hub: the permission bits of its ipc sockets. Default 0600 (octal).
+pub const NS_OPT_HUB_IPC_MODE: ns_opt = 112;
+/// Hub: 1 sends states back to where they came from too, as the original hub did. Apps drop their
+/// own unless NS_OPT_ECHO asks for them. Default 0.
+pub const NS_OPT_HUB_ECHO: ns_opt = 113;
+/// Hub: 1 sends structured and scalar states to old peers too; some crash on them. Default 0.
+pub const NS_OPT_HUB_LEGACY_STRUCTURED: ns_opt = 114;
+/// Hub: 1 tells an old peer that joins what the hub keeps, as if it was sent again. Default 0.
+pub const NS_OPT_HUB_LEGACY_SNAPSHOT: ns_opt = 115;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Malformed;
+    use crate::{Kind, Link, PeerEvent, Status};
+
+    /// The constants of the header that begin with `prefix`, as they are written: name and number.
+    fn constants(prefix: &str) -> Vec<(String, i32)> {
+        concat!(include_str!("types.rs"), include_str!("log.rs"), include_str!("hub.rs"))
+            .lines()
+            .filter_map(|line| line.strip_prefix("pub const ")?.strip_suffix(';'))
+            .filter(|line| line.starts_with(prefix))
+            .map(|line| {
+                let (name, number) = line.split_once(" = ").unwrap();
+                (name.split(':').next().unwrap()[prefix.len()..].to_owned(), number.parse().unwrap())
+            })
+            .collect()
+    }
+
+    /// `IdentityTaken` to `IDENTITY_TAKEN`, `Utf8` to `UTF8`.
+    fn upper(variant: &impl std::fmt::Debug) -> String {
+        let mut out = String::new();
+        for letter in format!("{variant:?}").chars() {
+            if letter.is_uppercase() && !out.is_empty() {
+                out.push('_');
+            }
+            out.push(letter.to_ascii_uppercase());
+        }
+        out
+    }
+
+    #[test]
+    fn every_status_has_its_constant_and_every_constant_its_status() {
+        assert_eq!(NS_OK, Status::Ok.code());
+        let rust: Vec<_> = Status::ALL.iter().filter(|s| **s != Status::Ok).map(|s| (upper(s), s.code())).collect();
+        assert_eq!(constants("NS_ERR_"), rust);
+    }
+
+    #[test]
+    fn every_kind_has_its_constant_and_every_constant_its_kind() {
+        let rust: Vec<_> = Kind::ALL.iter().map(|k| (upper(k), *k as i32)).collect();
+        assert_eq!(constants("NS_KIND_"), rust);
+    }
+
+    #[test]
+    fn links_and_peer_events_have_their_numbers() {
+        let links = [Link::Idle, Link::Connecting, Link::Connected, Link::Refused];
+        assert_eq!(constants("NS_LINK_"), links.map(|l| (upper(&l), l as i32)));
+        let events = [PeerEvent::Joined, PeerEvent::Left, PeerEvent::Refused];
+        assert_eq!(constants("NS_PEER_"), events.map(|e| (upper(&e), e as i32)));
+    }
+
+    #[test]
+    fn options_of_apps_and_hubs_share_one_number_space() {
+        let apps = crate::ffi::app::OPTIONS.map(|(_, option)| (upper(&option), option as i32));
+        let hubs = crate::ffi::hub::OPTIONS.map(|(_, option)| (format!("HUB_{}", upper(&option)), option as i32));
+        let all = constants("NS_OPT_");
+        assert_eq!(all, [&apps[..], &hubs[..]].concat());
+        assert!(all.windows(2).all(|pair| pair[0].1 < pair[1].1));
+    }
+
+    #[test]
+    fn every_reason_of_a_malformed_message_has_its_index() {
+        let rust: Vec<_> = Malformed::ALL.iter().map(|m| (upper(m), m.index() as i32)).collect();
+        assert_eq!(constants("NS_MALFORMED_"), rust);
+    }
+
+    #[test]
+    fn log_levels_are_those_of_the_log_crate() {
+        use ::log::LevelFilter as L;
+        let levels = [L::Off, L::Error, L::Warn, L::Info, L::Debug, L::Trace];
+        assert_eq!(constants("NS_LOG_"), levels.map(|l| (l.as_str().to_owned(), l as i32)));
+    }
+}

@@ -1,0 +1,687 @@
+/* What an app is, sends, keeps and refuses. */
+#include "test.h"
+
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static long long now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static ns_app_stats_t stats_of(const ns_app *app)
+{
+    ns_app_stats_t stats;
+    OK(ns_app_stats(app, &stats, sizeof stats));
+    return stats;
+}
+
+static void identities(void)
+{
+    char longest[257];
+    ns_app *app;
+    memset(longest, 'x', 256);
+    longest[256] = 0;
+    IS(NS_ERR_IDENTITY, ns_app_new(longest, &app));
+    CHECK(app == NULL);
+    longest[255] = 0;
+    OK(ns_app_new(longest, &app));
+    SAME(longest, ns_app_identity(app));
+    ns_app_free(app);
+    IS(NS_ERR_IDENTITY, ns_app_new("", &app));
+    IS(NS_ERR_UTF8, ns_app_new("\xe4", &app));
+    CONTAINS("identity", ns_last_error());
+    CHECK(app == NULL);
+    app = app_new("na\xc3\xafve");
+    SAME("na\xc3\xafve", ns_app_identity(app));
+    ns_app_free(app);
+}
+
+static void names(void)
+{
+    char longest[1026];
+    ns_app *app = app_new("names");
+    memset(longest, 'x', 1025);
+    longest[1025] = 0;
+    IS(NS_ERR_NAME, ns_app_send_nil(app, longest));
+    longest[1024] = 0;
+    OK(ns_app_send_nil(app, longest));
+    IS(NS_ERR_NAME, ns_app_send_nil(app, ""));
+    IS(NS_ERR_NAME, ns_app_send_nil(app, "$ns/"));
+    IS(NS_ERR_NAME, ns_app_send_text(app, "$ns/hello", "x"));
+    IS(NS_ERR_NAME, ns_app_send_json(app, "", "1", 1));
+    IS(NS_ERR_NAME, ns_app_send_msgpack(app, "", "\xc0", 1));
+    OK(ns_app_send_nil(app, "$nsa"));
+    OK(ns_app_send_nil(app, "$"));
+    OK(ns_app_send_nil(app, "a//b c/\xc3\xa4"));
+    IS(NS_ERR_UTF8, ns_app_send_nil(app, "\xc3"));
+    ns_app_free(app);
+}
+
+static void options(void)
+{
+    static const ns_opt flags[] = {NS_OPT_CALLBACK_THREAD, NS_OPT_ECHO, NS_OPT_TAKE_OVER, NS_OPT_SHARED};
+    static const ns_opt sizes[] = {NS_OPT_SEND_QUEUE, NS_OPT_RECV_QUEUE, NS_OPT_MAX_MESSAGE, NS_OPT_BACKOFF_MIN_MS,
+                                   NS_OPT_BACKOFF_MAX_MS};
+    static const ns_opt early[] = {NS_OPT_CALLBACK_THREAD, NS_OPT_MAX_MESSAGE, NS_OPT_ECHO, NS_OPT_TAKE_OVER,
+                                   NS_OPT_SHARED};
+    ns_app *app = app_new("options");
+    size_t i;
+    for (i = 0; i < sizeof flags / sizeof flags[0]; i++) {
+        OK(ns_app_set(app, flags[i], 1));
+        OK(ns_app_set(app, flags[i], 0));
+        IS(NS_ERR_INVALID, ns_app_set(app, flags[i], 2));
+        IS(NS_ERR_INVALID, ns_app_set(app, flags[i], -1));
+    }
+    for (i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        OK(ns_app_set(app, sizes[i], 100000));
+        IS(NS_ERR_INVALID, ns_app_set(app, sizes[i], 0));
+        IS(NS_ERR_INVALID, ns_app_set(app, sizes[i], -1));
+        IS(NS_ERR_INVALID, ns_app_set(app, sizes[i], INT64_MAX));
+    }
+    OK(ns_app_set(app, NS_OPT_LINGER_MS, 0));
+    IS(NS_ERR_INVALID, ns_app_set(app, NS_OPT_LINGER_MS, -2));
+    IS(NS_ERR_INVALID, ns_app_set(app, 0, 1));
+    IS(NS_ERR_INVALID, ns_app_set(app, NS_OPT_HUB_ECHO, 1));
+    SAME("113 is no option of an app", ns_last_error());
+    IS(NS_ERR_INVALID, ns_app_set(app, INT32_MIN, 1));
+    OK(ns_app_connect(app, free_url("inproc")));
+    for (i = 0; i < sizeof early / sizeof early[0]; i++) {
+        IS(NS_ERR_STATE, ns_app_set(app, early[i], 1));
+    }
+    OK(ns_app_set(app, NS_OPT_LINGER_MS, 0));
+    ns_app_free(app);
+}
+
+static void time_outs(void)
+{
+    ns_app *app = app_new("time-outs");
+    ns_state *state;
+    OK(ns_app_set(app, NS_OPT_LINGER_MS, 0));
+    IS(NS_ERR_INVALID, ns_app_recv(app, -2, &state));
+    CONTAINS("-2", ns_last_error());
+    IS(NS_ERR_INVALID, ns_app_dispatch(app, -2, 0));
+    IS(NS_ERR_INVALID, ns_app_wait_connected(app, -2));
+    IS(NS_ERR_INVALID, ns_app_flush(app, -2));
+    IS(NS_ERR_INVALID, ns_app_close(app, -2));
+    IS(NS_ERR_TIMEOUT, ns_app_recv(app, 0, &state));
+    CHECK(state == NULL);
+    IS(NS_ERR_TIMEOUT, ns_app_recv(app, 1, &state));
+    IS(NS_ERR_TIMEOUT, ns_app_dispatch(app, 0, 0));
+    IS(NS_ERR_TIMEOUT, ns_app_dispatch(app, 1, 0));
+    OK(ns_app_connect(app, free_url("inproc")));
+    IS(NS_ERR_TIMEOUT, ns_app_wait_connected(app, 0));
+    OK(ns_app_send_nil(app, "n"));
+    IS(NS_ERR_TIMEOUT, ns_app_flush(app, 0));
+    IS(NS_ERR_TIMEOUT, ns_app_flush(app, 1));
+    ns_app_free(app);
+}
+
+static void urls(void)
+{
+    static const char *const malformed[] = {"",           "nonsense",         "tcp://",      "tcp://127.0.0.1",
+                                            "tcp://[::1", "tcp://127.0.0.1:", "tcp://:1:2:", "tcp://127.0.0.1:65536",
+                                            "inproc://",  "ipc://"};
+    ns_app *app = app_new("urls");
+    size_t i;
+    for (i = 0; i < sizeof malformed / sizeof malformed[0]; i++) {
+        IS(NS_ERR_URL, ns_app_connect(app, malformed[i]));
+        CONTAINS(malformed[i], ns_last_error());
+    }
+    IS(NS_ERR_UNSUPPORTED, ns_app_connect(app, "ws://127.0.0.1:15001/ws"));
+    IS(NS_ERR_UTF8, ns_app_connect(app, "ipc:///\xff"));
+    EQUAL(NS_LINK_IDLE, ns_app_link(app));
+    OK(ns_app_connect(app, free_url("inproc")));
+    IS(NS_ERR_STATE, ns_app_connect(app, free_url("inproc")));
+    ns_app_free(app);
+}
+
+static void default_url(void)
+{
+    ns_hub *hub = hub_at("tcp://127.0.0.1:0");
+    ns_app *app = app_new("default-url");
+    CHECK(setenv("NANOSTATE_URL", ns_hub_address(hub, 0), 1) == 0);
+    OK(ns_app_connect(app, NULL));
+    OK(ns_app_wait_connected(app, LONG));
+    OK(ns_app_disconnect(app));
+    CHECK(setenv("NANOSTATE_URL", "nonsense", 1) == 0);
+    IS(NS_ERR_URL, ns_app_connect(app, NULL));
+    CHECK(unsetenv("NANOSTATE_URL") == 0);
+    SAME("tcp://127.0.0.1:15000", NS_DEFAULT_URL);
+    ns_app_free(app);
+    ns_hub_free(hub);
+}
+
+static void links(void)
+{
+    ns_hub *hub = hub_at("tcp://127.0.0.1:0");
+    ns_app *app = app_new("links");
+    char address[128], both[300];
+    EQUAL(NS_LINK_IDLE, ns_app_link(app));
+    IS(NS_ERR_STATE, ns_app_wait_connected(app, 0));
+    OK(ns_app_disconnect(app));
+    OK(ns_app_connect(app, ns_hub_address(hub, 0)));
+    OK(ns_app_wait_connected(app, LONG));
+    OK(ns_app_wait_connected(app, 0));
+    EQUAL(NS_LINK_CONNECTED, ns_app_link(app));
+    OK(ns_app_disconnect(app));
+    EQUAL(NS_LINK_IDLE, ns_app_link(app));
+    snprintf(address, sizeof address, "%s", ns_hub_address(hub, 0));
+    ns_hub_free(hub);
+
+    /* Nobody there: the words of the last failure tell which address, and why. */
+    OK(ns_app_set(app, NS_OPT_BACKOFF_MAX_MS, 50));
+    OK(ns_app_set(app, NS_OPT_LINGER_MS, 0));
+    OK(ns_app_connect(app, address));
+    IS(NS_ERR_TIMEOUT, ns_app_wait_connected(app, 500));
+    CONTAINS("connection refused", ns_last_error());
+    CONTAINS(address, ns_last_error());
+    EQUAL(NS_LINK_CONNECTING, ns_app_link(app));
+
+    /* A hub comes up there later. */
+    hub = hub_at(address);
+    OK(ns_app_wait_connected(app, LONG));
+    OK(ns_app_disconnect(app));
+    ns_hub_free(hub);
+
+    /* Several addresses are tried in order. */
+    hub = hub_at("tcp://127.0.0.1:0");
+    snprintf(both, sizeof both, "%s,%s", address, ns_hub_address(hub, 0));
+    OK(ns_app_connect(app, both));
+    OK(ns_app_wait_connected(app, LONG));
+    ns_app_free(app);
+    ns_hub_free(hub);
+}
+
+static void unresolved(void)
+{
+    ns_app *app = app_new("unresolved");
+    ns_status status;
+    OK(ns_app_set(app, NS_OPT_LINGER_MS, 0));
+    OK(ns_app_connect(app, "tcp://no-such-host.invalid:15000"));
+    status = ns_app_wait_connected(app, 3000);
+    CHECK(status == NS_ERR_TIMEOUT || status == NS_ERR_RESOLVE);
+    ns_app_free(app);
+}
+
+static void announces_again(void)
+{
+    ns_hub *first = hub_at(free_url("inproc"));
+    ns_hub *second = hub_at(free_url("inproc"));
+    ns_app *from = app_at("from", first);
+    ns_app *to;
+    ns_state *state;
+    const char *text;
+    OK(ns_app_send_text(from, "place", "here"));
+    OK(ns_app_flush(from, LONG));
+    OK(ns_app_disconnect(from));
+    OK(ns_app_send_text(from, "place", "there"));
+    OK(ns_app_connect(from, ns_hub_address(second, 0)));
+    OK(ns_app_flush(from, LONG));
+    to = app_at("to", second);
+    state = next_named(to, "place");
+    OK(ns_state_text(state, &text, NULL));
+    SAME("there", text);
+    ns_state_free(state);
+    ns_app_free(to);
+
+    /* The first hub has what it had. */
+    to = app_at("to", first);
+    state = next_named(to, "place");
+    OK(ns_state_text(state, &text, NULL));
+    SAME("here", text);
+    ns_state_free(state);
+    ns_app_free(to);
+    ns_app_free(from);
+    ns_hub_free(first);
+    ns_hub_free(second);
+}
+
+static void closes(void)
+{
+    ns_hub *hub = hub_at(free_url("inproc"));
+    ns_app *app = app_at("closes", hub);
+    ns_state *state = (ns_state *)&state;
+    OK(ns_app_close(app, 0));
+    OK(ns_app_close(app, -1));
+    OK(ns_app_close(app, 100));
+    IS(NS_ERR_CLOSED, ns_app_send_text(app, "n", "t"));
+    IS(NS_ERR_CLOSED, ns_app_send_textn(app, "n", "t", 1));
+    IS(NS_ERR_CLOSED, ns_app_send_bytes(app, "n", "t", 1));
+    IS(NS_ERR_CLOSED, ns_app_send_bool(app, "n", true));
+    IS(NS_ERR_CLOSED, ns_app_send_int(app, "n", 1));
+    IS(NS_ERR_CLOSED, ns_app_send_uint(app, "n", 1));
+    IS(NS_ERR_CLOSED, ns_app_send_double(app, "n", 1));
+    IS(NS_ERR_CLOSED, ns_app_send_nil(app, "n"));
+    IS(NS_ERR_CLOSED, ns_app_send_json(app, "n", "1", 1));
+    IS(NS_ERR_CLOSED, ns_app_send_msgpack(app, "n", "\xc0", 1));
+    IS(NS_ERR_CLOSED, ns_app_recv(app, -1, &state));
+    CHECK(state == NULL);
+    IS(NS_ERR_CLOSED, ns_app_dispatch(app, -1, 0));
+    IS(NS_ERR_CLOSED, ns_app_wait_connected(app, -1));
+    IS(NS_ERR_CLOSED, ns_app_flush(app, -1));
+    IS(NS_ERR_CLOSED, ns_app_connect(app, NULL));
+    IS(NS_ERR_CLOSED, ns_app_disconnect(app));
+    IS(NS_ERR_CLOSED, ns_app_set(app, NS_OPT_LINGER_MS, 1));
+    IS(NS_ERR_CLOSED, ns_app_set_accept(app, 0));
+    EQUAL(-1, ns_app_fd(app));
+    EQUAL(NS_LINK_IDLE, ns_app_link(app));
+    SAME("closes", ns_app_identity(app));
+    EQUAL(1, stats_of(app).connects);
+    ns_app_free(app);
+    ns_hub_free(hub);
+}
+
+static void lingers(void)
+{
+    ns_hub *hub = hub_at("tcp://127.0.0.1:0");
+    ns_app *to = app_at("to", hub);
+    char *block = (char *)calloc(1, 1 << 20);
+    long long began;
+    ns_app *from;
+    int i;
+    CHECK(block != NULL);
+
+    /* What was sent just before free arrives, also if it is much. */
+    from = app_at("from", hub);
+    OK(ns_app_set(from, NS_OPT_LINGER_MS, LONG));
+    for (i = 0; i < 8; i++) {
+        char name[8];
+        snprintf(name, sizeof name, "%d", i);
+        OK(ns_app_send_bytes(from, name, block, 1 << 20));
+    }
+    ns_app_free(from);
+    for (i = 0; i < 8; i++) {
+        char name[8];
+        snprintf(name, sizeof name, "%d", i);
+        ns_state_free(next_named(to, name));
+    }
+    free(block);
+
+    /* With nobody there, free waits as long as it was told, and close with 0 not at all. */
+    from = app_new("from");
+    OK(ns_app_set(from, NS_OPT_LINGER_MS, 60));
+    OK(ns_app_send_nil(from, "lost"));
+    OK(ns_app_connect(from, free_url("inproc")));
+    began = now_ms();
+    ns_app_free(from);
+    CHECK(now_ms() - began >= 55);
+    from = app_new("from");
+    OK(ns_app_set(from, NS_OPT_LINGER_MS, LONG));
+    OK(ns_app_send_nil(from, "lost"));
+    OK(ns_app_connect(from, free_url("inproc")));
+    began = now_ms();
+    OK(ns_app_close(from, 0));
+    ns_app_free(from);
+    CHECK(now_ms() - began < LONG / 2);
+
+    /* Nothing to wait for: nothing is waited for. */
+    from = app_at("from", hub);
+    OK(ns_app_set(from, NS_OPT_LINGER_MS, LONG));
+    began = now_ms();
+    ns_app_free(from);
+    CHECK(now_ms() - began < LONG / 2);
+    ns_app_free(to);
+    ns_hub_free(hub);
+}
+
+static void conflates(void)
+{
+    ns_hub *hub = hub_at(free_url("ipc"));
+    ns_app *from = app_at("from", hub);
+    ns_app *to = app_at("to", hub);
+    ns_hub_stats_t hub_stats;
+    ns_state *state;
+    int64_t value, last = 0;
+    int i, came = 0;
+    for (i = 1; i <= 5000; i++) {
+        OK(ns_app_send_int(from, "counter", i));
+    }
+    OK(ns_app_send_nil(from, "end"));
+    OK(ns_app_flush(from, LONG));
+    do {
+        state = next(to);
+        if (strcmp(ns_state_name(state), "end") == 0) {
+            break;
+        }
+        OK(ns_state_int(state, &value));
+        CHECK(value > last);
+        last = value;
+        came++;
+        ns_state_free(state);
+    } while (true);
+    ns_state_free(state);
+    EQUAL(5000, last);
+    /* Every value that did not come is counted somewhere. */
+    OK(ns_hub_stats(hub, &hub_stats, sizeof hub_stats));
+    EQUAL(5000, came + stats_of(from).conflated_out + hub_stats.conflated + stats_of(to).conflated_in);
+    EQUAL(5001, stats_of(from).sent);
+    ns_app_free(from);
+    ns_app_free(to);
+    ns_hub_free(hub);
+}
+
+static void receive_queue_conflates(void)
+{
+    ns_hub *hub = hub_at(free_url("inproc"));
+    ns_app *from = app_at("from", hub);
+    ns_app *to = app_new("to");
+    ns_state *state;
+    int64_t value;
+    int i;
+    OK(ns_app_set(to, NS_OPT_RECV_QUEUE, 1));
+    OK(ns_app_connect(to, ns_hub_address(hub, 0)));
+    OK(ns_app_wait_connected(to, LONG));
+    for (i = 1; i <= 100; i++) {
+        OK(ns_app_send_int(from, "counter", i));
+        OK(ns_app_flush(from, LONG));
+    }
+    while (stats_of(to).received < 100) {
+        sched_yield();
+    }
+    state = next_named(to, "counter");
+    OK(ns_state_int(state, &value));
+    EQUAL(100, value);
+    ns_state_free(state);
+    IS(NS_ERR_TIMEOUT, ns_app_recv(to, 0, &state));
+    EQUAL(99, stats_of(to).conflated_in);
+    EQUAL(0, stats_of(to).dropped_in);
+    ns_app_free(from);
+    ns_app_free(to);
+    ns_hub_free(hub);
+}
+
+static void conflates_without_link(void)
+{
+    ns_hub *hub = hub_at(free_url("inproc"));
+    ns_app *from = app_new("from");
+    ns_app *to = app_at("to", hub);
+    ns_state *state;
+    int64_t value;
+    int i;
+    for (i = 1; i <= 1000; i++) {
+        OK(ns_app_send_int(from, "counter", i));
+    }
+    OK(ns_app_connect(from, ns_hub_address(hub, 0)));
+    OK(ns_app_flush(from, LONG));
+    state = next_named(to, "counter");
+    OK(ns_state_int(state, &value));
+    EQUAL(1000, value);
+    ns_state_free(state);
+    IS(NS_ERR_TIMEOUT, ns_app_recv(to, 0, &state));
+    ns_app_free(from);
+    ns_app_free(to);
+    ns_hub_free(hub);
+}
+
+static void too_large(void)
+{
+    static const char block[4000] = {0};
+    ns_hub *hub;
+    ns_app *app = app_new("too-large");
+    OK(ns_app_set(app, NS_OPT_MAX_MESSAGE, 1000));
+    IS(NS_ERR_TOO_LARGE, ns_app_send_bytes(app, "n", block, 1000));
+    CONTAINS("1000", ns_last_error());
+    OK(ns_app_send_bytes(app, "n", block, 900));
+    ns_app_free(app);
+
+    /* The hub says what it takes. */
+    OK(ns_hub_new(&hub));
+    OK(ns_hub_set(hub, NS_OPT_HUB_MAX_MESSAGE, 2000));
+    OK(ns_hub_listen(hub, free_url("inproc")));
+    app = app_at("too-large", hub);
+    IS(NS_ERR_TOO_LARGE, ns_app_send_bytes(app, "n", block, 2000));
+    OK(ns_app_send_bytes(app, "n", block, 1900));
+    OK(ns_app_flush(app, LONG));
+    ns_app_free(app);
+    ns_hub_free(hub);
+}
+
+static void full(void)
+{
+    static const char block[1000] = {0};
+    ns_hub *hub = hub_at(free_url("inproc"));
+    ns_app *to = app_at("to", hub);
+    ns_app *app = app_new("full");
+    ns_status status = NS_OK;
+    char name[16];
+    int i, kept;
+    OK(ns_app_set(app, NS_OPT_SEND_QUEUE, 100000));
+    for (i = 0; status == NS_OK; i++) {
+        snprintf(name, sizeof name, "%d", i);
+        status = ns_app_send_bytes(app, name, block, sizeof block);
+        CHECK(i < 1000);
+    }
+    kept = i - 1;
+    IS(NS_ERR_FULL, status);
+    CONTAINS("100000", ns_last_error());
+    CHECK(kept > 10);
+    CHECK(stats_of(app).own_bytes <= 100000);
+    EQUAL(kept, stats_of(app).sent);
+    /* What is there can be replaced, and all of it arrives. */
+    OK(ns_app_send_bytes(app, "0", block, sizeof block));
+    OK(ns_app_connect(app, ns_hub_address(hub, 0)));
+    OK(ns_app_flush(app, LONG));
+    for (i = 0; i < kept; i++) {
+        ns_state_free(next(to));
+    }
+    ns_app_free(app);
+    ns_app_free(to);
+    ns_hub_free(hub);
+}
+
+static void receive_queue(void)
+{
+    static const char block[1000] = {0};
+    ns_hub *hub = hub_at(free_url("inproc"));
+    ns_app *from = app_at("from", hub);
+    ns_app *to = app_new("to");
+    ns_state *state;
+    char name[16];
+    int i, came = 0;
+    OK(ns_app_set(to, NS_OPT_RECV_QUEUE, 20000));
+    OK(ns_app_connect(to, ns_hub_address(hub, 0)));
+    OK(ns_app_wait_connected(to, LONG));
+    for (i = 0; i < 100; i++) {
+        snprintf(name, sizeof name, "%d", i);
+        OK(ns_app_send_bytes(from, name, block, sizeof block));
+    }
+    while (stats_of(to).received < 100) {
+        sched_yield();
+    }
+    CHECK(stats_of(to).queued_bytes <= 20000);
+    CHECK(stats_of(to).dropped_in > 0);
+    while (ns_app_recv(to, 0, &state) == NS_OK) {
+        came++;
+        SAME("from", ns_state_sender(state));
+        snprintf(name, sizeof name, "%s", ns_state_name(state));
+        ns_state_free(state);
+    }
+    SAME("99", name);
+    EQUAL(100, came + stats_of(to).dropped_in);
+    ns_app_free(from);
+    ns_app_free(to);
+    ns_hub_free(hub);
+}
+
+static void accepts(void)
+{
+    ns_hub *hub = hub_at(free_url("inproc"));
+    ns_app *from = app_at("from", hub);
+    ns_app *to = app_new("to");
+    ns_state *state;
+    OK(ns_app_set_accept(to, NS_ACCEPT(NS_KIND_INT) | NS_ACCEPT(NS_KIND_BOOL)));
+    OK(ns_app_connect(to, ns_hub_address(hub, 0)));
+    OK(ns_app_wait_connected(to, LONG));
+    OK(ns_app_send_text(from, "text", "no"));
+    OK(ns_app_send_int(from, "int", 1));
+    OK(ns_app_send_double(from, "double", 1.5));
+    OK(ns_app_send_nil(from, "nil"));
+    OK(ns_app_send_bool(from, "bool", true));
+    ns_state_free(next_named(to, "int"));
+    ns_state_free(next_named(to, "bool"));
+    IS(NS_ERR_TIMEOUT, ns_app_recv(to, 0, &state));
+
+    /* From now on: nothing, then everything. */
+    OK(ns_app_set_accept(to, 0));
+    OK(ns_app_flush(to, LONG));
+    OK(ns_app_send_int(from, "unheard", 1));
+    OK(ns_app_flush(from, LONG));
+    OK(ns_app_set_accept(to, NS_ACCEPT_ANY));
+    OK(ns_app_flush(to, LONG));
+    OK(ns_app_send_text(from, "heard", "yes"));
+    for (;;) {
+        state = next(to);
+        if (strcmp(ns_state_name(state), "heard") == 0) {
+            break;
+        }
+        ns_state_free(state);
+    }
+    ns_state_free(state);
+    ns_app_free(from);
+    ns_app_free(to);
+    ns_hub_free(hub);
+}
+
+static void echoes(void)
+{
+    ns_hub *hub = hub_at(free_url("inproc"));
+    ns_app *quiet = app_at("quiet", hub);
+    ns_app *loud = app_new("loud");
+    ns_state *state;
+    OK(ns_app_set(loud, NS_OPT_ECHO, 1));
+    OK(ns_app_connect(loud, ns_hub_address(hub, 0)));
+    OK(ns_app_wait_connected(loud, LONG));
+    OK(ns_app_send_nil(loud, "mine"));
+    state = next_named(loud, "mine");
+    SAME("loud", ns_state_sender(state));
+    ns_state_free(state);
+    ns_state_free(next_named(quiet, "mine"));
+    OK(ns_app_send_nil(quiet, "not-mine"));
+    ns_state_free(next_named(loud, "not-mine"));
+    OK(ns_app_flush(quiet, LONG));
+    IS(NS_ERR_TIMEOUT, ns_app_recv(quiet, 0, &state));
+    ns_app_free(loud);
+    ns_app_free(quiet);
+    ns_hub_free(hub);
+}
+
+static void counters(void)
+{
+    ns_hub *hub = hub_at(free_url("inproc"));
+    ns_app *app = app_at("counters", hub);
+    struct {
+        ns_app_stats_t stats;
+        uint64_t later[2];
+    } grown;
+    uint64_t old[3] = {7, 7, 7};
+    OK(ns_app_send_nil(app, "a"));
+    OK(ns_app_send_nil(app, "b"));
+    OK(ns_app_flush(app, LONG));
+    EQUAL(2, stats_of(app).sent);
+    CHECK(stats_of(app).sent_bytes > 0);
+    CHECK(stats_of(app).own_bytes > 0);
+    EQUAL(1, stats_of(app).connects);
+    /* An older program's struct is shorter, a newer one's longer. */
+    OK(ns_app_stats(app, (ns_app_stats_t *)(void *)old, 2 * sizeof old[0]));
+    EQUAL(2, old[0]);
+    EQUAL(7, old[2]);
+    memset(&grown, 0xff, sizeof grown);
+    OK(ns_app_stats(app, &grown.stats, sizeof grown));
+    EQUAL(2, grown.stats.sent);
+    EQUAL(0, grown.later[0]);
+    EQUAL(0, grown.later[1]);
+    ns_app_free(app);
+    ns_hub_free(hub);
+}
+
+static void interrupts(void)
+{
+    ns_hub *hub = hub_at(free_url("inproc"));
+    ns_app *app = app_at("interrupts", hub);
+    ns_state *state;
+    ns_app_interrupt(app);
+    IS(NS_ERR_INTERRUPTED, ns_app_recv(app, -1, &state));
+    CHECK(state == NULL);
+    IS(NS_ERR_TIMEOUT, ns_app_recv(app, 0, &state));
+    ns_app_interrupt(app);
+    ns_app_interrupt(app);
+    IS(NS_ERR_INTERRUPTED, ns_app_dispatch(app, -1, 0));
+    IS(NS_ERR_TIMEOUT, ns_app_dispatch(app, 0, 0));
+    OK(ns_app_send_nil(app, "fine"));
+    OK(ns_app_flush(app, LONG));
+    ns_app_free(app);
+    ns_hub_free(hub);
+}
+
+static void identity_taken(void)
+{
+    ns_hub *hub = hub_at(free_url("inproc"));
+    ns_app *first = app_at("same", hub);
+    ns_app *second = app_new("same");
+    OK(ns_app_connect(second, ns_hub_address(hub, 0)));
+    IS(NS_ERR_IDENTITY_TAKEN, ns_app_wait_connected(second, LONG));
+    CONTAINS("same", ns_last_error());
+    EQUAL(NS_LINK_REFUSED, ns_app_link(second));
+    OK(ns_app_send_nil(second, "n"));
+    IS(NS_ERR_IDENTITY_TAKEN, ns_app_flush(second, LONG));
+    EQUAL(NS_LINK_CONNECTED, ns_app_link(first));
+    ns_app_free(second);
+
+    /* It can be taken over. */
+    second = app_new("same");
+    OK(ns_app_set(second, NS_OPT_TAKE_OVER, 1));
+    OK(ns_app_connect(second, ns_hub_address(hub, 0)));
+    OK(ns_app_wait_connected(second, LONG));
+    while (ns_app_link(first) != NS_LINK_REFUSED) {
+        sched_yield();
+    }
+    IS(NS_ERR_IDENTITY_TAKEN, ns_app_wait_connected(first, LONG));
+    ns_app_free(first);
+    ns_app_free(second);
+
+    /* And be shared. */
+    first = app_new("same");
+    second = app_new("same");
+    OK(ns_app_set(first, NS_OPT_SHARED, 1));
+    OK(ns_app_set(second, NS_OPT_SHARED, 1));
+    OK(ns_app_connect(first, ns_hub_address(hub, 0)));
+    OK(ns_app_wait_connected(first, LONG));
+    OK(ns_app_connect(second, ns_hub_address(hub, 0)));
+    OK(ns_app_wait_connected(second, LONG));
+    EQUAL(NS_LINK_CONNECTED, ns_app_link(first));
+    ns_app_free(first);
+    ns_app_free(second);
+    ns_hub_free(hub);
+}
+
+const struct test app_tests[] = {
+    {"an identity is 1 to 255 bytes of UTF-8", identities},
+    {"a name is 1 to 1024 bytes of UTF-8 and not reserved", names},
+    {"an option takes its values only, and some only before connect", options},
+    {"a time-out is -1 or a number of milliseconds, and 0 only tries", time_outs},
+    {"malformed and unsupported URLs are refused at once and named", urls},
+    {"without a URL the environment names the hub", default_url},
+    {"a link comes, goes and comes again, and a time-out tells the last failure", links},
+    {"a host without address is not the end", unresolved},
+    {"an app announces its newest values to the next hub", announces_again},
+    {"closing is final, and closing again a success", closes},
+    {"what was sent just before free arrives, within the linger", lingers},
+    {"values arrive in order, the newest for certain, and each that did not is counted", conflates},
+    {"a full receive queue keeps the newest value of a name, counted", receive_queue_conflates},
+    {"without a link values are replaced by name", conflates_without_link},
+    {"a value over the app's or the hub's limit is refused when it is sent", too_large},
+    {"a full send queue refuses new names and loses nothing", full},
+    {"a full receive queue drops the oldest, counted", receive_queue},
+    {"only kinds that are accepted are delivered", accepts},
+    {"own states come back only if asked for", echoes},
+    {"the counters count, whatever size the program's struct has", counters},
+    {"an interrupt is kept for the next call that would wait, once", interrupts},
+    {"an identity is held by one, taken over, or shared", identity_taken},
+    {NULL, NULL},
+};

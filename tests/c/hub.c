@@ -1,0 +1,442 @@
+/* Hubs: every transport, options, counters, peers, and the order of things. */
+#include "test.h"
+
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static ns_hub_stats_t stats_of(const ns_hub *hub)
+{
+    ns_hub_stats_t stats;
+    OK(ns_hub_stats(hub, &stats, sizeof stats));
+    return stats;
+}
+
+/* Two apps and a hub: everything that one sends arrives at the other, both ways, also what was sent before. */
+static void crosses(const char *transport)
+{
+    ns_hub *hub = hub_at(free_url(transport));
+    ns_app *a = app_at("a", hub);
+    ns_app *b, *c;
+    ns_state *state;
+    const char *text;
+    int i;
+    OK(ns_app_send_text(a, "before", "kept"));
+    OK(ns_app_flush(a, LONG));
+    b = app_at("b", hub);
+    state = next_named(b, "before");
+    SAME("a", ns_state_sender(state));
+    OK(ns_state_text(state, &text, NULL));
+    SAME("kept", text);
+    ns_state_free(state);
+    for (i = 0; i < 100; i++) {
+        OK(ns_app_send_int(a, "ping", i));
+        state = next_named(b, "ping");
+        ns_state_free(state);
+        OK(ns_app_send_int(b, "pong", i));
+        state = next_named(a, "pong");
+        SAME("b", ns_state_sender(state));
+        ns_state_free(state);
+    }
+    c = app_at("c", hub);
+    for (i = 0; i < 3; i++) {
+        ns_state_free(next(c));
+    }
+    IS(NS_ERR_TIMEOUT, ns_app_recv(c, 0, &state));
+    ns_app_free(a);
+    ns_app_free(b);
+    ns_app_free(c);
+    ns_hub_free(hub);
+}
+
+static void over_inproc(void)
+{
+    crosses("inproc");
+}
+
+static void over_ipc(void)
+{
+    crosses("ipc");
+}
+
+static void over_tcp(void)
+{
+    crosses("tcp");
+}
+
+static void several_addresses(void)
+{
+    ns_hub *hub;
+    ns_app *apps[3];
+    ns_state *state;
+    size_t i;
+    OK(ns_hub_new(&hub));
+    CHECK(ns_hub_address(hub, 0) == NULL);
+    OK(ns_hub_listen(hub, "tcp://127.0.0.1:0"));
+    OK(ns_hub_listen(hub, free_url("ipc")));
+    OK(ns_hub_listen(hub, free_url("inproc")));
+    CONTAINS("tcp://127.0.0.1:", ns_hub_address(hub, 0));
+    CHECK(strcmp("tcp://127.0.0.1:0", ns_hub_address(hub, 0)) != 0);
+    CONTAINS("ipc://", ns_hub_address(hub, 1));
+    CONTAINS("inproc://", ns_hub_address(hub, 2));
+    CHECK(ns_hub_address(hub, 3) == NULL);
+    CHECK(ns_hub_address(hub, SIZE_MAX) == NULL);
+    CHECK(ns_hub_address(hub, 0) == ns_hub_address(hub, 0));
+    for (i = 0; i < 3; i++) {
+        char identity[8];
+        snprintf(identity, sizeof identity, "%u", (unsigned)i);
+        apps[i] = app_new(identity);
+        OK(ns_app_connect(apps[i], ns_hub_address(hub, i)));
+        OK(ns_app_wait_connected(apps[i], LONG));
+    }
+    OK(ns_app_send_nil(apps[0], "over-all"));
+    for (i = 1; i < 3; i++) {
+        state = next_named(apps[i], "over-all");
+        ns_state_free(state);
+    }
+    EQUAL(3, stats_of(hub).peers);
+    for (i = 0; i < 3; i++) {
+        ns_app_free(apps[i]);
+    }
+    ns_hub_free(hub);
+}
+
+static void options(void)
+{
+    static const ns_opt sizes[] = {
+        NS_OPT_HUB_MAX_MESSAGE,  NS_OPT_HUB_LEGACY_MAX,       NS_OPT_HUB_MAX_PEERS,    NS_OPT_HUB_OUTBOX,
+        NS_OPT_HUB_UNFINISHED,   NS_OPT_HUB_STALLED_FRAME_MS, NS_OPT_HUB_HANDSHAKE_MS, NS_OPT_HUB_TABLE_STATES,
+        NS_OPT_HUB_TABLE_BYTES,  NS_OPT_HUB_DEPARTED_MS,      NS_OPT_HUB_CLOCK_AHEAD_MS,
+    };
+    static const ns_opt flags[] = {NS_OPT_HUB_ECHO, NS_OPT_HUB_LEGACY_STRUCTURED, NS_OPT_HUB_LEGACY_SNAPSHOT};
+    ns_hub *hub;
+    size_t i;
+    OK(ns_hub_new(&hub));
+    for (i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        OK(ns_hub_set(hub, sizes[i], 1000000));
+        IS(NS_ERR_INVALID, ns_hub_set(hub, sizes[i], 0));
+        IS(NS_ERR_INVALID, ns_hub_set(hub, sizes[i], -1));
+        IS(NS_ERR_INVALID, ns_hub_set(hub, sizes[i], INT64_MAX));
+    }
+    for (i = 0; i < sizeof flags / sizeof flags[0]; i++) {
+        OK(ns_hub_set(hub, flags[i], 1));
+        OK(ns_hub_set(hub, flags[i], 0));
+        IS(NS_ERR_INVALID, ns_hub_set(hub, flags[i], 2));
+    }
+    OK(ns_hub_set(hub, NS_OPT_HUB_IPC_MODE, 0660));
+    IS(NS_ERR_INVALID, ns_hub_set(hub, NS_OPT_HUB_IPC_MODE, 01000));
+    IS(NS_ERR_INVALID, ns_hub_set(hub, NS_OPT_LINGER_MS, 1));
+    SAME("1 is no option of a hub", ns_last_error());
+    OK(ns_hub_listen(hub, free_url("inproc")));
+    IS(NS_ERR_STATE, ns_hub_set(hub, NS_OPT_HUB_ECHO, 1));
+    ns_hub_free(hub);
+}
+
+static void listen_failures(void)
+{
+    static const char *const malformed[] = {"", "nonsense", "tcp://", "tcp://127.0.0.1", "ipc://", "inproc://"};
+    ns_hub *hub = hub_at("tcp://127.0.0.1:0");
+    ns_hub *second;
+    const char *url;
+    char address[100];
+    size_t i;
+    OK(ns_hub_new(&second));
+    for (i = 0; i < sizeof malformed / sizeof malformed[0]; i++) {
+        IS(NS_ERR_URL, ns_hub_listen(second, malformed[i]));
+    }
+    IS(NS_ERR_UTF8, ns_hub_listen(second, "ipc:///tmp/\xff"));
+    IS(NS_ERR_UNSUPPORTED, ns_hub_listen(second, "ws://127.0.0.1:0/ws"));
+    snprintf(address, sizeof address, "%s", ns_hub_address(hub, 0));
+    IS(NS_ERR_IN_USE, ns_hub_listen(second, address));
+    CONTAINS(address, ns_last_error());
+    url = free_url("ipc");
+    OK(ns_hub_listen(hub, url));
+    IS(NS_ERR_IN_USE, ns_hub_listen(second, url));
+    url = free_url("inproc");
+    OK(ns_hub_listen(hub, url));
+    IS(NS_ERR_IN_USE, ns_hub_listen(second, url));
+    IS(NS_ERR_NOT_FOUND, ns_hub_listen(second, "ipc:///no/such/directory/hub"));
+    CONTAINS("/no/such/directory/hub", ns_last_error());
+    IS(NS_ERR_RESOLVE, ns_hub_listen(second, "tcp://no-such-host.invalid:0"));
+    CONTAINS("no-such-host.invalid", ns_last_error());
+    IS(NS_ERR_PERMISSION, ns_hub_listen(second, "ipc:///sys/kernel/nanostate-test"));
+    CHECK(ns_hub_address(second, 0) == NULL);
+    /* After all that it still listens. */
+    OK(ns_hub_listen(second, free_url("inproc")));
+    ns_hub_free(second);
+    ns_hub_free(hub);
+}
+
+struct event {
+    char identity[100], from[100];
+    ns_peer_event event;
+    ns_status why;
+};
+
+struct events {
+    struct gate *gate;
+    ns_hub *hub;
+    struct event list[16];
+    int count;
+};
+
+static void hears(ns_hub *hub, const char *identity, const char *from, ns_peer_event event, ns_status why, void *ctx)
+{
+    struct events *events = (struct events *)ctx;
+    struct event *entry = &events->list[events->count++];
+    CHECK(events->count < 16);
+    CHECK(hub == events->hub);
+    snprintf(entry->identity, sizeof entry->identity, "%s", identity);
+    snprintf(entry->from, sizeof entry->from, "%s", from);
+    entry->event = event;
+    entry->why = why;
+    gate_pass(events->gate);
+}
+
+static void peers(void)
+{
+    struct events events;
+    ns_hub *hub;
+    ns_app *app, *other;
+    memset(&events, 0, sizeof events);
+    events.gate = gate_new();
+    OK(ns_hub_new(&hub));
+    events.hub = hub;
+    OK(ns_hub_set(hub, NS_OPT_HUB_MAX_PEERS, 1));
+    OK(ns_hub_on_peer(hub, hears, &events));
+    OK(ns_hub_listen(hub, "tcp://127.0.0.1:0"));
+    app = app_at("guest", hub);
+    gate_wait(events.gate, 1);
+    EQUAL(NS_PEER_JOINED, events.list[0].event);
+    EQUAL(NS_OK, events.list[0].why);
+    SAME("guest", events.list[0].identity);
+    CHECK(strlen(events.list[0].from) > 0);
+
+    /* The hub has room for one. */
+    other = app_new("crowd");
+    OK(ns_app_set(other, NS_OPT_LINGER_MS, 0));
+    OK(ns_app_connect(other, ns_hub_address(hub, 0)));
+    gate_wait(events.gate, 2);
+    EQUAL(NS_PEER_REFUSED, events.list[1].event);
+    CHECK(events.list[1].why != NS_OK);
+    ns_app_free(other);
+    CHECK(stats_of(hub).refused_peers >= 1);
+    EQUAL(1, stats_of(hub).joined);
+
+    /* Nobody listens any more. */
+    OK(ns_hub_on_peer(hub, NULL, NULL));
+    ns_app_free(app);
+    while (stats_of(hub).peers > 0) {
+        sched_yield();
+    }
+    ns_hub_free(hub);
+    gate_free(events.gate);
+}
+
+static void leaves(void)
+{
+    struct events events;
+    ns_hub *hub;
+    ns_app *app;
+    memset(&events, 0, sizeof events);
+    events.gate = gate_new();
+    OK(ns_hub_new(&hub));
+    events.hub = hub;
+    OK(ns_hub_on_peer(hub, hears, &events));
+    OK(ns_hub_listen(hub, free_url("ipc")));
+    app = app_at("guest", hub);
+    ns_app_free(app);
+    gate_wait(events.gate, 2);
+    EQUAL(NS_PEER_LEFT, events.list[1].event);
+    CHECK(events.list[1].why != NS_OK);
+    SAME("guest", events.list[1].identity);
+    ns_hub_free(hub);
+    EQUAL(2, events.count);
+    gate_free(events.gate);
+}
+
+static void frees_hub(ns_hub *hub, const char *identity, const char *from, ns_peer_event event, ns_status why, void *ctx)
+{
+    (void)identity;
+    (void)from;
+    (void)event;
+    (void)why;
+    ns_hub_free(hub);
+    gate_pass((struct gate *)ctx);
+}
+
+static void freed_inside(void)
+{
+    struct gate *gate = gate_new();
+    ns_hub *hub;
+    ns_app *app;
+    OK(ns_hub_new(&hub));
+    OK(ns_hub_on_peer(hub, frees_hub, gate));
+    OK(ns_hub_listen(hub, free_url("ipc")));
+    app = app_new("app");
+    OK(ns_app_set(app, NS_OPT_LINGER_MS, 0));
+    OK(ns_app_connect(app, ns_hub_address(hub, 0)));
+    gate_wait(gate, 1);
+    ns_app_free(app);
+    until_alone();
+    gate_free(gate);
+}
+
+static void counters(void)
+{
+    ns_hub *hub = hub_at(free_url("ipc"));
+    ns_app *a = app_at("counted", hub);
+    ns_app *b = app_at("\xc3\xa4 peer", hub);
+    ns_peer_stats_t peer;
+    ns_hub_stats_t stats;
+    struct {
+        ns_hub_stats_t stats;
+        uint64_t later;
+    } grown;
+    uint64_t first[2] = {7, 7};
+    size_t i;
+    int found = 0;
+    OK(ns_app_send_text(a, "x", "1"));
+    OK(ns_app_send_text(a, "y", "2"));
+    ns_state_free(next_named(b, "x"));
+    ns_state_free(next_named(b, "y"));
+    stats = stats_of(hub);
+    EQUAL(2, stats.peers);
+    EQUAL(0, stats.old_peers);
+    EQUAL(2, stats.joined);
+    EQUAL(2, stats.states);
+    EQUAL(2, stats.messages_in);
+    EQUAL(2, stats.messages_out);
+    CHECK(stats.bytes_in > 0 && stats.bytes_out > 0 && stats.table_bytes > 0);
+    EQUAL(0, stats.malformed);
+    EQUAL(0, stats.malformed_by[NS_MALFORMED_EMPTY]);
+    EQUAL(0, stats.malformed_by[NS_MALFORMED_CONTROL]);
+    for (i = 0; i < 2; i++) {
+        OK(ns_hub_peer_stats(hub, i, &peer, sizeof peer));
+        EQUAL(0, peer.old);
+        EQUAL(1, peer.live);
+        CHECK(strlen(peer.from) > 0);
+        if (strcmp(peer.identity, "counted") == 0) {
+            EQUAL(2, peer.messages_in);
+            EQUAL(0, peer.messages_out);
+            found++;
+        } else {
+            SAME("\xc3\xa4 peer", peer.identity);
+            EQUAL(0, peer.messages_in);
+            EQUAL(2, peer.messages_out);
+            found++;
+        }
+    }
+    EQUAL(2, found);
+    IS(NS_ERR_NOT_FOUND, ns_hub_peer_stats(hub, 2, &peer, sizeof peer));
+    SAME("", peer.identity);
+    EQUAL(0, peer.live);
+    IS(NS_ERR_NOT_FOUND, ns_hub_peer_stats(hub, SIZE_MAX, &peer, sizeof peer));
+    OK(ns_hub_stats(hub, (ns_hub_stats_t *)(void *)first, sizeof first[0]));
+    EQUAL(2, first[0]);
+    EQUAL(7, first[1]);
+    memset(&grown, 0xff, sizeof grown);
+    OK(ns_hub_stats(hub, &grown.stats, sizeof grown));
+    EQUAL(2, grown.stats.peers);
+    EQUAL(0, grown.later);
+    ns_app_free(a);
+    ns_app_free(b);
+    ns_hub_free(hub);
+}
+
+static void hub_echo(void)
+{
+    ns_hub *hub;
+    ns_app *app;
+    ns_app_stats_t stats;
+    OK(ns_hub_new(&hub));
+    OK(ns_hub_set(hub, NS_OPT_HUB_ECHO, 1));
+    OK(ns_hub_listen(hub, free_url("inproc")));
+    app = app_at("app", hub);
+    OK(ns_app_send_nil(app, "mine"));
+    /* The app did not ask for it, and drops it. */
+    do {
+        OK(ns_app_stats(app, &stats, sizeof stats));
+        sched_yield();
+    } while (stats.stale == 0);
+    EQUAL(1, stats_of(hub).messages_out);
+    EQUAL(0, stats.queued);
+    ns_app_free(app);
+    ns_hub_free(hub);
+}
+
+static void restarts(void)
+{
+    char address[200];
+    ns_hub *hub = hub_at(free_url("ipc"));
+    ns_app *a = app_at("a", hub);
+    ns_app *b;
+    ns_state *state;
+    const char *text;
+    snprintf(address, sizeof address, "%s", ns_hub_address(hub, 0));
+    OK(ns_app_set(a, NS_OPT_BACKOFF_MAX_MS, 50));
+    OK(ns_app_send_text(a, "colour", "red"));
+    OK(ns_app_flush(a, LONG));
+    ns_hub_free(hub);
+    OK(ns_app_send_text(a, "colour", "blue"));
+    hub = hub_at(address);
+    OK(ns_app_flush(a, LONG));
+    b = app_at("b", hub);
+    state = next_named(b, "colour");
+    OK(ns_state_text(state, &text, NULL));
+    SAME("blue", text);
+    ns_state_free(state);
+    /* The hub goes first. */
+    ns_hub_free(hub);
+    OK(ns_app_set(a, NS_OPT_LINGER_MS, 0));
+    OK(ns_app_set(b, NS_OPT_LINGER_MS, 0));
+    ns_app_free(a);
+    ns_app_free(b);
+}
+
+static void refused_state(void)
+{
+    static const char block[3000] = {0};
+    ns_hub *hub;
+    ns_app *app, *other;
+    ns_app_stats_t stats;
+    char name[8];
+    int i;
+    OK(ns_hub_new(&hub));
+    OK(ns_hub_set(hub, NS_OPT_HUB_TABLE_STATES, 8));
+    OK(ns_hub_listen(hub, free_url("inproc")));
+    app = app_at("app", hub);
+    other = app_at("other", hub);
+    for (i = 0; i < 8; i++) {
+        snprintf(name, sizeof name, "%d", i);
+        OK(ns_app_send_bytes(app, name, block, sizeof block));
+    }
+    OK(ns_app_flush(app, LONG));
+    do {
+        OK(ns_app_stats(app, &stats, sizeof stats));
+        sched_yield();
+    } while (stats.refused == 0);
+    EQUAL(stats.refused, stats_of(hub).refused);
+    CHECK(stats_of(hub).states <= 8);
+    ns_app_free(app);
+    ns_app_free(other);
+    ns_hub_free(hub);
+}
+
+const struct test hub_tests[] = {
+    {"states cross over inproc", over_inproc},
+    {"states cross over ipc", over_ipc},
+    {"states cross over tcp", over_tcp},
+    {"a hub listens at several addresses and says where", several_addresses},
+    {"a hub's option takes its values only, before listen", options},
+    {"why a hub cannot listen is told", listen_failures},
+    {"a peer function hears who joins and who is refused", peers},
+    {"a peer function hears who leaves", leaves},
+    {"a hub freed in its peer function is gone at once", freed_inside},
+    {"the hub counts, for itself and for each peer", counters},
+    {"a hub may send states back, which apps drop that did not ask for them", hub_echo},
+    {"a hub that comes again is whole as soon as its apps are back", restarts},
+    {"a state for which the hub has no room is refused and counted on both sides", refused_state},
+    {NULL, NULL},
+};

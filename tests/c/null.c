@@ -1,0 +1,213 @@
+/* NULL for every pointer of every function. */
+#include "test.h"
+
+#include <string.h>
+
+static void null_apps(void)
+{
+    ns_state *state = (ns_state *)&state;
+    ns_app_stats_t stats;
+    memset(&stats, 0xff, sizeof stats);
+    IS(NS_ERR_INVALID, ns_app_set(NULL, NS_OPT_LINGER_MS, 1));
+    IS(NS_ERR_INVALID, ns_app_connect(NULL, NULL));
+    IS(NS_ERR_INVALID, ns_app_wait_connected(NULL, 0));
+    IS(NS_ERR_INVALID, ns_app_flush(NULL, 0));
+    IS(NS_ERR_INVALID, ns_app_disconnect(NULL));
+    IS(NS_ERR_INVALID, ns_app_close(NULL, 0));
+    ns_app_interrupt(NULL);
+    ns_app_free(NULL);
+    SAME("", ns_app_identity(NULL));
+    EQUAL(NS_LINK_IDLE, ns_app_link(NULL));
+    IS(NS_ERR_INVALID, ns_app_send_text(NULL, "n", "t"));
+    IS(NS_ERR_INVALID, ns_app_send_textn(NULL, "n", "t", 1));
+    IS(NS_ERR_INVALID, ns_app_send_bytes(NULL, "n", "t", 1));
+    IS(NS_ERR_INVALID, ns_app_send_bool(NULL, "n", true));
+    IS(NS_ERR_INVALID, ns_app_send_int(NULL, "n", 1));
+    IS(NS_ERR_INVALID, ns_app_send_uint(NULL, "n", 1));
+    IS(NS_ERR_INVALID, ns_app_send_double(NULL, "n", 1));
+    IS(NS_ERR_INVALID, ns_app_send_nil(NULL, "n"));
+    IS(NS_ERR_INVALID, ns_app_send_json(NULL, "n", "1", 1));
+    IS(NS_ERR_INVALID, ns_app_send_msgpack(NULL, "n", "\xc0", 1));
+    IS(NS_ERR_INVALID, ns_app_recv(NULL, 0, &state));
+    CHECK(state == NULL);
+    IS(NS_ERR_INVALID, ns_app_dispatch(NULL, 0, 1));
+    EQUAL(-1, ns_app_fd(NULL));
+    IS(NS_ERR_INVALID, ns_app_on_state(NULL, NULL, NULL));
+    IS(NS_ERR_INVALID, ns_app_on_link(NULL, NULL, NULL));
+    IS(NS_ERR_INVALID, ns_app_on_reject(NULL, NULL, NULL));
+    IS(NS_ERR_INVALID, ns_app_set_accept(NULL, 0));
+    IS(NS_ERR_INVALID, ns_app_stats(NULL, &stats, sizeof stats));
+    EQUAL(0, stats.sent);
+    EQUAL(0, stats.queued_bytes);
+    SAME("app is NULL", ns_last_error());
+}
+
+static void null_arguments_of_apps(void)
+{
+    ns_app *app = (ns_app *)&app;
+    ns_app_stats_t stats;
+    IS(NS_ERR_INVALID, ns_app_new(NULL, &app));
+    CHECK(app == NULL);
+    IS(NS_ERR_INVALID, ns_app_new("null", NULL));
+    CONTAINS("out is NULL", ns_last_error());
+    app = app_new("null");
+    IS(NS_ERR_INVALID, ns_app_send_text(app, NULL, "t"));
+    IS(NS_ERR_INVALID, ns_app_send_text(app, "n", NULL));
+    IS(NS_ERR_INVALID, ns_app_send_textn(app, NULL, "t", 1));
+    IS(NS_ERR_INVALID, ns_app_send_textn(app, "n", NULL, 1));
+    IS(NS_ERR_INVALID, ns_app_send_bytes(app, NULL, "t", 1));
+    IS(NS_ERR_INVALID, ns_app_send_bytes(app, "n", NULL, 1));
+    CONTAINS("data is NULL with length 1", ns_last_error());
+    IS(NS_ERR_INVALID, ns_app_send_bytes(app, "n", "t", SIZE_MAX));
+    IS(NS_ERR_INVALID, ns_app_send_bool(app, NULL, true));
+    IS(NS_ERR_INVALID, ns_app_send_int(app, NULL, 1));
+    IS(NS_ERR_INVALID, ns_app_send_uint(app, NULL, 1));
+    IS(NS_ERR_INVALID, ns_app_send_double(app, NULL, 1));
+    IS(NS_ERR_INVALID, ns_app_send_nil(app, NULL));
+    IS(NS_ERR_INVALID, ns_app_send_json(app, NULL, "1", 1));
+    IS(NS_ERR_INVALID, ns_app_send_json(app, "n", NULL, 1));
+    IS(NS_ERR_INVALID, ns_app_send_msgpack(app, NULL, "\xc0", 1));
+    IS(NS_ERR_INVALID, ns_app_send_msgpack(app, "n", NULL, 1));
+    OK(ns_app_send_textn(app, "n", NULL, 0));
+    OK(ns_app_send_bytes(app, "n", NULL, 0));
+    IS(NS_ERR_INVALID, ns_app_recv(app, 0, NULL));
+    IS(NS_ERR_INVALID, ns_app_stats(app, NULL, sizeof stats));
+    IS(NS_ERR_INVALID, ns_app_stats(app, &stats, 0));
+    OK(ns_app_on_state(app, NULL, NULL));
+    OK(ns_app_on_link(app, NULL, NULL));
+    OK(ns_app_on_reject(app, NULL, NULL));
+    ns_app_free(app);
+}
+
+static void null_states(void)
+{
+    const char *text = NULL;
+    const void *data = &text;
+    size_t len = 9;
+    bool truth = true;
+    int64_t integer = 9;
+    uint64_t natural = 9;
+    double number = 9;
+    int8_t type = 9;
+    SAME("", ns_state_sender(NULL));
+    SAME("", ns_state_name(NULL));
+    EQUAL(0, ns_state_time(NULL));
+    EQUAL(0, ns_state_kind(NULL));
+    IS(NS_ERR_INVALID, ns_state_text(NULL, &text, &len));
+    SAME("", text);
+    EQUAL(0, len);
+    text = NULL;
+    len = 9;
+    IS(NS_ERR_INVALID, ns_state_json(NULL, &text, &len));
+    SAME("", text);
+    EQUAL(0, len);
+    len = 9;
+    IS(NS_ERR_INVALID, ns_state_bytes(NULL, &data, &len));
+    CHECK(data == NULL && len == 0);
+    data = &text;
+    len = 9;
+    IS(NS_ERR_INVALID, ns_state_msgpack(NULL, &data, &len));
+    CHECK(data == NULL && len == 0);
+    data = &text;
+    len = 9;
+    IS(NS_ERR_INVALID, ns_state_ext(NULL, &type, &data, &len));
+    CHECK(data == NULL && len == 0 && type == 0);
+    IS(NS_ERR_INVALID, ns_state_bool(NULL, &truth));
+    CHECK(!truth);
+    IS(NS_ERR_INVALID, ns_state_int(NULL, &integer));
+    EQUAL(0, integer);
+    IS(NS_ERR_INVALID, ns_state_uint(NULL, &natural));
+    EQUAL(0, natural);
+    IS(NS_ERR_INVALID, ns_state_double(NULL, &number));
+    CHECK(number == 0);
+    SAME("state is NULL", ns_last_error());
+    CHECK(ns_state_ref(NULL) == NULL);
+    ns_state_free(NULL);
+}
+
+static void null_arguments_of_states(void)
+{
+    ns_hub *hub = hub_at(free_url("inproc"));
+    ns_app *from = app_at("from", hub);
+    ns_app *to = app_at("to", hub);
+    ns_state *state;
+    const char *text;
+    const void *data = &text;
+    size_t len = 9;
+    int8_t type;
+    OK(ns_app_send_text(from, "text", "hello"));
+    state = next_named(to, "text");
+    IS(NS_ERR_INVALID, ns_state_text(state, NULL, &len));
+    EQUAL(0, len);
+    OK(ns_state_text(state, &text, NULL));
+    SAME("hello", text);
+    IS(NS_ERR_INVALID, ns_state_json(state, NULL, &len));
+    OK(ns_state_json(state, &text, NULL));
+    SAME("\"hello\"", text);
+    IS(NS_ERR_INVALID, ns_state_msgpack(state, NULL, &len));
+    IS(NS_ERR_INVALID, ns_state_msgpack(state, &data, NULL));
+    CHECK(data == NULL);
+    IS(NS_ERR_INVALID, ns_state_bool(state, NULL));
+    IS(NS_ERR_INVALID, ns_state_int(state, NULL));
+    IS(NS_ERR_INVALID, ns_state_uint(state, NULL));
+    IS(NS_ERR_INVALID, ns_state_double(state, NULL));
+    ns_state_free(state);
+
+    OK(ns_app_send_bytes(from, "bytes", "\xff", 1));
+    state = next_named(to, "bytes");
+    IS(NS_ERR_INVALID, ns_state_bytes(state, NULL, &len));
+    IS(NS_ERR_INVALID, ns_state_bytes(state, &data, NULL));
+    ns_state_free(state);
+
+    OK(ns_app_send_msgpack(from, "ext", "\xd4\x05x", 3));
+    state = next_named(to, "ext");
+    IS(NS_ERR_INVALID, ns_state_ext(state, NULL, &data, &len));
+    IS(NS_ERR_INVALID, ns_state_ext(state, &type, NULL, &len));
+    IS(NS_ERR_INVALID, ns_state_ext(state, &type, &data, NULL));
+    CHECK(data == NULL);
+    EQUAL(0, type);
+    ns_state_free(state);
+
+    ns_app_free(from);
+    ns_app_free(to);
+    ns_hub_free(hub);
+}
+
+static void null_hubs(void)
+{
+    ns_hub *hub;
+    ns_hub_stats_t stats;
+    ns_peer_stats_t peer;
+    IS(NS_ERR_INVALID, ns_hub_new(NULL));
+    IS(NS_ERR_INVALID, ns_hub_set(NULL, NS_OPT_HUB_ECHO, 1));
+    IS(NS_ERR_INVALID, ns_hub_listen(NULL, "inproc://null"));
+    CHECK(ns_hub_address(NULL, 0) == NULL);
+    IS(NS_ERR_INVALID, ns_hub_on_peer(NULL, NULL, NULL));
+    memset(&stats, 0xff, sizeof stats);
+    IS(NS_ERR_INVALID, ns_hub_stats(NULL, &stats, sizeof stats));
+    EQUAL(0, stats.peers);
+    EQUAL(0, stats.malformed_by[31]);
+    memset(&peer, 0xff, sizeof peer);
+    IS(NS_ERR_INVALID, ns_hub_peer_stats(NULL, 0, &peer, sizeof peer));
+    SAME("", peer.identity);
+    EQUAL(0, peer.outbox_bytes);
+    SAME("hub is NULL", ns_last_error());
+    ns_hub_free(NULL);
+    OK(ns_hub_new(&hub));
+    IS(NS_ERR_INVALID, ns_hub_listen(hub, NULL));
+    IS(NS_ERR_INVALID, ns_hub_stats(hub, NULL, sizeof stats));
+    IS(NS_ERR_INVALID, ns_hub_stats(hub, &stats, 0));
+    IS(NS_ERR_INVALID, ns_hub_peer_stats(hub, 0, NULL, sizeof peer));
+    IS(NS_ERR_INVALID, ns_hub_peer_stats(hub, 0, &peer, 0));
+    OK(ns_hub_on_peer(hub, NULL, NULL));
+    ns_hub_free(hub);
+}
+
+const struct test null_tests[] = {
+    {"a NULL app is refused everywhere and makes outputs safe", null_apps},
+    {"NULL arguments of an app's functions are refused, but for empty data", null_arguments_of_apps},
+    {"a NULL state is refused everywhere and makes outputs safe", null_states},
+    {"NULL outputs of a state's functions are refused, but for the length of text", null_arguments_of_states},
+    {"a NULL hub is refused everywhere and makes outputs safe", null_hubs},
+    {NULL, NULL},
+};

@@ -1,0 +1,140 @@
+//! The C suite of `tests/c`: as C99, C11 and C++17, linked shared and static, and under valgrind.
+
+mod common;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::slice;
+
+use common::{compile_c, compiler, root, run, scratch, Link, Standard};
+
+fn sources() -> Vec<PathBuf> {
+    let entries = fs::read_dir(root().join("tests/c")).unwrap().map(|entry| entry.unwrap().path());
+    let mut sources: Vec<PathBuf> = entries.filter(|path| path.extension().is_some_and(|e| e == "c")).collect();
+    sources.sort();
+    sources
+}
+
+fn suite(standard: Standard, link: Link) -> PathBuf {
+    compile_c("suite", &sources(), standard, link, &["-D_DEFAULT_SOURCE", "-lm"])
+}
+
+/// Runs a suite whole, and checks that it did run.
+fn check(command: &mut Command) {
+    let output = run(command.env_remove("NANOSTATE_URL").env_remove("NANOSTATE_LOG").env("TMPDIR", scratch("tmp")));
+    let output = String::from_utf8(output.stdout).unwrap();
+    let count = output.lines().filter(|line| line.starts_with("ok ")).count();
+    assert!(count > 60, "only {count} tests ran:\n{output}");
+}
+
+#[test]
+fn the_c_suite_passes_as_c99_with_the_shared_library() {
+    check(&mut Command::new(suite(Standard::C99, Link::Shared)));
+}
+
+#[test]
+fn the_c_suite_passes_as_c11_with_the_static_library() {
+    check(&mut Command::new(suite(Standard::C11, Link::Static)));
+}
+
+#[test]
+fn the_c_suite_passes_as_cpp17_with_the_shared_library() {
+    check(&mut Command::new(suite(Standard::Cpp17, Link::Shared)));
+}
+
+#[test]
+fn the_c_suite_compiles_in_every_other_combination() {
+    suite(Standard::C11, Link::Shared);
+    suite(Standard::C99, Link::Static);
+    suite(Standard::Cpp17, Link::Static);
+}
+
+#[test]
+fn the_c_suite_has_no_memory_error_and_no_leak_under_valgrind() {
+    let valgrind = Command::new("valgrind").arg("--version").output();
+    assert!(valgrind.is_ok_and(|output| output.status.success()), "valgrind is missing: scripts/setup installs it");
+    let suppressions = root().join("tests/c/valgrind.supp");
+    let mut command = Command::new("valgrind");
+    command.args(["--quiet", "--error-exitcode=9", "--leak-check=full", "--fair-sched=yes"]);
+    command
+        .args(["--show-leak-kinds=definite,indirect,possible", "--errors-for-leak-kinds=definite,indirect,possible"]);
+    if suppressions.exists() {
+        command.arg(format!("--suppressions={}", suppressions.display()));
+    }
+    check(command.arg(suite(Standard::C99, Link::Shared)));
+}
+
+#[test]
+fn the_environment_lets_the_log_out_to_standard_error() {
+    let suite = suite(Standard::C99, Link::Shared);
+    let log = |level: Option<&str>| {
+        let mut command = Command::new(&suite);
+        command.env_remove("NANOSTATE_URL").env_remove("NANOSTATE_LOG").env("TMPDIR", scratch("tmp"));
+        level.inspect(|level| {
+            command.env("NANOSTATE_LOG", level);
+        });
+        String::from_utf8(run(command.arg("states cross over ipc")).stderr).unwrap()
+    };
+    assert_eq!(log(None), "");
+    assert_eq!(log(Some("error")), "");
+    assert_eq!(log(Some("nonsense")), "");
+    let info = log(Some("info"));
+    assert!(info.lines().all(|line| line.starts_with("nanostate ")), "{info}");
+    assert!(info.contains("nanostate info "), "{info}");
+    assert!(info.contains("joined"), "{info}");
+}
+
+/// The static library has all of Rust's standard library and several crates inside; none of it may meet what another
+/// library brings.
+#[test]
+fn the_static_library_links_beside_libnng() {
+    let source = scratch("src").join("beside_nng.c");
+    let text = r#"
+        #include <nanostate.h>
+        #include <nng/nng.h>
+        #include <nng/protocol/bus0/bus.h>
+        int main(void)
+        {
+            nng_socket bus;
+            ns_hub *hub;
+            ns_app *app;
+            int failed = nng_bus0_open(&bus) != 0 || nng_listen(bus, "inproc://beside", NULL, 0) != 0;
+            failed |= ns_hub_new(&hub) != NS_OK || ns_hub_listen(hub, "inproc://beside") != NS_OK;
+            failed |= ns_app_new("app", &app) != NS_OK || ns_app_connect(app, "inproc://beside") != NS_OK;
+            failed |= ns_app_wait_connected(app, 20000) != NS_OK;
+            ns_app_free(app);
+            ns_hub_free(hub);
+            nng_close(bus);
+            return failed;
+        }
+    "#;
+    fs::write(&source, text).unwrap();
+    for nng in [&["-lnng"][..], &["-Wl,-Bstatic", "-lnng", "-Wl,-Bdynamic", "-lmbedtls", "-lmbedx509", "-lmbedcrypto"]]
+    {
+        if nng.len() > 1 && !links(nng) {
+            // A libnng.a that needs what is not installed says nothing about ours.
+            continue;
+        }
+        run(&mut Command::new(compile_c("beside-nng", slice::from_ref(&source), Standard::C99, Link::Static, nng)));
+    }
+}
+
+/// Whether a program that does nothing links with these flags.
+fn links(flags: &[&str]) -> bool {
+    let source = scratch("src").join("nothing.c");
+    fs::write(&source, "int main(void) { return 0; }\n").unwrap();
+    let out = scratch("bin").join("nothing");
+    let mut command = compiler(Standard::C99);
+    command.arg(&source).arg("-o").arg(&out).args(flags).arg("-pthread");
+    command.output().is_ok_and(|output| output.status.success())
+}
+
+#[test]
+fn the_header_stands_alone_in_every_language() {
+    let source = scratch("src").join("alone.c");
+    fs::write(&source, "#include \"nanostate.h\"\n#include \"nanostate.h\"\nint main(void) { return 0; }\n").unwrap();
+    for standard in Standard::ALL {
+        run(&mut Command::new(compile_c("alone", slice::from_ref(&source), standard, Link::Shared, &[])));
+    }
+}
