@@ -24,6 +24,7 @@ pub mod framing;
 mod hub;
 mod instance;
 pub mod limits;
+pub mod pattern;
 mod state;
 pub mod transport;
 pub mod wire;

@@ -1,0 +1,114 @@
+//! `nanostate hub`
+
+use std::io::{self, Write as _};
+use std::sync::mpsc;
+
+use log::LevelFilter;
+use nanostate::{limits, Hub, HubOption};
+
+use crate::{logger, signals, Failure};
+
+/// Run a hub until SIGINT or SIGTERM
+///
+/// Prints each address it listens on, and logs who joins, leaves and is refused on standard error.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Listen here; may be given several times: tcp://HOST:PORT (* is every interface, port 0 any free one), ipc://PATH
+    #[arg(long, short, visible_alias = "bind", visible_short_alias = 'b', value_name = "URL", default_value = limits::DEFAULT_URL)]
+    listen: Vec<String>,
+    /// Send states back to the connection they came from, too
+    #[arg(long)]
+    echo: bool,
+    /// Send numbers, booleans, nil, arrays and maps to old programs, too: some of them crash on these
+    #[arg(long)]
+    legacy_structured: bool,
+    /// Give an old program that joins what others published before, as if they published it again
+    #[arg(long)]
+    legacy_snapshot: bool,
+    /// The largest message to old programs
+    #[arg(long, value_name = "BYTES", default_value_t = limits::LEGACY_MAX as u32)]
+    legacy_max: u32,
+    /// Permissions of ipc sockets, octal
+    #[arg(long, value_name = "OCTAL", default_value_t = Mode(limits::IPC_MODE))]
+    ipc_mode: Mode,
+    /// What to log: off, error, warn, info (default), debug, trace
+    #[arg(long, value_name = "LEVEL", value_parser = logger::level)]
+    log: Option<LevelFilter>,
+}
+
+/// Permission bits.
+#[derive(Clone, Copy)]
+struct Mode(u32);
+
+impl std::fmt::Display for Mode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:04o}", self.0)
+    }
+}
+
+impl std::str::FromStr for Mode {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Mode, Self::Err> {
+        match u32::from_str_radix(text, 8) {
+            Ok(mode) if mode <= 0o777 => Ok(Mode(mode)),
+            _ => Err("not octal permissions, like 0660"),
+        }
+    }
+}
+
+/// Runs the hub.
+pub fn run(arguments: Arguments) -> Result<(), Failure> {
+    logger::start(arguments.log, LevelFilter::Info)?;
+    // Before the first address is told, so that whoever reads it may stop the hub at once.
+    let (stop, stopped) = mpsc::channel();
+    let stop = signals::on_stop(move || {
+        let _ = stop.send(());
+    })?;
+
+    let hub = Hub::new()?;
+    hub.set(HubOption::Echo, arguments.echo.into())?;
+    hub.set(HubOption::LegacyStructured, arguments.legacy_structured.into())?;
+    hub.set(HubOption::LegacySnapshot, arguments.legacy_snapshot.into())?;
+    hub.set(HubOption::LegacyMax, arguments.legacy_max.into())?;
+    hub.set(HubOption::IpcMode, arguments.ipc_mode.0.into())?;
+    for url in &arguments.listen {
+        hub.listen(url)?;
+    }
+    for address in (0..).map_while(|i| hub.address(i)) {
+        // The hub's work does not depend on anybody reading this.
+        let _ = writeln!(io::stdout(), "listening on {address}").and_then(|()| io::stdout().flush());
+    }
+
+    let _ = stopped.recv();
+    log::info!("stopping on signal {}", stop.signal().unwrap_or_default());
+    log_totals(&hub);
+    hub.close();
+    Ok(())
+}
+
+/// What the hub did, and what it did not pass on.
+fn log_totals(hub: &Hub) {
+    let total = hub.stats();
+    log::info!(
+        "{} messages in, {} out, {} states held, {} peers refused",
+        total.messages_in,
+        total.messages_out,
+        total.states,
+        total.refused_peers
+    );
+    let not_passed_on = [
+        ("conflated", total.conflated),
+        ("stale", total.stale),
+        ("withheld from old peers", total.withheld),
+        ("refused", total.refused),
+        ("malformed", total.malformed),
+        ("too large", total.too_large),
+        ("with a reserved name", total.reserved),
+        ("with a foreign sender", total.foreign_sender),
+    ];
+    let told: Vec<_> = not_passed_on.iter().filter(|(_, n)| *n > 0).map(|(what, n)| format!("{n} {what}")).collect();
+    if !told.is_empty() {
+        log::info!("not passed on: {}", told.join(", "));
+    }
+}

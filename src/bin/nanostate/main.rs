@@ -1,0 +1,144 @@
+//! The command `nanostate`: run a hub, send a state, watch states.
+
+mod hub;
+mod logger;
+mod output;
+mod send;
+mod signals;
+mod watch;
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use log::LevelFilter;
+use nanostate::{limits, Error, Status};
+
+/// Exit code: it did not work.
+const FAILURE: u8 = 1;
+/// Exit code: the command line is wrong.
+const USAGE: u8 = 2;
+
+/// Share states between programs, through a hub
+#[derive(Parser)]
+#[command(version, arg_required_else_help = true, after_help = after_help())]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What no subcommand says of itself.
+fn after_help() -> String {
+    format!(
+        "Environment:\n  {:<14} the hub's address, where --connect is not given\n  {:<14} what to log, where --log is \
+         not given\n\nExit codes: 0 done, {FAILURE} failed, {USAGE} wrong usage",
+        limits::URL_VARIABLE,
+        logger::VARIABLE
+    )
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Hub(hub::Arguments),
+    Send(send::Arguments),
+    Watch(watch::Arguments),
+}
+
+/// What `send` and `watch` have in common.
+#[derive(clap::Args)]
+pub struct Client {
+    #[arg(long, short, value_name = "URL", help = connect_help())]
+    connect: Option<String>,
+    /// What to log on standard error: off (default), error, warn, info, debug, trace
+    #[arg(long, value_name = "LEVEL", value_parser = logger::level)]
+    log: Option<LevelFilter>,
+}
+
+fn connect_help() -> String {
+    format!("The hub's address [default: ${}, else {}]", limits::URL_VARIABLE, limits::DEFAULT_URL)
+}
+
+/// Why a command ends without success.
+#[derive(Debug)]
+pub enum Failure {
+    /// The command line is wrong, in these words.
+    Usage(String),
+    /// It did not work, for this reason.
+    Failed(String),
+    /// Nobody reads standard output any more. Not a failure to anybody: `nanostate watch | head -1`.
+    OutputClosed,
+    /// Stopped by this signal before it was done.
+    Signal(i32),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        match error.status() {
+            Status::Url | Status::Name | Status::Identity | Status::Invalid => Failure::Usage(error.to_string()),
+            _ => Failure::Failed(error.to_string()),
+        }
+    }
+}
+
+/// An error in writing standard output.
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Failure {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Failure::OutputClosed,
+            _ => Failure::Failed(format!("standard output: {error}")),
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return explain(&error),
+    };
+    let result = match arguments.command {
+        Command::Hub(arguments) => hub::run(arguments),
+        Command::Send(arguments) => send::run(arguments),
+        Command::Watch(arguments) => watch::run(arguments),
+    };
+    match result {
+        Ok(()) | Err(Failure::OutputClosed) => ExitCode::SUCCESS,
+        Err(Failure::Usage(text)) => {
+            complain(&text);
+            ExitCode::from(USAGE)
+        }
+        Err(Failure::Failed(text)) => {
+            complain(&text);
+            ExitCode::from(FAILURE)
+        }
+        Err(Failure::Signal(signal)) => ExitCode::from(signals::exit_code(signal)),
+    }
+}
+
+/// Tells the user something on standard error. A standard error that is closed is no reason to fail.
+pub fn complain(text: &str) {
+    let _ = writeln!(io::stderr(), "nanostate: {}", output::one_line(text));
+}
+
+/// Prints help, the version, or what is wrong with the command line.
+fn explain(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        let _ = write!(io::stdout(), "{}", error.render()).and_then(|()| io::stdout().flush());
+        return ExitCode::SUCCESS;
+    }
+    let text = error.render().to_string();
+    let _ = match text.strip_prefix("error: ") {
+        Some(words) => write!(io::stderr(), "nanostate: {words}"),
+        None => write!(io::stderr(), "{text}"),
+    };
+    ExitCode::from(USAGE)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Arguments::command().debug_assert();
+    }
+}

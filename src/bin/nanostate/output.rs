@@ -1,0 +1,230 @@
+//! States as lines, such that nothing a sender writes can forge a line, a column, or a command to the terminal.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use nanostate::{Kind, Result, State};
+
+/// `SENDER NAME VALUE`, without the newline.
+///
+/// Texts (also bytes that are one: old programs send their text so) are printed as they are where they are one
+/// printable line, else in `"quotes"` with the escapes of C; other bytes as `0x…`; arrays, maps and extensions as JSON.
+pub fn plain(state: &State) -> Result<String> {
+    let value = match state.kind() {
+        Kind::Text => line(state.text()?).into_owned(),
+        Kind::Bytes => bytes(state.bytes()?),
+        Kind::Nil => "nil".to_owned(),
+        Kind::Bool => state.bool()?.to_string(),
+        Kind::Int => state.int()?.to_string(),
+        Kind::Uint => state.uint()?.to_string(),
+        Kind::Double => format!("{:?}", state.double()?),
+        Kind::Array | Kind::Map | Kind::Ext => safe_json(state.json()).into_owned(),
+    };
+    Ok(format!("{} {} {value}", word(state.sender()), word(state.name())))
+}
+
+/// The state as one JSON object, without the newline. `time` is in milliseconds since 1970, null where unknown.
+pub fn json(state: &State) -> String {
+    let string = |text: &str| serde_json::Value::from(text).to_string();
+    let time = match state.time() {
+        0 => "null".to_owned(),
+        time => time.to_string(),
+    };
+    let line = format!(
+        r#"{{"sender":{},"name":{},"kind":"{}","time":{time},"data":{}}}"#,
+        string(state.sender()),
+        string(state.name()),
+        state.kind().name(),
+        state.json()
+    );
+    safe_json(&line).into_owned()
+}
+
+/// `text` with every character escaped that does more than print, for messages.
+pub fn one_line(text: &str) -> Cow<'_, str> {
+    if text.chars().any(does_more_than_print) {
+        Cow::Owned(text.chars().fold(String::new(), |out, c| escape(out, c, false)))
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
+/// Bytes as their text if they are one printable line, else as `0x…`.
+fn bytes(bytes: &[u8]) -> String {
+    match std::str::from_utf8(bytes) {
+        Ok(text) if !text.is_empty() && matches!(line(text), Cow::Borrowed(_)) => text.to_owned(),
+        _ => bytes.iter().fold("0x".to_owned(), |mut out, byte| {
+            let _ = write!(out, "{byte:02x}");
+            out
+        }),
+    }
+}
+
+/// A text as the rest of a line: as it is, or quoted. Spaces at an end are quoted to be seen.
+fn line(text: &str) -> Cow<'_, str> {
+    let plain = !text.is_empty()
+        && !text.starts_with(['"', ' '])
+        && !text.ends_with(' ')
+        && !text.chars().any(does_more_than_print);
+    if plain {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(quoted(text))
+    }
+}
+
+/// A text as a column: as it is, or quoted.
+fn word(text: &str) -> Cow<'_, str> {
+    if text.chars().any(char::is_whitespace) {
+        Cow::Owned(quoted(text))
+    } else {
+        line(text)
+    }
+}
+
+/// A value at fault in a message: quoted, and not longer than a line.
+pub fn shown(text: &str) -> String {
+    const SHOWN: usize = 60;
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => quoted(&text[..end]) + "…",
+        None => quoted(text),
+    }
+}
+
+fn quoted(text: &str) -> String {
+    let mut out = text.chars().fold("\"".to_owned(), |out, c| escape(out, c, true));
+    out.push('"');
+    out
+}
+
+fn escape(mut out: String, c: char, quotes: bool) -> String {
+    // Writing to a string can not fail.
+    let _ = match c {
+        '\n' => write!(out, "\\n"),
+        '\r' => write!(out, "\\r"),
+        '\t' => write!(out, "\\t"),
+        '"' | '\\' if quotes => write!(out, "\\{c}"),
+        c if !does_more_than_print(c) => write!(out, "{c}"),
+        c if c.is_ascii() => write!(out, "\\x{:02x}", u32::from(c)),
+        c => write!(out, "\\u{:04x}", u32::from(c)),
+    };
+    out
+}
+
+/// JSON with such characters escaped, which valid JSON has inside strings only.
+fn safe_json(json: &str) -> Cow<'_, str> {
+    if !json.chars().any(does_more_than_print) {
+        return Cow::Borrowed(json);
+    }
+    let mut out = String::with_capacity(json.len() + 16);
+    for c in json.chars() {
+        if does_more_than_print(c) {
+            let _ = write!(out, "\\u{:04x}", u32::from(c));
+        } else {
+            out.push(c);
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// Controls (C0, DEL, C1: terminal commands), line and paragraph separators, and what changes the direction of text
+/// or is invisible. All of them are below U+10000, so that four hexadecimal digits hold them.
+fn does_more_than_print(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
+}
+
+/// Milliseconds since 1970 as `2025-01-31T12:00:00.000Z`.
+pub fn timestamp(milliseconds: u64) -> String {
+    let (seconds, milliseconds) = (milliseconds / 1000, milliseconds % 1000);
+    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    let leap = |year: u64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let (mut year, mut day) = (1970, days);
+    while day >= 365 + u64::from(leap(year)) {
+        day -= 365 + u64::from(leap(year));
+        year += 1;
+    }
+    let lengths = [31, 28 + u64::from(leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    let mut month = 1;
+    for length in lengths {
+        if day < length {
+            break;
+        }
+        day -= length;
+        month += 1;
+    }
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    format!("{year}-{month:02}-{:02}T{hour:02}:{minute:02}:{second:02}.{milliseconds:03}Z", day + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_printable_line_is_printed_as_it_is() {
+        for text in ["21.5", "a b  c", "käse", "say \"hi\"", "back\\slash", "日本語 👍🏽"] {
+            assert_eq!(line(text), text);
+        }
+    }
+
+    #[test]
+    fn a_text_that_could_forge_something_is_quoted() {
+        for (text, shown) in [
+            ("", r#""""#),
+            (" x", r#"" x""#),
+            ("x ", r#""x ""#),
+            ("\"x\"", r#""\"x\"""#),
+            ("a\nb\tc\r", r#""a\nb\tc\r""#),
+            ("a\\\n", r#""a\\\n""#),
+            ("\x1b[2J\x7f\0", r#""\x1b[2J\x7f\x00""#),
+            ("\u{9b}2J", r#""\u009b2J""#),
+            ("\u{202e}evil\u{2028}", r#""\u202eevil\u2028""#),
+        ] {
+            assert_eq!(line(text), shown);
+        }
+    }
+
+    #[test]
+    fn a_column_with_white_space_is_quoted() {
+        assert_eq!(word("cpu/load"), "cpu/load");
+        assert_eq!(word("my name"), "\"my name\"");
+        assert_eq!(word("my\u{a0}name"), "\"my\u{a0}name\"");
+    }
+
+    #[test]
+    fn bytes_are_hexadecimal_unless_they_are_a_line() {
+        assert_eq!(bytes(b"21.5"), "21.5");
+        assert_eq!(bytes(b"a\nb"), "0x610a62");
+        assert_eq!(bytes(&[0xff, 0x00]), "0xff00");
+        assert_eq!(bytes(b""), "0x");
+    }
+
+    #[test]
+    fn json_stays_the_same_json() {
+        let text = "{\"a\":\"\u{9b}\u{202e}\u{7f}ä\"}";
+        let shown = safe_json(text);
+        assert_eq!(shown, "{\"a\":\"\\u009b\\u202e\\u007fä\"}");
+        let read = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+        assert_eq!(read(&shown), read(text));
+    }
+
+    #[test]
+    fn messages_stay_on_one_line() {
+        assert_eq!(one_line("plain \"words\""), "plain \"words\"");
+        assert_eq!(one_line("a\nb\x1b"), "a\\nb\\x1b");
+    }
+
+    #[test]
+    fn timestamps_know_the_calendar() {
+        for (milliseconds, text) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (951_782_400_000, "2000-02-29T00:00:00.000Z"),
+            (1_735_689_599_999, "2024-12-31T23:59:59.999Z"),
+            (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
+        ] {
+            assert_eq!(timestamp(milliseconds), text);
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! SIGINT and SIGTERM: a command stops cleanly, and is ended when it can not.
+
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::Arc;
+use std::time::Duration;
+use std::{io, process, thread};
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::Failure;
+
+/// How long a command may take to stop, say because nobody takes what it writes.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Which signal came, if any.
+#[derive(Clone, Default)]
+pub struct Stop(Arc<AtomicI32>);
+
+impl Stop {
+    /// The signal that asked this command to stop.
+    pub fn signal(&self) -> Option<i32> {
+        Some(self.0.load(Ordering::Acquire)).filter(|&signal| signal != 0)
+    }
+}
+
+/// The exit code that shells give to a program that `signal` ended.
+pub fn exit_code(signal: i32) -> u8 {
+    u8::try_from(128 + signal).unwrap_or(u8::MAX)
+}
+
+/// From now on SIGINT and SIGTERM set the result and call `stop`, in a thread of their own. The second signal, or the
+/// end of the grace, ends the process.
+pub fn on_stop(stop: impl FnOnce() + Send + 'static) -> Result<Stop, Failure> {
+    let flag = Stop::default();
+    let seen = flag.clone();
+    let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(cannot)?;
+    let watcher = move || {
+        let Some(signal) = signals.forever().next() else {
+            return;
+        };
+        seen.0.store(signal, Ordering::Release);
+        stop();
+        let end = move || process::exit(exit_code(signal).into());
+        let timer = move || {
+            thread::sleep(GRACE);
+            end()
+        };
+        if thread::Builder::new().name("grace".to_owned()).spawn(timer).is_err() || signals.forever().next().is_some() {
+            end();
+        }
+    };
+    thread::Builder::new().name("signals".to_owned()).spawn(watcher).map_err(cannot)?;
+    Ok(flag)
+}
+
+fn cannot(error: io::Error) -> Failure {
+    Failure::Failed(format!("can not handle signals: {error}"))
+}

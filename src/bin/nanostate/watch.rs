@@ -1,0 +1,138 @@
+//! `nanostate watch`
+
+use std::io::{self, BufWriter, Write as _};
+use std::process;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{mpsc, Arc};
+use std::time::Duration;
+
+use log::LevelFilter;
+use nanostate::pattern::Pattern;
+use nanostate::{App, AppOption, Link, Status};
+
+use crate::{complain, logger, output, signals, Client, Failure};
+
+/// How long the first connection may take before the user is told that there is none.
+const FIRST_CONNECT: Duration = Duration::from_secs(1);
+/// What may wait to be printed, in bytes: a terminal or a pipe may be slower than a burst, and none of it is to be lost.
+const RECV_QUEUE: i64 = 256 << 20;
+
+/// Print states as they come, a line each: SENDER NAME VALUE
+///
+/// Texts are printed as they are where they are one printable line, else in "quotes" with escapes; bytes that are not
+/// such a text as 0x…; arrays, maps and extensions as JSON. Runs until SIGINT or SIGTERM; waits for a hub that is not
+/// there (yet, or any more).
+#[derive(clap::Args)]
+#[command(after_help = "Exit codes: 0 done, or stopped by SIGINT or SIGTERM; 1 failed; 2 wrong usage;
+130 and 143 stopped by SIGINT and SIGTERM before --count states had come.")]
+pub struct Arguments {
+    /// Only states with such a name; * is one segment between / or a part of one, ** any number of segments
+    #[arg(value_name = "PATTERN")]
+    patterns: Vec<String>,
+    /// Print a JSON object per line: sender, name, kind, time (ms since 1970, or null), data (bytes in base64)
+    #[arg(long)]
+    json: bool,
+    /// Stop after so many states
+    #[arg(long, short = 'n', value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    count: Option<u64>,
+    #[command(flatten)]
+    client: Client,
+}
+
+/// Prints states.
+pub fn run(arguments: Arguments) -> Result<(), Failure> {
+    logger::start(arguments.client.log, LevelFilter::Off)?;
+    let patterns = arguments.patterns.iter().map(|text| Pattern::new(text)).collect::<Result<Vec<_>, _>>()?;
+
+    let app = App::new(&format!("nanostate-watch-{}", process::id()))?;
+    app.set(AppOption::RecvQueue, RECV_QUEUE)?;
+    let waiting = app.clone();
+    let stop = signals::on_stop(move || waiting.interrupt())?;
+    let told = Arc::new(AtomicBool::new(false));
+    let refused = tell_about_the_link(&app, &told)?;
+    app.connect(arguments.client.connect.as_deref())?;
+    let result = match first_connect(&app, &told) {
+        Ok(()) => print(&app, &patterns, &arguments),
+        Err(failure) => Err(failure),
+    };
+
+    tell_losses(&app);
+    app.on_link(None)?;
+    match (result, refused.try_recv(), stop.signal()) {
+        (Ok(()) | Err(Failure::OutputClosed), ..) => Ok(()),
+        (Err(_), Ok(reason), _) => Err(Failure::Failed(reason)),
+        (Err(_), _, Some(signal)) if arguments.count.is_some() => Err(Failure::Signal(signal)),
+        (Err(_), _, Some(_)) => Ok(()),
+        (Err(failure), ..) => Err(failure),
+    }
+}
+
+/// Has changes of the link told to the user: that there is none, once, and then that it is there. Gives the reason
+/// once the hub has refused this app for good, and interrupts it then.
+fn tell_about_the_link(app: &App, told: &Arc<AtomicBool>) -> Result<mpsc::Receiver<String>, Failure> {
+    let (refuse, refused) = mpsc::channel();
+    let (waiting, told) = (app.clone(), told.clone());
+    let mut was = Link::Idle;
+    let tell = move |link, why: Status, text: &str| {
+        let reason = if text.is_empty() { why.text() } else { text };
+        match link {
+            Link::Connecting if was == Link::Connected => {
+                told.store(true, Ordering::Relaxed);
+                complain(&format!("{reason}; connecting again"));
+            }
+            Link::Connected if told.swap(false, Ordering::Relaxed) => complain("connected"),
+            Link::Refused => {
+                let _ = refuse.send(reason.to_owned());
+                waiting.interrupt();
+            }
+            _ => {}
+        }
+        was = link;
+    };
+    app.on_link(Some(Box::new(tell)))?;
+    Ok(refused)
+}
+
+/// Waits for the first connection, and says so if there is none soon.
+fn first_connect(app: &App, told: &AtomicBool) -> Result<(), Failure> {
+    match app.wait_connected(Some(FIRST_CONNECT)) {
+        Err(error) if error.status() == Status::Timeout => {
+            told.store(true, Ordering::Relaxed);
+            complain(&format!("{error}; waiting for the hub"));
+            Ok(())
+        }
+        result => Ok(result?),
+    }
+}
+
+/// Prints what comes until there were enough, or `recv` fails: interrupted.
+fn print(app: &App, patterns: &[Pattern], arguments: &Arguments) -> Result<(), Failure> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    let mut left = arguments.count;
+    while left != Some(0) {
+        let state = match app.recv(Some(Duration::ZERO)) {
+            Err(error) if error.status() == Status::Timeout => {
+                // Whoever reads has all of it before the next wait.
+                out.flush()?;
+                app.recv(None)?
+            }
+            result => result?,
+        };
+        if !patterns.is_empty() && !patterns.iter().any(|pattern| pattern.matches(state.name())) {
+            continue;
+        }
+        let line = if arguments.json { output::json(&state) } else { output::plain(&state)? };
+        writeln!(out, "{line}")?;
+        left = left.map(|n| n - 1);
+    }
+    Ok(out.flush()?)
+}
+
+/// Says how many states were not printed because they came faster than they were taken.
+fn tell_losses(app: &App) {
+    let stats = app.stats();
+    let losses = [("replaced by newer ones", stats.conflated_in), ("dropped", stats.dropped_in)];
+    for (what, n) in losses.into_iter().filter(|(_, n)| *n > 0) {
+        complain(&format!("{n} states came faster than they were taken, and were {what}"));
+    }
+}
