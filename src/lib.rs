@@ -21,6 +21,7 @@ mod error;
 #[cfg(feature = "capi")]
 pub mod ffi;
 pub mod framing;
+mod health;
 mod hub;
 mod instance;
 pub mod limits;

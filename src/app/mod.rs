@@ -12,6 +12,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::callback::{Gate, Slot};
 use crate::engine::session::{Notice, Session};
+use crate::health::{check_option, Health};
 use crate::instance::random_instance;
 use crate::limits;
 use crate::state::State;
@@ -87,9 +88,7 @@ struct Inner {
     identity: String,
     /// Something changed that a waiting thread may wait for.
     changed: Condvar,
-    closed: AtomicBool,
-    /// The loop panicked.
-    broken: AtomicBool,
+    health: Health,
     interrupted: AtomicBool,
     linger_ms: AtomicI64,
     callback_thread: AtomicBool,
@@ -122,8 +121,7 @@ impl App {
             shared: Shared::new(session, Backend::Best)?,
             identity: identity.to_owned(),
             changed: Condvar::new(),
-            closed: AtomicBool::new(false),
-            broken: AtomicBool::new(false),
+            health: Health::default(),
             interrupted: AtomicBool::new(false),
             linger_ms: AtomicI64::new(limits::LINGER.as_millis() as i64),
             callback_thread: AtomicBool::new(false),
@@ -154,10 +152,7 @@ impl App {
             AppOption::LingerMs => (0, i64::from(i32::MAX)),
             _ => (0, 1),
         };
-        if !(low..=high).contains(&value) {
-            let text = format!("{option:?} cannot be {value}: {low} to {high}");
-            return Err(Error::new(Status::Invalid, text));
-        }
+        check_option(option, value, low..=high)?;
         let late = session.link() != Link::Idle || (option == AppOption::CallbackThread && inner.has_thread());
         let (flag, size, nanos) = (value == 1, value as usize, value as u64 * 1_000_000);
         match option {
@@ -503,16 +498,7 @@ fn deadline(timeout: Option<Duration>) -> Option<Instant> {
 
 impl Inner {
     fn check_usable(&self) -> Result<()> {
-        if self.shared.forked() {
-            return Err(Error::new(Status::State, "made before fork: a child may only free it"));
-        }
-        if self.broken.load(Ordering::Relaxed) {
-            return Err(Status::Internal.into());
-        }
-        if self.closed.load(Ordering::Acquire) {
-            return Err(Status::Closed.into());
-        }
-        Ok(())
+        self.health.check(self.shared.forked())
     }
 
     /// The driver of an app that is neither closed nor inherited over `fork`.
@@ -634,7 +620,7 @@ impl Inner {
     fn show(&self, driver: &Driver<Session>) {
         if let Some(readiness) = &mut *self.readiness.lock() {
             let session = &driver.protocol;
-            readiness.set(session.has_notice() || !session.inbox.is_empty() || self.closed.load(Ordering::Relaxed));
+            readiness.set(session.has_notice() || !session.inbox.is_empty() || self.health.is_closed());
         }
     }
 
@@ -649,7 +635,7 @@ impl Inner {
         let run = std::panic::AssertUnwindSafe(|| self.shared.run(|_| self.after_turn()));
         if std::panic::catch_unwind(run).is_err() {
             log::error!("{}: a panic in the app's thread: the app is closed", self.identity);
-            self.broken.store(true, Ordering::SeqCst);
+            self.health.break_down();
         }
         let mut driver = self.shared.lock();
         driver.close_all();
@@ -700,7 +686,7 @@ impl Inner {
             }
         }
         let Ok(mut driver) = self.open() else { return };
-        self.closed.store(true, Ordering::Release);
+        self.health.close();
         driver.protocol.disconnect();
         self.act(&mut driver);
         self.tell(&driver);
@@ -745,7 +731,7 @@ impl Drop for Handle {
     fn drop(&mut self) {
         let Some(thread) = self.thread.lock().take() else {
             // Never connected: there is no loop to end.
-            self.inner.closed.store(true, Ordering::Release);
+            self.inner.health.close();
             return;
         };
         if self.inner.shared.forked() {

@@ -815,13 +815,10 @@ fn withheld(
 
 /// Writes a body again, canonical and with this stamp; returns where its meta begins.
 fn stamped(body: &Body<'_>, stamp: Stamp, out: &mut Vec<u8>) -> usize {
-    wire::encode(out, Form::V1, body.sender, body.name, body.data, &Meta::default());
-    // An empty meta is one byte.
-    out.pop();
-    let meta_at = out.len();
-    if body.raw_meta.is_empty() {
-        Meta { stamp: Some(stamp), ..Meta::default() }.encode(out);
-    } else {
+    let meta = Meta { stamp: Some(stamp), ..Meta::default() };
+    let meta_at = wire::encode(out, Form::V1, body.sender, body.name, body.data, &meta);
+    if !body.raw_meta.is_empty() {
+        out.truncate(meta_at);
         wire::with_stamp(body.raw_meta, stamp, out);
     }
     meta_at

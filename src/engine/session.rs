@@ -366,11 +366,8 @@ impl Session {
         let stamp = Stamp { clock: self.clock.tick(now.wall), instance: self.instance };
         let mut body = mem::take(&mut self.scratch);
         body.clear();
-        wire::encode(&mut body, Form::V1, &self.identity, name, value, &Meta::default());
-        // An empty meta is one byte.
-        body.pop();
-        let meta_at = body.len();
-        Meta { stamp: Some(stamp), ..Meta::default() }.encode(&mut body);
+        let meta = Meta { stamp: Some(stamp), ..Meta::default() };
+        let meta_at = wire::encode(&mut body, Form::V1, &self.identity, name, value, &meta);
         let done = self.publish_body(&body, meta_at, name, kind, stamp);
         if done.is_ok() {
             self.stats.sent += 1;
@@ -382,8 +379,7 @@ impl Session {
     }
 
     fn publish_body(&mut self, body: &[u8], meta_at: usize, name: &str, kind: Kind, stamp: Stamp) -> Result<()> {
-        let old_hub = matches!(self.phase, Phase::Up { .. }) && self.feed.is_old();
-        let limit = if old_hub { limits::LEGACY_MAX } else { self.config.max_message.min(self.hub_limit) };
+        let limit = limit(&self.feed, &self.config, self.hub_limit);
         if meta_at > limit {
             let text = format!("{name:?} makes a message of {meta_at} bytes; the limit is {limit}");
             return Err(Error::new(Status::TooLarge, text));
@@ -534,10 +530,15 @@ impl Session {
         }
     }
 
-    fn control(&mut self, conn: ConnId, control: &Control<'_>) {
+    /// Puts a control message behind what waits.
+    fn enqueue(&mut self, control: &Control<'_>) {
         self.scratch.clear();
         control.encode(&self.identity, &mut self.scratch);
         self.feed.message(&self.scratch);
+    }
+
+    fn control(&mut self, conn: ConnId, control: &Control<'_>) {
+        self.enqueue(control);
         Self::flush(&mut self.flushing, &mut self.actions, conn);
     }
 
@@ -788,6 +789,15 @@ impl Session {
     }
 }
 
+/// The largest body that the hub takes, as far as it is known. Without a link the feed is not an old hub's.
+fn limit(feed: &Feed, config: &SessionConfig, hub_limit: usize) -> usize {
+    if feed.is_old() {
+        limits::LEGACY_MAX
+    } else {
+        config.max_message.min(hub_limit)
+    }
+}
+
 /// Whether the hub is sent this value.
 fn wanted(feed: &Feed, entry: &Entry, limit: usize) -> bool {
     entry.meta_at() <= limit && (!feed.is_old() || entry.kind().is_plain())
@@ -889,13 +899,11 @@ impl Protocol for Session {
         self.flushing = false;
         if let (Some(token), true) = (self.pong, self.feed.waiting() <= limits::OUTBOX) {
             self.pong = None;
-            self.scratch.clear();
-            Control::Pong { token }.encode(&self.identity, &mut self.scratch);
-            self.feed.message(&self.scratch);
+            self.enqueue(&Control::Pong { token });
         }
         if matches!(self.phase, Phase::Up { .. }) {
             let Session { feed, own, config, hub_limit, stats, warned_withheld, warnings, .. } = self;
-            let limit = if feed.is_old() { limits::LEGACY_MAX } else { config.max_message.min(*hub_limit) };
+            let limit = limit(feed, config, *hub_limit);
             feed.fill(own, |feed, entry| {
                 let wanted = wanted(feed, entry, limit);
                 if !wanted && !feed.came_while_behind(entry) {
@@ -909,9 +917,7 @@ impl Protocol for Session {
                 self.acked = through;
             } else if !feed.is_old() && self.ack_wanted > self.ack_asked && through > self.ack_asked {
                 self.ack_asked = through;
-                self.scratch.clear();
-                Control::Ping { token: self.ack_asked }.encode(&self.identity, &mut self.scratch);
-                self.feed.message(&self.scratch);
+                self.enqueue(&Control::Ping { token: through });
             }
         }
         self.feed.gather(slices);

@@ -1,6 +1,6 @@
 //! The process, or the object inside one, that forwards every state to the other apps.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -8,6 +8,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use crate::callback::{Gate, Slot};
 use crate::engine::router::{Router, RouterConfig, RouterEvent};
+use crate::health::{check_option, Health};
 use crate::instance::random_instance;
 use crate::limits;
 use crate::transport::{self, Address, Backend, Driver, Shared};
@@ -67,8 +68,7 @@ pub struct Hub {
 struct Inner {
     shared: Arc<Shared<Router>>,
     ipc_mode: AtomicU32,
-    closed: AtomicBool,
-    broken: AtomicBool,
+    health: Health,
     gate: Gate,
     on_peer: Slot<OnPeer>,
 }
@@ -84,8 +84,7 @@ impl Hub {
         let inner = Inner {
             shared: Shared::new(router, Backend::Best)?,
             ipc_mode: AtomicU32::new(limits::IPC_MODE),
-            closed: AtomicBool::new(false),
-            broken: AtomicBool::new(false),
+            health: Health::default(),
             gate: Gate::default(),
             on_peer: Slot::default(),
         };
@@ -112,10 +111,7 @@ impl Hub {
                 (1, 1 << 40)
             }
         };
-        if !(low..=high).contains(&value) {
-            let text = format!("{option:?} cannot be {value}: {low} to {high}");
-            return Err(Error::new(Status::Invalid, text));
-        }
+        check_option(option, value, low..=high)?;
         let (flag, size, nanos) = (value == 1, value as usize, value as u64 * 1_000_000);
         let config = &mut driver.protocol.config;
         match option {
@@ -189,7 +185,7 @@ impl Hub {
             std::mem::forget(self.thread.try_lock().and_then(|mut thread| thread.take()));
             return self.inner.shared.abandon();
         }
-        self.inner.closed.store(true, Ordering::Release);
+        self.inner.health.close();
         self.inner.shared.stop();
         let thread = self.thread.lock().take();
         if let Some(thread) = thread {
@@ -219,16 +215,7 @@ const HUB_STACK: usize = 2 << 20;
 
 impl Inner {
     fn check_usable(&self) -> Result<()> {
-        if self.shared.forked() {
-            return Err(Error::new(Status::State, "made before fork: a child may only free it"));
-        }
-        if self.broken.load(Ordering::Relaxed) {
-            return Err(Status::Internal.into());
-        }
-        if self.closed.load(Ordering::Acquire) {
-            return Err(Status::Closed.into());
-        }
-        Ok(())
+        self.health.check(self.shared.forked())
     }
 
     fn open(&self) -> Result<MutexGuard<'_, Driver<Router>>> {
@@ -240,7 +227,7 @@ impl Inner {
         let run = std::panic::AssertUnwindSafe(|| self.shared.run(|_| self.after_turn()));
         if std::panic::catch_unwind(run).is_err() {
             log::error!("a panic in the hub's thread: the hub is closed");
-            self.broken.store(true, Ordering::SeqCst);
+            self.health.break_down();
         }
         self.shared.lock().close_all();
     }

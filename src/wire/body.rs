@@ -209,16 +209,18 @@ const fn str_head_len(len: usize) -> usize {
 }
 
 /// Appends a body. `data` is one checked value; sender and name are what [`check_identity`] and [`check_name`] accept,
-/// or a control name. The old form has no `meta`.
-pub fn encode(out: &mut Vec<u8>, form: Form, sender: &str, name: &str, data: &[u8], meta: &Meta) {
+/// or a control name. The old form has no `meta`. Returns the length of `out` where `meta` begins, or would.
+pub fn encode(out: &mut Vec<u8>, form: Form, sender: &str, name: &str, data: &[u8], meta: &Meta) -> usize {
     out.reserve(1 + str_head_len(sender.len()) + sender.len() + str_head_len(name.len()) + name.len() + data.len());
     out.push(Marker::FixArray(form.elements()).to_u8());
     put_str(out, sender);
     put_str(out, name);
     out.extend_from_slice(data);
+    let meta_at = out.len();
     if form == Form::V1 {
         meta.encode(out);
     }
+    meta_at
 }
 
 /// Checks what an app wants to be called: 1 to 255 bytes without NUL.
