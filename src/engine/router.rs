@@ -828,7 +828,6 @@ impl Protocol for Router {
     fn opened(&mut self, now: Now, conn: ConnId, info: ConnInfo, _token: Option<u64>) {
         self.reap();
         let feed = Feed::new(info.framing, self.config.outbox);
-        let peer_has_header = info.framing.has_header();
         let stage = if info.framing.has_header() { Stage::Header([0; HEADER_LEN], 0) } else { Stage::Hello };
         let full = self.by_conn.len() >= self.config.max_peers;
         self.by_conn.insert(conn, self.peers.len());
@@ -856,10 +855,6 @@ impl Protocol for Router {
             info,
         });
         if full {
-            if let (Some(peer), true) = (self.peers.last_mut(), peer_has_header) {
-                // An app that is told nothing at all takes this for an old hub.
-                peer.feed.raw(&header(Version::V1));
-            }
             let text = format!("there are {} peers already", self.config.max_peers);
             return self.close(now, self.peers.len() - 1, Status::Full, text);
         }
