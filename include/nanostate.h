@@ -354,6 +354,14 @@ const char *ns_state_sender(const ns_state *state);
 const char *ns_state_name(const ns_state *state);
 
 /**
+ * Whether its name matches `pattern`: `*` is one segment of a name or part of one, `**` any number of
+ * segments. False for NULL, and for a pattern that is empty, too long or not UTF-8 (ns_last_error).
+ *
+ * Does not block. Any thread.
+ */
+bool ns_state_matches(const ns_state *state, const char *pattern);
+
+/**
  * When it was sent, in milliseconds since 1970; 0 if that is not known, and for NULL.
  *
  * Does not block. Any thread.
@@ -802,6 +810,22 @@ ns_status ns_app_send_msgpack(ns_app *app, const char *name, const void *value, 
  * - NS_ERR_INVALID: `app`, `name` or `out` is NULL
  */
 ns_status ns_app_get(ns_app *app, const char *sender, const char *name, ns_state **out);
+
+/**
+ * Calls `function` for the newest value of each (sender, name) that this app knows and whose name
+ * matches `pattern`: `*` is one segment of a name or part of one, `**` any number of segments, NULL
+ * every name. Own values are included; the order is none in particular. It does not ask the hub, and
+ * takes nothing from ns_app_recv.
+ *
+ * The calls come in this thread, before it returns. `function` may use the app, but not free it. Does
+ * not wait for others. Any thread.
+ *
+ * - NS_ERR_NAME: `pattern` is empty or too long
+ * - NS_ERR_UTF8: `pattern` is not UTF-8
+ * - NS_ERR_CLOSED: the app is closed
+ * - NS_ERR_INVALID: `app` or `function` is NULL
+ */
+ns_status ns_app_each(ns_app *app, const char *pattern, ns_state_fn function, void *ctx);
 
 /**
  * Takes the next state: waits `timeout_ms` milliseconds, -1 for ever, 0 only tries. Free `*out` with

@@ -65,6 +65,7 @@ const INVALID: &[ns_status] = &[NS_ERR_INVALID];
 const SEND: &[ns_status] =
     &[NS_ERR_INVALID, NS_ERR_UTF8, NS_ERR_NAME, NS_ERR_TOO_LARGE, NS_ERR_FULL, NS_ERR_CLOSED, NS_ERR_MSGPACK];
 const GET: &[ns_status] = &[NS_ERR_NOT_FOUND, NS_ERR_UTF8, NS_ERR_INVALID];
+const EACH: &[ns_status] = &[NS_ERR_NAME, NS_ERR_UTF8, NS_ERR_CLOSED, NS_ERR_INVALID];
 const RECV: &[ns_status] = &[NS_ERR_TIMEOUT, NS_ERR_STATE, NS_ERR_INTERRUPTED, NS_ERR_CLOSED, NS_ERR_INVALID];
 const NEW: &[ns_status] = &[NS_ERR_INVALID, NS_ERR_UTF8, NS_ERR_IDENTITY];
 const HUB_SET: &[ns_status] = &[NS_ERR_INVALID, NS_ERR_STATE];
@@ -925,7 +926,17 @@ impl Run {
                     self.require(state.is_null(), || "ns_app_get failed and its state is not NULL".into());
                 }
             }
-            20..=22 => self.set_function(rng, slot, handle, inside),
+            20 => {
+                let mut count = 0usize;
+                let pattern = rng.pick(&[None, Some(c"**"), Some(c"n/*"), Some(c""), Some(c"\xfe")]);
+                let function = (!rng.one_in(20)).then_some(count_state as unsafe extern "C" fn(_, _, _));
+                let text = pattern.map_or(ptr::null(), CStr::as_ptr);
+                let status = status!(self, EACH, ns_app_each(app, text, function, (&raw mut count).cast()));
+                invalid_if("ns_app_each", null || function.is_none(), status);
+                self.require(status == NS_OK || count == 0, || "ns_app_each failed and shows states".into());
+                self.check_open(handle_ref, "ns_app_each", status);
+            }
+            21..=22 => self.set_function(rng, slot, handle, inside),
             _ => self.send(rng, handle_ref, if inside { "callback/" } else { "n/" }),
         }
     }
@@ -1310,6 +1321,16 @@ unsafe extern "C" fn on_state(app: *mut ns_app, state: *const ns_state, ctx: *mu
         // Also when the app is freed, the state is borrowed for the whole call.
         run.check_state(rng, state);
     });
+}
+
+/// Reads each state that ns_app_each shows, and counts them.
+unsafe extern "C" fn count_state(_app: *mut ns_app, state: *const ns_state, ctx: *mut c_void) {
+    let mut len = 0;
+    let mut value = ptr::null();
+    assert_eq!(ns!(ns_state_msgpack(state, &mut value, &mut len)), NS_OK);
+    assert!(ns!(ns_state_matches(state, c"**".as_ptr())) && len > 0);
+    // SAFETY: the caller of ns_app_each gave its counter.
+    unsafe { *ctx.cast::<usize>() += 1 };
 }
 
 unsafe extern "C" fn on_link(app: *mut ns_app, link: ns_link, why: ns_status, text: *const c_char, ctx: *mut c_void) {

@@ -15,6 +15,7 @@ use crate::engine::session::{Notice, Session};
 use crate::health::{check_option, Health};
 use crate::instance::random_instance;
 use crate::limits;
+use crate::pattern::Pattern;
 use crate::state::State;
 use crate::transport::{self, Address, Backend, Driver, Shared};
 use crate::wire::{self, Kind, Value};
@@ -453,6 +454,16 @@ impl App {
     /// Does not ask the hub.
     pub fn get(&self, sender: Option<&str>, name: &str) -> Option<State> {
         self.0.inner.open().ok()?.protocol.get(sender, name)
+    }
+
+    /// The newest value of each (sender, name) that this app knows and whose name matches; `None` is every name. Own
+    /// values included, in no particular order. Does not ask the hub.
+    ///
+    /// # Errors
+    /// [`Status::Closed`].
+    pub fn states(&self, pattern: Option<&Pattern>) -> Result<Vec<State>> {
+        let wanted = |name: &str| pattern.is_none_or(|pattern| pattern.matches(name));
+        Ok(self.0.inner.open()?.protocol.states(wanted))
     }
 
     /// Counters since it was made.

@@ -63,6 +63,11 @@ impl Kept {
         self.newest_slot(name).map(|slot| self.at(slot))
     }
 
+    /// Every value, in no particular order.
+    pub fn iter(&self) -> impl Iterator<Item = &State> {
+        self.states.iter().flatten()
+    }
+
     /// Remembers a value; the one held of its key is older.
     pub fn insert(&mut self, state: State) {
         self.bytes += state.allocated();

@@ -483,11 +483,22 @@ impl Session {
         };
         match (own, kept) {
             (Some(own), kept) if kept.is_none_or(|kept| own.stamp() >= kept.stamp()) => {
-                let body = wire::decode(own.bytes(), Form::V1).ok()?;
-                Some(State::new(&mut self.scratch, &body, own.stamp(), own.stamp().millis() as i64))
+                own_state(own, &mut self.scratch)
             }
             (_, kept) => kept.cloned(),
         }
+    }
+
+    /// The newest value of each key whose name is wanted, own values included, in no particular order.
+    pub fn states(&mut self, wanted: impl Fn(&str) -> bool) -> Vec<State> {
+        let Session { own, kept, scratch, .. } = self;
+        let newer_is_own =
+            |state: &&State| own.find(state.sender(), state.name()).is_some_and(|own| own.stamp() >= state.stamp());
+        let newer_is_kept =
+            |entry: &&Entry| kept.find(entry.sender(), entry.name()).is_some_and(|kept| kept.stamp() > entry.stamp());
+        let received = kept.iter().filter(|state| wanted(state.name()) && !newer_is_own(state)).cloned();
+        let published = own.iter().filter(|entry| wanted(entry.name()) && !newer_is_kept(entry));
+        received.chain(published.filter_map(|entry| own_state(entry, scratch))).collect()
     }
 
     /// Takes only these kinds from now on.
@@ -787,6 +798,12 @@ impl Session {
             self.warnings.push_back(error.to_string());
         }
     }
+}
+
+/// An own value in the form in which the program gets states.
+fn own_state(own: &Entry, scratch: &mut Vec<u8>) -> Option<State> {
+    let body = wire::decode(own.bytes(), Form::V1).ok()?;
+    Some(State::new(scratch, &body, own.stamp(), own.stamp().millis() as i64))
 }
 
 /// The largest body that the hub takes, as far as it is known. Without a link the feed is not an old hub's.

@@ -4,9 +4,10 @@ use std::ffi::{c_char, c_int, c_void, CString};
 
 use super::life::Life;
 use super::{
-    data, handle, ns_kind, ns_link, ns_opt, ns_state, ns_status, status, text, timeout, utf8, value, Carried, Out,
-    OutStruct, NS_LINK_IDLE,
+    data, handle, ns_kind, ns_link, ns_opt, ns_state, ns_status, null, status, text, timeout, utf8, value, Carried,
+    Out, OutStruct, NS_LINK_IDLE,
 };
+use crate::pattern::Pattern;
 use crate::{App, AppOption, AppStats, Error, OnLink, OnReject, OnState, Result, Status, Value};
 
 /// An app: the endpoint in a program. It has an identity, connects to a hub, and sends and receives
@@ -518,6 +519,40 @@ pub unsafe extern "C" fn ns_app_get(
             None => Error::new(Status::NotFound, format!("{name:?} is not known here")),
         })?;
         out.put(super::state::into_raw(state));
+        Ok(())
+    })
+}
+
+/// Calls `function` for the newest value of each (sender, name) that this app knows and whose name
+/// matches `pattern`: `*` is one segment of a name or part of one, `**` any number of segments, NULL
+/// every name. Own values are included; the order is none in particular. It does not ask the hub, and
+/// takes nothing from ns_app_recv.
+///
+/// The calls come in this thread, before it returns. `function` may use the app, but not free it. Does
+/// not wait for others. Any thread.
+///
+/// - NS_ERR_NAME: `pattern` is empty or too long
+/// - NS_ERR_UTF8: `pattern` is not UTF-8
+/// - NS_ERR_CLOSED: the app is closed
+/// - NS_ERR_INVALID: `app` or `function` is NULL
+#[no_mangle]
+pub unsafe extern "C" fn ns_app_each(
+    app: *mut ns_app,
+    pattern: *const c_char,
+    function: ns_state_fn,
+    ctx: *mut c_void,
+) -> ns_status {
+    status(|| {
+        // SAFETY: the arguments are as the header demands.
+        let handle = unsafe { handle_of(app) }?;
+        let function = function.ok_or_else(|| null("function"))?;
+        // SAFETY: as above.
+        let pattern = (!pattern.is_null()).then(|| unsafe { text(pattern, "pattern") }).transpose()?;
+        let pattern = pattern.map(Pattern::new).transpose()?;
+        for state in handle.app.states(pattern.as_ref())? {
+            // SAFETY: the app is not freed, the state outlives the call, and the function is as the header demands.
+            unsafe { function(app, super::state::as_raw(&state), ctx) };
+        }
         Ok(())
     })
 }

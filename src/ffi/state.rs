@@ -9,7 +9,8 @@ use std::ptr;
 
 use triomphe::ThinArc;
 
-use super::{ns_kind, ns_status, null, status, value, Out};
+use super::{ns_kind, ns_status, null, status, text, value, Out};
+use crate::pattern::Pattern;
 use crate::{Result, State};
 
 /// A state: who sent it, its name, and its value. It never changes.
@@ -110,6 +111,20 @@ pub unsafe extern "C" fn ns_state_sender(state: *const ns_state) -> *const c_cha
 pub unsafe extern "C" fn ns_state_name(state: *const ns_state) -> *const c_char {
     // SAFETY: the arguments are as the header demands.
     value(c"".as_ptr(), || unsafe { with(state, |state| Ok(state.name_c().as_ptr())) })
+}
+
+/// Whether its name matches `pattern`: `*` is one segment of a name or part of one, `**` any number of
+/// segments. False for NULL, and for a pattern that is empty, too long or not UTF-8 (ns_last_error).
+///
+/// Does not block. Any thread.
+#[no_mangle]
+pub unsafe extern "C" fn ns_state_matches(state: *const ns_state, pattern: *const c_char) -> bool {
+    value(false, || {
+        // SAFETY: the arguments are as the header demands.
+        let pattern = Pattern::new(unsafe { text(pattern, "pattern") }?)?;
+        // SAFETY: as above.
+        unsafe { with(state, |state| Ok(pattern.matches(state.name()))) }
+    })
 }
 
 /// When it was sent, in milliseconds since 1970; 0 if that is not known, and for NULL.

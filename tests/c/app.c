@@ -571,6 +571,94 @@ static void echoes(void)
     ns_hub_free(hub);
 }
 
+/* What ns_app_each showed. */
+struct shown {
+    ns_app *app;
+    size_t count;
+    char text[400];
+};
+
+static void show(ns_app *app, const ns_state *state, void *ctx)
+{
+    struct shown *shown = (struct shown *)ctx;
+    const char *json;
+    CHECK(app == shown->app);
+    OK(ns_state_json(state, &json, NULL));
+    ++shown->count;
+    snprintf(shown->text, sizeof shown->text, "%s/%s=%s", ns_state_sender(state), ns_state_name(state), json);
+}
+
+static size_t shows(ns_app *app, const char *pattern, struct shown *shown)
+{
+    shown->app = app;
+    shown->count = 0;
+    shown->text[0] = 0;
+    OK(ns_app_each(app, pattern, show, shown));
+    return shown->count;
+}
+
+/* The value of `name` in `app`, by `sender` or, if that is NULL, by whoever sent it last. */
+static void check_known(ns_app *app, const char *sender, const char *name, const char *whose, int64_t value)
+{
+    ns_state *state;
+    int64_t known;
+    OK(ns_app_get(app, sender, name, &state));
+    SAME(whose, ns_state_sender(state));
+    OK(ns_state_int(state, &known));
+    EQUAL(value, known);
+    ns_state_free(state);
+}
+
+static void knows(void)
+{
+    ns_hub *hub = hub_at(free_url("inproc"));
+    ns_app *a = app_at("a", hub);
+    ns_app *b = app_at("b", hub);
+    ns_state *state;
+    struct shown shown;
+    EQUAL(0, shows(a, NULL, &shown));
+    IS(NS_ERR_NOT_FOUND, ns_app_get(a, NULL, "x/y", &state));
+    CHECK(state == NULL);
+    CONTAINS("x/y", ns_last_error());
+
+    OK(ns_app_send_int(a, "x/y", 1));
+    EQUAL(1, shows(a, NULL, &shown));
+    SAME("a/x/y=1", shown.text);
+    check_known(a, NULL, "x/y", "a", 1);
+    ns_state_free(next_named(b, "x/y"));
+    OK(ns_app_send_int(b, "x/y", 2));
+    OK(ns_app_send_int(b, "x/y", 3));
+    OK(ns_app_send_int(b, "x/z", 4));
+    do {
+        state = next(a);
+        ns_state_free(state);
+    } while (shows(a, "x/z", &shown) == 0);
+
+    /* Of each sender its newest; of a name the newest of all, whoever sent it. */
+    EQUAL(3, shows(a, NULL, &shown));
+    EQUAL(2, shows(a, "*/y", &shown));
+    EQUAL(3, shows(a, "x/**", &shown));
+    EQUAL(1, shows(a, "x/z", &shown));
+    SAME("b/x/z=4", shown.text);
+    EQUAL(0, shows(a, "x", &shown));
+    check_known(a, NULL, "x/y", "b", 3);
+    check_known(a, "a", "x/y", "a", 1);
+    check_known(b, NULL, "x/y", "b", 3);
+    OK(ns_app_send_int(a, "x/y", 5));
+    check_known(a, NULL, "x/y", "a", 5);
+    check_known(a, "b", "x/y", "b", 3);
+
+    IS(NS_ERR_NAME, ns_app_each(a, "", show, &shown));
+    IS(NS_ERR_UTF8, ns_app_each(a, "\xff", show, &shown));
+    OK(ns_app_disconnect(a));
+    EQUAL(3, shows(a, NULL, &shown));
+    OK(ns_app_close(a, 0));
+    IS(NS_ERR_CLOSED, ns_app_each(a, NULL, show, &shown));
+    ns_app_free(a);
+    ns_app_free(b);
+    ns_hub_free(hub);
+}
+
 static void counters(void)
 {
     ns_hub *hub = hub_at(free_url("inproc"));
@@ -680,6 +768,7 @@ const struct test app_tests[] = {
     {"a full receive queue drops the oldest, counted", receive_queue},
     {"only kinds that are accepted are delivered", accepts},
     {"own states come back only if asked for", echoes},
+    {"an app knows the newest value of each key, its own included", knows},
     {"the counters count, whatever size the program's struct has", counters},
     {"an interrupt is kept for the next call that would wait, once", interrupts},
     {"an identity is held by one, taken over, or shared", identity_taken},

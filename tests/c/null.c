@@ -30,6 +30,10 @@ static void null_apps(void)
     IS(NS_ERR_INVALID, ns_app_send_msgpack(NULL, "n", "\xc0", 1));
     IS(NS_ERR_INVALID, ns_app_recv(NULL, 0, &state));
     CHECK(state == NULL);
+    state = (ns_state *)&state;
+    IS(NS_ERR_INVALID, ns_app_get(NULL, NULL, "n", &state));
+    CHECK(state == NULL);
+    IS(NS_ERR_INVALID, ns_app_each(NULL, NULL, NULL, NULL));
     IS(NS_ERR_INVALID, ns_app_dispatch(NULL, 0, 1));
     EQUAL(-1, ns_app_fd(NULL));
     IS(NS_ERR_INVALID, ns_app_on_state(NULL, NULL, NULL));
@@ -71,6 +75,9 @@ static void null_arguments_of_apps(void)
     OK(ns_app_send_textn(app, "n", NULL, 0));
     OK(ns_app_send_bytes(app, "n", NULL, 0));
     IS(NS_ERR_INVALID, ns_app_recv(app, 0, NULL));
+    IS(NS_ERR_INVALID, ns_app_get(app, NULL, "n", NULL));
+    IS(NS_ERR_INVALID, ns_app_each(app, NULL, NULL, NULL));
+    CONTAINS("function is NULL", ns_last_error());
     IS(NS_ERR_INVALID, ns_app_stats(app, NULL, sizeof stats));
     IS(NS_ERR_INVALID, ns_app_stats(app, &stats, 0));
     OK(ns_app_on_state(app, NULL, NULL));

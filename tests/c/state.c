@@ -331,6 +331,25 @@ static void times(void)
     tear_down();
 }
 
+static void matches(void)
+{
+    ns_state *state;
+    set_up();
+    OK(ns_app_send_nil(from, "net/eth0/rx"));
+    state = next_named(to, "net/eth0/rx");
+    CHECK(ns_state_matches(state, "net/eth0/rx"));
+    CHECK(ns_state_matches(state, "net/*/rx"));
+    CHECK(ns_state_matches(state, "net/**"));
+    CHECK(!ns_state_matches(state, "net/*"));
+    CHECK(!ns_state_matches(state, "NET/**"));
+    CHECK(!ns_state_matches(state, ""));
+    CONTAINS("pattern is empty", ns_last_error());
+    CHECK(!ns_state_matches(state, "\xff"));
+    CONTAINS("UTF-8", ns_last_error());
+    ns_state_free(state);
+    tear_down();
+}
+
 const struct test state_tests[] = {
     {"text arrives as text, also empty and with NULs in it", texts},
     {"bytes arrive as bytes, and are text only if they are UTF-8", bytes},
@@ -339,5 +358,6 @@ const struct test state_tests[] = {
     {"what is not one well-formed value is refused when it is sent", refused_values},
     {"a state outlives its app and its hub as long as it is referred to", references},
     {"states tell when they were sent", times},
+    {"a state matches the patterns of its name", matches},
     {NULL, NULL},
 };
