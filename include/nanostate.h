@@ -498,8 +498,9 @@ typedef struct ns_app ns_app;
 typedef void (*ns_state_fn)(ns_app *app, const ns_state *state, void *ctx);
 
 /**
- * Hears of a change of the link. `why` is NS_OK, or what broke or prevents it, and `text` says so in
- * words, "" if there is nothing to say; `text` is borrowed for the call.
+ * Hears of a change of the link, and while it is NS_LINK_CONNECTING of each new reason why it does not
+ * come about: once, not with every attempt. `why` is NS_OK, or what broke or prevents it, and `text`
+ * says so in words, "" if there is nothing to say; `text` is borrowed for the call.
  *
  * Runs where callbacks run (see the top of this file).
  */

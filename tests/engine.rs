@@ -1197,6 +1197,50 @@ fn kinds_that_are_not_accepted_are_counted_and_told_if_asked() {
 }
 
 #[test]
+fn each_new_reason_why_there_is_no_link_is_told_once() {
+    let mut app = DirectApp::new();
+    app.session.set_tells_links(true);
+    // Each attempt in turn, then what the program is told.
+    let attempt = |app: &mut DirectApp, status: Status| {
+        while app.dials.is_empty() {
+            app.pass(SEC);
+        }
+        let token = app.dials.pop().unwrap();
+        app.session.dial_failed(app.now, token, nanostate::Error::from(status));
+        app.actions();
+        let told = std::iter::from_fn(|| app.session.next_notice());
+        told.map(|notice| match notice {
+            Notice::Link { link: Link::Connecting, why, text } if text == why.text() => why,
+            other => panic!("{other:?}"),
+        })
+        .collect::<Vec<_>>()
+    };
+    assert_eq!(attempt(&mut app, Status::Refused), [Status::Refused]);
+    assert_eq!(attempt(&mut app, Status::Refused), []);
+    assert_eq!(attempt(&mut app, Status::Refused), []);
+    assert_eq!(attempt(&mut app, Status::Resolve), [Status::Resolve]);
+    assert_eq!(attempt(&mut app, Status::Refused), [Status::Refused]);
+
+    // After a link they are news again.
+    app.pass(10 * SEC);
+    app.link(1);
+    app.closed();
+    while app.session.next_notice().is_some() {}
+    assert_eq!(attempt(&mut app, Status::Refused), [Status::Refused]);
+
+    // Of several addresses that of the last, when all were tried.
+    app.session.disconnect();
+    app.session.connect(vec![HUB.into(), HUB.into()]);
+    app.dials.clear();
+    app.actions();
+    while app.session.next_notice().is_some() {}
+    assert_eq!(attempt(&mut app, Status::Resolve), []);
+    assert_eq!(attempt(&mut app, Status::Refused), [Status::Refused]);
+    assert_eq!(attempt(&mut app, Status::Resolve), []);
+    assert_eq!(attempt(&mut app, Status::Refused), []);
+}
+
+#[test]
 fn a_refused_app_does_not_fight() {
     let mut app = DirectApp::new();
     app.link(1);

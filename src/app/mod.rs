@@ -62,7 +62,7 @@ const INLINE_AFTER: u64 = 20_000;
 
 /// Gets a state.
 pub type OnState = dyn FnMut(&State) + Send;
-/// Hears of a change of the link: to what, why, and why in words.
+/// Hears of a change of the link, and of each new reason why it does not come about: to what, why, and why in words.
 pub type OnLink = dyn FnMut(Link, Status, &str) + Send;
 /// Hears of a state of a kind that is not accepted: sender, name, kind.
 pub type OnReject = dyn FnMut(&str, &str, Kind) + Send;

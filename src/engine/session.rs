@@ -209,6 +209,8 @@ pub struct Session {
     notices: VecDeque<Notice>,
     kept: Kept,
     last_failure: Option<Error>,
+    /// Why there is no link, as far as the program was told.
+    told_failure: String,
     stats: AppStats,
     warned_withheld: bool,
     warnings: VecDeque<String>,
@@ -255,6 +257,7 @@ impl Session {
             notices: VecDeque::new(),
             kept: Kept::new(limits::KEPT),
             last_failure: None,
+            told_failure: String::new(),
             stats: AppStats::default(),
             warned_withheld: false,
             warnings: VecDeque::new(),
@@ -321,6 +324,7 @@ impl Session {
         self.target = 0;
         self.attempt = 0;
         self.last_failure = None;
+        self.told_failure.clear();
         self.kept.clear();
         self.hub_limit = usize::MAX;
         self.forget_acks();
@@ -571,12 +575,17 @@ impl Session {
 
     /// The address did not lead to a link: the next one, after a wait once all were tried.
     fn failed(&mut self, now: Now, error: Error) {
+        let (status, text) = (error.status(), error.to_string());
         self.last_failure = Some(error);
         self.target = (self.target + 1) % self.targets.len();
-        if self.target == 0 {
-            self.wait(now);
-        } else {
-            self.dial();
+        if self.target != 0 {
+            return self.dial();
+        }
+        self.wait(now);
+        // Each reason once, not with every attempt.
+        if text != self.told_failure {
+            self.told_failure.clone_from(&text);
+            self.notice_link(status, text);
         }
     }
 
@@ -613,6 +622,7 @@ impl Session {
             self.attempt = 0;
             self.last_failure = Some(Error::new(error.status(), text.clone()));
             self.wait(now);
+            self.told_failure.clone_from(&text);
             self.notice_link(error.status(), text);
         } else {
             self.failed(now, Error::new(error.status(), text));
@@ -655,6 +665,7 @@ impl Session {
         }
         self.attempt = 0;
         self.last_failure = None;
+        self.told_failure.clear();
         self.stats.connects += 1;
         self.warned_withheld = false;
         self.feed.walk_all(&self.own);

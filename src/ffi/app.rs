@@ -26,8 +26,9 @@ pub struct ns_app {
 /// Runs where callbacks run (see the top of this file).
 pub type ns_state_fn = Option<unsafe extern "C" fn(app: *mut ns_app, state: *const ns_state, ctx: *mut c_void)>;
 
-/// Hears of a change of the link. `why` is NS_OK, or what broke or prevents it, and `text` says so in
-/// words, "" if there is nothing to say; `text` is borrowed for the call.
+/// Hears of a change of the link, and while it is NS_LINK_CONNECTING of each new reason why it does not
+/// come about: once, not with every attempt. `why` is NS_OK, or what broke or prevents it, and `text`
+/// says so in words, "" if there is nothing to say; `text` is borrowed for the call.
 ///
 /// Runs where callbacks run (see the top of this file).
 pub type ns_link_fn = Option<
