@@ -1,0 +1,1320 @@
+// nanostate for C++17, header only, over nanostate.h.
+//
+//     #include <nanostate.hpp>
+//
+//     nanostate::App app("thermometer");
+//     app.connect();
+//     app.send("room/temperature", 21.5);
+//     app.flush(5s);
+//
+// What is said in nanostate.h about states, apps and hubs holds here too. This file says what is different.
+//
+// Errors. A function that fails throws nanostate::Error. Each has a form that does not: try_send for send, noexcept,
+// with a Status, or a Result<T> (a value or a Status); last_error() has the words. A program that is compiled without
+// exceptions has the try_ forms only.
+//
+// Ownership. App and Hub own their handle, move, and are not copied. A State is one reference to a state: copies are
+// cheap and outlive the app. One that was moved from is empty: calls on it are Status::invalid. Views
+// (std::string_view, Bytes, Ext, Structured) last as long as any State that refers to the same state.
+//
+// Strings in are any std::string_view. Where the library needs a NUL at the end they are copied, short ones without an
+// allocation. One with a NUL inside is refused.
+//
+// Time-outs are std::chrono durations, rounded up to milliseconds; 0 and less only tries, `forever` waits.
+//
+// Threads. Every function may be called from any thread, several at once, except: on_... functions of one object by one
+// thread at a time; moving and destroying an object only when no call on it runs.
+//
+// Exceptions in callbacks never reach the library. The dispatch() or recv() that ran the callback stops and throws
+// them; what waits stays. (With several threads in recv on one app, another of them may be interrupted in its place.)
+// Where no such call is there (option::callback_thread, the hub's thread, the try_ forms), the function set by
+// on_exception gets them; without one it is std::terminate, as for an exception out of a std::thread.
+#ifndef NANOSTATE_HPP
+#define NANOSTATE_HPP
+
+#include <nanostate.h>
+
+#include <atomic>
+#include <chrono>
+#include <climits>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <exception>
+#include <functional>
+#include <limits>
+#include <memory>
+#include <mutex>
+#include <new>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#if defined(__cpp_exceptions)
+#define NANOSTATE_EXCEPTIONS 1
+#define NANOSTATE_TRY try
+#define NANOSTATE_CATCH catch (...)
+#else
+#define NANOSTATE_EXCEPTIONS 0
+#define NANOSTATE_TRY if (true)
+#define NANOSTATE_CATCH else
+#endif
+
+namespace nanostate {
+
+// Numbers ------------------------------------------------------------------------------------------------------------
+
+/// What a call came to.
+enum class [[nodiscard]] Status : ns_status {
+    ok = NS_OK,
+    invalid = NS_ERR_INVALID,
+    no_memory = NS_ERR_NO_MEMORY,
+    internal = NS_ERR_INTERNAL,
+    state = NS_ERR_STATE,
+    timeout = NS_ERR_TIMEOUT,
+    closed = NS_ERR_CLOSED,
+    interrupted = NS_ERR_INTERRUPTED,
+    unsupported = NS_ERR_UNSUPPORTED,
+    url = NS_ERR_URL,
+    name = NS_ERR_NAME,
+    identity = NS_ERR_IDENTITY,
+    utf8 = NS_ERR_UTF8,
+    msgpack = NS_ERR_MSGPACK,
+    kind = NS_ERR_KIND,
+    range = NS_ERR_RANGE,
+    too_large = NS_ERR_TOO_LARGE,
+    full = NS_ERR_FULL,
+    in_use = NS_ERR_IN_USE,
+    refused = NS_ERR_REFUSED,
+    resolve = NS_ERR_RESOLVE,
+    permission = NS_ERR_PERMISSION,
+    identity_taken = NS_ERR_IDENTITY_TAKEN,
+    not_found = NS_ERR_NOT_FOUND,
+    no_handler = NS_ERR_NO_HANDLER,
+    io = NS_ERR_IO,
+};
+
+/// What a state holds, as it was sent.
+enum class Kind : ns_kind {
+    text = NS_KIND_TEXT,
+    bytes = NS_KIND_BYTES,
+    nil = NS_KIND_NIL,
+    boolean = NS_KIND_BOOL,
+    int64 = NS_KIND_INT, ///< Every integer that fits std::int64_t.
+    uint64 = NS_KIND_UINT, ///< Only those above.
+    float64 = NS_KIND_DOUBLE,
+    array = NS_KIND_ARRAY,
+    map = NS_KIND_MAP,
+    ext = NS_KIND_EXT,
+};
+
+/// Where an app's link to its hub stands.
+enum class Link : ns_link {
+    idle = NS_LINK_IDLE,
+    connecting = NS_LINK_CONNECTING,
+    connected = NS_LINK_CONNECTED,
+    refused = NS_LINK_REFUSED,
+};
+
+/// What happened to a peer of a hub.
+enum class PeerEvent : ns_peer_event {
+    joined = NS_PEER_JOINED,
+    left = NS_PEER_LEFT,
+    refused = NS_PEER_REFUSED,
+};
+
+/// A level of the log.
+enum class LogLevel : int {
+    off = NS_LOG_OFF,
+    error = NS_LOG_ERROR,
+    warn = NS_LOG_WARN,
+    info = NS_LOG_INFO,
+    debug = NS_LOG_DEBUG,
+    trace = NS_LOG_TRACE,
+};
+
+/// An option of App::set or Hub::set, and the type of its value.
+template <typename T> struct AppOption { using Value = T; ns_opt number; };
+template <typename T> struct HubOption { using Value = T; ns_opt number; };
+
+/// The options; nanostate.h says what each does (here `linger`, there NS_OPT_LINGER_MS). Sizes are bytes.
+namespace option {
+using Time = std::chrono::milliseconds;
+using Count = std::int64_t;
+inline constexpr AppOption<Time> linger{NS_OPT_LINGER_MS};
+inline constexpr AppOption<bool> callback_thread{NS_OPT_CALLBACK_THREAD};
+inline constexpr AppOption<Count> send_queue{NS_OPT_SEND_QUEUE};
+inline constexpr AppOption<Count> recv_queue{NS_OPT_RECV_QUEUE};
+inline constexpr AppOption<Count> max_message{NS_OPT_MAX_MESSAGE};
+inline constexpr AppOption<Time> backoff_min{NS_OPT_BACKOFF_MIN_MS};
+inline constexpr AppOption<Time> backoff_max{NS_OPT_BACKOFF_MAX_MS};
+inline constexpr AppOption<bool> echo{NS_OPT_ECHO};
+inline constexpr AppOption<bool> take_over{NS_OPT_TAKE_OVER};
+inline constexpr AppOption<bool> shared{NS_OPT_SHARED};
+inline constexpr HubOption<Count> hub_max_message{NS_OPT_HUB_MAX_MESSAGE};
+inline constexpr HubOption<Count> hub_legacy_max{NS_OPT_HUB_LEGACY_MAX};
+inline constexpr HubOption<Count> hub_max_peers{NS_OPT_HUB_MAX_PEERS};
+inline constexpr HubOption<Count> hub_outbox{NS_OPT_HUB_OUTBOX};
+inline constexpr HubOption<Count> hub_unfinished{NS_OPT_HUB_UNFINISHED};
+inline constexpr HubOption<Time> hub_stalled_frame{NS_OPT_HUB_STALLED_FRAME_MS};
+inline constexpr HubOption<Time> hub_handshake{NS_OPT_HUB_HANDSHAKE_MS};
+inline constexpr HubOption<Count> hub_table_states{NS_OPT_HUB_TABLE_STATES};
+inline constexpr HubOption<Count> hub_table_bytes{NS_OPT_HUB_TABLE_BYTES};
+inline constexpr HubOption<Time> hub_departed{NS_OPT_HUB_DEPARTED_MS};
+inline constexpr HubOption<Time> hub_clock_ahead{NS_OPT_HUB_CLOCK_AHEAD_MS};
+inline constexpr HubOption<Count> hub_ipc_mode{NS_OPT_HUB_IPC_MODE};
+inline constexpr HubOption<bool> hub_echo{NS_OPT_HUB_ECHO};
+inline constexpr HubOption<bool> hub_legacy_structured{NS_OPT_HUB_LEGACY_STRUCTURED};
+inline constexpr HubOption<bool> hub_legacy_snapshot{NS_OPT_HUB_LEGACY_SNAPSHOT};
+} // namespace option
+
+using AppStats = ns_app_stats_t;
+using HubStats = ns_hub_stats_t;
+using PeerStats = ns_peer_stats_t;
+
+// Errors -------------------------------------------------------------------------------------------------------------
+
+constexpr bool ok(Status status) noexcept { return status == Status::ok; }
+
+/// What a status means, in English; static.
+inline const char *to_string(Status status) noexcept { return ns_strerror(static_cast<ns_status>(status)); }
+
+namespace detail {
+
+/// The words of a failure that this file found itself; null when the last one was the library's.
+inline thread_local const char *own_words = nullptr;
+
+inline Status told(ns_status status) noexcept
+{
+    if (status != NS_OK)
+        own_words = nullptr;
+    return static_cast<Status>(status);
+}
+
+inline Status refuse(Status status, const char *words) noexcept
+{
+    own_words = words;
+    return status;
+}
+
+inline Status out_of_memory() noexcept { return refuse(Status::no_memory, to_string(Status::no_memory)); }
+
+} // namespace detail
+
+/// The last failure of a function of this file in this thread, in words; valid until the next one.
+inline const char *last_error() noexcept { return detail::own_words != nullptr ? detail::own_words : ns_last_error(); }
+
+/// What functions throw. what() is last_error().
+class Error : public std::runtime_error {
+public:
+    explicit Error(Status status) : Error(status, last_error()) {}
+    Error(Status status, const char *words) : std::runtime_error(words), status_(status) {}
+    Status status() const noexcept { return status_; }
+
+private:
+    Status status_;
+};
+
+#if NANOSTATE_EXCEPTIONS
+namespace detail {
+
+inline void check(Status status)
+{
+    if (status != Status::ok)
+        throw Error(status);
+}
+
+} // namespace detail
+#endif
+
+/// A value, or why there is none. What a try_ form with a value returns.
+template <typename T> class [[nodiscard]] Result {
+public:
+    Result(Status status) noexcept : status_(status) {}
+    Result(T value) noexcept(std::is_nothrow_move_constructible_v<T>) : value_(std::move(value)), status_(Status::ok) {}
+
+    explicit operator bool() const noexcept { return value_.has_value(); }
+    Status status() const noexcept { return status_; }
+    /// The value, which must be there.
+    T &operator*() & noexcept { return *value_; }
+    const T &operator*() const & noexcept { return *value_; }
+    T &&operator*() && noexcept { return *std::move(value_); }
+    T *operator->() noexcept { return &*value_; }
+    const T *operator->() const noexcept { return &*value_; }
+    /// The value, or this one.
+    T value_or(T other) && { return value_ ? *std::move(value_) : std::move(other); }
+#if NANOSTATE_EXCEPTIONS
+    /// The value; throws Error if there is none.
+    T value() &&
+    {
+        detail::check(status_);
+        return *std::move(value_);
+    }
+#endif
+
+private:
+    std::optional<T> value_;
+    Status status_;
+};
+
+// Arguments ----------------------------------------------------------------------------------------------------------
+
+/// Waits as long as it takes.
+inline constexpr std::chrono::milliseconds forever = std::chrono::milliseconds::max();
+
+/// How long a call may wait: made from any duration. 24 days and more are for ever.
+class Timeout {
+public:
+    template <typename Rep, typename Period>
+    Timeout(std::chrono::duration<Rep, Period> duration) noexcept
+    {
+        const double wait = std::chrono::duration<double, std::milli>(duration).count();
+        ms_ = wait > INT_MAX ? -1 : wait > 0 ? static_cast<int>(std::ceil(wait)) : 0;
+    }
+    /// As the C functions have it: -1 is for ever.
+    int ms() const noexcept { return ms_; }
+
+private:
+    int ms_;
+};
+
+/// A view of bytes, made of a pointer and a length or of any contiguous container of bytes or chars. Owns nothing.
+class Bytes {
+    template <typename C>
+    using Item = std::remove_cv_t<std::remove_pointer_t<decltype(std::declval<const C &>().data())>>;
+    template <typename T>
+    static constexpr bool is_byte = std::is_same_v<T, std::byte> || std::is_same_v<T, unsigned char>
+        || std::is_same_v<T, signed char> || std::is_same_v<T, char>;
+
+public:
+    constexpr Bytes() noexcept = default;
+    Bytes(const void *data, std::size_t size) noexcept : data_(static_cast<const std::byte *>(data)), size_(size) {}
+    template <typename C, typename = std::enable_if_t<is_byte<Item<C>>>>
+    Bytes(const C &container) noexcept : Bytes(container.data(), container.size())
+    {
+    }
+
+    const std::byte *data() const noexcept { return data_; }
+    std::size_t size() const noexcept { return size_; }
+    bool empty() const noexcept { return size_ == 0; }
+    const std::byte *begin() const noexcept { return data_; }
+    const std::byte *end() const noexcept { return data_ + size_; }
+    std::byte operator[](std::size_t i) const noexcept { return data_[i]; }
+    /// The same bytes as chars.
+    std::string_view chars() const noexcept { return {reinterpret_cast<const char *>(data_), size_}; }
+
+    friend bool operator==(Bytes a, Bytes b) noexcept { return a.chars() == b.chars(); }
+    friend bool operator!=(Bytes a, Bytes b) noexcept { return !(a == b); }
+
+private:
+    const std::byte *data_ = nullptr;
+    std::size_t size_ = 0;
+};
+
+namespace detail {
+
+/// A string with a NUL at its end, or why there is none: `fault` if it has one inside.
+class CString {
+public:
+    CString(std::string_view text, Status fault) noexcept
+    {
+        if (text.find('\0') != text.npos) {
+            status_ = refuse(fault, "a NUL inside a name, an identity, an address or a pattern");
+            return;
+        }
+        char *place = small_;
+        if (text.size() >= sizeof small_) {
+            large_.reset(new (std::nothrow) char[text.size() + 1]);
+            place = large_.get();
+        }
+        if (place == nullptr) {
+            status_ = out_of_memory();
+            return;
+        }
+        text.copy(place, text.size());
+        place[text.size()] = '\0';
+    }
+    Status status() const noexcept { return status_; }
+    const char *get() const noexcept { return large_ != nullptr ? large_.get() : small_; }
+
+private:
+    Status status_ = Status::ok;
+    std::unique_ptr<char[]> large_;
+    char small_[128];
+};
+
+template <typename T, typename... Others> constexpr bool is_any_of = (std::is_same_v<T, Others> || ...);
+
+#if defined(__cpp_char8_t)
+template <typename T> constexpr bool is_character = is_any_of<T, char, wchar_t, char8_t, char16_t, char32_t>;
+#else
+template <typename T> constexpr bool is_character = is_any_of<T, char, wchar_t, char16_t, char32_t>;
+#endif
+template <typename T>
+constexpr bool is_integer = std::is_integral_v<T> && !std::is_same_v<T, bool> && !is_character<T>;
+
+template <typename T> constexpr bool always_false = false;
+
+inline std::int64_t option_value(std::chrono::milliseconds value) noexcept { return value.count(); }
+inline std::int64_t option_value(std::int64_t value) noexcept { return value; }
+
+} // namespace detail
+
+// State --------------------------------------------------------------------------------------------------------------
+
+/// A MessagePack extension: a number, and a view of its bytes.
+struct Ext {
+    std::int8_t type = 0;
+    Bytes data;
+};
+
+/// A view of an array or a map, to be read as JSON or by a MessagePack library.
+class Structured {
+public:
+    explicit Structured(const ns_state *state) noexcept : state_(state) {}
+    Kind kind() const noexcept { return static_cast<Kind>(ns_state_kind(state_)); }
+    /// The value as MessagePack, as it was sent.
+    Bytes msgpack() const noexcept
+    {
+        const void *data;
+        std::size_t size;
+        ns_state_msgpack(state_, &data, &size);
+        return {data, size};
+    }
+    /// The value as JSON, made at the first call.
+    std::string_view json() const noexcept
+    {
+        const char *json;
+        std::size_t size;
+        ns_state_json(state_, &json, &size);
+        return {json, size};
+    }
+
+private:
+    const ns_state *state_;
+};
+
+/// Several functions as one, for visit: overloaded{[](std::int64_t n) { ... }, [](const auto &) { ... }}.
+template <typename... F> struct overloaded : F... { using F::operator()...; };
+template <typename... F> overloaded(F...) -> overloaded<F...>;
+
+/// A state: who sent it, its name and its value. It never changes. No function blocks.
+class State {
+public:
+    /// Empty.
+    State() noexcept = default;
+    State(const State &other) noexcept : state_(ns_state_ref(other.state_)) {}
+    State(State &&other) noexcept : state_(std::exchange(other.state_, nullptr)) {}
+    State &operator=(State other) noexcept
+    {
+        std::swap(state_, other.state_);
+        return *this;
+    }
+    ~State() { ns_state_free(state_); }
+
+    /// Takes over a reference of the C API, or gives one to it.
+    static State adopt(ns_state *state) noexcept { return State(state); }
+    ns_state *release() noexcept { return std::exchange(state_, nullptr); }
+    const ns_state *handle() const noexcept { return state_; }
+    /// Whether it is not empty.
+    explicit operator bool() const noexcept { return state_ != nullptr; }
+
+    std::string_view sender() const & noexcept { return ns_state_sender(state_); }
+    std::string_view name() const & noexcept { return ns_state_name(state_); }
+    Kind kind() const noexcept { return static_cast<Kind>(ns_state_kind(state_)); }
+    /// When it was sent; 1970 if that is not known.
+    std::chrono::system_clock::time_point time() const noexcept
+    {
+        return std::chrono::system_clock::time_point(std::chrono::milliseconds(ns_state_time(state_)));
+    }
+    /// Whether its name matches: `*` is one segment or part of one, `**` any number. False for a pattern that is none.
+    bool matches(std::string_view pattern) const noexcept
+    {
+        const detail::CString text(pattern, Status::name);
+        return ok(text.status()) && ns_state_matches(state_, text.get());
+    }
+    /// The value as JSON or as MessagePack, whatever its kind.
+    std::string_view json() const & noexcept { return Structured(state_).json(); }
+    Bytes msgpack() const & noexcept { return Structured(state_).msgpack(); }
+
+    /// Reads the value as a T, never as something else than was sent:
+    ///   bool                                      true or false
+    ///   integers, float, double                   any number that a T holds exactly; else Status::range
+    ///   std::string_view, std::string             text, and bytes that are UTF-8, as the original sends its text
+    ///   Bytes, std::vector of bytes or chars      bytes
+    ///   Ext, Structured, std::nullptr_t           an extension; an array or a map; nil
+    /// Another kind is Status::kind. Views need a State that lives on, so not that of `app.recv().as<Bytes>()`.
+    template <typename T> Result<T> try_as() const & noexcept { return read<T>(); }
+    template <typename T> Result<T> try_as() const && noexcept
+    {
+        static_assert(!is_view<T>, "a view of a temporary state: keep the State, or read a std::string or std::vector");
+        return read<T>();
+    }
+#if NANOSTATE_EXCEPTIONS
+    template <typename T> T as() const & { return read<T>().value(); }
+    template <typename T> T as() const && { return std::move(*this).template try_as<T>().value(); }
+    /// Short for as<std::string_view>() and as<Bytes>().
+    std::string_view text() const & { return as<std::string_view>(); }
+    Bytes bytes() const & { return as<Bytes>(); }
+    std::string text() const && { return read<std::string>().value(); }
+    Bytes bytes() const && = delete;
+#endif
+    // Of a temporary State, app.recv().name(): a copy, or nothing.
+    std::string sender() const && { return std::string(sender()); }
+    std::string name() const && { return std::string(name()); }
+    std::string json() const && { return std::string(json()); }
+    Bytes msgpack() const && = delete;
+
+    /// Calls `f` with the value as what it was sent as, and returns what `f` does: a std::string_view, Bytes,
+    /// std::nullptr_t, bool, std::int64_t, std::uint64_t, double, Structured or Ext. `f` takes all of them (see
+    /// overloaded) and returns the same type for each. The state is not empty.
+    template <typename F> decltype(auto) visit(F &&f) const
+    {
+        switch (ns_state_kind(state_)) {
+        case NS_KIND_TEXT: return std::forward<F>(f)(*read<std::string_view>());
+        case NS_KIND_BYTES: return std::forward<F>(f)(*read<Bytes>());
+        case NS_KIND_NIL: return std::forward<F>(f)(nullptr);
+        case NS_KIND_BOOL: return std::forward<F>(f)(*read<bool>());
+        case NS_KIND_INT: return std::forward<F>(f)(*read<std::int64_t>());
+        case NS_KIND_UINT: return std::forward<F>(f)(*read<std::uint64_t>());
+        case NS_KIND_DOUBLE: return std::forward<F>(f)(*read<double>());
+        case NS_KIND_EXT: return std::forward<F>(f)(*read<Ext>());
+        default: return std::forward<F>(f)(Structured(state_));
+        }
+    }
+
+private:
+    friend class App;
+    explicit State(ns_state *state) noexcept : state_(state) {}
+
+    template <typename T>
+    static constexpr bool is_view = detail::is_any_of<T, std::string_view, Bytes, Ext, Structured>;
+
+    template <typename T, typename U> static Result<T> got(ns_status status, const U &value) noexcept
+    {
+        if (status != NS_OK)
+            return detail::told(status);
+        NANOSTATE_TRY
+        {
+            return T(value);
+        }
+        NANOSTATE_CATCH
+        {
+            return detail::out_of_memory();
+        }
+    }
+
+    template <typename T> Result<T> read() const noexcept
+    {
+        using namespace detail;
+        if constexpr (std::is_same_v<T, bool>) {
+            bool value;
+            const ns_status status = ns_state_bool(state_, &value);
+            return got<T>(status, value);
+        } else if constexpr (is_integer<T>) {
+            using Wide = std::conditional_t<std::is_signed_v<T>, std::int64_t, std::uint64_t>;
+            static_assert(sizeof(T) <= sizeof(Wide), "no integer of a state is wider than 64 bits");
+            Wide value;
+            ns_status status;
+            if constexpr (std::is_signed_v<T>)
+                status = ns_state_int(state_, &value);
+            else
+                status = ns_state_uint(state_, &value);
+            if (status == NS_OK && static_cast<Wide>(static_cast<T>(value)) != value)
+                return refuse(Status::range, to_string(Status::range));
+            return got<T>(status, static_cast<T>(value));
+        } else if constexpr (is_any_of<T, float, double>) {
+            double value;
+            const ns_status status = ns_state_double(state_, &value);
+            if (status == NS_OK && !std::isnan(value) && !std::isinf(value)
+                && (std::abs(value) > static_cast<double>(std::numeric_limits<T>::max())
+                    || static_cast<double>(static_cast<T>(value)) != value))
+                return refuse(Status::range, to_string(Status::range));
+            return got<T>(status, static_cast<T>(value));
+        } else if constexpr (is_any_of<T, std::string_view, std::string>) {
+            const char *text;
+            std::size_t size;
+            const ns_status status = ns_state_text(state_, &text, &size);
+            return got<T>(status, std::string_view(text, size));
+        } else if constexpr (std::is_same_v<T, Ext>) {
+            Ext ext;
+            const void *data;
+            std::size_t size;
+            const ns_status status = ns_state_ext(state_, &ext.type, &data, &size);
+            ext.data = Bytes(data, size);
+            return got<T>(status, ext);
+        } else if constexpr (std::is_same_v<T, Structured>) {
+            if (kind() == Kind::array || kind() == Kind::map)
+                return Structured(state_);
+            return refuse(Status::kind, to_string(Status::kind));
+        } else if constexpr (std::is_null_pointer_v<T>) {
+            if (kind() == Kind::nil)
+                return Result<T>(nullptr);
+            return refuse(Status::kind, to_string(Status::kind));
+        } else if constexpr (std::is_constructible_v<Bytes, const T &>) {
+            const void *data;
+            std::size_t size;
+            const ns_status status = ns_state_bytes(state_, &data, &size);
+            return got_bytes<T>(status, Bytes(data, size));
+        } else {
+            static_assert(always_false<T>, "no value of a state is read as this type");
+        }
+    }
+
+    template <typename T> static Result<T> got_bytes(ns_status status, Bytes bytes) noexcept
+    {
+        if constexpr (std::is_same_v<T, Bytes>) {
+            return got<T>(status, bytes);
+        } else {
+            struct Copy {
+                Bytes bytes;
+                explicit operator T() const
+                {
+                    const auto *first = reinterpret_cast<const typename T::value_type *>(bytes.data());
+                    return bytes.empty() ? T() : T(first, first + bytes.size());
+                }
+            };
+            return got<T>(status, Copy{bytes});
+        }
+    }
+
+    ns_state *state_ = nullptr;
+};
+
+/// state.visit(f).
+template <typename F> decltype(auto) visit(const State &state, F &&f) { return state.visit(std::forward<F>(f)); }
+
+// Callbacks ----------------------------------------------------------------------------------------------------------
+
+/// Gets a state, borrowed for the call: copy it to keep it.
+using StateFunction = std::function<void(const State &state)>;
+/// Hears of a change of the link, and of each new reason why it does not come about: `why` is ok, or what broke or
+/// prevents it, and `text` says so in words.
+using LinkFunction = std::function<void(Link link, Status why, std::string_view text)>;
+/// Hears of a state that was not delivered, because its kind is not accepted.
+using RejectFunction = std::function<void(std::string_view sender, std::string_view name, Kind kind)>;
+/// Hears of a peer of a hub.
+using PeerFunction =
+    std::function<void(std::string_view identity, std::string_view from, PeerEvent event, Status why)>;
+/// Gets an exception that a callback let out and no call can throw. Must not throw itself.
+using ExceptionFunction = std::function<void(std::exception_ptr exception)>;
+/// Gets a line of the log, without its newline.
+using LogFunction = std::function<void(LogLevel level, std::string_view text)>;
+
+namespace detail {
+
+/// What a handle and its callbacks share: a callback may destroy the handle, and goes on.
+struct Shared {
+    ExceptionFunction on_exception;
+    bool freed = false;
+    /// Exceptions for the next calls that can throw one.
+    std::vector<std::exception_ptr> later;
+    std::atomic<bool> has_later{false};
+    std::mutex mutex;
+};
+
+inline std::shared_ptr<Shared> make_shared_part() noexcept
+{
+    NANOSTATE_TRY
+    {
+        return std::make_shared<Shared>();
+    }
+    NANOSTATE_CATCH
+    {
+        return nullptr;
+    }
+}
+
+#if NANOSTATE_EXCEPTIONS
+inline void keep_for_later(Shared &shared, std::exception_ptr exception)
+{
+    const std::lock_guard<std::mutex> lock(shared.mutex);
+    shared.later.push_back(std::move(exception));
+    shared.has_later = true;
+}
+
+inline void throw_later(Shared *shared)
+{
+    if (shared == nullptr || !shared->has_later)
+        return;
+    std::unique_lock<std::mutex> lock(shared->mutex);
+    if (shared->later.empty())
+        return;
+    const std::exception_ptr exception = shared->later.front();
+    shared->later.erase(shared->later.begin());
+    shared->has_later = !shared->later.empty();
+    lock.unlock();
+    std::rethrow_exception(exception);
+}
+#endif
+
+/// A call that runs callbacks in this thread, and takes the exception that one lets out.
+class Catcher {
+public:
+    explicit Catcher(const void *handle, bool recv = false) noexcept
+        : in_recv(recv), handle_(handle), outer_(std::exchange(current_, this))
+    {
+    }
+    Catcher(const Catcher &) = delete;
+    Catcher &operator=(const Catcher &) = delete;
+    ~Catcher() { current_ = outer_; }
+    /// The innermost one of this thread, if it is for callbacks of this handle.
+    static Catcher *of(const void *handle) noexcept
+    {
+        return current_ != nullptr && current_->handle_ == handle ? current_ : nullptr;
+    }
+    const bool in_recv;
+    std::exception_ptr caught;
+
+private:
+    static inline thread_local Catcher *current_ = nullptr;
+    const void *handle_;
+    Catcher *outer_;
+};
+
+/// Runs a callback and keeps its exceptions from the library, which is not made for them.
+template <typename F> void guard(void *handle, Shared &shared, F &&callback) noexcept
+{
+#if NANOSTATE_EXCEPTIONS
+    try {
+        callback();
+    } catch (...) {
+        Catcher *catcher = Catcher::of(handle);
+        if (catcher != nullptr && !catcher->caught)
+            catcher->caught = std::current_exception();
+        else if (catcher != nullptr)
+            keep_for_later(shared, std::current_exception());
+        else if (shared.on_exception)
+            shared.on_exception(std::current_exception());
+        else
+            std::terminate();
+    }
+#else
+    (void)handle, (void)shared;
+    callback();
+#endif
+}
+
+/// A function that is set, alive as long as it is set or runs.
+template <typename Function> struct Slot : std::enable_shared_from_this<Slot<Function>> {
+    Slot(Function f, std::shared_ptr<Shared> s) : function(std::move(f)), shared(std::move(s)) {}
+    Function function;
+    std::shared_ptr<Shared> shared;
+};
+
+/// Sets a function of a handle: `set` is the library's function for that, and `run` what it is to call. The one before
+/// is destroyed at the end, when it does not run any more; one that replaces itself keeps itself alive.
+template <typename Core, typename Function, typename Set, typename Run>
+Status set_function(Core *core, std::shared_ptr<Slot<Function>> Core::*place, Set set, Run run,
+                    Function &&function) noexcept
+{
+    if (core == nullptr)
+        return told(set(nullptr, nullptr, nullptr));
+    std::shared_ptr<Slot<Function>> slot;
+    NANOSTATE_TRY
+    {
+        if (function)
+            slot = std::make_shared<Slot<Function>>(std::move(function), core->shared);
+    }
+    NANOSTATE_CATCH
+    {
+        return out_of_memory();
+    }
+    const Status status = told(set(core->handle, slot != nullptr ? run : nullptr, slot.get()));
+    if (ok(status))
+        (core->*place).swap(slot);
+    return status;
+}
+
+} // namespace detail
+
+// App ----------------------------------------------------------------------------------------------------------------
+
+/// An app: the endpoint in a program. Connects to a hub, sends and receives states, reconnects by itself for ever. Only
+/// functions with a time-out wait for others, and the destructor: up to option::linger for values that are not written.
+class App {
+public:
+    /// Makes an app; it does nothing until connect(). `identity` is 1 to 255 bytes of UTF-8.
+    static Result<App> try_make(std::string_view identity) noexcept
+    {
+        const detail::CString text(identity, Status::identity);
+        if (!ok(text.status()))
+            return text.status();
+        std::unique_ptr<Core> core(new (std::nothrow) Core);
+        if (core == nullptr || (core->shared = detail::make_shared_part()) == nullptr)
+            return detail::out_of_memory();
+        const Status status = detail::told(ns_app_new(text.get(), &core->handle));
+        return ok(status) ? Result<App>(App(std::move(core))) : status;
+    }
+
+    /// Closes it and ends its thread. No callback runs any more afterwards, unless this is called in one.
+    ~App() = default;
+    App(App &&) noexcept = default;
+    App &operator=(App &&) noexcept = default;
+
+    /// The handle of the C API, which stays the App's.
+    ns_app *handle() const noexcept { return core_ != nullptr ? core_->handle : nullptr; }
+    std::string_view identity() const noexcept { return ns_app_identity(handle()); }
+    Link link() const noexcept { return static_cast<Link>(ns_app_link(handle())); }
+
+    /// Sets an option: app.set(option::linger, 500ms). Those of later versions by their number.
+    template <typename T> Status try_set(AppOption<T> option, typename AppOption<T>::Value value) noexcept
+    {
+        return try_set(option.number, detail::option_value(value));
+    }
+    Status try_set(ns_opt option, std::int64_t value) noexcept
+    {
+        const Status status = detail::told(ns_app_set(handle(), option, value));
+        if (ok(status) && option == NS_OPT_CALLBACK_THREAD)
+            core_->own_thread = value != 0;
+        return status;
+    }
+
+    /// Connects in the background, to $NANOSTATE_URL or else the default, or to `url`.
+    Status try_connect() noexcept { return detail::told(ns_app_connect(handle(), nullptr)); }
+    Status try_connect(std::string_view url) noexcept
+    {
+        const detail::CString text(url, Status::url);
+        return ok(text.status()) ? detail::told(ns_app_connect(handle(), text.get())) : text.status();
+    }
+    /// Waits until the hub has welcomed the app. After a time-out last_error() says what prevents it.
+    Status try_wait_connected(Timeout timeout = forever) noexcept
+    {
+        return detail::told(ns_app_wait_connected(handle(), timeout.ms()));
+    }
+    /// Waits until the hub has all that was sent so far.
+    Status try_flush(Timeout timeout = forever) noexcept { return detail::told(ns_app_flush(handle(), timeout.ms())); }
+    /// Gives up the link; connect() may follow.
+    Status try_disconnect() noexcept { return detail::told(ns_app_disconnect(handle())); }
+    /// Closes the app for good: waits for unsent values as long as option::linger says, or up to `linger`.
+    Status try_close() noexcept { return close_app(-1); }
+    Status try_close(Timeout linger) noexcept { return close_app(linger.ms() < 0 ? INT_MAX : linger.ms()); }
+    /// Makes the call that waits, or the next one that would, end with Status::interrupted. For signal handlers too.
+    void interrupt() noexcept { ns_app_interrupt(handle()); }
+
+    /// Sends the newest value of `name`; its type is that of `value`:
+    ///   std::string_view, std::string, const char *     text
+    ///   Bytes, and contiguous containers of bytes or chars (std::vector, std::array)     bytes
+    ///   bool; integers; float, double; nullptr          as they are
+    /// A lone character, an enumeration and other pointers do not compile. Does not wait, and works without a link.
+    template <typename T> Status try_send(std::string_view name, const T &value) noexcept
+    {
+        using namespace detail;
+        return named(name, [&](ns_app *app, const char *text) {
+            using Value = std::decay_t<T>;
+            if constexpr (std::is_same_v<Value, bool>) {
+                return ns_app_send_bool(app, text, value);
+            } else if constexpr (std::is_null_pointer_v<Value>) {
+                return ns_app_send_nil(app, text);
+            } else if constexpr (is_integer<Value>) {
+                static_assert(sizeof value <= sizeof(std::int64_t), "no integer of a state is wider than 64 bits");
+                if constexpr (std::is_signed_v<Value>)
+                    return ns_app_send_int(app, text, value);
+                else
+                    return ns_app_send_uint(app, text, value);
+            } else if constexpr (is_any_of<Value, float, double>) {
+                return ns_app_send_double(app, text, value);
+            } else if constexpr (is_any_of<Value, const char *, char *>) {
+                return ns_app_send_text(app, text, value);
+            } else if constexpr (std::is_convertible_v<const T &, std::string_view>) {
+                const std::string_view view = value;
+                return ns_app_send_textn(app, text, view.data(), view.size());
+            } else if constexpr (std::is_constructible_v<Bytes, const T &>) {
+                const Bytes bytes(value);
+                return ns_app_send_bytes(app, text, bytes.data(), bytes.size());
+            } else {
+                static_assert(!is_character<Value>, "a lone character: send a std::string_view, or an int");
+                static_assert(!std::is_enum_v<Value>, "an enumeration: send its number or its name");
+                static_assert(is_character<Value> || std::is_enum_v<Value>, "a state cannot hold this type");
+                return ns_status(NS_ERR_INVALID);
+            }
+        });
+    }
+    /// Sends the value that this JSON describes; the error names the offset.
+    Status try_send_json(std::string_view name, std::string_view json) noexcept
+    {
+        return named(name, [&](ns_app *app, const char *text) {
+            return ns_app_send_json(app, text, json.data(), json.size());
+        });
+    }
+    /// Sends bytes that are one MessagePack value, checked: state.msgpack() passes any state on.
+    Status try_send_msgpack(std::string_view name, Bytes value) noexcept
+    {
+        return named(name, [&](ns_app *app, const char *text) {
+            return ns_app_send_msgpack(app, text, value.data(), value.size());
+        });
+    }
+
+    /// The newest value of `name` that this app knows, by any sender, own ones included, or by `sender`. Does not ask
+    /// the hub. Status::not_found: it knows none.
+    Result<State> try_get(std::string_view name) noexcept { return known(nullptr, name); }
+    Result<State> try_get(std::string_view sender, std::string_view name) noexcept
+    {
+        const detail::CString text(sender, Status::identity);
+        return ok(text.status()) ? known(text.get(), name) : text.status();
+    }
+    /// Calls `f(const State &)` for the newest value of each (sender, name) that this app knows and whose name matches;
+    /// in this thread, in no particular order. An exception of `f` ends it.
+    template <typename F> Status try_each(std::string_view pattern, F &&f)
+    {
+        const detail::CString text(pattern, Status::name);
+        return ok(text.status()) ? each_known(text.get(), f) : text.status();
+    }
+    template <typename F> Status try_each(F &&f) { return each_known(nullptr, f); }
+
+    /// The next state: Status::timeout if none comes.
+    Result<State> try_recv(Timeout timeout = forever) noexcept
+    {
+        ns_state *state;
+        const detail::Catcher none(nullptr);
+        const Status status = detail::told(ns_app_recv(handle(), timeout.ms(), &state));
+        return ok(status) ? Result<State>(State(state)) : status;
+    }
+    /// Runs the callbacks of what has come, up to `max`, 0 for all; waits for the first. Status::timeout: none came.
+    Status try_dispatch(Timeout timeout, std::size_t max = 0) noexcept
+    {
+        const detail::Catcher none(nullptr);
+        return detail::told(ns_app_dispatch(handle(), timeout.ms(), max));
+    }
+    /// A descriptor for poll or an event loop: readable while there is something for recv or dispatch. The app's own.
+    Result<int> try_fd() noexcept
+    {
+        const int fd = ns_app_fd(handle());
+        if (fd >= 0)
+            return fd;
+        // It is the one function that keeps its status to itself.
+        if (core_ == nullptr)
+            return detail::told(NS_ERR_INVALID);
+        if (core_->own_thread)
+            return detail::told(NS_ERR_STATE);
+        return detail::told(core_->closed ? NS_ERR_CLOSED : NS_ERR_IO);
+    }
+
+    /// Sets the function for states, the link, or states whose kind is not accepted; an empty one for none. When it
+    /// returns the one before does not run and will not run, unless this is called inside it.
+    Status try_on_state(StateFunction function) noexcept
+    {
+        return detail::set_function(core_.get(), &Core::on_state, ns_app_on_state, run_state, std::move(function));
+    }
+    Status try_on_link(LinkFunction function) noexcept
+    {
+        return detail::set_function(core_.get(), &Core::on_link, ns_app_on_link, run_link, std::move(function));
+    }
+    Status try_on_reject(RejectFunction function) noexcept
+    {
+        return detail::set_function(core_.get(), &Core::on_reject, ns_app_on_reject, run_reject, std::move(function));
+    }
+    /// Sets the function for exceptions that no call can throw. Before the functions that it is for.
+    void on_exception(ExceptionFunction function) noexcept
+    {
+        if (core_ != nullptr)
+            core_->shared->on_exception = std::move(function);
+    }
+
+    /// Takes states of these kinds only: app.accept(Kind::text, Kind::bytes). Without any, none; accept_any() all.
+    template <typename... Kinds> Status try_accept(Kinds... kinds) noexcept
+    {
+        static_assert((std::is_same_v<Kinds, Kind> && ...), "arguments are Kinds");
+        return detail::told(ns_app_set_accept(handle(), (0u | ... | NS_ACCEPT(static_cast<ns_kind>(kinds)))));
+    }
+    Status try_accept_any() noexcept { return detail::told(ns_app_set_accept(handle(), NS_ACCEPT_ANY)); }
+
+    /// The counters.
+    Result<AppStats> try_stats() const noexcept
+    {
+        AppStats stats;
+        const Status status = detail::told(ns_app_stats(handle(), &stats, sizeof stats));
+        return ok(status) ? Result<AppStats>(stats) : status;
+    }
+
+#if NANOSTATE_EXCEPTIONS
+    explicit App(std::string_view identity) : App(try_make(identity).value()) {}
+    template <typename T> void set(AppOption<T> option, typename AppOption<T>::Value value)
+    {
+        detail::check(try_set(option, value));
+    }
+    void set(ns_opt option, std::int64_t value) { detail::check(try_set(option, value)); }
+    void connect() { detail::check(try_connect()); }
+    void connect(std::string_view url) { detail::check(try_connect(url)); }
+    void wait_connected(Timeout timeout = forever) { detail::check(try_wait_connected(timeout)); }
+    void flush(Timeout timeout = forever) { detail::check(try_flush(timeout)); }
+    void disconnect() { detail::check(try_disconnect()); }
+    void close() { detail::check(try_close()); }
+    void close(Timeout linger) { detail::check(try_close(linger)); }
+    template <typename T> void send(std::string_view name, const T &value) { detail::check(try_send(name, value)); }
+    void send_json(std::string_view name, std::string_view json) { detail::check(try_send_json(name, json)); }
+    void send_msgpack(std::string_view name, Bytes value) { detail::check(try_send_msgpack(name, value)); }
+    /// Nothing if the app knows none.
+    std::optional<State> get(std::string_view name) { return unless(Status::not_found, try_get(name)); }
+    std::optional<State> get(std::string_view sender, std::string_view name)
+    {
+        return unless(Status::not_found, try_get(sender, name));
+    }
+    template <typename F> void each(std::string_view pattern, F &&f) { detail::check(try_each(pattern, f)); }
+    template <typename F> void each(F &&f) { detail::check(try_each(f)); }
+    /// The next state, however long it takes. Several threads may receive, and each state goes to one.
+    State recv() { return *receive(forever); }
+    /// The next state; nothing if none comes in this time.
+    std::optional<State> recv(Timeout timeout) { return receive(timeout); }
+    /// Whether any callback ran. A callback may destroy the App: then this throws Status::closed.
+    bool dispatch(Timeout timeout, std::size_t max = 0)
+    {
+        ns_app *const app = handle();
+        const std::shared_ptr<detail::Shared> shared = share();
+        detail::throw_later(shared.get());
+        // One at a time, so that an exception leaves the others where they are.
+        for (std::size_t ran = 0;; ran++) {
+            detail::Catcher catcher(app);
+            const Status status = detail::told(ns_app_dispatch(app, ran == 0 ? timeout.ms() : 0, 1));
+            if (catcher.caught)
+                std::rethrow_exception(catcher.caught);
+            if (ok(status)) {
+                if (ran + 1 == max)
+                    return true;
+                continue;
+            }
+            if (status == Status::interrupted && ran > 0)
+                ns_app_interrupt(app);
+            else if (status != Status::timeout)
+                throw Error(status);
+            return ran > 0;
+        }
+    }
+    int fd() { return try_fd().value(); }
+    void on_state(StateFunction function) { detail::check(try_on_state(std::move(function))); }
+    void on_link(LinkFunction function) { detail::check(try_on_link(std::move(function))); }
+    void on_reject(RejectFunction function) { detail::check(try_on_reject(std::move(function))); }
+    template <typename... Kinds> void accept(Kinds... kinds) { detail::check(try_accept(kinds...)); }
+    void accept_any() { detail::check(try_accept_any()); }
+    AppStats stats() const { return try_stats().value(); }
+#endif
+
+private:
+    struct Core {
+        ns_app *handle = nullptr;
+        std::shared_ptr<detail::Shared> shared;
+        std::shared_ptr<detail::Slot<StateFunction>> on_state;
+        std::shared_ptr<detail::Slot<LinkFunction>> on_link;
+        std::shared_ptr<detail::Slot<RejectFunction>> on_reject;
+        std::atomic<bool> own_thread{false};
+        std::atomic<bool> closed{false};
+
+        Core() noexcept = default;
+        Core(const Core &) = delete;
+        Core &operator=(const Core &) = delete;
+        ~Core()
+        {
+            if (shared != nullptr)
+                shared->freed = true;
+            ns_app_free(handle);
+        }
+    };
+
+    explicit App(std::unique_ptr<Core> core) noexcept : core_(std::move(core)) {}
+
+    Status close_app(int linger_ms) noexcept
+    {
+        if (core_ != nullptr)
+            core_->closed = true;
+        return detail::told(ns_app_close(handle(), linger_ms));
+    }
+
+    template <typename F> Status named(std::string_view name, F &&send) noexcept
+    {
+        const detail::CString text(name, Status::name);
+        return ok(text.status()) ? detail::told(send(handle(), text.get())) : text.status();
+    }
+
+    Result<State> known(const char *sender, std::string_view name) noexcept
+    {
+        ns_state *state = nullptr;
+        const Status status = named(name, [&](ns_app *app, const char *text) {
+            return ns_app_get(app, sender, text, &state);
+        });
+        return ok(status) ? Result<State>(State(state)) : status;
+    }
+
+    template <typename F> Status each_known(const char *pattern, F &f)
+    {
+        struct Call {
+            F &f;
+            std::exception_ptr caught;
+        } call{f, nullptr};
+        const auto run = [](ns_app *, const ns_state *state, void *ctx) noexcept {
+            Call &current = *static_cast<Call *>(ctx);
+            const Borrowed borrowed(state);
+            NANOSTATE_TRY
+            {
+                if (!current.caught)
+                    current.f(borrowed.state());
+            }
+            NANOSTATE_CATCH
+            {
+                current.caught = std::current_exception();
+            }
+        };
+        const Status status = detail::told(ns_app_each(handle(), pattern, run, &call));
+        if (call.caught)
+            std::rethrow_exception(call.caught);
+        return status;
+    }
+
+    /// A State without a reference of its own, for the time of a call.
+    class Borrowed {
+    public:
+        explicit Borrowed(const ns_state *state) noexcept : state_(const_cast<ns_state *>(state)) {}
+        Borrowed(const Borrowed &) = delete;
+        Borrowed &operator=(const Borrowed &) = delete;
+        ~Borrowed() { (void)state_.release(); }
+        const State &state() const noexcept { return state_; }
+
+    private:
+        State state_;
+    };
+
+    static void run_state(ns_app *app, const ns_state *state, void *ctx) noexcept
+    {
+        const auto slot = static_cast<detail::Slot<StateFunction> *>(ctx)->shared_from_this();
+        const Borrowed borrowed(state);
+        detail::guard(app, *slot->shared, [&] { slot->function(borrowed.state()); });
+    }
+
+    static void run_link(ns_app *app, ns_link link, ns_status why, const char *text, void *ctx) noexcept
+    {
+        const auto slot = static_cast<detail::Slot<LinkFunction> *>(ctx)->shared_from_this();
+        detail::guard(app, *slot->shared, [&] {
+            slot->function(static_cast<Link>(link), static_cast<Status>(why), text);
+        });
+        stop(app, *slot->shared);
+    }
+
+    static void run_reject(ns_app *app, const char *sender, const char *name, ns_kind kind, void *ctx) noexcept
+    {
+        const auto slot = static_cast<detail::Slot<RejectFunction> *>(ctx)->shared_from_this();
+        detail::guard(app, *slot->shared, [&] { slot->function(sender, name, static_cast<Kind>(kind)); });
+        stop(app, *slot->shared);
+    }
+
+    /// Has the recv that ran a callback return, if that threw. A dispatch runs one callback at a time anyway.
+    static void stop(ns_app *app, const detail::Shared &shared) noexcept
+    {
+        const detail::Catcher *catcher = detail::Catcher::of(app);
+        if (catcher != nullptr && catcher->in_recv && catcher->caught && !shared.freed)
+            ns_app_interrupt(app);
+    }
+
+#if NANOSTATE_EXCEPTIONS
+    std::shared_ptr<detail::Shared> share() const noexcept { return core_ != nullptr ? core_->shared : nullptr; }
+
+    std::optional<State> receive(Timeout timeout)
+    {
+        ns_state *state;
+        ns_app *const app = handle();
+        const std::shared_ptr<detail::Shared> shared = share();
+        detail::throw_later(shared.get());
+        detail::Catcher catcher(app, true);
+        const Status status = detail::told(ns_app_recv(app, timeout.ms(), &state));
+        if (catcher.caught && !ok(status))
+            std::rethrow_exception(catcher.caught);
+        // The interruption went to another thread that waits on this app, and a state came.
+        if (catcher.caught)
+            detail::keep_for_later(*shared, catcher.caught);
+        return unless(Status::timeout, ok(status) ? Result<State>(State(state)) : status);
+    }
+
+    static std::optional<State> unless(Status fine, Result<State> result)
+    {
+        if (result.status() == fine)
+            return std::nullopt;
+        return std::move(result).value();
+    }
+#endif
+
+    std::unique_ptr<Core> core_;
+};
+
+// Hub ----------------------------------------------------------------------------------------------------------------
+
+/// A hub: forwards every state to the other apps, and keeps the newest of each key for those who come later. No
+/// function waits, but listen() for a host name to be resolved, and the destructor for the hub's thread.
+class Hub {
+public:
+    /// Makes a hub; it listens nowhere until listen().
+    static Result<Hub> try_make() noexcept
+    {
+        std::unique_ptr<Core> core(new (std::nothrow) Core);
+        if (core == nullptr || (core->shared = detail::make_shared_part()) == nullptr)
+            return detail::out_of_memory();
+        const Status status = detail::told(ns_hub_new(&core->handle));
+        return ok(status) ? Result<Hub>(Hub(std::move(core))) : status;
+    }
+
+    /// Closes its listeners and peers and ends its thread. Its callback does not run any more afterwards.
+    ~Hub() = default;
+    Hub(Hub &&) noexcept = default;
+    Hub &operator=(Hub &&) noexcept = default;
+
+    /// The handle of the C API, which stays the Hub's.
+    ns_hub *handle() const noexcept { return core_ != nullptr ? core_->handle : nullptr; }
+
+    /// Sets an option, before listen(): hub.set(option::hub_ipc_mode, 0660).
+    template <typename T> Status try_set(HubOption<T> option, typename HubOption<T>::Value value) noexcept
+    {
+        return try_set(option.number, detail::option_value(value));
+    }
+    Status try_set(ns_opt option, std::int64_t value) noexcept
+    {
+        return detail::told(ns_hub_set(handle(), option, value));
+    }
+
+    /// Listens at `url`, port 0 for a free one; any number of times.
+    Status try_listen(std::string_view url) noexcept
+    {
+        const detail::CString text(url, Status::url);
+        return ok(text.status()) ? detail::told(ns_hub_listen(handle(), text.get())) : text.status();
+    }
+    /// Where it really listens, in the order of listen(); "" past the end. Lasts as long as the hub.
+    std::string_view address(std::size_t i = 0) const noexcept
+    {
+        const char *address = ns_hub_address(handle(), i);
+        return address != nullptr ? address : "";
+    }
+
+    /// Sets the function that hears of peers, on the hub's own thread; an empty one for none. Otherwise as App's.
+    Status try_on_peer(PeerFunction function) noexcept
+    {
+        return detail::set_function(core_.get(), &Core::on_peer, ns_hub_on_peer, run_peer, std::move(function));
+    }
+    /// Sets the function for exceptions of on_peer's, before that.
+    void on_exception(ExceptionFunction function) noexcept
+    {
+        if (core_ != nullptr)
+            core_->shared->on_exception = std::move(function);
+    }
+
+    /// The counters: of the hub, and of peer `i`, in no particular order. Status::not_found: there are not so many.
+    Result<HubStats> try_stats() const noexcept
+    {
+        HubStats stats;
+        const Status status = detail::told(ns_hub_stats(handle(), &stats, sizeof stats));
+        return ok(status) ? Result<HubStats>(stats) : status;
+    }
+    Result<PeerStats> try_peer_stats(std::size_t i) const noexcept
+    {
+        PeerStats stats;
+        const Status status = detail::told(ns_hub_peer_stats(handle(), i, &stats, sizeof stats));
+        return ok(status) ? Result<PeerStats>(stats) : status;
+    }
+
+#if NANOSTATE_EXCEPTIONS
+    Hub() : Hub(try_make().value()) {}
+    /// Makes a hub that listens at `url`.
+    explicit Hub(std::string_view url) : Hub() { listen(url); }
+    template <typename T> void set(HubOption<T> option, typename HubOption<T>::Value value)
+    {
+        detail::check(try_set(option, value));
+    }
+    void set(ns_opt option, std::int64_t value) { detail::check(try_set(option, value)); }
+    void listen(std::string_view url) { detail::check(try_listen(url)); }
+    void on_peer(PeerFunction function) { detail::check(try_on_peer(std::move(function))); }
+    HubStats stats() const { return try_stats().value(); }
+    PeerStats peer_stats(std::size_t i) const { return try_peer_stats(i).value(); }
+    /// The counters of all peers.
+    std::vector<PeerStats> peers() const
+    {
+        std::vector<PeerStats> peers;
+        Result<PeerStats> peer = try_peer_stats(0);
+        for (; peer; peer = try_peer_stats(peers.size()))
+            peers.push_back(*peer);
+        if (peer.status() != Status::not_found)
+            throw Error(peer.status());
+        return peers;
+    }
+#endif
+
+private:
+    struct Core {
+        ns_hub *handle = nullptr;
+        std::shared_ptr<detail::Shared> shared;
+        std::shared_ptr<detail::Slot<PeerFunction>> on_peer;
+
+        Core() noexcept = default;
+        Core(const Core &) = delete;
+        Core &operator=(const Core &) = delete;
+        ~Core() { ns_hub_free(handle); }
+    };
+
+    explicit Hub(std::unique_ptr<Core> core) noexcept : core_(std::move(core)) {}
+
+    static void run_peer(ns_hub *hub, const char *identity, const char *from, ns_peer_event event, ns_status why,
+                         void *ctx) noexcept
+    {
+        const auto slot = static_cast<detail::Slot<PeerFunction> *>(ctx)->shared_from_this();
+        detail::guard(hub, *slot->shared, [&] {
+            slot->function(identity, from, static_cast<PeerEvent>(event), static_cast<Status>(why));
+        });
+    }
+
+    std::unique_ptr<Core> core_;
+};
+
+// Version and log ----------------------------------------------------------------------------------------------------
+
+/// The version of the library that runs: "0.1.0".
+inline std::string_view version() noexcept { return ns_version(); }
+/// The same as a number, to compare with NS_VERSION_NUMBER, that of the header.
+inline std::uint32_t version_number() noexcept { return ns_version_number(); }
+/// Whether this build has a feature: "tcp", "ipc", "inproc", "ws", "tls", "gateway".
+inline bool has(std::string_view feature) noexcept
+{
+    const detail::CString text(feature, Status::invalid);
+    return ok(text.status()) && ns_has(text.get());
+}
+
+/// Sends the log of all handles, lines up to `level`, to `function`; with an empty one to standard error. It is called
+/// from any thread, also from several at once, must return soon and use nothing of nanostate; what it throws is
+/// dropped. Waits for a running call of the function before.
+inline Status try_set_log(LogFunction function, LogLevel level) noexcept
+{
+    // Never destroyed: the library may log while the program ends.
+    static std::mutex &mutex = *new std::mutex;
+    static LogFunction *&place = *new LogFunction *(nullptr);
+    const auto run = [](int line_level, const char *text, void *ctx) noexcept {
+        NANOSTATE_TRY
+        {
+            (*static_cast<LogFunction *>(ctx))(static_cast<LogLevel>(line_level), text);
+        }
+        NANOSTATE_CATCH
+        {
+        }
+    };
+    LogFunction *next = nullptr;
+    if (function) {
+        next = new (std::nothrow) LogFunction(std::move(function));
+        if (next == nullptr)
+            return detail::out_of_memory();
+    }
+    const std::lock_guard<std::mutex> lock(mutex);
+    if (next != nullptr)
+        ns_set_log(run, static_cast<int>(level), next);
+    else
+        ns_set_log(nullptr, static_cast<int>(level), nullptr);
+    delete std::exchange(place, next);
+    return Status::ok;
+}
+
+#if NANOSTATE_EXCEPTIONS
+inline void set_log(LogFunction function, LogLevel level) { detail::check(try_set_log(std::move(function), level)); }
+#endif
+
+} // namespace nanostate
+
+#undef NANOSTATE_TRY
+#undef NANOSTATE_CATCH
+
+#endif // NANOSTATE_HPP
