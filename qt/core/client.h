@@ -1,0 +1,142 @@
+#ifndef NANOSTATEQT_CLIENT_H
+#define NANOSTATEQT_CLIENT_H
+
+#include <NanostateQt/nanostateqt_global.h>
+
+#include <QtCore/qobject.h>
+#include <QtCore/qscopedpointer.h>
+#include <QtCore/qstringlist.h>
+#include <QtCore/qvariant.h>
+
+#include <nanostate.h>
+
+namespace NanostateQt {
+
+class ClientPrivate;
+
+/*!
+    A program's endpoint: publishes states to a hub and receives those of the others.
+
+    It connects when \l active becomes true, and again by itself, for ever, when the hub goes away; what is published
+    meanwhile is kept, newest value per name. Everything happens in the event loop of the thread that it lives in, with
+    no thread and no timer of its own; one that is active before there is an event loop sends, and receives once there
+    is. Not thread-safe: use it in that thread, and move it to another one only while it is not active.
+
+    No function waits for the hub, but the end of a connected client (deactivation, destruction, another identity): up
+    to one second, for values that are not written yet.
+
+    A slot may do anything to the client: change, deactivate or delete it, or run an event loop, in which updates go on.
+    No signal is emitted once it is destroyed, and no update once it is not active. All properties have their new values
+    when the first signal of a change is emitted, and connected() and disconnected() alternate.
+*/
+class NANOSTATEQT_EXPORT Client : public QObject
+{
+    Q_OBJECT
+    /*! The name it has for others, 1 to 255 bytes of UTF-8. A change while active takes effect at once: it leaves, and
+        joins under the new name. */
+    Q_PROPERTY(QString identity READ identity WRITE setIdentity NOTIFY identityChanged)
+    /*! The hub: "tcp://127.0.0.1:15000", "ipc:///run/hub", "inproc://name"; several addresses of one hub, separated by
+        commas, are tried in order. Empty: $NANOSTATE_URL, else NS_DEFAULT_URL. */
+    Q_PROPERTY(QString url READ url WRITE setUrl NOTIFY urlChanged)
+    /*! Whether it connects and stays connected. False at first. Becomes false by itself when it cannot even try,
+        because identity or url are not valid; then \l error says why. */
+    Q_PROPERTY(bool active READ isActive WRITE setActive NOTIFY activeChanged)
+    Q_PROPERTY(State state READ state NOTIFY stateChanged)
+    /*! What is wrong now: what the last publish could not do, else why it is not connected. The former goes with the
+        next publish that succeeds; all is well once it is connected. */
+    Q_PROPERTY(Error error READ error NOTIFY errorChanged)
+    /*! The same in words that name the value at fault; empty if nothing is wrong. */
+    Q_PROPERTY(QString errorString READ errorString NOTIFY errorChanged)
+    /*! Whether bytes that are valid UTF-8 arrive as QString. False at first. The original nanostate sends its text as
+        bytes. */
+    Q_PROPERTY(bool bytesAsText READ bytesAsText WRITE setBytesAsText NOTIFY bytesAsTextChanged)
+
+public:
+    enum class State {
+        Disconnected = NS_LINK_IDLE, //!< Not active.
+        Connecting = NS_LINK_CONNECTING, //!< Connecting, or waiting to try again.
+        Connected = NS_LINK_CONNECTED, //!< The hub has welcomed it.
+        Refused = NS_LINK_REFUSED //!< The hub refused it; it does not try again by itself.
+    };
+    Q_ENUM(State)
+
+    /*! Numbers of the C API; ns_strerror has a text for each. */
+    enum class Error {
+        NoError = NS_OK,
+        Invalid = NS_ERR_INVALID,
+        NoMemory = NS_ERR_NO_MEMORY,
+        Internal = NS_ERR_INTERNAL,
+        NotActive = NS_ERR_STATE,
+        Timeout = NS_ERR_TIMEOUT,
+        Closed = NS_ERR_CLOSED,
+        Unsupported = NS_ERR_UNSUPPORTED,
+        Url = NS_ERR_URL,
+        Name = NS_ERR_NAME,
+        Identity = NS_ERR_IDENTITY,
+        Utf8 = NS_ERR_UTF8,
+        Value = NS_ERR_MSGPACK,
+        TooLarge = NS_ERR_TOO_LARGE,
+        Full = NS_ERR_FULL,
+        ConnectionRefused = NS_ERR_REFUSED,
+        Resolve = NS_ERR_RESOLVE,
+        Permission = NS_ERR_PERMISSION,
+        IdentityTaken = NS_ERR_IDENTITY_TAKEN,
+        NotFound = NS_ERR_NOT_FOUND,
+        Io = NS_ERR_IO
+    };
+    Q_ENUM(Error)
+
+    explicit Client(QObject *parent = nullptr);
+    /*! With identity and url; it still waits for setActive(true). */
+    explicit Client(const QString &identity, const QString &url = QString(), QObject *parent = nullptr);
+    ~Client() override;
+
+    QString identity() const;
+    void setIdentity(const QString &identity);
+    QString url() const;
+    void setUrl(const QString &url);
+    bool isActive() const;
+    void setActive(bool active);
+    State state() const;
+    Error error() const;
+    QString errorString() const;
+    bool bytesAsText() const;
+    void setBytesAsText(bool on);
+
+    /*! Publishes the newest value of \a name: 1 to 1024 bytes of UTF-8 that do not begin with "$ns/". Returns whether
+        it was taken; if not, \l error says why: Value if it holds a type that cannot be sent, Utf8 if name or value
+        have half a surrogate pair. Taken while there is no hub, it goes out when there is one. */
+    Q_INVOKABLE bool publish(const QString &name, const QVariant &value);
+    /*! The same for bytes, which a QString would change. */
+    Q_INVOKABLE bool publishBytes(const QString &name, const QByteArray &bytes);
+    /*! The newest value of \a name that this client knows: of \a sender, or with none of anybody, itself included. An
+        invalid QVariant if there is none. It does not ask the hub. */
+    Q_INVOKABLE QVariant value(const QString &name, const QString &sender = QString()) const;
+    /*! The names of all values that this client knows, its own included, sorted. */
+    Q_INVOKABLE QStringList names() const;
+
+Q_SIGNALS:
+    /*! A state of somebody else has come. Of a burst each one arrives, unless the program falls behind so far that
+        the queue is full: then newest values only. */
+    void stateUpdated(const QString &sender, const QString &name, const QVariant &value);
+    void connected();
+    void disconnected();
+    /*! \l error and \l errorString changed to say that something is wrong. */
+    void errorOccurred(NanostateQt::Client::Error error, const QString &errorString);
+
+    void identityChanged();
+    void urlChanged();
+    void activeChanged();
+    void stateChanged(NanostateQt::Client::State state);
+    void errorChanged();
+    void bytesAsTextChanged();
+
+private:
+    friend class ClientPrivate;
+    Q_DISABLE_COPY(Client)
+    QScopedPointer<ClientPrivate> d;
+};
+
+} // namespace NanostateQt
+
+#endif // NANOSTATEQT_CLIENT_H

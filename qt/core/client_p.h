@@ -1,0 +1,47 @@
+#ifndef NANOSTATEQT_CLIENT_P_H
+#define NANOSTATEQT_CLIENT_P_H
+
+// What the QML library uses of a Client besides its public functions. Not installed.
+
+#include "client.h"
+
+namespace NanostateQt {
+
+/*!
+    Hears of states without the cost of a signal and a QVariant for each: of one name, or of all.
+
+    Called in the client's thread, for remote states and for own ones right after publish(). The state is borrowed for
+    the call. An observer may remove itself or others, and may delete the client, in a call.
+*/
+class StateObserver
+{
+public:
+    virtual void stateArrived(const ns_state *state) = 0;
+
+protected:
+    ~StateObserver() = default;
+};
+
+namespace ClientAccess {
+
+/*! While deferred, setActive(true) and changes of identity and url are only noted; its end opens the client if it is
+    active. For clients whose properties are set one after the other. */
+NANOSTATEQT_EXPORT void setDeferred(Client *client, bool deferred);
+
+/*! Adds an observer of one name, or of all with an empty one. It must be removed before it or the client dies; a client
+    that dies forgets its observers. */
+NANOSTATEQT_EXPORT void addObserver(Client *client, const QString &name, StateObserver *observer);
+NANOSTATEQT_EXPORT void removeObserver(Client *client, const QString &name, StateObserver *observer);
+
+/*! The newest value of a name of any sender, own ones included; to be freed by ns_state_free. NULL: not known. */
+NANOSTATEQT_EXPORT ns_state *newest(const Client *client, const QString &name);
+/*! The value of a state as the client hands it out (bytesAsText). */
+NANOSTATEQT_EXPORT QVariant valueOf(const Client *client, const ns_state *state);
+/*! The app behind the client; NULL while it is not active. */
+NANOSTATEQT_EXPORT ns_app *app(const Client *client);
+
+} // namespace ClientAccess
+
+} // namespace NanostateQt
+
+#endif // NANOSTATEQT_CLIENT_P_H

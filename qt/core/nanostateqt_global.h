@@ -1,0 +1,12 @@
+#ifndef NANOSTATEQT_GLOBAL_H
+#define NANOSTATEQT_GLOBAL_H
+
+#include <QtCore/qglobal.h>
+
+#if defined(NANOSTATEQT_BUILD)
+#define NANOSTATEQT_EXPORT Q_DECL_EXPORT
+#else
+#define NANOSTATEQT_EXPORT Q_DECL_IMPORT
+#endif
+
+#endif // NANOSTATEQT_GLOBAL_H
