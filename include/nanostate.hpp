@@ -51,6 +51,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -65,7 +66,19 @@
 #define NANOSTATE_CATCH else
 #endif
 
+// One for the whole program, also where libraries hide what they do not export.
+#if defined(__GNUC__)
+#define NANOSTATE_VISIBLE __attribute__((visibility("default")))
+#else
+#define NANOSTATE_VISIBLE
+#endif
+
 namespace nanostate {
+
+#if !NANOSTATE_EXCEPTIONS
+// Without exceptions the functions are others under the same names, and a program may have files of both sorts.
+inline namespace without_exceptions {
+#endif
 
 // Numbers ------------------------------------------------------------------------------------------------------------
 
@@ -187,7 +200,7 @@ inline const char *to_string(Status status) noexcept { return ns_strerror(static
 namespace detail {
 
 /// The words of a failure that this file found itself; null when the last one was the library's.
-inline thread_local const char *own_words = nullptr;
+inline thread_local NANOSTATE_VISIBLE const char *own_words = nullptr;
 
 inline Status told(ns_status status) noexcept
 {
@@ -210,7 +223,7 @@ inline Status out_of_memory() noexcept { return refuse(Status::no_memory, to_str
 inline const char *last_error() noexcept { return detail::own_words != nullptr ? detail::own_words : ns_last_error(); }
 
 /// What functions throw. what() is last_error().
-class Error : public std::runtime_error {
+class NANOSTATE_VISIBLE Error : public std::runtime_error {
 public:
     explicit Error(Status status) : Error(status, last_error()) {}
     Error(Status status, const char *words) : std::runtime_error(words), status_(status) {}
@@ -492,8 +505,8 @@ private:
     friend class App;
     explicit State(ns_state *state) noexcept : state_(state) {}
 
-    template <typename T>
-    static constexpr bool is_view = detail::is_any_of<T, std::string_view, Bytes, Ext, Structured>;
+    /// Those of this file, and others such as std::span: what has nothing to destroy owns nothing.
+    template <typename T> static constexpr bool is_view = std::is_class_v<T> && std::is_trivially_destructible_v<T>;
 
     template <typename T, typename U> static Result<T> got(ns_status status, const U &value) noexcept
     {
@@ -608,6 +621,8 @@ using LogFunction = std::function<void(LogLevel level, std::string_view text)>;
 
 namespace detail {
 
+class Catcher;
+
 /// What a handle and its callbacks share: a callback may destroy the handle, and goes on.
 struct Shared {
     ExceptionFunction on_exception;
@@ -615,6 +630,8 @@ struct Shared {
     /// Exceptions for the next calls that can throw one.
     std::vector<std::exception_ptr> later;
     std::atomic<bool> has_later{false};
+    /// The calls that run callbacks now, of all threads. Not a thread_local: libraries may each have their own of that.
+    Catcher *catchers = nullptr;
     std::mutex mutex;
 };
 
@@ -653,38 +670,57 @@ inline void throw_later(Shared *shared)
 }
 #endif
 
-/// A call that runs callbacks in this thread, and takes the exception that one lets out.
+/// A call that runs callbacks in this thread, and takes the exception that one lets out, unless it is a try_ form.
 class Catcher {
 public:
-    explicit Catcher(const void *handle, bool recv = false) noexcept
-        : in_recv(recv), handle_(handle), outer_(std::exchange(current_, this))
+    enum Call { try_form, in_dispatch, in_recv };
+
+    /// `shared` outlives it; null is ignored.
+    Catcher(Shared *shared, Call by) noexcept : call(by), shared_(shared)
     {
+        if (shared_ == nullptr)
+            return;
+        const std::lock_guard<std::mutex> lock(shared_->mutex);
+        next_ = std::exchange(shared_->catchers, this);
     }
     Catcher(const Catcher &) = delete;
     Catcher &operator=(const Catcher &) = delete;
-    ~Catcher() { current_ = outer_; }
-    /// The innermost one of this thread, if it is for callbacks of this handle.
-    static Catcher *of(const void *handle) noexcept
+    ~Catcher()
     {
-        return current_ != nullptr && current_->handle_ == handle ? current_ : nullptr;
+        if (shared_ == nullptr)
+            return;
+        const std::lock_guard<std::mutex> lock(shared_->mutex);
+        Catcher **place = &shared_->catchers;
+        while (*place != this)
+            place = &(*place)->next_;
+        *place = next_;
     }
-    const bool in_recv;
+    /// The innermost one of this thread; null if it takes no exception.
+    static Catcher *of(Shared &shared) noexcept
+    {
+        const std::lock_guard<std::mutex> lock(shared.mutex);
+        Catcher *catcher = shared.catchers;
+        while (catcher != nullptr && catcher->thread_ != std::this_thread::get_id())
+            catcher = catcher->next_;
+        return catcher != nullptr && catcher->call != try_form ? catcher : nullptr;
+    }
+    const Call call;
     std::exception_ptr caught;
 
 private:
-    static inline thread_local Catcher *current_ = nullptr;
-    const void *handle_;
-    Catcher *outer_;
+    Shared *shared_;
+    std::thread::id thread_ = std::this_thread::get_id();
+    Catcher *next_ = nullptr;
 };
 
 /// Runs a callback and keeps its exceptions from the library, which is not made for them.
-template <typename F> void guard(void *handle, Shared &shared, F &&callback) noexcept
+template <typename F> void guard(Shared &shared, F &&callback) noexcept
 {
 #if NANOSTATE_EXCEPTIONS
     try {
         callback();
     } catch (...) {
-        Catcher *catcher = Catcher::of(handle);
+        Catcher *catcher = Catcher::of(shared);
         if (catcher != nullptr && !catcher->caught)
             catcher->caught = std::current_exception();
         else if (catcher != nullptr)
@@ -695,7 +731,7 @@ template <typename F> void guard(void *handle, Shared &shared, F &&callback) noe
             std::terminate();
     }
 #else
-    (void)handle, (void)shared;
+    (void)shared;
     callback();
 #endif
 }
@@ -871,14 +907,16 @@ public:
     Result<State> try_recv(Timeout timeout = forever) noexcept
     {
         ns_state *state;
-        const detail::Catcher none(nullptr);
+        const std::shared_ptr<detail::Shared> shared = share();
+        const detail::Catcher none(shared.get(), detail::Catcher::try_form);
         const Status status = detail::told(ns_app_recv(handle(), timeout.ms(), &state));
         return ok(status) ? Result<State>(State(state)) : status;
     }
     /// Runs the callbacks of what has come, up to `max`, 0 for all; waits for the first. Status::timeout: none came.
     Status try_dispatch(Timeout timeout, std::size_t max = 0) noexcept
     {
-        const detail::Catcher none(nullptr);
+        const std::shared_ptr<detail::Shared> shared = share();
+        const detail::Catcher none(shared.get(), detail::Catcher::try_form);
         return detail::told(ns_app_dispatch(handle(), timeout.ms(), max));
     }
     /// A descriptor for poll or an event loop: readable while there is something for recv or dispatch. The app's own.
@@ -967,9 +1005,9 @@ public:
         ns_app *const app = handle();
         const std::shared_ptr<detail::Shared> shared = share();
         detail::throw_later(shared.get());
+        detail::Catcher catcher(shared.get(), detail::Catcher::in_dispatch);
         // One at a time, so that an exception leaves the others where they are.
         for (std::size_t ran = 0;; ran++) {
-            detail::Catcher catcher(app);
             const Status status = detail::told(ns_app_dispatch(app, ran == 0 ? timeout.ms() : 0, 1));
             if (catcher.caught)
                 std::rethrow_exception(catcher.caught);
@@ -1077,17 +1115,17 @@ private:
         State state_;
     };
 
-    static void run_state(ns_app *app, const ns_state *state, void *ctx) noexcept
+    static void run_state(ns_app *, const ns_state *state, void *ctx) noexcept
     {
         const auto slot = static_cast<detail::Slot<StateFunction> *>(ctx)->shared_from_this();
         const Borrowed borrowed(state);
-        detail::guard(app, *slot->shared, [&] { slot->function(borrowed.state()); });
+        detail::guard(*slot->shared, [&] { slot->function(borrowed.state()); });
     }
 
     static void run_link(ns_app *app, ns_link link, ns_status why, const char *text, void *ctx) noexcept
     {
         const auto slot = static_cast<detail::Slot<LinkFunction> *>(ctx)->shared_from_this();
-        detail::guard(app, *slot->shared, [&] {
+        detail::guard(*slot->shared, [&] {
             slot->function(static_cast<Link>(link), static_cast<Status>(why), text);
         });
         stop(app, *slot->shared);
@@ -1096,28 +1134,28 @@ private:
     static void run_reject(ns_app *app, const char *sender, const char *name, ns_kind kind, void *ctx) noexcept
     {
         const auto slot = static_cast<detail::Slot<RejectFunction> *>(ctx)->shared_from_this();
-        detail::guard(app, *slot->shared, [&] { slot->function(sender, name, static_cast<Kind>(kind)); });
+        detail::guard(*slot->shared, [&] { slot->function(sender, name, static_cast<Kind>(kind)); });
         stop(app, *slot->shared);
     }
 
     /// Has the recv that ran a callback return, if that threw. A dispatch runs one callback at a time anyway.
-    static void stop(ns_app *app, const detail::Shared &shared) noexcept
+    static void stop(ns_app *app, detail::Shared &shared) noexcept
     {
-        const detail::Catcher *catcher = detail::Catcher::of(app);
-        if (catcher != nullptr && catcher->in_recv && catcher->caught && !shared.freed)
+        const detail::Catcher *catcher = detail::Catcher::of(shared);
+        if (catcher != nullptr && catcher->call == detail::Catcher::in_recv && catcher->caught && !shared.freed)
             ns_app_interrupt(app);
     }
 
-#if NANOSTATE_EXCEPTIONS
     std::shared_ptr<detail::Shared> share() const noexcept { return core_ != nullptr ? core_->shared : nullptr; }
 
+#if NANOSTATE_EXCEPTIONS
     std::optional<State> receive(Timeout timeout)
     {
         ns_state *state;
         ns_app *const app = handle();
         const std::shared_ptr<detail::Shared> shared = share();
         detail::throw_later(shared.get());
-        detail::Catcher catcher(app, true);
+        detail::Catcher catcher(shared.get(), detail::Catcher::in_recv);
         const Status status = detail::told(ns_app_recv(app, timeout.ms(), &state));
         if (catcher.caught && !ok(status))
             std::rethrow_exception(catcher.caught);
@@ -1251,11 +1289,11 @@ private:
 
     explicit Hub(std::unique_ptr<Core> core) noexcept : core_(std::move(core)) {}
 
-    static void run_peer(ns_hub *hub, const char *identity, const char *from, ns_peer_event event, ns_status why,
+    static void run_peer(ns_hub *, const char *identity, const char *from, ns_peer_event event, ns_status why,
                          void *ctx) noexcept
     {
         const auto slot = static_cast<detail::Slot<PeerFunction> *>(ctx)->shared_from_this();
-        detail::guard(hub, *slot->shared, [&] {
+        detail::guard(*slot->shared, [&] {
             slot->function(identity, from, static_cast<PeerEvent>(event), static_cast<Status>(why));
         });
     }
@@ -1312,9 +1350,14 @@ inline Status try_set_log(LogFunction function, LogLevel level) noexcept
 inline void set_log(LogFunction function, LogLevel level) { detail::check(try_set_log(std::move(function), level)); }
 #endif
 
+#if !NANOSTATE_EXCEPTIONS
+} // namespace without_exceptions
+#endif
+
 } // namespace nanostate
 
 #undef NANOSTATE_TRY
 #undef NANOSTATE_CATCH
+#undef NANOSTATE_VISIBLE
 
 #endif // NANOSTATE_HPP

@@ -22,6 +22,7 @@
 #include <cstdio>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <vector>
 
 /* Memory may run out where the containers of the program grow; without exceptions that ends the program anyway. */
@@ -67,22 +68,28 @@ public:
     }
 
     /* Takes the next state; waits up to 50 ms for one. Text and bytes of any content are read as they are; states of
-     * other kinds (numbers, maps) are skipped. False: nothing came, and the arguments are as they were. */
+     * other kinds (numbers, maps) are skipped. False: nothing came, or nothing can come, in these 50 ms, and the
+     * arguments are as they were. */
     bool recv_state_update(std::string &sender, std::string &name, std::vector<char> &data)
     {
-        return receive(50, sender, name, data);
+        return receive_soon(sender, name, data);
     }
 
     bool recv_state_update(std::string &sender, std::string &name, std::string &data)
     {
-        return receive(50, sender, name, data);
+        return receive_soon(sender, name, data);
     }
 
     /* Whether a state waits that recv_state_update would take at once. Does not wait. */
     bool has_state_update()
     {
         ns_app_stats_t stats;
-        return open() && ns_app_stats(_app.load(), &stats, sizeof stats) == NS_OK && stats.queued > 0;
+        if (!open())
+            return false;
+        /* A program that is refused gets no more: the receive that meets it closes the app, which then is idle. */
+        const ns_link link = ns_app_link(_app.load());
+        return link != NS_LINK_REFUSED && link != NS_LINK_IDLE
+            && ns_app_stats(_app.load(), &stats, sizeof stats) == NS_OK && stats.queued > 0;
     }
 
     /* The identity that it was made with; "" for NULL. */
@@ -218,6 +225,18 @@ private:
             return false;
         }
         return !refused() && done(ns_app_send_bytes(_app.load(), name.c_str(), data, len), not_sent);
+    }
+
+    /* Takes the 50 ms also where nothing can come: programs receive in a loop, which must not spin then. */
+    template <typename Container>
+    bool receive_soon(std::string &sender, std::string &name, Container &data)
+    {
+        const int timeout_ms = 50;
+        const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);
+        const bool received = receive(timeout_ms, sender, name, data);
+        if (!received)
+            std::this_thread::sleep_until(deadline);
+        return received;
     }
 
     template <typename Container>

@@ -31,15 +31,15 @@ class NANOSTATEQT_EXPORT QNanostate : public QThread, public Nanostate
 public:
     /* As the constructor of Nanostate, but connects at start() or at the first send or receive. */
     explicit QNanostate(const char *identity, const char *addr);
-    /* Ends the thread, and then as the destructor of Nanostate. */
+    /* Ends the thread, for which it is asked as by requestInterruption(), and then as the destructor of Nanostate. */
     ~QNanostate() override;
 
     /* quit() and exit() end the thread too, also through a QThread; this one is not seen through one. */
     void requestInterruption();
 
 Q_SIGNALS:
-    /* A state of another program has come; `data` is text or bytes as they were sent. Emitted in the thread: slots of
-     * objects that live elsewhere run there, in their event loop. */
+    /* A state of another program has come; `data` is text or bytes as they were sent. Emitted in a thread beside this
+     * one: slots of objects that live anywhere else run there, in their event loop. */
     void state_updated(const std::string &sender, const std::string &name, const std::string &data);
 
 protected:

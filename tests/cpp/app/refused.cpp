@@ -4,9 +4,21 @@
 enum class Colour { red };
 struct Thing {};
 
+// Bytes of somebody else, as std::span<const std::byte> in C++20.
+struct Span {
+    using value_type = std::byte;
+    Span() = default;
+    Span(const std::byte *first, const std::byte *last) : first(first), last(last) {}
+    const std::byte *data() const { return first; }
+    std::size_t size() const { return static_cast<std::size_t>(last - first); }
+    const std::byte *first = nullptr, *last = nullptr;
+};
+
 void refused(nanostate::App &app)
 {
     app.send("name", "text");
+    const nanostate::State kept = app.recv();
+    const auto span = kept.as<Span>();
 #if REFUSED == 1
     app.send("name", 'c');
 #elif REFUSED == 2
@@ -37,5 +49,7 @@ void refused(nanostate::App &app)
     app.recv(5);
 #elif REFUSED == 15
     app.try_send("name", 1);
+#elif REFUSED == 16
+    const auto dangling = app.recv().as<Span>();
 #endif
 }

@@ -4,6 +4,7 @@
 #include "../test.hpp"
 #include "process.hpp"
 
+#include <chrono>
 #include <cstdlib>
 #include <memory>
 #include <thread>
@@ -399,6 +400,46 @@ TEST("what cannot be opened does nothing, and says so once")
         EQUAL(1, count(said, '\n'));
         CONTAINS(c.said, said);
     }
+}
+
+TEST("a receive takes its time also where nothing can come, so that a loop of them does not spin")
+{
+    Errors errors;
+    Nanostate broken("a", "nonsense"), nobody("a", nullptr);
+    std::string sender, name, data;
+    for (Nanostate *state : {&broken, &nobody}) {
+        const auto before = std::chrono::steady_clock::now();
+        CHECK(!state->recv_state_update(sender, name, data));
+        CHECK(std::chrono::steady_clock::now() - before >= std::chrono::milliseconds(50));
+    }
+}
+
+TEST("a program that is refused while a state waits is not told to receive it for ever")
+{
+    Errors errors;
+    ns_hub *hub;
+    ns_app *sender, *holder;
+    CHECK(ns_hub_new(&hub) == NS_OK && ns_hub_listen(hub, "tcp://127.0.0.1:0") == NS_OK);
+    const std::string url = ns_hub_address(hub, 0);
+    CHECK(ns_app_new("sender", &sender) == NS_OK && ns_app_connect(sender, url.c_str()) == NS_OK);
+    CHECK(ns_app_send_text(sender, "x", "y") == NS_OK);
+    Nanostate state("held", url.c_str());
+    while (!state.has_state_update())
+        std::this_thread::yield();
+
+    // Another program takes the identity over.
+    CHECK(ns_app_new("held", &holder) == NS_OK && ns_app_set(holder, NS_OPT_TAKE_OVER, 1) == NS_OK);
+    CHECK(ns_app_connect(holder, url.c_str()) == NS_OK);
+    while (state.send_state_update("x", std::string("y")))
+        std::this_thread::yield();
+    std::string from, name, data;
+    while (state.has_state_update())
+        state.recv_state_update(from, name, data);
+    CHECK(!state.recv_state_update(from, name, data));
+    CHECK(!state.has_state_update());
+    ns_app_free(holder);
+    ns_app_free(sender);
+    ns_hub_free(hub);
 }
 
 TEST("a program that the hub refuses is told, and gets false")
