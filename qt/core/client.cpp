@@ -486,6 +486,8 @@ void Client::setIdentity(const QString &identity)
     d->identity = identity;
     if (d->app) {
         d->close();
+        // What the other identity was refused for is not wrong with this one.
+        d->linkFailure = Failure();
         d->open();
     }
     const QPointer<Client> alive(this);

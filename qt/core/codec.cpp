@@ -1,6 +1,7 @@
 #include "codec.h"
 #include "extension.h"
 
+#include <QtCore/qcborvalue.h>
 #include <QtCore/qdatetime.h>
 #include <QtCore/qendian.h>
 #include <QtCore/qjsonarray.h>
@@ -10,6 +11,9 @@
 #include <QtCore/qlocale.h>
 #include <QtCore/qmetatype.h>
 #include <QtCore/qtimezone.h>
+#if QT_VERSION >= QT_VERSION_CHECK(6, 0, 0)
+#include <QtCore/qassociativeiterable.h>
+#endif
 
 #include <cmath>
 #include <cstring>
@@ -130,6 +134,21 @@ bool holds(double value)
     return value >= begin && value < end && std::trunc(value) == value;
 }
 
+// Whether it is a container whose keys are not text for Qt: in a QVariantMap all would be the empty one.
+bool hasKeysWithoutText(const QVariant &value)
+{
+#if QT_VERSION >= QT_VERSION_CHECK(6, 0, 0)
+    const bool iterable = value.canConvert<QAssociativeIterable>();
+#else
+    const bool iterable = QMetaType::hasRegisteredConverterFunction(
+        value.userType(), qMetaTypeId<QtMetaTypePrivate::QAssociativeIterableImpl>());
+#endif
+    if (!iterable)
+        return false;
+    const auto entries = value.value<QAssociativeIterable>();
+    return entries.size() > 0 && !entries.begin().key().canConvert<QString>();
+}
+
 class Writer
 {
 public:
@@ -196,6 +215,8 @@ public:
             return writeList(value.toJsonArray().toVariantList(), depthLeft);
         case QMetaType::QJsonDocument:
             return write(value.toJsonDocument().toVariant(), depthLeft);
+        case QMetaType::QCborValue:
+            return write(value.value<QCborValue>().toVariant(), depthLeft);
         default:
             return writeOther(value, depthLeft);
         }
@@ -322,9 +343,12 @@ private:
             return fail(NS_ERR_MSGPACK, QStringLiteral("an invalid QDateTime cannot be sent"));
         const qint64 millis = time.toMSecsSinceEpoch();
         qint64 seconds = millis / MillisPerSecond;
-        if (millis < 0 && seconds * MillisPerSecond != millis)
+        qint64 rest = millis % MillisPerSecond;
+        if (rest < 0) {
             --seconds;
-        const quint32 nanos = quint32(millis - seconds * MillisPerSecond) * NanosPerMilli;
+            rest += MillisPerSecond;
+        }
+        const quint32 nanos = quint32(rest) * NanosPerMilli;
         if (seconds < 0 || seconds >> ShortSecondBits != 0) {
             putExtHead(TimestampType, 12);
             putBigEndian(nanos);
@@ -409,10 +433,16 @@ private:
         const int type = value.userType();
         if (type == qMetaTypeId<Extension>())
             return writeExtension(value.value<Extension>());
+#if QT_VERSION >= QT_VERSION_CHECK(6, 0, 0)
+        if (QMetaType(type).flags() & QMetaType::IsUnsignedEnumeration)
+            return writeUint(value.toULongLong());
+#endif
         if (QMetaType(type).flags() & QMetaType::IsEnumeration)
             return writeInt(value.toLongLong());
         // QtQml registers conversions that make an empty list of a number: such a value is to be unwrapped before.
         if (std::strcmp(value.typeName(), "QJSValue") == 0)
+            return refuse(value);
+        if (hasKeysWithoutText(value))
             return refuse(value);
         if (value.canConvert<QVariantMap>())
             return writeMap(value.value<QVariantMap>(), depthLeft);

@@ -17,7 +17,8 @@
 //                                                                structured keys: base64)
 //     QDateTime                                                  ext -1, to the millisecond; read as UTC
 //     NanostateQt::Extension                                     any other ext
-//     QJsonValue, QJsonObject, QJsonArray, QJsonDocument         what they hold
+//     QJsonValue, QJsonObject, QJsonArray, QJsonDocument,        what they hold
+//     QCborValue
 
 #include <NanostateQt/nanostateqt_global.h>
 

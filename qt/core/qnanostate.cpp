@@ -10,7 +10,8 @@ QNanostate::QNanostate(const char *identity, const char *addr) : Nanostate(defer
 
 QNanostate::~QNanostate()
 {
-    quit();
+    // A run() of an old program may ask isInterruptionRequested() instead of running an event loop.
+    QNanostate::requestInterruption();
     wait();
 }
 

@@ -447,10 +447,13 @@ private Q_SLOTS:
         QCOMPARE(client.error(), Client::Error::IdentityTaken);
         log.clear();
         client.setIdentity(text("me2"));
+        // It is the former identity that is taken.
+        QCOMPARE(client.state(), Client::State::Connecting);
+        QCOMPARE(client.errorString(), QString());
         EVENTUALLY(isConnected(client));
         QCOMPARE(client.error(), Client::Error::NoError);
-        QCOMPARE(log.first(), text("identity me2"));
-        QCOMPARE(log.last(), text("error 0"));
+        QCOMPARE(log, (QStringList{text("identity me2"), text("state 1"), text("error 0"), text("state 2"),
+                                   text("connected")}));
     }
 
     void aNewIdentityIsAnotherApp()

@@ -1,6 +1,8 @@
 #include <NanostateQt/Extension>
 #include <NanostateQt/private/codec.h>
 
+#include <QtCore/qcborarray.h>
+#include <QtCore/qcbormap.h>
 #include <QtCore/qcborvalue.h>
 #include <QtCore/qdatetime.h>
 #include <QtCore/qfile.h>
@@ -17,6 +19,8 @@
 
 #include <cmath>
 #include <limits>
+#include <map>
+#include <string>
 #include <vector>
 
 using namespace NanostateQt;
@@ -108,9 +112,15 @@ QByteArray dataOf(const QByteArray &body)
     return QByteArray();
 }
 
-enum class Unsigned : quint8 { Big = 200 };
+enum class Wide : quint64 { Most = std::numeric_limits<quint64>::max() };
+
+using MapByStdString = std::map<std::string, int>;
 
 } // namespace
+
+Q_DECLARE_METATYPE(Wide)
+Q_DECLARE_METATYPE(std::string)
+Q_DECLARE_METATYPE(MapByStdString)
 
 class CodecTest : public QObject
 {
@@ -228,6 +238,10 @@ private Q_SLOTS:
         row("signed char", QVariant::fromValue(static_cast<signed char>(-7)), "f9");
         row("unsigned char", QVariant::fromValue(uchar(200)), "ccc8");
         row("enum", QVariant::fromValue(Green), "fd");
+#if QT_VERSION >= QT_VERSION_CHECK(6, 0, 0)
+        // Qt 5 does not know whether an enum is unsigned.
+        row("unsigned enum", QVariant::fromValue(Wide::Most), "cfffffffffffffffff");
+#endif
         row("float", 1.5f, "ca3fc00000");
         row("double", 1.5, "cb3ff8000000000000");
         row("whole double", 50.0, "cb4049000000000000");
@@ -255,6 +269,10 @@ private Q_SLOTS:
         row("map of int", QVariant::fromValue(QMap<QString, int>{{text("k"), 5}}), "81a16b05");
         row("map by int", QVariant::fromValue(QMap<int, QString>{{5, text("k")}}), "81a135a16b");
         row("JSON object", QJsonObject{{text("k"), QJsonArray{QJsonValue(), true}}}, "81a16b92c0c3");
+        row("CBOR number", QVariant::fromValue(QCborValue(5)), "05");
+        row("CBOR text", QVariant::fromValue(QCborValue(text("x"))), "a178");
+        row("CBOR array", QVariant::fromValue(QCborValue(QCborArray{1, QCborValue()})), "9201c0");
+        row("CBOR map", QVariant::fromValue(QCborMap{{text("k"), 1.5}}), "81a16bcb3ff8000000000000");
         row("JSON document", QJsonDocument(QJsonArray{text("a")}), "91a161");
         row("ext of 1", QVariant::fromValue(Extension(5, "a")), "d40561");
         row("ext of 3", QVariant::fromValue(Extension(-128, "abc")), "c70380616263");
@@ -304,6 +322,8 @@ private Q_SLOTS:
         QTest::newRow("object") << QVariant::fromValue<QObject *>(this) << value << text("QObject*");
         QTest::newRow("pointer") << QVariant::fromValue(static_cast<void *>(this)) << value << text("void*");
         QTest::newRow("ext number") << QVariant::fromValue(Extension(128, "a")) << value << text("128");
+        const QVariant noText = QVariant::fromValue(MapByStdString{{"a", 1}, {"b", 2}});
+        QTest::newRow("map by what is no text") << noText << value << text(noText.typeName());
         QTest::newRow("no date") << QVariant(QDateTime()) << value << text("QDateTime");
         QTest::newRow("depth 33") << nested(33) << value << text("32");
         QTest::newRow("half a pair") << QVariant(QString(QChar(0xD83D))) << int(NS_ERR_UTF8) << text("surrogate");
@@ -406,6 +426,13 @@ private Q_SLOTS:
         const QDateTime utc(QDate(1969, 12, 31), QTime(23, 59, 59, 999), Qt::UTC);
         QCOMPARE(encoded(utc.toOffsetFromUtc(-5 * 3600)), encoded(utc));
         QCOMPARE(encoded(utc.toLocalTime()), encoded(utc));
+    }
+
+    void theFirstAndTheLastInstantAreWritten()
+    {
+        const auto instant = [](qint64 millis) { return QDateTime::fromMSecsSinceEpoch(millis, Qt::UTC); };
+        QCOMPARE(encoded(instant(std::numeric_limits<qint64>::min())), QByteArray("c70cff0b71b000ffdf3b645a1cac08"));
+        QCOMPARE(encoded(instant(std::numeric_limits<qint64>::max())), QByteArray("c70cff3019d7c00020c49ba5e353f7"));
     }
 
     void whatIsNoTimestampStaysAnExtension_data()

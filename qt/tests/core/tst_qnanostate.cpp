@@ -107,6 +107,32 @@ public Q_SLOTS:
     }
 };
 
+// As an old program may be written: with a run() of its own, which knows no event loop.
+class OldThread : public QNanostate
+{
+    Q_OBJECT
+
+public:
+    OldThread(const char *identity, const QString &url, std::atomic<int> *received)
+        : QNanostate(identity, url.toUtf8().constData()), m_received(received)
+    {
+    }
+
+protected:
+    void run() override
+    {
+        std::atomic<int> &received = *m_received;
+        std::string sender;
+        std::string name;
+        std::string data;
+        while (!isInterruptionRequested())
+            received += recv_state_update(sender, name, data);
+    }
+
+private:
+    std::atomic<int> *const m_received;
+};
+
 class QNanostateTest : public QObject
 {
     Q_OBJECT
@@ -196,6 +222,18 @@ private Q_SLOTS:
         nanostate.start();
         ns_app_send_text(peer, "n", "last");
         EVENTUALLY(program.seen.back() == "peer n last");
+    }
+
+    void itsEndInterruptsARunOfAnOldProgram()
+    {
+        const Hub hub;
+        Peer peer("peer", hub.url());
+        ns_app_send_text(peer, "n", "1");
+        std::atomic<int> received{0};
+        OldThread nanostate("me", hub.url(), &received);
+        nanostate.start();
+        EVENTUALLY(received == 1);
+        // Here it would wait for ever.
     }
 
     void itIsDestroyedWhileStatesArrive()
