@@ -1,0 +1,51 @@
+#ifndef NANOSTATEQML_CLIENTUSER_H
+#define NANOSTATEQML_CLIENTUSER_H
+
+#include <NanostateQt/private/client_p.h>
+
+#include <QtCore/qstring.h>
+
+#include <memory>
+
+namespace NanostateQt {
+
+struct StateFree
+{
+    void operator()(ns_state *state) const { ns_state_free(state); }
+};
+/*! A reference to a state. */
+using StatePointer = std::unique_ptr<ns_state, StateFree>;
+
+/*!
+    What the QML types that use a client have in common: the client, and observing it.
+*/
+class ClientUser : protected StateObserver
+{
+public:
+    /*! The client is about to close, deliberately: the last moment to publish. Nothing may be deleted in it. */
+    virtual void clientClosing() {}
+
+protected:
+    ClientUser() = default;
+    ~ClientUser();
+    Q_DISABLE_COPY(ClientUser)
+
+    Client *client() const { return m_client; }
+    /*! Uses another client, or none; it ends observing. */
+    void attach(Client *client);
+    /*! The client does not exist any more. */
+    void clientDied();
+
+    /*! Observes one name from now on, or all with an empty one, instead of what it observed. */
+    void observe(const QString &name);
+    void ignore();
+
+private:
+    Client *m_client = nullptr;
+    QString m_observed;
+    bool m_observing = false;
+};
+
+} // namespace NanostateQt
+
+#endif // NANOSTATEQML_CLIENTUSER_H

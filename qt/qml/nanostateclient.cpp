@@ -1,0 +1,67 @@
+#include "nanostateclient.h"
+
+#include "clientuser.h"
+#include "jsvalue.h"
+
+#include <QtQml/qqmlengine.h>
+#include <QtQml/qqmlinfo.h>
+
+namespace NanostateQt {
+
+NanostateClient::NanostateClient(QObject *parent) : Client(parent) {}
+
+NanostateClient::~NanostateClient()
+{
+    tellClosing();
+    m_users.clear();
+}
+
+void NanostateClient::setActive(bool active)
+{
+    if (!active)
+        tellClosing();
+    Client::setActive(active);
+}
+
+bool NanostateClient::publish(const QString &name, const QJSValue &value)
+{
+    QVariant unwrapped;
+    QString why;
+    if (JsValue::unwrap(value, qjsEngine(this), &unwrapped, &why))
+        return publish(name, unwrapped);
+    qmlWarning(this) << "\"" << name << "\" was not published: " << why;
+    // Which the client refuses.
+    return publish(name, QVariant::fromValue(value));
+}
+
+void NanostateClient::classBegin()
+{
+    ClientAccess::setDeferred(this, true);
+    setActive(true);
+}
+
+void NanostateClient::componentComplete()
+{
+    ClientAccess::setDeferred(this, false);
+}
+
+void NanostateClient::addUser(ClientUser *user)
+{
+    m_users.append(user);
+}
+
+void NanostateClient::removeUser(ClientUser *user)
+{
+    m_users.removeOne(user);
+}
+
+void NanostateClient::tellClosing()
+{
+    const auto users = m_users;
+    for (ClientUser *user : users) {
+        if (m_users.contains(user))
+            user->clientClosing();
+    }
+}
+
+} // namespace NanostateQt

@@ -1,0 +1,12 @@
+#ifndef NANOSTATEQML_GLOBAL_H
+#define NANOSTATEQML_GLOBAL_H
+
+#include <QtCore/qglobal.h>
+
+#if defined(NANOSTATEQML_BUILD)
+#define NANOSTATEQML_EXPORT Q_DECL_EXPORT
+#else
+#define NANOSTATEQML_EXPORT Q_DECL_IMPORT
+#endif
+
+#endif // NANOSTATEQML_GLOBAL_H

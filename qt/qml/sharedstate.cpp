@@ -1,0 +1,492 @@
+#include "sharedstate.h"
+
+#include "jsvalue.h"
+
+#include <NanostateQt/private/codec.h>
+
+#include <QtCore/qcoreevent.h>
+#include <QtCore/qmetaobject.h>
+#include <QtCore/qpointer.h>
+#include <QtQml/qqmlengine.h>
+#include <QtQml/qqmlinfo.h>
+
+#include <utility>
+
+namespace NanostateQt {
+
+namespace {
+
+// undefined and null are two values to QML, though both are nil to others.
+bool isSame(const QVariant &a, const QVariant &b)
+{
+    return a.isValid() == b.isValid() && Codec::deepEqual(a, b);
+}
+
+} // namespace
+
+/*
+    Every function that may change what is shown notes the changes (m_changes) and ends with tell(), which emits their
+    signals when all properties have their new values. Handlers may do anything: set properties of this object, which
+    comes back here, or delete it or the client. So nothing is touched after tell() or a call of the client without
+    having made sure that it still is there.
+*/
+
+SharedState::SharedState(QObject *parent) : QObject(parent) {}
+
+SharedState::~SharedState()
+{
+    ignore();
+    sendAtOnce();
+}
+
+void SharedState::setClient(Client *client)
+{
+    if (client == this->client())
+        return;
+    const QPointer<SharedState> alive(this);
+    sendAtOnce();
+    if (!alive)
+        return;
+    if (this->client())
+        disconnect(this->client(), nullptr, this, nullptr);
+    attach(client);
+    if (client) {
+        connect(client, &QObject::destroyed, this, &SharedState::clientDestroyed);
+        connect(client, &Client::activeChanged, this, &SharedState::linkChanged);
+        connect(client, &Client::stateChanged, this, &SharedState::linkChanged);
+        connect(client, &Client::identityChanged, this, &SharedState::linkChanged);
+        connect(client, &Client::bytesAsTextChanged, this, &SharedState::decodeAgain);
+    }
+    m_timer.stop();
+    m_offline = false;
+    start();
+    if (alive)
+        tell(&SharedState::clientChanged);
+}
+
+QString SharedState::name() const
+{
+    return m_name;
+}
+
+void SharedState::setName(const QString &name)
+{
+    if (name == m_name)
+        return;
+    const QPointer<SharedState> alive(this);
+    sendAtOnce();
+    if (!alive)
+        return;
+    // It was set for the former name.
+    if (!m_name.isEmpty())
+        m_waiting.reset();
+    m_name = name;
+    m_timer.stop();
+    m_offline = false;
+    start();
+    if (alive)
+        tell(&SharedState::nameChanged);
+}
+
+QVariant SharedState::value() const
+{
+    return m_value;
+}
+
+void SharedState::setValue(const QVariant &given)
+{
+    if (!m_complete) {
+        // A binding may have nothing yet.
+        QVariant initial;
+        if (!given.isValid() || !unwrap(given, &initial))
+            return;
+        m_initial = initial;
+        if (!m_defaultGiven)
+            show(initial, QString(), false);
+        tell();
+        return;
+    }
+    QVariant value;
+    if (!unwrap(given, &value) || isSame(value, m_value))
+        return;
+    if (m_enabled) {
+        if (canSend() && !m_timer.isActive()) {
+            if (send(value) != Sent::Yes)
+                return;
+            m_waiting.reset();
+        } else {
+            // Refused now, not when it is too late to say so.
+            QByteArray encoded;
+            Codec::Error error;
+            if (!Codec::encode(value, &encoded, &error)) {
+                qmlWarning(this) << "\"" << m_name << "\": " << error.text;
+                return;
+            }
+            m_waiting = value;
+        }
+        m_touched = m_held;
+    } else {
+        m_offline = false;
+    }
+    m_shown.reset();
+    show(value, client() ? client()->identity() : QString(), true);
+    updatePending();
+    tell();
+}
+
+QVariant SharedState::defaultValue() const
+{
+    return m_default;
+}
+
+void SharedState::setDefaultValue(const QVariant &given)
+{
+    QVariant value;
+    if (given.isValid() && !unwrap(given, &value))
+        return;
+    m_defaultGiven = true;
+    const bool changed = !isSame(value, m_default);
+    m_default = value;
+    if (!m_valid)
+        showDefault();
+    tell(changed ? &SharedState::defaultValueChanged : nullptr);
+}
+
+bool SharedState::isValid() const
+{
+    return m_valid;
+}
+
+QString SharedState::sender() const
+{
+    return m_sender;
+}
+
+bool SharedState::isPending() const
+{
+    return m_pending;
+}
+
+int SharedState::publishInterval() const
+{
+    return m_interval;
+}
+
+void SharedState::setPublishInterval(int millis)
+{
+    millis = qMax(0, millis);
+    if (millis == m_interval)
+        return;
+    m_interval = millis;
+    if (m_timer.isActive()) {
+        m_timer.stop();
+        if (millis > 0)
+            m_timer.start(millis, this);
+        else if (sendWaiting() == Sent::Deleted)
+            return;
+    }
+    tell(&SharedState::publishIntervalChanged);
+}
+
+bool SharedState::isHeld() const
+{
+    return m_held;
+}
+
+void SharedState::setHeld(bool held)
+{
+    if (held == m_held)
+        return;
+    m_held = held;
+    const bool touched = std::exchange(m_touched, false);
+    if (!held && m_complete && m_enabled) {
+        if (touched && !m_waiting) {
+            // So that the others end with it too.
+            const StatePointer last = newest();
+            if (last && !isSame(ClientAccess::valueOf(client(), last.get()), m_value)) {
+                m_waiting = m_value;
+                if (sendWaiting() == Sent::Deleted)
+                    return;
+            }
+        }
+        follow();
+        updatePending();
+    }
+    tell(&SharedState::heldChanged);
+}
+
+bool SharedState::isEnabled() const
+{
+    return m_enabled;
+}
+
+void SharedState::setEnabled(bool enabled)
+{
+    if (enabled == m_enabled)
+        return;
+    const QPointer<SharedState> alive(this);
+    sendAtOnce();
+    if (!alive)
+        return;
+    m_enabled = enabled;
+    m_touched = false;
+    if (enabled) {
+        start();
+        if (!alive)
+            return;
+    } else {
+        ignore();
+    }
+    tell(&SharedState::enabledChanged);
+}
+
+void SharedState::classBegin()
+{
+    m_complete = false;
+}
+
+void SharedState::componentComplete()
+{
+    m_complete = true;
+    Signal also = nullptr;
+    if (m_initial && !m_defaultGiven) {
+        m_default = *m_initial;
+        also = &SharedState::defaultValueChanged;
+    }
+    m_initial.reset();
+    const QPointer<SharedState> alive(this);
+    start();
+    if (alive)
+        tell(also);
+}
+
+void SharedState::timerEvent(QTimerEvent *event)
+{
+    if (event->timerId() != m_timer.timerId()) {
+        QObject::timerEvent(event);
+        return;
+    }
+    m_timer.stop();
+    if (sendWaiting() != Sent::Deleted)
+        tell();
+}
+
+void SharedState::stateArrived(const ns_state *state)
+{
+    Q_UNUSED(state)
+    if (m_queued)
+        return;
+    m_queued = true;
+    QMetaObject::invokeMethod(this, &SharedState::flush, Qt::QueuedConnection);
+}
+
+void SharedState::clientClosing()
+{
+    // Not told yet: the client tells what becomes of it.
+    sendAtOnce();
+}
+
+void SharedState::clientDestroyed()
+{
+    clientDied();
+    m_timer.stop();
+    m_waiting.reset();
+    m_offline = false;
+    m_touched = false;
+    showDefault();
+    updatePending();
+    tell(&SharedState::clientChanged);
+}
+
+void SharedState::linkChanged()
+{
+    const ns_app *const app = ClientAccess::app(client());
+    if (m_offline && app != m_app) {
+        // The app that it was given to is gone and was never connected: the next one gets it.
+        m_offline = false;
+        m_waiting = m_value;
+    } else if (client()->state() == Client::State::Connected) {
+        m_offline = false;
+    }
+    if (sendWaiting() == Sent::Deleted)
+        return;
+    follow();
+    updatePending();
+    tell();
+}
+
+void SharedState::decodeAgain()
+{
+    if (!m_shown)
+        return;
+    m_shown.reset();
+    follow();
+    tell();
+}
+
+// Begins to follow, as a client or a name that is new, with what is known of it. It may delete this object.
+void SharedState::start()
+{
+    m_touched = false;
+    m_shown.reset();
+    if (!m_complete)
+        return;
+    ignore();
+    if (m_enabled && !m_name.isEmpty())
+        observe(m_name);
+    if (sendWaiting() == Sent::Deleted)
+        return;
+    if (m_waiting)
+        show(*m_waiting, client() ? client()->identity() : QString(), true);
+    else if (!m_enabled || !showNewest())
+        showDefault();
+    updatePending();
+}
+
+void SharedState::flush()
+{
+    m_queued = false;
+    follow();
+    updatePending();
+    tell();
+}
+
+// Shows what has come, unless that has to wait, or a value that was set here waits to take its place.
+void SharedState::follow()
+{
+    // None is known to an app that is new to the hub: what was shown before stays.
+    if (m_complete && m_enabled && !m_held && !m_waiting)
+        showNewest();
+}
+
+// False: there is none.
+bool SharedState::showNewest()
+{
+    StatePointer state(newest());
+    if (!state)
+        return false;
+    if (state == m_shown)
+        return true;
+    const QVariant value = ClientAccess::valueOf(client(), state.get());
+    if (!isSame(value, m_value))
+        m_offline = false;
+    show(value, QString::fromUtf8(ns_state_sender(state.get())), true);
+    m_shown = std::move(state);
+    return true;
+}
+
+void SharedState::show(const QVariant &value, const QString &sender, bool valid)
+{
+    if (!isSame(value, m_value))
+        m_changes |= ValueChange;
+    if (sender != m_sender)
+        m_changes |= SenderChange;
+    if (valid != m_valid)
+        m_changes |= ValidChange;
+    // Also if it is the same: numbers may be of another type now.
+    m_value = value;
+    m_sender = sender;
+    m_valid = valid;
+}
+
+void SharedState::showDefault()
+{
+    m_shown.reset();
+    show(m_default, QString(), false);
+}
+
+void SharedState::updatePending()
+{
+    const bool pending = m_waiting || m_offline;
+    if (pending != m_pending)
+        m_changes |= PendingChange;
+    m_pending = pending;
+}
+
+// Emits what has changed, and `also` before it. False: this object was deleted by a handler.
+bool SharedState::tell(Signal also)
+{
+    const QPointer<SharedState> alive(this);
+    if (also)
+        Q_EMIT (this->*also)();
+    if (!alive)
+        return false;
+    constexpr std::pair<Change, Signal> signalOf[] = {
+        {ValidChange, &SharedState::validChanged},
+        {SenderChange, &SharedState::senderChanged},
+        {PendingChange, &SharedState::pendingChanged},
+        {ValueChange, &SharedState::valueChanged},
+    };
+    for (const auto &[change, signal] : signalOf) {
+        if (!(m_changes & change))
+            continue;
+        m_changes &= ~change;
+        Q_EMIT (this->*signal)();
+        if (!alive)
+            return false;
+    }
+    return true;
+}
+
+bool SharedState::canSend() const
+{
+    return m_complete && m_enabled && !m_name.isEmpty() && client() && ClientAccess::app(client());
+}
+
+SharedState::Sent SharedState::send(const QVariant &value)
+{
+    const QPointer<SharedState> alive(this);
+    const QPointer<Client> client(this->client());
+    // Handlers of the client's error may run in here.
+    const bool taken = client->publish(m_name, value);
+    if (!alive)
+        return Sent::Deleted;
+    if (!taken) {
+        if (client)
+            qmlWarning(this) << client->errorString();
+        return Sent::No;
+    }
+    m_offline = client && client->state() != Client::State::Connected;
+    m_app = client ? ClientAccess::app(client) : nullptr;
+    if (m_interval > 0)
+        m_timer.start(m_interval, this);
+    return Sent::Yes;
+}
+
+// Publishes the value that waits, if it is time for it.
+SharedState::Sent SharedState::sendWaiting()
+{
+    if (!m_waiting || !canSend() || m_timer.isActive())
+        return Sent::No;
+    const QVariant value = *std::exchange(m_waiting, std::nullopt);
+    const Sent sent = send(value);
+    if (sent == Sent::Deleted)
+        return sent;
+    if (sent == Sent::No && !showNewest())
+        showDefault();
+    updatePending();
+    return sent;
+}
+
+// The same, whether or not it is time.
+void SharedState::sendAtOnce()
+{
+    m_timer.stop();
+    sendWaiting();
+}
+
+bool SharedState::unwrap(const QVariant &given, QVariant *value)
+{
+    QString why;
+    if (JsValue::unwrap(given, qjsEngine(this), value, &why))
+        return true;
+    qmlWarning(this) << "\"" << m_name << "\": " << why;
+    return false;
+}
+
+StatePointer SharedState::newest() const
+{
+    return StatePointer(client() ? ClientAccess::newest(client(), m_name) : nullptr);
+}
+
+} // namespace NanostateQt

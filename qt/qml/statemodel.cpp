@@ -1,0 +1,226 @@
+#include "statemodel.h"
+
+#include "statefilter.h"
+
+#include <QtCore/qdatetime.h>
+#include <QtCore/qmetaobject.h>
+#include <QtCore/qpointer.h>
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+namespace NanostateQt {
+
+namespace {
+
+QByteArray keyOf(const ns_state *state)
+{
+    QByteArray key(ns_state_name(state));
+    key.append('\0');
+    key.append(ns_state_sender(state));
+    return key;
+}
+
+} // namespace
+
+StateModel::StateModel(QObject *parent) : QAbstractListModel(parent) {}
+
+StateModel::~StateModel() = default;
+
+void StateModel::setClient(Client *client)
+{
+    if (client == this->client())
+        return;
+    if (this->client())
+        disconnect(this->client(), nullptr, this, nullptr);
+    attach(client);
+    if (client) {
+        connect(client, &QObject::destroyed, this, &StateModel::clientDestroyed);
+        connect(client, &Client::bytesAsTextChanged, this, &StateModel::decodeAgain);
+    }
+    const QPointer<StateModel> alive(this);
+    restart();
+    if (alive)
+        Q_EMIT clientChanged();
+}
+
+QString StateModel::nameFilter() const
+{
+    return m_nameFilter;
+}
+
+void StateModel::setNameFilter(const QString &nameFilter)
+{
+    if (nameFilter == m_nameFilter)
+        return;
+    m_nameFilter = nameFilter;
+    const QPointer<StateModel> alive(this);
+    restart();
+    if (alive)
+        Q_EMIT nameFilterChanged();
+}
+
+int StateModel::count() const
+{
+    return int(m_rows.size());
+}
+
+int StateModel::rowCount(const QModelIndex &parent) const
+{
+    return parent.isValid() ? 0 : count();
+}
+
+QVariant StateModel::data(const QModelIndex &index, int role) const
+{
+    if (!checkIndex(index, CheckIndexOption::IndexIsValid))
+        return QVariant();
+    const Row &row = m_rows[size_t(index.row())];
+    switch (role) {
+    case NameRole:
+        return QString::fromUtf8(ns_state_name(row.state.get()));
+    case SenderRole:
+        return QString::fromUtf8(ns_state_sender(row.state.get()));
+    case ValueRole:
+        if (!row.decoded) {
+            row.value = ClientAccess::valueOf(client(), row.state.get());
+            row.decoded = true;
+        }
+        return row.value;
+    case TimeRole:
+        if (const qint64 millis = ns_state_time(row.state.get()))
+            return QDateTime::fromMSecsSinceEpoch(millis).toUTC();
+        return QVariant();
+    default:
+        return QVariant();
+    }
+}
+
+QHash<int, QByteArray> StateModel::roleNames() const
+{
+    return {{NameRole, "name"}, {ValueRole, "value"}, {SenderRole, "sender"}, {TimeRole, "time"}};
+}
+
+void StateModel::classBegin()
+{
+    m_complete = false;
+}
+
+void StateModel::componentComplete()
+{
+    m_complete = true;
+    restart();
+}
+
+void StateModel::stateArrived(const ns_state *state)
+{
+    if (!StateFilter::matches(state, m_pattern))
+        return;
+    m_arrived[keyOf(state)].reset(ns_state_ref(state));
+    if (!m_queued) {
+        m_queued = true;
+        QMetaObject::invokeMethod(this, &StateModel::flush, Qt::QueuedConnection);
+    }
+}
+
+// Starts with what the client knows.
+void StateModel::restart()
+{
+    if (!m_complete)
+        return;
+    const int before = count();
+    ++m_generation;
+    beginResetModel();
+    m_rows.clear();
+    m_arrived.clear();
+    ignore();
+    m_pattern = StateFilter::pattern(m_nameFilter);
+    if (client()) {
+        observe(StateFilter::observed(m_nameFilter));
+        if (ns_app *const app = ClientAccess::app(client())) {
+            const QByteArray filter = m_nameFilter.toUtf8();
+            const auto add = [](ns_app *, const ns_state *state, void *ctx) {
+                static_cast<std::vector<Row> *>(ctx)->emplace_back(keyOf(state), state);
+            };
+            ns_app_each(app, filter.isEmpty() ? nullptr : filter.constData(), add, &m_rows);
+            std::sort(m_rows.begin(), m_rows.end(), [](const Row &a, const Row &b) { return a.key < b.key; });
+        }
+    }
+    const QPointer<StateModel> alive(this);
+    endResetModel();
+    if (alive && count() != before)
+        Q_EMIT countChanged();
+}
+
+void StateModel::flush()
+{
+    // In an event loop that somebody runs who hears of a change: what has come meanwhile is up to the call below.
+    if (m_flushing)
+        return;
+    m_flushing = true;
+    m_queued = false;
+    const auto arrived = std::exchange(m_arrived, {});
+    const int before = count();
+    // Whoever hears of a change may delete the model or have it start again.
+    const QPointer<StateModel> alive(this);
+    const int generation = m_generation;
+
+    auto next = arrived.begin();
+    size_t at = 0;
+    const auto seek = [&]() {
+        const auto found = std::lower_bound(m_rows.begin() + std::ptrdiff_t(at), m_rows.end(), next->first,
+                                            [](const Row &row, const Key &key) { return row.key < key; });
+        at = size_t(found - m_rows.begin());
+        return found != m_rows.end() && found->key == next->first;
+    };
+    while (next != arrived.end()) {
+        const bool known = seek();
+        const size_t first = at;
+        if (known) {
+            do {
+                Row &row = m_rows[at++];
+                row.state.reset(ns_state_ref(next->second.get()));
+                row.decoded = false;
+            } while (++next != arrived.end() && at < m_rows.size() && m_rows[at].key == next->first);
+            Q_EMIT dataChanged(index(int(first)), index(int(at) - 1), {ValueRole, TimeRole});
+        } else {
+            std::vector<Row> rows;
+            do {
+                rows.emplace_back(next->first, next->second.get());
+            } while (++next != arrived.end() && (at == m_rows.size() || next->first < m_rows[at].key));
+            beginInsertRows(QModelIndex(), int(first), int(first + rows.size()) - 1);
+            at += rows.size();
+            m_rows.insert(m_rows.begin() + std::ptrdiff_t(first), std::make_move_iterator(rows.begin()),
+                          std::make_move_iterator(rows.end()));
+            endInsertRows();
+        }
+        if (!alive)
+            return;
+        if (generation != m_generation)
+            break;
+    }
+    m_flushing = false;
+    if (m_queued)
+        QMetaObject::invokeMethod(this, &StateModel::flush, Qt::QueuedConnection);
+    if (generation == m_generation && count() != before)
+        Q_EMIT countChanged();
+}
+
+void StateModel::clientDestroyed()
+{
+    clientDied();
+    const QPointer<StateModel> alive(this);
+    restart();
+    if (alive)
+        Q_EMIT clientChanged();
+}
+
+void StateModel::decodeAgain()
+{
+    for (Row &row : m_rows)
+        row.decoded = false;
+    if (!m_rows.empty())
+        Q_EMIT dataChanged(index(0), index(count() - 1), {ValueRole});
+}
+
+} // namespace NanostateQt

@@ -1,0 +1,194 @@
+#ifndef NANOSTATEQML_TESTS_BENCH_H
+#define NANOSTATEQML_TESTS_BENCH_H
+
+// What the tests in QML need of C++: import NanostateTest 1.0.
+
+#include "../core/support.h"
+
+#include <NanostateQt/client.h>
+
+#include <QtCore/qmetaobject.h>
+#include <QtCore/qobject.h>
+#include <QtCore/qsocketnotifier.h>
+#include <QtCore/qtemporarydir.h>
+#include <QtCore/qvariant.h>
+#include <QtCore/qvector.h>
+#include <QtQml/qqml.h>
+#include <QtQml/qqmlengine.h>
+
+#include <memory>
+
+// A hub in a process of its own, at an address that stays its own when it is killed and started again.
+class TestHub : public QObject
+{
+    Q_OBJECT
+    Q_PROPERTY(QString url READ url CONSTANT)
+
+public:
+    QString url() const { return text("ipc://") + m_directory.filePath(text("hub")); }
+
+    Q_INVOKABLE bool start()
+    {
+        m_process = std::make_unique<HubProcess>();
+        return !m_process->start(url()).isEmpty();
+    }
+    // By SIGKILL.
+    Q_INVOKABLE void kill() { m_process.reset(); }
+
+private:
+    QTemporaryDir m_directory;
+    std::unique_ptr<HubProcess> m_process;
+};
+
+// Another program, as far as the others can tell: it uses the C API and nothing of Qt's codec. Keeps what it receives.
+class TestPeer : public QObject
+{
+    Q_OBJECT
+    Q_PROPERTY(int count READ count NOTIFY received)
+
+public:
+    ~TestPeer() override { close(); }
+
+    // Returns when it is connected.
+    Q_INVOKABLE bool open(const QString &identity, const QString &url)
+    {
+        close();
+        m_peer = std::make_unique<Peer>(identity.toUtf8().constData(), url);
+        m_notifier = std::make_unique<QSocketNotifier>(ns_app_fd(*m_peer), QSocketNotifier::Read);
+        connect(m_notifier.get(), &QSocketNotifier::activated, this, &TestPeer::receive);
+        return true;
+    }
+    Q_INVOKABLE void close()
+    {
+        m_notifier.reset();
+        m_peer.reset();
+        m_log.clear();
+    }
+    // Returns when the hub has it.
+    Q_INVOKABLE bool send(const QString &name, const QString &json)
+    {
+        const QByteArray utf8 = json.toUtf8();
+        return ns_app_send_json(*m_peer, name.toUtf8().constData(), utf8.constData(), size_t(utf8.size())) == NS_OK
+            && m_peer->flush();
+    }
+    // MessagePack in hexadecimal digits.
+    Q_INVOKABLE bool sendRaw(const QString &name, const QString &hex)
+    {
+        const QByteArray bytes = QByteArray::fromHex(hex.toLatin1());
+        return ns_app_send_msgpack(*m_peer, name.toUtf8().constData(), bytes.constData(), size_t(bytes.size())) == NS_OK
+            && m_peer->flush();
+    }
+    // The integers from 1 to `count`, without waiting in between.
+    Q_INVOKABLE bool sendMany(const QString &name, int count)
+    {
+        for (int i = 1; i <= count; ++i) {
+            if (ns_app_send_int(*m_peer, name.toUtf8().constData(), i) != NS_OK)
+                return false;
+        }
+        return m_peer->flush();
+    }
+
+    int count() const { return int(m_log.size()); }
+    // The newest value of a name that was received, as JSON; "" if there is none.
+    Q_INVOKABLE QString json(const QString &name) const
+    {
+        for (auto entry = m_log.crbegin(); entry != m_log.crend(); ++entry) {
+            if (entry->name == name)
+                return entry->json;
+        }
+        return QString();
+    }
+    // The same in hexadecimal digits of its MessagePack.
+    Q_INVOKABLE QString raw(const QString &name) const
+    {
+        for (auto entry = m_log.crbegin(); entry != m_log.crend(); ++entry) {
+            if (entry->name == name)
+                return entry->raw;
+        }
+        return QString();
+    }
+    // All values of a name that were received, as JSON.
+    Q_INVOKABLE QStringList all(const QString &name) const
+    {
+        QStringList values;
+        for (const Entry &entry : m_log) {
+            if (entry.name == name)
+                values.append(entry.json);
+        }
+        return values;
+    }
+
+Q_SIGNALS:
+    void received();
+
+private:
+    struct Entry
+    {
+        QString name;
+        QString json;
+        QString raw;
+    };
+
+    void receive()
+    {
+        ns_state *state = nullptr;
+        while (m_peer && ns_app_recv(*m_peer, 0, &state) == NS_OK) {
+            const char *json = "";
+            const void *data = nullptr;
+            size_t size = 0;
+            ns_state_json(state, &json, nullptr);
+            ns_state_msgpack(state, &data, &size);
+            const QByteArray raw = QByteArray(static_cast<const char *>(data), int(size)).toHex();
+            m_log.append({QString::fromUtf8(ns_state_name(state)), QString::fromUtf8(json), QString::fromLatin1(raw)});
+            ns_state_free(state);
+            Q_EMIT received();
+        }
+    }
+
+    std::unique_ptr<Peer> m_peer;
+    std::unique_ptr<QSocketNotifier> m_notifier;
+    QVector<Entry> m_log;
+};
+
+// What QML cannot do by itself.
+class TestTools : public QObject
+{
+    Q_OBJECT
+
+public:
+    // At once, not in the event loop as destroy() does.
+    Q_INVOKABLE void deleteNow(QObject *object) { delete object; }
+    // What C++ sees in a property: its type and its text.
+    Q_INVOKABLE QString inCpp(QObject *object, const QString &property) const
+    {
+        const QVariant value = object->property(property.toUtf8().constData());
+        return text("%1 %2").arg(text(value.typeName()), value.toString());
+    }
+    // A client as C++ makes it: nothing of the QML library.
+    Q_INVOKABLE QObject *plainClient(const QString &identity, const QString &url) const
+    {
+        auto *const client = new NanostateQt::Client(identity, url);
+        client->setActive(true);
+        return client;
+    }
+    Q_INVOKABLE void setBig(QObject *object, const QString &property, const QString &number) const
+    {
+        object->setProperty(property.toUtf8().constData(), number.toLongLong());
+    }
+    // Runs the command `nanostate` to its end: a process of its own.
+    Q_INVOKABLE bool command(const QStringList &arguments) const
+    {
+        return QProcess::execute(text(NANOSTATE_COMMAND), arguments) == 0;
+    }
+};
+
+inline void registerBench()
+{
+    constexpr char uri[] = "NanostateTest";
+    qmlRegisterType<TestHub>(uri, 1, 0, "TestHub");
+    qmlRegisterType<TestPeer>(uri, 1, 0, "TestPeer");
+    qmlRegisterSingletonType<TestTools>(uri, 1, 0, "TestTools",
+                                        [](QQmlEngine *, QJSEngine *) -> QObject * { return new TestTools; });
+}
+
+#endif // NANOSTATEQML_TESTS_BENCH_H

@@ -1,0 +1,629 @@
+import QtQuick 2.15
+import QtTest 1.15
+import Nanostate 1.0
+import NanostateTest 1.0
+
+HubTestCase {
+    id: test
+    name: "SharedState"
+
+    Component {
+        id: initialised
+        SharedState { value: 30 }
+    }
+    Component {
+        id: initialisedTwice
+        SharedState {
+            value: 30
+            defaultValue: 40
+        }
+    }
+    Component {
+        id: boundValue
+        SharedState { value: test.source }
+    }
+    Component {
+        id: clamped
+        SharedState { onValueChanged: if (value > 100) value = 100 }
+    }
+    Component {
+        id: selfDestroying
+        SharedState {
+            onValueChanged: destroy()
+            Component.onDestruction: ++test.destroyed
+        }
+    }
+    Component {
+        id: clientDestroying
+        SharedState { onValueChanged: if (valid) test.deleteNow(client) }
+    }
+    property int source: 1
+    property int destroyed: 0
+
+    function test_properties_have_their_documented_defaults() {
+        const shared = makeShared({ client: null, name: "" })
+        compare(shared.client, null)
+        compare(shared.name, "")
+        compare(shared.value, undefined)
+        compare(shared.defaultValue, undefined)
+        compare(shared.valid, false)
+        compare(shared.sender, "")
+        compare(shared.pending, false)
+        compare(shared.publishInterval, 0)
+        compare(shared.held, false)
+        compare(shared.enabled, true)
+    }
+
+    function test_it_shows_the_default_until_a_value_is_known() {
+        const shared = makeShared({ defaultValue: 50 })
+        compare(shared.value, 50)
+        compare(shared.valid, false)
+        compare(shared.sender, "")
+        verify(peer.send("v", "70"))
+        tryCompare(shared, "value", 70, patience)
+        compare(shared.valid, true)
+        compare(shared.sender, "peer")
+    }
+
+    function test_another_default_is_shown_only_while_no_value_is_known() {
+        const shared = makeShared({ defaultValue: 50 })
+        const spy = makeSpy(shared, "defaultValueChanged")
+        shared.defaultValue = 51
+        compare(shared.value, 51)
+        shared.value = 1
+        shared.defaultValue = 52
+        compare(shared.value, 1)
+        compare(spy.count, 2)
+    }
+
+    function test_it_shows_at_once_what_the_client_knows_already() {
+        verify(peer.send("v", "70"))
+        eventually(() => client.value("v") === 70)
+        compare(makeShared().value, 70)
+    }
+
+    function test_a_remote_update_is_not_published_again() {
+        const shared = makeShared()
+        verify(peer.send("v", "[1, {\"a\": 2}]"))
+        eventually(() => shared.valid)
+        compare(shared.value, [1, { a: 2 }])
+        fence()
+        compare(peer.all("v"), [])
+    }
+
+    function test_a_set_value_is_published_once_and_is_its_own() {
+        const shared = makeShared({ defaultValue: 50 })
+        const spy = makeSpy(shared, "valueChanged")
+        shared.value = 7
+        compare(shared.value, 7)
+        compare(shared.valid, true)
+        compare(shared.sender, "me")
+        compare(shared.pending, false)
+        compare(spy.count, 1)
+        fence()
+        compare(peer.all("v"), ["7"])
+        compare(spy.count, 1)
+    }
+
+    function test_a_value_that_is_equal_in_depth_is_not_published_again_data() {
+        return [
+            { tag: "integers", first: 50, again: 50.0 },
+            { tag: "text", first: "a", again: "a" },
+            { tag: "null", first: null, again: null },
+            { tag: "NaN", first: NaN, again: NaN },
+            { tag: "array", first: [1, [2, "x"]], again: [1.0, [2, "x"]] },
+            { tag: "object", first: { a: 1, b: { c: [] } }, again: { b: { c: [] }, a: 1 } },
+            { tag: "bytes", first: new Uint8Array([1, 2]), again: new Uint8Array([1, 2]).buffer },
+            { tag: "date", first: new Date(12345), again: new Date(12345) }
+        ]
+    }
+    function test_a_value_that_is_equal_in_depth_is_not_published_again(data) {
+        const shared = makeShared()
+        shared.value = data.first
+        shared.value = data.again
+        fence()
+        compare(peer.all("v").length, 1)
+    }
+
+    function test_a_remote_value_that_is_set_again_is_not_published() {
+        const shared = makeShared()
+        verify(peer.send("v", "{\"list\": [1, 2.5]}"))
+        eventually(() => shared.valid)
+        shared.value = { list: [1, 2.5] }
+        compare(shared.sender, "peer")
+        fence()
+        compare(peer.all("v"), [])
+    }
+
+    function test_a_value_in_the_initialiser_is_a_default_and_is_never_published() {
+        const shared = own(initialised.createObject(null, { client: client, name: "v" }))
+        compare(shared.value, 30)
+        compare(shared.defaultValue, 30)
+        compare(shared.valid, false)
+        fence()
+        compare(peer.all("v"), [])
+        // A default like any other: the first remote value takes its place.
+        verify(peer.send("v", "31"))
+        tryCompare(shared, "value", 31, patience)
+    }
+
+    function test_a_default_beside_a_value_in_the_initialiser_wins() {
+        const shared = own(initialisedTwice.createObject(null, { client: client, name: "v" }))
+        compare(shared.value, 40)
+        compare(shared.defaultValue, 40)
+    }
+
+    function test_a_binding_of_the_value_is_a_default_first_and_publishes_its_changes() {
+        source = 1
+        const shared = own(boundValue.createObject(null, { client: client, name: "v" }))
+        compare(shared.value, 1)
+        verify(peer.send("v", "5"))
+        tryCompare(shared, "value", 5, patience)
+        // Remote updates leave the binding in place.
+        source = 2
+        compare(shared.value, 2)
+        fence()
+        compare(peer.all("v"), ["2"])
+    }
+
+    function test_a_value_set_before_the_hub_is_there_is_pending_and_goes_out_then() {
+        hub.kill()
+        tryCompare(client, "state", NanostateClient.Connecting, patience)
+        const shared = makeShared({ defaultValue: 50 })
+        const spy = makeSpy(shared, "pendingChanged")
+        shared.value = 1
+        shared.value = 2
+        compare(shared.value, 2)
+        compare(shared.pending, true)
+        verify(hub.start())
+        tryCompare(shared, "pending", false, patience)
+        compare(spy.count, 2)
+        peerHas("v", "2")
+    }
+
+    function test_a_value_set_while_the_client_is_inactive_is_kept_for_it() {
+        client.active = false
+        const shared = makeShared({ defaultValue: 50 })
+        shared.value = 3
+        compare(shared.value, 3)
+        compare(shared.pending, true)
+        compare(shared.valid, true)
+        client.active = true
+        peerHas("v", "3")
+        tryCompare(shared, "pending", false, patience)
+        compare(shared.value, 3)
+    }
+
+    function test_a_value_set_without_a_client_or_a_name_waits_for_them() {
+        const shared = makeShared({ client: null, name: "" })
+        shared.value = 4
+        compare(shared.pending, true)
+        shared.client = client
+        compare(shared.pending, true)
+        shared.name = "v"
+        compare(shared.pending, false)
+        compare(shared.sender, "me")
+        peerHas("v", "4")
+    }
+
+    function test_a_value_that_no_hub_had_goes_out_under_another_identity() {
+        hub.kill()
+        tryCompare(client, "state", NanostateClient.Connecting, patience)
+        const shared = makeShared()
+        shared.value = 5
+        client.identity = "me-again"
+        verify(hub.start())
+        peerHas("v", "5")
+    }
+
+    function test_the_last_value_stays_while_the_client_is_inactive() {
+        const shared = makeShared({ defaultValue: 50 })
+        verify(peer.send("v", "70"))
+        tryCompare(shared, "value", 70, patience)
+        client.active = false
+        compare(shared.value, 70)
+        verify(peer.send("v", "71"))
+        client.active = true
+        tryCompare(shared, "value", 71, patience)
+    }
+
+    function test_it_goes_on_when_the_hub_is_killed_and_started_again() {
+        const shared = makeShared({ defaultValue: 50 })
+        verify(peer.send("v", "1"))
+        tryCompare(shared, "value", 1, patience)
+        for (let i = 2; i < 5; ++i) {
+            hub.kill()
+            tryCompare(client, "state", NanostateClient.Connecting, patience)
+            compare(shared.value, i - 1)
+            verify(hub.start())
+            verify(peer.send("v", String(i)))
+            tryCompare(shared, "value", i, patience)
+        }
+        shared.value = 9
+        peerHas("v", "9")
+    }
+
+    function test_while_held_remote_values_wait_and_the_newest_applies_on_release() {
+        const shared = makeShared({ defaultValue: 50 })
+        const witness = makeShared()
+        shared.held = true
+        for (const value of [1, 2, 3]) {
+            verify(peer.send("v", String(value)))
+            tryCompare(witness, "value", value, patience)
+            compare(shared.value, 50)
+            compare(shared.valid, false)
+        }
+        const spy = makeSpy(shared, "valueChanged")
+        shared.held = false
+        compare(shared.value, 3)
+        compare(shared.sender, "peer")
+        compare(spy.count, 1)
+        fence()
+        compare(peer.all("v"), [])
+    }
+
+    function test_a_value_set_while_held_stays_and_is_published_once_more_over_a_later_remote_one() {
+        const shared = makeShared({ defaultValue: 50 })
+        const witness = makeShared()
+        shared.held = true
+        shared.value = 10
+        // Only what has seen another value is surely newer than it.
+        peerHas("v", "10")
+        verify(peer.send("v", "20"))
+        tryCompare(witness, "value", 20, patience)
+        compare(shared.value, 10)
+        shared.held = false
+        compare(shared.value, 10)
+        tryCompare(witness, "value", 10, patience)
+        fence()
+        compare(peer.all("v"), ["10", "10"])
+        compare(shared.value, 10)
+        compare(shared.sender, "me")
+    }
+
+    function test_a_value_set_while_held_over_an_earlier_remote_one_is_published_once() {
+        const shared = makeShared({ defaultValue: 50 })
+        const witness = makeShared()
+        shared.held = true
+        verify(peer.send("v", "20"))
+        tryCompare(witness, "value", 20, patience)
+        shared.value = 10
+        shared.held = false
+        compare(shared.value, 10)
+        fence()
+        compare(peer.all("v"), ["10"])
+        compare(witness.value, 10)
+    }
+
+    function test_a_later_remote_value_that_is_equal_to_the_one_set_while_held_needs_no_answer() {
+        const shared = makeShared()
+        shared.held = true
+        shared.value = [10]
+        peerHas("v", "[10]")
+        verify(peer.send("v", "[10.0]"))
+        eventually(() => client.value("v", "peer") !== undefined)
+        shared.held = false
+        compare(shared.value, [10])
+        compare(shared.sender, "peer")
+        fence()
+        compare(peer.all("v"), ["[10]"])
+    }
+
+    function test_a_hold_in_which_nothing_was_set_follows_one_in_which_something_was() {
+        const shared = makeShared()
+        shared.held = true
+        shared.value = 10
+        shared.held = false
+        peerHas("v", "10")
+        shared.held = true
+        verify(peer.send("v", "20"))
+        eventually(() => client.value("v") === 20)
+        compare(shared.value, 10)
+        shared.held = false
+        compare(shared.value, 20)
+    }
+
+    function test_another_name_while_held_shows_what_is_known_of_it() {
+        verify(peer.send("w", "8"))
+        eventually(() => client.value("w") === 8)
+        const shared = makeShared({ defaultValue: 50 })
+        shared.held = true
+        shared.value = 10
+        shared.name = "w"
+        compare(shared.value, 8)
+        shared.held = false
+        compare(shared.value, 8)
+        fence()
+        compare(peer.all("w"), [])
+        compare(peer.all("v"), ["10"])
+    }
+
+    function test_publishInterval_publishes_the_first_change_and_the_newest_of_the_others() {
+        const shared = makeShared({ publishInterval: 200 })
+        for (let i = 1; i <= 100; ++i)
+            shared.value = i
+        compare(shared.value, 100)
+        compare(shared.pending, true)
+        peerHas("v", "100")
+        tryCompare(shared, "pending", false, patience)
+        compare(peer.all("v"), ["1", "100"])
+    }
+
+    function test_a_remote_value_does_not_take_the_place_of_one_that_waits() {
+        const shared = makeShared({ publishInterval: 100000 })
+        const witness = makeShared()
+        shared.value = 1
+        shared.value = 2
+        peerHas("v", "1")
+        verify(peer.send("v", "20"))
+        tryCompare(witness, "value", 20, patience)
+        compare(shared.value, 2)
+        shared.publishInterval = 0
+        compare(shared.pending, false)
+        peerHas("v", "2")
+        tryCompare(witness, "value", 2, patience)
+        compare(shared.value, 2)
+    }
+
+    function test_what_waits_for_the_interval_is_not_lost_data() {
+        return [
+            { tag: "when it is destroyed", end: shared => deleteNow(shared) },
+            { tag: "when the client is destroyed", end: () => { deleteNow(client); client = null } },
+            { tag: "when the client is deactivated", end: () => client.active = false },
+            { tag: "when the client is changed", end: shared => shared.client = null },
+            { tag: "when the name is changed", end: shared => shared.name = "w" },
+            { tag: "when it is disabled", end: shared => shared.enabled = false },
+            { tag: "when the interval is taken away", end: shared => shared.publishInterval = 0 }
+        ]
+    }
+    function test_what_waits_for_the_interval_is_not_lost(data) {
+        const shared = makeShared({ publishInterval: 100000 })
+        shared.value = 1
+        shared.value = 2
+        compare(shared.pending, true)
+        data.end(shared)
+        peerHas("v", "2")
+    }
+
+    function test_disabled_it_neither_follows_nor_publishes() {
+        const shared = makeShared({ defaultValue: 50, enabled: false })
+        const witness = makeShared()
+        verify(peer.send("v", "20"))
+        tryCompare(witness, "value", 20, patience)
+        compare(shared.value, 50)
+        shared.value = 60
+        compare(shared.value, 60)
+        compare(shared.pending, false)
+        fence()
+        compare(peer.all("v"), [])
+        compare(witness.value, 20)
+        shared.enabled = true
+        compare(shared.value, 20)
+        compare(shared.sender, "peer")
+        fence()
+        compare(peer.all("v"), [])
+    }
+
+    function test_enabled_again_with_nothing_known_it_shows_the_default() {
+        const shared = makeShared({ defaultValue: 50, enabled: false })
+        shared.value = 60
+        shared.enabled = true
+        compare(shared.value, 50)
+        compare(shared.valid, false)
+    }
+
+    function test_it_follows_another_name() {
+        const shared = makeShared({ defaultValue: 50 })
+        verify(peer.send("v", "1"))
+        tryCompare(shared, "value", 1, patience)
+        shared.name = "w"
+        compare(shared.value, 50)
+        compare(shared.valid, false)
+        compare(shared.sender, "")
+        verify(peer.send("w", "2"))
+        tryCompare(shared, "value", 2, patience)
+        verify(peer.send("v", "3"))
+        eventually(() => client.value("v") === 3)
+        compare(shared.value, 2)
+        shared.name = "v"
+        compare(shared.value, 3)
+    }
+
+    function test_it_follows_another_client() {
+        const other = makeClient({ identity: "other", url: hub.url })
+        tryCompare(other, "state", NanostateClient.Connected, patience)
+        const shared = makeShared({ defaultValue: 50 })
+        shared.client = other
+        shared.value = 6
+        compare(shared.sender, "other")
+        eventually(() => client.value("v", "other") === 6)
+        shared.client = null
+        compare(shared.value, 50)
+        compare(shared.valid, false)
+        shared.client = client
+        compare(shared.value, 6)
+        compare(shared.sender, "other")
+    }
+
+    function test_the_end_of_its_client_brings_back_the_default() {
+        const other = makeClient({ identity: "other", url: hub.url })
+        const shared = makeShared({ client: other, defaultValue: 50 })
+        const spy = makeSpy(shared, "clientChanged")
+        shared.value = 6
+        deleteNow(other)
+        compare(shared.client, null)
+        compare(spy.count, 1)
+        compare(shared.value, 50)
+        compare(shared.valid, false)
+        compare(shared.pending, false)
+    }
+
+    function test_two_of_one_name_follow_each_other() {
+        const one = makeShared()
+        const two = makeShared()
+        one.value = { x: 1 }
+        eventually(() => two.valid)
+        compare(two.value, { x: 1 })
+        compare(two.sender, "me")
+        two.value = 2
+        tryCompare(one, "value", 2, patience)
+        peerHas("v", "2")
+        verify(peer.send("v", "3"))
+        tryCompare(one, "value", 3, patience)
+        tryCompare(two, "value", 3, patience)
+    }
+
+    function test_two_clients_of_one_program_share() {
+        const other = makeClient({ identity: "other", url: hub.url })
+        const one = makeShared()
+        const two = makeShared({ client: other })
+        one.value = "from me"
+        tryCompare(two, "value", "from me", patience)
+        compare(two.sender, "me")
+        two.value = "from other" // which has seen the other value
+        tryCompare(one, "value", "from other", patience)
+        compare(one.sender, "other")
+    }
+
+    function test_a_client_of_cpp_will_do() {
+        const plain = own(TestTools.plainClient("plain", hub.url))
+        const shared = makeShared({ client: plain })
+        verify(peer.send("v", "[true]"))
+        eventually(() => shared.valid)
+        compare(shared.value, [true])
+        shared.value = { set: [here => 0].length }
+        peerHas("v", "{\"set\":1}")
+    }
+
+    function test_a_value_may_be_set_in_the_handler_of_its_change() {
+        const shared = own(clamped.createObject(null, { client: client, name: "v" }))
+        verify(peer.send("v", "150"))
+        tryCompare(shared, "value", 100, patience)
+        compare(shared.sender, "me")
+        shared.value = 200
+        compare(shared.value, 100)
+        fence()
+        compare(peer.all("v"), ["100", "200", "100"])
+    }
+
+    function test_values_of_one_pass_of_the_event_loop_are_shown_once() {
+        const shared = makeShared()
+        const spy = makeSpy(shared, "valueChanged")
+        for (let i = 1; i <= 1000; ++i)
+            verify(client.publish("v", i))
+        compare(spy.count, 0)
+        tryCompare(shared, "value", 1000, patience)
+        compare(spy.count, 1)
+    }
+
+    function test_it_may_destroy_itself_in_the_handler_of_its_change() {
+        const shared = own(selfDestroying.createObject(null, { client: client, name: "v" }))
+        disown(shared)
+        shared.value = 1
+        peerHas("v", "1")
+        tryCompare(test, "destroyed", 1, patience)
+    }
+
+    function test_its_client_may_be_destroyed_in_the_handler_of_its_change() {
+        const other = makeClient({ identity: "other", url: hub.url })
+        const shared = own(clientDestroying.createObject(null, { client: other, name: "v", defaultValue: 50 }))
+        tryCompare(other, "state", NanostateClient.Connected, patience)
+        verify(peer.send("v", "1"))
+        tryCompare(shared, "client", null, patience)
+        compare(shared.value, 50)
+    }
+
+    function test_what_cannot_be_sent_is_refused_and_changes_nothing_data() {
+        const cycle = { list: [] }
+        cycle.list.push(cycle)
+        let deep = []
+        for (let i = 0; i < 33; ++i)
+            deep = [deep]
+        return [
+            { tag: "undefined", value: undefined, warning: /"v": value is undefined$/ },
+            { tag: "undefined inside", value: { a: undefined }, warning: /"v": value\.a is undefined$/ },
+            { tag: "a function inside", value: { a: [1, function() {}] }, warning: /"v": value\.a\[1\] is a function$/ },
+            { tag: "a cycle", value: cycle, warning: /"v": value\.list\[0\] is a cycle: it contains itself$/ },
+            { tag: "too deep", value: deep, warning: /"v": value(\[0\]){32} is nested deeper than 32$/ },
+            { tag: "an object", value: test, warning: /"v": value is an object of type / },
+            { tag: "an object inside", value: [test], warning: /"v": value\[0\] is an object of type / },
+            { tag: "a map", value: new Map(), warning: /"v": value is a JavaScript Map$/ },
+            { tag: "an error", value: new RangeError("x"), warning: /"v": value is a JavaScript RangeError$/ },
+            { tag: "a point", value: Qt.point(1, 2), warning: /"v": a value of type QPointF cannot be sent$/ },
+            { tag: "no time", value: new Date(NaN), warning: /"v": an invalid QDateTime cannot be sent$/ }
+        ]
+    }
+    function test_what_cannot_be_sent_is_refused_and_changes_nothing(data) {
+        const shared = makeShared({ defaultValue: 50 })
+        shared.value = 1
+        const spy = makeSpy(shared, "valueChanged")
+        ignoreWarning(data.warning)
+        shared.value = data.value
+        compare(shared.value, 1)
+        // Also when it could not be sent yet.
+        client.active = false
+        ignoreWarning(data.warning)
+        shared.value = data.value
+        compare(shared.value, 1)
+        compare(spy.count, 0)
+        compare(shared.pending, false)
+    }
+
+    function test_a_function_is_refused_by_the_engine() {
+        const shared = makeShared({ defaultValue: 50 })
+        let thrown = ""
+        try {
+            shared.value = function() {}
+        } catch (error) {
+            thrown = String(error)
+        }
+        compare(thrown, "Error: Cannot assign JavaScript function to QVariant")
+        compare(shared.value, 50)
+    }
+
+    function test_a_name_that_is_not_allowed_is_refused_and_changes_nothing() {
+        const shared = makeShared({ name: "$ns/x", defaultValue: 50 })
+        ignoreWarning(/SharedState: .*\$ns\//)
+        shared.value = 1
+        compare(shared.value, 50)
+        compare(client.error, NanostateClient.Name)
+    }
+
+    function test_integers_beyond_2_to_the_53_stay_exact_in_cpp() {
+        const big = "9007199254740993"
+        const shared = makeShared()
+        verify(peer.send("v", big))
+        eventually(() => shared.valid)
+        compare(TestTools.inCpp(shared, "value"), "qlonglong " + big)
+        verify(peer.send("v", "18446744073709551615"))
+        eventually(() => TestTools.inCpp(shared, "value") === "qulonglong 18446744073709551615")
+        TestTools.setBig(shared, "value", big)
+        peerHas("v", big)
+        // What differs by one is another value, though a double would not tell.
+        TestTools.setBig(shared, "value", "9007199254740992")
+        peerHas("v", "9007199254740992")
+        compare(peer.all("v").length, 2)
+    }
+
+    function test_bytesAsText_reads_the_value_again() {
+        const shared = makeShared()
+        verify(peer.sendRaw("v", "c403616263"))
+        eventually(() => shared.valid)
+        verify(shared.value instanceof ArrayBuffer)
+        client.bytesAsText = true
+        compare(shared.value, "abc")
+        client.bytesAsText = false
+        verify(shared.value instanceof ArrayBuffer)
+    }
+
+    function test_null_and_undefined_are_two_values() {
+        const shared = makeShared()
+        compare(shared.value, undefined)
+        verify(peer.send("v", "null"))
+        eventually(() => shared.valid)
+        compare(shared.value, null)
+        const setting = makeShared({ name: "w" })
+        setting.value = null
+        peerHas("w", "null")
+    }
+}
