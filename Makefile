@@ -1,59 +1,55 @@
 # make demo: see it work. make test: everything that has to hold. The other targets are below.
 
-VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
-SONAME  := libnanostate.so.$(firstword $(subst ., ,$(VERSION)))
-RELEASE := $(or $(CARGO_TARGET_DIR),target)/release
-BUILD   := build
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+BUILD  := build
+JOBS   := $(shell nproc)
 
 PREFIX  ?= /usr/local
 DESTDIR ?=
 CARGO   ?= cargo
-CFLAGS  ?= -O2 -g
-WARN    := -std=c99 -Wall -Wextra -Werror -pedantic
+WARN    := -Wall -Wextra -Werror -pedantic
+# The Qt libraries to build: 6, 5, "6;5", AUTO (those of the Qt that is there) or OFF.
+QT      ?= AUTO
 
-EXAMPLES := $(patsubst examples-c/%.c,$(BUILD)/%,$(wildcard examples-c/*.c))
-# What a program that links the static library needs besides; tests/examples.rs holds it against what the tests link.
-LIBS_PRIVATE := -lpthread -ldl -lm -lrt
+CMAKE = cmake -DCARGO=$(CARGO) -DNANOSTATE_CARGO_TARGET_DIR=$(abspath $(TARGET)) -S .
+# Not part of this make: it would tell each directory that it enters.
+CMAKE_BUILD = env -u MAKEFLAGS -u MAKELEVEL cmake --build
 
-.PHONY: build demo test test-long lint header fuzz loom install clean
-.DELETE_ON_ERROR:
+.PHONY: build demo screenshots test test-cmake test-long lint header fuzz loom install clean
 
-# The shared and the static library, the command and the examples, in build/.
-build: $(BUILD)/nanostate $(BUILD)/libnanostate.so $(BUILD)/libnanostate.a $(EXAMPLES)
+# The libraries, the command and the examples, in build/. CMake drives cargo.
+build:
+	@scripts/setup demo "$(QT)"
+	$(CMAKE) -B $(BUILD) -DCMAKE_BUILD_TYPE=Release -DNANOSTATE_EXAMPLES=ON -DNANOSTATE_QT="$(QT)" \
+	    -DCMAKE_INSTALL_PREFIX=$(PREFIX)
+	$(CMAKE_BUILD) $(BUILD) --parallel $(JOBS)
 
-# Cargo knows best what is out of date; files that come out the same keep their time.
-$(RELEASE)/nanostate $(RELEASE)/libnanostate.so $(RELEASE)/libnanostate.a: release
-	@:
-.PHONY: release
-release:
-	@scripts/setup demo
-	$(CARGO) build --release
-
-$(BUILD)/nanostate: $(RELEASE)/nanostate
-	install -D $< $@
-
-$(BUILD)/libnanostate.so: $(RELEASE)/libnanostate.so
-	install -D -m 644 $< $@.$(VERSION)
-	ln -sf libnanostate.so.$(VERSION) $(BUILD)/$(SONAME)
-	ln -sf $(SONAME) $@
-
-$(BUILD)/libnanostate.a: $(RELEASE)/libnanostate.a scripts/static-library
-	mkdir -p $(@D)
-	scripts/static-library $< $@
-
-$(BUILD)/%: examples-c/%.c include/nanostate.h $(BUILD)/libnanostate.so
-	$(CC) $(CFLAGS) $(WARN) -Iinclude $< -o $@ -L$(BUILD) -lnanostate -Wl,-rpath,'$$ORIGIN'
-
-# Live figures of this machine, from one C program through a hub to others, for about ten seconds.
+# Live figures of this machine, from one C program through a hub to others, for about ten seconds; where there is a
+# display also in a window.
+demo: QT := $(if $(DISPLAY)$(WAYLAND_DISPLAY),6,OFF)
 demo: build
 	@scripts/demo
+
+# The pictures in docs/images, taken from the running examples.
+screenshots: QT := 6
+screenshots: build
+	@scripts/screenshots
 
 # Everything that has to hold. The tests build what they need themselves.
 test: lint
 	@scripts/setup test
 	$(CARGO) test
 	$(MAKE) loom
-	@echo "make test: passed: format, clippy, C warnings, header, unit and integration tests, real peers, valgrind, fuzz (bounded), loom"
+	$(MAKE) test-cmake
+	@echo "make test: passed: format, clippy, C warnings, header, unit and integration tests, real peers, valgrind, fuzz (bounded), loom, C++, Qt 6, Qt 5, QML, the installed package"
+
+# C++, the Qt libraries and the installed package, under the address sanitizer.
+test-cmake:
+	@scripts/setup test
+	$(CMAKE) -B $(TARGET)/cmake -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS=-O1 \
+	    -DNANOSTATE_TESTS=ON -DNANOSTATE_EXAMPLES=ON -DNANOSTATE_QT="6;5" -DNANOSTATE_SANITIZE=address
+	$(CMAKE_BUILD) $(TARGET)/cmake --parallel $(JOBS)
+	cd $(TARGET)/cmake && ctest --output-on-failure --parallel 2
 
 # The same with many more inputs, and the tests that take minutes. Overnight, not for every change.
 test-long: lint
@@ -61,6 +57,7 @@ test-long: lint
 	NANOSTATE_FUZZ_RUNS=$(or $(RUNS),1000000) PROPTEST_CASES=20000 \
 	    $(CARGO) test --release --lib --bins --tests -- --include-ignored
 	$(MAKE) loom
+	NANOSTATE_FUZZ_RUNS=$(or $(RUNS),1000000) NANOSTATE_DESTRUCTIONS=10000 $(MAKE) test-cmake
 	@echo "make test-long: passed"
 
 lint:
@@ -68,14 +65,15 @@ lint:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets -- -D warnings
 	$(CARGO) clippy --no-default-features -- -D warnings
-	$(CC) $(WARN) -Iinclude -fsyntax-only examples-c/*.c
+	$(CC) -std=c99 $(WARN) -Iinclude -fsyntax-only examples-c/*.c
+	$(CXX) -std=c++17 $(WARN) -Iinclude -fsyntax-only -xc++ include/nanostate.hpp
 
 # Writes include/nanostate.h anew; a test fails while it is not what the source gives.
 header:
 	scripts/header
 
 # Models of what threads share; there must be some. The flag changes every crate, so they have a directory of their own.
-LOOM = RUSTFLAGS="--cfg loom" $(CARGO) test --test loom --target-dir $(or $(CARGO_TARGET_DIR),target)/loom
+LOOM = RUSTFLAGS="--cfg loom" $(CARGO) test --test loom --target-dir $(TARGET)/loom
 loom:
 	$(LOOM) -- --list | grep ': test$$'
 	$(LOOM)
@@ -90,19 +88,9 @@ fuzz:
 	        $(CARGO) test --quiet --release --test 'fuzz*' || exit; \
 	done
 
-# The command, the libraries, the header and a pkg-config file, under $(DESTDIR)$(PREFIX).
+# What `make build` makes, without the examples, under $(DESTDIR)$(PREFIX).
 install: build
-	install -D $(BUILD)/nanostate $(DESTDIR)$(PREFIX)/bin/nanostate
-	install -D -m 644 $(BUILD)/libnanostate.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/libnanostate.so.$(VERSION)
-	ln -sf libnanostate.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/$(SONAME)
-	ln -sf $(SONAME) $(DESTDIR)$(PREFIX)/lib/libnanostate.so
-	install -D -m 644 $(BUILD)/libnanostate.a $(DESTDIR)$(PREFIX)/lib/libnanostate.a
-	install -D -m 644 include/nanostate.h $(DESTDIR)$(PREFIX)/include/nanostate.h
-	install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig
-	printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' 'includedir=$${prefix}/include' '' 'Name: nanostate' \
-	    'Description: Share states between programs, through a hub' 'Version: $(VERSION)' \
-	    'Cflags: -I$${includedir}' 'Libs: -L$${libdir} -lnanostate' 'Libs.private: $(LIBS_PRIVATE)' \
-	    >$(DESTDIR)$(PREFIX)/lib/pkgconfig/nanostate.pc
+	DESTDIR=$(abspath $(DESTDIR)) cmake --install $(BUILD)
 
 clean:
 	$(CARGO) clean

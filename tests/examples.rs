@@ -166,10 +166,3 @@ fn the_programs_of_the_readme_work_as_they_stand() {
     assert!(ended.code == Some(0) && ended.stderr.is_empty(), "{ended:?}");
     assert_eq!(receive.next_line(), "room/temperature of thermometer is 21.5");
 }
-
-#[test]
-fn what_is_installed_says_which_libraries_the_static_library_needs() {
-    let makefile = fs::read_to_string(common::root().join("Makefile")).unwrap();
-    let line = makefile.lines().find_map(|line| line.strip_prefix("LIBS_PRIVATE := ")).unwrap();
-    assert_eq!(line, common::SYSTEM_LIBRARIES.join(" "));
-}

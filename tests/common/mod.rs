@@ -25,8 +25,11 @@ pub struct Library {
     pub archive: PathBuf,
 }
 
-/// What a program that links [`Library::archive`] needs besides.
-pub const SYSTEM_LIBRARIES: &[&str] = &["-lpthread", "-ldl", "-lm", "-lrt"];
+/// What a program that links [`Library::archive`] needs besides, as the installed package says it.
+pub fn system_libraries() -> Vec<String> {
+    let list = include_str!("../../cmake/system-libraries.txt");
+    list.lines().filter(|line| !line.starts_with('#')).map(|name| format!("-l{name}")).collect()
+}
 
 /// The libraries, built in the profile of the test that asks.
 ///
@@ -34,14 +37,7 @@ pub const SYSTEM_LIBRARIES: &[&str] = &["-lpthread", "-ldl", "-lm", "-lrt"];
 pub fn library() -> &'static Library {
     static LIBRARY: OnceLock<Library> = OnceLock::new();
     LIBRARY.get_or_init(|| {
-        let (target, profile, profile_dir) = build_directories();
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.arg("build").arg("--lib").arg("--quiet").arg("--profile").arg(profile);
-        cargo.arg("--manifest-path").arg(root().join("Cargo.toml")).arg("--target-dir").arg(&target);
-        // A cross target is a directory of its own.
-        if profile_dir.parent() != Some(&*target) {
-            cargo.arg("--target").arg(env!("NANOSTATE_TARGET"));
-        }
+        let (mut cargo, profile_dir) = cargo_library("build");
         run(&mut cargo);
 
         let dir = scratch("capi");
@@ -56,6 +52,19 @@ pub fn library() -> &'static Library {
         });
         Library { dir, shared, archive }
     })
+}
+
+/// A command of cargo's for the library, in the profile of the test that asks, and the directory of its outputs.
+pub fn cargo_library(command: &str) -> (Command, PathBuf) {
+    let (target, profile, profile_dir) = build_directories();
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.arg(command).arg("--lib").arg("--quiet").arg("--profile").arg(profile);
+    cargo.arg("--manifest-path").arg(root().join("Cargo.toml")).arg("--target-dir").arg(&target);
+    // A cross target is a directory of its own.
+    if profile_dir.parent() != Some(&*target) {
+        cargo.arg("--target").arg(env!("NANOSTATE_TARGET"));
+    }
+    (cargo, profile_dir)
 }
 
 /// The target directory, the name of the profile, and the directory of its outputs, from where this test lies:
@@ -139,7 +148,7 @@ pub fn compile_c(name: &str, sources: &[PathBuf], standard: Standard, link: Link
             compiler.arg(format!("-Wl,-rpath,{}", library.dir.display()));
         }
         Link::Static => {
-            compiler.arg(&library.archive).args(SYSTEM_LIBRARIES);
+            compiler.arg(&library.archive).args(system_libraries());
         }
     }
     compiler.arg("-pthread").args(flags);

@@ -1,7 +1,9 @@
 //! The command `nanostate`: run a hub, send a state, watch states.
 
+mod completions;
 mod hub;
 mod logger;
+mod man;
 mod output;
 mod send;
 mod signals;
@@ -10,7 +12,7 @@ mod watch;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use log::LevelFilter;
 use nanostate::{limits, Error, Status};
 
@@ -42,6 +44,8 @@ enum Command {
     Hub(hub::Arguments),
     Send(send::Arguments),
     Watch(watch::Arguments),
+    Completions(completions::Arguments),
+    Man(man::Arguments),
 }
 
 /// What `send` and `watch` have in common.
@@ -99,6 +103,8 @@ fn main() -> ExitCode {
         Command::Hub(arguments) => hub::run(arguments),
         Command::Send(arguments) => send::run(arguments),
         Command::Watch(arguments) => watch::run(arguments),
+        Command::Completions(arguments) => completions::run(arguments, Arguments::command()),
+        Command::Man(arguments) => man::run(arguments, Arguments::command()),
     };
     match result {
         Ok(()) | Err(Failure::OutputClosed) => ExitCode::SUCCESS,

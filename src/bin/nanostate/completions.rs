@@ -1,0 +1,28 @@
+//! `nanostate completions`
+
+use std::io::{self, Write as _};
+
+use clap_complete::Shell;
+
+use crate::Failure;
+
+/// Print a script that completes this command's arguments in a shell
+///
+/// For bash, `source <(nanostate completions bash)` in ~/.bashrc. An installed nanostate has the scripts of bash, zsh and
+/// fish where these look by themselves.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The shell
+    shell: Shell,
+}
+
+/// Prints the script for `command`.
+pub fn run(arguments: Arguments, mut command: clap::Command) -> Result<(), Failure> {
+    let name = command.get_name().to_owned();
+    // Not straight to standard output: a closed one makes it panic.
+    let mut script = Vec::new();
+    clap_complete::generate(arguments.shell, &mut command, name, &mut script);
+    let mut output = io::stdout();
+    output.write_all(&script)?;
+    Ok(output.flush()?)
+}

@@ -1,0 +1,30 @@
+//! `nanostate man`
+
+use std::iter;
+use std::path::PathBuf;
+
+use clap_mangen::Man;
+
+use crate::Failure;
+
+/// Write the manual pages, one for each command, into a directory
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The directory; it has to be there
+    directory: PathBuf,
+}
+
+/// Writes the pages of `command`.
+pub fn run(arguments: Arguments, command: clap::Command) -> Result<(), Failure> {
+    let directory = arguments.directory;
+    let mut command = command.disable_help_subcommand(true);
+    command.build();
+    let source = format!("{} {}", command.get_name(), command.get_version().unwrap_or_default());
+    for command in iter::once(&command).chain(command.get_subcommands()) {
+        Man::new(command.clone())
+            .source(&source)
+            .generate_to(&directory)
+            .map_err(|error| Failure::Failed(format!("{}: {error}", directory.display())))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,21 @@
+# cmake -D WORDS=<regex> -P failure.cmake -- <command>: the command has to fail, and to say this.
+cmake_minimum_required(VERSION 3.16)
+
+set(command "")
+set(at_command OFF)
+foreach(i RANGE ${CMAKE_ARGC})
+    if(at_command)
+        list(APPEND command "${CMAKE_ARGV${i}}")
+    elseif("${CMAKE_ARGV${i}}" STREQUAL "--")
+        set(at_command ON)
+    endif()
+endforeach()
+execute_process(COMMAND ${command} RESULT_VARIABLE result OUTPUT_VARIABLE said ERROR_VARIABLE said)
+# CMake breaks lines.
+string(REGEX REPLACE "[ \n]+" " " words "${said}")
+if(result EQUAL 0)
+    message(FATAL_ERROR "succeeded:\n${said}")
+elseif(NOT words MATCHES "${WORDS}")
+    message(FATAL_ERROR "does not say \"${WORDS}\":\n${said}")
+endif()
+message("${said}")
