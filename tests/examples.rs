@@ -4,9 +4,11 @@
 mod common;
 mod support;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::slice;
 
 use common::{Link, Standard};
 use support::{run, CliHub, Process, TempDir};
@@ -144,25 +146,108 @@ fn a_hub_and_apps_live_in_one_program() {
 fn the_programs_of_the_readme_work_as_they_stand() {
     let dir = TempDir::new();
     let readme = fs::read_to_string(common::root().join("README.md")).unwrap();
-    let programs: Vec<_> = readme.split("```c\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
-    let [send, receive] = programs[..] else { panic!("{} programs", programs.len()) };
-    let [send, receive] = [("thermometer", send), ("display", receive)].map(|(name, text)| {
-        let lines = text.lines().filter(|line| !line.trim().is_empty()).count();
-        assert!(lines <= README_LINES, "{name} has {lines} lines");
-        let source = dir.path().join(name).with_extension("c");
-        fs::write(&source, text).unwrap();
-        compile("readme", &source)
-    });
+    let blocks = |language: &str| -> Vec<String> {
+        let fence = format!("```{language}\n");
+        readme.split(&fence).skip(1).map(|rest| rest.split("```").next().unwrap().to_owned()).collect()
+    };
+    let programs = [("thermometer", "c", 0, Standard::C99), ("display", "c", 1, Standard::C99)];
+    let programs = programs.into_iter().chain([("panel", "cpp", 0, Standard::Cpp17)]);
+    let programs: BTreeMap<_, _> = programs
+        .map(|(name, language, i, standard)| {
+            let text = &blocks(language)[i];
+            let lines = text.lines().filter(|line| !line.trim().is_empty()).count();
+            assert!(lines <= README_LINES && text.contains(&format!("\"{name}\"")), "{name} has {lines} lines");
+            let source = dir.path().join(name).with_extension(language);
+            fs::write(&source, text).unwrap();
+            (name, common::compile_c(&format!("readme-{name}"), &[source], standard, Link::Shared, &[]))
+        })
+        .collect();
+    assert_eq!((blocks("c").len(), blocks("cpp").len()), (2, 1));
 
     let mut hub = CliHub::start();
-    // Where a user sees it on a terminal, line by line.
-    let mut receive = command(Path::new("stdbuf"), ["-oL", receive.to_str().unwrap()]);
-    receive.env("NANOSTATE_URL", &hub.url);
-    let mut receive = Process::spawn(receive);
-    hub.joined("display");
-    let mut send = command(&send, []);
+    let [mut display, mut panel] = ["display", "panel"].map(|name| {
+        // Where a user sees it on a terminal, line by line.
+        let mut program = command(Path::new("stdbuf"), ["-oL", programs[name].to_str().unwrap()]);
+        program.env("NANOSTATE_URL", &hub.url);
+        let program = Process::spawn(program);
+        hub.joined(name);
+        program
+    });
+    let mut send = command(&programs["thermometer"], []);
     send.env("NANOSTATE_URL", &hub.url);
     let ended = run(send, b"");
     assert!(ended.code == Some(0) && ended.stderr.is_empty(), "{ended:?}");
-    assert_eq!(receive.next_line(), "room/temperature of thermometer is 21.5");
+    assert_eq!(display.next_line(), "room/temperature of thermometer is 21.5");
+    assert_eq!(panel.next_line(), "room/temperature of thermometer is 21.5");
+    assert_eq!(panel.next_line(), "room/comment of thermometer is \"window open\"");
+}
+
+/// The programs of a guide by their names: its code blocks that begin with a comment that names a file.
+fn guide_programs(guide: &str, dir: &TempDir) -> BTreeMap<String, PathBuf> {
+    let text = fs::read_to_string(common::root().join("docs").join(guide)).unwrap();
+    let blocks = text.split("\n```c").skip(1).filter_map(|rest| rest.split_once('\n'));
+    let blocks = blocks.map(|(_, code)| code.split("```").next().unwrap()).filter(|code| code.contains("int main("));
+    let programs: BTreeMap<_, _> = blocks
+        .map(|code| {
+            let file = code.trim_start_matches("/* ").trim_start_matches("// ").split(':').next().unwrap();
+            let source = dir.path().join(file);
+            fs::write(&source, code).unwrap();
+            let standard = if file.ends_with(".cpp") { Standard::Cpp17 } else { Standard::C99 };
+            let name = format!("guide-{}", source.file_stem().unwrap().to_str().unwrap());
+            let program = common::compile_c(&name, slice::from_ref(&source), standard, Link::Shared, &[]);
+            (source.file_stem().unwrap().to_str().unwrap().to_owned(), program)
+        })
+        .collect();
+    assert_eq!(programs.keys().collect::<Vec<_>>(), ["loop", "room", "show", "together"], "{guide}");
+    programs
+}
+
+/// The programs of a guide do what it says of them, with each other.
+fn the_programs_of_a_guide_work(guide: &str) {
+    let dir = TempDir::new();
+    let programs = guide_programs(guide, &dir);
+    let mut hub = CliHub::start();
+    let at_hub = |name: &str| {
+        let mut program = command(&programs[name], []);
+        program.env("NANOSTATE_URL", &hub.url);
+        program
+    };
+    let (mut show, mut numbers) = (Process::spawn(at_hub("show")), Process::spawn(at_hub("loop")));
+    let room = at_hub("room");
+    numbers.next_error_line_with("connected");
+    // They join in any order.
+    let joined: Vec<_> = (0..2).map(|_| hub.process.next_error_line_with(") joined")).collect();
+    assert!(joined.iter().any(|line| line.contains(" show (")), "{joined:?}");
+
+    let ended = run(room, b"");
+    assert!(ended.code == Some(0) && ended.stderr.is_empty(), "{ended:?}");
+    for line in [
+        "room/comment of room: text window open",
+        "room/temperature of room: number 21.5",
+        "room/people of room: integer 3",
+        "room/occupied of room: true",
+        "room/picture of room: 3 bytes",
+        "room/sensor of room: json {\"id\":7,\"ok\":true}",
+    ] {
+        assert_eq!(show.next_line(), line);
+    }
+    assert_eq!(numbers.next_line(), "room/temperature is 21.5");
+    assert_eq!(numbers.next_line(), "room/people is 3");
+    for ended in [show.stop("INT"), numbers.wait()] {
+        assert!(ended.code == Some(0) && ended.stdout.is_empty() && ended.stderr.is_empty(), "{ended:?}");
+    }
+
+    let ended = run(command(&programs["together"], []), b"");
+    assert!(ended.code == Some(0) && ended.stderr.is_empty(), "{ended:?}");
+    assert_eq!(ended.stdout, ["room/temperature of sensor is 22.5"]);
+}
+
+#[test]
+fn the_programs_of_the_guide_for_c_work_as_they_stand() {
+    the_programs_of_a_guide_work("c.md");
+}
+
+#[test]
+fn the_programs_of_the_guide_for_cpp_work_as_they_stand() {
+    the_programs_of_a_guide_work("cpp.md");
 }
