@@ -640,6 +640,11 @@ QVariant valueOf(const Client *client, const ns_state *state)
     return ClientPrivate::of(client)->valueOf(state);
 }
 
+bool refuse(Client *client, ns_status status, const QString &text)
+{
+    return ClientPrivate::of(client)->refuse(failure(status, text));
+}
+
 ns_app *app(const Client *client)
 {
     return ClientPrivate::of(client)->app;

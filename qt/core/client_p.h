@@ -37,6 +37,10 @@ NANOSTATEQT_EXPORT void removeObserver(Client *client, const QString &name, Stat
 NANOSTATEQT_EXPORT ns_state *newest(const Client *client, const QString &name);
 /*! The value of a state as the client hands it out (bytesAsText). */
 NANOSTATEQT_EXPORT QVariant valueOf(const Client *client, const ns_state *state);
+/*! Has the client say that a call could not be done, and why; false, for the call to return. Handlers of the client may
+    delete it. */
+NANOSTATEQT_EXPORT bool refuse(Client *client, ns_status status, const QString &text);
+
 /*! The app behind the client; NULL while it is not active. */
 NANOSTATEQT_EXPORT ns_app *app(const Client *client);
 

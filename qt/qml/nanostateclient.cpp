@@ -3,6 +3,8 @@
 #include "clientuser.h"
 #include "jsvalue.h"
 
+#include <NanostateQt/private/client_p.h>
+
 #include <QtQml/qqmlengine.h>
 #include <QtQml/qqmlinfo.h>
 
@@ -30,8 +32,7 @@ bool NanostateClient::publish(const QString &name, const QJSValue &value)
     if (JsValue::unwrap(value, qjsEngine(this), &unwrapped, &why))
         return publish(name, unwrapped);
     qmlWarning(this) << "\"" << name << "\" was not published: " << why;
-    // Which the client refuses.
-    return publish(name, QVariant::fromValue(value));
+    return ClientAccess::refuse(this, NS_ERR_MSGPACK, QStringLiteral("\"%1\": %2").arg(name, why));
 }
 
 void NanostateClient::classBegin()

@@ -206,6 +206,19 @@ HubTestCase {
         peerHas("v", "4")
     }
 
+    function test_a_value_that_waits_is_for_its_name_and_no_other() {
+        client.active = false
+        const shared = makeShared({ defaultValue: 50 })
+        shared.value = 4
+        shared.name = "w"
+        compare(shared.value, 50)
+        compare(shared.pending, false)
+        client.active = true
+        tryCompare(client, "state", NanostateClient.Connected, patience)
+        fence()
+        compare(peer.all("w"), [])
+    }
+
     function test_a_value_that_no_hub_had_goes_out_under_another_identity() {
         hub.kill()
         tryCompare(client, "state", NanostateClient.Connecting, patience)
