@@ -650,6 +650,11 @@ ns_app *app(const Client *client)
     return ClientPrivate::of(client)->app;
 }
 
+int generation(const Client *client)
+{
+    return ClientPrivate::of(client)->closed;
+}
+
 } // namespace ClientAccess
 
 } // namespace NanostateQt

@@ -43,6 +43,8 @@ NANOSTATEQT_EXPORT bool refuse(Client *client, ns_status status, const QString &
 
 /*! The app behind the client; NULL while it is not active. */
 NANOSTATEQT_EXPORT ns_app *app(const Client *client);
+/*! Tells apps of one client apart, which may come to lie at the same address one after the other. */
+NANOSTATEQT_EXPORT int generation(const Client *client);
 
 } // namespace ClientAccess
 

@@ -300,8 +300,7 @@ void SharedState::clientDestroyed()
 
 void SharedState::linkChanged()
 {
-    const ns_app *const app = ClientAccess::app(client());
-    if (m_offline && app != m_app) {
+    if (m_offline && ClientAccess::generation(client()) != m_generation) {
         // The app that it was given to is gone and was never connected: the next one gets it.
         m_offline = false;
         m_waiting = m_value;
@@ -447,7 +446,7 @@ SharedState::Sent SharedState::send(const QVariant &value)
         return Sent::No;
     }
     m_offline = client && client->state() != Client::State::Connected;
-    m_app = client ? ClientAccess::app(client) : nullptr;
+    m_generation = client ? ClientAccess::generation(client) : 0;
     if (m_interval > 0)
         m_timer.start(m_interval, this);
     return Sent::Yes;

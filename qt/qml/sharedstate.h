@@ -154,7 +154,8 @@ private:
     std::optional<QVariant> m_waiting;
     // The value that is shown was set here, and given to a client that was not connected.
     bool m_offline = false;
-    const ns_app *m_app = nullptr;
+    // The app of the client that it was given to.
+    int m_generation = 0;
     // A value was set while held.
     bool m_touched = false;
     // Runs for publishInterval after each value that is published.
