@@ -190,6 +190,8 @@ private:
         if (!enter(object))
             return false;
         const QJSValue keys = global("Object").property(text("keys")).call({object});
+        if (!keys.isArray())
+            return refuse(text("a JavaScript object of another engine"));
         const quint32 count = keys.property(text("length")).toUInt();
         QVariantMap members;
         for (quint32 i = 0; i < count; ++i) {

@@ -82,7 +82,8 @@ QVariant StateModel::data(const QModelIndex &index, int role) const
     case SenderRole:
         return QString::fromUtf8(ns_state_sender(row.state.get()));
     case ValueRole:
-        if (!row.decoded) {
+        // No client any more: the rows are about to go.
+        if (!row.decoded && client()) {
             row.value = ClientAccess::valueOf(client(), row.state.get());
             row.decoded = true;
         }
@@ -128,6 +129,10 @@ void StateModel::restart()
 {
     if (!m_complete)
         return;
+    if (m_inserting) {
+        m_restart = true;
+        return;
+    }
     const int before = count();
     ++m_generation;
     beginResetModel();
@@ -188,11 +193,15 @@ void StateModel::flush()
             do {
                 rows.emplace_back(next->first, next->second.get());
             } while (++next != arrived.end() && (at == m_rows.size() || next->first < m_rows[at].key));
+            m_inserting = true;
             beginInsertRows(QModelIndex(), int(first), int(first + rows.size()) - 1);
             at += rows.size();
             m_rows.insert(m_rows.begin() + std::ptrdiff_t(first), std::make_move_iterator(rows.begin()),
                           std::make_move_iterator(rows.end()));
+            m_inserting = false;
             endInsertRows();
+            if (alive && std::exchange(m_restart, false))
+                restart();
         }
         if (!alive)
             return;

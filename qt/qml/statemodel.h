@@ -86,6 +86,9 @@ private:
     std::map<Key, StatePointer> m_arrived;
     bool m_queued = false;
     bool m_flushing = false;
+    // Rows are announced that are not there yet; and it is to start again when they are.
+    bool m_inserting = false;
+    bool m_restart = false;
     // Counts restarts.
     int m_generation = 0;
 };

@@ -164,6 +164,29 @@ HubTestCase {
         compare(shown(rows), "")
     }
 
+    function test_it_may_start_again_while_rows_are_about_to_come() {
+        const model = makeModel({ nameFilter: "d/**" })
+        model.rowsAboutToBeInserted.connect(() => { model.nameFilter = "e" })
+        verify(client.publish("e", 5))
+        verify(client.publish("d/1", 1))
+        eventually(() => model.count === 1 && model.data(model.index(0, 0), Qt.UserRole) === "e")
+    }
+
+    function test_rows_may_be_read_while_they_are_about_to_go() {
+        verify(client.publish("d", 1))
+        const model = makeModel()
+        compare(model.count, 1)
+        let reads = 0
+        model.modelAboutToBeReset.connect(() => {
+            for (let role = Qt.UserRole; role < Qt.UserRole + 4; ++role)
+                model.data(model.index(0, 0), role)
+            ++reads
+        })
+        model.client = null
+        compare(reads, 1)
+        compare(model.count, 0)
+    }
+
     function test_bytesAsText_reads_the_values_again() {
         const rows = makeRows(makeModel())
         verify(peer.sendRaw("v", "c403616263"))
