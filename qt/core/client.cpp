@@ -12,7 +12,6 @@
 #include <QtCore/qvector.h>
 
 #include <algorithm>
-#include <memory>
 #include <utility>
 
 namespace NanostateQt {
@@ -21,12 +20,6 @@ namespace {
 
 // How long one pass may take before the rest of the event loop has its turn, in milliseconds. A quarter of a frame.
 constexpr int PassMillis = 4;
-
-struct StateFree
-{
-    void operator()(ns_state *state) const { ns_state_free(state); }
-};
-using StatePointer = std::unique_ptr<ns_state, StateFree>;
 
 struct Failure
 {
@@ -630,9 +623,9 @@ void removeObserver(Client *client, const QString &name, StateObserver *observer
     }
 }
 
-ns_state *newest(const Client *client, const QString &name)
+StatePointer newest(const Client *client, const QString &name)
 {
-    return ClientPrivate::of(client)->get(name, QString()).release();
+    return ClientPrivate::of(client)->get(name, QString());
 }
 
 QVariant valueOf(const Client *client, const ns_state *state)

@@ -5,7 +5,16 @@
 
 #include "client.h"
 
+#include <memory>
+
 namespace NanostateQt {
+
+struct StateFree
+{
+    void operator()(ns_state *state) const { ns_state_free(state); }
+};
+/*! A reference to a state. */
+using StatePointer = std::unique_ptr<ns_state, StateFree>;
 
 /*!
     Hears of states without the cost of a signal and a QVariant for each: of one name, or of all.
@@ -33,8 +42,8 @@ NANOSTATEQT_EXPORT void setDeferred(Client *client, bool deferred);
 NANOSTATEQT_EXPORT void addObserver(Client *client, const QString &name, StateObserver *observer);
 NANOSTATEQT_EXPORT void removeObserver(Client *client, const QString &name, StateObserver *observer);
 
-/*! The newest value of a name of any sender, own ones included; to be freed by ns_state_free. NULL: not known. */
-NANOSTATEQT_EXPORT ns_state *newest(const Client *client, const QString &name);
+/*! The newest value of a name of any sender, own ones included. NULL: not known. */
+NANOSTATEQT_EXPORT StatePointer newest(const Client *client, const QString &name);
 /*! The value of a state as the client hands it out (bytesAsText). */
 NANOSTATEQT_EXPORT QVariant valueOf(const Client *client, const ns_state *state);
 /*! Has the client say that a call could not be done, and why; false, for the call to return. Handlers of the client may

@@ -5,16 +5,7 @@
 
 #include <QtCore/qstring.h>
 
-#include <memory>
-
 namespace NanostateQt {
-
-struct StateFree
-{
-    void operator()(ns_state *state) const { ns_state_free(state); }
-};
-/*! A reference to a state. */
-using StatePointer = std::unique_ptr<ns_state, StateFree>;
 
 /*!
     What the QML types that use a client have in common: the client, and observing it.

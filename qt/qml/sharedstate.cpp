@@ -485,7 +485,7 @@ bool SharedState::unwrap(const QVariant &given, QVariant *value)
 
 StatePointer SharedState::newest() const
 {
-    return StatePointer(client() ? ClientAccess::newest(client(), m_name) : nullptr);
+    return client() ? ClientAccess::newest(client(), m_name) : nullptr;
 }
 
 } // namespace NanostateQt

@@ -647,10 +647,9 @@ private Q_SLOTS:
         EVENTUALLY(seen.size() == 2);
         QCOMPARE(seen, (QStringList{text("one peer n 7"), text("all peer n 7")}));
         QCOMPARE(received.count, 1);
-        ns_state *newest = ClientAccess::newest(&client, text("n"));
+        const NanostateQt::StatePointer newest = ClientAccess::newest(&client, text("n"));
         QVERIFY(newest);
-        QCOMPARE(text(ns_state_sender(newest)), text("peer"));
-        ns_state_free(newest);
+        QCOMPARE(text(ns_state_sender(newest.get())), text("peer"));
         seen.clear();
         ClientAccess::removeObserver(&client, text("n"), &one);
         ClientAccess::removeObserver(&client, QString(), &all);
