@@ -14,6 +14,7 @@
 
 #![allow(unsafe_code)]
 
+mod descriptor;
 pub mod driver;
 pub mod fork;
 pub mod inproc;

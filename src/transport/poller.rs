@@ -6,11 +6,11 @@
 
 use std::io;
 use std::os::fd::RawFd;
-use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use super::descriptor::WakeFd;
 use super::fork::Birth;
 use super::wake::WakeFlag;
 
@@ -84,13 +84,13 @@ impl Poller {
         #[cfg(any(target_os = "linux", target_os = "android"))]
         if backend == Backend::Best {
             let epoll = epoll::Epoll::new()?;
-            epoll.add_wake(wake.read.raw())?;
+            epoll.add_wake(wake.reader())?;
             return Ok(Poller { backend: Implementation::Epoll(epoll), flag, wake, birth });
         }
         // Here the two are the same, or `poll` was asked for.
         let _ = backend;
         let mut set = PollSet::default();
-        set.add(wake.read.raw(), WAKE, Interest::READ);
+        set.add(wake.reader(), WAKE, Interest::READ);
         Ok(Poller { backend: Implementation::Poll(Mutex::new(set)), flag, wake, birth })
     }
 
@@ -171,11 +171,9 @@ impl Poller {
         }
         #[cfg(any(target_os = "linux", target_os = "android"))]
         if let Implementation::Epoll(epoll) = &self.backend {
-            epoll.0.close();
+            epoll.close();
         }
-        self.wake.read.close();
-        #[cfg(not(any(target_os = "linux", target_os = "android")))]
-        self.wake.write.close();
+        self.wake.close();
     }
 
     fn change(&self, set: &Mutex<PollSet>, change: impl FnOnce(&mut PollSet)) {
@@ -236,11 +234,12 @@ fn milliseconds(timeout: Option<Duration>) -> i32 {
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod epoll {
     use super::*;
+    use crate::transport::descriptor::Fd;
 
     /// How many events one wait takes.
     const EVENTS: usize = 256;
 
-    pub struct Epoll(pub(super) Fd);
+    pub struct Epoll(Fd);
 
     fn check(result: libc::c_int) -> io::Result<libc::c_int> {
         if result < 0 {
@@ -265,6 +264,10 @@ mod epoll {
         pub fn new() -> io::Result<Epoll> {
             // SAFETY: no pointers.
             Ok(Epoll(Fd::new(check(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?)))
+        }
+
+        pub fn close(&self) {
+            self.0.close();
         }
 
         fn control(&self, operation: libc::c_int, fd: RawFd, key: u64, events: u32) -> io::Result<()> {
@@ -360,101 +363,13 @@ impl PollSet {
     }
 }
 
-/// A descriptor of our own, which can be closed before it is dropped.
-struct Fd(AtomicI32);
-
-impl Fd {
-    fn new(fd: RawFd) -> Fd {
-        Fd(AtomicI32::new(fd))
-    }
-
-    fn raw(&self) -> RawFd {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    fn close(&self) {
-        let fd = self.0.swap(-1, Ordering::Relaxed);
-        if fd >= 0 {
-            // SAFETY: it was open, ours alone, and nobody finds its number here any more.
-            unsafe { libc::close(fd) };
-        }
-    }
-}
-
-impl Drop for Fd {
-    fn drop(&mut self) {
-        self.close();
-    }
-}
-
-/// The descriptor behind a wake: an eventfd, or a pipe where there is none.
-struct WakeFd {
-    read: Fd,
-    /// The pipe's other end.
-    #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    write: Fd,
-}
-
-impl WakeFd {
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    fn new() -> io::Result<WakeFd> {
-        // SAFETY: no pointers.
-        let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
-        if fd < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        Ok(WakeFd { read: Fd::new(fd) })
-    }
-
-    #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    fn new() -> io::Result<WakeFd> {
-        let mut fds = [0; 2];
-        // SAFETY: `fds` has room for two descriptors.
-        if unsafe { libc::pipe(fds.as_mut_ptr()) } < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        let (read, write) = (Fd::new(fds[0]), Fd::new(fds[1]));
-        for fd in fds {
-            // SAFETY: both descriptors are open; no pointers.
-            let ok = unsafe {
-                libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) >= 0
-                    && libc::fcntl(fd, libc::F_SETFL, libc::O_NONBLOCK) >= 0
-            };
-            if !ok {
-                return Err(io::Error::last_os_error());
-            }
-        }
-        Ok(WakeFd { read, write })
-    }
-
-    fn writer(&self) -> RawFd {
-        #[cfg(any(target_os = "linux", target_os = "android"))]
-        return self.read.raw();
-        #[cfg(not(any(target_os = "linux", target_os = "android")))]
-        return self.write.raw();
-    }
-
-    /// Async-signal-safe. It fails only when the descriptor is full, and then it is readable already.
-    fn write(&self) {
-        let one = 1u64.to_ne_bytes();
-        // SAFETY: the descriptor is open as long as `self`, and `one` has that many bytes.
-        unsafe { libc::write(self.writer(), one.as_ptr().cast(), one.len()) };
-    }
-
-    fn drain(&self) {
-        let mut bytes = [0u8; 64];
-        // SAFETY: the descriptor is open and does not block, and `bytes` has that much room.
-        while unsafe { libc::read(self.read.raw(), bytes.as_mut_ptr().cast(), bytes.len()) } == bytes.len() as isize {}
-    }
-}
-
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use std::io::Write;
     use std::os::fd::AsRawFd;
     use std::os::unix::net::UnixStream;
-    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::Arc;
 
     const BACKENDS: [Backend; 2] = [Backend::Best, Backend::Poll];
