@@ -3,16 +3,22 @@
 //! The library hands things to a loop in one way only: publish, then [`wake::WakeFlag::wake`]. The models are that, with
 //! the real flag; `Notify` stands for the descriptor, which also remembers one notification. A lost wake is a deadlock,
 //! which `loom` reports.
+//!
+//! And a thread that waits may read the connection in the loop's place: the model is that of `App::recv`, with the real
+//! [`token::Token`], over a socket of one counter.
 #![cfg(loom)]
 
 #[path = "../src/transport/sync.rs"]
 mod sync;
+#[path = "../src/transport/token.rs"]
+mod token;
 #[path = "../src/transport/wake.rs"]
 mod wake;
 
 use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use loom::sync::{Arc, Mutex, Notify};
+use loom::sync::{Arc, Condvar, Mutex, MutexGuard, Notify};
 use loom::thread;
+use token::{Left, Token};
 use wake::WakeFlag;
 
 struct Loop {
@@ -127,4 +133,305 @@ fn a_stop_is_seen_by_a_loop_that_also_looks_without_sleeping() {
         }
         stopper.join().unwrap();
     });
+}
+
+/// What the kernel knows of the connection.
+#[derive(Default)]
+struct Socket {
+    unread: usize,
+    closed: bool,
+    /// The loop's poller tells of it.
+    armed: bool,
+    /// A thread of the program sleeps on it.
+    polled: bool,
+}
+
+/// What is behind the driver's lock.
+#[derive(Default)]
+struct Driver {
+    token: Token,
+    lent: bool,
+    connected: bool,
+    inbox: usize,
+    interrupted: bool,
+    /// Reads that ran at the same time would be one too many.
+    reads: usize,
+}
+
+/// An app: its loop, its connection, and what wakes whom.
+struct App {
+    driver: Mutex<Driver>,
+    changed: Condvar,
+    socket: Mutex<Socket>,
+    poller: Loop,
+    sleeper: WakeFlag,
+    /// Both of what a thread that reads sleeps on: the socket and its descriptor.
+    slept_on: Notify,
+    stopped: AtomicBool,
+}
+
+impl App {
+    fn new() -> Arc<App> {
+        let driver = Driver { connected: true, ..Driver::default() };
+        Arc::new(App {
+            driver: Mutex::new(driver),
+            changed: Condvar::new(),
+            socket: Mutex::new(Socket { armed: true, ..Socket::default() }),
+            poller: Loop::new(),
+            sleeper: WakeFlag::new(),
+            slept_on: Notify::new(),
+            stopped: AtomicBool::new(false),
+        })
+    }
+
+    /// The hub's part: a message, or the end.
+    fn arrives(&self, change: impl FnOnce(&mut Socket)) {
+        let mut socket = self.socket.lock().unwrap();
+        change(&mut socket);
+        if socket.armed {
+            self.poller.descriptor.notify();
+        }
+        if socket.polled {
+            self.slept_on.notify();
+        }
+    }
+
+    /// `Poller::set`: level-triggered, it tells at once of what is there.
+    fn arm(&self, armed: bool) {
+        let mut socket = self.socket.lock().unwrap();
+        socket.armed = armed;
+        if armed && (socket.unread > 0 || socket.closed) {
+            self.poller.descriptor.notify();
+        }
+    }
+
+    fn wake_reader(&self, driver: &Driver) {
+        if driver.token.is_with_caller() && self.sleeper.wake() {
+            self.slept_on.notify();
+        }
+    }
+
+    fn return_to_loop(&self, driver: &mut Driver) {
+        driver.lent = false;
+        if driver.connected {
+            self.arm(true);
+        }
+    }
+
+    /// `Driver::read`, whoever reads: everything that is there.
+    fn read(&self, driver: &mut Driver) {
+        assert!(driver.connected);
+        driver.reads += 1;
+        assert_eq!(driver.reads, 1, "two threads read");
+        let mut socket = self.socket.lock().unwrap();
+        driver.inbox += std::mem::take(&mut socket.unread);
+        if socket.closed {
+            driver.connected = false;
+            driver.lent = false;
+            if driver.token.void() && self.sleeper.wake() {
+                self.slept_on.notify();
+            }
+        }
+        driver.reads -= 1;
+    }
+
+    /// The loop's thread.
+    fn run(&self) {
+        while !self.stopped.load(Ordering::SeqCst) {
+            if self.poller.flag.sleep() {
+                self.poller.descriptor.wait();
+            }
+            self.poller.flag.woke();
+            let mut driver = self.driver.lock().unwrap();
+            let told = {
+                let socket = self.socket.lock().unwrap();
+                socket.armed && (socket.unread > 0 || socket.closed)
+            };
+            if told && driver.connected && !driver.lent {
+                self.read(&mut driver);
+            }
+            self.changed.notify_all();
+            if driver.interrupted || driver.inbox > 0 || !driver.connected {
+                self.wake_reader(&driver);
+            }
+        }
+    }
+
+    /// `Shared::read_borrowed`.
+    fn read_borrowed<'a>(&'a self, driver: MutexGuard<'a, Driver>) -> MutexGuard<'a, Driver> {
+        drop(driver);
+        if self.sleeper.sleep() {
+            let ready = {
+                let mut socket = self.socket.lock().unwrap();
+                socket.polled = true;
+                socket.unread > 0 || socket.closed
+            };
+            if !ready {
+                self.slept_on.wait();
+            }
+        }
+        self.sleeper.woke();
+        let readable = {
+            let mut socket = self.socket.lock().unwrap();
+            socket.polled = false;
+            socket.unread > 0 || socket.closed
+        };
+        let mut driver = self.driver.lock().unwrap();
+        if readable && driver.lent && !driver.token.is_kept() {
+            self.read(&mut driver);
+        }
+        driver
+    }
+
+    /// `App::recv`: true for a message, false if the connection is closed or it was interrupted.
+    fn recv(&self) -> bool {
+        let mut driver = self.driver.lock().unwrap();
+        let mut reads = false;
+        let outcome = loop {
+            if std::mem::take(&mut driver.interrupted) {
+                break false;
+            }
+            if driver.inbox > 0 {
+                driver.inbox -= 1;
+                break true;
+            }
+            if !driver.connected {
+                break false;
+            }
+            if reads && driver.token.is_kept() {
+                self.stop_reading(&mut driver, &mut reads);
+            }
+            if !reads && driver.token.is_free() {
+                if !std::mem::replace(&mut driver.lent, true) {
+                    self.arm(false);
+                }
+                driver.token.take();
+                reads = true;
+            }
+            if reads {
+                driver = self.read_borrowed(driver);
+                self.changed.notify_all();
+            } else {
+                driver.token.wait();
+                driver = self.changed.wait(driver).unwrap();
+                driver.token.waited();
+            }
+        };
+        self.stop_reading(&mut driver, &mut reads);
+        if driver.token.settle() {
+            self.return_to_loop(&mut driver);
+        }
+        outcome
+    }
+
+    fn stop_reading(&self, driver: &mut Driver, reads: &mut bool) {
+        if std::mem::take(reads) && driver.lent {
+            match driver.token.leave() {
+                Left::ToWaiters => self.changed.notify_all(),
+                Left::ToLoop => self.return_to_loop(driver),
+            }
+        }
+    }
+
+    /// Ends the loop.
+    fn stop(&self) {
+        self.stopped.store(true, Ordering::SeqCst);
+        self.poller.wake();
+    }
+}
+
+type Act = fn(&App);
+
+/// Runs these threads beside the loop, which the last of them stops.
+fn check_app(preemptions: usize, acts: &'static [Act]) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(preemptions);
+    builder.check(move || {
+        let (app, left) = (App::new(), Arc::new(AtomicUsize::new(acts.len())));
+        let threads: Vec<_> = acts
+            .iter()
+            .map(|act| {
+                let (app, left) = (app.clone(), left.clone());
+                thread::spawn(move || {
+                    act(&app);
+                    if left.fetch_sub(1, Ordering::SeqCst) == 1 {
+                        app.stop();
+                    }
+                })
+            })
+            .collect();
+        app.run();
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        let driver = app.driver.lock().unwrap();
+        assert!(!driver.lent || !driver.connected, "nobody reads any more");
+    });
+}
+
+fn receives(app: &App) {
+    assert!(app.recv());
+}
+
+fn receives_nothing(app: &App) {
+    assert!(!app.recv());
+}
+
+fn receives_twice(app: &App) {
+    (0..2).for_each(|_| receives(app));
+}
+
+fn a_message_arrives(app: &App) {
+    app.arrives(|socket| socket.unread += 1);
+}
+
+fn two_messages_arrive(app: &App) {
+    (0..2).for_each(|_| a_message_arrives(app));
+}
+
+fn the_connection_ends(app: &App) {
+    app.arrives(|socket| socket.closed = true);
+}
+
+/// As `App::interrupt`, which only has the loop look.
+fn interrupts(app: &App) {
+    app.driver.lock().unwrap().interrupted = true;
+    app.poller.wake();
+}
+
+fn keeps_the_token(app: &App) {
+    let mut driver = app.driver.lock().unwrap();
+    if driver.token.keep() {
+        app.return_to_loop(&mut driver);
+    }
+    app.wake_reader(&driver);
+}
+
+#[test]
+fn a_thread_that_waits_gets_each_message_whoever_reads_it() {
+    check_app(2, &[two_messages_arrive, receives_twice]);
+}
+
+#[test]
+fn two_threads_that_wait_get_a_message_each() {
+    check_app(1, &[two_messages_arrive, receives, receives]);
+}
+
+#[test]
+fn an_interrupt_ends_a_wait() {
+    check_app(2, &[interrupts, receives_nothing]);
+}
+
+#[test]
+fn the_end_of_the_connection_ends_every_wait() {
+    check_app(1, &[the_connection_ends, receives_nothing, receives_nothing]);
+}
+
+#[test]
+fn once_the_loop_keeps_the_token_it_reads_for_a_thread_that_waits() {
+    check_app(
+        2,
+        &[receives, |app| {
+            keeps_the_token(app);
+            a_message_arrives(app);
+        }],
+    );
 }

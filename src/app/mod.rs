@@ -12,6 +12,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::callback::{Gate, Slot};
 use crate::engine::session::{Notice, Session};
+use crate::engine::ConnId;
 use crate::health::{check_option, Health};
 use crate::instance::random_instance;
 use crate::limits;
@@ -101,6 +102,17 @@ struct Inner {
     on_reject: Slot<OnReject>,
     has_on_state: AtomicBool,
     readiness: Mutex<Option<Readiness>>,
+}
+
+/// A panic while a thread of the program reads closes the app, as one in its own thread does.
+struct BreakDown<'a>(&'a Health);
+
+impl Drop for BreakDown<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.break_down();
+        }
+    }
 }
 
 /// Something for the program.
@@ -402,11 +414,16 @@ impl App {
     pub fn fd(&self) -> Result<RawFd> {
         let inner = &self.0.inner;
         inner.check_no_callback_thread()?;
-        let driver = inner.open()?;
+        let mut driver = inner.open()?;
         let mut readiness = inner.readiness.lock();
         let fd = match &*readiness {
             Some(readiness) => readiness.fd(),
-            None => readiness.insert(Readiness::new()?).fd(),
+            None => {
+                let fd = readiness.insert(Readiness::new()?).fd();
+                // From now on states have to come in while nobody waits in here.
+                driver.keep_reading();
+                fd
+            }
         };
         drop(readiness);
         inner.show(&driver);
@@ -563,29 +580,81 @@ impl Inner {
     ) -> Result<T> {
         let mut driver = self.open()?;
         loop {
-            if self.interrupted.swap(false, Ordering::SeqCst) {
-                return Err(Status::Interrupted.into());
-            }
-            if let Some(outcome) = ready(&mut driver) {
+            if let Some(outcome) = self.look(deadline, &mut driver, &mut ready) {
                 return outcome;
             }
-            match deadline {
-                // One look past the deadline has been made above.
-                Some(deadline) if Instant::now() >= deadline => return Err(Status::Timeout.into()),
-                Some(deadline) => drop(self.changed.wait_until(&mut driver, deadline)),
-                None => self.changed.wait(&mut driver),
-            }
-            self.check_usable()?;
+            self.wait_for_change(&mut driver, deadline);
+        }
+    }
+
+    /// What ends a wait, if anything does now. One look is made past the deadline.
+    fn look<T>(
+        &self,
+        deadline: Option<Instant>,
+        driver: &mut Driver<Session>,
+        ready: &mut impl FnMut(&mut Driver<Session>) -> Option<Result<T>>,
+    ) -> Option<Result<T>> {
+        if let Err(error) = self.check_usable() {
+            return Some(Err(error));
+        }
+        if self.interrupted.swap(false, Ordering::SeqCst) {
+            return Some(Err(Status::Interrupted.into()));
+        }
+        if let Some(outcome) = ready(driver) {
+            return Some(outcome);
+        }
+        let late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        late.then(|| Err(Status::Timeout.into()))
+    }
+
+    fn wait_for_change(&self, driver: &mut Guard<'_>, deadline: Option<Instant>) {
+        match deadline {
+            Some(deadline) => drop(self.changed.wait_until(driver, deadline)),
+            None => self.changed.wait(driver),
         }
     }
 
     /// The next thing for the program: a notice, or a state if those are asked for.
+    ///
+    /// The thread that waits here reads the socket itself if no other does: see [`crate::transport`].
     fn next(&self, deadline: Option<Instant>, states: bool) -> Result<Item> {
-        self.wait_until(deadline, |driver| {
-            let item = take(driver, states)?;
-            self.show(driver);
-            Some(Ok(item))
-        })
+        let mut driver = self.open()?;
+        let mut ready = |driver: &mut Driver<Session>| take(driver, states).map(Ok);
+        let mut reads = None;
+        let outcome = loop {
+            if let Some(outcome) = self.look(deadline, &mut driver, &mut ready) {
+                break outcome;
+            }
+            if reads.is_some_and(|conn| !driver.is_borrowed(conn)) {
+                self.stop_reading(&mut driver, &mut reads);
+            }
+            if reads.is_none() {
+                reads = driver.protocol.linked().filter(|&conn| driver.borrow(conn));
+            }
+            match reads {
+                Some(conn) => {
+                    let _broken = BreakDown(&self.health);
+                    let timeout = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+                    self.shared.read_borrowed(&mut driver, conn, timeout);
+                    self.heard(&mut driver);
+                }
+                None => {
+                    driver.wait_for_reader();
+                    self.wait_for_change(&mut driver, deadline);
+                    driver.waited_for_reader();
+                }
+            }
+        };
+        self.stop_reading(&mut driver, &mut reads);
+        driver.settle_reader();
+        self.show(&driver);
+        outcome
+    }
+
+    fn stop_reading(&self, driver: &mut Driver<Session>, reads: &mut Option<ConnId>) {
+        if reads.take().is_some_and(|conn| driver.give_back(conn)) {
+            self.changed.notify_all();
+        }
     }
 
     fn tell_item(&self, item: Item) {
@@ -615,7 +684,9 @@ impl Inner {
             Ok(mut driver) => {
                 told(&mut driver.protocol);
                 self.act(&mut driver);
-                self.show(&driver);
+                self.tell(&driver);
+                // What it waits for may be another from now on.
+                driver.wake_reader();
             }
             Err(error) if !clear => return Err(error),
             Err(_) if self.shared.forked() => return Ok(()),
@@ -639,6 +710,19 @@ impl Inner {
     fn tell(&self, driver: &Driver<Session>) {
         self.show(driver);
         self.changed.notify_all();
+        // Who reads hears by itself of what comes by the connection.
+        let session = &driver.protocol;
+        if session.has_notice() || !session.inbox.is_empty() || self.interrupted.load(Ordering::SeqCst) {
+            driver.wake_reader();
+        }
+    }
+
+    /// What a turn of the loop, or a thread that read, has brought.
+    fn heard(&self, driver: &mut Driver<Session>) {
+        while let Some(warning) = driver.protocol.next_warning() {
+            log::warn!("{}: {warning}", self.identity);
+        }
+        self.changed.notify_all();
     }
 
     /// The app's thread.
@@ -655,13 +739,10 @@ impl Inner {
 
     fn after_turn(&self) {
         let mut driver = self.shared.lock();
-        while let Some(warning) = driver.protocol.next_warning() {
-            log::warn!("{}: {warning}", self.identity);
-        }
+        self.heard(&mut driver);
         if !self.callback_thread.load(Ordering::Relaxed) {
             return self.tell(&driver);
         }
-        self.changed.notify_all();
         while !self.shared.stopped() {
             let Some(item) = take(&mut driver, self.has_on_state.load(Ordering::Relaxed)) else { break };
             MutexGuard::unlocked(&mut driver, || self.tell_item(item));
@@ -701,6 +782,7 @@ impl Inner {
         driver.protocol.disconnect();
         self.act(&mut driver);
         self.tell(&driver);
+        driver.wake_reader();
         // What was written to a TCP connection is lost if it is closed with something unread.
         while may_wait && driver.closing() > 0 {
             if self.wait_until_deadline(&mut driver, until) {

@@ -344,6 +344,14 @@ impl Session {
         }
     }
 
+    /// The connection to the hub that has welcomed this app.
+    pub fn linked(&self) -> Option<ConnId> {
+        match self.phase {
+            Phase::Up { conn } => Some(conn),
+            _ => None,
+        }
+    }
+
     fn conn(&self) -> Option<ConnId> {
         match self.phase {
             Phase::Header { conn, .. } | Phase::Hello { conn, .. } | Phase::Up { conn } => Some(conn),

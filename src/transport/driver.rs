@@ -21,8 +21,10 @@ use super::inproc;
 use super::listener::{self, Accept, Listener};
 use super::mailbox::{Letter, Mailbox};
 use super::poller::{Backend, Event, Interest, Poller};
+use super::sleeper::{Sleeper, Woken};
 use super::socket::{Connect, Stream};
 use super::thread::{now, spawn};
+use super::token::{Left, Token};
 use super::url::{Address, Host};
 use crate::engine::{Action, Closed, ConnId, ConnInfo, Now, Protocol};
 use crate::framing::Framing;
@@ -82,17 +84,22 @@ struct Conn {
     again: bool,
     /// The engine takes no bytes for now; it stands in [`Driver::paused`].
     paused: bool,
+    /// Not read by the loop: see [`Driver::borrow`].
+    lent: bool,
 }
 
 impl Conn {
     /// What the poller is to tell of it. That the other side is gone it tells in any case.
     fn interest(&self) -> Interest {
-        Interest { read: !self.paused, write: self.watched }
+        Interest { read: !self.paused && !self.lent, write: self.watched }
     }
 
-    fn watch(&self, poller: &Poller, key: u64) {
-        if let Link::Socket(stream) = &self.link {
-            let _ = poller.set(stream.as_raw_fd(), key, self.interest());
+    fn watch(&self, poller: &Poller, key: u64) -> io::Result<()> {
+        match &self.link {
+            // Once, or the loop would be told of a dead connection until the thread that reads it has heard too.
+            Link::Socket(stream) if self.lent => poller.set_once(stream.as_raw_fd(), key, self.interest()),
+            Link::Socket(stream) => poller.set(stream.as_raw_fd(), key, self.interest()),
+            Link::Inproc(_) => Ok(()),
         }
     }
 }
@@ -139,6 +146,13 @@ pub struct Driver<P> {
     sleeps: Option<Sleep>,
     /// Kept for its allocation.
     slices: Vec<IoSlice<'static>>,
+    /// What reads go through, whoever reads.
+    buffer: Vec<u8>,
+    /// Who reads the connection `lent`, which is [`Conn::lent`] while it is not the loop.
+    token: Token,
+    lent: Option<ConnId>,
+    /// What a thread that reads sleeps on; made for the first one.
+    sleeper: Option<Arc<Sleeper>>,
     birth: Birth,
 }
 
@@ -182,6 +196,10 @@ impl<P: Protocol> Driver<P> {
             // Not yet started: as if it slept for ever.
             sleeps: Some(Sleep { until: None }),
             slices: Vec::new(),
+            buffer: Vec::new(),
+            token: Token::default(),
+            lent: None,
+            sleeper: None,
             birth: Birth::here(),
         }
     }
@@ -248,7 +266,7 @@ impl<P: Protocol> Driver<P> {
                 if !c.paused {
                     c.paused = true;
                     self.paused.push(conn.0);
-                    c.watch(&self.poller, conn.0);
+                    let _ = c.watch(&self.poller, conn.0);
                 }
                 return total;
             }
@@ -286,6 +304,112 @@ impl<P: Protocol> Driver<P> {
                 }
             }
         }
+    }
+
+    // ---- a thread of the program as reader
+
+    /// Lets the calling thread read `conn` in the loop's place, with [`Shared::read_borrowed`], until it gives it back.
+    /// No if another thread does so already, if the loop keeps it, and for what only the loop can wait for.
+    pub fn borrow(&mut self, conn: ConnId) -> bool {
+        if !self.token.is_free() {
+            return false;
+        }
+        let lent = self.lend(conn);
+        if lent {
+            self.token.take();
+        } else if self.token.decline() {
+            self.return_to_loop();
+        }
+        lent
+    }
+
+    fn lend(&mut self, conn: ConnId) -> bool {
+        if self.sleeper.is_none() && self.poller.tells_once() {
+            self.sleeper = Sleeper::new().ok().map(Arc::new);
+        }
+        let Some(Entry::Conn(c)) = self.entries.get_mut(&conn.0) else { return false };
+        if self.sleeper.is_none() || c.paused || c.broken || c.again || !matches!(c.link, Link::Socket(_)) {
+            return false;
+        }
+        // Lent already if the token was passed on.
+        if !std::mem::replace(&mut c.lent, true) && c.watch(&self.poller, conn.0).is_err() {
+            c.lent = false;
+            return false;
+        }
+        self.lent = Some(conn);
+        true
+    }
+
+    /// Whether the calling thread, which borrowed `conn`, still reads it: not once it is closed, the loop wants it, or
+    /// the engine takes no bytes.
+    pub fn is_borrowed(&self, conn: ConnId) -> bool {
+        self.lent == Some(conn) && !self.token.is_kept() && !self.is_paused(conn)
+    }
+
+    /// Ends the calling thread's [`Driver::borrow`] of `conn`, closed or not. Whether threads that
+    /// [wait](Driver::wait_for_reader) have to be woken, to read in its place.
+    #[must_use]
+    pub fn give_back(&mut self, conn: ConnId) -> bool {
+        if self.lent != Some(conn) {
+            return false;
+        }
+        let waiters = self.token.leave() == Left::ToWaiters;
+        if !waiters || (self.is_paused(conn) && self.token.decline()) {
+            self.return_to_loop();
+        }
+        waiters
+    }
+
+    fn is_paused(&self, conn: ConnId) -> bool {
+        matches!(self.entries.get(&conn.0), Some(Entry::Conn(Conn { paused: true, .. })))
+    }
+
+    /// Counts the calling thread among those who wait while another reads.
+    pub fn wait_for_reader(&mut self) {
+        self.token.wait();
+    }
+
+    /// Counts it no more: it was woken, or its time is up.
+    pub fn waited_for_reader(&mut self) {
+        self.token.waited();
+    }
+
+    /// A thread that was woken goes its way without reading.
+    pub fn settle_reader(&mut self) {
+        if self.token.settle() {
+            self.return_to_loop();
+        }
+    }
+
+    /// From now on the loop reads, for good.
+    pub fn keep_reading(&mut self) {
+        if self.token.keep() {
+            self.return_to_loop();
+        }
+        self.wake_reader();
+    }
+
+    /// Has a thread that reads look whether it has to go on.
+    pub fn wake_reader(&self) {
+        if let (true, Some(sleeper)) = (self.token.is_with_caller(), &self.sleeper) {
+            sleeper.wake();
+        }
+    }
+
+    /// The loop watches the connection again, and is told at once of what is there.
+    fn return_to_loop(&mut self) {
+        let Some(conn) = self.lent.take() else { return };
+        if let Some(Entry::Conn(c)) = self.entries.get_mut(&conn.0) {
+            c.lent = false;
+            let _ = c.watch(&self.poller, conn.0);
+        }
+    }
+
+    fn take_buffer(&mut self) -> Vec<u8> {
+        if self.buffer.is_empty() {
+            return vec![0; READ_BUFFER];
+        }
+        std::mem::take(&mut self.buffer)
     }
 
     /// How many connections there are, those that are being closed not counted.
@@ -350,6 +474,7 @@ impl<P: Protocol> Driver<P> {
             broken: false,
             again: false,
             paused: false,
+            lent: false,
         };
         self.entries.insert(key, Entry::Conn(conn));
         let info = ConnInfo { framing, from, local, dialled: token.is_some() };
@@ -366,6 +491,9 @@ impl<P: Protocol> Driver<P> {
             Some(Entry::Conn(conn)) => {
                 if let Link::Socket(stream) = &conn.link {
                     self.poller.remove(stream.as_raw_fd());
+                }
+                if conn.lent {
+                    self.void_token();
                 }
                 Some(conn)
             }
@@ -431,9 +559,9 @@ impl<P: Protocol> Driver<P> {
             };
             if !whole {
                 conn.blocked = true;
-                if let (Link::Socket(stream), false) = (&conn.link, conn.watched) {
-                    conn.watched = true;
-                    if let Err(error) = self.poller.set(stream.as_raw_fd(), key, conn.interest()) {
+                if !conn.watched {
+                    conn.watched = matches!(conn.link, Link::Socket(_));
+                    if let Err(error) = conn.watch(&self.poller, key) {
                         return Flushed::Failed(error);
                     }
                 }
@@ -454,7 +582,7 @@ impl<P: Protocol> Driver<P> {
         if let Some(Entry::Conn(conn)) = self.entries.get_mut(&key) {
             if conn.watched && !conn.blocked {
                 conn.watched = false;
-                conn.watch(&self.poller, key);
+                let _ = conn.watch(&self.poller, key);
             }
         }
     }
@@ -468,7 +596,7 @@ impl<P: Protocol> Driver<P> {
                 return true;
             }
             conn.paused = false;
-            conn.watch(&self.poller, key);
+            let _ = conn.watch(&self.poller, key);
             if !std::mem::replace(&mut conn.again, true) {
                 self.again.push(key);
             }
@@ -680,8 +808,18 @@ impl<P: Protocol> Driver<P> {
         let key = event.key;
         match self.entries.get(&key) {
             Some(Entry::Conn(conn)) => {
+                let lent = conn.lent;
                 if event.write && conn.blocked {
                     self.writable(now, key);
+                }
+                if lent {
+                    // Told before it was lent, or of its writing. It was told once: the rest is to be asked for again.
+                    if let Some(Entry::Conn(conn)) = self.entries.get(&key) {
+                        if conn.watched {
+                            let _ = conn.watch(&self.poller, key);
+                        }
+                    }
+                    return 0;
                 }
                 if event.broken {
                     // Nothing more will come than what is there, and only reading it lets the poller be quiet.
@@ -729,11 +867,20 @@ impl<P: Protocol> Driver<P> {
 }
 
 impl<P> Driver<P> {
+    /// The connection that was lent is no more.
+    fn void_token(&mut self) {
+        self.lent = None;
+        if let (true, Some(sleeper)) = (self.token.void(), &self.sleeper) {
+            sleeper.wake();
+        }
+    }
+
     /// Closes every connection, listener and dial, without a word to the engine and without writing what it has.
     pub fn close_all(&mut self) {
         for (_, entry) in std::mem::take(&mut self.entries) {
             self.close(entry);
         }
+        self.void_token();
         self.timers.clear();
         self.again.clear();
         // An end of a pipe that nobody accepted closes here.
@@ -826,6 +973,9 @@ impl<P: Protocol> Shared<P> {
         // The thread that held the lock, if one did, is not in this process.
         if let Some(mut driver) = self.driver.try_lock() {
             driver.entries.clear();
+            if let Some(sleeper) = &driver.sleeper {
+                sleeper.abandon();
+            }
         }
         self.poller.abandon();
     }
@@ -839,6 +989,29 @@ impl<P: Protocol> Shared<P> {
                 self.lock().add_listener(listener)
             }
         }
+    }
+
+    /// Sleeps without the lock until `conn`, which the calling thread [borrowed](Driver::borrow), has something, until
+    /// it is [woken](Driver::wake_reader), or for `timeout`; then reads at most one round of it.
+    pub fn read_borrowed(&self, driver: &mut MutexGuard<'_, Driver<P>>, conn: ConnId, timeout: Option<Duration>) {
+        let Some(Entry::Conn(Conn { link: Link::Socket(stream), .. })) = driver.entries.get(&conn.0) else { return };
+        let (fd, Some(sleeper)) = (stream.as_raw_fd(), driver.sleeper.clone()) else { return };
+        // Should the connection be closed meanwhile, and its number be another's: then it is not read below.
+        let woken = MutexGuard::unlocked(driver, || sleeper.wait(fd, timeout));
+        assert!(woken.is_ok(), "waiting failed: {woken:?}");
+        let broken = match woken {
+            Ok(Woken::Readable) => false,
+            Ok(Woken::Broken) => true,
+            _ => return,
+        };
+        if !driver.is_borrowed(conn) {
+            return;
+        }
+        let now = now();
+        let mut buffer = driver.take_buffer();
+        driver.read(now, conn, &mut buffer, broken);
+        driver.buffer = buffer;
+        driver.run_actions(now);
     }
 
     /// The loop: waits, moves bytes, calls `after` without the lock, until [`Shared::stop`]. A panic of the engine or
@@ -857,7 +1030,6 @@ pub struct Loop<P> {
     shared: Arc<Shared<P>>,
     events: Vec<Event>,
     letters: Vec<Letter>,
-    buffer: Vec<u8>,
     /// Until when the next turn may wait.
     until: Option<u64>,
     /// Whether the next turn waits at all.
@@ -867,14 +1039,7 @@ pub struct Loop<P> {
 impl<P: Protocol> Loop<P> {
     /// A loop for `shared`, which has no other.
     pub fn new(shared: &Arc<Shared<P>>) -> Loop<P> {
-        Loop {
-            shared: shared.clone(),
-            events: Vec::new(),
-            letters: Vec::new(),
-            buffer: Vec::new(),
-            until: None,
-            idle: false,
-        }
+        Loop { shared: shared.clone(), events: Vec::new(), letters: Vec::new(), until: None, idle: false }
     }
 
     /// One turn: waits until something is ready, the engine's deadline has come, a wake, or `timeout`; then does it.
@@ -898,10 +1063,8 @@ impl<P: Protocol> Loop<P> {
         let now = now();
         driver.mailbox.take(&mut self.letters);
         let idle = self.events.is_empty() && self.letters.is_empty() && driver.again.is_empty();
-        if self.buffer.is_empty() && !idle {
-            self.buffer = vec![0; READ_BUFFER];
-        }
-        let buffer = &mut self.buffer[..];
+        let mut buffer = if idle { Vec::new() } else { driver.take_buffer() };
+        let buffer = &mut buffer;
         let mut unwritten = 0;
         let mut write_some = |driver: &mut Driver<P>, read: usize| {
             unwritten += read;
@@ -913,9 +1076,12 @@ impl<P: Protocol> Loop<P> {
         for key in std::mem::take(&mut driver.again) {
             if let Some(Entry::Conn(conn)) = driver.entries.get_mut(&key) {
                 conn.again = false;
+                let lent = conn.lent;
                 driver.flush(now, key);
-                let read = driver.read_conn(now, ConnId(key), buffer);
-                write_some(driver, read);
+                if !lent {
+                    let read = driver.read_conn(now, ConnId(key), buffer);
+                    write_some(driver, read);
+                }
             }
         }
         for &event in &self.events {
@@ -937,6 +1103,9 @@ impl<P: Protocol> Loop<P> {
             driver.protocol.tick(now);
         }
         driver.run_actions(now);
+        if !idle {
+            driver.buffer = std::mem::take(buffer);
+        }
         self.until = driver.next_time();
         self.idle = driver.again.is_empty();
         driver.sleeps = Some(Sleep { until: self.until });

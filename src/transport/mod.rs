@@ -9,6 +9,7 @@
 //! * [`poller`]: which sockets are ready, and a wake from any thread;
 //! * [`socket`], [`listener`], [`inproc`]: what carries the bytes;
 //! * [`driver`]: the connections of a handle, and the loop;
+//! * `token`, `sleeper`: how a thread of the program reads a connection in the loop's place;
 //! * [`fork`]: whether this process is a child of the one that made a handle;
 //! * [`thread`]: library threads and the clock.
 
@@ -21,11 +22,13 @@ pub mod inproc;
 pub mod listener;
 mod mailbox;
 pub mod poller;
+mod sleeper;
 pub mod socket;
 mod sync;
 #[cfg(all(test, not(loom)))]
 mod tests;
 pub mod thread;
+mod token;
 pub mod url;
 mod wake;
 

@@ -126,6 +126,22 @@ impl Poller {
         }
     }
 
+    /// Whether [`set_once`](Poller::set_once) can be called.
+    pub fn tells_once(&self) -> bool {
+        !matches!(self.backend, Implementation::Poll(_))
+    }
+
+    /// As [`set`](Poller::set), but after one event of any kind nothing more is told of `fd` until it is set again:
+    /// for a descriptor that another thread deals with.
+    pub fn set_once(&self, fd: RawFd, key: u64, interest: Interest) -> io::Result<()> {
+        match &self.backend {
+            _ if self.birth.forked() => Ok(()),
+            #[cfg(any(target_os = "linux", target_os = "android"))]
+            Implementation::Epoll(epoll) => epoll.set_once(fd, key, interest),
+            Implementation::Poll(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
     /// Stops watching `fd`. A wait that runs in another thread may still tell its key.
     pub fn remove(&self, fd: RawFd) {
         if self.birth.forked() {
@@ -223,8 +239,8 @@ impl Poller {
     }
 }
 
-/// A wait is never shorter than asked for.
-fn milliseconds(timeout: Option<Duration>) -> i32 {
+/// For a system call that waits: never shorter than asked for.
+pub fn milliseconds(timeout: Option<Duration>) -> i32 {
     match timeout {
         None => -1,
         Some(timeout) => timeout.as_nanos().div_ceil(1_000_000).min(i32::MAX as u128) as i32,
@@ -287,6 +303,10 @@ mod epoll {
 
         pub fn set(&self, fd: RawFd, key: u64, interest: Interest) -> io::Result<()> {
             self.control(libc::EPOLL_CTL_MOD, fd, key, flags(interest))
+        }
+
+        pub fn set_once(&self, fd: RawFd, key: u64, interest: Interest) -> io::Result<()> {
+            self.control(libc::EPOLL_CTL_MOD, fd, key, flags(interest) | libc::EPOLLONESHOT as u32)
         }
 
         pub fn remove(&self, fd: RawFd) {
@@ -404,6 +424,23 @@ mod tests {
             poller.remove(a.as_raw_fd());
             assert_eq!(wait(&poller, Some(Duration::ZERO)), []);
         }
+    }
+
+    #[test]
+    fn a_descriptor_set_once_is_told_once_even_when_the_other_side_is_gone() {
+        let poller = Poller::new(Backend::Best).unwrap();
+        if !poller.tells_once() {
+            return;
+        }
+        let (a, mut b) = UnixStream::pair().unwrap();
+        poller.add(a.as_raw_fd(), 7, Interest::READ).unwrap();
+        b.write_all(b"x").unwrap();
+        poller.set_once(a.as_raw_fd(), 7, Interest::WRITE).unwrap();
+        assert_eq!(wait(&poller, None), [Event { key: 7, read: false, write: true, broken: false }]);
+        drop(b);
+        assert_eq!(wait(&poller, Some(Duration::ZERO)), []);
+        poller.set(a.as_raw_fd(), 7, Interest::READ).unwrap();
+        assert_eq!(wait(&poller, None), [Event { key: 7, read: true, write: true, broken: true }]);
     }
 
     #[test]

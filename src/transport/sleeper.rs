@@ -1,0 +1,108 @@
+//! How a thread of the program waits for a socket that it reads itself.
+
+use std::io;
+use std::os::fd::RawFd;
+use std::time::Duration;
+
+use super::descriptor::WakeFd;
+use super::poller::milliseconds;
+use super::wake::WakeFlag;
+
+/// What ended a wait.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Woken {
+    /// The socket is readable.
+    Readable,
+    /// It is too, and the other side is gone.
+    Broken,
+    /// A wake, a signal, or the end of the time.
+    Otherwise,
+}
+
+/// One thread at a time waits for a socket and for a wake; any thread wakes it.
+pub struct Sleeper {
+    flag: WakeFlag,
+    wake: WakeFd,
+}
+
+impl Sleeper {
+    /// Fails for lack of descriptors.
+    pub fn new() -> io::Result<Sleeper> {
+        Ok(Sleeper { flag: WakeFlag::new(), wake: WakeFd::new()? })
+    }
+
+    /// Waits until `fd` is readable, for a wake, a signal, or until `timeout` is over. What other threads published
+    /// before their [`wake`](Sleeper::wake) is visible afterwards.
+    pub fn wait(&self, fd: RawFd, timeout: Option<Duration>) -> io::Result<Woken> {
+        let timeout = if self.flag.sleep() { timeout } else { Some(Duration::ZERO) };
+        let readable = |fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+        let mut fds = [readable(fd), readable(self.wake.reader())];
+        // SAFETY: `fds` is an array of that many elements for the length of the call.
+        let n = unsafe { libc::poll(fds.as_mut_ptr(), fds.len() as libc::nfds_t, milliseconds(timeout)) };
+        let error = io::Error::last_os_error();
+        self.flag.woke();
+        if n < 0 {
+            return if error.kind() == io::ErrorKind::Interrupted { Ok(Woken::Otherwise) } else { Err(error) };
+        }
+        let [socket, wake] = fds.map(|fd| fd.revents);
+        if wake != 0 {
+            self.wake.drain();
+        }
+        Ok(match socket {
+            0 => Woken::Otherwise,
+            libc::POLLIN => Woken::Readable,
+            _ => Woken::Broken,
+        })
+    }
+
+    /// Ends the running or the next wait.
+    pub fn wake(&self) {
+        if self.flag.wake() {
+            self.wake.write();
+        }
+    }
+
+    /// In a child after `fork`: closes its copy of the descriptor.
+    pub fn abandon(&self) {
+        self.wake.close();
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::io::Write;
+    use std::os::fd::AsRawFd;
+    use std::os::unix::net::UnixStream;
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn bytes_a_hang_up_and_a_wake_each_end_a_wait() {
+        let sleeper = Sleeper::new().unwrap();
+        let (mine, mut theirs) = UnixStream::pair().unwrap();
+        let wait = |timeout| sleeper.wait(mine.as_raw_fd(), timeout).unwrap();
+        assert_eq!(wait(Some(Duration::ZERO)), Woken::Otherwise);
+        theirs.write_all(b"x").unwrap();
+        assert_eq!(wait(None), Woken::Readable);
+        drop(theirs);
+        assert_eq!(wait(None), Woken::Broken);
+    }
+
+    #[test]
+    fn a_wake_that_came_before_the_wait_ends_it() {
+        let sleeper = Arc::new(Sleeper::new().unwrap());
+        let (mine, _theirs) = UnixStream::pair().unwrap();
+        sleeper.wake();
+        assert_eq!(sleeper.wait(mine.as_raw_fd(), None).unwrap(), Woken::Otherwise);
+        for _ in 0..1000 {
+            let waker = {
+                let sleeper = sleeper.clone();
+                std::thread::spawn(move || sleeper.wake())
+            };
+            // For ever, if the wake was lost.
+            assert_eq!(sleeper.wait(mine.as_raw_fd(), None).unwrap(), Woken::Otherwise);
+            waker.join().unwrap();
+        }
+    }
+}
