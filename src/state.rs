@@ -2,6 +2,7 @@
 
 use std::ffi::CStr;
 use std::fmt;
+use std::ops::Range;
 use std::sync::OnceLock;
 
 use triomphe::ThinArc;
@@ -18,6 +19,34 @@ pub struct Head {
     name_len: u16,
     /// Made when first asked for, with a NUL behind it.
     json: OnceLock<Box<[u8]>>,
+    /// The bytes, where they have an allocation of their own.
+    large: Option<Box<Large>>,
+}
+
+/// The message that a large state came in, made over.
+struct Large {
+    bytes: Vec<u8>,
+    /// Where the state begins.
+    start: usize,
+}
+
+/// Where the parts of a body are in its bytes.
+pub(crate) struct Outline {
+    sender: Range<usize>,
+    name: Range<usize>,
+    data_end: usize,
+    kind: Kind,
+}
+
+impl Outline {
+    /// Of a body that was decoded from these bytes.
+    pub fn of(body: &wire::Body<'_>, bytes: &[u8]) -> Outline {
+        let place = |part: &str| {
+            let at = part.as_ptr() as usize - bytes.as_ptr() as usize;
+            at..at + part.len()
+        };
+        Outline { sender: place(body.sender), name: place(body.name), data_end: body.meta_at, kind: body.kind }
+    }
 }
 
 /// A state: who sent it, its name, its value. Immutable; a clone is a reference to the same allocation, which outlives
@@ -43,8 +72,43 @@ impl State {
             sender_len: body.sender.len() as u8,
             name_len: body.name.len() as u16,
             json: OnceLock::new(),
+            large: None,
         };
         State(ThinArc::from_header_and_slice(head, scratch))
+    }
+
+    /// As [`State::new`], in the bytes of the body themselves: of a large one nothing but its names is moved.
+    pub(crate) fn in_place(mut bytes: Vec<u8>, body: &Outline, stamp: Stamp, time: i64) -> State {
+        let (sender_len, name_len) = (body.sender.len(), body.name.len());
+        // Behind the name comes the value. Three bytes at least, the heads of the array and of both strings, make
+        // room for two NULs.
+        let value_at = body.name.end;
+        let start = value_at - (sender_len + name_len + 2);
+        bytes.copy_within(body.sender.clone(), start);
+        bytes[start + sender_len] = 0;
+        bytes.copy_within(body.name.clone(), value_at - 1 - name_len);
+        bytes[value_at - 1] = 0;
+        // Over the first byte of meta, if there is one.
+        bytes.truncate(body.data_end);
+        bytes.push(0);
+        let head = Head {
+            stamp,
+            time,
+            kind: body.kind,
+            sender_len: sender_len as u8,
+            name_len: name_len as u16,
+            json: OnceLock::new(),
+            large: Some(Box::new(Large { bytes, start })),
+        };
+        State(ThinArc::from_header_and_slice(head, &[]))
+    }
+
+    /// `sender NUL name NUL value NUL`.
+    fn all(&self) -> &[u8] {
+        match &self.0.header.header.large {
+            None => &self.0.slice,
+            Some(large) => &large.bytes[large.start..],
+        }
     }
 
     /// For the C layer: the allocation itself.
@@ -69,7 +133,28 @@ impl State {
 
     fn text_at(&self, from: usize, len: usize) -> &str {
         // Checked when the body was decoded.
-        std::str::from_utf8(&self.0.slice[from..from + len]).unwrap_or_default()
+        std::str::from_utf8(&self.all()[from..from + len]).unwrap_or_default()
+    }
+
+    /// Whether these are its sender and name. Compared as bytes: as text they would have to be checked again.
+    pub(crate) fn is_of(&self, sender: &str, name: &str) -> bool {
+        self.is_named(name) && self.all()[..self.sender_len()] == *sender.as_bytes()
+    }
+
+    /// Whether this is its name.
+    pub(crate) fn is_named(&self, name: &str) -> bool {
+        let from = self.sender_len() + 1;
+        self.all()[from..from + self.name_len()] == *name.as_bytes()
+    }
+
+    /// Whether the other one is a value of the same key.
+    pub(crate) fn is_of_key_of(&self, other: &State) -> bool {
+        self.sender_len() == other.sender_len() && self.key_bytes() == other.key_bytes()
+    }
+
+    /// Sender and name, to be hashed.
+    pub(crate) fn key_bytes(&self) -> &[u8] {
+        &self.all()[..self.value_at()]
     }
 
     /// The identity of the app that published it.
@@ -84,13 +169,13 @@ impl State {
 
     /// The sender with its NUL.
     pub fn sender_c(&self) -> &CStr {
-        CStr::from_bytes_with_nul(&self.0.slice[..self.sender_len() + 1]).unwrap_or_default()
+        CStr::from_bytes_with_nul(&self.all()[..self.sender_len() + 1]).unwrap_or_default()
     }
 
     /// The name with its NUL.
     pub fn name_c(&self) -> &CStr {
         let from = self.sender_len() + 1;
-        CStr::from_bytes_with_nul(&self.0.slice[from..from + self.name_len() + 1]).unwrap_or_default()
+        CStr::from_bytes_with_nul(&self.all()[from..from + self.name_len() + 1]).unwrap_or_default()
     }
 
     /// When it was published, in milliseconds since 1970; 0 if unknown (it came through an old hub).
@@ -111,7 +196,7 @@ impl State {
     /// Its value as MessagePack.
     pub fn msgpack(&self) -> &[u8] {
         let from = self.value_at();
-        &self.0.slice[from..self.0.slice.len() - 1]
+        &self.all()[from..self.all().len() - 1]
     }
 
     fn value_at(&self) -> usize {
@@ -120,7 +205,11 @@ impl State {
 
     /// How many bytes it occupies.
     pub(crate) fn allocated(&self) -> usize {
-        std::mem::size_of::<Head>() + 2 * std::mem::size_of::<usize>() + self.0.slice.len()
+        let bytes = match &self.0.header.header.large {
+            None => self.0.slice.len(),
+            Some(large) => std::mem::size_of::<Large>() + large.bytes.capacity(),
+        };
+        std::mem::size_of::<Head>() + 2 * std::mem::size_of::<usize>() + bytes
     }
 
     fn wrong_kind(&self, wanted: &str) -> Error {
@@ -156,7 +245,7 @@ impl State {
     /// What a str, bin or ext holds, and the NUL behind it.
     fn payload(&self) -> &[u8] {
         let at = wire::payload(self.msgpack()).unwrap_or(0);
-        &self.0.slice[self.value_at() + at..]
+        &self.all()[self.value_at() + at..]
     }
 
     /// Its bytes.
@@ -216,5 +305,33 @@ impl State {
 impl fmt::Debug for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "State({:?}, {:?}, {})", self.sender(), self.name(), self.json())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{Form, Meta, Value};
+
+    #[test]
+    fn a_state_made_in_the_bytes_of_its_body_is_the_one_that_is_copied() {
+        let stamp = Stamp { clock: 7, ..Stamp::default() };
+        for (sender, name) in [(1, 1), (31, 31), (32, 32), (255, 256), (1, 1024), (255, 1)] {
+            for (form, meta) in [(Form::Old, None), (Form::V1, None), (Form::V1, Some(stamp))] {
+                for value in [Value::Bytes(&[9; 300]), Value::Text("x"), Value::Nil] {
+                    let mut bytes = Vec::new();
+                    let meta = Meta { stamp: meta, ..Meta::default() };
+                    wire::encode_value(&mut bytes, form, &"s".repeat(sender), &"n".repeat(name), value, &meta);
+                    let body = wire::decode(&bytes, form).expect("a body");
+                    let copied = State::new(&mut Vec::new(), &body, stamp, 5);
+                    let outline = Outline::of(&body, &bytes);
+                    let made = State::in_place(bytes, &outline, stamp, 5);
+                    assert_eq!(made.all(), copied.all());
+                    assert_eq!((made.sender(), made.name()), (copied.sender(), copied.name()));
+                    assert_eq!((made.msgpack(), made.kind()), (copied.msgpack(), copied.kind()));
+                    assert!(made.is_of_key_of(&copied) && made.allocated() > copied.allocated());
+                }
+            }
+        }
     }
 }

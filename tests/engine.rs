@@ -10,7 +10,7 @@ use nanostate::engine::{Action, Closed, ConnId, ConnInfo, Now, Protocol};
 use nanostate::framing::{frame_head, header, Decoder, Frame, Framing, Version, HEADER_LEN};
 use nanostate::limits;
 use nanostate::wire::{self, Control, Form, HelloFlags, Instance, Meta, Stamp};
-use nanostate::{Kind, Status};
+use nanostate::{Kind, Status, Value};
 use sim::chaos::{self, Chaos};
 use sim::{body, each_seed, value, Direct, OldHub, OldPeer, World, MS, SEC};
 
@@ -945,7 +945,7 @@ impl DirectApp {
 
     fn publish(&mut self, name: &str, value: &[u8]) -> Result<(), Status> {
         let kind = wire::check(value).unwrap();
-        let done = self.session.publish(self.now, name, value, kind);
+        let done = self.session.publish(self.now, name, Value::Msgpack(value), kind);
         self.actions();
         done.map_err(|error| error.status())
     }

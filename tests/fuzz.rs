@@ -12,7 +12,7 @@ use nanostate::engine::session::{Link, Session};
 use nanostate::engine::{Action, Closed, ConnId, ConnInfo, Now, Protocol};
 use nanostate::framing::{frame_head, header, parse_header, Decoder, Frame, Framing, Version};
 use nanostate::wire::{self, Control, Form, HelloFlags, Instance, Meta, Stamp};
-use nanostate::Kind;
+use nanostate::{Kind, Value};
 use sim::chaos::{self, Chaos};
 use sim::{body, each_seed, value, Rng, MS, SEC};
 
@@ -179,6 +179,7 @@ fn a_stream_gives_the_same_bodies_however_it_is_cut() {
             loop {
                 match decoder.next(&mut input) {
                     Ok(Some(Frame::Body(body))) => got.push(Got::Body(body.to_vec())),
+                    Ok(Some(Frame::Large(body))) => got.push(Got::Body(body)),
                     Ok(Some(Frame::TooLarge(len))) => got.push(Got::TooLarge(len)),
                     Ok(None) => break,
                     Err(_) => {
@@ -384,7 +385,7 @@ fn an_app_bears_whatever_its_hub_sends() {
                     }
                     1 => {
                         let (name, kind) = (format!("n{}", rng.below(3)), rng.pick(Kind::ALL));
-                        let _ = app.publish(now, &name, &value(kind, step, 10), kind);
+                        let _ = app.publish(now, &name, Value::Msgpack(&value(kind, step, 10)), kind);
                         app.request_ack();
                     }
                     2 => app.set_accept(rng.any() as u32),

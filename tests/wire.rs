@@ -163,6 +163,7 @@ fn cut<'a>(
         loop {
             match decoder.next(&mut input) {
                 Ok(Some(Frame::Body(body))) => frames.push(to_hex(body)),
+                Ok(Some(Frame::Large(body))) => frames.push(to_hex(&body)),
                 Ok(Some(Frame::TooLarge(len))) => frames.push(format!("too-large {len}")),
                 Ok(None) => break,
                 Err(error) => {

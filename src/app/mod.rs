@@ -317,20 +317,11 @@ impl App {
         if value.max_encoded_len() > MAX_BYTES as usize {
             return Err(Error::new(Status::TooLarge, format!("{name:?} is larger than any message may be")));
         }
-        let mut encoded = Vec::new();
-        let bytes = match value {
-            Value::Msgpack(bytes) => bytes,
-            _ => {
-                encoded.reserve_exact(value.max_encoded_len());
-                value.encode(&mut encoded);
-                &encoded[..]
-            }
-        };
         let inner = &self.0.inner;
         let mut driver = inner.open()?;
         let nothing_waits = driver.protocol.waiting() == 0;
         let now = transport::now();
-        driver.protocol.publish(now, name, bytes, kind)?;
+        driver.protocol.publish(now, name, value, kind)?;
         if !driver.protocol.has_action() {
             return Ok(());
         }

@@ -7,9 +7,9 @@
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
-use super::outbox::Outbox;
+use super::outbox::{Outbox, Pool};
 use super::table::{Entry, EntryBody, Slot, Table};
-use crate::framing::{frame_head, Framing};
+use crate::framing::{frame_head, Framing, MAX_HEAD};
 use crate::wire::Form;
 
 /// A walk adds values while less than this waits.
@@ -103,12 +103,12 @@ pub struct Feed {
 }
 
 impl Feed {
-    /// A feed that has nothing to send: live.
-    pub fn new(framing: Framing, limit: usize) -> Feed {
+    /// A feed that has nothing to send: live. More than `limit` bytes do not wait; what waits is in chunks of `pool`.
+    pub fn new(framing: Framing, limit: usize, pool: &Pool) -> Feed {
         Feed {
             framing,
             form: Form::V1,
-            outbox: Outbox::default(),
+            outbox: Outbox::new(pool.clone()),
             walk: None,
             limit,
             missed: 0,
@@ -170,13 +170,12 @@ impl Feed {
 
     /// Bytes that are no body: a header.
     pub fn raw(&mut self, bytes: &[u8]) {
-        self.outbox.copy(bytes);
+        self.outbox.copy(&[], bytes);
     }
 
     /// A body that is not in the table.
     pub fn message(&mut self, body: &[u8]) {
-        self.outbox.copy(&frame_head(self.framing, body.len()));
-        self.outbox.copy(body);
+        self.outbox.copy(&frame_head(self.framing, body.len()), body);
     }
 
     /// A change. The entry is in the table already.
@@ -204,17 +203,21 @@ impl Feed {
         let len = self.body_len(entry);
         self.sent += 1;
         self.sent_bytes += len as u64;
-        self.outbox.copy(&frame_head(self.framing, len));
-        let first = match self.form {
+        let head = frame_head(self.framing, len);
+        match self.form {
+            Form::V1 => self.write_from(0, &head, entry, len),
             Form::Old => {
-                self.outbox.copy(&[OLD_ARRAY]);
-                1
+                let mut start = [OLD_ARRAY; MAX_HEAD + 1];
+                start[..head.len()].copy_from_slice(&head);
+                self.write_from(1, &start[..head.len() + 1], entry, len);
             }
-            Form::V1 => 0,
-        };
+        }
+    }
+
+    fn write_from(&mut self, first: usize, start: &[u8], entry: &Entry, len: usize) {
         match entry.body() {
-            EntryBody::Small(bytes) => self.outbox.copy(&bytes[first..len]),
-            EntryBody::Shared(bytes) => self.outbox.share(bytes.clone(), first..len),
+            EntryBody::Small(bytes) => self.outbox.copy(start, &bytes[first..len]),
+            EntryBody::Shared(bytes) => self.outbox.share(start, bytes.clone(), first..len),
         }
     }
 
@@ -256,9 +259,10 @@ impl Feed {
         self.outbox.gather(slices);
     }
 
-    /// The first `n` bytes were written.
-    pub fn wrote(&mut self, n: usize) {
+    /// The first `n` bytes were written. Whether there is more to write.
+    pub fn wrote(&mut self, n: usize) -> bool {
         self.outbox.advance(n);
+        !self.is_drained()
     }
 }
 
@@ -273,7 +277,16 @@ mod tests {
         let (mut body, name) = (Vec::new(), format!("k{key}"));
         wire::encode(&mut body, Form::V1, "a", &name, &[0xC3], &Meta { stamp: Some(stamp), ..Meta::default() });
         let meta_at = wire::decode(&body, Form::V1).expect("a body").meta_at;
-        let offer = Offer { body: &body, meta_at, sender: "a", name: &name, kind: Kind::Bool, stamp, origin: None };
+        let offer = Offer {
+            body: &body,
+            shared: None,
+            meta_at,
+            sender: "a",
+            name: &name,
+            kind: Kind::Bool,
+            stamp,
+            origin: None,
+        };
         table.offer(offer).expect("there is room")
     }
 
@@ -310,7 +323,7 @@ mod tests {
     #[test]
     fn a_feed_tells_up_to_where_it_has_everything() {
         let mut table = Table::new(Room::default());
-        let mut feed = Feed::new(Framing::Tcp, 100);
+        let mut feed = Feed::new(Framing::Tcp, 100, &Pool::new(0));
         for key in 0..10 {
             put(&mut table, key, 1);
         }

@@ -1,10 +1,11 @@
 //! What an app received and its program has not taken.
 
 use std::collections::VecDeque;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 
 use hashbrown::HashTable;
 
+use super::hash::{key_hasher, KeyHasher};
 use crate::state::State;
 
 /// A bounded queue of states. Over its limit it conflates, each key keeping its place in the queue; then it drops the
@@ -17,7 +18,7 @@ pub struct Inbox {
     limit: usize,
     /// Where each key stands, once it has come to that.
     places: Option<HashTable<u64>>,
-    hasher: RandomState,
+    hasher: KeyHasher,
     /// States replaced by newer ones.
     pub conflated: u64,
     /// States dropped for want of room.
@@ -33,7 +34,7 @@ impl Inbox {
             bytes: 0,
             limit,
             places: None,
-            hasher: RandomState::new(),
+            hasher: key_hasher(),
             conflated: 0,
             dropped: 0,
         }
@@ -64,8 +65,8 @@ impl Inbox {
         self.bytes
     }
 
-    fn hash(hasher: &RandomState, state: &State) -> u64 {
-        hasher.hash_one((state.sender(), state.name()))
+    fn hash(hasher: &KeyHasher, state: &State) -> u64 {
+        hasher.hash_one(state.key_bytes())
     }
 
     /// Adds the newest value of a key.
@@ -139,11 +140,10 @@ impl Inbox {
 }
 
 fn same_key(queue: &VecDeque<State>, first: u64, place: u64, state: &State) -> bool {
-    let held = &queue[(place - first) as usize];
-    held.name() == state.name() && held.sender() == state.sender()
+    queue[(place - first) as usize].is_of_key_of(state)
 }
 
-fn rehash(queue: &VecDeque<State>, first: u64, hasher: &RandomState, place: u64) -> u64 {
+fn rehash(queue: &VecDeque<State>, first: u64, hasher: &KeyHasher, place: u64) -> u64 {
     Inbox::hash(hasher, &queue[(place - first) as usize])
 }
 

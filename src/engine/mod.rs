@@ -6,6 +6,7 @@
 
 pub mod clock;
 pub mod feed;
+mod hash;
 pub mod inbox;
 pub mod kept;
 pub mod outbox;

@@ -5,38 +5,82 @@ use std::io::IoSlice;
 use std::ops::Range;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
+
+use crate::framing::MAX_HEAD;
+
 /// Small pieces are copied next to each other into chunks of this size, so that one write takes many.
 const CHUNK: usize = 64 << 10;
+/// The first chunk behind nothing. A connection that is quiet keeps one of these and no more.
+const FIRST: usize = 1 << 10;
 /// How many slices one gather gives, and how many bytes make a write large enough.
 const MAX_SLICES: usize = 64;
 const MAX_GATHER: usize = 1 << 20;
 
+/// Written chunks of several outboxes, to be filled again by any of them. A clone is the same pool.
+#[derive(Clone)]
+pub struct Pool {
+    free: Arc<Mutex<Vec<Vec<u8>>>>,
+    most: usize,
+}
+
+impl Pool {
+    /// A pool that keeps at most `most` chunks.
+    pub fn new(most: usize) -> Pool {
+        Pool { free: Arc::default(), most }
+    }
+
+    fn take(&self) -> Vec<u8> {
+        self.free.lock().pop().unwrap_or_else(|| Vec::with_capacity(CHUNK))
+    }
+
+    fn give(&self, mut chunk: Vec<u8>) {
+        let mut free = self.free.lock();
+        if free.len() < self.most {
+            chunk.clear();
+            free.push(chunk);
+        }
+    }
+}
+
+/// What stands before the body in a frame: the head, and what replaces the body's beginning for old peers.
+#[derive(Clone, Copy, Default)]
+struct Start {
+    bytes: [u8; MAX_HEAD + 1],
+    len: u8,
+}
+
 enum Chunk {
     Copied(Vec<u8>),
-    Shared(Arc<[u8]>, Range<usize>),
+    Shared(Start, Arc<Vec<u8>>, Range<usize>),
 }
 
 impl Chunk {
-    fn bytes(&self) -> &[u8] {
+    fn parts(&self) -> [&[u8]; 2] {
         match self {
-            Chunk::Copied(bytes) => bytes,
-            Chunk::Shared(bytes, range) => &bytes[range.clone()],
+            Chunk::Copied(bytes) => [bytes, &[]],
+            Chunk::Shared(start, bytes, range) => [&start.bytes[..start.len.into()], &bytes[range.clone()]],
         }
     }
 }
 
 /// A queue of bytes: small ones copied, large ones shared.
-#[derive(Default)]
 pub struct Outbox {
     chunks: VecDeque<Chunk>,
     /// How much of the first chunk is written.
     written: usize,
     len: usize,
-    /// A chunk that was written out, to be filled again.
+    /// A first chunk that was written out, to be filled again.
     spare: Vec<u8>,
+    pool: Pool,
 }
 
 impl Outbox {
+    /// An empty one.
+    pub fn new(pool: Pool) -> Outbox {
+        Outbox { chunks: VecDeque::new(), written: 0, len: 0, spare: Vec::new(), pool }
+    }
+
     /// Bytes that wait.
     pub fn len(&self) -> usize {
         self.len
@@ -47,38 +91,57 @@ impl Outbox {
         self.len == 0
     }
 
-    /// Copies `bytes` to the end.
-    pub fn copy(&mut self, bytes: &[u8]) {
-        self.len += bytes.len();
+    /// Copies `start` and `body` to the end.
+    pub fn copy(&mut self, start: &[u8], body: &[u8]) {
+        let more = start.len() + body.len();
+        self.len += more;
         if let Some(Chunk::Copied(last)) = self.chunks.back_mut() {
-            if last.len() + bytes.len() <= last.capacity().max(CHUNK) {
-                last.extend_from_slice(bytes);
+            if last.len() + more <= last.capacity() {
+                last.extend_from_slice(start);
+                last.extend_from_slice(body);
                 return;
             }
         }
-        let mut chunk = std::mem::take(&mut self.spare);
-        chunk.extend_from_slice(bytes);
+        let mut chunk = self.new_chunk(more);
+        chunk.extend_from_slice(start);
+        chunk.extend_from_slice(body);
         self.chunks.push_back(Chunk::Copied(chunk));
     }
 
-    /// Puts `range` of `bytes` at the end without copying it.
-    pub fn share(&mut self, bytes: Arc<[u8]>, range: Range<usize>) {
-        self.len += range.len();
-        if !range.is_empty() {
-            self.chunks.push_back(Chunk::Shared(bytes, range));
+    fn new_chunk(&mut self, len: usize) -> Vec<u8> {
+        if len > CHUNK {
+            return Vec::with_capacity(len);
         }
+        if len > FIRST || !self.chunks.is_empty() {
+            return self.pool.take();
+        }
+        let mut chunk = std::mem::take(&mut self.spare);
+        chunk.reserve_exact(FIRST);
+        chunk
+    }
+
+    /// Puts `start`, at most a frame's head and one byte, and `range` of `body` at the end without copying the latter.
+    pub fn share(&mut self, start: &[u8], body: Arc<Vec<u8>>, range: Range<usize>) {
+        let mut head = Start { len: start.len() as u8, ..Start::default() };
+        head.bytes[..start.len()].copy_from_slice(start);
+        self.len += start.len() + range.len();
+        self.chunks.push_back(Chunk::Shared(head, body, range));
     }
 
     /// Appends what is to be written next to `slices`.
     pub fn gather<'a>(&'a self, slices: &mut Vec<IoSlice<'a>>) {
         let mut skip = self.written;
         let mut total = 0;
-        for chunk in self.chunks.iter().take(MAX_SLICES) {
-            let bytes = &chunk.bytes()[skip..];
-            skip = 0;
-            total += bytes.len();
-            slices.push(IoSlice::new(bytes));
-            if total >= MAX_GATHER {
+        for part in self.chunks.iter().flat_map(Chunk::parts) {
+            let skipped = skip.min(part.len());
+            skip -= skipped;
+            let part = &part[skipped..];
+            if part.is_empty() {
+                continue;
+            }
+            total += part.len();
+            slices.push(IoSlice::new(part));
+            if total >= MAX_GATHER || slices.len() >= MAX_SLICES {
                 break;
             }
         }
@@ -90,24 +153,37 @@ impl Outbox {
         self.len -= n;
         self.written += n;
         while let Some(first) = self.chunks.front() {
-            let size = first.bytes().len();
+            let size = first.parts().map(<[u8]>::len).iter().sum();
             if self.written < size {
                 return;
             }
             self.written -= size;
-            if let Some(Chunk::Copied(mut chunk)) = self.chunks.pop_front() {
-                if chunk.capacity() <= CHUNK {
-                    chunk.clear();
-                    self.spare = chunk;
-                }
+            if let Some(Chunk::Copied(chunk)) = self.chunks.pop_front() {
+                self.recycle(chunk);
             }
         }
     }
 
-    /// Frees what only a busy connection needs.
-    pub fn shrink(&mut self) {
-        if self.is_empty() {
-            *self = Outbox::default();
+    fn recycle(&mut self, mut chunk: Vec<u8>) {
+        match chunk.capacity() {
+            0..CHUNK => {
+                chunk.clear();
+                self.spare = chunk;
+            }
+            CHUNK => self.pool.give(chunk),
+            _ => {}
+        }
+    }
+}
+
+impl Drop for Outbox {
+    fn drop(&mut self) {
+        for chunk in self.chunks.drain(..) {
+            if let Chunk::Copied(chunk) = chunk {
+                if chunk.capacity() == CHUNK {
+                    self.pool.give(chunk);
+                }
+            }
         }
     }
 }
@@ -127,16 +203,18 @@ mod tests {
 
     #[test]
     fn bytes_come_out_in_order_whatever_the_writes_take() {
-        let mut outbox = Outbox::default();
+        let mut outbox = Outbox::new(Pool::new(1));
         let mut expected = Vec::new();
         for i in 0..5000u32 {
             let piece = vec![i as u8; (i % 97) as usize];
+            let start = &b"frame head"[..(i % 11) as usize];
+            expected.extend_from_slice(start);
             expected.extend_from_slice(&piece);
             if i % 5 == 0 {
                 let len = piece.len();
-                outbox.share(piece.into(), 0..len);
+                outbox.share(start, piece.into(), 0..len);
             } else {
-                outbox.copy(&piece);
+                outbox.copy(start, &piece);
             }
         }
         assert_eq!(outbox.len(), expected.len());
@@ -151,11 +229,37 @@ mod tests {
 
     #[test]
     fn a_chunk_is_filled_again_once_written() {
-        let mut outbox = Outbox::default();
-        outbox.copy(&[1; 1000]);
-        assert_eq!(take(&mut outbox, 1000).len(), 1000);
-        let spare = outbox.spare.as_ptr();
-        outbox.copy(&[2; 1000]);
-        assert_eq!(outbox.chunks[0].bytes().as_ptr(), spare);
+        let pool = Pool::new(4);
+        let (mut outbox, mut other) = (Outbox::new(pool.clone()), Outbox::new(pool.clone()));
+        let fill = |outbox: &mut Outbox| (0..200).for_each(|_| outbox.copy(&[1; 9], &[2; 1000]));
+        let chunks =
+            |outbox: &Outbox| -> Vec<_> { outbox.chunks.iter().map(|chunk| chunk.parts()[0].as_ptr()).collect() };
+        fill(&mut outbox);
+        let mut first = chunks(&outbox);
+        while !outbox.is_empty() {
+            take(&mut outbox, 70_000);
+        }
+        fill(&mut other);
+        let mut second = chunks(&other);
+        // All but the small one at the front, which stays with its connection.
+        first.remove(0);
+        second.remove(0);
+        first.sort_unstable();
+        second.sort_unstable();
+        assert_eq!(first, second);
+        drop(other);
+        assert_eq!(pool.free.lock().len(), first.len());
+    }
+
+    #[test]
+    fn a_connection_that_was_busy_keeps_one_small_chunk() {
+        let pool = Pool::new(0);
+        let mut outbox = Outbox::new(pool.clone());
+        (0..1000).for_each(|_| outbox.copy(&[1; 9], &[2; 1000]));
+        outbox.copy(&[], &vec![3; 2 * CHUNK]);
+        while !outbox.is_empty() {
+            take(&mut outbox, usize::MAX);
+        }
+        assert!(outbox.spare.capacity() <= FIRST && pool.free.lock().is_empty());
     }
 }

@@ -79,8 +79,8 @@ pub trait Protocol {
     fn closed(&mut self, now: Now, conn: ConnId, why: Closed);
     /// Appends what is to be written next, in order, to `slices` (as many as make a large write; none: nothing to write).
     fn gather<'a>(&'a mut self, now: Now, conn: ConnId, slices: &mut Vec<IoSlice<'a>>);
-    /// The first `n` bytes of what [`Protocol::gather`] last gave were written.
-    fn wrote(&mut self, now: Now, conn: ConnId, n: usize);
+    /// The first `n` bytes of what [`Protocol::gather`] last gave were written. Whether it would give something again.
+    fn wrote(&mut self, now: Now, conn: ConnId, n: usize) -> bool;
     /// The next thing to do, or none for now.
     fn next_action(&mut self) -> Option<Action>;
     /// When [`Protocol::tick`] is to be called, in [`Now::mono`] nanoseconds.

@@ -1,11 +1,15 @@
 //! A hub: takes every value once, keeps the newest of each key, and feeds the peers.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::mem;
+use std::sync::Arc;
+
+use hashbrown::HashMap;
 
 use super::clock::HybridClock;
 use super::feed::Feed;
+use super::outbox::Pool;
 use super::table::{Entry, Offer, Refusal, Room, Slot, Table};
 use super::{Action, Closed, ConnId, ConnInfo, Now, Protocol};
 use crate::framing::{header, parse_header, Decoder, Frame, Version, HEADER_LEN};
@@ -268,6 +272,9 @@ impl Peer {
     }
 }
 
+/// Chunks of what waits to be written that a hub keeps for later: 4 MiB.
+const POOLED: usize = 64;
+
 /// A hub's engine.
 pub struct Router {
     /// What can be set; changes count from then on.
@@ -290,6 +297,7 @@ pub struct Router {
     deadline: Option<u64>,
     next_token: u64,
     scratch: Vec<u8>,
+    pool: Pool,
 }
 
 impl Router {
@@ -313,6 +321,7 @@ impl Router {
             deadline: None,
             next_token: 1,
             scratch: Vec::new(),
+            pool: Pool::new(POOLED),
         }
     }
 
@@ -495,11 +504,12 @@ impl Router {
         Self::flush(&mut self.actions, peer);
     }
 
-    fn body(&mut self, now: Now, i: usize, bytes: &[u8]) {
+    /// `shared`: the same bytes, where they have an allocation that may be kept.
+    fn body(&mut self, now: Now, i: usize, bytes: &[u8], shared: Option<&Arc<Vec<u8>>>) {
         match self.peers[i].stage {
             Stage::Closing => {}
             Stage::Up if self.peers[i].profile.old => self.old_body(now, i, bytes),
-            _ => self.v1_body(now, i, bytes),
+            _ => self.v1_body(now, i, bytes, shared),
         }
     }
 
@@ -538,10 +548,10 @@ impl Router {
             return self.too_large(i, body.meta_at as u64);
         }
         let stamp = Stamp { clock: self.clock.tick(now.wall), instance: self.instance };
-        self.take(i, &body, stamp, bytes, true);
+        self.take(i, &body, stamp, None);
     }
 
-    fn v1_body(&mut self, now: Now, i: usize, bytes: &[u8]) {
+    fn v1_body(&mut self, now: Now, i: usize, bytes: &[u8], shared: Option<&Arc<Vec<u8>>>) {
         let body = match wire::decode(bytes, Form::V1) {
             Ok(body) => body,
             Err(reason) => return self.malformed(i, reason),
@@ -564,7 +574,7 @@ impl Router {
         }
         let Some(stamp) = body.meta.stamp else {
             let stamp = Stamp { clock: self.clock.tick(now.wall), instance: peer.profile.instance };
-            return self.take(i, &body, stamp, bytes, true);
+            return self.take(i, &body, stamp, None);
         };
         self.latest_wall = self.latest_wall.max(now.wall);
         let latest = self.latest_wall.saturating_add(self.config.clock_ahead);
@@ -573,25 +583,27 @@ impl Router {
             // Newer than all that was not clamped, in the order of their arrival, and never newer than it says.
             self.last_clamped = ((latest + 1) << 16).max(self.last_clamped + 1);
             let clock = self.last_clamped.min(stamp.clock);
-            return self.take(i, &body, Stamp { clock, ..stamp }, bytes, true);
+            return self.take(i, &body, Stamp { clock, ..stamp }, None);
         }
         self.clock.observe(stamp.clock);
-        self.take(i, &body, stamp, bytes, !body.canonical);
+        self.take(i, &body, stamp, body.canonical.then_some((bytes, shared)));
     }
 
-    /// Puts a value into the table and passes it on. `rewrite`: the bytes are not as they are to be passed on.
-    fn take(&mut self, i: usize, body: &Body<'_>, stamp: Stamp, bytes: &[u8], rewrite: bool) {
+    /// Puts a value into the table and passes it on. `bytes`: the body as it came, and where it may be kept, if it is
+    /// to be passed on as it is.
+    fn take(&mut self, i: usize, body: &Body<'_>, stamp: Stamp, bytes: Option<Canonical<'_>>) {
         let mut scratch = mem::take(&mut self.scratch);
-        let (bytes, meta_at) = if rewrite {
-            scratch.clear();
-            let meta_at = stamped(body, stamp, &mut scratch);
-            (&scratch[..], meta_at)
-        } else {
-            (bytes, body.meta_at)
+        let (bytes, shared, meta_at) = match bytes {
+            Some((bytes, shared)) => (bytes, shared, body.meta_at),
+            None => {
+                scratch.clear();
+                let meta_at = stamped(body, stamp, &mut scratch);
+                (&scratch[..], None, meta_at)
+            }
         };
         let origin = Some(self.peers[i].profile.conn);
         let (sender, name, kind) = (body.sender, body.name, body.kind);
-        let offer = Offer { body: bytes, meta_at, sender, name, kind, stamp, origin };
+        let offer = Offer { body: bytes, shared, meta_at, sender, name, kind, stamp, origin };
         let len = bytes.len() as u64;
         let taken = self.table.offer(offer);
         self.scratch = scratch;
@@ -765,7 +777,11 @@ impl Router {
         let mut decoder = mem::replace(&mut self.peers[i].decoder, Decoder::new(framing, max));
         loop {
             match decoder.next(&mut input) {
-                Ok(Some(Frame::Body(body))) => self.body(now, i, body),
+                Ok(Some(Frame::Body(body))) => self.body(now, i, body, None),
+                Ok(Some(Frame::Large(body))) => {
+                    let body = Arc::new(body);
+                    self.body(now, i, &body, Some(&body));
+                }
                 Ok(Some(Frame::TooLarge(len))) => self.too_large(i, len),
                 Ok(None) => break,
                 Err(error) => {
@@ -813,6 +829,9 @@ fn withheld(
     }
 }
 
+/// A body as it is to be passed on, and the allocation that holds it, if that may be kept.
+type Canonical<'a> = (&'a [u8], Option<&'a Arc<Vec<u8>>>);
+
 /// Writes a body again, canonical and with this stamp; returns where its meta begins.
 fn stamped(body: &Body<'_>, stamp: Stamp, out: &mut Vec<u8>) -> usize {
     let meta = Meta { stamp: Some(stamp), ..Meta::default() };
@@ -827,7 +846,7 @@ fn stamped(body: &Body<'_>, stamp: Stamp, out: &mut Vec<u8>) -> usize {
 impl Protocol for Router {
     fn opened(&mut self, now: Now, conn: ConnId, info: ConnInfo, _token: Option<u64>) {
         self.reap();
-        let feed = Feed::new(info.framing, self.config.outbox);
+        let feed = Feed::new(info.framing, self.config.outbox, &self.pool);
         let stage = if info.framing.has_header() { Stage::Header([0; HEADER_LEN], 0) } else { Stage::Hello };
         let full = self.by_conn.len() >= self.config.max_peers;
         self.by_conn.insert(conn, self.peers.len());
@@ -896,7 +915,7 @@ impl Protocol for Router {
     }
 
     fn gather<'a>(&'a mut self, _now: Now, conn: ConnId, slices: &mut Vec<IoSlice<'a>>) {
-        let Router { table, peers, by_conn, config, stats, events, scratch, .. } = self;
+        let Router { table, peers, by_conn, config, stats, events, scratch, pool, .. } = self;
         let Some(&i) = by_conn.get(&conn) else { return };
         let peer = &mut peers[i];
         peer.flushing = false;
@@ -907,7 +926,7 @@ impl Protocol for Router {
             peer.feed.message(scratch);
         }
         if peer.is_up() && !peer.feed.is_live() {
-            let mut feed = mem::replace(&mut peer.feed, Feed::new(peer.info.framing, 0));
+            let mut feed = mem::replace(&mut peer.feed, Feed::new(peer.info.framing, 0, pool));
             feed.fill(table, |feed, entry| match peer.profile.verdict(config, entry) {
                 Verdict::Send => true,
                 Verdict::Own => false,
@@ -923,10 +942,10 @@ impl Protocol for Router {
         peer.feed.gather(slices);
     }
 
-    fn wrote(&mut self, _now: Now, conn: ConnId, n: usize) {
-        if let Some(&i) = self.by_conn.get(&conn) {
-            self.peers[i].feed.wrote(n);
-        }
+    fn wrote(&mut self, _now: Now, conn: ConnId, n: usize) -> bool {
+        let Some(&i) = self.by_conn.get(&conn) else { return false };
+        let peer = &mut self.peers[i];
+        peer.feed.wrote(n) || peer.pong.is_some()
     }
 
     fn next_action(&mut self) -> Option<Action> {

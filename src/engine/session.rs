@@ -1,18 +1,21 @@
 //! An app: keeps its own newest values, announces them to the hub on every new link, and takes what the hub sends.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::mem;
+use std::sync::Arc;
 
 use super::clock::HybridClock;
 use super::feed::Feed;
 use super::inbox::Inbox;
-use super::kept::Kept;
-use super::table::{Entry, Offer, Refusal, Room, Table};
+use super::kept::{Kept, Place};
+use super::outbox::Pool;
+use super::table::{Entry, Offer, Refusal, Room, Table, SHARE_FROM};
 use super::{Action, Closed, ConnId, ConnInfo, Now, Protocol};
 use crate::framing::{header, parse_header, Decoder, Frame, Framing, Version, HEADER_LEN};
-use crate::state::State;
-use crate::wire::{self, Body, Control, Form, HelloFlags, Instance, Kind, Malformed, Meta, Stamp};
+use crate::state::{Outline, State};
+use crate::wire::{self, Body, Control, Form, HelloFlags, Instance, Kind, Malformed, Meta, Stamp, Value};
 use crate::{limits, Error, Result, Status};
 
 /// What can be set. Times are in nanoseconds.
@@ -165,6 +168,9 @@ struct Target {
 /// a probed app has to answer.
 const PATIENCE: u64 = limits::IDENTITY_PROBE.as_nanos() as u64 / 2;
 
+/// Chunks of what waits to be written that an app keeps for later: 1 MiB.
+const POOLED: usize = 16;
+
 /// An app's engine.
 pub struct Session {
     identity: String,
@@ -215,11 +221,13 @@ pub struct Session {
     warned_withheld: bool,
     warnings: VecDeque<String>,
     scratch: Vec<u8>,
+    pool: Pool,
 }
 
 impl Session {
     /// An app that is not connected. `instance` is random and made for it; the identity is checked.
     pub fn new(identity: &str, instance: Instance) -> Session {
+        let pool = Pool::new(POOLED);
         let mut seed = [0; 8];
         seed.copy_from_slice(&instance.0[..8]);
         Session {
@@ -228,7 +236,7 @@ impl Session {
             config: SessionConfig::default(),
             clock: HybridClock::default(),
             own: Table::new(Room { states: usize::MAX, bytes: limits::SEND_QUEUE, share: 1, departed: 0 }),
-            feed: Feed::new(Framing::Tcp, limits::OUTBOX),
+            feed: Feed::new(Framing::Tcp, limits::OUTBOX, &pool),
             decoder: Decoder::new(Framing::Tcp, 0),
             phase: Phase::Idle,
             targets: Vec::new(),
@@ -262,6 +270,7 @@ impl Session {
             warned_withheld: false,
             warnings: VecDeque::new(),
             scratch: Vec::new(),
+            pool,
         }
     }
 
@@ -372,31 +381,51 @@ impl Session {
         }
     }
 
-    /// Publishes a value, which is encoded and checked. Its kind is `kind`.
-    pub fn publish(&mut self, now: Now, name: &str, value: &[u8], kind: Kind) -> Result<()> {
+    /// Publishes a value, which is checked. Its kind is `kind`.
+    pub fn publish(&mut self, now: Now, name: &str, value: Value<'_>, kind: Kind) -> Result<()> {
         wire::check_name(name)?;
         let stamp = Stamp { clock: self.clock.tick(now.wall), instance: self.instance };
-        let mut body = mem::take(&mut self.scratch);
-        body.clear();
         let meta = Meta { stamp: Some(stamp), ..Meta::default() };
-        let meta_at = wire::encode(&mut body, Form::V1, &self.identity, name, value, &meta);
-        let done = self.publish_body(&body, meta_at, name, kind, stamp);
+        let encode =
+            |body: &mut Vec<u8>, identity: &str| wire::encode_value(body, Form::V1, identity, name, value, &meta);
+        let (done, len);
+        if value.max_encoded_len() < SHARE_FROM {
+            let mut body = mem::take(&mut self.scratch);
+            body.clear();
+            let meta_at = encode(&mut body, &self.identity);
+            (done, len) = (self.publish_body(&body, None, meta_at, name, kind, stamp), body.len());
+            self.scratch = body;
+        } else {
+            // Encoded where it stays.
+            let room = value.max_encoded_len() + self.identity.len() + name.len() + limits::MAX_META;
+            let mut body = Vec::with_capacity(room);
+            let meta_at = encode(&mut body, &self.identity);
+            let body = Arc::new(body);
+            (done, len) = (self.publish_body(&body, Some(&body), meta_at, name, kind, stamp), body.len());
+        }
         if done.is_ok() {
             self.stats.sent += 1;
-            self.stats.sent_bytes += body.len() as u64;
+            self.stats.sent_bytes += len as u64;
         }
-        body.shrink_to(64 << 10);
-        self.scratch = body;
         done
     }
 
-    fn publish_body(&mut self, body: &[u8], meta_at: usize, name: &str, kind: Kind, stamp: Stamp) -> Result<()> {
+    /// `shared`: the body, where it has an allocation that may be kept.
+    fn publish_body(
+        &mut self,
+        body: &[u8],
+        shared: Option<&Arc<Vec<u8>>>,
+        meta_at: usize,
+        name: &str,
+        kind: Kind,
+        stamp: Stamp,
+    ) -> Result<()> {
         let limit = limit(&self.feed, &self.config, self.hub_limit);
         if meta_at > limit {
             let text = format!("{name:?} makes a message of {meta_at} bytes; the limit is {limit}");
             return Err(Error::new(Status::TooLarge, text));
         }
-        let offer = Offer { body, meta_at, sender: &self.identity, name, kind, stamp, origin: None };
+        let offer = Offer { body, shared, meta_at, sender: &self.identity, name, kind, stamp, origin: None };
         let slot = match self.own.offer(offer) {
             Ok(slot) => slot,
             Err(Refusal::Stale) => return Err(Status::Internal.into()),
@@ -607,7 +636,7 @@ impl Session {
     /// Forgets the connection.
     fn unlink(&mut self) {
         self.stats.conflated_out += self.feed.conflated();
-        self.feed = Feed::new(Framing::Tcp, limits::OUTBOX);
+        self.feed = Feed::new(Framing::Tcp, limits::OUTBOX, &self.pool);
         self.decoder = Decoder::new(Framing::Tcp, 0);
         self.flushing = false;
         self.paused = false;
@@ -706,14 +735,24 @@ impl Session {
         self.dial();
     }
 
-    fn body(&mut self, now: Now, conn: ConnId, bytes: &[u8]) {
+    fn body(&mut self, now: Now, conn: ConnId, bytes: Cow<'_, [u8]>) {
         let form = if self.feed.is_old() { Form::Old } else { Form::V1 };
-        let body = match wire::decode(bytes, form) {
+        let body = match wire::decode(&bytes, form) {
             Ok(body) => body,
             Err(reason) => return self.malformed(reason),
         };
         match (body.is_reserved(), form) {
-            (false, _) => self.receive(now, &body),
+            (false, _) => {
+                let Some((place, stamp, time)) = self.receive(now, &body) else { return };
+                let state = if let Cow::Owned(_) = bytes {
+                    let outline = Outline::of(&body, &bytes);
+                    State::in_place(bytes.into_owned(), &outline, stamp, time)
+                } else {
+                    State::new(&mut self.scratch, &body, stamp, time)
+                };
+                self.kept.insert(place, state.clone());
+                self.inbox.push(state);
+            }
             (true, Form::V1) => match Control::decode(&body) {
                 Ok(control) => self.hear(conn, control),
                 Err(reason) => self.malformed(reason),
@@ -761,13 +800,14 @@ impl Session {
         }
     }
 
-    fn receive(&mut self, now: Now, body: &Body<'_>) {
+    /// Whether the program gets this value: where it is kept, its stamp, and when it was made.
+    fn receive(&mut self, now: Now, body: &Body<'_>) -> Option<(Place, Stamp, i64)> {
         if !matches!(self.phase, Phase::Up { .. }) {
-            return;
+            return None;
         }
         if self.feed.is_old() && body.sender == self.identity && !self.config.echo {
             self.stats.echoes += 1;
-            return;
+            return None;
         }
         let (stamp, time) = match body.meta.stamp {
             Some(stamp) => {
@@ -783,7 +823,8 @@ impl Session {
         if own.is_some_and(|own| stamp > own) && stamp.instance != self.instance && !self.config.shared {
             // An earlier run under this identity, whose clock was ahead: what this run says counts.
             self.stats.stale += 1;
-            return self.restamp(now, body.name);
+            self.restamp(now, body.name);
+            return None;
         }
         if body.kind.mask() & self.accept == 0 {
             self.stats.rejected += 1;
@@ -791,19 +832,18 @@ impl Session {
                 let (sender, name) = (body.sender.to_owned(), body.name.to_owned());
                 self.notice(Notice::Reject { sender, name, kind: body.kind });
             }
-            return;
+            return None;
         }
         // One's own value comes back with its own stamp, if that was asked for.
         let older_than_own = own.is_some_and(|own| stamp < own || (stamp == own && !self.config.echo));
-        if older_than_own || self.kept.find(body.sender, body.name).is_some_and(|kept| stamp <= kept.stamp()) {
+        let place = self.kept.place(body.sender, body.name);
+        if older_than_own || self.kept.at(place).is_some_and(|kept| stamp <= kept.stamp()) {
             self.stats.stale += 1;
-            return;
+            return None;
         }
-        let state = State::new(&mut self.scratch, body, stamp, time);
         self.stats.received += 1;
         self.stats.received_bytes += body.meta_at as u64;
-        self.kept.insert(state.clone());
-        self.inbox.push(state);
+        Some((place, stamp, time))
     }
 
     /// Gives an own value a stamp that is newer than all that is known.
@@ -813,7 +853,7 @@ impl Session {
         let (mut body, meta_at) = (own.bytes().to_vec(), own.meta_at());
         body.truncate(meta_at);
         Meta { stamp: Some(stamp), ..Meta::default() }.encode(&mut body);
-        if let Err(error) = self.publish_body(&body, meta_at, name, kind, stamp) {
+        if let Err(error) = self.publish_body(&body, None, meta_at, name, kind, stamp) {
             self.warnings.push_back(error.to_string());
         }
     }
@@ -859,7 +899,7 @@ impl Protocol for Session {
         }
         self.epoch += 1;
         self.taken_at = now.mono;
-        self.feed = Feed::new(info.framing, limits::OUTBOX);
+        self.feed = Feed::new(info.framing, limits::OUTBOX, &self.pool);
         self.decoder = Decoder::new(info.framing, self.config.max_message + limits::MAX_META);
         self.flushing = false;
         if !info.framing.has_header() {
@@ -896,7 +936,8 @@ impl Protocol for Session {
         let mut decoder = mem::replace(&mut self.decoder, Decoder::new(Framing::Tcp, 0));
         while self.conn() == Some(conn) {
             match decoder.next(&mut input) {
-                Ok(Some(Frame::Body(body))) => self.body(now, conn, body),
+                Ok(Some(Frame::Body(body))) => self.body(now, conn, Cow::Borrowed(body)),
+                Ok(Some(Frame::Large(body))) => self.body(now, conn, Cow::Owned(body)),
                 Ok(Some(Frame::TooLarge(len))) => {
                     self.stats.too_large += 1;
                     if self.stats.too_large == 1 {
@@ -959,14 +1000,17 @@ impl Protocol for Session {
         self.feed.gather(slices);
     }
 
-    fn wrote(&mut self, now: Now, conn: ConnId, n: usize) {
-        if self.conn() == Some(conn) {
-            self.feed.wrote(n);
-            self.wrote_at = now.mono;
-            if self.feed.is_old() && self.feed.is_drained() {
-                self.acked = self.own.version();
-            }
+    fn wrote(&mut self, now: Now, conn: ConnId, n: usize) -> bool {
+        if self.conn() != Some(conn) {
+            return false;
         }
+        let more = self.feed.wrote(n);
+        self.wrote_at = now.mono;
+        if self.feed.is_old() && self.feed.is_drained() {
+            self.acked = self.own.version();
+        }
+        // An acknowledgement is asked for behind what was written.
+        more || self.pong.is_some() || self.ack_wanted > self.ack_asked
     }
 
     fn next_action(&mut self) -> Option<Action> {

@@ -5,12 +5,13 @@
 //! version in it, so that a walk skips what it has seen.
 
 use std::collections::VecDeque;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::mem::size_of;
 use std::sync::Arc;
 
 use hashbrown::HashTable;
 
+use super::hash::{key_hasher, KeyHasher};
 use super::ConnId;
 use crate::limits;
 use crate::wire::{Kind, Stamp};
@@ -34,19 +35,19 @@ pub struct OwnerId(u32);
 
 enum Stored {
     Small(Vec<u8>),
-    Shared(Arc<[u8]>),
+    Shared(Arc<Vec<u8>>),
 }
 
 impl Stored {
-    fn new(body: &[u8]) -> Stored {
+    fn new(body: &[u8], shared: Option<&Arc<Vec<u8>>>) -> Stored {
         if body.len() < SHARE_FROM {
             Stored::Small(body.to_vec())
         } else {
-            Stored::Shared(body.into())
+            Stored::Shared(shared.cloned().unwrap_or_else(|| Arc::new(body.to_vec())))
         }
     }
 
-    fn replace(&mut self, body: &[u8]) {
+    fn replace(&mut self, body: &[u8], shared: Option<&Arc<Vec<u8>>>) {
         match self {
             Stored::Small(old) if body.len() < SHARE_FROM => {
                 old.clear();
@@ -56,7 +57,7 @@ impl Stored {
                 old.reserve_exact(body.len());
                 old.extend_from_slice(body);
             }
-            _ => *self = Stored::new(body),
+            _ => *self = Stored::new(body, shared),
         }
     }
 
@@ -70,7 +71,7 @@ impl Stored {
     fn allocated(&self) -> usize {
         match self {
             Stored::Small(bytes) => bytes.capacity(),
-            Stored::Shared(bytes) => bytes.len(),
+            Stored::Shared(bytes) => bytes.capacity(),
         }
     }
 }
@@ -96,7 +97,7 @@ pub enum EntryBody<'a> {
     /// Copy it.
     Small(&'a [u8]),
     /// Share it.
-    Shared(&'a Arc<[u8]>),
+    Shared(&'a Arc<Vec<u8>>),
 }
 
 impl Entry {
@@ -153,6 +154,14 @@ impl Entry {
         self.origin
     }
 
+    /// Compared as bytes: as text they would have to be checked again.
+    fn is_of(&self, sender: &str, name: &str) -> bool {
+        let (sender_at, name_at) = (self.sender_at(), self.name_at());
+        let bytes = self.bytes();
+        bytes[name_at..name_at + self.name_len as usize] == *name.as_bytes()
+            && bytes[sender_at..sender_at + self.sender_len as usize] == *sender.as_bytes()
+    }
+
     fn sender_at(&self) -> usize {
         1 + str_head(self.sender_len as usize)
     }
@@ -180,6 +189,8 @@ const fn str_head(len: usize) -> usize {
 pub struct Offer<'a> {
     /// A canonical v1 body.
     pub body: &'a [u8],
+    /// The same, where it has an allocation that may be kept.
+    pub shared: Option<&'a Arc<Vec<u8>>>,
     /// Where its `meta` begins.
     pub meta_at: usize,
     /// What the body says.
@@ -242,7 +253,7 @@ impl Default for Room {
 pub struct Table {
     entries: Vec<Option<Entry>>,
     index: HashTable<u32>,
-    hasher: RandomState,
+    hasher: KeyHasher,
     /// The greatest version in each page.
     pages: Vec<u64>,
     free: Vec<u32>,
@@ -263,7 +274,7 @@ impl Table {
         Table {
             entries: Vec::new(),
             index: HashTable::new(),
-            hasher: RandomState::new(),
+            hasher: key_hasher(),
             pages: Vec::new(),
             free: Vec::new(),
             version: 0,
@@ -330,7 +341,7 @@ impl Table {
     fn find_slot(&self, hash: u64, sender: &str, name: &str) -> Option<Slot> {
         let found = self.index.find(hash, |&slot| {
             let entry = self.entries[slot as usize].as_ref().expect("the index names entries only");
-            entry.hash == hash && entry.name() == name && entry.sender() == sender
+            entry.hash == hash && entry.is_of(sender, name)
         })?;
         Some(Slot(*found))
     }
@@ -363,7 +374,7 @@ impl Table {
         }
         let entry = self.entries[slot.0 as usize].as_mut().expect("found in the index");
         let owner = &mut self.owners[owner.0 as usize];
-        entry.body.replace(offer.body);
+        entry.body.replace(offer.body, offer.shared);
         let after = entry.body.allocated();
         self.bytes = self.bytes - before + after;
         owner.bytes = owner.bytes - before + after;
@@ -400,7 +411,7 @@ impl Table {
         let held = &mut self.owners[owner.0 as usize];
         let next = held.first;
         let entry = Entry {
-            body: Stored::new(offer.body),
+            body: Stored::new(offer.body, offer.shared),
             meta_at: offer.meta_at as u32,
             sender_len: offer.sender.len() as u8,
             name_len: offer.name.len() as u16,
@@ -588,7 +599,16 @@ mod tests {
         Value::Bytes(&vec![7; size]).encode(&mut value);
         wire::encode(&mut body, Form::V1, sender, name, &value, &Meta { stamp: Some(stamp), ..Meta::default() });
         let meta_at = wire::decode(&body, Form::V1).expect("a body").meta_at;
-        table.offer(Offer { body: &body, meta_at, sender, name, kind: Kind::Bytes, stamp, origin: Some(ConnId(1)) })
+        table.offer(Offer {
+            body: &body,
+            shared: None,
+            meta_at,
+            sender,
+            name,
+            kind: Kind::Bytes,
+            stamp,
+            origin: Some(ConnId(1)),
+        })
     }
 
     #[test]

@@ -91,7 +91,7 @@ pub fn parse_header(bytes: &[u8; HEADER_LEN]) -> Result<Version, HeaderError> {
 /// The length of the bytes before a body.
 const LENGTH_LEN: usize = 8;
 /// The longest head of a frame.
-const MAX_HEAD: usize = LENGTH_LEN + 1;
+pub const MAX_HEAD: usize = LENGTH_LEN + 1;
 
 /// What stands before a body: 8 or 9 bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -125,10 +125,12 @@ pub const fn frame_head_len(framing: Framing) -> usize {
 }
 
 /// What a [`Decoder`] found.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Frame<'a> {
     /// A whole body.
     Body(&'a [u8]),
+    /// A whole body that came in pieces, too large to be copied once more: in an allocation of its own.
+    Large(Vec<u8>),
     /// A frame of so many bytes, over the limit; they are skipped as they come.
     TooLarge(u64),
 }
@@ -141,7 +143,7 @@ pub enum FrameError {
     BadMark(u8),
 }
 
-/// A buffer up to this size is kept for the next unfinished frame.
+/// A buffer up to this size is kept for the next unfinished frame; a larger one is given out.
 const KEPT: usize = 4096;
 
 /// Cuts bodies out of a stream, behind the SP header. Keeps an unfinished frame only; a body that lies whole in the
@@ -184,7 +186,7 @@ impl Decoder {
     }
 
     /// The next frame out of `input`, which advances over what was taken. `None`: all of it was taken and more is
-    /// needed. To be called until then, because the buffer of the last body is freed there.
+    /// needed. To be called until then.
     ///
     /// # Errors
     /// The stream is broken; every further call gives the same.
@@ -208,9 +210,6 @@ impl Decoder {
                 State::Broken(mark) => return Err(FrameError::BadMark(mark)),
                 State::Given => {
                     self.buffer.clear();
-                    if self.buffer.capacity() > KEPT {
-                        self.buffer = Vec::new();
-                    }
                     self.state = START;
                 }
                 State::Skip(left) => {
@@ -259,6 +258,10 @@ impl Decoder {
                     *input = rest;
                     if self.buffer.len() < len {
                         return Ok(None);
+                    }
+                    if self.buffer.capacity() > KEPT {
+                        self.state = START;
+                        return Ok(Some(Frame::Large(std::mem::take(&mut self.buffer))));
                     }
                     self.state = State::Given;
                     return Ok(Some(Frame::Body(&self.buffer)));
@@ -333,8 +336,10 @@ mod tests {
         // The end of it, and the beginning of the next one.
         let last = [&piece[..MAX - received], &[0, 0]].concat();
         let mut input = &last[..];
-        assert_eq!(decoder.next(&mut input), Ok(Some(Frame::Body(&vec![7; MAX]))));
-        assert_eq!((decoder.allocated(), decoder.unfinished()), (MAX, false));
+        // It comes in the allocation that it was collected in.
+        let Ok(Some(Frame::Large(body))) = decoder.next(&mut input) else { panic!("a large body") };
+        assert!(body == vec![7; MAX] && body.capacity() == MAX);
+        assert_eq!((decoder.allocated(), decoder.unfinished()), (0, false));
         assert_eq!(decoder.next(&mut input), Ok(None));
         assert_eq!((decoder.allocated(), decoder.unfinished()), (0, true));
     }

@@ -544,10 +544,8 @@ impl<P: Protocol> Driver<P> {
             self.slices = recycle(slices);
             let whole = match written {
                 Ok(n) => {
-                    if n > 0 {
-                        self.protocol.wrote(now, ConnId(key), n);
-                    }
-                    if offered == 0 {
+                    let more = n > 0 && self.protocol.wrote(now, ConnId(key), n);
+                    if n == offered && !more {
                         return Flushed::Done;
                     }
                     round += n;

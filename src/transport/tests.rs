@@ -133,13 +133,14 @@ impl Protocol for Recorder {
         open.gathered = slices[before..].iter().map(|slice| slice.len()).sum();
     }
 
-    fn wrote(&mut self, _: Now, conn: ConnId, n: usize) {
+    fn wrote(&mut self, _: Now, conn: ConnId, n: usize) -> bool {
         let open = self.open.get_mut(&conn).expect("an open connection");
         if n > open.gathered {
             self.wrong.push(format!("wrote {n} of {}", open.gathered));
         }
         open.writes += 1;
         open.queue.drain(..n);
+        !open.queue.is_empty()
     }
 
     fn next_action(&mut self) -> Option<Action> {

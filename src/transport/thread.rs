@@ -2,6 +2,7 @@
 
 use std::io;
 use std::mem::MaybeUninit;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{Builder, JoinHandle};
 
 use crate::engine::Now;
@@ -39,10 +40,20 @@ pub fn spawn_with_stack<T: Send + 'static>(
 }
 
 /// This moment: nanoseconds of `CLOCK_MONOTONIC`, and milliseconds since 1970.
+///
+/// The second clock is read again once a millisecond is over: it is the first one and an offset until then.
 pub fn now() -> Now {
+    /// Nanoseconds that a look at the second clock is good for.
+    const GOOD_FOR: u64 = 1_000_000;
+    static OFFSET: AtomicU64 = AtomicU64::new(0);
+    static UNTIL: AtomicU64 = AtomicU64::new(0);
     let mono = clock(libc::CLOCK_MONOTONIC);
-    let wall = clock(libc::CLOCK_REALTIME);
-    Now { mono, wall: wall / 1_000_000 }
+    // Acquire, so that an offset of that look, or a later one, is read.
+    if mono >= UNTIL.load(Ordering::Acquire) {
+        OFFSET.store(clock(libc::CLOCK_REALTIME).wrapping_sub(mono), Ordering::Relaxed);
+        UNTIL.store(mono + GOOD_FOR, Ordering::Release);
+    }
+    Now { mono, wall: mono.wrapping_add(OFFSET.load(Ordering::Relaxed)) / 1_000_000 }
 }
 
 fn clock(id: libc::clockid_t) -> u64 {

@@ -3,7 +3,7 @@
 use rmp::Marker;
 
 use super::value::{put_str, Reader, StringType, Token};
-use super::{Kind, Meta};
+use super::{Kind, Meta, Value};
 use crate::limits::{MAX_NAME, MAX_SENDER};
 use crate::{Error, Result, Status};
 
@@ -192,10 +192,25 @@ fn key<'a>(reader: &mut Reader<'a>, form: Form, max: usize, fault: Malformed) ->
     }
     let bytes = reader.take(len)?;
     let text = std::str::from_utf8(bytes).map_err(|_| Malformed::Utf8)?;
-    if bytes.contains(&0) {
+    if has_nul(bytes) {
         return Err(fault);
     }
     Ok((text, string == StringType::Str && head_len == str_head_len(len)))
+}
+
+/// Eight bytes at a time: names are too short for what the standard library begins with.
+#[inline]
+fn has_nul(bytes: &[u8]) -> bool {
+    const ONES: u64 = u64::from_ne_bytes([0x01; 8]);
+    const TOPS: u64 = u64::from_ne_bytes([0x80; 8]);
+    let words = bytes.chunks_exact(8);
+    // The borrow of a subtraction sets the top bit of a byte that was zero, or of one behind it.
+    let rest = words.remainder();
+    let zero = |word: &[u8]| {
+        let word = u64::from_ne_bytes(word.try_into().expect("eight bytes"));
+        word.wrapping_sub(ONES) & !word & TOPS != 0
+    };
+    words.clone().any(zero) || rest.contains(&0)
 }
 
 /// The length of the shortest head of a str of `len` bytes, which is the one that is written.
@@ -211,11 +226,17 @@ const fn str_head_len(len: usize) -> usize {
 /// Appends a body. `data` is one checked value; sender and name are what [`check_identity`] and [`check_name`] accept,
 /// or a control name. The old form has no `meta`. Returns the length of `out` where `meta` begins, or would.
 pub fn encode(out: &mut Vec<u8>, form: Form, sender: &str, name: &str, data: &[u8], meta: &Meta) -> usize {
-    out.reserve(1 + str_head_len(sender.len()) + sender.len() + str_head_len(name.len()) + name.len() + data.len());
+    encode_value(out, form, sender, name, Value::Msgpack(data), meta)
+}
+
+/// As [`encode`], with a value that is not encoded yet.
+pub fn encode_value(out: &mut Vec<u8>, form: Form, sender: &str, name: &str, value: Value<'_>, meta: &Meta) -> usize {
+    let heads = 1 + str_head_len(sender.len()) + str_head_len(name.len());
+    out.reserve(heads + sender.len() + name.len() + value.max_encoded_len());
     out.push(Marker::FixArray(form.elements()).to_u8());
     put_str(out, sender);
     put_str(out, name);
-    out.extend_from_slice(data);
+    value.encode(out);
     let meta_at = out.len();
     if form == Form::V1 {
         meta.encode(out);
@@ -250,7 +271,7 @@ fn check_key(value: &str, max: usize, status: Status) -> Result<()> {
     if value.len() > max {
         return Err(refusal(status, &format!("{} bytes, at most {max}", value.len()), value));
     }
-    if value.contains('\0') {
+    if has_nul(value.as_bytes()) {
         return Err(refusal(status, "has a NUL", value));
     }
     Ok(())
@@ -278,6 +299,20 @@ mod tests {
         }
         assert_eq!(Error::from(Malformed::Utf8).status(), Status::Utf8);
         assert_eq!(Error::from(Malformed::Depth).status(), Status::Msgpack);
+    }
+
+    #[test]
+    fn a_nul_is_found_wherever_it_stands() {
+        for len in 0..40 {
+            let mut bytes = vec![0x01; len];
+            bytes.iter_mut().step_by(3).for_each(|byte| *byte = 0x80);
+            assert!(!has_nul(&bytes));
+            for at in 0..len {
+                let before = std::mem::replace(&mut bytes[at], 0);
+                assert!(has_nul(&bytes), "at {at} of {len}");
+                bytes[at] = before;
+            }
+        }
     }
 
     #[test]

@@ -43,6 +43,7 @@ impl Line {
         loop {
             match self.decoder.next(&mut input).expect("whole frames only") {
                 Some(Frame::Body(body)) => each(body),
+                Some(Frame::Large(body)) => each(&body),
                 Some(Frame::TooLarge(len)) => panic!("a frame of {len} bytes"),
                 None => return,
             }
@@ -79,10 +80,10 @@ impl Lines {
         }
     }
 
-    fn wrote(&mut self, conn: ConnId, n: usize) {
-        if let Some(line) = self.lines.get_mut(&conn) {
-            line.out.drain(..n);
-        }
+    fn wrote(&mut self, conn: ConnId, n: usize) -> bool {
+        let Some(line) = self.lines.get_mut(&conn) else { return false };
+        line.out.drain(..n);
+        !line.out.is_empty()
     }
 }
 
@@ -93,8 +94,8 @@ macro_rules! script {
             self.lines.gather(conn, slices);
         }
 
-        fn wrote(&mut self, _now: Now, conn: ConnId, n: usize) {
-            self.lines.wrote(conn, n);
+        fn wrote(&mut self, _now: Now, conn: ConnId, n: usize) -> bool {
+            self.lines.wrote(conn, n)
         }
 
         fn next_action(&mut self) -> Option<Action> {

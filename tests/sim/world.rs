@@ -8,7 +8,7 @@ use nanostate::engine::session::{Link as LinkState, Session};
 use nanostate::engine::{Action, Closed, ConnId, ConnInfo, Now, Protocol};
 use nanostate::framing::Framing;
 use nanostate::wire::{Stamp, ACCEPT_ANY};
-use nanostate::{Error, Kind, Status};
+use nanostate::{Error, Kind, Status, Value};
 
 use super::{value, OldHub, OldPeer, RawPeer, Rng};
 
@@ -292,7 +292,7 @@ impl World {
         let value = value(kind, self.number, size);
         let now = self.now(id);
         let app = self.app(id);
-        let done = app.session.publish(now, name, &value, kind).map_err(|error| error.status());
+        let done = app.session.publish(now, name, Value::Msgpack(&value), kind).map_err(|error| error.status());
         if done.is_ok() {
             app.sent.insert(name.into(), (kind, value));
         }

@@ -180,6 +180,7 @@ impl Raw {
             let mut rest = &self.input[self.taken..];
             let frame = self.decoder.next(&mut rest).unwrap().map(|frame| match frame {
                 Frame::Body(body) => body.to_vec(),
+                Frame::Large(body) => body,
                 Frame::TooLarge(n) => panic!("a frame of {n} bytes"),
             });
             self.taken = self.input.len() - rest.len();
