@@ -1,5 +1,6 @@
-//! The command `nanostate`: run a hub, send a state, watch states.
+//! The command `nanostate`: run a hub, send a state, watch states, measure.
 
+mod bench;
 mod completions;
 mod hub;
 mod logger;
@@ -44,11 +45,12 @@ enum Command {
     Hub(hub::Arguments),
     Send(send::Arguments),
     Watch(watch::Arguments),
+    Bench(bench::Arguments),
     Completions(completions::Arguments),
     Man(man::Arguments),
 }
 
-/// What `send` and `watch` have in common.
+/// What `send`, `watch` and `bench` have in common.
 #[derive(clap::Args)]
 pub struct Client {
     #[arg(long, short, value_name = "URL", help = connect_help())]
@@ -103,6 +105,7 @@ fn main() -> ExitCode {
         Command::Hub(arguments) => hub::run(arguments),
         Command::Send(arguments) => send::run(arguments),
         Command::Watch(arguments) => watch::run(arguments),
+        Command::Bench(arguments) => bench::run(arguments),
         Command::Completions(arguments) => completions::run(arguments, Arguments::command()),
         Command::Man(arguments) => man::run(arguments, Arguments::command()),
     };

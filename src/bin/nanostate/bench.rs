@@ -1,0 +1,766 @@
+//! `nanostate bench`
+
+mod progress;
+
+use std::fmt::Display;
+use std::io::{self, Write as _};
+use std::panic::resume_unwind;
+use std::process;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::{self, Scope, ScopedJoinHandle, Thread};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use clap::value_parser;
+use log::LevelFilter;
+use nanostate::{limits, App, AppOption, Error, Kind, Link, State, Status, Value};
+
+use crate::signals::Stop;
+use crate::{logger, signals, Client, Failure};
+use progress::Progress;
+
+/// The bytes of a value that hold its number.
+const NUMBER: usize = 8;
+/// Set in the number of the last state of a stream. No clock gives it: it is for the year 2262.
+const LAST: u64 = 1 << 63;
+/// Distinct names unless told otherwise: enough that the hub is busy, few for its table.
+const NAMES: usize = 1000;
+/// Repeated names.
+const REPEATED: usize = 100;
+/// How long round trips are made before those that count: the apps get what the hub holds, and memory is touched.
+const WARM_UP: Duration = Duration::from_millis(100);
+/// What a state takes in a queue besides its value, about.
+const OVERHEAD: usize = 256;
+/// How many bytes of values are sent between two looks at the clock, about.
+const STRIDE: usize = 64 << 10;
+/// How long a wait may last before it is looked whether there is still something to wait for.
+const SLICE: Duration = Duration::from_millis(100);
+/// Own values of an app: as much as a hub takes of one sender.
+const SEND_QUEUE: i64 = (limits::TABLE_BYTES / 2) as i64;
+
+/// Measure round trip and throughput of a running hub
+#[derive(clap::Args)]
+#[command(long_about = long_about())]
+#[command(after_help = "Exit codes: 0 done; 1 failed; 2 wrong usage; 130 and 143 stopped by SIGINT and SIGTERM.")]
+pub struct Arguments {
+    #[arg(long, value_name = "BYTES", help = format!("Bytes of each value, at least {NUMBER}"))]
+    #[arg(default_value_t = 64, value_parser = value_parser!(u32).range(NUMBER as i64..))]
+    size: u32,
+    /// How long each of the three measurements takes
+    #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = value_parser!(u32).range(1..))]
+    duration: u32,
+    /// Measure so many round trips, states and updates instead, however long it takes
+    #[arg(long, short = 'n', value_name = "N", conflicts_with = "duration", value_parser = value_parser!(u64).range(1..))]
+    count: Option<u64>,
+    #[arg(long, value_name = "N", help = names_help())]
+    #[arg(value_parser = value_parser!(u32).range(1..=limits::TABLE_STATES as i64))]
+    names: Option<u32>,
+    /// Give up after so many seconds without a hub, or without an answer from it
+    #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = value_parser!(u32).range(1..))]
+    timeout: u32,
+    #[arg(long, help = json_help())]
+    json: bool,
+    #[command(flatten)]
+    client: Client,
+}
+
+fn long_about() -> String {
+    format!(
+        "Measure round trip and throughput of a running hub\n\nTwo apps in this process send states of bytes to each \
+         other through the hub, as two programs would.\n\nround trip: from one app to the other and back, one at a \
+         time, in µs (0.000001 s).\n\ndistinct names: as fast as they arrive, none replaced by a newer one; MB are \
+         1,000,000 bytes of values.\n\nrepeated names: updates of at most {REPEATED} names as fast as they can be \
+         sent, until the newest of each has arrived; conflated are those that a newer one replaced on the way.\n\nThe \
+         hub passes these states on to all other apps as well. They are named bench/PID/… and made empty at the end; so \
+         they stay until the hub forgets apps that left ({} h), or is started again.",
+        limits::DEPARTED.as_secs() / 3600
+    )
+}
+
+fn names_help() -> String {
+    format!(
+        "How many distinct names [default: {NAMES}, fewer if they take more than about {} MiB]",
+        limits::OUTBOX >> 20
+    )
+}
+
+fn json_help() -> String {
+    let lines = [
+        (ROUND_TRIP, "lost, p50_us, p99_us, p99_9_us, max_us"),
+        (DISTINCT, "names, received, delivered_percent, seconds, states_per_second, mb_per_second"),
+        (REPEATED_NAMES, "names, received, complete, conflated_percent, seconds, updates_per_second"),
+    ];
+    let keys: Vec<_> = lines.iter().map(|(title, keys)| format!("for \"{title}\" {keys}")).collect();
+    format!("Print a JSON object per measurement: measurement, size, count; {}", keys.join("; "))
+}
+
+const ROUND_TRIP: &str = "round trip";
+const DISTINCT: &str = "distinct names";
+const REPEATED_NAMES: &str = "repeated names";
+
+/// Measures, and prints each result when it is there.
+pub fn run(arguments: Arguments) -> Result<(), Failure> {
+    logger::start(arguments.client.log, LevelFilter::Off)?;
+    let (a, b) = (app("a")?, app("b")?);
+    let waiting = [a.clone(), b.clone()];
+    let stop = signals::on_stop(move || waiting.iter().for_each(App::interrupt))?;
+    let timeout = Duration::from_secs(arguments.timeout.into());
+    let result = match connect(&[&a, &b], arguments.client.connect.as_deref(), timeout) {
+        Ok(()) => measure(&a, &b, &stop, timeout, &arguments),
+        Err(failure) => Err(failure),
+    };
+    for app in [a, b] {
+        // Without a link there is nothing to wait for.
+        app.close((app.link() != Link::Connected).then_some(Duration::ZERO))?;
+    }
+    match (result, stop.signal()) {
+        (Err(Failure::Failed(_)), Some(signal)) => Err(Failure::Signal(signal)),
+        (result, _) => result,
+    }
+}
+
+fn app(which: &str) -> Result<App, Failure> {
+    let app = App::new(&format!("nanostate-bench-{}-{which}", process::id()))?;
+    app.set(AppOption::SendQueue, SEND_QUEUE)?;
+    // The less of what others send is to be passed over.
+    app.set_accept(Kind::Bytes.mask())?;
+    Ok(app)
+}
+
+fn connect(apps: &[&App], url: Option<&str>, timeout: Duration) -> Result<(), Failure> {
+    for app in apps {
+        app.connect(url)?;
+    }
+    let end = Instant::now() + timeout;
+    for app in apps {
+        app.wait_connected(Some(end.saturating_duration_since(Instant::now())))?;
+    }
+    Ok(())
+}
+
+fn measure(a: &App, b: &App, stop: &Stop, timeout: Duration, arguments: &Arguments) -> Result<(), Failure> {
+    let mut bench = Bench::new(a, b, stop, timeout, arguments);
+    let done = [Bench::round_trip, Bench::distinct_names, Bench::repeated_names].into_iter().try_for_each(|measure| {
+        let measurement = measure(&mut bench)?;
+        bench.progress.clear();
+        let mut out = io::stdout().lock();
+        out.write_all(if arguments.json { measurement.json() } else { measurement.table() }.as_bytes())?;
+        Ok(out.flush()?)
+    });
+    bench.tidy();
+    done
+}
+
+/// How much is measured.
+#[derive(Clone, Copy)]
+enum Extent {
+    Count(u64),
+    Time(Duration),
+}
+
+impl Extent {
+    /// How much of it is done, from 0 to 1.
+    fn fraction(self, done: u64, elapsed: Duration) -> f64 {
+        match self {
+            Extent::Count(count) => done as f64 / count as f64,
+            Extent::Time(time) => elapsed.as_secs_f64() / time.as_secs_f64(),
+        }
+    }
+}
+
+/// The measurements, and what they share.
+struct Bench<'a> {
+    a: &'a App,
+    b: &'a App,
+    stop: &'a Stop,
+    extent: Extent,
+    /// How long nothing may come before it is taken for lost.
+    timeout: Duration,
+    ping: String,
+    pong: String,
+    names: Vec<String>,
+    /// How many of the names the hub knows by now.
+    used: usize,
+    /// How many states are under way at most where none is to be replaced. More than the hub queues for one app would
+    /// come out of its table.
+    window: usize,
+    /// The value that is sent; it begins with its number.
+    value: Vec<u8>,
+    /// The next number. They begin with the time, so that states of an earlier process with the same ID are older.
+    next: u64,
+    progress: Progress,
+}
+
+impl<'a> Bench<'a> {
+    fn new(a: &'a App, b: &'a App, stop: &'a Stop, timeout: Duration, arguments: &Arguments) -> Bench<'a> {
+        let size = arguments.size as usize;
+        let fitting = (limits::OUTBOX / (size + OVERHEAD)).max(1);
+        let names = arguments.names.map_or(NAMES.min(fitting), |names| names as usize);
+        let name = |last: &dyn Display| format!("bench/{}/{last}", process::id());
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let extent = match arguments.count {
+            Some(count) => Extent::Count(count),
+            None => Extent::Time(Duration::from_secs(arguments.duration.into())),
+        };
+        Bench {
+            a,
+            b,
+            stop,
+            extent,
+            timeout,
+            ping: name(&"ping"),
+            pong: name(&"pong"),
+            names: (0..names).map(|i| name(&i)).collect(),
+            used: 0,
+            window: names.min(fitting),
+            value: vec![0; size],
+            next: since.as_nanos() as u64 & !LAST,
+            progress: Progress::new(),
+        }
+    }
+
+    /// From `a` to `b` and back, one at a time.
+    fn round_trip(&mut self) -> Result<Measurement, Failure> {
+        let (a, b) = (self.a, self.b);
+        let there = Incoming { app: b, sender: a.identity(), first: self.next };
+        let pong = self.pong.clone();
+        let trips = thread::scope(|scope| {
+            let answering = spawn(scope, "pong", move || answer(&there, &pong))?;
+            let asked = self.ask_often(|| answering.is_finished());
+            // It waits for the next one.
+            b.interrupt();
+            join(answering)?;
+            asked
+        })?;
+        // From here on it only sends.
+        a.set_accept(0)?;
+        Ok(trips.measurement(self.value.len()))
+    }
+
+    fn ask_often(&mut self, gave_up: impl Fn() -> bool) -> Result<Trips, Failure> {
+        let started = Instant::now();
+        self.progress.show(ROUND_TRIP, 0.0, started);
+        while started.elapsed() < WARM_UP {
+            if self.ask(&gave_up)?.is_none() {
+                return Err(self.no_answer());
+            }
+        }
+        let mut trips = Trips::default();
+        let started = Instant::now();
+        let mut lost_before = false;
+        loop {
+            let done = trips.times.len() as u64 + trips.lost;
+            let now = Instant::now();
+            let fraction = self.extent.fraction(done, now - started);
+            if fraction >= 1.0 && !trips.times.is_empty() {
+                break;
+            }
+            self.progress.show(ROUND_TRIP, fraction, now);
+            match self.ask(&gave_up)? {
+                Some(time) => {
+                    trips.times.push(time);
+                    lost_before = false;
+                }
+                None if lost_before => return Err(self.no_answer()),
+                None => {
+                    trips.lost += 1;
+                    lost_before = true;
+                }
+            }
+        }
+        trips.times.sort_unstable();
+        Ok(trips)
+    }
+
+    /// One round trip; none if it was lost.
+    fn ask(&mut self, gave_up: &impl Fn() -> bool) -> Result<Option<Duration>, Failure> {
+        let number = self.next;
+        self.next += 1;
+        self.value[..NUMBER].copy_from_slice(&number.to_be_bytes());
+        let back = Incoming { app: self.a, sender: self.b.identity(), first: number };
+        let started = Instant::now();
+        self.a.send(&self.ping, Value::Bytes(&self.value))?;
+        loop {
+            if back.next()?.is_some() {
+                return Ok(Some(started.elapsed()));
+            }
+            if gave_up() {
+                // The reason is with it.
+                return Err(Error::from(Status::Interrupted).into());
+            }
+            if started.elapsed() >= self.timeout {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Why nothing comes back.
+    fn no_answer(&self) -> Failure {
+        let size = self.value.len();
+        match self.not_taken() {
+            Err(failure) => failure,
+            Ok(()) => Failure::Failed(format!(
+                "the hub is there, but a state of {size} bytes did not come back within {} s",
+                self.timeout.as_secs()
+            )),
+        }
+    }
+
+    /// The error of states that the hub does not take.
+    fn not_taken(&self) -> Result<(), Failure> {
+        let (sender, answerer) = (self.a.stats(), self.b.stats());
+        if sender.withheld + answerer.withheld > 0 {
+            return Err(Failure::Failed(format!("the hub does not take values of {} bytes", self.value.len())));
+        }
+        match sender.refused + answerer.refused {
+            0 => Ok(()),
+            n => Err(Failure::Failed(format!("the hub did not take {n} of the states: has its table room for them?"))),
+        }
+    }
+
+    /// As fast as they arrive: a name is sent again when its last value is there.
+    fn distinct_names(&mut self) -> Result<Measurement, Failure> {
+        let stream = self.stream(DISTINCT, self.names.len(), self.window as u64)?;
+        let delivered = stream.received as f64 / stream.sent as f64;
+        let rate = stream.received as f64 / stream.seconds;
+        let mut figures = stream.figures(self.value.len());
+        figures.extend([
+            Figure::new("delivered_percent", "delivered", "%", 100.0 * delivered, 2),
+            Figure::new("seconds", "time", "s", stream.seconds, 3),
+            Figure::new("states_per_second", "rate", "states/s", rate, 0),
+            Figure::new("mb_per_second", "", "MB/s", rate * self.value.len() as f64 / 1e6, 1),
+        ]);
+        Ok(Measurement { title: DISTINCT, figures })
+    }
+
+    /// As fast as they can be sent.
+    fn repeated_names(&mut self) -> Result<Measurement, Failure> {
+        let stream = self.stream(REPEATED_NAMES, REPEATED.min(self.names.len()), u64::MAX)?;
+        let conflated = 1.0 - stream.received as f64 / stream.sent as f64;
+        let mut figures = stream.figures(self.value.len());
+        figures.extend([
+            Figure::new("complete", "newest arrived", "names", stream.complete as f64, 0),
+            Figure::new("conflated_percent", "conflated", "%", 100.0 * conflated, 2),
+            Figure::new("seconds", "time", "s", stream.seconds, 3),
+            Figure::new("updates_per_second", "rate", "updates/s", stream.sent as f64 / stream.seconds, 0),
+        ]);
+        Ok(Measurement { title: REPEATED_NAMES, figures })
+    }
+
+    /// Sends states from `a` to `b`, under the first so many names in turn, with at most `window` under way.
+    fn stream(&mut self, title: &str, names: usize, window: u64) -> Result<Stream, Failure> {
+        let (a, b) = (self.a, self.b);
+        let there = Incoming { app: b, sender: a.identity(), first: self.next };
+        let flow = Flow { settled: AtomicU64::new(0), wake_at: AtomicU64::new(u64::MAX), sender: thread::current() };
+        let timeout = self.timeout;
+        let started = Instant::now();
+        let (sent, followed) = thread::scope(|scope| {
+            let follower = spawn(scope, "receive", || follow(&there, names, &flow, timeout))?;
+            let sent = self.send_stream(title, names, window, &flow, || follower.is_finished());
+            if sent.is_err() {
+                b.interrupt();
+            }
+            let followed = join(follower);
+            Ok::<_, Failure>((sent?, followed?))
+        })?;
+        self.not_taken()?;
+        if followed.received == 0 {
+            return Err(self.no_answer());
+        }
+        let seconds = followed.ended.saturating_duration_since(started).as_secs_f64();
+        Ok(followed.stream(sent, seconds))
+    }
+
+    /// Returns how many it sent. `gave_up`: the receiver has ended, since too much was lost or for a reason that it has.
+    fn send_stream(
+        &mut self,
+        title: &str,
+        names: usize,
+        window: u64,
+        flow: &Flow,
+        gave_up: impl Fn() -> bool,
+    ) -> Result<u64, Failure> {
+        let stride = (STRIDE / self.value.len()).clamp(1, 64) as u64;
+        let started = Instant::now();
+        let (mut sent, mut settled) = (0, 0);
+        loop {
+            let mut last = matches!(self.extent, Extent::Count(count) if sent + 1 == count);
+            if sent % stride == 0 {
+                let now = Instant::now();
+                let fraction = self.extent.fraction(sent, now - started);
+                self.progress.show(title, fraction, now);
+                last |= fraction >= 1.0;
+                self.check_stop()?;
+                if gave_up() {
+                    return Ok(sent);
+                }
+            }
+            while sent - settled >= window {
+                if gave_up() {
+                    return Ok(sent);
+                }
+                settled = flow.wait(sent - window / 2);
+                self.check_stop()?;
+            }
+            let number = self.next | if last { LAST } else { 0 };
+            self.value[..NUMBER].copy_from_slice(&number.to_be_bytes());
+            let name = (sent % names as u64) as usize;
+            self.used = self.used.max(name + 1);
+            self.a.send(&self.names[name], Value::Bytes(&self.value))?;
+            self.next += 1;
+            sent += 1;
+            if last {
+                return Ok(sent);
+            }
+        }
+    }
+
+    fn check_stop(&self) -> Result<(), Failure> {
+        self.stop.signal().map_or(Ok(()), |signal| Err(Failure::Signal(signal)))
+    }
+
+    /// Leaves little behind: the hub keeps the newest value of each name. Its failure is not one of the measurement.
+    fn tidy(&self) {
+        let empty = Value::Bytes(&[]);
+        let sent = self.names[..self.used].iter().chain([&self.ping]).try_for_each(|name| self.a.send(name, empty));
+        if let Err(error) = sent.and(self.b.send(&self.pong, empty)) {
+            log::warn!("values stay in the hub: {error}");
+        }
+    }
+}
+
+/// States of one app for another.
+struct Incoming<'a> {
+    app: &'a App,
+    sender: &'a str,
+    /// The number of the first that counts.
+    first: u64,
+}
+
+/// One of them.
+struct Arrived {
+    state: State,
+    /// Counted from the first.
+    number: u64,
+    /// Whether it is the last of its stream.
+    last: bool,
+}
+
+impl Incoming<'_> {
+    /// The next one; none if it does not come for a while.
+    fn next(&self) -> Result<Option<Arrived>, Error> {
+        let mut since = None;
+        loop {
+            match self.app.recv(Some(SLICE)) {
+                Ok(state) => {
+                    if let Some((number, last)) = self.number(&state) {
+                        return Ok(Some(Arrived { state, number, last }));
+                    }
+                    // On a busy hub what others send comes without a pause.
+                    if since.get_or_insert_with(Instant::now).elapsed() >= SLICE {
+                        return Ok(None);
+                    }
+                }
+                Err(error) if error.status() == Status::Timeout => return self.check_link().map(|()| None),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// An error if there is no link any more.
+    fn check_link(&self) -> Result<(), Error> {
+        self.app.wait_connected(Some(Duration::ZERO)).map_err(|error| match error.status() {
+            Status::Interrupted => error,
+            status => Error::new(status, format!("the link to the hub was lost: {error}")),
+        })
+    }
+
+    /// The number of a state that counts, and whether it is the last.
+    fn number(&self, state: &State) -> Option<(u64, bool)> {
+        if state.sender() != self.sender {
+            return None;
+        }
+        let number = u64::from_be_bytes(*state.bytes().ok()?.first_chunk()?);
+        Some(((number & !LAST).checked_sub(self.first)?, number & LAST != 0))
+    }
+}
+
+/// Sends each state back as `pong`, until it is interrupted.
+fn answer(incoming: &Incoming<'_>, pong: &str) -> Result<(), Failure> {
+    loop {
+        match incoming.next() {
+            Ok(Some(arrived)) => incoming.app.send(pong, Value::Bytes(arrived.state.bytes()?))?,
+            Ok(None) => {}
+            Err(error) if error.status() == Status::Interrupted => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// How far the receiver of a stream is, for its sender.
+struct Flow {
+    /// So many states, from the first, have arrived or are replaced by one that has.
+    settled: AtomicU64,
+    /// Where the sender wants to be woken; the largest number: nowhere.
+    wake_at: AtomicU64,
+    sender: Thread,
+}
+
+impl Flow {
+    /// Waits a while until `target` states are settled; how many are.
+    fn wait(&self, target: u64) -> u64 {
+        self.wake_at.store(target, Ordering::SeqCst);
+        // Looked at after the wish is told, so that one of both sides sees the other.
+        if self.settled.load(Ordering::SeqCst) < target {
+            thread::park_timeout(SLICE);
+        }
+        self.wake_at.store(u64::MAX, Ordering::SeqCst);
+        self.settled.load(Ordering::SeqCst)
+    }
+
+    fn settle(&self, settled: u64) {
+        self.settled.store(settled, Ordering::SeqCst);
+        if settled >= self.wake_at.load(Ordering::SeqCst) {
+            self.wake_at.store(u64::MAX, Ordering::SeqCst);
+            self.sender.unpark();
+        }
+    }
+}
+
+/// What the receiver of a stream saw.
+struct Followed {
+    /// For each name the number behind its newest state.
+    seen: Vec<u64>,
+    received: u64,
+    ended: Instant,
+}
+
+/// Receives states that are sent under so many names in turn, until the newest of each is there, or nothing comes for
+/// `timeout`.
+fn follow(incoming: &Incoming<'_>, names: usize, flow: &Flow, timeout: Duration) -> Result<Followed, Failure> {
+    let names = names as u64;
+    let place = |number: u64| (number % names) as usize;
+    let mut seen = vec![0; names as usize];
+    let (mut received, mut settled, mut total) = (0, 0, None);
+    let mut quiet_since = None;
+    loop {
+        let Some(Arrived { number, last, .. }) = incoming.next()? else {
+            let since = *quiet_since.get_or_insert_with(|| Instant::now() - SLICE);
+            if since.elapsed() >= timeout {
+                return Ok(Followed { seen, received, ended: since });
+            }
+            continue;
+        };
+        quiet_since = None;
+        if last {
+            total = Some(number + 1);
+        }
+        // An old hub may give it twice.
+        if seen[place(number)] > number {
+            continue;
+        }
+        seen[place(number)] = number + 1;
+        received += 1;
+        while seen[place(settled)] > settled {
+            settled += 1;
+        }
+        flow.settle(settled);
+        if total == Some(settled) {
+            return Ok(Followed { seen, received, ended: Instant::now() });
+        }
+    }
+}
+
+impl Followed {
+    fn stream(self, sent: u64, seconds: f64) -> Stream {
+        let names = self.seen.len() as u64;
+        let used = names.min(sent);
+        // The newest of the names are the last that were sent.
+        let complete = (sent - used..sent).filter(|number| self.seen[(number % names) as usize] == number + 1).count();
+        Stream { names: used, sent, received: self.received, complete: complete as u64, seconds }
+    }
+}
+
+/// A stream of states from one app to the other.
+struct Stream {
+    names: u64,
+    sent: u64,
+    received: u64,
+    /// Names of which the newest state arrived.
+    complete: u64,
+    /// From the first that was sent to the last that arrived.
+    seconds: f64,
+}
+
+impl Stream {
+    /// What every stream tells.
+    fn figures(&self, size: usize) -> Vec<Figure> {
+        vec![
+            Figure::new("size", "size", "bytes", size as f64, 0),
+            Figure::new("count", "sent", "states", self.sent as f64, 0),
+            Figure::new("names", "names", "", self.names as f64, 0),
+            Figure::new("received", "received", "states", self.received as f64, 0),
+        ]
+    }
+}
+
+/// The times of round trips.
+#[derive(Default)]
+struct Trips {
+    times: Vec<Duration>,
+    lost: u64,
+}
+
+impl Trips {
+    /// The times are sorted.
+    fn measurement(&self, size: usize) -> Measurement {
+        let time =
+            |key, label, share| Figure::new(key, label, "µs", percentile(&self.times, share).as_secs_f64() * 1e6, 1);
+        let figures = vec![
+            Figure::new("size", "size", "bytes", size as f64, 0),
+            Figure::new("count", "measured", "times", self.times.len() as f64, 0),
+            Figure::new("lost", "lost", "", self.lost as f64, 0),
+            time("p50_us", "p50", 0.5),
+            time("p99_us", "p99", 0.99),
+            time("p99_9_us", "p99.9", 0.999),
+            time("max_us", "max", 1.0),
+        ];
+        Measurement { title: ROUND_TRIP, figures }
+    }
+}
+
+/// The time that this share of them does not exceed.
+fn percentile(sorted: &[Duration], share: f64) -> Duration {
+    let rank = (share * sorted.len() as f64).ceil() as usize;
+    sorted.get(rank.saturating_sub(1)).copied().unwrap_or_default()
+}
+
+/// A result.
+struct Measurement {
+    title: &'static str,
+    figures: Vec<Figure>,
+}
+
+/// A number of a result: its key in JSON, its name and its unit in the table.
+struct Figure {
+    key: &'static str,
+    label: &'static str,
+    unit: &'static str,
+    value: String,
+}
+
+impl Figure {
+    fn new(key: &'static str, label: &'static str, unit: &'static str, value: f64, decimals: usize) -> Figure {
+        Figure { key, label, unit, value: format!("{value:.decimals$}") }
+    }
+}
+
+impl Measurement {
+    /// As a line of JSON.
+    fn json(&self) -> String {
+        let figures: String =
+            self.figures.iter().map(|figure| format!(r#","{}":{}"#, figure.key, figure.value)).collect();
+        format!("{{\"measurement\":\"{}\"{figures}}}\n", self.title)
+    }
+
+    /// As lines, the title before the first.
+    fn table(&self) -> String {
+        let titles = [self.title].into_iter().chain(std::iter::repeat(""));
+        let line = |(title, figure): (&str, &Figure)| {
+            let text = format!("{title:<15} {:<14} {:>13} {}", figure.label, grouped(&figure.value), figure.unit);
+            text.trim_end().to_owned() + "\n"
+        };
+        titles.zip(&self.figures).map(line).collect()
+    }
+}
+
+/// A number with its thousands set apart.
+fn grouped(number: &str) -> String {
+    let digits = number.find('.').unwrap_or(number.len());
+    let mut text = String::new();
+    for (i, c) in number.chars().enumerate() {
+        if i > 0 && i < digits && (digits - i) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(c);
+    }
+    text
+}
+
+/// Starts a thread of the measurement.
+fn spawn<'scope, T: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    name: &str,
+    run: impl FnOnce() -> T + Send + 'scope,
+) -> Result<ScopedJoinHandle<'scope, T>, Failure> {
+    let started = thread::Builder::new().name(name.to_owned()).spawn_scoped(scope, run);
+    started.map_err(|error| Failure::Failed(format!("a thread for the measurement: {error}")))
+}
+
+fn join<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| resume_unwind(panic))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_percentile_is_the_time_that_this_share_does_not_exceed() {
+        let times: Vec<_> = (1..=1000).map(Duration::from_micros).collect();
+        for (share, micros) in [(0.5, 500), (0.99, 990), (0.999, 999), (1.0, 1000)] {
+            assert_eq!(percentile(&times, share), Duration::from_micros(micros));
+        }
+        let one = [Duration::from_micros(7)];
+        assert!([0.5, 0.999, 1.0].iter().all(|&share| percentile(&one, share) == one[0]));
+    }
+
+    #[test]
+    fn thousands_are_set_apart_before_the_point_only() {
+        for (number, shown) in
+            [("0", "0"), ("999", "999"), ("1000", "1,000"), ("1234567.8901", "1,234,567.8901"), ("12.5", "12.5")]
+        {
+            assert_eq!(grouped(number), shown);
+        }
+    }
+
+    #[test]
+    fn a_table_is_aligned_and_json_has_the_keys() {
+        let measurement = Measurement {
+            title: ROUND_TRIP,
+            figures: vec![
+                Figure::new("count", "measured", "times", 12_345.0, 0),
+                Figure::new("lost", "lost", "", 0.0, 0),
+            ],
+        };
+        let table =
+            "round trip      measured              12,345 times\n                lost                       0\n";
+        assert_eq!(measurement.table(), table);
+        assert_eq!(measurement.json(), "{\"measurement\":\"round trip\",\"count\":12345,\"lost\":0}\n");
+    }
+
+    #[test]
+    fn a_stream_knows_of_which_names_the_newest_arrived() {
+        let followed = |seen: &[u64]| Followed { seen: seen.to_vec(), received: 0, ended: Instant::now() };
+        // Numbers 0 to 6 under three names: the newest are 6, 4 and 5.
+        for (seen, sent, names, complete) in
+            [([7, 5, 6], 7, 3, 3), ([7, 2, 6], 7, 3, 2), ([4, 2, 3], 7, 3, 0), ([1, 2, 0], 2, 2, 2)]
+        {
+            let stream = followed(&seen).stream(sent, 1.0);
+            assert_eq!((stream.names, stream.complete), (names, complete), "{seen:?}");
+        }
+    }
+
+    #[test]
+    fn a_sender_that_waits_is_woken_where_it_wants_to_be() {
+        let flow = Flow { settled: AtomicU64::new(0), wake_at: AtomicU64::new(u64::MAX), sender: thread::current() };
+        let settled = thread::scope(|scope| {
+            scope.spawn(|| (1..=10).for_each(|settled| flow.settle(settled)));
+            let mut settled = 0;
+            while settled < 10 {
+                settled = flow.wait(10);
+            }
+            settled
+        });
+        assert_eq!(settled, 10);
+    }
+}
