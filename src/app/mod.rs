@@ -1,5 +1,6 @@
 //! The endpoint in a program.
 
+mod deadline;
 mod readiness;
 
 use std::os::fd::RawFd;
@@ -21,6 +22,7 @@ use crate::state::State;
 use crate::transport::{self, Address, Backend, Driver, Shared};
 use crate::wire::{self, Kind, Value};
 use crate::{Error, Result, Status};
+use deadline::Deadline;
 use readiness::Readiness;
 
 pub use crate::engine::session::{AppStats, Link};
@@ -354,12 +356,12 @@ impl App {
         let inner = &self.0.inner;
         inner.check_no_callback_thread()?;
         self.wakeable(timeout)?;
-        let deadline = deadline(timeout);
+        let mut deadline = Deadline::after(timeout);
         loop {
             if inner.has_on_state.load(Ordering::Relaxed) {
                 return Err(Error::new(Status::State, "states go to the callback: dispatch runs it"));
             }
-            match inner.next(deadline, true)? {
+            match inner.next(&mut deadline, true)? {
                 Item::State(state) => return Ok(state),
                 Item::Notice(notice) => inner.tell_notice(notice),
             }
@@ -378,10 +380,10 @@ impl App {
             return Err(Error::new(Status::State, "dispatch inside a callback"));
         }
         self.wakeable(timeout)?;
-        let mut deadline = deadline(timeout);
+        let mut deadline = Deadline::after(timeout);
         let mut ran = 0;
         while ran < max {
-            match inner.next(deadline, inner.has_on_state.load(Ordering::Relaxed)) {
+            match inner.next(&mut deadline, inner.has_on_state.load(Ordering::Relaxed)) {
                 Ok(item) => inner.tell_item(item),
                 Err(error) if ran > 0 => {
                     if error.status() == Status::Interrupted {
@@ -392,7 +394,7 @@ impl App {
                 Err(error) => return Err(error),
             }
             ran += 1;
-            deadline = Some(Instant::now());
+            deadline = Deadline::after(Some(Duration::ZERO));
         }
         Ok(ran)
     }
@@ -559,29 +561,22 @@ impl Inner {
     fn wait<T>(
         &self,
         timeout: Option<Duration>,
-        ready: impl FnMut(&mut Driver<Session>) -> Option<Result<T>>,
-    ) -> Result<T> {
-        self.wait_until(deadline(timeout), ready)
-    }
-
-    fn wait_until<T>(
-        &self,
-        deadline: Option<Instant>,
         mut ready: impl FnMut(&mut Driver<Session>) -> Option<Result<T>>,
     ) -> Result<T> {
+        let mut deadline = Deadline::after(timeout);
         let mut driver = self.open()?;
         loop {
-            if let Some(outcome) = self.look(deadline, &mut driver, &mut ready) {
+            if let Some(outcome) = self.look(&mut deadline, &mut driver, &mut ready) {
                 return outcome;
             }
-            self.wait_for_change(&mut driver, deadline);
+            self.wait_for_change(&mut driver, &mut deadline);
         }
     }
 
     /// What ends a wait, if anything does now. One look is made past the deadline.
     fn look<T>(
         &self,
-        deadline: Option<Instant>,
+        deadline: &mut Deadline,
         driver: &mut Driver<Session>,
         ready: &mut impl FnMut(&mut Driver<Session>) -> Option<Result<T>>,
     ) -> Option<Result<T>> {
@@ -594,12 +589,11 @@ impl Inner {
         if let Some(outcome) = ready(driver) {
             return Some(outcome);
         }
-        let late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
-        late.then(|| Err(Status::Timeout.into()))
+        deadline.is_over().then(|| Err(Status::Timeout.into()))
     }
 
-    fn wait_for_change(&self, driver: &mut Guard<'_>, deadline: Option<Instant>) {
-        match deadline {
+    fn wait_for_change(&self, driver: &mut Guard<'_>, deadline: &mut Deadline) {
+        match deadline.at() {
             Some(deadline) => drop(self.changed.wait_until(driver, deadline)),
             None => self.changed.wait(driver),
         }
@@ -608,7 +602,7 @@ impl Inner {
     /// The next thing for the program: a notice, or a state if those are asked for.
     ///
     /// The thread that waits here reads the socket itself if no other does: see [`crate::transport`].
-    fn next(&self, deadline: Option<Instant>, states: bool) -> Result<Item> {
+    fn next(&self, deadline: &mut Deadline, states: bool) -> Result<Item> {
         let mut driver = self.open()?;
         let mut ready = |driver: &mut Driver<Session>| take(driver, states).map(Ok);
         let mut reads = None;
@@ -625,8 +619,7 @@ impl Inner {
             match reads {
                 Some(conn) => {
                     let _broken = BreakDown(&self.health);
-                    let timeout = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-                    self.shared.read_borrowed(&mut driver, conn, timeout);
+                    self.shared.read_borrowed(&mut driver, conn, deadline.left());
                     self.heard(&mut driver);
                 }
                 None => {

@@ -1,10 +1,11 @@
-//! The hash of tables whose keys come from the network.
+//! The hash of keys that come from the network, and slots by them.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::OnceLock;
 
 use foldhash::fast::SeedableRandomState;
 use foldhash::SharedSeed;
+use hashbrown::HashTable;
 
 /// A quick hash that nobody can foresee who does not know its seeds.
 pub type KeyHasher = SeedableRandomState;
@@ -15,4 +16,79 @@ pub fn key_hasher() -> KeyHasher {
     static SHARED: OnceLock<SharedSeed> = OnceLock::new();
     let random = || RandomState::new().hash_one(());
     SeedableRandomState::with_seed(random(), SHARED.get_or_init(|| SharedSeed::from_u64(random())))
+}
+
+/// The hash of a key.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct KeyHash(u32);
+
+impl KeyHash {
+    /// In a table of fewer than 2^25 keys the bits that choose the place are not those that are compared.
+    fn spread(self) -> u64 {
+        u64::from(self.0) << 32 | u64::from(self.0)
+    }
+}
+
+/// Slots by the hashes of their (sender, name). The hashes are in it: growing it touches nothing else, and neither does
+/// looking for what is not there.
+pub struct KeyIndex {
+    slots: HashTable<(KeyHash, u32)>,
+    hasher: KeyHasher,
+}
+
+impl KeyIndex {
+    /// An empty one.
+    pub fn new() -> KeyIndex {
+        KeyIndex { slots: HashTable::new(), hasher: key_hasher() }
+    }
+
+    /// How many slots there are.
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// The hash of a key, in this index.
+    pub fn hash(&self, sender: &str, name: &str) -> KeyHash {
+        KeyHash(self.hasher.hash_one((sender, name)) as u32)
+    }
+
+    /// The slot of the key with this hash for which `same` says yes.
+    pub fn find(&self, hash: KeyHash, same: impl Fn(u32) -> bool) -> Option<u32> {
+        self.slots.find(hash.spread(), |&(other, slot)| other == hash && same(slot)).map(|&(_, slot)| slot)
+    }
+
+    /// Adds the slot of a key that is not in it.
+    pub fn insert(&mut self, hash: KeyHash, slot: u32) {
+        self.slots.insert_unique(hash.spread(), (hash, slot), |(hash, _)| hash.spread());
+    }
+
+    /// Takes out a slot whose key has this hash.
+    pub fn remove(&mut self, hash: KeyHash, slot: u32) {
+        if let Ok(found) = self.slots.find_entry(hash.spread(), |&other| other == (hash, slot)) {
+            found.remove();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_key_has_its_slot_also_where_hashes_are_equal() {
+        let mut index = KeyIndex::new();
+        let hash = index.hash("a", "x");
+        (0..3).for_each(|slot| index.insert(hash, slot));
+        assert_eq!(index.find(hash, |slot| slot == 1), Some(1));
+        index.remove(hash, 1);
+        assert_eq!((index.find(hash, |slot| slot == 1), index.find(hash, |slot| slot == 2)), (None, Some(2)));
+        assert_eq!(index.len(), 2);
+    }
+
+    #[test]
+    fn the_end_of_the_sender_counts() {
+        let index = KeyIndex::new();
+        assert!(index.hash("ab", "c") != index.hash("a", "bc"));
+        assert!(index.hash("a", "x") != KeyIndex::new().hash("a", "x"), "each index has its seed");
+    }
 }

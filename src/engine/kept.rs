@@ -4,7 +4,7 @@ use std::hash::BuildHasher;
 
 use hashbrown::HashTable;
 
-use super::hash::{key_hasher, KeyHasher};
+use super::hash::{key_hasher, KeyHash, KeyHasher, KeyIndex};
 use crate::state::State;
 
 /// Newest values by (sender, name), and for each name which is the newest of any sender. Over its limit it forgets the
@@ -12,7 +12,7 @@ use crate::state::State;
 pub struct Kept {
     slots: Vec<Option<Held>>,
     free: Vec<u32>,
-    by_key: HashTable<u32>,
+    by_key: KeyIndex,
     /// For each name the newest value of any sender. Made when first asked for: most programs never ask.
     by_name: Option<HashTable<u32>>,
     hasher: KeyHasher,
@@ -24,7 +24,7 @@ pub struct Kept {
 
 struct Held {
     state: State,
-    key_hash: u64,
+    key_hash: KeyHash,
     /// Whether `by_name` has it.
     newest: bool,
 }
@@ -32,7 +32,7 @@ struct Held {
 /// Where a key stands, or would.
 #[derive(Clone, Copy)]
 pub struct Place {
-    key_hash: u64,
+    key_hash: KeyHash,
     slot: Option<u32>,
 }
 
@@ -46,7 +46,7 @@ impl Kept {
         Kept {
             slots: Vec::new(),
             free: Vec::new(),
-            by_key: HashTable::new(),
+            by_key: KeyIndex::new(),
             by_name: None,
             hasher: key_hasher(),
             bytes: 0,
@@ -57,12 +57,9 @@ impl Kept {
 
     /// The place of a key; good until the next change.
     pub fn place(&self, sender: &str, name: &str) -> Place {
-        let key_hash = self.hasher.hash_one((sender, name));
-        let same = |&slot: &u32| {
-            let held = held(&self.slots, slot);
-            held.key_hash == key_hash && held.state.is_of(sender, name)
-        };
-        Place { key_hash, slot: self.by_key.find(key_hash, same).copied() }
+        let key_hash = self.by_key.hash(sender, name);
+        let same = |slot| held(&self.slots, slot).state.is_of(sender, name);
+        Place { key_hash, slot: self.by_key.find(key_hash, same) }
     }
 
     /// The value there.
@@ -122,7 +119,7 @@ impl Kept {
         }
     }
 
-    fn add(&mut self, key_hash: u64, state: State) -> u32 {
+    fn add(&mut self, key_hash: KeyHash, state: State) -> u32 {
         let new = Some(Held { state, key_hash, newest: false });
         let slot = match self.free.pop() {
             Some(slot) => {
@@ -134,8 +131,7 @@ impl Kept {
                 (self.slots.len() - 1) as u32
             }
         };
-        let slots = &self.slots;
-        self.by_key.insert_unique(key_hash, slot, |&slot| held(slots, slot).key_hash);
+        self.by_key.insert(key_hash, slot);
         slot
     }
 
@@ -173,9 +169,7 @@ impl Kept {
         }
         let Some(held) = self.slots[self.hand].take() else { return };
         self.bytes -= held.state.allocated();
-        if let Ok(found) = self.by_key.find_entry(held.key_hash, |&other| other == slot) {
-            found.remove();
-        }
+        self.by_key.remove(held.key_hash, slot);
         if let (Some(by_name), true) = (&mut self.by_name, held.newest) {
             let hash = self.hasher.hash_one(held.state.name());
             if let Ok(found) = by_name.find_entry(hash, |&other| other == slot) {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use hashbrown::HashTable;
 
-use super::hash::{key_hasher, KeyHasher};
+use super::hash::{key_hasher, KeyHash, KeyHasher, KeyIndex};
 use super::ConnId;
 use crate::limits;
 use crate::wire::{Kind, Stamp};
@@ -86,7 +86,7 @@ pub struct Entry {
     stamp: Stamp,
     version: u64,
     origin: Option<ConnId>,
-    hash: u64,
+    hash: KeyHash,
     owner: OwnerId,
     previous: u32,
     next: u32,
@@ -252,7 +252,7 @@ impl Default for Room {
 /// Newest values by (sender, name).
 pub struct Table {
     entries: Vec<Option<Entry>>,
-    index: HashTable<u32>,
+    index: KeyIndex,
     hasher: KeyHasher,
     /// The greatest version in each page.
     pages: Vec<u64>,
@@ -273,7 +273,7 @@ impl Table {
     pub fn new(room: Room) -> Table {
         Table {
             entries: Vec::new(),
-            index: HashTable::new(),
+            index: KeyIndex::new(),
             hasher: key_hasher(),
             pages: Vec::new(),
             free: Vec::new(),
@@ -294,7 +294,7 @@ impl Table {
 
     /// Whether it holds none.
     pub fn is_empty(&self) -> bool {
-        self.index.is_empty()
+        self.len() == 0
     }
 
     /// Bytes allocated for its entries.
@@ -325,7 +325,7 @@ impl Table {
 
     /// The entry of a key.
     pub fn find(&self, sender: &str, name: &str) -> Option<&Entry> {
-        let slot = self.find_slot(self.hash(sender, name), sender, name)?;
+        let slot = self.find_slot(self.index.hash(sender, name), sender, name)?;
         self.get(slot)
     }
 
@@ -334,21 +334,17 @@ impl Table {
         self.entries.iter().flatten()
     }
 
-    fn hash(&self, sender: &str, name: &str) -> u64 {
-        self.hasher.hash_one((sender, name))
-    }
-
-    fn find_slot(&self, hash: u64, sender: &str, name: &str) -> Option<Slot> {
-        let found = self.index.find(hash, |&slot| {
+    fn find_slot(&self, hash: KeyHash, sender: &str, name: &str) -> Option<Slot> {
+        let same = |slot: u32| {
             let entry = self.entries[slot as usize].as_ref().expect("the index names entries only");
-            entry.hash == hash && entry.is_of(sender, name)
-        })?;
-        Some(Slot(*found))
+            entry.is_of(sender, name)
+        };
+        self.index.find(hash, same).map(Slot)
     }
 
     /// Takes a value if it is newer than the one held and there is room.
     pub fn offer(&mut self, offer: Offer<'_>) -> Result<Slot, Refusal> {
-        let hash = self.hash(offer.sender, offer.name);
+        let hash = self.index.hash(offer.sender, offer.name);
         match self.find_slot(hash, offer.sender, offer.name) {
             Some(slot) => self.update(slot, offer),
             None => self.insert(hash, offer),
@@ -392,7 +388,7 @@ impl Table {
         Ok(slot)
     }
 
-    fn insert(&mut self, hash: u64, offer: Offer<'_>) -> Result<Slot, Refusal> {
+    fn insert(&mut self, hash: KeyHash, offer: Offer<'_>) -> Result<Slot, Refusal> {
         let size = offer.body.len() + Self::OVERHEAD;
         let owner = self.owner(offer.sender);
         let held = &self.owners[owner.0 as usize];
@@ -447,19 +443,16 @@ impl Table {
             self.pages.push(0);
         }
         self.pages[page] = self.version;
-        let entries = &self.entries;
-        self.index.insert_unique(hash, slot, |&slot| entries[slot as usize].as_ref().map_or(0, |entry| entry.hash));
+        self.index.insert(hash, slot);
         Ok(Slot(slot))
     }
 
     /// What an entry costs beside its body.
-    const OVERHEAD: usize = size_of::<Option<Entry>>() + 2 * size_of::<u32>();
+    const OVERHEAD: usize = size_of::<Option<Entry>>() + 2 * size_of::<(KeyHash, u32)>();
 
     fn remove(&mut self, slot: u32) {
         let entry = self.entries[slot as usize].take().expect("a list names entries only");
-        if let Ok(found) = self.index.find_entry(entry.hash, |&other| other == slot) {
-            found.remove();
-        }
+        self.index.remove(entry.hash, slot);
         if entry.next != NONE {
             self.entries[entry.next as usize].as_mut().expect("a list names entries only").previous = entry.previous;
         }
