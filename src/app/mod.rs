@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::callback::{Gate, Slot};
-use crate::engine::session::{Notice, Session};
+use crate::engine::session::{Draft, Notice, Session};
 use crate::engine::ConnId;
 use crate::health::{check_option, Health};
 use crate::instance::random_instance;
@@ -320,10 +320,18 @@ impl App {
             return Err(Error::new(Status::TooLarge, format!("{name:?} is larger than any message may be")));
         }
         let inner = &self.0.inner;
+        // Without the lock, which the loop needs meanwhile.
+        let draft = match Draft::is_worthwhile(&value) {
+            true => Some(Draft::new(&inner.identity, name, value, kind)?),
+            false => None,
+        };
         let mut driver = inner.open()?;
         let nothing_waits = driver.protocol.waiting() == 0;
         let now = transport::now();
-        driver.protocol.publish(now, name, value, kind)?;
+        match draft {
+            Some(draft) => driver.protocol.publish_draft(now, draft)?,
+            None => driver.protocol.publish(now, name, value, kind)?,
+        }
         if !driver.protocol.has_action() {
             return Ok(());
         }

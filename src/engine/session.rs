@@ -383,31 +383,29 @@ impl Session {
 
     /// Publishes a value, which is checked. Its kind is `kind`.
     pub fn publish(&mut self, now: Now, name: &str, value: Value<'_>, kind: Kind) -> Result<()> {
+        if Draft::is_worthwhile(&value) {
+            return self.publish_draft(now, Draft::new(&self.identity, name, value, kind)?);
+        }
         wire::check_name(name)?;
         let stamp = Stamp { clock: self.clock.tick(now.wall), instance: self.instance };
         let meta = Meta { stamp: Some(stamp), ..Meta::default() };
-        let encode =
-            |body: &mut Vec<u8>, identity: &str| wire::encode_value(body, Form::V1, identity, name, value, &meta);
-        let (done, len);
-        if value.max_encoded_len() < SHARE_FROM {
-            let mut body = mem::take(&mut self.scratch);
-            body.clear();
-            let meta_at = encode(&mut body, &self.identity);
-            (done, len) = (self.publish_body(&body, None, meta_at, name, kind, stamp), body.len());
-            self.scratch = body;
-        } else {
-            // Encoded where it stays.
-            let room = value.max_encoded_len() + self.identity.len() + name.len() + limits::MAX_META;
-            let mut body = Vec::with_capacity(room);
-            let meta_at = encode(&mut body, &self.identity);
-            let body = Arc::new(body);
-            (done, len) = (self.publish_body(&body, Some(&body), meta_at, name, kind, stamp), body.len());
-        }
-        if done.is_ok() {
-            self.stats.sent += 1;
-            self.stats.sent_bytes += len as u64;
-        }
-        done
+        let mut body = mem::take(&mut self.scratch);
+        body.clear();
+        let meta_at = wire::encode_value(&mut body, Form::V1, &self.identity, name, value, &meta);
+        let (done, len) = (self.publish_body(&body, None, meta_at, name, kind, stamp), body.len());
+        self.scratch = body;
+        self.count_sent(done, len)
+    }
+
+    /// Publishes a value that was encoded beforehand.
+    pub fn publish_draft(&mut self, now: Now, draft: Draft<'_>) -> Result<()> {
+        let Draft { mut body, name, kind } = draft;
+        let stamp = Stamp { clock: self.clock.tick(now.wall), instance: self.instance };
+        let meta_at = body.len();
+        Meta { stamp: Some(stamp), ..Meta::default() }.encode(&mut body);
+        let body = Arc::new(body);
+        let done = self.publish_body(&body, Some(&body), meta_at, name, kind, stamp);
+        self.count_sent(done, body.len())
     }
 
     /// `shared`: the body, where it has an allocation that may be kept.
@@ -445,6 +443,14 @@ impl Session {
             }
         }
         Ok(())
+    }
+
+    fn count_sent(&mut self, done: Result<()>, len: usize) -> Result<()> {
+        if done.is_ok() {
+            self.stats.sent += 1;
+            self.stats.sent_bytes += len as u64;
+        }
+        done
     }
 
     fn flush(flushing: &mut bool, actions: &mut VecDeque<Action>, conn: ConnId) {
@@ -856,6 +862,31 @@ impl Session {
         if let Err(error) = self.publish_body(&body, None, meta_at, name, kind, stamp) {
             self.warnings.push_back(error.to_string());
         }
+    }
+}
+
+/// A large value, encoded where it will stay, without its stamp: that takes a while, and needs no session.
+pub struct Draft<'a> {
+    body: Vec<u8>,
+    name: &'a str,
+    kind: Kind,
+}
+
+impl<'a> Draft<'a> {
+    /// Whether a value should be encoded beforehand.
+    pub fn is_worthwhile(value: &Value<'_>) -> bool {
+        value.max_encoded_len() >= SHARE_FROM
+    }
+
+    /// Encodes a value, which is checked, for the session of this identity.
+    ///
+    /// # Errors
+    /// [`Status::Name`].
+    pub fn new(identity: &str, name: &'a str, value: Value<'_>, kind: Kind) -> Result<Draft<'a>> {
+        wire::check_name(name)?;
+        let mut body = Vec::with_capacity(value.max_encoded_len() + identity.len() + name.len() + limits::MAX_META);
+        wire::encode_head(&mut body, Form::V1, identity, name, value);
+        Ok(Draft { body, name, kind })
     }
 }
 

@@ -381,7 +381,7 @@ impl Table {
         self.version += 1;
         entry.version = self.version;
         self.pages[slot.0 as usize / PAGE] = self.version;
-        if owner.holder.is_none() || owner.holder != offer.origin {
+        if owner.holder != offer.origin || owner.departed.is_some() {
             let owner = entry.owner;
             self.hold(owner, offer.origin);
         }

@@ -231,17 +231,22 @@ pub fn encode(out: &mut Vec<u8>, form: Form, sender: &str, name: &str, data: &[u
 
 /// As [`encode`], with a value that is not encoded yet.
 pub fn encode_value(out: &mut Vec<u8>, form: Form, sender: &str, name: &str, value: Value<'_>, meta: &Meta) -> usize {
+    encode_head(out, form, sender, name, value);
+    let meta_at = out.len();
+    if form == Form::V1 {
+        meta.encode(out);
+    }
+    meta_at
+}
+
+/// As [`encode_value`], up to where `meta` begins.
+pub fn encode_head(out: &mut Vec<u8>, form: Form, sender: &str, name: &str, value: Value<'_>) {
     let heads = 1 + str_head_len(sender.len()) + str_head_len(name.len());
     out.reserve(heads + sender.len() + name.len() + value.max_encoded_len());
     out.push(Marker::FixArray(form.elements()).to_u8());
     put_str(out, sender);
     put_str(out, name);
     value.encode(out);
-    let meta_at = out.len();
-    if form == Form::V1 {
-        meta.encode(out);
-    }
-    meta_at
 }
 
 /// Checks what an app wants to be called: 1 to 255 bytes without NUL.

@@ -10,7 +10,9 @@ mod json;
 mod meta;
 mod value;
 
-pub use body::{check_identity, check_name, decode, encode, encode_value, Body, Form, Malformed, RESERVED};
+pub use body::{
+    check_identity, check_name, decode, encode, encode_head, encode_value, Body, Form, Malformed, RESERVED,
+};
 pub use control::{Control, HelloFlags, HUB_SENDER};
 pub use json::{from_msgpack, to_msgpack};
 pub use meta::{with_stamp, Instance, Meta, Stamp};
