@@ -408,7 +408,8 @@ impl App {
     }
 
     /// A descriptor that is readable while recv or dispatch has something; it may also wake for nothing. It is the
-    /// app's, the same for its life: never read, write or close it.
+    /// app's, the same for its life: never read, write or close it. From the first call on the app's own thread reads
+    /// the socket, also while another waits in recv.
     ///
     /// # Errors
     /// [`Status::State`]: callbacks have their own thread; [`Status::Io`]: no descriptors left; [`Status::Closed`].

@@ -606,7 +606,8 @@ pub unsafe extern "C" fn ns_app_dispatch(app: *mut ns_app, timeout_ms: c_int, ma
 /// anything to take. Level-triggered; may be readable without cause. -1 on failure.
 ///
 /// It belongs to the app, is the same for its whole life, and is closed by ns_app_free: never read,
-/// write or close it. Does not block. Any thread.
+/// write or close it. From the first call on the app's own thread reads the socket, also while another
+/// waits in ns_app_recv: a state then takes one change of threads more. Does not block. Any thread.
 ///
 /// - NS_ERR_STATE (see ns_last_error): NS_OPT_CALLBACK_THREAD is set
 /// - NS_ERR_CLOSED: the app is closed
