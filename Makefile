@@ -11,11 +11,15 @@ WARN    := -Wall -Wextra -Werror -pedantic
 # The Qt libraries to build: 6, 5, "6;5", AUTO (those of the Qt that is there) or OFF.
 QT      ?= AUTO
 
+# The benchmarks beside other systems are a package of their own.
+BENCH_MANIFEST = benches/systems/Cargo.toml
+BENCH = --manifest-path $(BENCH_MANIFEST) --target-dir $(TARGET)/benches
+
 CMAKE = cmake -DCARGO=$(CARGO) -DNANOSTATE_CARGO_TARGET_DIR=$(abspath $(TARGET)) -S .
 # Not part of this make: it would tell each directory that it enters.
 CMAKE_BUILD = env -u MAKEFLAGS -u MAKELEVEL cmake --build
 
-.PHONY: build demo screenshots test test-cmake test-long lint header fuzz loom install clean
+.PHONY: build demo screenshots test test-cmake test-long lint header fuzz loom bench bench-baseline install clean
 
 # The libraries, the command and the examples, in build/. CMake drives cargo.
 build:
@@ -39,6 +43,7 @@ screenshots: build
 test: lint
 	@scripts/setup test
 	$(CARGO) test
+	$(CARGO) test $(BENCH)
 	$(MAKE) loom
 	$(MAKE) test-cmake
 	@echo "make test: passed: format, clippy, C warnings, header, unit and integration tests, real peers, valgrind, fuzz (bounded), loom, C++, Qt 6, Qt 5, QML, the installed package"
@@ -65,6 +70,8 @@ lint:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets -- -D warnings
 	$(CARGO) clippy --no-default-features -- -D warnings
+	$(CARGO) fmt --check --manifest-path $(BENCH_MANIFEST)
+	$(CARGO) clippy $(BENCH) --all-targets -- -D warnings
 	$(CC) -std=c99 $(WARN) -Iinclude -fsyntax-only examples-c/*.c
 	$(CXX) -std=c++17 $(WARN) -Iinclude -fsyntax-only -xc++ include/nanostate.hpp
 
@@ -87,6 +94,34 @@ fuzz:
 	    NANOSTATE_FUZZ_SEED=$$seed NANOSTATE_FUZZ_RUNS=$(or $(RUNS),1000000) \
 	        $(CARGO) test --quiet --release --test 'fuzz*' || exit; \
 	done
+
+# Measures nanostate beside other systems: benches/results/latest.json, docs/benchmarks.svg and the tables of
+# docs/benchmarks.md. QUICK=1: smaller figures, only printed. Zenoh is among them unless with QUICK=1; ZENOH=1 and
+# ZENOH=0 say otherwise.
+ZENOH ?= $(if $(filter 1,$(QUICK)),0,1)
+BUILD_BENCH = $(CARGO) build --release $(BENCH)
+RUN_BENCH = $(TARGET)/benches/release/nanostate-bench-systems
+BENCH_RESULTS = benches/results/latest.json
+bench:
+	@scripts/setup bench
+ifeq ($(ZENOH),1)
+	$(BUILD_BENCH) --features zenoh || { echo "make bench: goes on without Zenoh, which does not build here" >&2; \
+	    $(BUILD_BENCH); }
+else
+	@echo "make bench: without Zenoh, whose crates take minutes to build; ZENOH=1 adds it" >&2
+	$(BUILD_BENCH)
+endif
+ifeq ($(QUICK),1)
+	$(RUN_BENCH) run --quick
+else
+	$(RUN_BENCH) run --output $(BENCH_RESULTS)
+	$(RUN_BENCH) report --input $(BENCH_RESULTS) --svg docs/benchmarks.svg --markdown docs/benchmarks.md
+endif
+
+# Writes benches/micro/baseline.json anew.
+bench-baseline:
+	@scripts/setup test
+	NANOSTATE_WRITE_BASELINE=1 $(CARGO) test --test instructions no_message
 
 # What `make build` makes, without the examples, under $(DESTDIR)$(PREFIX).
 install: build

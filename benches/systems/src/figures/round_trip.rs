@@ -1,0 +1,60 @@
+//! Client → hub → echo → hub → client, one state at a time.
+
+use std::time::Duration;
+
+use crate::children::Stage;
+use crate::figures::{Plan, Sampler, Scenario};
+use crate::order::{Answer, Job, Order};
+use crate::place::Places;
+use crate::results::{Figure, Metric};
+use crate::system::{Result, System};
+
+pub struct RoundTrip;
+
+/// Trips of a sample that do not count.
+const WARM_UP: usize = 200;
+
+/// From this size on a sample has fewer trips.
+const LARGE: u64 = 64 << 10;
+
+impl Scenario for RoundTrip {
+    fn figure(&self) -> Figure {
+        Figure::RoundTrip
+    }
+
+    fn parameters(&self, _plan: &Plan) -> Vec<u64> {
+        vec![64, 1 << 10, LARGE]
+    }
+
+    fn in_one_process(&self) -> bool {
+        true
+    }
+
+    fn sampler<'a>(
+        &self,
+        system: &'a dyn System,
+        places: &'a Places,
+        parameter: u64,
+        _plan: &Plan,
+    ) -> Result<Sampler<'a>> {
+        let trips = if parameter >= LARGE { 500 } else { 2000 };
+        let stage = Stage::new(system, places.place()?)?;
+        let clients = stage.clients(&[Job::Echo, Job::Pinger])?;
+        let settled = clients[1].tell(Order::Settle { sources: 1 }).and_then(|()| clients[1].ready());
+        stage.explain(settled)?;
+        Ok(Box::new(move || {
+            let pinger = &clients[1];
+            pinger.tell(Order::Trips { payload: parameter as usize, warm_up: WARM_UP, trips })?;
+            // An echo that has failed does not answer pings: its words are the better ones.
+            let answer = pinger.hear().map_err(|error| clients[0].hear_within(Duration::ZERO).err().unwrap_or(error));
+            match stage.explain(answer)? {
+                Answer::Trips { p50, p99, p99_9 } => {
+                    let micros = |nanos| nanos as f64 / 1e3;
+                    let values = [(Metric::P50, p50), (Metric::P99, p99), (Metric::P999, p99_9)];
+                    Ok(values.map(|(metric, nanos)| (metric, micros(nanos))).into())
+                }
+                answer => Err(pinger.unexpected(&answer)),
+            }
+        }))
+    }
+}
