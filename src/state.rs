@@ -77,7 +77,7 @@ impl State {
         State(ThinArc::from_header_and_slice(head, scratch))
     }
 
-    /// As [`State::new`], in the bytes of the body themselves: of a large one nothing but its names is moved.
+    /// As [`State::new`], in the bytes of the body themselves: of a v1 body nothing but its names is moved.
     pub(crate) fn in_place(mut bytes: Vec<u8>, body: &Outline, stamp: Stamp, time: i64) -> State {
         let (sender_len, name_len) = (body.sender.len(), body.name.len());
         // Behind the name comes the value. Three bytes at least, the heads of the array and of both strings, make
@@ -90,6 +90,7 @@ impl State {
         bytes[value_at - 1] = 0;
         // Over the first byte of meta, if there is one.
         bytes.truncate(body.data_end);
+        bytes.reserve_exact(1);
         bytes.push(0);
         let head = Head {
             stamp,

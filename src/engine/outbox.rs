@@ -9,10 +9,12 @@ use parking_lot::Mutex;
 
 use crate::framing::MAX_HEAD;
 
-/// Small pieces are copied next to each other into chunks of this size, so that one write takes many.
-const CHUNK: usize = 64 << 10;
-/// The first chunk behind nothing. A connection that is quiet keeps one of these and no more.
-const FIRST: usize = 1 << 10;
+/// Small pieces are copied next to each other into chunks of these sizes, so that one write takes many. A chunk is at
+/// most of the size behind that of the full one before it, and of the first behind nothing, or behind something shared:
+/// what is allocated follows what waits.
+const SIZES: [usize; 4] = [1 << 10, 4 << 10, 16 << 10, 64 << 10];
+/// A connection that is quiet keeps one of these and no more.
+const FIRST: usize = SIZES[0];
 /// How many slices one gather gives, and how many bytes make a write large enough.
 const MAX_SLICES: usize = 64;
 const MAX_GATHER: usize = 1 << 20;
@@ -20,27 +22,33 @@ const MAX_GATHER: usize = 1 << 20;
 /// Written chunks of several outboxes, to be filled again by any of them. A clone is the same pool.
 #[derive(Clone)]
 pub struct Pool {
-    free: Arc<Mutex<Vec<Vec<u8>>>>,
+    free: Arc<Mutex<[Vec<Vec<u8>>; SIZES.len()]>>,
     most: usize,
 }
 
 impl Pool {
-    /// A pool that keeps at most `most` chunks.
+    /// A pool that keeps at most `most` chunks of each size; those of the largest have 64 KiB.
     pub fn new(most: usize) -> Pool {
         Pool { free: Arc::default(), most }
     }
 
-    fn take(&self) -> Vec<u8> {
-        self.free.lock().pop().unwrap_or_else(|| Vec::with_capacity(CHUNK))
+    fn take(&self, size: usize) -> Vec<u8> {
+        self.free.lock()[size].pop().unwrap_or_else(|| Vec::with_capacity(SIZES[size]))
     }
 
     fn give(&self, mut chunk: Vec<u8>) {
-        let mut free = self.free.lock();
+        let Some(size) = size_of(&chunk) else { return };
+        let free = &mut self.free.lock()[size];
         if free.len() < self.most {
             chunk.clear();
             free.push(chunk);
         }
     }
+}
+
+/// Which size a chunk has; none that was made for one large piece.
+fn size_of(chunk: &Vec<u8>) -> Option<usize> {
+    SIZES.iter().position(|&size| size == chunk.capacity())
 }
 
 /// What stands before the body in a frame: the head, and what replaces the body's beginning for old peers.
@@ -109,15 +117,19 @@ impl Outbox {
     }
 
     fn new_chunk(&mut self, len: usize) -> Vec<u8> {
-        if len > CHUNK {
-            return Vec::with_capacity(len);
+        let next = match self.chunks.back() {
+            Some(Chunk::Copied(full)) => size_of(full).map_or(0, |size| size + 1).min(SIZES.len() - 1),
+            _ => 0,
+        };
+        match (next..SIZES.len()).find(|&size| SIZES[size] >= len) {
+            Some(0) => {
+                let mut chunk = std::mem::take(&mut self.spare);
+                chunk.reserve_exact(FIRST);
+                chunk
+            }
+            Some(size) => self.pool.take(size),
+            None => Vec::with_capacity(len),
         }
-        if len > FIRST || !self.chunks.is_empty() {
-            return self.pool.take();
-        }
-        let mut chunk = std::mem::take(&mut self.spare);
-        chunk.reserve_exact(FIRST);
-        chunk
     }
 
     /// Puts `start`, at most a frame's head and one byte, and `range` of `body` at the end without copying the latter.
@@ -165,13 +177,11 @@ impl Outbox {
     }
 
     fn recycle(&mut self, mut chunk: Vec<u8>) {
-        match chunk.capacity() {
-            0..CHUNK => {
-                chunk.clear();
-                self.spare = chunk;
-            }
-            CHUNK => self.pool.give(chunk),
-            _ => {}
+        if chunk.capacity() == FIRST {
+            chunk.clear();
+            self.spare = chunk;
+        } else {
+            self.pool.give(chunk);
         }
     }
 }
@@ -180,9 +190,7 @@ impl Drop for Outbox {
     fn drop(&mut self) {
         for chunk in self.chunks.drain(..) {
             if let Chunk::Copied(chunk) = chunk {
-                if chunk.capacity() == CHUNK {
-                    self.pool.give(chunk);
-                }
+                self.pool.give(chunk);
             }
         }
     }
@@ -232,8 +240,10 @@ mod tests {
         let pool = Pool::new(4);
         let (mut outbox, mut other) = (Outbox::new(pool.clone()), Outbox::new(pool.clone()));
         let fill = |outbox: &mut Outbox| (0..200).for_each(|_| outbox.copy(&[1; 9], &[2; 1000]));
-        let chunks =
-            |outbox: &Outbox| -> Vec<_> { outbox.chunks.iter().map(|chunk| chunk.parts()[0].as_ptr()).collect() };
+        // All but the first, which stays with its connection.
+        let chunks = |outbox: &Outbox| -> Vec<_> {
+            outbox.chunks.iter().skip(1).map(|chunk| chunk.parts()[0].as_ptr()).collect()
+        };
         fill(&mut outbox);
         let mut first = chunks(&outbox);
         while !outbox.is_empty() {
@@ -241,14 +251,33 @@ mod tests {
         }
         fill(&mut other);
         let mut second = chunks(&other);
-        // All but the small one at the front, which stays with its connection.
-        first.remove(0);
-        second.remove(0);
         first.sort_unstable();
         second.sort_unstable();
         assert_eq!(first, second);
         drop(other);
-        assert_eq!(pool.free.lock().len(), first.len());
+        // And the first of it.
+        assert_eq!(pool.free.lock().iter().map(Vec::len).sum::<usize>(), first.len() + 1);
+    }
+
+    #[test]
+    fn what_is_allocated_follows_what_waits_whatever_stands_between_the_small_pieces() {
+        for small in [0, 1, 20, 1000] {
+            let mut outbox = Outbox::new(Pool::new(0));
+            let large = Arc::new(vec![1; 5000]);
+            for _ in 0..100 {
+                outbox.share(&[], large.clone(), 0..large.len());
+                (0..small).for_each(|_| outbox.copy(&[2; 9], &[3; 60]));
+            }
+            let copied = |chunk: &Chunk| match chunk {
+                Chunk::Copied(bytes) => bytes.capacity(),
+                Chunk::Shared(..) => 0,
+            };
+            let allocated: usize = outbox.chunks.iter().map(copied).sum();
+            assert!(allocated <= 5 * outbox.len(), "{allocated} bytes for {}", outbox.len());
+        }
+        let mut outbox = Outbox::new(Pool::new(0));
+        outbox.copy(&[1; 9], &[2; 2000]);
+        assert!(matches!(&outbox.chunks[0], Chunk::Copied(bytes) if bytes.capacity() == SIZES[1]));
     }
 
     #[test]
@@ -256,10 +285,10 @@ mod tests {
         let pool = Pool::new(0);
         let mut outbox = Outbox::new(pool.clone());
         (0..1000).for_each(|_| outbox.copy(&[1; 9], &[2; 1000]));
-        outbox.copy(&[], &vec![3; 2 * CHUNK]);
+        outbox.copy(&[], &vec![3; 2 * SIZES[SIZES.len() - 1]]);
         while !outbox.is_empty() {
             take(&mut outbox, usize::MAX);
         }
-        assert!(outbox.spare.capacity() <= FIRST && pool.free.lock().is_empty());
+        assert!(outbox.spare.capacity() <= FIRST && pool.free.lock().iter().all(Vec::is_empty));
     }
 }

@@ -9,6 +9,7 @@ use hashbrown::HashMap;
 
 use super::clock::HybridClock;
 use super::feed::Feed;
+use super::hash::{key_hasher, KeyHasher};
 use super::outbox::Pool;
 use super::table::{Entry, Offer, Refusal, Room, Slot, Table};
 use super::{Action, Closed, ConnId, ConnInfo, Now, Protocol};
@@ -272,7 +273,7 @@ impl Peer {
     }
 }
 
-/// Chunks of what waits to be written that a hub keeps for later: 4 MiB.
+/// Chunks of each size that a hub keeps for later of what waited to be written: 5.3 MiB.
 const POOLED: usize = 64;
 
 /// A hub's engine.
@@ -287,7 +288,7 @@ pub struct Router {
     table: Table,
     peers: Vec<Peer>,
     by_conn: HashMap<ConnId, usize>,
-    identities: HashMap<Box<str>, Vec<ConnId>>,
+    identities: HashMap<Box<str>, Vec<ConnId>, KeyHasher>,
     actions: VecDeque<Action>,
     /// Closing peers whose [`Action::Close`] was handed out.
     gone: Vec<ConnId>,
@@ -312,7 +313,7 @@ impl Router {
             table: Table::new(Room::default()),
             peers: Vec::new(),
             by_conn: HashMap::new(),
-            identities: HashMap::new(),
+            identities: HashMap::with_hasher(key_hasher()),
             actions: VecDeque::new(),
             gone: Vec::new(),
             events: VecDeque::new(),

@@ -168,7 +168,7 @@ struct Target {
 /// a probed app has to answer.
 const PATIENCE: u64 = limits::IDENTITY_PROBE.as_nanos() as u64 / 2;
 
-/// Chunks of what waits to be written that an app keeps for later: 1 MiB.
+/// Chunks of each size that an app keeps for later of what waited to be written: 1.3 MiB.
 const POOLED: usize = 16;
 
 /// An app's engine.
@@ -884,7 +884,8 @@ impl<'a> Draft<'a> {
     /// [`Status::Name`].
     pub fn new(identity: &str, name: &'a str, value: Value<'_>, kind: Kind) -> Result<Draft<'a>> {
         wire::check_name(name)?;
-        let mut body = Vec::with_capacity(value.max_encoded_len() + identity.len() + name.len() + limits::MAX_META);
+        let room = wire::max_head_len(identity, name, &value) + Stamp::META_LEN;
+        let mut body = Vec::with_capacity(room);
         wire::encode_head(&mut body, Form::V1, identity, name, value);
         Ok(Draft { body, name, kind })
     }
@@ -892,8 +893,14 @@ impl<'a> Draft<'a> {
 
 /// An own value in the form in which the program gets states.
 fn own_state(own: &Entry, scratch: &mut Vec<u8>) -> Option<State> {
-    let body = wire::decode(own.bytes(), Form::V1).ok()?;
-    Some(State::new(scratch, &body, own.stamp(), own.stamp().millis() as i64))
+    let (bytes, stamp) = (own.bytes(), own.stamp());
+    let body = wire::decode(bytes, Form::V1).ok()?;
+    let time = stamp.millis() as i64;
+    if bytes.len() < SHARE_FROM {
+        return Some(State::new(scratch, &body, stamp, time));
+    }
+    // Copied once, and not by way of what stays.
+    Some(State::in_place(bytes.to_vec(), &Outline::of(&body, bytes), stamp, time))
 }
 
 /// The largest body that the hub takes, as far as it is known. Without a link the feed is not an old hub's.

@@ -48,7 +48,7 @@ pub fn now() -> Now {
     static OFFSET: AtomicU64 = AtomicU64::new(0);
     static UNTIL: AtomicU64 = AtomicU64::new(0);
     let mono = clock(libc::CLOCK_MONOTONIC);
-    // Acquire, so that an offset of that look, or a later one, is read.
+    // Acquire: what is read is the offset of that look or, at worst, of one that another thread began earlier.
     if mono >= UNTIL.load(Ordering::Acquire) {
         OFFSET.store(clock(libc::CLOCK_REALTIME).wrapping_sub(mono), Ordering::Relaxed);
         UNTIL.store(mono + GOOD_FOR, Ordering::Release);

@@ -239,10 +239,15 @@ pub fn encode_value(out: &mut Vec<u8>, form: Form, sender: &str, name: &str, val
     meta_at
 }
 
+/// An upper bound of what [`encode_head`] appends, as good as that of [`Value::max_encoded_len`].
+pub fn max_head_len(sender: &str, name: &str, value: &Value<'_>) -> usize {
+    let heads = 1 + str_head_len(sender.len()) + str_head_len(name.len());
+    heads + sender.len() + name.len() + value.max_encoded_len()
+}
+
 /// As [`encode_value`], up to where `meta` begins.
 pub fn encode_head(out: &mut Vec<u8>, form: Form, sender: &str, name: &str, value: Value<'_>) {
-    let heads = 1 + str_head_len(sender.len()) + str_head_len(name.len());
-    out.reserve(heads + sender.len() + name.len() + value.max_encoded_len());
+    out.reserve(max_head_len(sender, name, &value));
     out.push(Marker::FixArray(form.elements()).to_u8());
     put_str(out, sender);
     put_str(out, name);

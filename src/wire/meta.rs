@@ -30,6 +30,8 @@ pub struct Stamp {
 impl Stamp {
     /// The length on the wire.
     pub const LEN: usize = 24;
+    /// The length of a meta that has a stamp and nothing else: the heads of map and bin, and the key.
+    pub const META_LEN: usize = 1 + 1 + 2 + Stamp::LEN;
 
     /// Milliseconds since 1970.
     pub const fn millis(self) -> u64 {

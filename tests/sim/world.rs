@@ -477,8 +477,9 @@ impl World {
                 left -= part;
             }
             end.blocked = n < offered;
-            if n > 0 {
-                protocol.wrote(now, end.conn, n);
+            let more = n > 0 && protocol.wrote(now, end.conn, n);
+            if n == offered && !more {
+                return;
             }
         }
     }
