@@ -435,3 +435,31 @@ fn once_the_loop_keeps_the_token_it_reads_for_a_thread_that_waits() {
         }],
     );
 }
+
+/// As `App::disconnect`: another thread closes the connection, of which the kernel need not tell who sleeps on it.
+fn disconnects(app: &App) {
+    let mut driver = app.driver.lock().unwrap();
+    driver.connected = false;
+    driver.lent = false;
+    if driver.token.void() && app.sleeper.wake() {
+        app.slept_on.notify();
+    }
+    app.changed.notify_all();
+}
+
+#[test]
+fn a_connection_that_another_thread_closes_ends_every_wait() {
+    check_app(1, &[disconnects, receives_nothing, receives_nothing]);
+}
+
+#[test]
+fn once_the_loop_keeps_the_token_it_reads_for_every_thread_that_waits() {
+    check_app(
+        1,
+        &[receives, receives, |app| {
+            a_message_arrives(app);
+            keeps_the_token(app);
+            a_message_arrives(app);
+        }],
+    );
+}

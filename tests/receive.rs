@@ -1,12 +1,17 @@
 //! Threads that wait for states read the socket themselves: whoever comes, goes, interrupts or takes over meanwhile,
 //! each state reaches one of them, and none is lost.
 
-#![allow(unsafe_code)] // poll
+#![allow(unsafe_code)] // poll, gettid
 
 use std::collections::HashSet;
+use std::io::{Read, Write};
+use std::net::Shutdown;
 use std::os::fd::RawFd;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{mpsc, Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use nanostate::{App, AppOption, Hub, Link, State, Status, Value};
@@ -54,7 +59,7 @@ fn number(state: &State) -> i64 {
     state.int().unwrap()
 }
 
-/// How often the lengthy ones are repeated.
+/// How much longer the lengthy ones take.
 fn load() -> usize {
     std::env::var("NANOSTATE_LOAD").ok().and_then(|load| load.parse().ok()).unwrap_or(1)
 }
@@ -65,12 +70,27 @@ fn readable(fd: RawFd) -> bool {
     (unsafe { libc::poll(&mut poll, 1, 60_000) }) == 1
 }
 
+/// Runs `f` in a thread, and returns once that sleeps, as it does where it waits.
+fn waits<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+    let (tell, told) = mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        // SAFETY: no arguments.
+        tell.send(unsafe { libc::gettid() }).unwrap();
+        f()
+    });
+    let stat = format!("/proc/self/task/{}/stat", told.recv().unwrap());
+    while std::fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") S ")) && !thread.is_finished() {
+        std::thread::yield_now();
+    }
+    thread
+}
+
 #[test]
 fn each_state_reaches_one_of_the_threads_that_wait_however_they_come_and_go() {
     let directory = Directory::new();
     let _hub = hub(&directory.url());
     let (sender, receiver) = (app("sender", &directory.url()), app("receiver", &directory.url()));
-    let states = 50_000 * load();
+    let states = 20_000 * load().min(10);
     let (taken, done) = (Arc::new(Mutex::new(HashSet::new())), Arc::new(AtomicBool::new(false)));
     let receivers: Vec<_> = (0..4)
         .map(|i: u64| {
@@ -249,7 +269,7 @@ fn a_thread_with_many_short_waits_loses_nothing_to_the_loop() {
     let _hub = hub(&directory.url());
     let (sender, receiver) = (app("sender", &directory.url()), app("receiver", &directory.url()));
     receiver.set(AppOption::RecvQueue, 1 << 30).unwrap();
-    let states = 100_000 * load() as i64;
+    let states = 100_000;
     let sends = std::thread::spawn(move || {
         for i in 0..states {
             sender.send(&format!("n/{i}"), Value::Int(i)).unwrap();
@@ -267,4 +287,142 @@ fn a_thread_with_many_short_waits_loses_nothing_to_the_loop() {
         }
     }
     sends.join().unwrap();
+}
+
+#[test]
+fn a_callback_that_is_set_while_dispatch_waits_gets_what_comes() {
+    let directory = Directory::new();
+    let _hub = hub(&directory.url());
+    let (sender, receiver) = (app("sender", &directory.url()), app("receiver", &directory.url()));
+    let dispatch = {
+        let receiver = receiver.clone();
+        waits(move || receiver.dispatch(PATIENCE, 1))
+    };
+    let (tell, told) = mpsc::channel();
+    receiver.on_state(Some(Box::new(move |state| tell.send(number(state)).unwrap()))).unwrap();
+    sender.send("x", Value::Int(3)).unwrap();
+    assert_eq!(dispatch.join().unwrap(), Ok(1));
+    assert_eq!(told.recv(), Ok(3));
+}
+
+#[test]
+fn a_callback_that_is_set_while_recv_waits_ends_it() {
+    let directory = Directory::new();
+    let _hub = hub(&directory.url());
+    let receiver = app("receiver", &directory.url());
+    let recv = {
+        let receiver = receiver.clone();
+        waits(move || receiver.recv(PATIENCE).map(drop).map_err(|error| error.status()))
+    };
+    receiver.on_state(Some(Box::new(|_| ()))).unwrap();
+    assert_eq!(recv.join().unwrap(), Err(Status::State));
+}
+
+#[test]
+fn interrupts_end_the_waits_of_threads_that_went_from_one_connection_to_the_next() {
+    let directory = Directory::new();
+    let _hub = hub(&directory.url());
+    let receiver = app("receiver", &directory.url());
+    for _ in 0..100 * load() {
+        let threads = [(); 2].map(|()| {
+            let receiver = receiver.clone();
+            waits(move || receiver.recv(PATIENCE).map(drop).map_err(|error| error.status()))
+        });
+        receiver.disconnect().unwrap();
+        receiver.connect(Some(&directory.url())).unwrap();
+        receiver.wait_connected(PATIENCE).unwrap();
+        for ended in 1..=2 {
+            receiver.interrupt();
+            while threads.iter().filter(|thread| thread.is_finished()).count() < ended {
+                std::thread::yield_now();
+            }
+        }
+        threads.into_iter().for_each(|thread| assert_eq!(thread.join().unwrap(), Err(Status::Interrupted)));
+    }
+}
+
+/// A logger of the program that panics when it is told of what only this test sends.
+struct Panics;
+
+impl log::Log for Panics {
+    fn enabled(&self, _: &log::Metadata) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record) {
+        assert!(!record.args().to_string().contains("over the limit"), "the program's logger panics");
+    }
+
+    fn flush(&self) {}
+}
+
+#[test]
+fn a_panic_in_the_thread_that_reads_closes_the_app_and_ends_the_waits_of_the_others() {
+    log::set_logger(&Panics).unwrap();
+    log::set_max_level(log::LevelFilter::Warn);
+    let directory = Directory::new();
+    let _hub = hub(&directory.url());
+    let sender = app("sender", &directory.url());
+    let receiver = App::new("receiver").unwrap();
+    receiver.set(AppOption::MaxMessage, 1000).unwrap();
+    receiver.connect(Some(&directory.url())).unwrap();
+    receiver.wait_connected(PATIENCE).unwrap();
+    let threads = [(); 2].map(|()| {
+        let receiver = receiver.clone();
+        waits(move || catch_unwind(AssertUnwindSafe(|| receiver.recv(PATIENCE).map(drop))))
+    });
+    sender.send("x", Value::Bytes(&[0; 100_000])).unwrap();
+    let outcomes = threads.map(|thread| thread.join().unwrap());
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_err()).count(), 1, "one of them reads");
+    for outcome in outcomes.into_iter().flatten() {
+        assert_eq!(outcome.unwrap_err().status(), Status::Internal);
+    }
+    assert_eq!(receiver.send("y", Value::Nil).unwrap_err().status(), Status::Internal);
+}
+
+#[test]
+fn a_connection_that_takes_no_more_is_given_up_while_a_thread_reads_it() {
+    let (front, back) = (Directory::new(), Directory::new());
+    let _hub = hub(&back.url());
+    // Between the app and the hub; after a word it reads no more from the first connection, and leaves it open.
+    let listener = UnixListener::bind(front.0.join("hub")).unwrap();
+    let (say, heard) = mpsc::channel::<()>();
+    let (done, is_done) = mpsc::channel();
+    let socket = back.0.join("hub");
+    std::thread::spawn(move || {
+        let mut kept = Vec::new();
+        for client in listener.incoming() {
+            let client = client.unwrap();
+            let server = UnixStream::connect(&socket).unwrap();
+            for (from, to) in [(&client, &server), (&server, &client)] {
+                let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+                std::thread::spawn(move || {
+                    let mut bytes = [0; 4096];
+                    while let Ok(n) = from.read(&mut bytes) {
+                        if n == 0 || to.write_all(&bytes[..n]).is_err() {
+                            return;
+                        }
+                    }
+                });
+            }
+            if kept.is_empty() {
+                heard.recv().unwrap();
+                client.shutdown(Shutdown::Read).unwrap();
+                done.send(()).unwrap();
+            }
+            kept.push((client, server));
+        }
+    });
+    let (sender, receiver) = (app("sender", &front.url()), app("receiver", &back.url()));
+    let reads = {
+        let sender = sender.clone();
+        waits(move || sender.recv(PATIENCE).map(drop).map_err(|error| error.status()))
+    };
+    say.send(()).unwrap();
+    is_done.recv().unwrap();
+    sender.send("x", Value::Int(5)).unwrap();
+    // On its next connection.
+    assert_eq!(receiver.recv(PATIENCE).map(|state| number(&state)), Ok(5));
+    sender.close(Some(Duration::ZERO)).unwrap();
+    assert_eq!(reads.join().unwrap(), Err(Status::Closed));
 }

@@ -107,12 +107,14 @@ struct Inner {
 }
 
 /// A panic while a thread of the program reads closes the app, as one in its own thread does.
-struct BreakDown<'a>(&'a Health);
+struct BreakDown<'a>(&'a Inner);
 
 impl Drop for BreakDown<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0.break_down();
+            self.0.health.break_down();
+            // The loop ends, closes the connection and wakes who waits.
+            self.0.shared.stop();
         }
     }
 }
@@ -366,10 +368,11 @@ impl App {
         self.wakeable(timeout)?;
         let mut deadline = Deadline::after(timeout);
         loop {
-            if inner.has_on_state.load(Ordering::Relaxed) {
-                return Err(Error::new(Status::State, "states go to the callback: dispatch runs it"));
-            }
-            match inner.next(&mut deadline, true)? {
+            let wants = || match inner.has_on_state.load(Ordering::Relaxed) {
+                true => Err(Error::new(Status::State, "states go to the callback: dispatch runs it")),
+                false => Ok(true),
+            };
+            match inner.next(&mut deadline, wants)? {
                 Item::State(state) => return Ok(state),
                 Item::Notice(notice) => inner.tell_notice(notice),
             }
@@ -391,11 +394,12 @@ impl App {
         let mut deadline = Deadline::after(timeout);
         let mut ran = 0;
         while ran < max {
-            match inner.next(&mut deadline, inner.has_on_state.load(Ordering::Relaxed)) {
+            match inner.next(&mut deadline, || Ok(inner.has_on_state.load(Ordering::Relaxed))) {
                 Ok(item) => inner.tell_item(item),
                 Err(error) if ran > 0 => {
                     if error.status() == Status::Interrupted {
-                        inner.interrupted.store(true, Ordering::SeqCst);
+                        // For the next call that waits, or one of another thread.
+                        self.interrupt();
                     }
                     break;
                 }
@@ -611,9 +615,13 @@ impl Inner {
     /// The next thing for the program: a notice, or a state if those are asked for.
     ///
     /// The thread that waits here reads the socket itself if no other does: see [`crate::transport`].
-    fn next(&self, deadline: &mut Deadline, states: bool) -> Result<Item> {
+    fn next(&self, deadline: &mut Deadline, wants_states: impl Fn() -> Result<bool>) -> Result<Item> {
         let mut driver = self.open()?;
-        let mut ready = |driver: &mut Driver<Session>| take(driver, states).map(Ok);
+        // Asked each time: a callback may be set meanwhile.
+        let mut ready = |driver: &mut Driver<Session>| match wants_states() {
+            Ok(states) => take(driver, states).map(Ok),
+            Err(error) => Some(Err(error)),
+        };
         let mut reads = None;
         let outcome = loop {
             if let Some(outcome) = self.look(deadline, &mut driver, &mut ready) {
@@ -627,7 +635,7 @@ impl Inner {
             }
             match reads {
                 Some(conn) => {
-                    let _broken = BreakDown(&self.health);
+                    let _broken = BreakDown(self);
                     self.shared.read_borrowed(&mut driver, conn, deadline.left());
                     self.heard(&mut driver);
                 }
@@ -672,21 +680,33 @@ impl Inner {
         function: Option<Box<F>>,
         told: impl FnOnce(&mut Session),
     ) -> Result<()> {
-        let clear = function.is_none();
-        match self.open() {
-            Ok(mut driver) => {
-                told(&mut driver.protocol);
-                self.act(&mut driver);
-                self.tell(&driver);
-                // What it waits for may be another from now on.
-                driver.wake_reader();
+        // Whoever is told that there is a function finds it; who finds none was told so before.
+        match function {
+            Some(function) => {
+                self.check_usable()?;
+                slot.set(&self.gate, Some(function));
+                self.tell_session(told)
             }
-            Err(error) if !clear => return Err(error),
-            Err(_) if self.shared.forked() => return Ok(()),
-            Err(_) => {}
+            None => {
+                let told = self.tell_session(told);
+                if self.shared.forked() {
+                    return Ok(());
+                }
+                slot.set(&self.gate, None);
+                // A closed app has no function to be told of.
+                told.or(Ok(()))
+            }
         }
-        slot.set(&self.gate, function);
-        // What waits may be for the new one.
+    }
+
+    fn tell_session(&self, told: impl FnOnce(&mut Session)) -> Result<()> {
+        let mut driver = self.open()?;
+        told(&mut driver.protocol);
+        self.act(&mut driver);
+        self.tell(&driver);
+        // What it waits for may be another from now on.
+        driver.wake_reader();
+        // What waits may be for the new function.
         self.shared.wake();
         Ok(())
     }

@@ -135,7 +135,7 @@ pub struct Driver<P> {
     entries: HashMap<u64, Entry>,
     /// Names connections, dials and listeners alike; never used twice.
     next_key: u64,
-    poller: Arc<Poller>,
+    pub(super) poller: Arc<Poller>,
     mailbox: Arc<Mailbox>,
     /// Connections that have more to read or write than one round allows.
     again: Vec<u64>,
@@ -150,7 +150,7 @@ pub struct Driver<P> {
     buffer: Vec<u8>,
     /// Who reads the connection `lent`, which is [`Conn::lent`] while it is not the loop.
     token: Token,
-    lent: Option<ConnId>,
+    pub(super) lent: Option<ConnId>,
     /// What a thread that reads sleeps on; made for the first one.
     sleeper: Option<Arc<Sleeper>>,
     birth: Birth,
@@ -324,15 +324,15 @@ impl<P: Protocol> Driver<P> {
     }
 
     fn lend(&mut self, conn: ConnId) -> bool {
-        if self.sleeper.is_none() && self.poller.tells_once() {
-            self.sleeper = Sleeper::new().ok().map(Arc::new);
-        }
         let Some(Entry::Conn(c)) = self.entries.get_mut(&conn.0) else { return false };
-        if self.sleeper.is_none() || c.paused || c.broken || c.again || !matches!(c.link, Link::Socket(_)) {
+        if c.paused || c.broken || c.again || !matches!(c.link, Link::Socket(_)) || !self.poller.tells_once() {
             return false;
         }
+        if self.sleeper.is_none() {
+            self.sleeper = Sleeper::new().ok().map(Arc::new);
+        }
         // Lent already if the token was passed on.
-        if !std::mem::replace(&mut c.lent, true) && c.watch(&self.poller, conn.0).is_err() {
+        if self.sleeper.is_none() || (!std::mem::replace(&mut c.lent, true) && c.watch(&self.poller, conn.0).is_err()) {
             c.lent = false;
             return false;
         }
@@ -427,7 +427,7 @@ impl<P: Protocol> Driver<P> {
         self.next_key
     }
 
-    fn repeat(&mut self, key: u64) {
+    pub(super) fn repeat(&mut self, key: u64) {
         if let Some(Entry::Conn(conn)) = self.entries.get_mut(&key) {
             if !std::mem::replace(&mut conn.again, true) {
                 self.again.push(key);
@@ -868,8 +868,11 @@ impl<P> Driver<P> {
     /// The connection that was lent is no more.
     fn void_token(&mut self) {
         self.lent = None;
-        if let (true, Some(sleeper)) = (self.token.void(), &self.sleeper) {
-            sleeper.wake();
+        if self.token.void() {
+            // The thread may still sleep on it when another reads the next connection: that one gets its own.
+            if let Some(sleeper) = self.sleeper.take() {
+                sleeper.wake();
+            }
         }
     }
 
@@ -996,11 +999,15 @@ impl<P: Protocol> Shared<P> {
         let (fd, Some(sleeper)) = (stream.as_raw_fd(), driver.sleeper.clone()) else { return };
         // Should the connection be closed meanwhile, and its number be another's: then it is not read below.
         let woken = MutexGuard::unlocked(driver, || sleeper.wait(fd, timeout));
-        assert!(woken.is_ok(), "waiting failed: {woken:?}");
         let broken = match woken {
             Ok(Woken::Readable) => false,
             Ok(Woken::Broken) => true,
-            _ => return,
+            Ok(Woken::Otherwise) => return,
+            Err(error) => {
+                // A program that may open no more descriptors cannot poll two: then the loop reads.
+                log::debug!("the loop reads for good: poll: {error}");
+                return driver.keep_reading();
+            }
         };
         if !driver.is_borrowed(conn) {
             return;
@@ -1074,7 +1081,8 @@ impl<P: Protocol> Loop<P> {
         for key in std::mem::take(&mut driver.again) {
             if let Some(Entry::Conn(conn)) = driver.entries.get_mut(&key) {
                 conn.again = false;
-                let lent = conn.lent;
+                // Nothing need tell the thread that reads of a connection that cannot be written to.
+                let lent = conn.lent && !conn.broken;
                 driver.flush(now, key);
                 if !lent {
                     let read = driver.read_conn(now, ConnId(key), buffer);

@@ -5,7 +5,6 @@ use std::os::fd::RawFd;
 use std::time::Duration;
 
 use super::descriptor::WakeFd;
-use super::poller::milliseconds;
 use super::wake::WakeFlag;
 
 /// What ended a wait.
@@ -37,8 +36,7 @@ impl Sleeper {
         let timeout = if self.flag.sleep() { timeout } else { Some(Duration::ZERO) };
         let readable = |fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
         let mut fds = [readable(fd), readable(self.wake.reader())];
-        // SAFETY: `fds` is an array of that many elements for the length of the call.
-        let n = unsafe { libc::poll(fds.as_mut_ptr(), fds.len() as libc::nfds_t, milliseconds(timeout)) };
+        let n = poll(&mut fds, timeout);
         let error = io::Error::last_os_error();
         self.flag.woke();
         if n < 0 {
@@ -68,6 +66,25 @@ impl Sleeper {
     }
 }
 
+/// A wait of microseconds is not one of a millisecond.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn poll(fds: &mut [libc::pollfd], timeout: Option<Duration>) -> libc::c_int {
+    let timeout = timeout.map(|timeout| libc::timespec {
+        tv_sec: timeout.as_secs().min(libc::time_t::MAX as u64) as libc::time_t,
+        tv_nsec: timeout.subsec_nanos() as _,
+    });
+    let timeout = timeout.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+    // SAFETY: `fds` is an array of that many elements, and `timeout` null or a time, for the length of the call; the
+    // signal mask stays.
+    unsafe { libc::ppoll(fds.as_mut_ptr(), fds.len() as libc::nfds_t, timeout, std::ptr::null()) }
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn poll(fds: &mut [libc::pollfd], timeout: Option<Duration>) -> libc::c_int {
+    // SAFETY: `fds` is an array of that many elements for the length of the call.
+    unsafe { libc::poll(fds.as_mut_ptr(), fds.len() as libc::nfds_t, super::poller::milliseconds(timeout)) }
+}
+
 #[cfg(all(test, not(loom)))]
 mod tests {
     use std::io::Write;
@@ -87,6 +104,17 @@ mod tests {
         assert_eq!(wait(None), Woken::Readable);
         drop(theirs);
         assert_eq!(wait(None), Woken::Broken);
+    }
+
+    #[test]
+    fn a_wait_is_not_shorter_than_asked_for() {
+        let sleeper = Sleeper::new().unwrap();
+        let (mine, _theirs) = UnixStream::pair().unwrap();
+        let begin = std::time::Instant::now();
+        assert_eq!(sleeper.wait(mine.as_raw_fd(), Some(Duration::from_micros(10_100))).unwrap(), Woken::Otherwise);
+        assert!(begin.elapsed() >= Duration::from_micros(10_100));
+        sleeper.wake();
+        assert_eq!(sleeper.wait(mine.as_raw_fd(), Some(Duration::MAX)).unwrap(), Woken::Otherwise);
     }
 
     #[test]

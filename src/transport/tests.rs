@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, RwLock, RwLockWriteGuard};
+use parking_lot::{Condvar, MutexGuard, RwLock, RwLockWriteGuard};
 
 use super::*;
 use crate::engine::{Action, Closed, ConnId, ConnInfo, Now, Protocol};
@@ -27,6 +27,8 @@ struct Recorder {
     echo: bool,
     /// Closes a connection from within the call that opens it.
     refuse: bool,
+    /// Takes no bytes.
+    full: bool,
     opened: Vec<(ConnId, ConnInfo, Option<u64>)>,
     failed: Vec<(u64, Error)>,
     closed: Vec<(ConnId, Closed)>,
@@ -110,6 +112,10 @@ impl Protocol for Recorder {
             }
             Some(open) => open.received.extend_from_slice(input),
         }
+    }
+
+    fn reads(&self, _: ConnId) -> bool {
+        !self.full
     }
 
     fn closed(&mut self, _: Now, conn: ConnId, why: Closed) {
@@ -702,6 +708,137 @@ fn a_flood_from_one_peer_does_not_keep_another_waiting() {
         assert_eq!(before[0], b"me too".len());
         turns.turn(Some(PATIENCE));
         assert!(received()[1] - before[1] <= 2 << 20, "a turn has an end");
+    });
+}
+
+/// Two nodes on a transport whose connections may be read by a thread: the accepting one with its connection, and the
+/// other with its own.
+fn lending(test: impl Fn(&Node, ConnId, &Node, ConnId)) {
+    let directory = Directory::new();
+    for url in ["tcp://127.0.0.1:0".to_owned(), format!("ipc://{}", directory.path("s"))] {
+        let (hub, app) = (Node::new(Backend::Best), Node::new(Backend::Best));
+        if !hub.shared.lock().poller.tells_once() {
+            return;
+        }
+        let url = listen(&hub, &url);
+        let conn = app.dial(&url);
+        let (accepted, ..) = hub.opened(0);
+        test(&hub, accepted, &app, conn);
+    }
+}
+
+#[test]
+fn a_thread_that_borrows_a_connection_gets_what_comes_and_the_loop_what_comes_later() {
+    lending(|hub, accepted, app, conn| {
+        let mut driver = app.shared.lock();
+        assert!(driver.borrow(conn) && !driver.borrow(conn));
+        MutexGuard::unlocked(&mut driver, || hub.act(|r| r.send(accepted, b"first ")));
+        app.shared.read_borrowed(&mut driver, conn, None);
+        assert_eq!(driver.protocol.open[&conn].received, b"first ");
+        assert!(!driver.give_back(conn) && !driver.is_borrowed(conn));
+        drop(driver);
+        hub.act(|r| r.send(accepted, b"second"));
+        app.received(conn, b"first second");
+    });
+}
+
+#[test]
+fn a_connection_that_was_passed_on_is_the_loops_again_when_nobody_takes_it() {
+    lending(|hub, accepted, app, conn| {
+        let mut driver = app.shared.lock();
+        driver.wait_for_reader();
+        assert!(driver.borrow(conn));
+        assert!(driver.give_back(conn), "there is one who waits");
+        driver.waited_for_reader();
+        driver.settle_reader();
+        drop(driver);
+        hub.act(|r| r.send(accepted, b"bytes"));
+        app.received(conn, b"bytes");
+    });
+}
+
+#[test]
+fn a_connection_that_was_passed_on_and_cannot_be_taken_is_the_loops_again() {
+    lending(|hub, accepted, app, conn| {
+        let mut driver = app.shared.lock();
+        driver.wait_for_reader();
+        assert!(driver.borrow(conn) && driver.give_back(conn));
+        driver.repeat(conn.0);
+        // More is to be read or written, which only the loop can wait for.
+        assert!(!driver.borrow(conn) && driver.lent.is_none());
+        drop(driver);
+        app.shared.wake();
+        hub.act(|r| r.send(accepted, b"bytes"));
+        app.received(conn, b"bytes");
+        app.shared.lock().waited_for_reader();
+    });
+}
+
+#[test]
+fn a_connection_whose_engine_takes_no_bytes_is_not_read_by_a_thread_and_goes_back_to_the_loop() {
+    lending(|hub, accepted, app, conn| {
+        let mut driver = app.shared.lock();
+        driver.wait_for_reader();
+        assert!(driver.borrow(conn));
+        driver.protocol.full = true;
+        MutexGuard::unlocked(&mut driver, || hub.act(|r| r.send(accepted, b"bytes")));
+        app.shared.read_borrowed(&mut driver, conn, None);
+        assert!(!driver.is_borrowed(conn), "it would be told again and again");
+        assert!(driver.give_back(conn) && driver.lent.is_none());
+        assert!(!driver.borrow(conn));
+        driver.waited_for_reader();
+        driver.protocol.full = false;
+        driver.run_actions(now());
+        drop(driver);
+        app.received(conn, b"bytes");
+    });
+}
+
+#[test]
+fn closing_a_connection_wakes_the_thread_that_reads_it_which_reads_nothing_else() {
+    lending(|_, _, app, conn| {
+        let mut driver = app.shared.lock();
+        assert!(driver.borrow(conn));
+        let closes = {
+            let shared = app.shared.clone();
+            spawn("ns-closes", move || {
+                let mut driver = shared.lock();
+                driver.protocol.close(conn);
+                driver.run_actions(now());
+            })
+        };
+        app.shared.read_borrowed(&mut driver, conn, Some(PATIENCE));
+        assert!(!driver.is_borrowed(conn) && !driver.give_back(conn));
+        assert!(driver.protocol.closed.is_empty(), "it was closed from this side");
+        drop(driver);
+        closes.unwrap().join().unwrap();
+    });
+}
+
+#[test]
+fn a_loop_that_keeps_reading_takes_a_connection_back_from_the_thread_that_has_it() {
+    lending(|hub, accepted, app, conn| {
+        let mut driver = app.shared.lock();
+        assert!(driver.borrow(conn));
+        driver.keep_reading();
+        assert!(!driver.is_borrowed(conn) && !driver.give_back(conn) && !driver.borrow(conn));
+        drop(driver);
+        hub.act(|r| r.send(accepted, b"bytes"));
+        app.received(conn, b"bytes");
+    });
+}
+
+#[test]
+fn a_connection_that_a_thread_reads_is_written_to_the_end() {
+    const LEN: usize = 20 << 20;
+    lending(|hub, accepted, app, conn| {
+        hub.act(|r| r.open.get_mut(&accepted).unwrap().checked = Some(0));
+        let mut driver = app.shared.lock();
+        assert!(driver.borrow(conn));
+        driver.protocol.send(conn, &pattern(0)[..LEN]);
+        driver.run_actions(now());
+        drop(driver);
+        hub.wait("all of it", |r| (r.open[&accepted].checked == Some(LEN)).then_some(()));
     });
 }
 
