@@ -249,6 +249,8 @@ pub fn milliseconds(timeout: Option<Duration>) -> i32 {
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod epoll {
+    use std::mem::MaybeUninit;
+
     use super::*;
     use crate::transport::descriptor::Fd;
 
@@ -315,11 +317,14 @@ mod epoll {
         }
 
         pub fn wait(&self, events: &mut Vec<Event>, timeout: i32) -> io::Result<()> {
-            let mut ready = [const { libc::epoll_event { events: 0, u64: 0 } }; EVENTS];
+            // Not filled with zeros: these are three kilobytes, and mostly there is one event.
+            let mut ready = [const { MaybeUninit::<libc::epoll_event>::uninit() }; EVENTS];
+            let room = ready.as_mut_ptr().cast();
             // SAFETY: `ready` has room for that many events.
-            let n =
-                check(unsafe { libc::epoll_wait(self.0.raw(), ready.as_mut_ptr(), EVENTS as libc::c_int, timeout) })?;
+            let n = check(unsafe { libc::epoll_wait(self.0.raw(), room, EVENTS as libc::c_int, timeout) })?;
             for event in &ready[..n as usize] {
+                // SAFETY: the kernel has filled in the first `n`.
+                let event = unsafe { event.assume_init() };
                 let (key, flags) = (event.u64, event.events as libc::c_int);
                 let broken = flags & (libc::EPOLLERR | libc::EPOLLHUP) != 0;
                 if key != WAKE {
