@@ -525,11 +525,6 @@ impl App {
     }
 }
 
-/// When a time-out ends; `None`: never.
-fn deadline(timeout: Option<Duration>) -> Option<Instant> {
-    timeout.and_then(|timeout| Instant::now().checked_add(timeout))
-}
-
 impl Inner {
     fn check_usable(&self) -> Result<()> {
         self.health.check(self.shared.forked())
@@ -582,7 +577,7 @@ impl Inner {
             if let Some(outcome) = self.look(&mut deadline, &mut driver, &mut ready) {
                 return outcome;
             }
-            self.wait_for_change(&mut driver, &mut deadline);
+            self.wait_for_change(&mut driver, deadline.at());
         }
     }
 
@@ -603,13 +598,6 @@ impl Inner {
             return Some(outcome);
         }
         deadline.is_over().then(|| Err(Status::Timeout.into()))
-    }
-
-    fn wait_for_change(&self, driver: &mut Guard<'_>, deadline: &mut Deadline) {
-        match deadline.at() {
-            Some(deadline) => drop(self.changed.wait_until(driver, deadline)),
-            None => self.changed.wait(driver),
-        }
     }
 
     /// The next thing for the program: a notice, or a state if those are asked for.
@@ -637,11 +625,12 @@ impl Inner {
                 Some(conn) => {
                     let _broken = BreakDown(self);
                     self.shared.read_borrowed(&mut driver, conn, deadline.left());
-                    self.heard(&mut driver);
+                    self.log_warnings(&mut driver);
+                    self.changed.notify_all();
                 }
                 None => {
                     driver.wait_for_reader();
-                    self.wait_for_change(&mut driver, deadline);
+                    self.wait_for_change(&mut driver, deadline.at());
                     driver.waited_for_reader();
                 }
             }
@@ -688,13 +677,12 @@ impl Inner {
                 self.tell_session(told)
             }
             None => {
-                let told = self.tell_session(told);
-                if self.shared.forked() {
-                    return Ok(());
+                // A closed app need not be told.
+                let _ = self.tell_session(told);
+                if !self.shared.forked() {
+                    slot.set(&self.gate, None);
                 }
-                slot.set(&self.gate, None);
-                // A closed app has no function to be told of.
-                told.or(Ok(()))
+                Ok(())
             }
         }
     }
@@ -730,12 +718,10 @@ impl Inner {
         }
     }
 
-    /// What a turn of the loop, or a thread that read, has brought.
-    fn heard(&self, driver: &mut Driver<Session>) {
+    fn log_warnings(&self, driver: &mut Driver<Session>) {
         while let Some(warning) = driver.protocol.next_warning() {
             log::warn!("{}: {warning}", self.identity);
         }
-        self.changed.notify_all();
     }
 
     /// The app's thread.
@@ -752,10 +738,11 @@ impl Inner {
 
     fn after_turn(&self) {
         let mut driver = self.shared.lock();
-        self.heard(&mut driver);
+        self.log_warnings(&mut driver);
         if !self.callback_thread.load(Ordering::Relaxed) {
             return self.tell(&driver);
         }
+        self.changed.notify_all();
         while !self.shared.stopped() {
             let Some(item) = take(&mut driver, self.has_on_state.load(Ordering::Relaxed)) else { break };
             MutexGuard::unlocked(&mut driver, || self.tell_item(item));
@@ -769,24 +756,24 @@ impl Inner {
         let linger =
             linger.unwrap_or_else(|| Duration::from_millis(self.linger_ms.load(Ordering::Relaxed).max(0) as u64));
         let may_wait = self.check_may_wait().is_ok() && !self.gate.inside() && !linger.is_zero();
-        let until = deadline(Some(linger));
+        let until = Deadline::after(Some(linger)).at();
         let linked = |driver: &Driver<Session>| matches!(driver.protocol.link(), Link::Connecting | Link::Connected);
         if may_wait {
             if let Ok(mut driver) = self.open() {
                 let wanted = driver.protocol.request_ack();
                 self.act(&mut driver);
                 while linked(&driver) && !driver.protocol.is_acked(wanted) && self.check_usable().is_ok() {
-                    if self.wait_until_deadline(&mut driver, until) {
+                    if self.wait_for_change(&mut driver, until) {
                         break;
                     }
                 }
                 while let Some(settled) = driver.protocol.settles_until() {
                     let left = Duration::from_nanos(settled.saturating_sub(transport::now().mono));
-                    let settled = until.into_iter().chain(deadline(Some(left))).min();
+                    let settled = until.into_iter().chain(Deadline::after(Some(left)).at()).min();
                     if left.is_zero() || until.is_some_and(|until| Instant::now() >= until) {
                         break;
                     }
-                    self.wait_until_deadline(&mut driver, settled);
+                    self.wait_for_change(&mut driver, settled);
                 }
             }
         }
@@ -798,7 +785,7 @@ impl Inner {
         driver.wake_reader();
         // What was written to a TCP connection is lost if it is closed with something unread.
         while may_wait && driver.closing() > 0 {
-            if self.wait_until_deadline(&mut driver, until) {
+            if self.wait_for_change(&mut driver, until) {
                 break;
             }
         }
@@ -806,7 +793,7 @@ impl Inner {
     }
 
     /// Waits for a change; whether the time is up.
-    fn wait_until_deadline(&self, driver: &mut Guard<'_>, until: Option<Instant>) -> bool {
+    fn wait_for_change(&self, driver: &mut Guard<'_>, until: Option<Instant>) -> bool {
         match until {
             Some(until) => self.changed.wait_until(driver, until).timed_out(),
             None => {

@@ -103,7 +103,8 @@ pub struct Feed {
 }
 
 impl Feed {
-    /// A feed that has nothing to send: live. Behind more than `limit` bytes nothing is put to wait; what waits is in chunks of `pool`.
+    /// A feed that has nothing to send: live. Behind more than `limit` bytes nothing is put to wait; what waits is in
+    /// chunks of `pool`.
     pub fn new(framing: Framing, limit: usize, pool: &Pool) -> Feed {
         Feed {
             framing,
