@@ -3,57 +3,25 @@
 
 #![allow(unsafe_code)] // poll, gettid
 
+mod common;
+mod support;
+
 use std::collections::HashSet;
 use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::os::fd::RawFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::panic::{catch_unwind, AssertUnwindSafe};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{mpsc, Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use nanostate::{App, AppOption, Hub, Link, State, Status, Value};
+use nanostate::{App, AppOption, Link, State, Status, Value};
+use support::{app, hub, until, TempDir};
 
 /// Longer than anything here takes.
-const PATIENCE: Option<Duration> = Some(Duration::from_secs(60));
-
-/// A directory for sockets, removed with its content.
-struct Directory(std::path::PathBuf);
-
-impl Directory {
-    fn new() -> Directory {
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let name = format!("receive-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        std::fs::create_dir_all(&path).unwrap();
-        Directory(path)
-    }
-
-    fn url(&self) -> String {
-        format!("ipc://{}/hub", self.0.display())
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-fn hub(url: &str) -> Hub {
-    let hub = Hub::new().unwrap();
-    hub.listen(url).unwrap();
-    hub
-}
-
-fn app(identity: &str, url: &str) -> App {
-    let app = App::new(identity).unwrap();
-    app.connect(Some(url)).unwrap();
-    app.wait_connected(PATIENCE).unwrap();
-    app
-}
+const PATIENCE: Option<Duration> = Some(support::PATIENCE);
 
 fn number(state: &State) -> i64 {
     state.int().unwrap()
@@ -79,17 +47,18 @@ fn waits<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> JoinHandl
         f()
     });
     let stat = format!("/proc/self/task/{}/stat", told.recv().unwrap());
-    while std::fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") S ")) && !thread.is_finished() {
-        std::thread::yield_now();
-    }
+    until("a thread that sleeps", || {
+        thread.is_finished() || std::fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") S "))
+    });
     thread
 }
 
 #[test]
 fn each_state_reaches_one_of_the_threads_that_wait_however_they_come_and_go() {
-    let directory = Directory::new();
-    let _hub = hub(&directory.url());
-    let (sender, receiver) = (app("sender", &directory.url()), app("receiver", &directory.url()));
+    let dir = TempDir::new();
+    let url = dir.ipc();
+    let _hub = hub(&url);
+    let (sender, receiver) = (app("sender", &url), app("receiver", &url));
     let states = 20_000 * load().min(10);
     let (taken, done) = (Arc::new(Mutex::new(HashSet::new())), Arc::new(AtomicBool::new(false)));
     let receivers: Vec<_> = (0..4)
@@ -126,23 +95,19 @@ fn each_state_reaches_one_of_the_threads_that_wait_however_they_come_and_go() {
             std::thread::yield_now();
         }
     }
-    let begin = std::time::Instant::now();
-    while taken.lock().unwrap().len() < states {
-        assert!(begin.elapsed() < Duration::from_secs(120), "{} of {states}", taken.lock().unwrap().len());
-        std::thread::yield_now();
-    }
+    until("all states", || taken.lock().unwrap().len() == states);
     done.store(true, Ordering::SeqCst);
-    while receivers.iter().any(|receiver| !receiver.is_finished()) {
+    until("the end of the receivers", || {
         receiver.interrupt();
-        std::thread::yield_now();
-    }
+        receivers.iter().all(JoinHandle::is_finished)
+    });
     receivers.into_iter().for_each(|receiver| receiver.join().unwrap());
 }
 
 #[test]
 fn a_thread_that_waits_receives_across_restarts_of_the_hub() {
-    let directory = Directory::new();
-    let url = directory.url();
+    let dir = TempDir::new();
+    let url = dir.ipc();
     let first = hub(&url);
     let (sender, receiver) = (app("sender", &url), app("receiver", &url));
     let rounds = 20 * load() as i64;
@@ -170,29 +135,31 @@ fn a_thread_that_waits_receives_across_restarts_of_the_hub() {
 
 #[test]
 fn a_thread_that_waits_answers_for_its_app() {
-    let directory = Directory::new();
-    let _hub = hub(&directory.url());
-    let holder = app("held", &directory.url());
+    let dir = TempDir::new();
+    let url = dir.ipc();
+    let _hub = hub(&url);
+    let holder = app("held", &url);
     let waits = {
         let holder = holder.clone();
         std::thread::spawn(move || holder.recv(PATIENCE).map(|state| number(&state)))
     };
     let newcomer = App::new("held").unwrap();
-    newcomer.connect(Some(&directory.url())).unwrap();
+    newcomer.connect(Some(&url)).unwrap();
     assert_eq!(newcomer.wait_connected(PATIENCE).unwrap_err().status(), Status::IdentityTaken);
     assert_eq!(holder.link(), Link::Connected);
     // An acknowledgement is read by the thread that waits, too.
     holder.send("x", Value::Int(1)).unwrap();
     holder.flush(PATIENCE).unwrap();
-    app("other", &directory.url()).send("y", Value::Int(7)).unwrap();
+    app("other", &url).send("y", Value::Int(7)).unwrap();
     assert_eq!(waits.join().unwrap(), Ok(7));
 }
 
 #[test]
 fn a_descriptor_asked_for_while_a_thread_waits_tells_of_what_comes() {
-    let directory = Directory::new();
-    let _hub = hub(&directory.url());
-    let (sender, receiver) = (app("sender", &directory.url()), app("receiver", &directory.url()));
+    let dir = TempDir::new();
+    let url = dir.ipc();
+    let _hub = hub(&url);
+    let (sender, receiver) = (app("sender", &url), app("receiver", &url));
     let wait = || {
         let receiver = receiver.clone();
         std::thread::spawn(move || receiver.recv(PATIENCE).map(|state| number(&state)))
@@ -212,9 +179,10 @@ fn a_descriptor_asked_for_while_a_thread_waits_tells_of_what_comes() {
 
 #[test]
 fn dispatch_runs_callbacks_for_what_it_reads_itself() {
-    let directory = Directory::new();
-    let _hub = hub(&directory.url());
-    let (sender, receiver) = (app("sender", &directory.url()), app("receiver", &directory.url()));
+    let dir = TempDir::new();
+    let url = dir.ipc();
+    let _hub = hub(&url);
+    let (sender, receiver) = (app("sender", &url), app("receiver", &url));
     let seen = Arc::new(Mutex::new(Vec::new()));
     {
         let (seen, answers) = (seen.clone(), receiver.clone());
@@ -235,10 +203,11 @@ fn dispatch_runs_callbacks_for_what_it_reads_itself() {
 
 #[test]
 fn a_thread_that_waits_is_woken_by_close_disconnect_and_another_address() {
-    let (directory, other) = (Directory::new(), Directory::new());
-    let (_first, _second) = (hub(&directory.url()), hub(&other.url()));
+    let dir = TempDir::new();
+    let (url, other) = (dir.ipc(), dir.ipc());
+    let (_first, _second) = (hub(&url), hub(&other));
     for round in 0..50 * load() as i64 {
-        let (receiver, got) = (app("receiver", &directory.url()), Arc::new(AtomicBool::new(false)));
+        let (receiver, got) = (app("receiver", &url), Arc::new(AtomicBool::new(false)));
         let waits = {
             let (receiver, got) = (receiver.clone(), got.clone());
             std::thread::spawn(move || loop {
@@ -250,14 +219,14 @@ fn a_thread_that_waits_is_woken_by_close_disconnect_and_another_address() {
             })
         };
         receiver.disconnect().unwrap();
-        receiver.connect(Some(&other.url())).unwrap();
+        receiver.connect(Some(&other)).unwrap();
         receiver.wait_connected(PATIENCE).unwrap();
-        let sender = app("sender", &other.url());
+        let sender = app("sender", &other);
         sender.send("x", Value::Int(round)).unwrap();
-        while !got.load(Ordering::SeqCst) {
+        until("the state", || {
             assert!(!waits.is_finished(), "it waits no more");
-            std::thread::yield_now();
-        }
+            got.load(Ordering::SeqCst)
+        });
         receiver.close(Some(Duration::ZERO)).unwrap();
         assert_eq!(waits.join().unwrap(), Status::Closed);
     }
@@ -265,9 +234,10 @@ fn a_thread_that_waits_is_woken_by_close_disconnect_and_another_address() {
 
 #[test]
 fn a_thread_with_many_short_waits_loses_nothing_to_the_loop() {
-    let directory = Directory::new();
-    let _hub = hub(&directory.url());
-    let (sender, receiver) = (app("sender", &directory.url()), app("receiver", &directory.url()));
+    let dir = TempDir::new();
+    let url = dir.ipc();
+    let _hub = hub(&url);
+    let (sender, receiver) = (app("sender", &url), app("receiver", &url));
     receiver.set(AppOption::RecvQueue, 1 << 30).unwrap();
     let states = 100_000;
     let sends = std::thread::spawn(move || {
@@ -291,9 +261,10 @@ fn a_thread_with_many_short_waits_loses_nothing_to_the_loop() {
 
 #[test]
 fn a_callback_that_is_set_while_dispatch_waits_gets_what_comes() {
-    let directory = Directory::new();
-    let _hub = hub(&directory.url());
-    let (sender, receiver) = (app("sender", &directory.url()), app("receiver", &directory.url()));
+    let dir = TempDir::new();
+    let url = dir.ipc();
+    let _hub = hub(&url);
+    let (sender, receiver) = (app("sender", &url), app("receiver", &url));
     let dispatch = {
         let receiver = receiver.clone();
         waits(move || receiver.dispatch(PATIENCE, 1))
@@ -307,9 +278,10 @@ fn a_callback_that_is_set_while_dispatch_waits_gets_what_comes() {
 
 #[test]
 fn a_callback_that_is_set_while_recv_waits_ends_it() {
-    let directory = Directory::new();
-    let _hub = hub(&directory.url());
-    let receiver = app("receiver", &directory.url());
+    let dir = TempDir::new();
+    let url = dir.ipc();
+    let _hub = hub(&url);
+    let receiver = app("receiver", &url);
     let recv = {
         let receiver = receiver.clone();
         waits(move || receiver.recv(PATIENCE).map(drop).map_err(|error| error.status()))
@@ -320,22 +292,21 @@ fn a_callback_that_is_set_while_recv_waits_ends_it() {
 
 #[test]
 fn interrupts_end_the_waits_of_threads_that_went_from_one_connection_to_the_next() {
-    let directory = Directory::new();
-    let _hub = hub(&directory.url());
-    let receiver = app("receiver", &directory.url());
+    let dir = TempDir::new();
+    let url = dir.ipc();
+    let _hub = hub(&url);
+    let receiver = app("receiver", &url);
     for _ in 0..100 * load() {
         let threads = [(); 2].map(|()| {
             let receiver = receiver.clone();
             waits(move || receiver.recv(PATIENCE).map(drop).map_err(|error| error.status()))
         });
         receiver.disconnect().unwrap();
-        receiver.connect(Some(&directory.url())).unwrap();
+        receiver.connect(Some(&url)).unwrap();
         receiver.wait_connected(PATIENCE).unwrap();
         for ended in 1..=2 {
             receiver.interrupt();
-            while threads.iter().filter(|thread| thread.is_finished()).count() < ended {
-                std::thread::yield_now();
-            }
+            until("the end of a wait", || threads.iter().filter(|thread| thread.is_finished()).count() >= ended);
         }
         threads.into_iter().for_each(|thread| assert_eq!(thread.join().unwrap(), Err(Status::Interrupted)));
     }
@@ -360,12 +331,13 @@ impl log::Log for Panics {
 fn a_panic_in_the_thread_that_reads_closes_the_app_and_ends_the_waits_of_the_others() {
     log::set_logger(&Panics).unwrap();
     log::set_max_level(log::LevelFilter::Warn);
-    let directory = Directory::new();
-    let _hub = hub(&directory.url());
-    let sender = app("sender", &directory.url());
+    let dir = TempDir::new();
+    let url = dir.ipc();
+    let _hub = hub(&url);
+    let sender = app("sender", &url);
     let receiver = App::new("receiver").unwrap();
     receiver.set(AppOption::MaxMessage, 1000).unwrap();
-    receiver.connect(Some(&directory.url())).unwrap();
+    receiver.connect(Some(&url)).unwrap();
     receiver.wait_connected(PATIENCE).unwrap();
     let threads = [(); 2].map(|()| {
         let receiver = receiver.clone();
@@ -382,13 +354,15 @@ fn a_panic_in_the_thread_that_reads_closes_the_app_and_ends_the_waits_of_the_oth
 
 #[test]
 fn a_connection_that_takes_no_more_is_given_up_while_a_thread_reads_it() {
-    let (front, back) = (Directory::new(), Directory::new());
-    let _hub = hub(&back.url());
+    let dir = TempDir::new();
+    let (front, back) = (dir.ipc(), dir.ipc());
+    let _hub = hub(&back);
+    let socket_of = |url: &str| url.trim_start_matches("ipc://").to_owned();
     // Between the app and the hub; after a word it reads no more from the first connection, and leaves it open.
-    let listener = UnixListener::bind(front.0.join("hub")).unwrap();
+    let listener = UnixListener::bind(socket_of(&front)).unwrap();
     let (say, heard) = mpsc::channel::<()>();
     let (done, is_done) = mpsc::channel();
-    let socket = back.0.join("hub");
+    let socket = socket_of(&back);
     std::thread::spawn(move || {
         let mut kept = Vec::new();
         for client in listener.incoming() {
@@ -413,7 +387,7 @@ fn a_connection_that_takes_no_more_is_given_up_while_a_thread_reads_it() {
             kept.push((client, server));
         }
     });
-    let (sender, receiver) = (app("sender", &front.url()), app("receiver", &back.url()));
+    let (sender, receiver) = (app("sender", &front), app("receiver", &back));
     let reads = {
         let sender = sender.clone();
         waits(move || sender.recv(PATIENCE).map(drop).map_err(|error| error.status()))
