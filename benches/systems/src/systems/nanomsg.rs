@@ -22,8 +22,8 @@ mod here {
     use std::process::Command;
     use std::time::Duration;
 
-    use super::peer::{self, message_size, milliseconds, put_message, split_message, SocketCrowd, Sockets};
-    use crate::system::{hub_role, Crowd, Flow, Handler, Place, Publisher, Result, Subscriber, System};
+    use super::peer::{self, bus_crowd, message_size, milliseconds, put_message, BusClient, BusSocket};
+    use crate::system::{hub_role, Crowd, Place, Publisher, Result, Subscriber, System};
 
     include!(concat!(env!("OUT_DIR"), "/nanomsg.rs"));
 
@@ -82,8 +82,8 @@ mod here {
         size: usize,
     }
 
-    impl Message {
-        fn bytes(&self) -> &[u8] {
+    impl AsRef<[u8]> for Message {
+        fn as_ref(&self) -> &[u8] {
             // SAFETY: the library gave this much.
             unsafe { std::slice::from_raw_parts(self.data.cast(), self.size) }
         }
@@ -121,23 +121,6 @@ mod here {
                 nn_setsockopt(self.raw, NN_SOL_SOCKET, option, (&raw const value).cast(), size_of::<c_int>())
             };
             check(result, "set an option of a socket").map(drop)
-        }
-
-        fn receive_descriptor(&self) -> Result<c_int> {
-            let mut value: c_int = -1;
-            let mut size = size_of::<c_int>();
-            // SAFETY: room for an int, which is what this option is.
-            let result =
-                unsafe { nn_getsockopt(self.raw, NN_SOL_SOCKET, NN_RCVFD, (&raw mut value).cast(), &mut size) };
-            check(result, "tell when a socket is readable").map(|_| value)
-        }
-
-        fn receive(&mut self, patience: Duration) -> Result<Option<Message>> {
-            if self.timeout != Some(patience) {
-                self.set(NN_RCVTIMEO, milliseconds(patience))?;
-                self.timeout = Some(patience);
-            }
-            self.take(0)
         }
 
         /// The next message, or None when there is none.
@@ -183,50 +166,28 @@ mod here {
         }
     }
 
-    struct Client {
-        socket: Socket,
-        /// A bus delivers everything.
-        names: Vec<String>,
-    }
+    impl BusSocket for Socket {
+        type Message = Message;
 
-    impl Publisher for Client {
-        fn publish(&mut self, name: &str, payload: &[u8]) -> Result<()> {
-            self.socket.publish(name, payload)
-        }
-    }
-
-    impl Subscriber for Client {
-        fn serve(&mut self, patience: Duration, handler: &mut Handler<'_>) -> Result<bool> {
-            while let Some(message) = self.socket.receive(patience)? {
-                let (name, payload) = split_message(message.bytes())?;
-                if peer::wants(&self.names, name) && handler(&mut self.socket, name, payload) == Flow::Stop {
-                    return Ok(true);
-                }
+        fn receive(&mut self, patience: Duration) -> Result<Option<Message>> {
+            if self.timeout != Some(patience) {
+                self.set(NN_RCVTIMEO, milliseconds(patience))?;
+                self.timeout = Some(patience);
             }
-            Ok(false)
-        }
-    }
-
-    struct Receivers {
-        sockets: Vec<Socket>,
-        entries: Vec<libc::pollfd>,
-    }
-
-    impl Sockets for Receivers {
-        fn len(&self) -> usize {
-            self.sockets.len()
+            self.take(0)
         }
 
-        fn receive(&mut self, patience: Duration, take: &mut dyn FnMut(usize, usize)) -> Result<bool> {
-            let ready = peer::poll_readable(&mut self.entries, patience)?;
-            for (index, (socket, entry)) in self.sockets.iter().zip(&self.entries).enumerate() {
-                if entry.revents != 0 {
-                    while let Some(message) = socket.take(NN_DONTWAIT)? {
-                        take(index, peer::payload_size(message.bytes())?);
-                    }
-                }
-            }
-            Ok(ready)
+        fn receive_now(&self) -> Result<Option<Message>> {
+            self.take(NN_DONTWAIT)
+        }
+
+        fn descriptor(&self) -> Result<c_int> {
+            let mut value: c_int = -1;
+            let mut size = size_of::<c_int>();
+            // SAFETY: room for an int, which is what this option is.
+            let result =
+                unsafe { nn_getsockopt(self.raw, NN_SOL_SOCKET, NN_RCVFD, (&raw mut value).cast(), &mut size) };
+            check(result, "tell when a socket is readable").map(|_| value)
         }
     }
 
@@ -271,8 +232,7 @@ mod here {
         }
 
         fn subscriber(&self, place: &Place, _identity: &str, names: &[&str]) -> Result<Box<dyn Subscriber>> {
-            let names = names.iter().map(|name| name.to_string()).collect();
-            Ok(Box::new(Client { socket: Socket::connected(place)?, names }))
+            Ok(Box::new(BusClient::new(Socket::connected(place)?, names)))
         }
 
         fn crowd(&self, place: &Place, n: usize) -> Result<Box<dyn Crowd>> {
@@ -285,12 +245,7 @@ mod here {
                     })
                 })
                 .collect::<Result<Vec<_>>>()?;
-            let entries = sockets
-                .iter()
-                .map(|socket| socket.receive_descriptor().map(peer::readable))
-                .collect::<Result<Vec<_>>>()?;
-            let publisher = self.publisher(place, "crowd")?;
-            Ok(Box::new(SocketCrowd::new(Receivers { sockets, entries }, publisher)?))
+            bus_crowd(sockets, self.publisher(place, "crowd")?)
         }
 
         fn is_lossy(&self) -> bool {

@@ -22,8 +22,8 @@ mod here {
     use std::process::Command;
     use std::time::Duration;
 
-    use super::peer::{self, message_size, milliseconds, put_message, split_message, SocketCrowd, Sockets};
-    use crate::system::{hub_role, Crowd, Flow, Handler, Place, Publisher, Result, Subscriber, System};
+    use super::peer::{self, bus_crowd, message_size, milliseconds, put_message, BusClient, BusSocket};
+    use crate::system::{hub_role, Crowd, Place, Publisher, Result, Subscriber, System};
 
     include!(concat!(env!("OUT_DIR"), "/nng.rs"));
 
@@ -71,9 +71,16 @@ mod here {
 
     struct Message(*mut c_void);
 
-    impl Message {
-        fn bytes(&mut self) -> &mut [u8] {
+    impl AsRef<[u8]> for Message {
+        fn as_ref(&self) -> &[u8] {
             // SAFETY: the body has that length, and lives as long as the message.
+            unsafe { std::slice::from_raw_parts(nng_msg_body(self.0).cast(), nng_msg_len(self.0)) }
+        }
+    }
+
+    impl AsMut<[u8]> for Message {
+        fn as_mut(&mut self) -> &mut [u8] {
+            // SAFETY: as above, and the message is this one's alone.
             unsafe { std::slice::from_raw_parts_mut(nng_msg_body(self.0).cast(), nng_msg_len(self.0)) }
         }
     }
@@ -129,23 +136,6 @@ mod here {
             check(result, &format!("set {option:?} of a socket to {value}"))
         }
 
-        fn receive_descriptor(&self) -> Result<c_int> {
-            let mut value = -1;
-            // SAFETY: the option is a text, and the value an int.
-            let result = unsafe { nng_socket_get_int(self.raw, NNG_OPT_RECVFD.as_ptr(), &mut value) };
-            check(result, "tell when a socket is readable").map(|()| value)
-        }
-
-        fn receive(&mut self, patience: Duration) -> Result<Option<Message>> {
-            if self.timeout != Some(patience) {
-                // SAFETY: the option is a text.
-                let result = unsafe { nng_socket_set_ms(self.raw, NNG_OPT_RECVTIMEO.as_ptr(), milliseconds(patience)) };
-                check(result, "set how long a socket waits")?;
-                self.timeout = Some(patience);
-            }
-            self.take(0)
-        }
-
         /// The next message, or None when there is none.
         fn take(&self, flags: c_int) -> Result<Option<Message>> {
             let mut message = std::ptr::null_mut();
@@ -164,7 +154,7 @@ mod here {
             // SAFETY: a pointer to write to.
             check(unsafe { nng_msg_alloc(&mut raw, message_size(name, payload)) }, "get memory for a message")?;
             let mut message = Message(raw);
-            put_message(message.bytes(), name, payload);
+            put_message(message.as_mut(), name, payload);
             // SAFETY: on success it takes the message.
             check(unsafe { nng_sendmsg(self.raw, message.0, 0) }, "send")?;
             std::mem::forget(message);
@@ -172,50 +162,28 @@ mod here {
         }
     }
 
-    struct Client {
-        socket: Socket,
-        /// A bus delivers everything.
-        names: Vec<String>,
-    }
+    impl BusSocket for Socket {
+        type Message = Message;
 
-    impl Publisher for Client {
-        fn publish(&mut self, name: &str, payload: &[u8]) -> Result<()> {
-            self.socket.publish(name, payload)
-        }
-    }
-
-    impl Subscriber for Client {
-        fn serve(&mut self, patience: Duration, handler: &mut Handler<'_>) -> Result<bool> {
-            while let Some(mut message) = self.socket.receive(patience)? {
-                let (name, payload) = split_message(message.bytes())?;
-                if peer::wants(&self.names, name) && handler(&mut self.socket, name, payload) == Flow::Stop {
-                    return Ok(true);
-                }
+        fn receive(&mut self, patience: Duration) -> Result<Option<Message>> {
+            if self.timeout != Some(patience) {
+                // SAFETY: the option is a text.
+                let result = unsafe { nng_socket_set_ms(self.raw, NNG_OPT_RECVTIMEO.as_ptr(), milliseconds(patience)) };
+                check(result, "set how long a socket waits")?;
+                self.timeout = Some(patience);
             }
-            Ok(false)
-        }
-    }
-
-    struct Receivers {
-        sockets: Vec<Socket>,
-        entries: Vec<libc::pollfd>,
-    }
-
-    impl Sockets for Receivers {
-        fn len(&self) -> usize {
-            self.sockets.len()
+            self.take(0)
         }
 
-        fn receive(&mut self, patience: Duration, take: &mut dyn FnMut(usize, usize)) -> Result<bool> {
-            let ready = peer::poll_readable(&mut self.entries, patience)?;
-            for (index, (socket, entry)) in self.sockets.iter().zip(&self.entries).enumerate() {
-                if entry.revents != 0 {
-                    while let Some(mut message) = socket.take(NNG_FLAG_NONBLOCK)? {
-                        take(index, peer::payload_size(message.bytes())?);
-                    }
-                }
-            }
-            Ok(ready)
+        fn receive_now(&self) -> Result<Option<Message>> {
+            self.take(NNG_FLAG_NONBLOCK)
+        }
+
+        fn descriptor(&self) -> Result<c_int> {
+            let mut value = -1;
+            // SAFETY: the option is a text, and the value an int.
+            let result = unsafe { nng_socket_get_int(self.raw, NNG_OPT_RECVFD.as_ptr(), &mut value) };
+            check(result, "tell when a socket is readable").map(|()| value)
         }
     }
 
@@ -255,20 +223,14 @@ mod here {
         }
 
         fn subscriber(&self, place: &Place, _identity: &str, names: &[&str]) -> Result<Box<dyn Subscriber>> {
-            let names = names.iter().map(|name| name.to_string()).collect();
-            Ok(Box::new(Client { socket: Socket::connected(place)?, names }))
+            Ok(Box::new(BusClient::new(Socket::connected(place)?, names)))
         }
 
         fn crowd(&self, place: &Place, n: usize) -> Result<Box<dyn Crowd>> {
             let sockets = (0..n)
                 .map(|index| Socket::connected(place).map_err(|why| format!("{why} (socket {index} of {n})")))
                 .collect::<Result<Vec<_>>>()?;
-            let entries = sockets
-                .iter()
-                .map(|socket| socket.receive_descriptor().map(peer::readable))
-                .collect::<Result<Vec<_>>>()?;
-            let publisher = self.publisher(place, "crowd")?;
-            Ok(Box::new(SocketCrowd::new(Receivers { sockets, entries }, publisher)?))
+            bus_crowd(sockets, self.publisher(place, "crowd")?)
         }
 
         fn is_lossy(&self) -> bool {

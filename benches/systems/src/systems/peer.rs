@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::drain::{Drain, FrameCounter};
-use crate::system::{Crowd, Place, Publisher, Result, Subscriber, System};
+use crate::system::{Crowd, Flow, Handler, Place, Publisher, Result, Subscriber, System};
 
 /// How long a hub may take to start, and a connection to be made.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -141,13 +141,18 @@ pub fn until_there<T>(mut connect: impl FnMut() -> Result<T>) -> Result<T> {
 
 /// Whether a descriptor has one of `events` within `patience`.
 pub fn wait_for(descriptor: i32, events: libc::c_short, patience: Duration) -> Result<bool> {
-    let mut entry = libc::pollfd { fd: descriptor, events, revents: 0 };
+    let entry = libc::pollfd { fd: descriptor, events, revents: 0 };
+    poll(&mut [entry], patience, "cannot wait for a socket")
+}
+
+/// Waits until one of `entries` is ready; false if none is within `patience`.
+fn poll(entries: &mut [libc::pollfd], patience: Duration, failure: &str) -> Result<bool> {
     loop {
-        // SAFETY: one entry, which lives until the call returns.
-        match unsafe { libc::poll(&mut entry, 1, milliseconds(patience)) } {
+        // SAFETY: the entries live until the call returns.
+        match unsafe { libc::poll(entries.as_mut_ptr(), entries.len() as libc::nfds_t, milliseconds(patience)) } {
             0 => return Ok(false),
             1.. => return Ok(true),
-            _ => interrupted_or("cannot wait for a socket")?,
+            _ => interrupted_or(failure)?,
         }
     }
 }
@@ -276,21 +281,81 @@ impl<T: Sockets> Crowd for SocketCrowd<T> {
     }
 }
 
-/// Waits until one of `entries` is readable; false if none is within `patience`.
-pub fn poll_readable(entries: &mut [libc::pollfd], patience: Duration) -> Result<bool> {
-    loop {
-        // SAFETY: the entries live until the call returns.
-        match unsafe { libc::poll(entries.as_mut_ptr(), entries.len() as libc::nfds_t, milliseconds(patience)) } {
-            0 => return Ok(false),
-            1.. => return Ok(true),
-            _ => interrupted_or("cannot wait for the sockets of a crowd")?,
-        }
+// The bus of nanomsg and of NNG.
+
+/// A socket of a bus, which delivers everything that others publish.
+pub trait BusSocket: Publisher {
+    type Message: AsRef<[u8]>;
+
+    /// The next message, or None when none comes within `patience`.
+    fn receive(&mut self, patience: Duration) -> Result<Option<Self::Message>>;
+
+    /// The next message, or None when there is none.
+    fn receive_now(&self) -> Result<Option<Self::Message>>;
+
+    /// What is readable while there is a message.
+    fn descriptor(&self) -> Result<i32>;
+}
+
+/// A client with such a socket.
+pub struct BusClient<S> {
+    socket: S,
+    names: Vec<String>,
+}
+
+impl<S: BusSocket> BusClient<S> {
+    /// A client that wants the states of `names`; none are all.
+    pub fn new(socket: S, names: &[&str]) -> BusClient<S> {
+        BusClient { socket, names: names.iter().map(|name| name.to_string()).collect() }
     }
 }
 
-/// An entry for [`poll_readable`].
-pub fn readable(descriptor: i32) -> libc::pollfd {
-    libc::pollfd { fd: descriptor, events: libc::POLLIN, revents: 0 }
+impl<S: BusSocket> Publisher for BusClient<S> {
+    fn publish(&mut self, name: &str, payload: &[u8]) -> Result<()> {
+        self.socket.publish(name, payload)
+    }
+}
+
+impl<S: BusSocket> Subscriber for BusClient<S> {
+    fn serve(&mut self, patience: Duration, handler: &mut Handler<'_>) -> Result<bool> {
+        while let Some(message) = self.socket.receive(patience)? {
+            let (name, payload) = split_message(message.as_ref())?;
+            if wants(&self.names, name) && handler(&mut self.socket, name, payload) == Flow::Stop {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+struct BusSockets<S> {
+    sockets: Vec<S>,
+    entries: Vec<libc::pollfd>,
+}
+
+impl<S: BusSocket> Sockets for BusSockets<S> {
+    fn len(&self) -> usize {
+        self.sockets.len()
+    }
+
+    fn receive(&mut self, patience: Duration, take: &mut dyn FnMut(usize, usize)) -> Result<bool> {
+        let ready = poll(&mut self.entries, patience, "cannot wait for the sockets of a crowd")?;
+        for (index, (socket, entry)) in self.sockets.iter().zip(&self.entries).enumerate() {
+            if entry.revents != 0 {
+                while let Some(message) = socket.receive_now()? {
+                    take(index, payload_size(message.as_ref())?);
+                }
+            }
+        }
+        Ok(ready)
+    }
+}
+
+/// A crowd of such sockets; `publisher` finds out when they are connected.
+pub fn bus_crowd<S: BusSocket + 'static>(sockets: Vec<S>, publisher: Box<dyn Publisher>) -> Result<Box<dyn Crowd>> {
+    let entry = |fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+    let entries = sockets.iter().map(|socket| socket.descriptor().map(entry)).collect::<Result<Vec<_>>>()?;
+    Ok(Box::new(SocketCrowd::new(BusSockets { sockets, entries }, publisher)?))
 }
 
 #[cfg(test)]
