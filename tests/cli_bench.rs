@@ -9,9 +9,12 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use serde_json::Value as Json;
-use support::{app, nanostate, peer_program, run, CliHub, Ended, Process, TempDir, Transport, PATIENCE, TRANSPORTS};
+use support::{
+    app, nanostate, peer_program, run, CliHub, Ended, Process, RawListener, TempDir, Transport, PATIENCE, TRANSPORTS,
+};
 
 use nanostate::Value;
 
@@ -245,6 +248,27 @@ fn a_hub_of_the_original_can_be_measured() {
         assert_eq!(number(&distinct, "received"), 10.0, "{distinct}");
         assert_eq!(number(&repeated, "complete"), 5.0, "{repeated}");
     }
+}
+
+#[test]
+fn what_a_hub_of_the_original_loses_before_it_has_taken_in_both_is_sent_again() {
+    let dir = TempDir::new();
+    let listener = RawListener::new(&dir.ipc());
+    let bench = Process::spawn(nanostate(["bench", "--connect", listener.url(), "--count", "10", "--names", "5"]));
+    let mut apps = [listener.accept_old(), listener.accept_old()];
+    let mut to_lose = 2;
+    'forwards: loop {
+        for from in 0..apps.len() {
+            match apps[from].receive_within(Duration::from_millis(1)) {
+                Some(Some(_)) if to_lose > 0 => to_lose -= 1,
+                Some(Some(body)) => apps[1 - from].send_raw(&body),
+                Some(None) => break 'forwards,
+                None => {}
+            }
+        }
+    }
+    let ended = bench.wait();
+    assert!(ended.code == Some(0) && ended.stderr.is_empty(), "{ended:?}");
 }
 
 #[test]
