@@ -973,7 +973,7 @@ typedef struct {
      */
     uint64_t peers;
     /**
-     * Now: old ones among them: programs of the original, and nanomsg or NNG BUS sockets.
+     * Now: old ones among them: programs of the original, and nanomsg or NNG sockets.
      */
     uint64_t old_peers;
     /**
@@ -1052,6 +1052,10 @@ typedef struct {
      * Malformed messages by reason: NS_MALFORMED_ numbers are the indices, the others are 0.
      */
     uint64_t malformed_by[32];
+    /**
+     * Messages that gateways on ws and inproc dropped for programs too slow for them.
+     */
+    uint64_t dropped;
 } ns_hub_stats_t;
 
 /**
@@ -1110,6 +1114,14 @@ typedef struct {
      * Now: bytes that wait for it.
      */
     uint64_t outbox_bytes;
+    /**
+     * Of a gateway on ws or inproc, which is one peer. Now: its connections.
+     */
+    uint64_t clients;
+    /**
+     * Of such a gateway: messages dropped for programs too slow for them.
+     */
+    uint64_t dropped;
 } ns_peer_stats_t;
 
 /**
@@ -1136,11 +1148,18 @@ ns_status ns_hub_set(ns_hub *hub, ns_opt option, int64_t value);
  * Listens at `url`: "tcp://127.0.0.1:15000", "ipc:///run/hub", "inproc://name". The host "*" is every
  * interface, port 0 any free one. Any number of times; returns once bound.
  *
+ * Behind "pub+", "pull+", "rep+" or "respondent+" the URL is that of a gateway, for nanomsg and NNG
+ * programs that speak another scalability protocol, see docs/gateways.md. A gateway may also be at
+ * "ws://host:port/path"; the first of these, or at "inproc://name", starts the threads of NNG in the
+ * process, and the last one ends them.
+ *
  * Blocks while a host name is resolved. Any thread.
  *
  * - NS_ERR_URL, NS_ERR_UTF8: `url` is malformed, or not UTF-8
  * - NS_ERR_UNSUPPORTED: this build does not have that transport
  * - NS_ERR_IN_USE: something else listens there
+ * - NS_ERR_FULL: a gateway on ws or inproc is a peer, and there are NS_OPT_HUB_MAX_PEERS already
+ * - NS_ERR_STATE: such a gateway, in a child of a process that had one before it forked
  * - NS_ERR_RESOLVE: the host name could not be resolved
  * - NS_ERR_PERMISSION: the system denies it
  * - NS_ERR_NOT_FOUND, NS_ERR_IO: the directory is missing; any other failure of the system

@@ -2,17 +2,18 @@
 
 mod sim;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use nanostate::engine::gateway::{self, MAX_TRACE};
 use nanostate::engine::router::{PeerEvent, Router, RouterConfig};
 use nanostate::engine::session::{Link, Notice, Session};
-use nanostate::engine::{Action, Closed, ConnId, ConnInfo, Now, Protocol};
-use nanostate::framing::{frame_head, header, Decoder, Frame, Framing, Version, HEADER_LEN};
+use nanostate::engine::{Action, Closed, ConnId, ConnInfo, Now, Protocol, Role};
+use nanostate::framing::{self, frame_head, gateway_header, header, Decoder, Frame, Framing, Sp, Version, HEADER_LEN};
 use nanostate::limits;
-use nanostate::wire::{self, Control, Form, HelloFlags, Instance, Meta, Stamp};
+use nanostate::wire::{self, Control, Form, HelloFlags, Instance, Malformed, Meta, Stamp};
 use nanostate::{Kind, Status, Value};
 use sim::chaos::{self, Chaos};
-use sim::{body, each_seed, value, Direct, OldHub, OldPeer, World, MS, SEC};
+use sim::{body, each_seed, note, value, whole_frames, Direct, OldHub, OldPeer, World, MS, SEC};
 
 const HUB: &str = "tcp://hub";
 
@@ -839,6 +840,1517 @@ fn a_value_that_is_not_newer_is_dropped_and_counted() {
     assert_eq!(hub.router.table().find("a", "x").unwrap().data(), [4]);
 }
 
+// ---- gateways
+
+/// A state as clients of gateways send it.
+fn old_state(sender: &str, name: &str, value: &[u8]) -> Vec<u8> {
+    body(Form::Old, sender, name, value, &Meta::default())
+}
+
+/// The names in the frames of a pub gateway, in order.
+fn names(frames: &[Vec<u8>]) -> Vec<&str> {
+    frames.iter().map(|frame| wire::decode(frame, Form::Old).expect("three elements").name).collect()
+}
+
+/// A value from its JSON.
+fn json(json: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    wire::to_msgpack(json, &mut out).expect(json);
+    out
+}
+
+/// A str.
+fn str_value(text: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    Value::Text(text).encode(&mut out);
+    out
+}
+
+/// An answer as JSON.
+fn answered(hub: &mut Direct, gateway: ConnId, request: &str) -> String {
+    let answer = hub.ask(gateway, &json(request));
+    assert!(wire::check(&answer).is_ok(), "{request} is answered with one value");
+    wire::from_msgpack(&answer)
+}
+
+/// The text of a fault.
+fn fault(hub: &mut Direct, gateway: ConnId, request: &[u8]) -> String {
+    let answer = hub.ask(gateway, request);
+    wire::text(&answer).unwrap_or_else(|| panic!("no fault: {}", wire::from_msgpack(&answer))).to_owned()
+}
+
+#[test]
+fn a_gateway_with_nobody_to_send_to_is_fed_nothing_and_counts_nothing() {
+    let mut hub = Direct::new(RouterConfig { legacy_snapshot: true, ..RouterConfig::default() });
+    let a = hub.open_v1("a", 1);
+    hub.publish(a, "a", "early", &value(Kind::Text, 1, 10));
+    let gateways: Vec<_> = Role::ALL.iter().map(|&role| (role, hub.open_gateway(role, false))).collect();
+    let publish = |hub: &mut Direct| {
+        hub.pass(MS);
+        for &kind in Kind::ALL {
+            hub.publish(a, "a", kind.name(), &value(kind, 1, 10));
+        }
+    };
+    publish(&mut hub);
+    for &(role, gateway) in &gateways {
+        assert!(hub.frames(gateway).is_empty(), "{role:?}");
+        // The other side of only one of them wants to hear.
+        if role != Role::Pub {
+            hub.client_comes(gateway, 3);
+        }
+    }
+    let publisher = gateways.iter().find(|(role, _)| *role == Role::Pub).expect("one of all roles").1;
+    hub.client_comes(publisher, 1);
+    assert_eq!(hub.frames(publisher).len(), 3);
+    let before = hub.peer(publisher);
+    hub.status(publisher, gateway::Status::default());
+    publish(&mut hub);
+    for &(role, gateway) in &gateways {
+        assert!(hub.frames(gateway).is_empty(), "{role:?}");
+        let stats = hub.peer(gateway);
+        assert_eq!((stats.conflated, stats.outbox_bytes, stats.live), (0, 0, true), "{role:?}");
+        let expected = if role == Role::Pub { (before.messages_out, before.withheld) } else { (0, 0) };
+        assert_eq!((stats.messages_out, stats.withheld), expected, "{role:?}");
+    }
+}
+
+#[test]
+fn who_subscribes_gets_the_newest_values_and_then_what_changes() {
+    for structured in [false, true] {
+        let mut hub = Direct::new(RouterConfig::default());
+        let a = hub.open_v1("a", 1);
+        let gateway = hub.open_gateway(Role::Pub, structured);
+        for number in 0..2 {
+            hub.pass(MS);
+            for &kind in Kind::ALL {
+                hub.publish(a, "a", kind.name(), &value(kind, number, 10));
+            }
+        }
+        let taken = |kind: &&Kind| structured || kind.is_plain();
+        let kinds: Vec<_> = Kind::ALL.iter().filter(taken).collect();
+        hub.client_comes(gateway, 1);
+        let newest: Vec<_> = kinds.iter().map(|kind| old_state("a", kind.name(), &value(**kind, 1, 10))).collect();
+        assert_eq!(hub.frames(gateway), newest, "structured: {structured}");
+        hub.pass(MS);
+        for &kind in Kind::ALL {
+            hub.publish(a, "a", kind.name(), &value(kind, 2, 10));
+        }
+        let changed: Vec<_> = kinds.iter().map(|kind| old_state("a", kind.name(), &value(**kind, 2, 10))).collect();
+        assert_eq!(hub.frames(gateway), changed, "structured: {structured}");
+        // A status without news of clients changes nothing.
+        hub.status(gateway, gateway::Status { clients: 1, dropped: 0, again: false });
+        assert!(hub.frames(gateway).is_empty());
+        // Who lost something gets everything again, like who is new.
+        hub.client_comes(gateway, 1);
+        assert_eq!(hub.frames(gateway), changed, "structured: {structured}");
+    }
+}
+
+/// A hub with `keys` states `k0` and so on of about 110 bytes, and its app.
+fn hub_with_states(outbox: usize, keys: usize) -> (Direct, ConnId) {
+    let mut hub = Direct::new(RouterConfig { outbox, ..RouterConfig::default() });
+    let a = hub.open_v1("a", 1);
+    for key in 0..keys {
+        hub.publish(a, "a", &format!("k{key}"), &value(Kind::Text, 0, 100));
+    }
+    (hub, a)
+}
+
+/// What has come out of a gateway that is read in pieces.
+struct Outgoing {
+    gateway: ConnId,
+    bytes: Vec<u8>,
+}
+
+impl Outgoing {
+    fn new(gateway: ConnId) -> Outgoing {
+        Outgoing { gateway, bytes: Vec::new() }
+    }
+
+    fn read(&mut self, hub: &mut Direct, most: usize) {
+        let more = hub.read(self.gateway, most);
+        self.bytes.extend(more);
+    }
+
+    /// Everything, up to the end of what waits, as frames.
+    fn frames(mut self, hub: &mut Direct) -> Vec<Vec<u8>> {
+        self.read(hub, usize::MAX);
+        whole_frames(Framing::Inproc, &self.bytes)
+    }
+
+    /// How many frames have begun so far.
+    fn begun(&self) -> usize {
+        let (mut count, mut at) = (0, 0);
+        while let Some(head) = self.bytes.get(at..).and_then(<[u8]>::first_chunk) {
+            at += head.len() + u64::from_be_bytes(*head) as usize;
+            count += 1;
+        }
+        count
+    }
+}
+
+/// Of each name the data that came last.
+fn newest_of(frames: &[Vec<u8>]) -> BTreeMap<&str, &[u8]> {
+    let bodies = frames.iter().map(|frame| wire::decode(frame, Form::Old).expect("three elements"));
+    bodies.map(|body| (body.name, body.data)).collect()
+}
+
+#[test]
+fn who_subscribes_while_another_is_being_sent_everything_is_sent_everything() {
+    const KEYS: usize = 200;
+    for read in [0, 1, 1000, 10_000, 20_000, 1_000_000] {
+        let (mut hub, _) = hub_with_states(2000, KEYS);
+        let gateway = hub.open_gateway(Role::Pub, false);
+        let mut outgoing = Outgoing::new(gateway);
+        hub.client_comes(gateway, 1);
+        outgoing.read(&mut hub, read);
+        let before = outgoing.begun();
+        hub.client_comes(gateway, 2);
+        let frames = outgoing.frames(&mut hub);
+        assert_eq!(newest_of(&frames[before..]).len(), KEYS, "after {read} bytes");
+        assert!(frames.len() <= 2 * KEYS, "{} frames after {read} bytes", frames.len());
+        assert!(hub.peer(gateway).live);
+    }
+}
+
+#[test]
+fn who_subscribes_while_a_gateway_catches_up_is_sent_everything() {
+    const KEYS: usize = 200;
+    for read in [0, 1000, 3000, 5000, 10_000] {
+        let (mut hub, a) = hub_with_states(2000, KEYS);
+        let gateway = hub.open_pub(false);
+        let mut outgoing = Outgoing::new(gateway);
+        // More than may wait: from here on it catches up.
+        for round in 1..=3 {
+            hub.pass(MS);
+            for key in (50..150).step_by(2) {
+                hub.publish(a, "a", &format!("k{key}"), &value(Kind::Text, round, 100));
+            }
+        }
+        assert!(!hub.peer(gateway).live);
+        outgoing.read(&mut hub, read);
+        let before = outgoing.begun();
+        hub.client_comes(gateway, 2);
+        let frames = outgoing.frames(&mut hub);
+        assert_eq!(newest_of(&frames[before..]).len(), KEYS, "after {read} bytes");
+    }
+}
+
+#[test]
+fn who_subscribes_while_a_walk_goes_over_what_changed_meanwhile_is_sent_everything() {
+    const KEYS: usize = 200;
+    for read in [500, 1500, 3000, 4500] {
+        let (mut hub, a) = hub_with_states(1000, KEYS);
+        let gateway = hub.open_gateway(Role::Pub, false);
+        let mut outgoing = Outgoing::new(gateway);
+        hub.client_comes(gateway, 1);
+        outgoing.read(&mut hub, 20_000);
+        // Behind the walk's cursor, but for the last one: the rest of this walk is short, the next one sends these.
+        hub.pass(MS);
+        for key in 0..60 {
+            hub.publish(a, "a", &format!("k{key}"), &value(Kind::Text, 1, 100));
+        }
+        outgoing.read(&mut hub, KEYS * 125 - 20_000 + read);
+        let before = outgoing.begun();
+        hub.client_comes(gateway, 2);
+        let frames = outgoing.frames(&mut hub);
+        assert_eq!(newest_of(&frames[before..]).len(), KEYS, "after {read} bytes of the second walk");
+        assert!(newest_of(&frames).iter().all(|(name, data)| {
+            let key: usize = name[1..].parse().expect("a key's number");
+            *data == value(Kind::Text, u64::from(key < 60), 100)
+        }));
+    }
+}
+
+#[test]
+fn a_walk_comes_to_the_tables_end_however_often_clients_come() {
+    const KEYS: usize = 300;
+    let (mut hub, a) = hub_with_states(1000, KEYS);
+    let gateway = hub.open_gateway(Role::Pub, false);
+    let mut outgoing = Outgoing::new(gateway);
+    // Each reads about five states before the next one comes; nine keys change all the time.
+    for client in 0..KEYS {
+        hub.pass(MS);
+        hub.client_comes(gateway, client as u32 + 1);
+        hub.publish(a, "a", &format!("k{}", client % 9), &value(Kind::Text, client as u64, 100));
+        outgoing.read(&mut hub, 600);
+    }
+    let mut counts = vec![0; KEYS];
+    let frames = outgoing.frames(&mut hub);
+    for name in names(&frames) {
+        counts[name[1..].parse::<usize>().expect("a key's number")] += 1;
+    }
+    assert!(counts.iter().all(|&count| (2..60).contains(&count)), "every key comes with every walk: {counts:?}");
+    assert!(hub.peer(gateway).live, "and they end");
+    hub.pass(MS);
+    hub.publish(a, "a", "k0", &value(Kind::Text, 1, 1));
+    assert_eq!(hub.frames(gateway).len(), 1);
+}
+
+#[test]
+fn a_state_for_subscribers_has_its_name_in_front_and_both_within_the_limit() {
+    let mut hub = Direct::new(RouterConfig { legacy_max: 1000, ..RouterConfig::default() });
+    let (a, gateway, requests) = (hub.open_v1("a", 1), hub.open_pub(false), hub.open_gateway(Role::Rep, false));
+    // As many bytes of text as make a body of `len`: array head, sender and the name's head take 4 bytes, a str 16
+    // head takes 3.
+    let text = |name: &str, len: usize| value(Kind::Text, 1, len - 4 - name.len() - 3);
+    hub.publish(a, "a", "L", &text("L", 1000 - 2));
+    hub.publish(a, "a", "long name", &text("long name", 1000 - 10));
+    hub.publish(a, "a", "M", &text("M", 1000 - 1));
+    hub.publish(a, "a", "N", &text("N", 1001));
+    let frames = hub.frames(gateway);
+    assert_eq!(names(&frames), ["L", "long name"]);
+    assert!(frames.iter().zip(["L", "long name"]).all(|(frame, name)| frame.len() + name.len() + 1 == 1000));
+    assert_eq!((hub.peer(gateway).withheld, hub.router.stats().withheld), (2, 2));
+    let warnings = hub.warnings();
+    assert!(matches!(&warnings[..], [text] if text.contains("\"M\"") && text.contains("--legacy-max")), "{warnings:?}");
+    // An answer has the longest trace in front.
+    hub.publish(a, "a", "O", &text("O", 1000 - MAX_TRACE));
+    hub.publish(a, "a", "P", &text("P", 1001 - MAX_TRACE));
+    assert_eq!(hub.ask(requests, &json(r#"["get", "O"]"#)).len(), 964);
+    for (request, words) in
+        [(r#"["get", "P"]"#, "965 bytes, at most 964"), (r#"["get", "N"]"#, "1001 bytes, at most 1000")]
+    {
+        let refused = fault(&mut hub, requests, &json(request));
+        assert!(refused.contains(words) && refused.contains("--legacy-max"), "{refused}");
+    }
+}
+
+#[test]
+fn what_a_gateway_withholds_is_counted_and_logged_once_with_what_allows_it() {
+    let mut hub = Direct::new(RouterConfig::default());
+    let (a, gateway, structured) = (hub.open_v1("a", 1), hub.open_pub(false), hub.open_pub(true));
+    hub.warnings();
+    for number in 0..5 {
+        hub.pass(MS);
+        hub.publish(a, "a", "m", &value(Kind::Map, number, 10));
+        hub.publish(a, "a", "i", &value(Kind::Int, number, 10));
+    }
+    assert_eq!((hub.frames(gateway).len(), hub.frames(structured).len()), (0, 10));
+    assert_eq!((hub.peer(gateway).withheld, hub.peer(structured).withheld, hub.router.stats().withheld), (10, 0, 10));
+    let warnings = hub.warnings();
+    let [text] = &warnings[..] else { panic!("one line: {warnings:?}") };
+    assert!(text.contains("\"m\" (map)") && text.contains("?structured=1"), "{text}");
+    assert!(!text.contains("--legacy-structured"), "{text}");
+    // What is asked of all old peers is so of gateways.
+    let mut hub = Direct::new(RouterConfig { legacy_structured: true, ..RouterConfig::default() });
+    let (a, gateway) = (hub.open_v1("a", 1), hub.open_pub(false));
+    hub.publish(a, "a", "m", &value(Kind::Map, 1, 10));
+    assert_eq!((hub.frames(gateway).len(), hub.peer(gateway).withheld), (1, 0));
+}
+
+#[test]
+fn a_gateway_that_takes_nothing_is_sent_the_newest_of_each_key_once() {
+    let mut hub = Direct::new(RouterConfig { outbox: 2000, ..RouterConfig::default() });
+    let (a, gateway) = (hub.open_v1("a", 1), hub.open_pub(false));
+    for i in 0..1000 {
+        hub.pass(MS);
+        hub.publish(a, "a", &format!("k{}", i % 50), &value(Kind::Text, i, 100));
+        assert!(hub.peer(gateway).outbox_bytes <= 2000 + 200);
+    }
+    assert!(!hub.peer(gateway).live);
+    let before = hub.peer(gateway).messages_out;
+    let frames = hub.frames(gateway);
+    let newest = newest_of(&frames);
+    for i in 950..1000 {
+        assert_eq!(newest[&*format!("k{}", i % 50)], value(Kind::Text, i, 100));
+    }
+    let stats = hub.peer(gateway);
+    assert_eq!((stats.messages_out - before, stats.live), (50, true));
+    assert_eq!(stats.messages_out + stats.conflated, 1000);
+}
+
+#[test]
+fn what_is_sent_once_more_to_who_is_new_hides_none_of_what_was_conflated() {
+    let (mut hub, a) = hub_with_states(1000, 50);
+    let gateway = hub.open_pub(false);
+    let mut outgoing = Outgoing::new(gateway);
+    let sent_before = hub.peer(gateway).messages_out;
+    for round in 1..=4 {
+        hub.pass(MS);
+        for key in 0..50 {
+            hub.publish(a, "a", &format!("k{key}"), &value(Kind::Text, round, 100));
+        }
+    }
+    outgoing.read(&mut hub, 4000);
+    hub.client_comes(gateway, 2);
+    let frames = outgoing.frames(&mut hub);
+    let states: BTreeSet<_> = frames.iter().collect();
+    let stats = hub.peer(gateway);
+    assert_eq!(stats.messages_out - sent_before, frames.len() as u64);
+    assert_eq!(stats.conflated, 200 - states.len() as u64, "of 200 changes {} came through", states.len());
+}
+
+#[test]
+fn what_is_pushed_goes_to_apps_to_old_peers_and_to_subscribers() {
+    let mut hub = Direct::new(RouterConfig::default());
+    let (app, old, subscribers) = (hub.open_v1("v", 1), hub.open_old(), hub.open_pub(false));
+    hub.bodies(old);
+    let pull = hub.open_gateway(Role::Pull, false);
+    let state = old_state("script", "x", &value(Kind::Text, 1, 10));
+    hub.message(pull, b"", &state);
+    // From whom and by which way does not matter.
+    hub.message(pull, b"any route", &old_state("another", "y", &[7]));
+    let bodies = hub.bodies(app);
+    let names: Vec<_> = bodies.iter().map(|bytes| wire::decode(bytes, Form::V1).expect("a body")).collect();
+    assert_eq!([names[0].name, names[1].name], ["x", "y"]);
+    assert!(names[0].meta.stamp.is_some_and(|stamp| stamp.millis() >= hub.now.wall), "the hub has stamped it");
+    assert_eq!((hub.bodies(old), hub.frames(subscribers)), (vec![state.clone()], vec![state.clone()]));
+    assert!(hub.frames(pull).is_empty(), "nobody reads there");
+    let stats = hub.peer(pull);
+    assert_eq!((stats.messages_in, stats.messages_out, stats.old), (2, 0, true));
+    assert!(stats.bytes_in >= state.len() as u64);
+}
+
+#[test]
+fn what_is_pushed_and_not_taken_is_counted_and_the_hub_goes_on() {
+    let mut hub = Direct::new(RouterConfig { max_message: 1000, ..RouterConfig::default() });
+    hub.router.room_mut().states = 4;
+    let (listener, pull) = (hub.open_v1("v", 1), hub.open_gateway(Role::Pull, false));
+    hub.events();
+    for malformed in
+        [&[][..], &[0xC1], &[0xDD, 0xFF, 0xFF, 0xFF, 0xFF], &[0x92, 0xA1, b'a', 0xA1, b'b'], &[0x93, 0xA1, b'a']]
+    {
+        hub.message(pull, b"", malformed);
+    }
+    hub.message(pull, b"", &body(Form::V1, "s", "v1", &[1], &Meta::default()));
+    hub.message(pull, b"", &old_state("s", "$ns/ping", &[1]));
+    hub.message(pull, b"", &old_state("v", "x", &[1]));
+    // Over the limit, but a frame that is taken; a frame that is not.
+    hub.message(pull, b"", &old_state("s", "x", &value(Kind::Text, 1, 1001 - 5 - 3)));
+    hub.message(pull, b"", &old_state("s", "x", &value(Kind::Text, 1, 100_000)));
+    hub.message(pull, b"", &old_state("s", "at the limit", &value(Kind::Text, 1, 1000 - 4 - 12 - 3)));
+    for i in 0..4 {
+        hub.message(pull, b"", &old_state("s", &format!("k{i}"), &[1]));
+    }
+    let stats = hub.router.stats();
+    assert_eq!((stats.malformed, stats.reserved, stats.foreign_sender, stats.too_large), (6, 1, 1, 2));
+    // One sender may have half of the table.
+    assert_eq!((stats.messages_in, stats.refused, stats.stale), (2, 3, 0));
+    assert_eq!(hub.said(listener), ["at the limit", "k0"]);
+    assert_eq!((hub.peer(pull).malformed, hub.peer(pull).too_large, hub.peer(pull).messages_in), (6, 2, 2));
+    let warnings = hub.warnings();
+    assert_eq!(warnings.len(), 3, "each sort once: {warnings:?}");
+    for words in ["malformed", "reserved", "table is full"] {
+        assert_eq!(warnings.iter().filter(|text| text.contains(words)).count(), 1, "{warnings:?}");
+    }
+    assert!(!hub.is_closed(pull));
+}
+
+#[test]
+fn what_comes_in_by_a_gateway_may_be_as_large_as_what_goes_out() {
+    let mut hub = Direct::new(RouterConfig { max_message: 5000, legacy_max: 1000, ..RouterConfig::default() });
+    let (pull, rep, app) =
+        (hub.open_gateway(Role::Pull, false), hub.open_gateway(Role::Rep, false), hub.open_v1("v", 1));
+    let state = |len: usize| old_state("s", "x", &value(Kind::Text, len as u64, len - 5 - 3));
+    hub.message(pull, b"", &state(1001));
+    assert!(fault(&mut hub, rep, &state(1001)).contains("1001 bytes refused: the limit is 1000"));
+    assert_eq!((hub.router.stats().too_large, hub.router.stats().messages_in), (2, 0));
+    hub.message(pull, b"", &state(1000));
+    assert_eq!(hub.ask(rep, &state(1000)), str_value("ok"));
+    // Apps have the limit of apps.
+    hub.publish(app, "v", "x", &value(Kind::Text, 1, 4000));
+    assert_eq!((hub.router.stats().too_large, hub.router.stats().messages_in), (2, 3));
+}
+
+#[test]
+fn each_request_is_answered_with_what_it_asks_for() {
+    let mut hub = Direct::new(RouterConfig::default());
+    let rep = hub.open_gateway(Role::Rep, false);
+    assert_eq!(answered(&mut hub, rep, r#"["get", "x"]"#), "null");
+    assert_eq!(answered(&mut hub, rep, r#"["list", "*"]"#), "[]");
+    assert_eq!(answered(&mut hub, rep, r#"["peers"]"#), "[]");
+    let (a, b) = (hub.open_v1("a", 1), hub.open_v1("b", 2));
+    hub.open_old();
+    hub.publish(a, "a", "x", &json(r#""older""#));
+    hub.publish(a, "a", "m", &json(r#"{"k": 1}"#));
+    hub.pass(MS);
+    hub.publish(b, "b", "x", &json(r#""newer""#));
+    assert_eq!(answered(&mut hub, rep, r#"["get", "x"]"#), r#"["b","x","newer"]"#);
+    assert_eq!(answered(&mut hub, rep, r#"["c", "x", "newest"]"#), r#""ok""#);
+    assert_eq!(answered(&mut hub, rep, r#"["get", "x"]"#), r#"["c","x","newest"]"#);
+    // Who asks takes plain values, but may publish whatever it likes.
+    assert_eq!(answered(&mut hub, rep, r#"["c", "i", 5]"#), r#""ok""#);
+    let listed = hub.ask(rep, &json(r#"["list", "*"]"#));
+    for state in ["older", "newer", "newest"] {
+        assert!(wire::from_msgpack(&listed).contains(state));
+    }
+    assert_eq!(listed[0], 0x93, "{}", wire::from_msgpack(&listed));
+    for name in ["m", "i"] {
+        let fault = fault(&mut hub, rep, &json(&format!(r#"["get", "{name}"]"#)));
+        assert!(fault.contains(&format!("{name:?}")) && fault.contains("?structured=1"), "{fault}");
+    }
+    let peers = answered(&mut hub, rep, r#"["peers"]"#);
+    assert!([r#"["a","b"]"#, r#"["b","a"]"#].contains(&&*peers), "{peers}");
+    let structured = hub.open_gateway(Role::Rep, true);
+    assert_eq!(answered(&mut hub, structured, r#"["get", "m"]"#), r#"["a","m",{"k":1}]"#);
+    assert_eq!(hub.ask(structured, &json(r#"["list", "*"]"#))[0], 0x95);
+    // What an app that is gone has left is found as long as it stays.
+    hub.lose(b);
+    assert_eq!(answered(&mut hub, rep, r#"["peers"]"#), r#"["a"]"#);
+    assert_eq!(hub.peer(rep).messages_in, 2);
+}
+
+#[test]
+fn a_list_that_would_be_too_large_is_answered_with_how_large() {
+    let mut hub = Direct::new(RouterConfig { legacy_max: 1000 + MAX_TRACE, ..RouterConfig::default() });
+    let (a, rep) = (hub.open_v1("a", 1), hub.open_gateway(Role::Rep, false));
+    // Bodies of 100 bytes: the heads of array, sender, name and text take 1, 2, 3 and 2.
+    for key in 0..9 {
+        hub.publish(a, "a", &format!("k{key}"), &value(Kind::Text, key, 100 - 8));
+    }
+    hub.publish(a, "a", "one more", &value(Kind::Text, 1, 100 - 14));
+    // Not in a list at all, because it is not for old peers.
+    hub.publish(a, "a", "m", &value(Kind::Map, 1, 10));
+    assert_eq!(hub.ask(rep, &json(r#"["list", "k*"]"#)).len(), 901);
+    let fault = fault(&mut hub, rep, &json(r#"["list", "*"]"#));
+    assert!(fault.contains("1001 bytes, at most 1000") && fault.contains("10 states"), "{fault}");
+}
+
+#[test]
+fn a_state_that_is_not_taken_is_answered_with_the_reason() {
+    let mut hub = Direct::new(RouterConfig { max_message: 1000, ..RouterConfig::default() });
+    hub.router.room_mut().states = 2;
+    let (_app, rep) = (hub.open_v1("v", 1), hub.open_gateway(Role::Rep, false));
+    let ok = str_value("ok");
+    assert_eq!(hub.ask(rep, &old_state("s", "x", &[1])), ok);
+    assert_eq!(hub.ask(rep, &old_state("s", "x", &[2])), ok, "what is there may change");
+    let cases = [
+        (old_state("s", "y", &[1]), r#""y" not taken: the hub's table is full"#),
+        (old_state("s", "$ns/ping", &[1]), r#""$ns/ping" refused: reserved"#),
+        (old_state("v", "x", &[1]), r#"states sent as "v" refused: not its identity"#),
+        (old_state("s", "x", &value(Kind::Text, 1, 1001 - 5 - 3)), "message of 1001 bytes refused: the limit is 1000"),
+        (vec![0x93, 0xA1, b's', 0xA1, b'x'], "malformed message: the bytes end inside a value"),
+        (vec![0x93, 0xA1, b's', 0x01, 0x01], "malformed message: the name is not a str"),
+        ([&old_state("s", "x", &[1])[..], &[0]].concat(), "malformed message: bytes follow behind the end"),
+    ];
+    for (request, words) in &cases {
+        let fault = fault(&mut hub, rep, request);
+        assert!(fault.contains(words), "{fault}, not {words}");
+    }
+    let stats = hub.router.stats();
+    assert_eq!((stats.messages_in, stats.refused, stats.reserved, stats.foreign_sender), (2, 1, 1, 1));
+    assert_eq!((stats.too_large, stats.malformed), (1, 3));
+    assert_eq!((hub.peer(rep).malformed, hub.peer(rep).too_large), (3, 1));
+    assert_eq!(hub.router.table().find("s", "x").expect("taken").data(), [2]);
+}
+
+#[test]
+fn a_state_that_is_older_than_the_one_held_is_not_answered_with_ok() {
+    let mut hub = Direct::new(RouterConfig::default());
+    let (a, rep) = (hub.open_v1("a", 1), hub.open_gateway(Role::Rep, false));
+    // From a clock that is an hour ahead: the stamp is set back, to no earlier than the latest that is allowed.
+    let ahead = Stamp { clock: (hub.now.wall + 3_600_000) << 16, instance: Instance([1; 16]) };
+    hub.publish_at(a, "a", "x", &[1], ahead);
+    hub.lose(a);
+    hub.pass(SEC);
+    let answer = hub.ask(rep, &old_state("a", "x", &[2]));
+    let held = hub.router.table().find("a", "x").expect("it stays").data() == [2];
+    assert!(held || answer != str_value("ok"), "answered ok, and not taken: {:?} stale", hub.router.stats().stale);
+}
+
+#[test]
+fn a_request_that_is_none_is_answered_with_what_is_wrong_and_no_fault_of_the_hub() {
+    let mut hub = Direct::new(RouterConfig::default());
+    let rep = hub.open_gateway(Role::Rep, false);
+    hub.events();
+    let cases = [
+        (vec![], "the message is empty"),
+        (vec![0xC1], "the reserved byte C1"),
+        (vec![0x92, 0xA3, b'g'], "the bytes end inside a value"),
+        ([json(r#"["peers"]"#), vec![0]].concat(), "bytes follow behind the end"),
+        (vec![0x91; 100], "nested too deep"),
+        (json(r#""get""#), r#"unknown request "get""#),
+        (json("[]"), "unknown request of 0 elements"),
+        (json(r#"["get", "x", "y", "z"]"#), "unknown request of 4 elements"),
+        (json(r#"["gets", "x"]"#), r#"unknown request "gets""#),
+        (json(r#"["get"]"#), r#"expected ["get", name]"#),
+        (json(r#"["list"]"#), r#"expected ["list", pattern]"#),
+        (json(r#"["peers", 1]"#), r#"expected ["peers"]"#),
+        (json(r#"["get", 7]"#), "get: the name is no str: 7"),
+        (json(r#"["get", ""]"#), "empty"),
+        (json(r#"["get", "$ns/ping"]"#), "begins with $ns/"),
+        (json(r#"["list", ""]"#), "list: "),
+    ];
+    for (request, words) in &cases {
+        let fault = fault(&mut hub, rep, request);
+        assert!(fault.contains(words), "{fault:?}, not {words:?}");
+        assert!(!fault.contains(char::is_control) && fault.chars().count() <= 1001, "{fault:?}");
+    }
+    assert_eq!((hub.peer(rep).messages_in, hub.peer(rep).malformed, hub.router.stats().malformed), (0, 0, 0));
+    assert!(hub.warnings().is_empty());
+    assert_eq!(hub.ask(rep, &old_state("s", "x", &[1])), str_value("ok"));
+}
+
+#[test]
+fn answers_go_back_by_the_routes_of_their_requests_in_their_order() {
+    let mut hub = Direct::new(RouterConfig::default());
+    let rep = hub.open_gateway(Role::Rep, false);
+    let routes: Vec<Vec<u8>> = (0..=255).map(|len| (0..len).map(|i| (7 * i + len) as u8).collect()).collect();
+    let frame = |(i, route): (usize, &Vec<u8>)| {
+        let note = note(route, &old_state("s", &format!("k{i}"), &[i as u8 & 0x7F]));
+        [&frame_head(Framing::Inproc, note.len())[..], &note].concat()
+    };
+    // In pieces, all of them before one answer is taken.
+    let stream: Vec<u8> = routes.iter().enumerate().flat_map(frame).collect();
+    stream.chunks(777).for_each(|piece| hub.bytes(rep, piece));
+    let ask = |(i, route): (usize, &Vec<u8>)| hub.message(rep, route, &json(&format!(r#"["get", "k{i}"]"#)));
+    routes.iter().enumerate().for_each(ask);
+    let answers = hub.answers(rep);
+    assert_eq!(answers.len(), 2 * routes.len());
+    let (published, got) = answers.split_at(routes.len());
+    for (i, route) in routes.iter().enumerate() {
+        assert_eq!(published[i], (route.clone(), str_value("ok")));
+        assert_eq!(got[i].0, *route);
+    }
+    // These are withheld, and each answer names its own.
+    assert!(got
+        .iter()
+        .enumerate()
+        .all(|(i, (_, answer))| { wire::text(answer).is_some_and(|fault| fault.contains(&format!("\"k{i}\""))) }));
+}
+
+#[test]
+fn who_asks_and_takes_no_answers_is_not_read_until_it_does() {
+    const OUTBOX: usize = 10_000;
+    for role in [Role::Rep, Role::Respondent] {
+        let mut hub = Direct::new(RouterConfig { outbox: OUTBOX, ..RouterConfig::default() });
+        hub.router.about.host = "h".repeat(1000);
+        let (a, app) = (hub.open_v1("a", 1), hub.open_v1("b", 2));
+        hub.publish(a, "a", "x", &value(Kind::Text, 1, 1000));
+        let (gateway, pull, subscribers) =
+            (hub.open_gateway(role, false), hub.open_gateway(Role::Pull, false), hub.open_pub(false));
+        let mut asked = 0;
+        while hub.router.reads(gateway) {
+            hub.message(gateway, &[asked], &json(r#"["get", "x"]"#));
+            asked += 1;
+            assert!(asked < 20, "each answer has more than 1000 bytes");
+        }
+        let waits = hub.peer(gateway).outbox_bytes as usize;
+        assert!((OUTBOX + 1..OUTBOX + 1500).contains(&waits), "{waits} bytes wait");
+        // The others are read as before, whatever waits for them.
+        assert!([a, app, pull, subscribers].iter().all(|&conn| hub.router.reads(conn)));
+        let mut outgoing = Outgoing::new(gateway);
+        outgoing.read(&mut hub, waits - OUTBOX - 1);
+        assert!(!hub.router.reads(gateway), "one byte too many");
+        outgoing.read(&mut hub, 1);
+        assert!(hub.router.reads(gateway));
+        let answers = outgoing.frames(&mut hub);
+        let routes: Vec<_> = answers.iter().map(|frame| gateway::split_answer(frame).expect("an answer").0).collect();
+        assert!(routes.iter().enumerate().all(|(i, route)| *route == [i as u8]) && routes.len() == asked as usize);
+    }
+}
+
+#[test]
+fn a_reader_that_does_not_keep_up_is_read_all_the_same() {
+    let mut hub = Direct::new(RouterConfig { outbox: 100, ..RouterConfig::default() });
+    let (a, subscribers) = (hub.open_v1("a", 1), hub.open_pub(false));
+    hub.publish(a, "a", "x", &value(Kind::Text, 1, 1000));
+    assert!(hub.peer(subscribers).outbox_bytes > 1000);
+    assert!(hub.router.reads(subscribers), "or the hub would not hear that its clients are gone");
+}
+
+#[test]
+fn many_requests_that_come_at_once_take_bounded_memory() {
+    const OUTBOX: usize = 10_000;
+    const LARGEST: usize = 20_000;
+    let mut hub = Direct::new(RouterConfig { outbox: OUTBOX, legacy_max: LARGEST, ..RouterConfig::default() });
+    let (a, rep) = (hub.open_v1("a", 1), hub.open_gateway(Role::Rep, false));
+    hub.publish(a, "a", "x", &value(Kind::Text, 1, LARGEST - 100));
+    // As many as one read may give: whether the hub reads is asked before it.
+    let note = note(b"route", &json(r#"["list", "*"]"#));
+    let frame = [&frame_head(Framing::Inproc, note.len())[..], &note].concat();
+    let requests = frame.repeat((64 << 10) / frame.len());
+    assert!(hub.router.reads(rep));
+    hub.bytes(rep, &requests);
+    let waits = hub.peer(rep).outbox_bytes as usize;
+    // Nothing larger than the requests themselves, beyond one answer.
+    assert!(waits <= OUTBOX + LARGEST + 10 * requests.len(), "{waits} bytes wait for {} of requests", requests.len());
+}
+
+#[test]
+fn a_survey_is_answered_with_who_the_hub_is_whatever_it_asks() {
+    let mut hub = Direct::new(RouterConfig::default());
+    let about = &mut hub.router.about;
+    (about.host, about.pid) = ("a host".into(), 4711);
+    about.addresses = (0..20).map(|i| format!("tcp://127.0.0.1:{i}")).collect();
+    let (respondent, a) = (hub.open_gateway(Role::Respondent, false), hub.open_v1("a", 1));
+    // Apps and old peers count, gateways do not.
+    hub.open_old();
+    hub.publish(a, "a", "x", &[1]);
+    let surveys = [vec![], vec![0xC1], json(r#"["peers"]"#), vec![0x91; 1000], old_state("s", "y", &[1])];
+    let mut answers: Vec<_> = surveys.iter().map(|survey| hub.ask(respondent, survey)).collect();
+    assert_eq!(wire::check(&answers[0]), Ok(Kind::Map));
+    let words = wire::from_msgpack(&answers[0]);
+    for part in [
+        r#""host":"a host""#,
+        r#""pid":4711"#,
+        r#""peers":2"#,
+        r#""states":1"#,
+        "tcp://127.0.0.1:0",
+        "tcp://127.0.0.1:19",
+        concat!('"', env!("CARGO_PKG_VERSION"), '"'),
+    ] {
+        assert!(words.contains(part), "{words} has no {part}");
+    }
+    answers.dedup();
+    assert_eq!(answers.len(), 1, "the same answer to every survey");
+    let stats = hub.router.stats();
+    assert_eq!((stats.messages_in, stats.malformed, stats.states), (1, 0, 1), "a survey publishes nothing");
+}
+
+#[test]
+fn a_gateway_is_a_peer_with_its_clients_and_what_they_missed() {
+    let mut hub = Direct::new(RouterConfig::default());
+    let (publisher, pull) = (hub.open_gateway(Role::Pub, false), hub.open_gateway(Role::Pull, false));
+    assert_eq!(hub.events(), [(PeerEvent::Joined, Status::Ok); 2]);
+    hub.status(publisher, gateway::Status { clients: 3, dropped: 10, again: true });
+    hub.status(pull, gateway::Status { clients: 2, dropped: 0, again: true });
+    hub.status(publisher, gateway::Status { clients: 2, dropped: 12, again: false });
+    assert!(hub.frames(publisher).is_empty());
+    let stats = hub.peer(publisher);
+    assert_eq!((stats.clients, stats.dropped, stats.old, stats.live), (2, 12, true, true));
+    assert_eq!((stats.identity.as_str(), stats.from), ("", format!("peer {}", publisher.0)));
+    assert_eq!((hub.peer(pull).clients, hub.peer(pull).dropped), (2, 0));
+    let stats = hub.router.stats();
+    assert_eq!((stats.peers, stats.old_peers, stats.joined, stats.dropped), (2, 2, 2, 12));
+    // The number is of all since it was opened; what it was at last stays when the gateway is gone.
+    hub.lose(publisher);
+    assert_eq!(hub.events(), [(PeerEvent::Left, Status::Closed)]);
+    let stats = hub.router.stats();
+    assert_eq!((stats.peers, stats.old_peers, stats.dropped), (1, 1, 12));
+    let again = hub.open_gateway(Role::Pub, false);
+    hub.status(again, gateway::Status { clients: 1, dropped: 5, again: true });
+    assert_eq!(hub.router.stats().dropped, 17);
+    hub.lose(again);
+    hub.lose(pull);
+    let stats = hub.router.stats();
+    assert_eq!((stats.peers, stats.joined, stats.dropped), (0, 3, 17));
+}
+
+#[test]
+fn a_hub_that_is_full_refuses_a_gateway() {
+    let mut hub = Direct::new(RouterConfig { max_peers: 2, ..RouterConfig::default() });
+    let (a, gateway) = (hub.open_v1("a", 1), hub.open_gateway(Role::Rep, false));
+    hub.events();
+    for role in Role::ALL {
+        let refused = hub.open_gateway(role, false);
+        assert!(hub.is_closed(refused), "{role:?}");
+        // What it still tells counts for nothing.
+        hub.message(refused, b"", &old_state("s", "x", &[1]));
+        hub.client_comes(refused, 1);
+        assert!(hub.frames(refused).is_empty());
+        assert_eq!(hub.events(), [(PeerEvent::Refused, Status::Full)], "{role:?}");
+    }
+    let stats = hub.router.stats();
+    assert_eq!((stats.peers, stats.refused_peers, stats.messages_in), (2, 4, 0));
+    // It counts as one peer itself.
+    let app = hub.open();
+    assert!(hub.is_closed(app));
+    hub.lose(gateway);
+    hub.open_gateway(Role::Pub, false);
+    hub.lose(a);
+    hub.open_v1("b", 2);
+}
+
+#[test]
+fn a_gateway_needs_no_handshake_and_may_be_silent_for_ever() {
+    let mut hub = Direct::new(RouterConfig::default());
+    let gateways: Vec<_> = Role::ALL.iter().map(|&role| hub.open_gateway(role, false)).collect();
+    assert_eq!(hub.router.deadline(), None);
+    hub.pass(100 * 3600 * SEC);
+    assert!(hub.closed.is_empty());
+    assert_eq!(hub.router.stats().peers, gateways.len() as u64);
+}
+
+#[test]
+fn what_is_no_note_is_left_alone() {
+    let mut hub = Direct::new(RouterConfig::default());
+    let (a, subscribers) = (hub.open_v1("a", 1), hub.open_pub(false));
+    hub.publish(a, "a", "x", &value(Kind::Text, 1, 1));
+    hub.frames(subscribers);
+    let gateways: Vec<_> = Role::ALL.iter().map(|&role| hub.open_gateway(role, false)).collect();
+    let status = gateway::Status { clients: 1, dropped: 9, again: true }.encode();
+    let message = note(b"route", &old_state("s", "y", &value(Kind::Text, 1, 1)));
+    let strange = [
+        &[][..],
+        &message[..1],
+        &message[..5],
+        &status[..13],
+        &[&status[..], &[0]].concat(),
+        &[&[2], &message[1..]].concat(),
+        &old_state("s", "y", &value(Kind::Text, 1, 1)),
+        &header(Version::Old),
+    ];
+    for &gateway in gateways.iter().chain([&subscribers]) {
+        strange.iter().for_each(|bytes| hub.tell(gateway, bytes));
+        assert!(hub.frames(gateway).is_empty() && !hub.is_closed(gateway));
+        assert_eq!(hub.peer(gateway).malformed, 0);
+    }
+    // Nor does anybody publish through a socket that only sends.
+    hub.tell(subscribers, &message);
+    let stats = hub.router.stats();
+    assert_eq!((stats.messages_in, stats.malformed, stats.dropped), (1, 0, 0));
+    assert!(hub.warnings().is_empty());
+}
+
+#[test]
+fn a_message_that_a_gateway_could_not_hand_on_counts_once() {
+    let mut hub = Direct::new(RouterConfig::default());
+    let mut note = Vec::new();
+    assert!(gateway::too_large(b"route", 1 << 40, &mut note));
+    for (counted, role) in (1..).zip(Role::ALL) {
+        let gateway = hub.open_gateway(role, false);
+        hub.events();
+        hub.tell(gateway, &note);
+        let answers = hub.answers(gateway);
+        assert_eq!(answers.len(), usize::from(role.answers()), "{role:?}");
+        assert!(answers.iter().all(|(route, answer)| route == b"route" && wire::check(answer).is_ok()), "{role:?}");
+        if role == Role::Rep {
+            let text = wire::text(&answers[0].1).expect("a fault");
+            assert!(text.contains("message of 1099511627776 bytes refused: the limit is"), "{text}");
+        }
+        let stats = hub.router.stats();
+        assert_eq!((stats.too_large, stats.malformed, stats.messages_in), (counted, 0, 0), "{role:?}");
+        assert_eq!((hub.peer(gateway).too_large, hub.warnings().len()), (1, 1), "{role:?}");
+    }
+}
+
+#[test]
+fn what_was_pushed_expires_when_its_gateway_is_gone() {
+    let mut hub = Direct::new(RouterConfig::default());
+    let (pull, rep) = (hub.open_gateway(Role::Pull, false), hub.open_gateway(Role::Rep, false));
+    hub.message(pull, b"", &old_state("one", "x", &[1]));
+    hub.message(pull, b"", &old_state("two", "x", &[1]));
+    assert_eq!(hub.ask(rep, &old_state("three", "x", &[1])), str_value("ok"));
+    hub.pass(25 * 3600 * SEC);
+    assert_eq!(hub.router.table().len(), 3, "as long as it is there");
+    // Who is heard by another way stays.
+    assert_eq!(hub.ask(rep, &old_state("two", "y", &[1])), str_value("ok"));
+    hub.lose(pull);
+    hub.pass(23 * 3600 * SEC);
+    assert_eq!(hub.router.table().len(), 4);
+    hub.pass(3600 * SEC);
+    let table = hub.router.table();
+    assert!(table.find("one", "x").is_none());
+    assert!([("two", "x"), ("two", "y"), ("three", "x")]
+        .iter()
+        .all(|(sender, name)| table.find(sender, name).is_some()));
+    hub.lose(rep);
+    hub.pass(24 * 3600 * SEC);
+    assert_eq!((hub.router.table().len(), hub.router.table().bytes()), (0, 0));
+}
+
+// ---- clients of gateways that have connections of their own
+
+/// Every protocol that has a name here.
+const PROTOCOLS: [Sp; 9] = [
+    framing::BUS,
+    framing::PUB,
+    framing::SUB,
+    framing::REQ,
+    framing::REP,
+    framing::PUSH,
+    framing::PULL,
+    framing::SURVEYOR,
+    framing::RESPONDENT,
+];
+
+/// The number of a protocol, as its header has it.
+fn number(protocol: Sp) -> u16 {
+    let header = gateway_header(protocol);
+    u16::from_be_bytes([header[4], header[5]])
+}
+
+/// A trace of so many steps, told from others by `tag`.
+fn trace(steps: usize, tag: u8) -> Vec<u8> {
+    let mut trace: Vec<u8> = (0..steps).flat_map(|step| [0x7F, step as u8, tag, 0xFF]).collect();
+    if let Some(last) = steps.checked_sub(1) {
+        trace[4 * last] = 0x80;
+    }
+    trace
+}
+
+/// A request over TCP, in its frame.
+fn request(trace: &[u8], asks: &[u8]) -> Vec<u8> {
+    [&frame_head(Framing::Tcp, trace.len() + asks.len())[..], trace, asks].concat()
+}
+
+/// What waits for a client that asked with a trace of one step, without the traces; these are those of `tags`.
+fn answers_to(hub: &mut Direct, client: ConnId, tags: impl IntoIterator<Item = u8>) -> Vec<Vec<u8>> {
+    let bodies = hub.bodies(client);
+    let tags: Vec<_> = tags.into_iter().collect();
+    assert_eq!(bodies.len(), tags.len(), "an answer to each");
+    let behind = |(body, tag): (&Vec<u8>, u8)| body.strip_prefix(&trace(1, tag)[..]).expect("its trace").to_vec();
+    bodies.iter().zip(tags).map(behind).collect()
+}
+
+/// The answer to a request, the only one that waits.
+fn asked(hub: &mut Direct, client: ConnId, asks: &[u8]) -> Vec<u8> {
+    hub.bytes(client, &request(&trace(1, 9), asks));
+    answers_to(hub, client, [9]).remove(0)
+}
+
+/// A message for subscribers: the name, a NUL, the body.
+fn named(name: &str, body: &[u8]) -> Vec<u8> {
+    [name.as_bytes(), b"\0", body].concat()
+}
+
+#[test]
+fn a_client_of_each_protocol_exchanges_headers_and_takes_part() {
+    for (framing, role) in Role::ALL.into_iter().flat_map(|role| [(Framing::Tcp, role), (Framing::Ipc, role)]) {
+        let mut hub = Direct::new(RouterConfig { legacy_snapshot: true, ..RouterConfig::default() });
+        let a = hub.open_v1("a", 1);
+        hub.publish(a, "a", "x", &value(Kind::Text, 1, 10));
+        hub.events();
+        let client = hub.open_client(framing, role, false);
+        let header = gateway_header(role.hears());
+        let (most, last) = header.split_at(HEADER_LEN - 1);
+        hub.bytes(client, most);
+        assert!(hub.read(client, usize::MAX).is_empty() && hub.events().is_empty(), "{role:?}");
+        assert_eq!(hub.router.stats().peers, 1);
+        hub.bytes(client, last);
+        assert_eq!(hub.events(), [(PeerEvent::Joined, Status::Ok)], "{role:?}");
+        let written = hub.read(client, usize::MAX);
+        let (theirs, rest) = written.split_at(HEADER_LEN);
+        assert_eq!(theirs, gateway_header(role.speaks()), "{role:?}");
+        let states = whole_frames(framing, rest).len();
+        assert_eq!(states, usize::from(role == Role::Pub), "only who listens is sent states");
+        hub.publish(a, "a", "y", &value(Kind::Text, 1, 10));
+        hub.publish(a, "a", "m", &value(Kind::Map, 1, 10));
+        assert_eq!(whole_frames(framing, &hub.read(client, usize::MAX)).len(), states);
+        let stats = hub.peer(client);
+        assert_eq!((stats.identity.as_str(), stats.old, stats.live), ("", true, true), "{role:?}");
+        assert_eq!((stats.clients, stats.dropped, stats.conflated), (0, 0, 0), "{role:?}");
+        assert_eq!((stats.messages_out, stats.withheld), (2 * states as u64, states as u64), "{role:?}");
+        let stats = hub.router.stats();
+        assert_eq!((stats.peers, stats.old_peers, stats.joined, stats.refused_peers), (2, 1, 2, 0));
+        // From here on it may be silent.
+        hub.pass(100 * 3600 * SEC);
+        assert!(hub.closed.is_empty(), "{role:?}");
+        hub.lose(client);
+        assert_eq!(hub.events(), [(PeerEvent::Left, Status::Closed)]);
+        assert_eq!((hub.router.stats().peers, hub.router.stats().old_peers), (1, 0));
+    }
+}
+
+#[test]
+fn who_does_not_speak_a_gateways_protocol_is_refused_with_what_is_wrong() {
+    let mut hub = Direct::new(RouterConfig::default());
+    let a = hub.open_v1("a", 1);
+    hub.publish(a, "a", "x", &value(Kind::Text, 1, 10));
+    hub.events();
+    for role in Role::ALL {
+        let hears = gateway_header(role.hears());
+        let with = |at: usize, byte: u8| {
+            let mut bytes = hears;
+            bytes[at] = byte;
+            bytes
+        };
+        let others = PROTOCOLS.into_iter().filter(|&protocol| protocol != role.hears());
+        let other = |protocol| {
+            let (number, hears) = (number(protocol), number(role.hears()));
+            (gateway_header(protocol), format!("protocol {number:#04x}, not "), format!(" ({hears:#04x})"))
+        };
+        let own = |bytes: [u8; HEADER_LEN], words: &str| (bytes, words.to_owned(), String::new());
+        let cases = others.map(other).chain([
+            own(with(7, 1), "the reserved bytes of the SP header are [00, 01]"),
+            own(with(6, 1), "the reserved bytes of the SP header are [01, 00]"),
+            own(with(3, 1), "not an SP header: it begins with [00, 53, 50, 01]"),
+            own(*b"GET / HT", "not an SP header: it begins with [47, 45, 54, 20]"),
+            // Apps, and what they would say to a hub of their own.
+            own(header(Version::V1), "protocol 0x70, not "),
+        ]);
+        for (bytes, words, more) in cases {
+            let client = hub.open_client(Framing::Tcp, role, false);
+            // What comes behind it, at once or later, counts for nothing.
+            let state = old_state("s", "y", &[1]);
+            let behind = match bytes {
+                [b'G', ..] => [&bytes[..], b"TP/1.1\r\nHost: hub\r\n\r\n"].concat(),
+                _ => [&bytes[..], &request(&[], &state), &request(&trace(1, 1), &state)].concat(),
+            };
+            hub.bytes(client, &behind);
+            assert!(hub.is_closed(client), "{role:?}: {bytes:02X?}");
+            hub.send(client, &state);
+            assert!(hub.read(client, usize::MAX).is_empty(), "it is told nothing");
+            let refusals = hub.refusals();
+            let [(Status::Invalid, text)] = &refusals[..] else { panic!("{role:?}: {bytes:02X?}: {refusals:?}") };
+            assert!(text.contains(&words) && text.contains(&more), "{role:?}: {text}, not {words}");
+        }
+    }
+    let stats = hub.router.stats();
+    assert_eq!((stats.peers, stats.messages_in, stats.malformed, stats.too_large), (1, 1, 0, 0));
+    assert_eq!((stats.joined, stats.refused_peers), (1, 4 * 13));
+}
+
+#[test]
+fn a_client_that_does_not_say_what_it_speaks_is_refused_in_time() {
+    let mut hub = Direct::new(RouterConfig::default());
+    let clients: Vec<_> = Role::ALL
+        .into_iter()
+        .flat_map(|role| {
+            let (silent, half) =
+                (hub.open_client(Framing::Tcp, role, false), hub.open_client(Framing::Ipc, role, false));
+            hub.bytes(half, &gateway_header(role.hears())[..7]);
+            [silent, half]
+        })
+        .collect();
+    hub.pass(limits::HANDSHAKE.as_nanos() as u64 - 1);
+    assert!(hub.closed.is_empty());
+    hub.pass(1);
+    assert_eq!(hub.closed, clients);
+    let refusals = hub.refusals();
+    assert_eq!(refusals, vec![(Status::Timeout, "no handshake in time".to_owned()); clients.len()]);
+    assert!(clients.iter().all(|&client| hub.read(client, usize::MAX).is_empty()));
+}
+
+#[test]
+fn a_hub_that_is_full_refuses_clients_until_one_leaves() {
+    let mut hub = Direct::new(RouterConfig { max_peers: 2, ..RouterConfig::default() });
+    let (client, _app) = (hub.join_client(Role::Rep, false), hub.open_v1("a", 1));
+    hub.events();
+    for role in Role::ALL {
+        let refused = hub.open_client(Framing::Tcp, role, false);
+        assert!(hub.is_closed(refused), "{role:?}");
+        hub.bytes(refused, &gateway_header(role.hears()));
+        assert!(hub.read(refused, usize::MAX).is_empty());
+        assert_eq!(hub.refusals(), [(Status::Full, "there are 2 peers already".to_owned())], "{role:?}");
+    }
+    assert_eq!(asked(&mut hub, client, &json(r#"["get", "x"]"#)), json("null"), "who is there stays");
+    hub.lose(client);
+    hub.join_client(Role::Pub, false);
+    assert_eq!((hub.router.stats().peers, hub.router.stats().refused_peers), (2, 4));
+}
+
+#[test]
+fn a_subscriber_gets_the_newest_values_alone_and_then_what_changes_like_all() {
+    for structured in [false, true] {
+        let mut hub = Direct::new(RouterConfig::default());
+        let a = hub.open_v1("a", 1);
+        let publish = |hub: &mut Direct, number| {
+            hub.pass(MS);
+            for &kind in Kind::ALL {
+                hub.publish(a, "a", kind.name(), &value(kind, number, 10));
+            }
+            let taken = Kind::ALL.iter().filter(|kind| structured || kind.is_plain());
+            let message = |&kind: &Kind| named(kind.name(), &old_state("a", kind.name(), &value(kind, number, 10)));
+            taken.map(message).collect::<Vec<_>>()
+        };
+        let first = hub.join_client(Role::Pub, structured);
+        let states = publish(&mut hub, 0);
+        assert_eq!(hub.bodies(first), states, "structured: {structured}");
+        let states = publish(&mut hub, 1);
+        assert_eq!(hub.bodies(first), states);
+        let second = hub.join_client(Role::Pub, structured);
+        assert_eq!(hub.bodies(second), states, "structured: {structured}");
+        assert!(hub.bodies(first).is_empty(), "it has them");
+        let states = publish(&mut hub, 2);
+        assert_eq!((hub.bodies(first), hub.bodies(second)), (states.clone(), states));
+        let (first, second) = (hub.peer(first), hub.peer(second));
+        let (kinds, withheld) = if structured { (10, 0) } else { (2, 8) };
+        assert_eq!((first.messages_out, first.withheld), (3 * kinds, 3 * withheld));
+        assert_eq!((second.messages_out, second.withheld), (2 * kinds, 2 * withheld));
+        // Each is told of once.
+        assert_eq!(hub.warnings().len(), if structured { 0 } else { 2 });
+    }
+}
+
+#[test]
+fn a_state_for_a_subscriber_is_within_the_limit_with_its_name() {
+    let mut hub = Direct::new(RouterConfig { legacy_max: 1000, ..RouterConfig::default() });
+    let (a, early) = (hub.open_v1("a", 1), hub.join_client(Role::Pub, false));
+    // The heads of array, sender, name and text take 1, 2, 1 and 3 bytes.
+    let text = |name: &str, len: usize| value(Kind::Text, 1, len - 4 - name.len() - 3);
+    for (name, len) in [("L", 1000 - 2), ("long name", 1000 - 10), ("M", 1001 - 2), ("too long", 1001 - 9)] {
+        hub.publish(a, "a", name, &text(name, len));
+    }
+    let late = hub.join_client(Role::Pub, false);
+    for client in [early, late] {
+        let frames = hub.bodies(client);
+        assert_eq!(frames.iter().map(Vec::len).collect::<Vec<_>>(), [1000, 1000]);
+        assert!(frames[0].starts_with(b"L\0") && frames[1].starts_with(b"long name\0"));
+        assert_eq!(hub.peer(client).withheld, 2);
+    }
+    let warnings = hub.warnings();
+    assert_eq!(warnings.len(), 2, "one of each: {warnings:?}");
+    assert!(
+        warnings.iter().all(|text| text.contains("\"M\" of 1001 bytes") && text.contains("--legacy-max")),
+        "{warnings:?}"
+    );
+}
+
+#[test]
+fn a_subscriber_that_is_slow_catches_up_alone_with_the_newest_values() {
+    const KEYS: u64 = 50;
+    let mut hub = Direct::new(RouterConfig { outbox: 2000, ..RouterConfig::default() });
+    let a = hub.open_v1("a", 1);
+    let (slow, fast) = (hub.join_client(Role::Pub, false), hub.join_client(Role::Pub, false));
+    let message = |i: u64| {
+        let name = format!("k{}", i % KEYS);
+        named(&name, &old_state("a", &name, &value(Kind::Text, i, 100)))
+    };
+    for i in 0..1000 {
+        hub.pass(MS);
+        hub.publish(a, "a", &format!("k{}", i % KEYS), &value(Kind::Text, i, 100));
+        assert_eq!(hub.bodies(fast), [message(i)], "everything, in order");
+        assert!(hub.peer(slow).outbox_bytes <= 2000 + 200);
+    }
+    assert!(!hub.peer(slow).live && hub.peer(fast).live);
+    let before = hub.peer(slow).messages_out;
+    let frames = hub.bodies(slow);
+    let (waited, caught_up) = frames.split_at(before as usize);
+    assert!(waited.iter().eq(&(0..before).map(message).collect::<Vec<_>>()), "what waited goes out as it is");
+    assert_eq!(caught_up.len() as u64, KEYS);
+    let newest: BTreeSet<_> = caught_up.iter().cloned().collect();
+    assert_eq!(newest, (1000 - KEYS..1000).map(message).collect(), "of each key the newest");
+    let (slow, fast) = (hub.peer(slow), hub.peer(fast));
+    assert_eq!((slow.messages_out, slow.live), (before + KEYS, true));
+    assert_eq!((slow.messages_out + slow.conflated, fast.messages_out, fast.conflated), (1000, 1000, 0));
+}
+
+#[test]
+fn a_large_state_comes_out_whole_whatever_the_writes_take() {
+    for framing in [Framing::Tcp, Framing::Ipc] {
+        for piece in [1, 2, 3, 7, 8, 9, 10, 11, 12, 13, 4095, 4096, 4097, 10_000, usize::MAX] {
+            let mut hub = Direct::new(RouterConfig::default());
+            let a = hub.open_v1("a", 1);
+            let client = hub.open_client(framing, Role::Pub, false);
+            hub.bytes(client, &gateway_header(framing::SUB));
+            let mut expected = gateway_header(framing::PUB).to_vec();
+            // Small and large next to each other; around the length from which bodies are shared.
+            for (i, len) in [10, 4050, 4060, 4070, 10, 4080, 9000, 9000, 4090, 20_000, 10].into_iter().enumerate() {
+                let (name, data) = (format!("k{i}"), value(Kind::Text, i as u64, len));
+                hub.publish(a, "a", &name, &data);
+                let message = named(&name, &old_state("a", &name, &data));
+                expected.extend_from_slice(&frame_head(framing, message.len()));
+                expected.extend(message);
+            }
+            let mut written = Vec::new();
+            loop {
+                let more = hub.read(client, piece);
+                if more.is_empty() {
+                    break;
+                }
+                written.extend(more);
+            }
+            assert!(written == expected, "{framing:?}, {piece} bytes at once");
+            // The same for who joins now, in one piece.
+            let late = hub.open_client(framing, Role::Pub, false);
+            hub.bytes(late, &gateway_header(framing::SUB));
+            assert!(hub.read(late, usize::MAX) == expected, "{framing:?}");
+        }
+    }
+}
+
+#[test]
+fn what_a_subscriber_sends_is_left_alone() {
+    let mut hub = Direct::new(RouterConfig::default());
+    let (a, client) = (hub.open_v1("a", 1), hub.join_client(Role::Pub, false));
+    hub.events();
+    let state = old_state("s", "x", &value(Kind::Text, 1, 10_000));
+    for bytes in [&b""[..], b"topic", &state, &trace(1, 1), &json(r#"["get", "x"]"#), &[0xC1; 100]] {
+        hub.send(client, bytes);
+    }
+    let frame = [&frame_head(Framing::Tcp, state.len())[..], &state].concat();
+    frame.chunks(7).for_each(|piece| hub.bytes(client, piece));
+    assert!(hub.bodies(client).is_empty() && hub.bodies(a).iter().all(|body| body.starts_with(&[0x94])));
+    let (stats, row) = (hub.router.stats(), hub.peer(client));
+    assert_eq!((stats.messages_in, stats.malformed, stats.too_large, stats.states), (0, 0, 0, 0));
+    assert_eq!((row.messages_in, row.malformed), (0, 0));
+    assert!(hub.router.reads(client) && !hub.is_closed(client) && hub.warnings().is_empty());
+    hub.publish(a, "a", "x", &value(Kind::Text, 1, 10));
+    assert_eq!(hub.bodies(client).len(), 1);
+}
+
+#[test]
+fn each_client_that_pushes_is_a_peer_with_counters_of_its_own() {
+    let mut hub = Direct::new(RouterConfig { max_message: 5000, legacy_max: 1000, ..RouterConfig::default() });
+    let (app, old, subscriber) = (hub.open_v1("v", 1), hub.open_old(), hub.join_client(Role::Pub, false));
+    hub.bodies(old);
+    let clients = [hub.join_client(Role::Pull, false), hub.join_client(Role::Pull, false)];
+    hub.events();
+    for (i, &client) in clients.iter().enumerate() {
+        let state = old_state("script", &format!("k{i}"), &value(Kind::Text, 1, 10));
+        hub.send(client, &state);
+        assert_eq!(hub.bodies(old), [&state[..]]);
+        assert_eq!(hub.bodies(subscriber), [named(&format!("k{i}"), &state)]);
+        let bodies = hub.bodies(app);
+        let body = wire::decode(&bodies[0], Form::V1).expect("a body");
+        assert_eq!((body.sender, body.name), ("script", &*format!("k{i}")));
+        for malformed in [&[][..], &[0xC1], &[0x93, 0xA1, b'a']] {
+            hub.send(client, malformed);
+        }
+        hub.send(client, &old_state("v", "x", &[1]));
+        hub.send(client, &old_state("s", "$ns/ping", &[1]));
+        // As much as an app may send, whatever goes out to old peers.
+        hub.send(client, &old_state("script", "x", &value(Kind::Text, i as u64, 5000 - 13)));
+        hub.send(client, &old_state("script", "x", &value(Kind::Text, i as u64, 5001 - 13)));
+        hub.send(client, &[0; 10_000]);
+        assert!(hub.bodies(client).is_empty() && hub.router.reads(client), "nobody reads there");
+        hub.bodies(app);
+    }
+    for &client in &clients {
+        let row = hub.peer(client);
+        assert_eq!((row.malformed, row.too_large, row.messages_in, row.messages_out), (3, 2, 2, 0));
+        assert!(row.old && row.from == format!("peer {}", client.0));
+    }
+    let stats = hub.router.stats();
+    assert_eq!((stats.malformed, stats.too_large, stats.foreign_sender, stats.reserved), (6, 4, 2, 2));
+    assert_eq!((stats.messages_in, stats.stale, stats.old_peers), (4, 0, 4));
+    assert_eq!(stats.malformed_by.iter().sum::<u64>(), 6);
+    let warnings = hub.warnings();
+    for client in clients {
+        let of = |words: &str| {
+            let from = format!("peer {}: ", client.0);
+            warnings.iter().filter(|text| text.starts_with(&from) && text.contains(words)).count()
+        };
+        assert_eq!((of("malformed"), of("refused")), (1, 1), "each sort once of each: {warnings:?}");
+    }
+}
+
+#[test]
+fn frames_of_clients_have_the_budget_and_the_time_of_all() {
+    for role in Role::ALL {
+        let mut hub = Direct::new(RouterConfig { unfinished: 130_000, ..RouterConfig::default() });
+        let clients: Vec<_> = (0..4).map(|_| hub.join_client(role, false)).collect();
+        for &client in &clients {
+            hub.bytes(client, &frame_head(Framing::Tcp, 1 << 20));
+            // It has allocated for as much again.
+            hub.bytes(client, &[0; 20_000]);
+            hub.bytes(client, &[0; 1]);
+        }
+        assert_eq!(hub.closed, [clients[3]], "{role:?}");
+        for _ in 0..29 {
+            hub.pass(SEC);
+            hub.bytes(clients[0], &[0]);
+        }
+        hub.pass(SEC);
+        assert!(hub.is_closed(clients[1]) && hub.is_closed(clients[2]) && !hub.is_closed(clients[0]), "{role:?}");
+        let marked = hub.open_client(Framing::Ipc, role, false);
+        hub.bytes(marked, &gateway_header(role.hears()));
+        hub.bytes(marked, &[2]);
+        assert!(hub.is_closed(marked), "no frame of ipc");
+        hub.lose(clients[0]);
+        hub.open();
+        assert_eq!(hub.router.stats().unfinished_bytes, 0);
+    }
+}
+
+#[test]
+fn the_trace_of_a_question_stands_unchanged_before_the_answer() {
+    for (role, framing) in
+        [Role::Rep, Role::Respondent].into_iter().flat_map(|role| [(role, Framing::Tcp), (role, Framing::Ipc)])
+    {
+        let mut hub = Direct::new(RouterConfig::default());
+        let client = hub.open_client(framing, role, false);
+        hub.bytes(client, &gateway_header(role.hears()));
+        assert_eq!(hub.read(client, usize::MAX), gateway_header(role.speaks()));
+        let mut ask = |message: &[u8]| {
+            hub.bytes(client, &[&frame_head(framing, message.len())[..], message].concat());
+            whole_frames(framing, &hub.read(client, usize::MAX))
+        };
+        for steps in 1..=9 {
+            // What is asked looks like one more step.
+            let (trace, asks) = (trace(steps, steps as u8), json(r#"["get", "x"]"#));
+            let answers = ask(&[&trace[..], &asks].concat());
+            let [answer] = &answers[..] else { panic!("one answer: {answers:02x?}") };
+            let answer = answer.strip_prefix(&trace[..]).unwrap_or_else(|| panic!("{steps} steps: {answer:02x?}"));
+            let kind = if role == Role::Rep { Kind::Nil } else { Kind::Map };
+            assert_eq!(wire::check(answer), Ok(kind), "{steps} steps");
+            // Every bit of it.
+            let every = [&[0x00, 0xFF, 0x00, 0xFF].repeat(steps - 1)[..], &[0xFF; 4], &asks].concat();
+            assert!(ask(&every)[0].starts_with(&every[..4 * steps]));
+        }
+        let no_end = [&b""[..], &[0x80], &[0x80, 0, 0], &[0; 4], &[0x7F; 40], &trace(10, 1), b"\x01\x02\x03\x04\x81"];
+        for message in no_end {
+            assert!(ask(message).is_empty(), "nobody can be answered: {message:02x?}");
+        }
+        assert_eq!(ask(&[&trace(1, 1)[..], &json(r#"["peers"]"#)].concat()).len(), 1, "it lives on");
+        let (stats, row) = (hub.router.stats(), hub.peer(client));
+        assert_eq!((stats.malformed, stats.malformed_by[Malformed::Truncated.index()], row.malformed), (7, 7, 7));
+        assert_eq!(hub.warnings().len(), 1);
+    }
+}
+
+#[test]
+fn a_client_that_asks_is_answered_whatever_it_asks_for() {
+    let mut hub = Direct::new(RouterConfig::default());
+    let (a, rep) = (hub.open_v1("a", 1), hub.join_client(Role::Rep, false));
+    let structured = hub.join_client(Role::Rep, true);
+    hub.publish(a, "a", "x", &json(r#""text""#));
+    hub.publish(a, "a", "m", &json(r#"{"k": 1}"#));
+    let mut ask = |client, asks: &str| wire::from_msgpack(&asked(&mut hub, client, &json(asks)));
+    assert_eq!(ask(rep, r#"["get", "x"]"#), r#"["a","x","text"]"#);
+    assert_eq!(ask(rep, r#"["get", "none"]"#), "null");
+    assert!(ask(rep, r#"["get", "m"]"#).contains("?structured=1"));
+    assert_eq!(ask(structured, r#"["get", "m"]"#), r#"["a","m",{"k":1}]"#);
+    assert_eq!(ask(rep, r#"["list", "*"]"#), r#"[["a","x","text"]]"#);
+    assert_eq!(ask(rep, r#"["peers"]"#), r#"["a"]"#, "apps only");
+    assert_eq!(ask(rep, r#"["script", "y", "new"]"#), r#""ok""#);
+    assert_eq!(ask(structured, r#"["get", "y"]"#), r#"["script","y","new"]"#);
+    assert!(ask(rep, r#"["a", "y", "new"]"#).contains(r#"states sent as \"a\" refused"#));
+    assert!(ask(rep, r#"["gets", "y"]"#).contains("unknown request"));
+    assert!(asked(&mut hub, rep, b"").len() > 10, "nothing is asked, and that is answered");
+    assert_eq!((hub.peer(rep).messages_in, hub.peer(rep).malformed, hub.peer(structured).messages_in), (1, 0, 0));
+}
+
+#[test]
+fn what_asks_much_at_once_is_answered_in_order_one_in_each_turn() {
+    let mut hub = Direct::new(RouterConfig::default());
+    let (a, rep) = (hub.open_v1("a", 1), hub.join_client(Role::Rep, false));
+    let costly = [r#"["get", "x"]"#, r#"["list", "x"]"#, r#"["peers"]"#];
+    let stream: Vec<u8> =
+        (0..12).flat_map(|tag| request(&trace(1, tag), &json(costly[usize::from(tag) % 3]))).collect();
+    hub.bytes(rep, &stream);
+    let mut answers = Vec::new();
+    for turn in 0..12 {
+        if turn > 0 {
+            assert_eq!(hub.router.deadline(), Some(hub.now.mono), "the rest of it has not to wait");
+            // The others have their turns: what they say now is known to the next answer.
+            hub.publish_at(
+                a,
+                "a",
+                "x",
+                &value(Kind::Text, turn, 1),
+                Stamp { clock: turn, instance: Instance([1; 16]) },
+            );
+            assert!(hub.bodies(rep).is_empty());
+            hub.pass(0);
+        }
+        assert_eq!(hub.router.reads(rep), turn == 11, "nothing more is read before all is answered");
+        answers.extend(answers_to(&mut hub, rep, [turn as u8]));
+    }
+    for (turn, answer) in (0..).zip(&answers) {
+        let state = format!(r#"["a","x","{turn}"]"#);
+        let expected = match (turn, turn % 3) {
+            (0, _) => "null".to_owned(),
+            (_, 0) => state,
+            (_, 1) => format!("[{state}]"),
+            _ => r#"["a"]"#.to_owned(),
+        };
+        assert_eq!(wire::from_msgpack(answer), expected, "turn {turn}");
+    }
+    hub.settle();
+    assert!(hub.bodies(rep).is_empty() && hub.router.deadline().is_none_or(|deadline| deadline > hub.now.mono));
+}
+
+#[test]
+fn what_costs_nothing_is_answered_at_once_behind_what_does() {
+    let mut hub = Direct::new(RouterConfig::default());
+    let rep = hub.join_client(Role::Rep, false);
+    let publish = |tag: u8| request(&trace(1, tag), &old_state("s", &format!("k{tag}"), &[tag]));
+    let stream: Vec<u8> = (0..50)
+        .chain(60..100)
+        .flat_map(|tag| match tag {
+            49 | 60 | 70 => request(&trace(1, tag), &json(r#"["peers"]"#)),
+            5 | 80 => request(&trace(1, tag), &json(r#"["none"]"#)),
+            _ => publish(tag),
+        })
+        .collect();
+    hub.bytes(rep, &stream);
+    answers_to(&mut hub, rep, 0..50);
+    for tags in [60..61, 61..71, 71..100] {
+        hub.pass(0);
+        answers_to(&mut hub, rep, tags);
+    }
+    assert_eq!((hub.router.stats().messages_in, hub.router.table().len()), (85, 85));
+    let surveyor = hub.join_client(Role::Respondent, false);
+    let surveys: Vec<u8> = (0..20).flat_map(|tag| request(&trace(1, tag), b"")).collect();
+    hub.bytes(surveyor, &surveys);
+    answers_to(&mut hub, surveyor, 0..20);
+}
+
+#[test]
+fn what_is_asked_in_pieces_is_answered_the_same() {
+    let stream: Vec<u8> = (0..30)
+        .flat_map(|tag| match tag % 3 {
+            0 => request(&trace(1, tag), &old_state("s", "x", &value(Kind::Text, tag.into(), 5000))),
+            1 => request(&trace(1, tag), &json(r#"["get", "x"]"#)),
+            _ => request(&trace(1, tag), &json(r#"["list", "**"]"#)),
+        })
+        .collect();
+    let run = |piece: usize| {
+        let mut hub = Direct::new(RouterConfig::default());
+        let rep = hub.join_client(Role::Rep, false);
+        let mut bodies = Vec::new();
+        for piece in stream.chunks(piece) {
+            assert!(hub.router.reads(rep));
+            hub.bytes(rep, piece);
+            hub.settle();
+            bodies.extend(hub.bodies(rep));
+        }
+        bodies
+    };
+    let whole = run(usize::MAX);
+    assert_eq!(whole.len(), 30);
+    for piece in [1, 7, 100, 5000, 5021, 5022, 60_000] {
+        assert!(run(piece) == whole, "{piece} bytes at once");
+    }
+}
+
+#[test]
+fn a_client_that_reads_no_answers_is_not_read_and_goes_on_when_it_does() {
+    const OUTBOX: usize = 10_000;
+    for role in [Role::Rep, Role::Respondent] {
+        let mut hub = Direct::new(RouterConfig { outbox: OUTBOX, ..RouterConfig::default() });
+        hub.router.about.host = "h".repeat(1000);
+        let (a, client) = (hub.open_v1("a", 1), hub.join_client(role, false));
+        let (other, subscriber) = (hub.join_client(role, false), hub.join_client(Role::Pub, false));
+        hub.publish(a, "a", "x", &value(Kind::Text, 1, 1000));
+        let stream: Vec<u8> = (0..100).flat_map(|tag| request(&trace(1, tag), &json(r#"["get", "x"]"#))).collect();
+        // The last one is not there yet as a whole.
+        let (now, later) = stream.split_at(stream.len() - 1);
+        hub.bytes(client, now);
+        hub.settle();
+        let waits = hub.peer(client).outbox_bytes as usize;
+        assert!((OUTBOX + 1..OUTBOX + 1500).contains(&waits), "{waits} bytes wait");
+        assert!(!hub.router.reads(client), "{role:?}");
+        assert!([a, other, subscriber].iter().all(|&conn| hub.router.reads(conn)));
+        // However long it takes: nobody waits for a client that does not read.
+        hub.pass(3600 * SEC);
+        assert!(!hub.is_closed(client) && hub.peer(client).outbox_bytes as usize == waits);
+        hub.bytes(other, &request(&trace(1, 7), &json(r#"["peers"]"#)));
+        answers_to(&mut hub, other, [7]);
+        let mut outgoing = Outgoing::new(client);
+        outgoing.read(&mut hub, waits - OUTBOX - 1);
+        hub.settle();
+        assert_eq!(hub.peer(client).outbox_bytes as usize, OUTBOX + 1, "one byte too many");
+        outgoing.read(&mut hub, 1);
+        assert!(hub.router.deadline() == Some(hub.now.mono), "it goes on");
+        hub.settle();
+        assert!(hub.peer(client).outbox_bytes as usize > OUTBOX && !hub.router.reads(client));
+        for _ in 0..100 {
+            outgoing.read(&mut hub, 3000);
+            hub.settle();
+            assert!((hub.peer(client).outbox_bytes as usize) < OUTBOX + 1500);
+        }
+        assert!(hub.router.reads(client));
+        hub.bytes(client, later);
+        let answers = outgoing.frames(&mut hub);
+        assert_eq!(answers.len(), 100, "{role:?}");
+        assert!((0..).zip(&answers).all(|(tag, answer)| answer.starts_with(&trace(1, tag)) && answer.len() > 1000));
+        assert!(answers.iter().all(|answer| answer[4..] == answers[0][4..]));
+    }
+}
+
+#[test]
+fn a_frame_that_stalls_behind_what_was_left_for_later_has_its_time_from_then_on() {
+    let mut hub = Direct::new(RouterConfig { outbox: 1, ..RouterConfig::default() });
+    let rep = hub.join_client(Role::Rep, false);
+    let stream: Vec<u8> = (0..3).flat_map(|tag| request(&trace(1, tag), &json(r#"["peers"]"#))).collect();
+    hub.bytes(rep, &stream[..stream.len() - 1]);
+    hub.pass(100 * SEC);
+    for tag in 0..2 {
+        answers_to(&mut hub, rep, [tag]);
+        hub.settle();
+    }
+    hub.pass(limits::STALLED_FRAME.as_nanos() as u64 - 1);
+    assert!(!hub.is_closed(rep));
+    hub.pass(1);
+    assert!(hub.is_closed(rep));
+}
+
+#[test]
+fn clients_do_not_wait_for_each_other() {
+    let mut hub = Direct::new(RouterConfig { outbox: 1000, ..RouterConfig::default() });
+    let clients: Vec<_> = (0..5).map(|_| hub.join_client(Role::Rep, false)).collect();
+    let stream: Vec<u8> = (0..10).flat_map(|tag| request(&trace(1, tag), &json(r#"["peers"]"#))).collect();
+    for &client in &clients {
+        hub.bytes(client, &stream);
+    }
+    for &client in &clients {
+        answers_to(&mut hub, client, [0]);
+    }
+    // In each turn each of them.
+    hub.pass(0);
+    for &client in &clients {
+        answers_to(&mut hub, client, [1]);
+    }
+    // Some leave, and with them what they asked.
+    hub.lose(clients[0]);
+    hub.pass(0);
+    hub.lose(clients[3]);
+    hub.bytes(clients[2], &[2; 8]);
+    hub.settle();
+    for &client in &[clients[1], clients[2], clients[4]] {
+        answers_to(&mut hub, client, 2..10);
+    }
+    assert_eq!(hub.router.stats().peers, 3);
+    // What followed was a frame over the limit, which the others have nothing to do with.
+    assert_eq!((hub.peer(clients[2]).too_large, hub.router.stats().too_large), (1, 1));
+    assert!(hub.router.reads(clients[1]) && hub.router.reads(clients[4]));
+}
+
+#[test]
+fn who_leaves_with_questions_that_are_not_answered_leaves_nothing_behind() {
+    let mut hub = Direct::new(RouterConfig { outbox: 100, ..RouterConfig::default() });
+    let (asks, half) = (request(&trace(1, 1), &json(r#"["peers"]"#)), request(&trace(1, 1), &[0xC1; 10_000]));
+    for reads in [false, true] {
+        let rep = hub.join_client(Role::Rep, false);
+        hub.bytes(rep, &[&asks.repeat(100)[..], &half[..9000]].concat());
+        if reads {
+            hub.bodies(rep);
+        } else {
+            hub.settle();
+        }
+        assert!(!hub.router.reads(rep));
+        hub.lose(rep);
+        assert_eq!(hub.events(), [(PeerEvent::Joined, Status::Ok), (PeerEvent::Left, Status::Closed)]);
+        hub.settle();
+        hub.pass(3600 * SEC);
+        let stats = hub.router.stats();
+        assert_eq!((stats.peers, stats.unfinished_bytes, stats.malformed), (0, 0, 0));
+        assert!(hub.closed.is_empty() && hub.router.deadline().is_none(), "there is nothing to do");
+    }
+}
+
+#[test]
+fn an_answer_is_within_the_limit_with_its_trace() {
+    let mut hub = Direct::new(RouterConfig { legacy_max: 1000, ..RouterConfig::default() });
+    let (a, rep) = (hub.open_v1("a", 1), hub.join_client(Role::Rep, false));
+    for steps in 1..=9 {
+        // Two bodies in an array head of one byte, and one body: the heads of a body take 4 bytes, those of names and
+        // texts 2 and 3.
+        let (most, trace) = (1000 - 4 * steps, trace(steps, 1));
+        for over in [0, 1] {
+            hub.pass(MS);
+            hub.publish(a, "a", "l1", &value(Kind::Text, 1, 400 - 6 - 3));
+            hub.publish(a, "a", "l2", &value(Kind::Text, 1, most - 1 - 400 - 6 - 3 + over));
+            hub.publish(a, "a", "g", &value(Kind::Text, 1, most - 5 - 3 + over));
+            for asks in [r#"["list", "l*"]"#, r#"["get", "g"]"#] {
+                hub.bytes(rep, &request(&trace, &json(asks)));
+                let answer = hub.bodies(rep).remove(0);
+                if over == 0 {
+                    assert_eq!(answer.len(), 1000, "{asks} in {steps} steps");
+                    continue;
+                }
+                let text = wire::text(&answer[trace.len()..]).expect("a fault").to_owned();
+                assert!(text.contains(&format!("{} bytes, at most {most}", most + 1)), "{steps} steps: {text}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_survey_of_a_client_counts_apps_and_is_answered_whatever_it_says() {
+    let mut hub = Direct::new(RouterConfig::default());
+    hub.router.about.host = "a host".into();
+    let (client, a) = (hub.join_client(Role::Respondent, false), hub.open_v1("a", 1));
+    for role in Role::ALL {
+        hub.join_client(role, false);
+    }
+    hub.publish(a, "a", "x", &[1]);
+    let surveys = [vec![], vec![0xC1], json(r#"["peers"]"#), vec![0x91; 1000], old_state("s", "y", &[1])];
+    let mut answers: Vec<_> = surveys.iter().map(|survey| asked(&mut hub, client, survey)).collect();
+    let words = wire::from_msgpack(&answers[0]);
+    assert!(
+        [r#""host":"a host""#, r#""peers":1,"#, r#""states":1,"#].iter().all(|part| words.contains(part)),
+        "{words}"
+    );
+    answers.dedup();
+    assert_eq!((answers.len(), hub.router.stats().malformed, hub.router.stats().messages_in), (1, 0, 1));
+}
+
 // ---- an app
 
 /// An app whose connection is read and written by hand.
@@ -882,7 +2394,7 @@ impl DirectApp {
     fn open(&mut self) -> ConnId {
         self.conns += 1;
         let token = self.dials.pop().expect("it dials");
-        let info = ConnInfo { framing: Framing::Tcp, from: HUB.into(), local: true, dialled: true };
+        let info = ConnInfo { framing: Framing::Tcp, from: HUB.into(), local: true, dialled: true, gateway: None };
         self.session.opened(self.now, ConnId(self.conns), info, Some(token));
         self.actions();
         ConnId(self.conns)

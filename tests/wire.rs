@@ -1,8 +1,10 @@
 //! The rooms `wire` and `framing` from outside: the vectors that other languages share, round trips of whatever can be
 //! made up, and every small damage to valid bytes.
 
+use nanostate::engine::Role;
 use nanostate::framing::{
-    frame_head, frame_head_len, header, parse_header, Decoder, Frame, FrameError, Framing, HeaderError, Version,
+    frame_head, frame_head_len, gateway_header, header, parse_gateway_header, parse_header, Decoder, Frame, FrameError,
+    Framing, HeaderError, Version,
 };
 use nanostate::limits::{MAX_DEPTH, MAX_NAME, MAX_SENDER};
 use nanostate::wire::{
@@ -137,14 +139,24 @@ fn the_body_vectors_show_every_reason_every_kind_and_every_marker() {
 fn every_header_vector_gets_its_verdict() {
     for row in rows(include_str!("vectors/headers.json")) {
         let raw = from_hex(str_at(&row, "hex")).try_into().expect("8 bytes");
-        let verdict = match parse_header(&raw) {
+        let role = row["gateway"].as_str().map(|name| {
+            Role::ALL.into_iter().find(|role| role.name() == name).unwrap_or_else(|| panic!("no gateway {name}"))
+        });
+        let parsed = match role {
+            Some(role) => parse_gateway_header(&raw, role.hears()).map(|()| Version::Old),
+            None => parse_header(&raw),
+        };
+        let verdict = match parsed {
             Ok(Version::Old) => "old",
             Ok(Version::V1) => "v1",
             Err(HeaderError::NotSp(_)) => "not-sp",
-            Err(HeaderError::NotBus(_)) => "not-bus",
+            Err(HeaderError::OtherProtocol(..)) => "other-protocol",
             Err(HeaderError::Reserved(_)) => "reserved",
         };
         assert_eq!(verdict, str_at(&row, "verdict"), "{row}");
+        if let (Some(role), "old") = (role, verdict) {
+            assert_eq!(gateway_header(role.hears()), raw, "{row}");
+        }
     }
 }
 

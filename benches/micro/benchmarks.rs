@@ -103,7 +103,8 @@ impl<P: Protocol> Driver<P> {
     }
 
     fn open(&mut self, conn: ConnId, token: Option<u64>) {
-        let info = ConnInfo { framing: FRAMING, from: String::new(), local: true, dialled: token.is_some() };
+        let info =
+            ConnInfo { framing: FRAMING, from: String::new(), local: true, dialled: token.is_some(), gateway: None };
         self.engine.opened(NOW, conn, info, token);
     }
 

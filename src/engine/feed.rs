@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
+use super::gateway::prefix_len;
 use super::outbox::{Outbox, Pool};
 use super::table::{Entry, EntryBody, Slot, Table};
 use crate::framing::{frame_head, Framing, MAX_HEAD};
@@ -23,6 +24,14 @@ const OLD_ARRAY: u8 = 0x90 | Form::Old.elements();
 struct Stretch {
     end: usize,
     version: u64,
+    /// The same, if some of it is to be sent once more.
+    before: u64,
+}
+
+impl Stretch {
+    fn new(end: usize, version: u64) -> Stretch {
+        Stretch { end, version, before: version }
+    }
 }
 
 /// Where a connection stands in the table.
@@ -38,11 +47,12 @@ pub struct Walk {
 impl Walk {
     /// A walk for who has seen everything up to `version`.
     pub fn from(version: u64) -> Walk {
-        Walk { seen: VecDeque::from([Stretch { end: usize::MAX, version }]), walked: VecDeque::new(), slot: 0 }
+        Walk { seen: VecDeque::from([Stretch::new(usize::MAX, version)]), walked: VecDeque::new(), slot: 0 }
     }
 
-    /// The next entry that has not been sent, at or behind the cursor. None: the walk is at its end.
-    fn next(&mut self, table: &Table) -> Option<Slot> {
+    /// The next entry that has not been sent, at or behind the cursor, or is to be sent once more: whether this is so.
+    /// None: the walk is at its end.
+    fn next(&mut self, table: &Table) -> Option<(Slot, bool)> {
         while self.slot < table.slots() {
             let stretch = *self.seen.front()?;
             if stretch.end <= self.slot {
@@ -56,8 +66,9 @@ impl Walk {
             }
             let slot = Slot(self.slot as u32);
             self.slot += 1;
-            if table.get(slot).is_some_and(|entry| entry.version() > stretch.version) {
-                return Some(slot);
+            let Some(entry) = table.get(slot) else { continue };
+            if entry.version() > stretch.version {
+                return Some((slot, entry.version() <= stretch.before));
             }
         }
         None
@@ -70,8 +81,13 @@ impl Walk {
             // Nothing was sent since. A receiver that takes little at a time comes here often.
             Some(last) if last.end == end => {}
             Some(last) if last.version == version => last.end = end,
-            _ => self.walked.push_back(Stretch { end, version }),
+            _ => self.walked.push_back(Stretch::new(end, version)),
         }
+    }
+
+    /// From the cursor to the end everything is sent, and before it with the next walk, whatever has been sent of it.
+    fn repeat(&mut self) {
+        self.walked.iter_mut().chain(&mut self.seen).for_each(|stretch| stretch.version = 0);
     }
 
     /// Begins again. True: there is nothing that has not been sent.
@@ -87,6 +103,8 @@ impl Walk {
 pub struct Feed {
     framing: Framing,
     form: Form,
+    /// The name of a state and a NUL stand before its body.
+    named: bool,
     outbox: Outbox,
     /// None while live.
     walk: Option<Walk>,
@@ -109,6 +127,7 @@ impl Feed {
         Feed {
             framing,
             form: Form::V1,
+            named: false,
             outbox: Outbox::new(pool.clone()),
             walk: None,
             limit,
@@ -123,6 +142,12 @@ impl Feed {
     /// From here on bodies have three elements.
     pub fn set_old(&mut self) {
         self.form = Form::Old;
+    }
+
+    /// From here on bodies have three elements, and their name and a NUL in front.
+    pub fn set_named(&mut self) {
+        self.form = Form::Old;
+        self.named = true;
     }
 
     /// Whether bodies have three elements.
@@ -169,6 +194,15 @@ impl Feed {
         self.walk = Some(Walk::from(0));
     }
 
+    /// Sends everything in the table, from the start, behind what is being sent of it already: often asked for, it still
+    /// comes to the table's end.
+    pub fn walk_again(&mut self, table: &Table) {
+        match &mut self.walk {
+            Some(walk) => walk.repeat(),
+            None => self.walk_all(table),
+        }
+    }
+
     /// Bytes that are no body: a header.
     pub fn raw(&mut self, bytes: &[u8]) {
         self.outbox.copy(&[], bytes);
@@ -204,6 +238,11 @@ impl Feed {
         let len = self.body_len(entry);
         self.sent += 1;
         self.sent_bytes += len as u64;
+        if self.named {
+            let head = frame_head(self.framing, prefix_len(entry.name()) + len);
+            self.outbox.copy(&head, entry.name().as_bytes());
+            return self.write_from(1, &[0, OLD_ARRAY], entry, len);
+        }
         let head = frame_head(self.framing, len);
         match self.form {
             Form::V1 => self.write_from(0, &head, entry, len),
@@ -232,10 +271,10 @@ impl Feed {
                 return;
             }
             match walk.next(table) {
-                Some(slot) => {
+                Some((slot, before)) => {
                     let entry = table.get(slot).expect("a walk gives slots that hold an entry");
                     if wanted(self, entry) {
-                        self.late += u64::from(self.came_while_behind(entry));
+                        self.late += u64::from(!before && self.came_while_behind(entry));
                         self.write(entry);
                     }
                 }
@@ -296,16 +335,16 @@ mod tests {
         let mut table = Table::new(Room::default());
         let slots: Vec<_> = (0..500).map(|key| put(&mut table, key, 1)).collect();
         let mut walk = Walk::from(0);
-        let first: Vec<_> = (0..300).map(|_| walk.next(&table).unwrap()).collect();
+        let first: Vec<_> = (0..300).map(|_| walk.next(&table).unwrap().0).collect();
         assert_eq!(first, slots[..300]);
         walk.mark(&table, walk.slot);
         // One behind the cursor, one before it.
         put(&mut table, 10, 2);
         put(&mut table, 400, 2);
-        let rest: Vec<_> = std::iter::from_fn(|| walk.next(&table)).collect();
+        let rest: Vec<_> = std::iter::from_fn(|| walk.next(&table).map(|(slot, _)| slot)).collect();
         assert_eq!(rest, slots[300..]);
         assert!(!walk.again(&table));
-        let changed: Vec<_> = std::iter::from_fn(|| walk.next(&table)).collect();
+        let changed: Vec<_> = std::iter::from_fn(|| walk.next(&table).map(|(slot, _)| slot)).collect();
         assert_eq!(changed, [slots[10]]);
         assert!(walk.again(&table));
     }

@@ -2,17 +2,21 @@
 //!
 //! A [`Router`](router::Router) is a hub, a [`Session`](session::Session) an app. Both keep a [`table`] of newest
 //! values, and both write to the other side through a [`feed`]: what has been put into the table goes straight into a
-//! bounded [`outbox`] while the other side keeps up, and is taken from the table later when it does not.
+//! bounded [`outbox`] while the other side keeps up, and is taken from the table later when it does not. A
+//! [`gateway`], a socket of another protocol, is one peer of a router, which answers its [`requests`].
 
 pub mod clock;
 pub mod feed;
+pub mod gateway;
 mod hash;
 pub mod inbox;
 pub mod kept;
 pub mod outbox;
 mod protocol;
+pub mod requests;
 pub mod router;
 pub mod session;
 pub mod table;
 
+pub use gateway::{Gateway, Role};
 pub use protocol::{Action, Closed, ConnId, ConnInfo, Now, Protocol};

@@ -5,6 +5,7 @@
 
 use std::io::IoSlice;
 
+use super::gateway::Gateway;
 use crate::framing::Framing;
 use crate::Error;
 
@@ -32,6 +33,8 @@ pub struct ConnInfo {
     pub local: bool,
     /// Whether this side dialled.
     pub dialled: bool,
+    /// Whether it is a socket of another protocol, and not one peer.
+    pub gateway: Option<Gateway>,
 }
 
 /// What an engine asks of its driver.

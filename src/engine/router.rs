@@ -9,11 +9,13 @@ use hashbrown::HashMap;
 
 use super::clock::HybridClock;
 use super::feed::Feed;
+use super::gateway::{self, Gateway, Note, Role};
 use super::hash::{key_hasher, KeyHasher};
 use super::outbox::Pool;
+use super::requests::{self, Request, Survey, Takes};
 use super::table::{Entry, Offer, Refusal, Room, Slot, Table};
 use super::{Action, Closed, ConnId, ConnInfo, Now, Protocol};
-use crate::framing::{header, parse_header, Decoder, Frame, Version, HEADER_LEN};
+use crate::framing::{gateway_header, header, parse_gateway_header, parse_header, Decoder, Frame, Version, HEADER_LEN};
 use crate::wire::{self, Body, Control, Form, HelloFlags, Instance, Malformed, Meta, Stamp};
 use crate::{limits, Error, Status};
 
@@ -44,6 +46,13 @@ pub struct RouterConfig {
     pub legacy_snapshot: bool,
 }
 
+impl RouterConfig {
+    /// The largest body that comes in by a gateway: NNG has room for a message as soon as its length is claimed.
+    pub fn max_gateway(&self) -> usize {
+        self.max_message.min(self.legacy_max)
+    }
+}
+
 impl Default for RouterConfig {
     fn default() -> RouterConfig {
         RouterConfig {
@@ -60,6 +69,17 @@ impl Default for RouterConfig {
             legacy_snapshot: false,
         }
     }
+}
+
+/// Who and where a hub is.
+#[derive(Clone, Debug, Default)]
+pub struct About {
+    /// The name of its machine.
+    pub host: String,
+    /// Its process.
+    pub pid: u32,
+    /// Where it listens.
+    pub addresses: Vec<String>,
 }
 
 /// What happened to a peer. The numbers are those of the C API.
@@ -92,6 +112,8 @@ pub enum RouterEvent {
     },
     /// Something that the operator should know, once per peer.
     Warning(String),
+    /// Something that the operator may want to know.
+    Info(String),
 }
 
 /// Counters of a hub since it was made, and what it holds now.
@@ -124,6 +146,8 @@ pub struct HubStats {
     pub conflated: u64,
     /// States that a receiver was not sent: of a kind it does not take, or too large for an old peer.
     pub withheld: u64,
+    /// Messages to programs behind a gateway that were too slow for them.
+    pub dropped: u64,
     /// States that were not taken for want of room.
     pub refused: u64,
     /// States that were not newer than the one held.
@@ -154,6 +178,10 @@ pub struct PeerStats {
     pub old: bool,
     /// Whether it keeps up.
     pub live: bool,
+    /// Of a gateway that is one peer for many programs: its connections, now.
+    pub clients: u64,
+    /// Of such a gateway: messages to programs that were too slow for them.
+    pub dropped: u64,
     /// States taken from it.
     pub messages_in: u64,
     /// Bytes of their bodies.
@@ -195,24 +223,32 @@ struct Profile {
     instance: Instance,
     accept: u32,
     echo: bool,
+    gateway: Option<Gateway>,
+    /// Of a gateway: whether it is one peer for many programs, and speaks in notes.
+    notes: bool,
+    /// Whether there is somebody to send to.
+    listens: bool,
 }
 
 enum Verdict {
     Send,
-    /// It came from there.
-    Own,
+    /// It came from there, or nobody listens.
+    Skip,
     /// Of a kind that it does not take, or too large for it.
     Withhold,
 }
 
 impl Profile {
     fn verdict(&self, config: &RouterConfig, entry: &Entry) -> Verdict {
+        if !self.listens {
+            return Verdict::Skip;
+        }
         let own = entry.origin() == Some(self.conn) || (!self.old && entry.stamp().instance == self.instance);
         if own && !config.echo && !self.echo {
-            return Verdict::Own;
+            return Verdict::Skip;
         }
         let takes = if self.old {
-            (entry.kind().is_plain() || config.legacy_structured) && entry.meta_at() <= config.legacy_max
+            self.takes_as_old(config, entry) == Takes::Yes
         } else {
             // An app has to know of the values of an earlier run under its identity, to make newer ones.
             entry.kind().mask() & self.accept != 0 || entry.sender() == &*self.identity
@@ -223,6 +259,43 @@ impl Profile {
             Verdict::Withhold
         }
     }
+
+    fn takes_as_old(&self, config: &RouterConfig, entry: &Entry) -> Takes {
+        let structured = config.legacy_structured || self.gateway.is_some_and(|gateway| gateway.structured);
+        if !entry.kind().is_plain() && !structured {
+            Takes::NotKind
+        } else if self.len_as_old(entry) <= config.legacy_max {
+            Takes::Yes
+        } else {
+            Takes::TooLarge(config.legacy_max)
+        }
+    }
+
+    /// How long a message with this entry is.
+    fn len_as_old(&self, entry: &Entry) -> usize {
+        let prefix = match self.gateway {
+            Some(Gateway { role: Role::Pub, .. }) => gateway::prefix_len(entry.name()),
+            _ => 0,
+        };
+        prefix + entry.meta_at()
+    }
+}
+
+/// Why a body is not published.
+#[derive(Debug, thiserror::Error)]
+enum NotTaken<'a> {
+    #[error("malformed message: {0}")]
+    Malformed(Malformed),
+    #[error("message of {len} bytes refused: the limit is {max}")]
+    TooLarge { len: u64, max: usize },
+    #[error("states sent as {0:?} refused: not its identity")]
+    ForeignSender(&'a str),
+    #[error("{0:?} refused: reserved")]
+    Reserved(&'a str),
+    #[error("{0:?} not taken: the hub holds a newer value")]
+    Stale(&'a str),
+    #[error("{0:?} not taken: the hub's table is full")]
+    Full(&'a str),
 }
 
 struct Peer {
@@ -231,7 +304,9 @@ struct Peer {
     profile: Profile,
     feed: Feed,
     decoder: Decoder,
-    /// What the decoder had allocated when last looked at.
+    /// What it sent and is left for later, from there on.
+    deferred: (Vec<u8>, usize),
+    /// What the decoder, and what is left for later, had allocated when last looked at.
     unfinished: usize,
     epoch: u64,
     flags: HelloFlags,
@@ -280,6 +355,8 @@ const POOLED: usize = 64;
 pub struct Router {
     /// What can be set; changes count from then on.
     pub config: RouterConfig,
+    /// What is told to who looks for hubs.
+    pub about: About,
     instance: Instance,
     clock: HybridClock,
     /// The latest that the wall clock said: set back, it must not make what was right look too far ahead.
@@ -297,6 +374,10 @@ pub struct Router {
     unfinished: usize,
     deadline: Option<u64>,
     next_token: u64,
+    /// How many peers are gateways, those that left included.
+    gateways: usize,
+    /// Something was asked for that may have taken a while.
+    asked: bool,
     scratch: Vec<u8>,
     pool: Pool,
 }
@@ -321,6 +402,9 @@ impl Router {
             unfinished: 0,
             deadline: None,
             next_token: 1,
+            gateways: 0,
+            asked: false,
+            about: About::default(),
             scratch: Vec::new(),
             pool: Pool::new(POOLED),
         }
@@ -329,6 +413,13 @@ impl Router {
     /// What the table may hold.
     pub fn room_mut(&mut self) -> &mut Room {
         &mut self.table.room
+    }
+
+    /// There is a gateway of this role from now on.
+    pub fn serves(&mut self, role: Role) {
+        if role == Role::Rep {
+            self.table.index_names();
+        }
     }
 
     /// The newest values.
@@ -353,6 +444,7 @@ impl Router {
             stats.messages_out += peer.feed.sent;
             stats.bytes_out += peer.feed.sent_bytes;
             stats.conflated += peer.feed.conflated();
+            stats.dropped += peer.counters.dropped;
         }
         stats
     }
@@ -438,6 +530,7 @@ impl Router {
         self.stats.messages_out += peer.feed.sent;
         self.stats.bytes_out += peer.feed.sent_bytes;
         self.stats.conflated += peer.feed.conflated();
+        self.stats.dropped += peer.counters.dropped;
         if let Some(holders) = self.identities.get_mut(identity.as_str()) {
             holders.retain(|&holder| holder != conn);
             if holders.is_empty() {
@@ -470,21 +563,21 @@ impl Router {
 
     fn header_done(&mut self, now: Now, i: usize, bytes: [u8; HEADER_LEN]) {
         let peer = &mut self.peers[i];
-        let version = match parse_header(&bytes) {
+        let gateway = peer.profile.gateway;
+        let parsed = match gateway {
+            Some(Gateway { role, .. }) => parse_gateway_header(&bytes, role.hears()).map(|()| Version::Old),
+            None => parse_header(&bytes),
+        };
+        let version = match parsed {
             Ok(version) => version,
             Err(error) => return self.close(now, i, Status::Invalid, error.to_string()),
         };
-        peer.feed.raw(&header(version));
+        peer.feed.raw(&gateway.map_or(header(version), |gateway| gateway_header(gateway.role.speaks())));
         Self::flush(&mut self.actions, peer);
-        match version {
-            Version::V1 => peer.stage = Stage::Hello,
-            Version::Old => {
-                peer.profile.old = true;
-                peer.counters.old = true;
-                peer.feed.set_old();
-                let snapshot = self.config.legacy_snapshot;
-                self.join(i, snapshot);
-            }
+        match (version, gateway) {
+            (Version::V1, _) => peer.stage = Stage::Hello,
+            (Version::Old, Some(gateway)) => self.join_gateway(i, gateway),
+            (Version::Old, None) => self.join_old(i, self.config.legacy_snapshot),
         }
     }
 
@@ -505,77 +598,156 @@ impl Router {
         Self::flush(&mut self.actions, peer);
     }
 
+    fn join_gateway(&mut self, i: usize, gateway: Gateway) {
+        // In notes the names are put in front elsewhere, and it is told when somebody listens.
+        if gateway.role == Role::Pub && !self.peers[i].profile.notes {
+            self.peers[i].feed.set_named();
+            self.peers[i].profile.listens = true;
+        }
+        self.gateways += 1;
+        let snapshot = self.peers[i].profile.listens;
+        self.join_old(i, snapshot);
+    }
+
+    fn join_old(&mut self, i: usize, snapshot: bool) {
+        let peer = &mut self.peers[i];
+        peer.profile.old = true;
+        peer.counters.old = true;
+        peer.feed.set_old();
+        self.join(i, snapshot);
+    }
+
+    /// The largest body that this peer may send.
+    fn max_body(&self, i: usize) -> usize {
+        if self.peers[i].profile.notes {
+            self.config.max_gateway()
+        } else {
+            self.config.max_message
+        }
+    }
+
+    /// The largest frame that this peer may send.
+    fn max_frame(&self, i: usize) -> usize {
+        let head = match self.peers[i].profile {
+            Profile { notes: true, .. } => gateway::MAX_MESSAGE_HEAD,
+            Profile { gateway: Some(_), .. } => gateway::MAX_TRACE,
+            _ => 0,
+        };
+        self.max_body(i) + limits::MAX_META + head
+    }
+
     /// `shared`: the same bytes, where they have an allocation that may be kept.
     fn body(&mut self, now: Now, i: usize, bytes: &[u8], shared: Option<&Arc<Vec<u8>>>) {
         match self.peers[i].stage {
             Stage::Closing => {}
-            Stage::Up if self.peers[i].profile.old => self.old_body(now, i, bytes),
+            Stage::Up if self.peers[i].profile.notes => self.note(now, i, bytes),
+            Stage::Up if self.peers[i].profile.gateway.is_some() => self.gateway_message(now, i, bytes),
+            Stage::Up if self.peers[i].profile.old => drop(self.old_body(now, i, bytes)),
             _ => self.v1_body(now, i, bytes, shared),
         }
     }
 
-    fn malformed(&mut self, i: usize, reason: Malformed) {
-        self.stats.malformed += 1;
-        self.stats.malformed_by[reason.index()] += 1;
-        self.peers[i].counters.malformed += 1;
-        self.warn(i, |warned| &mut warned.malformed, || format!("malformed message: {reason}"));
-    }
-
-    fn too_large(&mut self, i: usize, len: u64) {
-        self.stats.too_large += 1;
-        self.peers[i].counters.too_large += 1;
-        let max = self.config.max_message;
-        self.warn(i, |warned| &mut warned.other, || format!("message of {len} bytes refused: the limit is {max}"));
-    }
-
-    fn foreign_sender(&mut self, i: usize, sender: &str) {
-        self.stats.foreign_sender += 1;
-        self.warn(i, |warned| &mut warned.other, || format!("states sent as {sender:?} refused: not its identity"));
-    }
-
-    fn old_body(&mut self, now: Now, i: usize, bytes: &[u8]) {
-        let body = match wire::decode(bytes, Form::Old) {
-            Ok(body) => body,
-            Err(reason) => return self.malformed(i, reason),
+    /// Counts a body that is not taken. The first of a peer is logged.
+    fn count(&mut self, i: usize, why: &NotTaken<'_>) {
+        let (stats, counters) = (&mut self.stats, &mut self.peers[i].counters);
+        match why {
+            NotTaken::Malformed(reason) => {
+                stats.malformed += 1;
+                stats.malformed_by[reason.index()] += 1;
+                counters.malformed += 1;
+            }
+            NotTaken::TooLarge { .. } => {
+                stats.too_large += 1;
+                counters.too_large += 1;
+            }
+            NotTaken::ForeignSender(_) => stats.foreign_sender += 1,
+            NotTaken::Reserved(_) => stats.reserved += 1,
+            NotTaken::Full(_) => stats.refused += 1,
+            // Nobody's fault.
+            NotTaken::Stale(_) => {
+                stats.stale += 1;
+                return;
+            }
+        }
+        let once: fn(&mut Warned) -> &mut bool = match why {
+            NotTaken::Malformed(_) => |warned| &mut warned.malformed,
+            NotTaken::Full(_) => |warned| &mut warned.refused,
+            _ => |warned| &mut warned.other,
         };
+        self.warn(i, once, || why.to_string());
+    }
+
+    fn too_large(&self, i: usize, len: u64) -> NotTaken<'static> {
+        NotTaken::TooLarge { len, max: self.max_body(i) }
+    }
+
+    /// Publishes what an old peer sent, or counts it.
+    fn old_body<'b>(&mut self, now: Now, i: usize, bytes: &'b [u8]) -> Result<(), NotTaken<'b>> {
+        let taken = self.take_old(now, i, bytes);
+        if let Err(why) = &taken {
+            self.count(i, why);
+        }
+        taken
+    }
+
+    fn take_old<'b>(&mut self, now: Now, i: usize, bytes: &'b [u8]) -> Result<(), NotTaken<'b>> {
+        let body = wire::decode(bytes, Form::Old).map_err(NotTaken::Malformed)?;
         if body.is_reserved() {
-            self.stats.reserved += 1;
-            return self.warn(i, |warned| &mut warned.other, || format!("{:?} refused: reserved", body.name));
+            return Err(NotTaken::Reserved(body.name));
         }
         if self.identities.contains_key(body.sender) {
-            return self.foreign_sender(i, body.sender);
+            return Err(NotTaken::ForeignSender(body.sender));
         }
-        if body.meta_at > self.config.max_message {
-            return self.too_large(i, body.meta_at as u64);
+        if body.meta_at > self.max_body(i) {
+            return Err(self.too_large(i, body.meta_at as u64));
         }
         let stamp = Stamp { clock: self.clock.tick(now.wall), instance: self.instance };
-        self.take(i, &body, stamp, None);
+        self.take(i, &body, stamp, None)
     }
 
     fn v1_body(&mut self, now: Now, i: usize, bytes: &[u8], shared: Option<&Arc<Vec<u8>>>) {
         let body = match wire::decode(bytes, Form::V1) {
             Ok(body) => body,
-            Err(reason) => return self.malformed(i, reason),
+            Err(reason) => return self.count(i, &NotTaken::Malformed(reason)),
         };
         if body.is_reserved() {
             return match Control::decode(&body) {
                 Ok(control) => self.control(now, i, body.sender, control),
-                Err(reason) => self.malformed(i, reason),
+                Err(reason) => self.count(i, &NotTaken::Malformed(reason)),
             };
         }
-        let peer = &self.peers[i];
-        if !peer.is_up() {
+        if !self.peers[i].is_up() {
             return self.close(now, i, Status::Invalid, "a state before the welcome".into());
         }
-        if body.sender != &*peer.profile.identity {
-            return self.foreign_sender(i, body.sender);
+        match self.take_v1(now, i, &body, bytes, shared) {
+            Ok(()) => {}
+            Err(why) => {
+                if let (NotTaken::Full(name), true) = (&why, self.peers[i].has_room(&self.config)) {
+                    self.control_to(i, &Control::Rejected { status: Status::Full.code(), name });
+                }
+                self.count(i, &why);
+            }
         }
-        if body.meta_at > self.config.max_message {
-            return self.too_large(i, body.meta_at as u64);
+    }
+
+    fn take_v1<'b>(
+        &mut self,
+        now: Now,
+        i: usize,
+        body: &Body<'b>,
+        bytes: &[u8],
+        shared: Option<&Arc<Vec<u8>>>,
+    ) -> Result<(), NotTaken<'b>> {
+        let peer = &self.peers[i];
+        if body.sender != &*peer.profile.identity {
+            return Err(NotTaken::ForeignSender(body.sender));
+        }
+        if body.meta_at > self.max_body(i) {
+            return Err(self.too_large(i, body.meta_at as u64));
         }
         let Some(stamp) = body.meta.stamp else {
             let stamp = Stamp { clock: self.clock.tick(now.wall), instance: peer.profile.instance };
-            return self.take(i, &body, stamp, None);
+            return self.take(i, body, stamp, None);
         };
         self.latest_wall = self.latest_wall.max(now.wall);
         let latest = self.latest_wall.saturating_add(self.config.clock_ahead);
@@ -584,15 +756,21 @@ impl Router {
             // Newer than all that was not clamped, in the order of their arrival, and never newer than it says.
             self.last_clamped = ((latest + 1) << 16).max(self.last_clamped + 1);
             let clock = self.last_clamped.min(stamp.clock);
-            return self.take(i, &body, Stamp { clock, ..stamp }, None);
+            return self.take(i, body, Stamp { clock, ..stamp }, None);
         }
         self.clock.observe(stamp.clock);
-        self.take(i, &body, stamp, body.canonical.then_some((bytes, shared)));
+        self.take(i, body, stamp, body.canonical.then_some((bytes, shared)))
     }
 
     /// Puts a value into the table and passes it on. `bytes`: the body as it came, and where it may be kept, if it is
     /// to be passed on as it is.
-    fn take(&mut self, i: usize, body: &Body<'_>, stamp: Stamp, bytes: Option<Canonical<'_>>) {
+    fn take<'b>(
+        &mut self,
+        i: usize,
+        body: &Body<'b>,
+        stamp: Stamp,
+        bytes: Option<Canonical<'_>>,
+    ) -> Result<(), NotTaken<'b>> {
         let mut scratch = mem::take(&mut self.scratch);
         let (bytes, shared, meta_at) = match bytes {
             Some((bytes, shared)) => (bytes, shared, body.meta_at),
@@ -617,15 +795,118 @@ impl Router {
                 counters.bytes_in += len;
                 self.route(slot);
             }
-            Err(Refusal::Stale) => self.stats.stale += 1,
-            Err(Refusal::Full) => {
-                self.stats.refused += 1;
-                if !self.peers[i].profile.old && self.peers[i].has_room(&self.config) {
-                    self.control_to(i, &Control::Rejected { status: Status::Full.code(), name });
-                }
-                self.warn(i, |warned| &mut warned.refused, || format!("{name:?} not taken: the hub's table is full"));
-            }
+            Err(Refusal::Stale) => return Err(NotTaken::Stale(name)),
+            Err(Refusal::Full) => return Err(NotTaken::Full(name)),
         }
+        Ok(())
+    }
+
+    /// A message of a program that speaks another protocol.
+    fn gateway_message(&mut self, now: Now, i: usize, message: &[u8]) {
+        let Some(Gateway { role, .. }) = self.peers[i].profile.gateway else { return };
+        let (route, message) = if role.answers() {
+            match gateway::split_trace(message) {
+                Some(split) => split,
+                None => return self.count(i, &NotTaken::Malformed(Malformed::Truncated)),
+            }
+        } else {
+            (&[][..], message)
+        };
+        self.heard(now, i, role, route, message);
+    }
+
+    /// What a gateway tells.
+    fn note(&mut self, now: Now, i: usize, frame: &[u8]) {
+        let Some(Gateway { role, .. }) = self.peers[i].profile.gateway else { return };
+        match Note::decode(frame) {
+            Some(Note::Message { route, message }) => self.heard(now, i, role, route, message),
+            Some(Note::TooLarge { route, len }) => {
+                let why = self.too_large(i, len);
+                self.count(i, &why);
+                match role {
+                    Role::Rep => {
+                        let mut answer = Vec::new();
+                        requests::fault(&why.to_string(), &mut answer);
+                        self.answer_to(i, route, &answer);
+                    }
+                    Role::Respondent => self.heard(now, i, role, route, &[]),
+                    Role::Pub | Role::Pull => {}
+                }
+            }
+            Some(Note::Status(status)) => {
+                let peer = &mut self.peers[i];
+                peer.counters.clients = status.clients.into();
+                peer.counters.dropped = status.dropped;
+                peer.profile.listens = role == Role::Pub && status.clients > 0;
+                if peer.profile.listens && status.again {
+                    peer.feed.walk_again(&self.table);
+                    Self::flush(&mut self.actions, peer);
+                }
+            }
+            Some(Note::Words(text)) => {
+                let text = format!("{}: {text}", self.peers[i].name());
+                self.events.push_back(RouterEvent::Info(text));
+            }
+            None => {}
+        }
+    }
+
+    fn heard(&mut self, now: Now, i: usize, role: Role, route: &[u8], message: &[u8]) {
+        let answer = match role {
+            // A SUB says nothing; whatever it is, nobody is to be told.
+            Role::Pub => return,
+            Role::Pull => return drop(self.old_body(now, i, message)),
+            Role::Rep => self.answer(now, i, route.len(), message),
+            Role::Respondent => self.introduction(),
+        };
+        self.answer_to(i, route, &answer);
+    }
+
+    /// The answer to a request, which goes out behind a trace of so many bytes.
+    fn answer(&mut self, now: Now, i: usize, trace: usize, request: &[u8]) -> Vec<u8> {
+        let mut answer = Vec::new();
+        match requests::parse(request) {
+            Ok(Request::Publish) => match self.old_body(now, i, request) {
+                Ok(()) => requests::ok(&mut answer),
+                Err(why) => requests::fault(&why.to_string(), &mut answer),
+            },
+            Ok(request) => {
+                self.asked = true;
+                let (config, profile) = (&self.config, &self.peers[i].profile);
+                let trace = if profile.notes { gateway::MAX_TRACE } else { trace };
+                let limit = config.legacy_max.saturating_sub(trace);
+                let takes = |entry: &Entry| match profile.takes_as_old(config, entry) {
+                    Takes::Yes if entry.meta_at() > limit => Takes::TooLarge(limit),
+                    takes => takes,
+                };
+                requests::answer(&request, &self.table, takes, self.identities.keys(), limit, &mut answer);
+            }
+            Err(fault) => requests::fault(&fault, &mut answer),
+        }
+        answer
+    }
+
+    /// The answer to who looks for hubs.
+    fn introduction(&self) -> Vec<u8> {
+        let mut answer = Vec::new();
+        let About { host, pid, addresses } = &self.about;
+        let apps = self.peers.iter().filter(|peer| peer.is_up() && peer.profile.gateway.is_none());
+        let (peers, states) = (apps.count() as u64, self.table.len() as u64);
+        requests::survey(&Survey { host, pid: *pid, addresses, peers, states }, &mut answer);
+        answer
+    }
+
+    fn answer_to(&mut self, i: usize, route: &[u8], answer: &[u8]) {
+        self.scratch.clear();
+        let peer = &mut self.peers[i];
+        if peer.profile.notes {
+            gateway::answer_head(route, &mut self.scratch);
+        } else {
+            self.scratch.extend_from_slice(route);
+        }
+        self.scratch.extend_from_slice(answer);
+        peer.feed.message(&self.scratch);
+        Self::flush(&mut self.actions, peer);
     }
 
     fn route(&mut self, slot: Slot) {
@@ -637,7 +918,7 @@ impl Router {
                     peer.feed.change(table, entry);
                     Self::flush(actions, peer);
                 }
-                Verdict::Own => {}
+                Verdict::Skip => {}
                 Verdict::Withhold => withheld(peer, entry, config, stats, events),
             }
         }
@@ -772,18 +1053,62 @@ impl Router {
         }
     }
 
-    fn frames(&mut self, now: Now, i: usize, mut input: &[u8]) {
+    fn frames(&mut self, now: Now, i: usize, input: &[u8]) {
+        let taken = self.take_frames(now, i, input);
+        if taken < input.len() {
+            self.defer(now, i, input[taken..].to_vec(), 0);
+        }
+    }
+
+    /// Goes on with what was deferred.
+    fn resume(&mut self, now: Now, i: usize) {
+        let (input, at) = mem::take(&mut self.peers[i].deferred);
+        let taken = self.take_frames(now, i, &input[at..]);
+        if at + taken < input.len() {
+            self.defer(now, i, input, at + taken);
+        }
+    }
+
+    /// Leaves the rest of what a peer asks for later, when others had their turn: at once, or when it has taken answers.
+    fn defer(&mut self, now: Now, i: usize, input: Vec<u8>, at: usize) {
+        let peer = &mut self.peers[i];
+        if matches!(peer.stage, Stage::Closing) {
+            return;
+        }
+        self.unfinished += input.capacity();
+        peer.unfinished += input.capacity();
+        peer.deferred = (input, at);
+        if peer.has_room(&self.config) {
+            self.set_deadline(now.mono);
+        }
+        self.check_unfinished(now, i);
+    }
+
+    fn check_unfinished(&mut self, now: Now, i: usize) {
+        if self.unfinished > self.config.unfinished {
+            let text = format!("unfinished messages of all peers exceed {} bytes", self.config.unfinished);
+            self.close(now, i, Status::NoMemory, text);
+        }
+    }
+
+    /// Takes frames; how many bytes of them. Not all of who asks much, or does not take what is answered.
+    fn take_frames(&mut self, now: Now, i: usize, all: &[u8]) -> usize {
+        let mut input = all;
         let framing = self.peers[i].info.framing;
-        let max = self.config.max_message + limits::MAX_META;
+        let max = self.max_frame(i);
+        let answers = self.peers[i].profile.gateway.is_some_and(|gateway| gateway.role.answers());
         let mut decoder = mem::replace(&mut self.peers[i].decoder, Decoder::new(framing, max));
         loop {
+            if answers && !input.is_empty() && (mem::take(&mut self.asked) || !self.peers[i].has_room(&self.config)) {
+                break;
+            }
             match decoder.next(&mut input) {
                 Ok(Some(Frame::Body(body))) => self.body(now, i, body, None),
                 Ok(Some(Frame::Large(body))) => {
                     let body = Arc::new(body);
                     self.body(now, i, &body, Some(&body));
                 }
-                Ok(Some(Frame::TooLarge(len))) => self.too_large(i, len),
+                Ok(Some(Frame::TooLarge(len))) => self.count(i, &self.too_large(i, len)),
                 Ok(None) => break,
                 Err(error) => {
                     self.close(now, i, Status::Invalid, error.to_string());
@@ -794,6 +1119,7 @@ impl Router {
                 break;
             }
         }
+        self.asked = false;
         let unfinished = decoder.unfinished();
         let peer = &mut self.peers[i];
         peer.progress = now.mono;
@@ -803,10 +1129,8 @@ impl Router {
         if unfinished {
             self.set_deadline(now.mono + self.config.stalled_frame);
         }
-        if self.unfinished > self.config.unfinished {
-            let text = format!("unfinished messages of all peers exceed {} bytes", self.config.unfinished);
-            self.close(now, i, Status::NoMemory, text);
-        }
+        self.check_unfinished(now, i);
+        all.len() - input.len()
     }
 }
 
@@ -820,11 +1144,13 @@ fn withheld(
     stats.withheld += 1;
     peer.counters.withheld += 1;
     if peer.profile.old && !mem::replace(&mut peer.warned.withheld, true) {
+        let (len, gateway) = (peer.profile.len_as_old(entry), peer.profile.gateway.is_some());
         let (peer, name, kind) = (peer.name(), entry.name(), entry.kind().name());
-        let text = if entry.meta_at() > config.legacy_max {
-            format!("{peer}: {name:?} of {} bytes withheld from an old peer; --legacy-max allows it", entry.meta_at())
+        let text = if len > config.legacy_max {
+            format!("{peer}: {name:?} of {len} bytes withheld from an old peer; --legacy-max allows it")
         } else {
-            format!("{peer}: {name:?} ({kind}) withheld from an old peer; --legacy-structured allows it")
+            let flag = if gateway { "?structured=1" } else { "--legacy-structured" };
+            format!("{peer}: {name:?} ({kind}) withheld from an old peer; {flag} allows it")
         };
         events.push_back(RouterEvent::Warning(text));
     }
@@ -849,6 +1175,8 @@ impl Protocol for Router {
         self.reap();
         let feed = Feed::new(info.framing, self.config.outbox, &self.pool);
         let stage = if info.framing.has_header() { Stage::Header([0; HEADER_LEN], 0) } else { Stage::Hello };
+        let gateway = info.gateway;
+        let notes = gateway.is_some() && !info.framing.has_header();
         let full = self.by_conn.len() >= self.config.max_peers;
         self.by_conn.insert(conn, self.peers.len());
         self.peers.push(Peer {
@@ -860,9 +1188,13 @@ impl Protocol for Router {
                 instance: Instance([0; 16]),
                 accept: 0,
                 echo: false,
+                gateway,
+                notes,
+                listens: gateway.is_none(),
             },
             feed,
             decoder: Decoder::new(info.framing, 0),
+            deferred: Default::default(),
             unfinished: 0,
             epoch: 0,
             flags: HelloFlags(0),
@@ -878,11 +1210,13 @@ impl Protocol for Router {
             let text = format!("there are {} peers already", self.config.max_peers);
             return self.close(now, self.peers.len() - 1, Status::Full, text);
         }
-        let max = self.config.max_message + limits::MAX_META;
-        if let Some(peer) = self.peers.last_mut() {
-            peer.decoder.set_max(max);
+        let i = self.peers.len() - 1;
+        let max = self.max_frame(i);
+        self.peers[i].decoder.set_max(max);
+        match gateway {
+            Some(gateway) if notes => self.join_gateway(i, gateway),
+            _ => self.set_deadline(now.mono + self.config.handshake),
         }
-        self.set_deadline(now.mono + self.config.handshake);
     }
 
     fn dial_failed(&mut self, _now: Now, _token: u64, _error: Error) {}
@@ -901,7 +1235,26 @@ impl Protocol for Router {
             let bytes = *bytes;
             self.header_done(now, i, bytes);
         }
-        self.frames(now, i, input);
+        if matches!(self.peers[i].stage, Stage::Closing) {
+            return;
+        }
+        if self.peers[i].deferred.0.is_empty() {
+            self.frames(now, i, input);
+        } else {
+            self.peers[i].deferred.0.extend_from_slice(input);
+        }
+    }
+
+    fn reads(&self, conn: ConnId) -> bool {
+        // Asked before every read: mostly there is no gateway.
+        if self.gateways == 0 {
+            return true;
+        }
+        let Some(&i) = self.by_conn.get(&conn) else { return true };
+        let peer = &self.peers[i];
+        // Who asks and does not take the answers is not read.
+        let answers = peer.profile.gateway.is_some_and(|gateway| gateway.role.answers());
+        !answers || (peer.deferred.0.is_empty() && peer.has_room(&self.config))
     }
 
     fn closed(&mut self, now: Now, conn: ConnId, why: Closed) {
@@ -930,7 +1283,7 @@ impl Protocol for Router {
             let mut feed = mem::replace(&mut peer.feed, Feed::new(peer.info.framing, 0, pool));
             feed.fill(table, |feed, entry| match peer.profile.verdict(config, entry) {
                 Verdict::Send => true,
-                Verdict::Own => false,
+                Verdict::Skip => false,
                 Verdict::Withhold => {
                     if !feed.came_while_behind(entry) {
                         withheld(peer, entry, config, stats, events);
@@ -943,10 +1296,14 @@ impl Protocol for Router {
         peer.feed.gather(slices);
     }
 
-    fn wrote(&mut self, _now: Now, conn: ConnId, n: usize) -> bool {
+    fn wrote(&mut self, now: Now, conn: ConnId, n: usize) -> bool {
         let Some(&i) = self.by_conn.get(&conn) else { return false };
         let peer = &mut self.peers[i];
-        peer.feed.wrote(n) || peer.pong.is_some()
+        let more = peer.feed.wrote(n) || peer.pong.is_some();
+        if !peer.deferred.0.is_empty() && peer.has_room(&self.config) {
+            self.set_deadline(now.mono);
+        }
+        more
     }
 
     fn next_action(&mut self) -> Option<Action> {
@@ -993,6 +1350,11 @@ impl Protocol for Router {
                     self.refuse(now, h, Status::IdentityTaken, text);
                 }
                 Stage::Probing { until, .. } => self.set_deadline(until),
+                Stage::Up if !peer.deferred.0.is_empty() => {
+                    if peer.has_room(&self.config) {
+                        self.resume(now, i);
+                    }
+                }
                 Stage::Up => {
                     let until = peer.progress + self.config.stalled_frame;
                     if !peer.decoder.unfinished() {

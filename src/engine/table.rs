@@ -156,10 +156,13 @@ impl Entry {
 
     /// Compared as bytes: as text they would have to be checked again.
     fn is_of(&self, sender: &str, name: &str) -> bool {
-        let (sender_at, name_at) = (self.sender_at(), self.name_at());
-        let bytes = self.bytes();
-        bytes[name_at..name_at + self.name_len as usize] == *name.as_bytes()
-            && bytes[sender_at..sender_at + self.sender_len as usize] == *sender.as_bytes()
+        let sender_at = self.sender_at();
+        self.is_named(name) && self.bytes()[sender_at..sender_at + self.sender_len as usize] == *sender.as_bytes()
+    }
+
+    fn is_named(&self, name: &str) -> bool {
+        let name_at = self.name_at();
+        self.bytes()[name_at..name_at + self.name_len as usize] == *name.as_bytes()
     }
 
     fn sender_at(&self) -> usize {
@@ -249,10 +252,93 @@ impl Default for Room {
     }
 }
 
+/// The entries of each name, whoever sent them. A change of a value does not touch it: which of them is the newest is
+/// looked up when somebody asks.
+struct NameIndex {
+    /// The first entry of each name's list, under the key of that name and no sender.
+    first: KeyIndex,
+    /// The neighbours of each slot in the list of its name.
+    links: Vec<Link>,
+}
+
+#[derive(Clone, Copy)]
+struct Link {
+    previous: u32,
+    next: u32,
+}
+
+impl NameIndex {
+    /// What it costs for an entry, if each has a name of its own.
+    const OVERHEAD: usize = size_of::<Link>() + INDEXED;
+
+    fn new() -> NameIndex {
+        NameIndex { first: KeyIndex::new(), links: Vec::new() }
+    }
+
+    fn hash(&self, name: &str) -> KeyHash {
+        self.first.hash("", name)
+    }
+
+    fn first(&self, entries: &[Option<Entry>], hash: KeyHash, name: &str) -> Option<u32> {
+        self.first.find(hash, |slot| entries[slot as usize].as_ref().is_some_and(|entry| entry.is_named(name)))
+    }
+
+    /// The entries of a name, in no particular order.
+    fn named<'a>(&'a self, entries: &'a [Option<Entry>], name: &str) -> impl Iterator<Item = &'a Entry> {
+        let next = |&slot: &u32| Some(self.links[slot as usize].next).filter(|&next| next != NONE);
+        std::iter::successors(self.first(entries, self.hash(name), name), next)
+            .filter_map(|slot| entries[slot as usize].as_ref())
+    }
+
+    /// Adds the slot of an entry that is in `entries` already.
+    fn insert(&mut self, entries: &[Option<Entry>], slot: u32, name: &str) {
+        let at = slot as usize;
+        if at >= self.links.len() {
+            self.links.resize(at + 1, Link { previous: NONE, next: NONE });
+        }
+        let hash = self.hash(name);
+        // Never before the first: that one is in the index.
+        match self.first(entries, hash, name) {
+            Some(first) => {
+                let next = std::mem::replace(&mut self.links[first as usize].next, slot);
+                self.links[at] = Link { previous: first, next };
+                if next != NONE {
+                    self.links[next as usize].previous = slot;
+                }
+            }
+            None => {
+                self.links[at] = Link { previous: NONE, next: NONE };
+                self.first.insert(hash, slot);
+            }
+        }
+    }
+
+    fn remove(&mut self, slot: u32, name: &str) {
+        let Link { previous, next } = self.links[slot as usize];
+        if next != NONE {
+            self.links[next as usize].previous = previous;
+        }
+        if previous != NONE {
+            self.links[previous as usize].next = next;
+            return;
+        }
+        let hash = self.hash(name);
+        self.first.remove(hash, slot);
+        if next != NONE {
+            self.first.insert(hash, next);
+        }
+    }
+}
+
+/// What a slot costs in a [`KeyIndex`], which has room to spare.
+const INDEXED: usize = 2 * size_of::<(KeyHash, u32)>();
+
 /// Newest values by (sender, name).
 pub struct Table {
     entries: Vec<Option<Entry>>,
     index: KeyIndex,
+    /// None until somebody asks by name: most hubs are never asked.
+    names: Option<NameIndex>,
     hasher: KeyHasher,
     /// The greatest version in each page.
     pages: Vec<u64>,
@@ -274,6 +360,7 @@ impl Table {
         Table {
             entries: Vec::new(),
             index: KeyIndex::new(),
+            names: None,
             hasher: key_hasher(),
             pages: Vec::new(),
             free: Vec::new(),
@@ -327,6 +414,35 @@ impl Table {
     pub fn find(&self, sender: &str, name: &str) -> Option<&Entry> {
         let slot = self.find_slot(self.index.hash(sender, name), sender, name)?;
         self.get(slot)
+    }
+
+    /// From here on [`Table::newest`] finds a name without a look at every entry.
+    pub fn index_names(&mut self) {
+        if self.names.is_some() {
+            return;
+        }
+        let mut names = NameIndex::new();
+        for (slot, entry) in self.entries.iter().enumerate() {
+            if let Some(entry) = entry {
+                names.insert(&self.entries, slot as u32, entry.name());
+            }
+        }
+        self.names = Some(names);
+        for owner in &mut self.owners {
+            owner.bytes += owner.states * NameIndex::OVERHEAD;
+        }
+        self.bytes += self.len() * NameIndex::OVERHEAD;
+    }
+
+    /// The newest entry of a name, of any sender. Takes steps for each sender of that name; without
+    /// [`Table::index_names`] for each entry.
+    pub fn newest(&self, name: &str) -> Option<&Entry> {
+        // Of equal stamps, which only a sender that makes its own wrong can give, always the same.
+        let order = |a: &&Entry, b: &&Entry| a.stamp.cmp(&b.stamp).then_with(|| a.sender().cmp(b.sender()));
+        match &self.names {
+            Some(names) => names.named(&self.entries, name).max_by(order),
+            None => self.iter().filter(|entry| entry.is_named(name)).max_by(order),
+        }
     }
 
     /// Every entry, in the order of the slots.
@@ -389,7 +505,8 @@ impl Table {
     }
 
     fn insert(&mut self, hash: KeyHash, offer: Offer<'_>) -> Result<Slot, Refusal> {
-        let size = offer.body.len() + Self::OVERHEAD;
+        let overhead = self.overhead();
+        let size = offer.body.len() + overhead;
         let owner = self.owner(offer.sender);
         let held = &self.owners[owner.0 as usize];
         if held.bytes + size > self.room.bytes / self.room.share || held.states >= self.room.states / self.room.share {
@@ -420,7 +537,7 @@ impl Table {
             previous: NONE,
             next,
         };
-        let size = entry.body.allocated() + Self::OVERHEAD;
+        let size = entry.body.allocated() + overhead;
         self.bytes += size;
         held.bytes += size;
         held.states += 1;
@@ -444,15 +561,27 @@ impl Table {
         }
         self.pages[page] = self.version;
         self.index.insert(hash, slot);
+        if let Some(names) = &mut self.names {
+            names.insert(&self.entries, slot, offer.name);
+        }
         Ok(Slot(slot))
     }
 
+    /// What an entry costs beside its body, with no more than the index of its keys.
+    const OVERHEAD: usize = size_of::<Option<Entry>>() + INDEXED;
+
     /// What an entry costs beside its body.
-    const OVERHEAD: usize = size_of::<Option<Entry>>() + 2 * size_of::<(KeyHash, u32)>();
+    fn overhead(&self) -> usize {
+        Self::OVERHEAD + self.names.as_ref().map_or(0, |_| NameIndex::OVERHEAD)
+    }
 
     fn remove(&mut self, slot: u32) {
         let entry = self.entries[slot as usize].take().expect("a list names entries only");
         self.index.remove(entry.hash, slot);
+        if let Some(names) = &mut self.names {
+            names.remove(slot, entry.name());
+        }
+        let overhead = self.overhead();
         if entry.next != NONE {
             self.entries[entry.next as usize].as_mut().expect("a list names entries only").previous = entry.previous;
         }
@@ -462,7 +591,7 @@ impl Table {
         } else {
             self.entries[entry.previous as usize].as_mut().expect("a list names entries only").next = entry.next;
         }
-        let size = entry.body.allocated() + Self::OVERHEAD;
+        let size = entry.body.allocated() + overhead;
         owner.bytes -= size;
         owner.states -= 1;
         self.bytes -= size;
@@ -583,10 +712,26 @@ impl Table {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
     use crate::wire::{self, Form, Instance, Meta, Value};
 
     fn offer(table: &mut Table, sender: &str, name: &str, clock: u64, size: usize) -> Result<Slot, Refusal> {
+        offer_by(ConnId(1), table, sender, name, clock, size)
+    }
+
+    fn offer_by(
+        conn: ConnId,
+        table: &mut Table,
+        sender: &str,
+        name: &str,
+        clock: u64,
+        size: usize,
+    ) -> Result<Slot, Refusal> {
         let stamp = Stamp { clock, instance: Instance([1; 16]) };
         let (mut value, mut body) = (Vec::new(), Vec::new());
         Value::Bytes(&vec![7; size]).encode(&mut value);
@@ -600,7 +745,7 @@ mod tests {
             name,
             kind: Kind::Bytes,
             stamp,
-            origin: Some(ConnId(1)),
+            origin: Some(conn),
         })
     }
 
@@ -658,5 +803,156 @@ mod tests {
         }
         assert!(table.departed.len() < 100, "{} departures are remembered", table.departed.len());
         assert_eq!(table.next_expiry(), Some(table.room.departed));
+    }
+
+    #[test]
+    fn the_newest_of_a_name_is_found_again_when_its_sender_is_forgotten() {
+        for indexed in [false, true] {
+            let mut table = Table::new(Room::default());
+            if indexed {
+                table.index_names();
+            }
+            for (conn, sender, clock) in [(1, "a", 5), (2, "b", 7), (3, "c", 6), (1, "a", 8), (4, "d", 4)] {
+                offer_by(ConnId(conn), &mut table, sender, "x", clock, 1).unwrap();
+            }
+            offer_by(ConnId(2), &mut table, "b", "y", 9, 1).unwrap();
+            // As they leave, newest, oldest, and what is between.
+            for (conn, newest) in [(0, Some("a")), (1, Some("b")), (4, Some("b")), (2, Some("c")), (3, None)] {
+                table.departed(conn, ConnId(conn));
+                table.expire(table.room.departed + conn);
+                assert_eq!(table.newest("x").map(Entry::sender), newest, "indexed: {indexed}");
+            }
+            assert!(table.newest("y").is_none() && table.is_empty() && table.bytes() == 0);
+        }
+    }
+
+    #[test]
+    fn the_index_of_names_is_counted_and_costs_nothing_until_it_is_made() {
+        let (mut early, mut late) = (Table::new(Room::default()), Table::new(Room::default()));
+        early.index_names();
+        for table in [&mut early, &mut late] {
+            for i in 0..100 {
+                offer(table, &format!("s{}", i % 7), &format!("n{}", i % 30), i + 1, 10).unwrap();
+            }
+        }
+        assert!(late.names.is_none());
+        assert_eq!(early.bytes(), late.bytes() + 100 * NameIndex::OVERHEAD);
+        late.index_names();
+        late.index_names();
+        assert_eq!(early.bytes(), late.bytes());
+        for table in [&mut early, &mut late] {
+            table.departed(0, ConnId(1));
+            table.expire(u64::MAX);
+            assert_eq!((table.len(), table.bytes()), (0, 0));
+            assert!(table.owners.iter().all(|owner| owner.bytes == 0));
+        }
+    }
+
+    /// What happens to a table. Senders, names and connections by their numbers.
+    #[derive(Clone, Debug)]
+    enum Event {
+        Offer { conn: u64, sender: u8, name: u8, clock: u64 },
+        Arrived { conn: u64, sender: u8 },
+        Departed { conn: u64 },
+        Expire,
+        Index,
+    }
+
+    fn event() -> impl Strategy<Value = Event> {
+        prop_oneof![
+            12 => (0..4_u64, 0..6_u8, 0..5_u8, 0..50_u64)
+                .prop_map(|(conn, sender, name, clock)| Event::Offer { conn, sender, name, clock }),
+            1 => (0..4_u64, 0..6_u8).prop_map(|(conn, sender)| Event::Arrived { conn, sender }),
+            3 => (0..4_u64).prop_map(|conn| Event::Departed { conn }),
+            2 => Just(Event::Expire),
+            1 => Just(Event::Index),
+        ]
+    }
+
+    /// Carries it out at this time.
+    fn happen(table: &mut Table, event: &Event, mono: u64) -> Option<Result<Slot, Refusal>> {
+        match *event {
+            Event::Offer { conn, sender, name, clock } => {
+                let (sender, name) = (sender.to_string(), name.to_string());
+                return Some(offer_by(ConnId(conn), table, &sender, &name, clock, 1));
+            }
+            Event::Arrived { conn, sender } => table.arrived(&sender.to_string(), ConnId(conn)),
+            Event::Departed { conn } => table.departed(mono, ConnId(conn)),
+            Event::Expire => table.expire(mono),
+            Event::Index => table.index_names(),
+        }
+        None
+    }
+
+    /// A sender of the model: its values by name, who speaks for it, and since when nobody does.
+    #[derive(Default)]
+    struct Sender {
+        clocks: BTreeMap<u8, u64>,
+        holder: Option<u64>,
+        departed: Option<u64>,
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn the_newest_of_each_name_agrees_with_a_plain_model(events in vec(event(), 0..200)) {
+            const STAYS: u64 = 7;
+            let mut table = Table::new(Room { departed: STAYS, ..Room::default() });
+            let mut model: BTreeMap<u8, Sender> = BTreeMap::new();
+            for (mono, event) in (0..).zip(&events) {
+                let taken = happen(&mut table, event, mono).map(|taken| taken.is_ok());
+                match *event {
+                    Event::Offer { conn, sender, name, clock } => {
+                        let held = model.get(&sender).and_then(|held| held.clocks.get(&name));
+                        let newer = held.is_none_or(|&held| clock > held);
+                        prop_assert_eq!(taken, Some(newer));
+                        if newer {
+                            let held = model.entry(sender).or_default();
+                            held.clocks.insert(name, clock);
+                            (held.holder, held.departed) = (Some(conn), None);
+                        }
+                    }
+                    Event::Arrived { conn, sender } => {
+                        if let Some(held) = model.get_mut(&sender) {
+                            (held.holder, held.departed) = (Some(conn), None);
+                        }
+                    }
+                    Event::Departed { conn } => {
+                        for held in model.values_mut().filter(|held| held.holder == Some(conn)) {
+                            (held.holder, held.departed) = (None, Some(mono));
+                        }
+                    }
+                    Event::Expire => model.retain(|_, held| held.departed.is_none_or(|since| since + STAYS > mono)),
+                    Event::Index => {}
+                }
+                for name in 0..5 {
+                    // Of equal clocks that of the greatest sender.
+                    let clocks = model.iter().filter_map(|(sender, held)| Some((*held.clocks.get(&name)?, *sender)));
+                    let newest = clocks.max().map(|(clock, sender)| (sender.to_string(), clock));
+                    let found = table.newest(&name.to_string());
+                    prop_assert!(found.is_none_or(|entry| entry.name() == name.to_string()));
+                    prop_assert_eq!(found.map(|entry| (entry.sender().to_owned(), entry.stamp().clock)), newest);
+                }
+            }
+        }
+
+        #[test]
+        fn a_table_that_is_full_finds_the_same_with_the_index_and_without(events in vec(event(), 0..200)) {
+            let room = Room { states: 9, share: 1, departed: 40, ..Room::default() };
+            let (mut indexed, mut plain) = (Table::new(room), Table::new(room));
+            indexed.index_names();
+            for (mono, event) in (0..).zip(events.iter().filter(|event| !matches!(event, Event::Index))) {
+                prop_assert_eq!(happen(&mut indexed, event, mono), happen(&mut plain, event, mono));
+                for name in 0..5 {
+                    let newest = |table: &Table| {
+                        table.newest(&name.to_string()).map(|entry| (entry.sender().to_owned(), entry.stamp().clock))
+                    };
+                    prop_assert_eq!(newest(&indexed), newest(&plain));
+                }
+            }
+            plain.index_names();
+            prop_assert_eq!(indexed.bytes(), plain.bytes());
+        }
     }
 }

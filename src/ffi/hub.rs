@@ -69,7 +69,7 @@ pub const NS_MALFORMED_CONTROL: c_int = 11;
 pub struct ns_hub_stats_t {
     /// Now: peers that take part.
     pub peers: u64,
-    /// Now: old ones among them: programs of the original, and nanomsg or NNG BUS sockets.
+    /// Now: old ones among them: programs of the original, and nanomsg or NNG sockets.
     pub old_peers: u64,
     /// Peers that were let in.
     pub joined: u64,
@@ -109,6 +109,8 @@ pub struct ns_hub_stats_t {
     pub malformed: u64,
     /// Malformed messages by reason: NS_MALFORMED_ numbers are the indices, the others are 0.
     pub malformed_by: [u64; 32],
+    /// Messages that gateways on ws and inproc dropped for programs too slow for them.
+    pub dropped: u64,
 }
 
 impl From<HubStats> for ns_hub_stats_t {
@@ -139,6 +141,7 @@ impl From<HubStats> for ns_hub_stats_t {
                 by[..stats.malformed_by.len()].copy_from_slice(&stats.malformed_by);
                 by
             },
+            dropped: stats.dropped,
         }
     }
 }
@@ -173,6 +176,10 @@ pub struct ns_peer_stats_t {
     pub too_large: u64,
     /// Now: bytes that wait for it.
     pub outbox_bytes: u64,
+    /// Of a gateway on ws or inproc, which is one peer. Now: its connections.
+    pub clients: u64,
+    /// Of such a gateway: messages dropped for programs too slow for them.
+    pub dropped: u64,
 }
 
 impl From<PeerStats> for ns_peer_stats_t {
@@ -191,6 +198,8 @@ impl From<PeerStats> for ns_peer_stats_t {
             malformed: stats.malformed,
             too_large: stats.too_large,
             outbox_bytes: stats.outbox_bytes,
+            clients: stats.clients,
+            dropped: stats.dropped,
         }
     }
 }
@@ -273,11 +282,18 @@ pub unsafe extern "C" fn ns_hub_set(hub: *mut ns_hub, option: ns_opt, value: i64
 /// Listens at `url`: "tcp://127.0.0.1:15000", "ipc:///run/hub", "inproc://name". The host "*" is every
 /// interface, port 0 any free one. Any number of times; returns once bound.
 ///
+/// Behind "pub+", "pull+", "rep+" or "respondent+" the URL is that of a gateway, for nanomsg and NNG
+/// programs that speak another scalability protocol, see docs/gateways.md. A gateway may also be at
+/// "ws://host:port/path"; the first of these, or at "inproc://name", starts the threads of NNG in the
+/// process, and the last one ends them.
+///
 /// Blocks while a host name is resolved. Any thread.
 ///
 /// - NS_ERR_URL, NS_ERR_UTF8: `url` is malformed, or not UTF-8
 /// - NS_ERR_UNSUPPORTED: this build does not have that transport
 /// - NS_ERR_IN_USE: something else listens there
+/// - NS_ERR_FULL: a gateway on ws or inproc is a peer, and there are NS_OPT_HUB_MAX_PEERS already
+/// - NS_ERR_STATE: such a gateway, in a child of a process that had one before it forked
 /// - NS_ERR_RESOLVE: the host name could not be resolved
 /// - NS_ERR_PERMISSION: the system denies it
 /// - NS_ERR_NOT_FOUND, NS_ERR_IO: the directory is missing; any other failure of the system
@@ -417,7 +433,7 @@ mod tests {
 
     #[test]
     fn structs_have_no_padding() {
-        assert_eq!(size_of::<ns_peer_stats_t>(), 256 + 128 + 11 * 8);
-        assert_eq!(size_of::<ns_hub_stats_t>(), (20 + 32) * 8);
+        assert_eq!(size_of::<ns_peer_stats_t>(), 256 + 128 + 13 * 8);
+        assert_eq!(size_of::<ns_hub_stats_t>(), (21 + 32) * 8);
     }
 }

@@ -1,5 +1,6 @@
 //! Byte streams to bodies and back, sans-IO: the SP header of the scalability protocols and the frames behind it.
 
+use std::fmt;
 use std::ops::Deref;
 
 /// How bodies are cut out of a stream of bytes.
@@ -25,8 +26,38 @@ pub const HEADER_LEN: usize = 8;
 
 /// What every SP header begins with.
 const MAGIC: [u8; 4] = [0x00, b'S', b'P', 0x00];
-/// The number of the BUS protocol, version 0.
-const BUS: u16 = 0x70;
+/// A scalability protocol, version 0, as SP headers name it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Sp {
+    number: u16,
+    name: &'static str,
+}
+
+impl fmt::Display for Sp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// Everybody to everybody: what apps and hubs speak.
+pub const BUS: Sp = Sp { number: 0x70, name: "BUS" };
+/// To many.
+pub const PUB: Sp = Sp { number: 0x20, name: "PUB" };
+/// From one.
+pub const SUB: Sp = Sp { number: 0x21, name: "SUB" };
+/// Asks.
+pub const REQ: Sp = Sp { number: 0x30, name: "REQ" };
+/// Answers.
+pub const REP: Sp = Sp { number: 0x31, name: "REP" };
+/// To one.
+pub const PUSH: Sp = Sp { number: 0x50, name: "PUSH" };
+/// From many.
+pub const PULL: Sp = Sp { number: 0x51, name: "PULL" };
+/// Asks many.
+pub const SURVEYOR: Sp = Sp { number: 0x62, name: "SURVEYOR" };
+/// Answers one who asks many.
+pub const RESPONDENT: Sp = Sp { number: 0x63, name: "RESPONDENT" };
+
 /// What the reserved bytes of an old header are.
 const RESERVED_OLD: [u8; 2] = [0, 0];
 /// The first of the reserved bytes of ours; the version follows.
@@ -49,18 +80,27 @@ pub enum HeaderError {
     /// Another protocol altogether; its first bytes.
     #[error("not an SP header: it begins with {0:02X?}")]
     NotSp([u8; 4]),
-    /// Another scalability protocol; its number.
-    #[error("the other side speaks the scalability protocol {0:#04x}, not BUS ({BUS:#04x})")]
-    NotBus(u16),
-    /// The reserved bytes are neither zero nor ours.
-    #[error("the reserved bytes of the SP header are {0:02X?}, neither zeros nor those of nanostate")]
+    /// Another scalability protocol: its number, and the one that was expected.
+    #[error("the other side speaks the scalability protocol {0:#04x}, not {1} ({number:#04x})", number = .1.number)]
+    OtherProtocol(u16, Sp),
+    /// The reserved bytes are neither zero nor, where that is spoken, ours.
+    #[error("the reserved bytes of the SP header are {0:02X?}: no version that is spoken here")]
     Reserved([u8; 2]),
 }
 
 /// The 8 bytes `00 53 50 00 00 70 vv vv`.
 pub fn header(version: Version) -> [u8; HEADER_LEN] {
+    header_of(BUS, version)
+}
+
+/// The same of another protocol, in which only old programs are spoken to: `00 53 50 00 pp pp 00 00`.
+pub fn gateway_header(protocol: Sp) -> [u8; HEADER_LEN] {
+    header_of(protocol, Version::Old)
+}
+
+fn header_of(protocol: Sp, version: Version) -> [u8; HEADER_LEN] {
     let [m0, m1, m2, m3] = MAGIC;
-    let [p0, p1] = BUS.to_be_bytes();
+    let [p0, p1] = protocol.number.to_be_bytes();
     let [r0, r1] = match version {
         Version::Old => RESERVED_OLD,
         Version::V1 => [RESERVED_OURS, 1],
@@ -73,18 +113,33 @@ pub fn header(version: Version) -> [u8; HEADER_LEN] {
 /// # Errors
 /// What is wrong with it, in words.
 pub fn parse_header(bytes: &[u8; HEADER_LEN]) -> Result<Version, HeaderError> {
+    match reserved(bytes, BUS)? {
+        RESERVED_OLD => Ok(Version::Old),
+        [RESERVED_OURS, version] if version >= 1 => Ok(Version::V1),
+        reserved => Err(HeaderError::Reserved(reserved)),
+    }
+}
+
+/// Reads the header of somebody who has to speak `protocol`.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn parse_gateway_header(bytes: &[u8; HEADER_LEN], protocol: Sp) -> Result<(), HeaderError> {
+    match reserved(bytes, protocol)? {
+        RESERVED_OLD => Ok(()),
+        reserved => Err(HeaderError::Reserved(reserved)),
+    }
+}
+
+/// The reserved bytes of a header of `protocol`.
+fn reserved(bytes: &[u8; HEADER_LEN], protocol: Sp) -> Result<[u8; 2], HeaderError> {
     let [m0, m1, m2, m3, p0, p1, r0, r1] = *bytes;
     if [m0, m1, m2, m3] != MAGIC {
         return Err(HeaderError::NotSp([m0, m1, m2, m3]));
     }
-    let protocol = u16::from_be_bytes([p0, p1]);
-    if protocol != BUS {
-        return Err(HeaderError::NotBus(protocol));
-    }
-    match [r0, r1] {
-        RESERVED_OLD => Ok(Version::Old),
-        [RESERVED_OURS, version] if version >= 1 => Ok(Version::V1),
-        reserved => Err(HeaderError::Reserved(reserved)),
+    match u16::from_be_bytes([p0, p1]) {
+        number if number == protocol.number => Ok([r0, r1]),
+        number => Err(HeaderError::OtherProtocol(number, protocol)),
     }
 }
 

@@ -1,5 +1,7 @@
 //! The process, or the object inside one, that forwards every state to the other apps.
 
+pub mod address;
+
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -7,12 +9,15 @@ use std::thread::JoinHandle;
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::callback::{Gate, Slot};
-use crate::engine::router::{Router, RouterConfig, RouterEvent};
+use crate::engine::router::{About, Router, RouterConfig, RouterEvent};
+use crate::engine::Role;
 use crate::health::{check_option, Health};
 use crate::instance::random_instance;
 use crate::limits;
-use crate::transport::{self, Address, Backend, Driver, Shared};
+use crate::transport::{self, host_name, Address, Backend, Driver, Shared};
 use crate::{Error, Result, Status};
+
+use self::address::{GatewayAddress, Place};
 
 pub use crate::engine::router::{HubStats, PeerEvent, PeerStats};
 
@@ -80,7 +85,8 @@ impl Hub {
     /// [`Status::Io`]: no descriptors left.
     pub fn new() -> Result<Hub> {
         crate::log_from_environment();
-        let router = Router::new(random_instance()?, RouterConfig::default());
+        let mut router = Router::new(random_instance()?, RouterConfig::default());
+        router.about = About { host: host_name(), pid: std::process::id(), addresses: Vec::new() };
         let inner = Inner {
             shared: Shared::new(router, Backend::Best)?,
             ipc_mode: AtomicU32::new(limits::IPC_MODE),
@@ -136,15 +142,37 @@ impl Hub {
 
     /// Listens at a URL, any number of times; returns once bound. Waits while a host name is resolved.
     ///
+    /// Behind `pub+`, `pull+`, `rep+` or `respondent+` the URL is that of a gateway: another scalability protocol, for
+    /// nanomsg and NNG programs. NNG runs in the process as long as there is one on `ws` or `inproc`.
+    ///
     /// # Errors
     /// [`Status::Url`]; [`Status::Unsupported`]; [`Status::InUse`]; [`Status::Resolve`]; [`Status::Permission`];
-    /// [`Status::NotFound`]; [`Status::Io`]; [`Status::Closed`].
+    /// [`Status::NotFound`]; [`Status::Full`], [`Status::State`] for gateways; [`Status::Io`]; [`Status::Closed`].
     pub fn listen(&self, url: &str) -> Result<()> {
-        let address = Address::parse(url)?;
+        let mode = self.inner.ipc_mode.load(Ordering::Relaxed);
+        let shared = &self.inner.shared;
+        let Some(address) = GatewayAddress::parse(url) else {
+            let address = Address::parse(url)?;
+            return self.listens(None, || shared.listen(&address, mode));
+        };
+        let address = address?;
+        let role = address.gateway.role;
+        self.listens(Some(role), || match &address.place {
+            Place::Stream(stream) => match shared.listen_as(address.gateway, stream, mode) {
+                Ok(bound) => Ok(format!("{}+{bound}", role.name())),
+                Err(error) => Err(address.error(url, &error)),
+            },
+            _ => Err(transport::url::unsupported(url, "not in this version")),
+        })
+    }
+
+    fn listens(&self, role: Option<Role>, listen: impl FnOnce() -> Result<String>) -> Result<()> {
         self.inner.check_usable()?;
         self.start_thread()?;
-        let mode = self.inner.ipc_mode.load(Ordering::Relaxed);
-        let bound = self.inner.shared.listen(&address, mode)?;
+        let bound = listen()?;
+        let router = &mut self.inner.shared.lock().protocol;
+        role.into_iter().for_each(|role| router.serves(role));
+        router.about.addresses.push(bound.clone());
         self.addresses.lock().push(bound);
         Ok(())
     }
@@ -242,6 +270,7 @@ impl Inner {
     fn tell(&self, event: RouterEvent) {
         match event {
             RouterEvent::Warning(text) => log::warn!("{text}"),
+            RouterEvent::Info(text) => log::info!("{text}"),
             RouterEvent::Peer { identity, from, event, why, text } => {
                 self.on_peer.call(&self.gate, |function| function(&identity, &from, event, why, &text));
                 let who = if identity.is_empty() { from } else { format!("{} ({from})", identity.escape_debug()) };

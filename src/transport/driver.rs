@@ -16,6 +16,7 @@ use hashbrown::HashMap;
 use parking_lot::{Mutex, MutexGuard};
 use socket2::SockAddr;
 
+use super::carrier::{Carrier, Ready};
 use super::fork::Birth;
 use super::inproc;
 use super::listener::{self, Accept, Listener};
@@ -26,7 +27,7 @@ use super::socket::{Connect, Stream};
 use super::thread::{now, spawn};
 use super::token::{Left, Token};
 use super::url::{Address, Host};
-use crate::engine::{Action, Closed, ConnId, ConnInfo, Now, Protocol};
+use crate::engine::{Action, Closed, ConnId, ConnInfo, Gateway, Now, Protocol};
 use crate::framing::Framing;
 use crate::limits;
 use crate::{Error, Result, Status};
@@ -52,20 +53,27 @@ fn nanoseconds(duration: Duration) -> u64 {
 enum Link {
     Socket(Stream),
     Inproc(inproc::End),
+    Carried(Box<dyn Carrier>),
 }
 
 impl Link {
-    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+    fn is_socket(&self) -> bool {
+        matches!(self, Link::Socket(_))
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Link::Socket(stream) => stream.read(buffer),
             Link::Inproc(end) => end.read(buffer),
+            Link::Carried(carrier) => carrier.read(buffer),
         }
     }
 
-    fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
             Link::Socket(stream) => stream.write(slices),
             Link::Inproc(end) => end.write(slices),
+            Link::Carried(carrier) => carrier.write(slices),
         }
     }
 }
@@ -99,7 +107,7 @@ impl Conn {
             // Once, or the loop would be told of a dead connection until the thread that reads it has heard too.
             Link::Socket(stream) if self.lent => poller.set_once(stream.as_raw_fd(), key, self.interest()),
             Link::Socket(stream) => poller.set(stream.as_raw_fd(), key, self.interest()),
-            Link::Inproc(_) => Ok(()),
+            Link::Inproc(_) | Link::Carried(_) => Ok(()),
         }
     }
 }
@@ -115,8 +123,16 @@ struct Dial {
     deadline: Option<u64>,
 }
 
+/// How a connection came about.
+enum Origin {
+    /// It answers the [`Action::Dial`] with this token.
+    Dialled(u64),
+    Accepted(Option<Gateway>),
+}
+
 enum Listening {
-    Socket(Listener),
+    /// For programs that speak BUS, or of a gateway.
+    Socket(Listener, Option<Gateway>),
     Inproc { name: String, _listener: inproc::Listener },
 }
 
@@ -216,15 +232,15 @@ impl<P: Protocol> Driver<P> {
                 self.entries.insert(key, Entry::Listening(listening));
                 Ok(address.to_string())
             }
-            _ => self.add_listener(Listener::bind(address, ipc_mode)?),
+            _ => self.add_listener(Listener::bind(address, ipc_mode)?, None),
         }
     }
 
-    fn add_listener(&mut self, listener: Listener) -> Result<String> {
+    fn add_listener(&mut self, listener: Listener, gateway: Option<Gateway>) -> Result<String> {
         let url = listener.url().to_owned();
         let key = self.key();
         self.poller.add(listener.as_raw_fd(), key, Interest::READ).map_err(|error| Error::io(&error, &url))?;
-        self.entries.insert(key, Entry::Listening(Listening::Socket(listener)));
+        self.entries.insert(key, Entry::Listening(Listening::Socket(listener, gateway)));
         Ok(url)
     }
 
@@ -276,10 +292,9 @@ impl<P: Protocol> Driver<P> {
                     return total;
                 }
                 Ok(n) => {
-                    let inproc = matches!(c.link, Link::Inproc(_));
-                    // A short read of a socket took all; if more comes the poller tells. A pipe remembers who waits
-                    // only once a read finds nothing.
-                    let all = n < buffer.len() && !inproc && !c.broken;
+                    // A short read of a socket took all; if more comes the poller tells. Others remember who waits only
+                    // once a read finds nothing.
+                    let all = n < buffer.len() && c.link.is_socket() && !c.broken;
                     total += n;
                     self.protocol.bytes(now, conn, &buffer[..n]);
                     if all {
@@ -325,7 +340,7 @@ impl<P: Protocol> Driver<P> {
 
     fn lend(&mut self, conn: ConnId) -> bool {
         let Some(Entry::Conn(c)) = self.entries.get_mut(&conn.0) else { return false };
-        if c.paused || c.broken || c.again || !matches!(c.link, Link::Socket(_)) || !self.poller.tells_once() {
+        if c.paused || c.broken || c.again || !c.link.is_socket() || !self.poller.tells_once() {
             return false;
         }
         if self.sleeper.is_none() {
@@ -445,14 +460,29 @@ impl<P: Protocol> Driver<P> {
 
     // ---- connections
 
-    fn open(&mut self, now: Now, link: Link, framing: Framing, url: &str, token: Option<u64>) {
+    /// Opens a connection that `carrier` carries, for the gateway at `url`. None if the engine did not want it.
+    /// [`Driver::run_actions`] follows.
+    pub fn attach(&mut self, now: Now, carrier: Box<dyn Carrier>, url: &str, gateway: Gateway) -> Option<ConnId> {
+        let link = Link::Carried(carrier);
+        let key = self.open(now, link, Framing::Inproc, url, Origin::Accepted(Some(gateway)))?;
+        self.run_actions(now);
+        self.entries.contains_key(&key).then_some(ConnId(key))
+    }
+
+    fn open(&mut self, now: Now, mut link: Link, framing: Framing, url: &str, origin: Origin) -> Option<u64> {
+        let (token, gateway) = match origin {
+            Origin::Dialled(token) => (Some(token), None),
+            Origin::Accepted(gateway) => (None, gateway),
+        };
         let key = self.key();
         let (from, local) = match &link {
             Link::Socket(stream) => (stream.from(), stream.is_local()),
-            Link::Inproc(_) => (None, true),
+            Link::Inproc(_) | Link::Carried(_) => (None, true),
         };
-        let from = from.unwrap_or_else(|| url.to_owned());
-        let mut link = link;
+        let from = match (from, gateway) {
+            (Some(from), Some(gateway)) => format!("{from} ({})", gateway.role.hears()),
+            (from, _) => from.unwrap_or_else(|| url.to_owned()),
+        };
         match &mut link {
             Link::Socket(stream) => {
                 if let Err(error) = self.poller.add(stream.as_raw_fd(), key, Interest::READ) {
@@ -460,12 +490,13 @@ impl<P: Protocol> Driver<P> {
                     if let Some(token) = token {
                         self.protocol.dial_failed(now, token, Error::io(&error, url));
                     }
-                    return;
+                    return None;
                 }
             }
-            Link::Inproc(end) => end.attach(&self.mailbox, key),
+            Link::Inproc(end) => end.attach(Ready::new(&self.mailbox, key)),
+            Link::Carried(carrier) => carrier.attach(Ready::new(&self.mailbox, key)),
         }
-        let inproc = matches!(link, Link::Inproc(_));
+        let polled = link.is_socket();
         let conn = Conn {
             link,
             from: from.clone(),
@@ -477,12 +508,13 @@ impl<P: Protocol> Driver<P> {
             lent: false,
         };
         self.entries.insert(key, Entry::Conn(conn));
-        let info = ConnInfo { framing, from, local, dialled: token.is_some() };
+        let info = ConnInfo { framing, from, local, dialled: token.is_some(), gateway };
         self.protocol.opened(now, ConnId(key), info, token);
-        if inproc {
+        if !polled {
             // What it holds already was not told.
             self.repeat(key);
         }
+        Some(key)
     }
 
     /// Takes the connection out, so that nothing can be told of it any more.
@@ -558,7 +590,7 @@ impl<P: Protocol> Driver<P> {
             if !whole {
                 conn.blocked = true;
                 if !conn.watched {
-                    conn.watched = matches!(conn.link, Link::Socket(_));
+                    conn.watched = conn.link.is_socket();
                     if let Err(error) = conn.watch(&self.poller, key) {
                         return Flushed::Failed(error);
                     }
@@ -667,7 +699,7 @@ impl<P: Protocol> Driver<P> {
         let left = match &address {
             Address::Inproc(name) => {
                 match inproc::connect(name) {
-                    Ok(end) => self.open(now, Link::Inproc(end), Framing::Inproc, url, Some(token)),
+                    Ok(end) => drop(self.open(now, Link::Inproc(end), Framing::Inproc, url, Origin::Dialled(token))),
                     Err(error) => self.protocol.dial_failed(now, token, error),
                 }
                 return;
@@ -773,19 +805,19 @@ impl<P: Protocol> Driver<P> {
     fn dialled(&mut self, now: Now, key: u64, stream: Stream) {
         let Some(Entry::Dial(dial)) = self.entries.remove(&key) else { return };
         let url = dial.address.to_string();
-        self.open(now, Link::Socket(stream), dial.address.framing(), &url, Some(dial.token));
+        self.open(now, Link::Socket(stream), dial.address.framing(), &url, Origin::Dialled(dial.token));
     }
 
     // ---- listening
 
     fn accept(&mut self, now: Now, key: u64) {
         for _ in 0..ACCEPT_ROUND {
-            let Some(Entry::Listening(Listening::Socket(listener))) = self.entries.get(&key) else { return };
+            let Some(Entry::Listening(Listening::Socket(listener, gateway))) = self.entries.get(&key) else { return };
             match listener.accept() {
                 Accept::Connection(stream) => {
-                    let url = listener.url().to_owned();
+                    let (url, gateway) = (listener.url().to_owned(), *gateway);
                     let framing = if stream.is_tcp() { Framing::Tcp } else { Framing::Ipc };
-                    self.open(now, Link::Socket(stream), framing, &url, None);
+                    self.open(now, Link::Socket(stream), framing, &url, Origin::Accepted(gateway));
                 }
                 Accept::Empty => return,
                 Accept::Gone => {}
@@ -844,7 +876,7 @@ impl<P: Protocol> Driver<P> {
             Letter::Accept(key, end) => {
                 if let Some(Entry::Listening(Listening::Inproc { name, .. })) = self.entries.get(&key) {
                     let url = Address::Inproc(name.clone()).to_string();
-                    self.open(now, Link::Inproc(end), Framing::Inproc, &url, None);
+                    self.open(now, Link::Inproc(end), Framing::Inproc, &url, Origin::Accepted(None));
                 }
             }
             Letter::Resolved(key, found) => self.resolved(now, key, found),
@@ -856,7 +888,7 @@ impl<P: Protocol> Driver<P> {
         match self.entries.get_mut(&key) {
             Some(Entry::Dial(_)) => self.dial_ready(now, key, true),
             Some(Entry::Closing(..)) => self.remove(key),
-            Some(Entry::Listening(Listening::Socket(listener))) => {
+            Some(Entry::Listening(Listening::Socket(listener, _))) => {
                 let _ = self.poller.set(listener.as_raw_fd(), key, Interest::READ);
             }
             _ => {}
@@ -899,7 +931,7 @@ impl<P> Driver<P> {
                     stream.discard();
                 }
             }
-            Entry::Listening(Listening::Socket(listener)) => self.poller.remove(listener.as_raw_fd()),
+            Entry::Listening(Listening::Socket(listener, _)) => self.poller.remove(listener.as_raw_fd()),
             Entry::Dial(dial) => {
                 if let Some(stream) = dial.running {
                     self.poller.remove(stream.as_raw_fd());
@@ -987,9 +1019,15 @@ impl<P: Protocol> Shared<P> {
             Address::Inproc(_) => self.lock().listen(address, ipc_mode),
             _ => {
                 let listener = Listener::bind(address, ipc_mode)?;
-                self.lock().add_listener(listener)
+                self.lock().add_listener(listener, None)
             }
         }
+    }
+
+    /// [`Shared::listen`] for programs that speak another protocol, at a `tcp` or `ipc` address.
+    pub fn listen_as(&self, gateway: Gateway, address: &Address, ipc_mode: u32) -> Result<String> {
+        let listener = Listener::bind(address, ipc_mode)?;
+        self.lock().add_listener(listener, Some(gateway))
     }
 
     /// Sleeps without the lock until `conn`, which the calling thread [borrowed](Driver::borrow), has something, until

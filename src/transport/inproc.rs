@@ -12,6 +12,7 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 
+use super::carrier::Ready;
 use super::fork::{self, Birth};
 use super::mailbox::{Letter, Mailbox};
 use crate::{Error, Result, Status};
@@ -21,29 +22,14 @@ pub const CAPACITY: usize = 1 << 20;
 /// What an empty pipe keeps allocated, in bytes.
 const KEPT: usize = 16 << 10;
 
-/// The loop of one end, and the end's key there.
-#[derive(Clone)]
-struct Owner {
-    mailbox: Weak<Mailbox>,
-    key: u64,
-}
-
-impl Owner {
-    fn notify(&self) {
-        if let Some(mailbox) = self.mailbox.upgrade() {
-            mailbox.post(Letter::Ready(self.key));
-        }
-    }
-}
-
 /// One direction.
 #[derive(Default)]
 struct Pipe {
     bytes: VecDeque<u8>,
     /// Set by a read that found nothing.
-    reader_waits: Option<Owner>,
+    reader_waits: Option<Ready>,
     /// Set by a write that did not take everything.
-    writer_waits: Option<Owner>,
+    writer_waits: Option<Ready>,
     writer_gone: bool,
     reader_gone: bool,
 }
@@ -53,7 +39,7 @@ pub struct End {
     read: Arc<Mutex<Pipe>>,
     write: Arc<Mutex<Pipe>>,
     /// Where this end is told that it can go on; none until [`End::attach`].
-    owner: Option<Owner>,
+    owner: Option<Ready>,
     birth: Birth,
 }
 
@@ -70,9 +56,9 @@ fn pair() -> (End, End) {
 }
 
 impl End {
-    /// Gives the end to a loop, where `key` names it. It is then read and written as if it were ready.
-    pub(super) fn attach(&mut self, mailbox: &Arc<Mailbox>, key: u64) {
-        self.owner = Some(Owner { mailbox: Arc::downgrade(mailbox), key });
+    /// Gives the end to a loop. It is then read and written as if it were ready.
+    pub(super) fn attach(&mut self, owner: Ready) {
+        self.owner = Some(owner);
     }
 
     /// As of a socket that does not block: 0 is the end of the stream.

@@ -7,17 +7,19 @@
 //!
 //! * [`url`]: where to connect or listen;
 //! * [`poller`]: which sockets are ready, and a wake from any thread;
-//! * [`socket`], [`listener`], [`inproc`]: what carries the bytes;
+//! * [`socket`], [`listener`], [`inproc`]: what carries the bytes; [`Carrier`]: or something else does;
 //! * [`driver`]: the connections of a handle, and the loop;
 //! * `token`, `sleeper`: how a thread of the program reads a connection in the loop's place;
 //! * [`fork`]: whether this process is a child of the one that made a handle;
-//! * [`thread`]: library threads and the clock.
+//! * [`thread`]: library threads and the clock; [`host_name`]: the machine.
 
 #![allow(unsafe_code)]
 
+mod carrier;
 mod descriptor;
 pub mod driver;
 pub mod fork;
+mod host;
 pub mod inproc;
 pub mod listener;
 mod mailbox;
@@ -32,7 +34,9 @@ mod token;
 pub mod url;
 mod wake;
 
+pub use carrier::{Carrier, Ready};
 pub use driver::{Driver, Loop, Shared};
+pub use host::host_name;
 pub use poller::Backend;
 pub use thread::{now, spawn, spawn_with_stack, STACK};
 pub use url::{Address, Host};

@@ -24,19 +24,24 @@ pub fn spawn_with_stack<T: Send + 'static>(
     stack: usize,
     f: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<JoinHandle<T>> {
+    with_signals_blocked(|| Builder::new().name(name.to_owned()).stack_size(stack).spawn(f))
+}
+
+/// Runs `f` with all signals blocked in this thread: threads that it starts inherit that.
+pub(crate) fn with_signals_blocked<T>(f: impl FnOnce() -> T) -> T {
     let mut before = MaybeUninit::<libc::sigset_t>::uninit();
-    // A thread inherits the mask of its creator. SAFETY: both sets live here; sigfillset initialises `all`, and
-    // pthread_sigmask, which cannot fail with these arguments, `before`.
+    // SAFETY: both sets live here; sigfillset initialises `all`, and pthread_sigmask, which cannot fail with these
+    // arguments, `before`.
     let before = unsafe {
         let mut all = MaybeUninit::<libc::sigset_t>::uninit();
         libc::sigfillset(all.as_mut_ptr());
         libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr());
         before.assume_init()
     };
-    let thread = Builder::new().name(name.to_owned()).stack_size(stack).spawn(f);
+    let result = f();
     // SAFETY: `before` is the set that was filled in above.
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &before, std::ptr::null_mut()) };
-    thread
+    result
 }
 
 /// This moment: nanoseconds of `CLOCK_MONOTONIC`, and milliseconds since 1970.

@@ -4,13 +4,12 @@ use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
+use crate::engine::Role;
 use crate::framing::Framing;
 use crate::{Error, Result, Status};
 
 /// Schemes that a later version has, alone or behind a `+`.
 const LATER: &[&str] = &["ws", "wss", "tls+tcp"];
-/// What a gateway's URL begins with.
-const GATEWAYS: &[&str] = &["pub+", "pull+", "rep+", "respondent+"];
 
 /// The host of a `tcp://` URL.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -54,9 +53,10 @@ impl Address {
             "ipc" => ipc(url, rest),
             "inproc" if rest.is_empty() => Err(malformed(url, "the name is missing")),
             "inproc" => Ok(Address::Inproc(rest.to_owned())),
-            later if LATER.contains(&later) || GATEWAYS.iter().any(|gateway| later.starts_with(gateway)) => Err(
-                Error::new(Status::Unsupported, format!("{}: {url}: not in this version", Status::Unsupported.text())),
-            ),
+            later if LATER.contains(&later) => Err(unsupported(url, "not in this version")),
+            gateway if Role::of_scheme(gateway).is_some() => {
+                Err(unsupported(url, "a gateway is for a hub to listen at"))
+            }
             _ => Err(malformed(url, format!("the scheme {scheme:?} is unknown"))),
         }
     }
@@ -91,7 +91,13 @@ impl Address {
     }
 }
 
-fn malformed(url: &str, why: impl fmt::Display) -> Error {
+/// The error of a URL that cannot be had.
+pub(crate) fn unsupported(url: &str, why: &str) -> Error {
+    Error::new(Status::Unsupported, format!("{}: {url}: {why}", Status::Unsupported.text()))
+}
+
+/// The error of a URL.
+pub(crate) fn malformed(url: &str, why: impl fmt::Display) -> Error {
     Error::new(Status::Url, format!("{}: {url}: {why}", Status::Url.text()))
 }
 
@@ -159,10 +165,9 @@ fn ipc(url: &str, path: &str) -> Result<Address> {
     match &address {
         _ if name.is_empty() => Err(malformed(url, "the path is missing")),
         _ if path.len() > most => Err(malformed(url, format!("the path has {} bytes, at most {most}", path.len()))),
-        Address::Abstract(_) if !cfg!(any(target_os = "linux", target_os = "android")) => Err(Error::new(
-            Status::Unsupported,
-            format!("{}: {url}: abstract sockets are of Linux", Status::Unsupported.text()),
-        )),
+        Address::Abstract(_) if !cfg!(any(target_os = "linux", target_os = "android")) => {
+            Err(unsupported(url, "abstract sockets are of Linux"))
+        }
         _ => Ok(address),
     }
 }
@@ -255,10 +260,19 @@ mod tests {
 
     #[test]
     fn a_scheme_of_a_later_version_is_unsupported() {
-        for url in ["ws://h:1/", "wss://h:1/", "tls+tcp://h:1", "pub+tcp://h:1", "respondent+ipc:///x"] {
+        for url in ["ws://h:1/", "wss://h:1/", "tls+tcp://h:1"] {
             let error = Address::parse(url).unwrap_err();
             assert_eq!(error.status(), Status::Unsupported, "{url}");
             assert_eq!(error.to_string(), format!("not supported: {url}: not in this version"));
+        }
+    }
+
+    #[test]
+    fn a_gateway_cannot_be_dialled() {
+        for url in ["pub+tcp://h:1", "respondent+ipc:///x"] {
+            let error = Address::parse(url).unwrap_err();
+            assert_eq!(error.status(), Status::Unsupported, "{url}");
+            assert!(error.to_string().starts_with(&format!("not supported: {url}: a gateway ")), "{error}");
         }
     }
 

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::io::IoSlice;
 
+use nanostate::engine::gateway;
 use nanostate::engine::router::{PeerEvent, PeerStats, Router, RouterConfig, RouterEvent};
-use nanostate::engine::{Action, Closed, ConnId, ConnInfo, Now, Protocol};
-use nanostate::framing::{frame_head, header, Decoder, Frame, Framing, Version, HEADER_LEN};
+use nanostate::engine::{Action, Closed, ConnId, ConnInfo, Gateway, Now, Protocol, Role};
+use nanostate::framing::{frame_head, gateway_header, header, Decoder, Frame, Framing, Version, HEADER_LEN};
 use nanostate::wire::{self, Control, Form, HelloFlags, Instance, Meta, Stamp};
 use nanostate::Status;
 
@@ -54,9 +55,50 @@ impl Direct {
 
     /// A TCP connection that has sent nothing.
     pub fn open(&mut self) -> ConnId {
+        self.connect(Framing::Tcp, None)
+    }
+
+    /// A gateway that has told nothing.
+    pub fn open_gateway(&mut self, role: Role, structured: bool) -> ConnId {
+        self.connect(Framing::Inproc, Some(Gateway { role, structured }))
+    }
+
+    /// A pub gateway with one client, which has taken what was there.
+    pub fn open_pub(&mut self, structured: bool) -> ConnId {
+        let conn = self.open_gateway(Role::Pub, structured);
+        self.client_comes(conn, 1);
+        self.frames(conn);
+        conn
+    }
+
+    /// A client of a gateway with a connection of its own, which has sent nothing.
+    pub fn open_client(&mut self, framing: Framing, role: Role, structured: bool) -> ConnId {
+        self.connect(framing, Some(Gateway { role, structured }))
+    }
+
+    /// A client over TCP that has sent its header and read the hub's, and nothing else.
+    pub fn join_client(&mut self, role: Role, structured: bool) -> ConnId {
+        let conn = self.open_client(Framing::Tcp, role, structured);
+        self.bytes(conn, &gateway_header(role.hears()));
+        assert_eq!(self.read(conn, HEADER_LEN), gateway_header(role.speaks()), "{role:?}");
+        conn
+    }
+
+    /// Lets the hub go on with everything that it left for later, if what it waits for is a turn.
+    pub fn settle(&mut self) {
+        for turn in 0.. {
+            if self.router.deadline().is_none_or(|deadline| deadline > self.now.mono) {
+                break;
+            }
+            assert!(turn < 100_000, "it comes to an end");
+            self.pass(0);
+        }
+    }
+
+    fn connect(&mut self, framing: Framing, gateway: Option<Gateway>) -> ConnId {
         self.next += 1;
         let conn = ConnId(self.next);
-        let info = ConnInfo { framing: Framing::Tcp, from: format!("peer {}", conn.0), local: true, dialled: false };
+        let info = ConnInfo { framing, from: format!("peer {}", conn.0), local: true, dialled: false, gateway };
         self.router.opened(self.now, conn, info, None);
         self.actions();
         conn
@@ -70,6 +112,53 @@ impl Direct {
     pub fn send(&mut self, conn: ConnId, body: &[u8]) {
         let frame = [&frame_head(Framing::Tcp, body.len())[..], body].concat();
         self.bytes(conn, &frame);
+    }
+
+    /// What a gateway tells, whether it is a note or not.
+    pub fn tell(&mut self, conn: ConnId, note: &[u8]) {
+        let frame = [&frame_head(Framing::Inproc, note.len())[..], note].concat();
+        self.bytes(conn, &frame);
+    }
+
+    /// How things stand with a gateway.
+    pub fn status(&mut self, conn: ConnId, status: gateway::Status) {
+        self.tell(conn, &status.encode());
+    }
+
+    /// One more client of a gateway, which has so many then.
+    pub fn client_comes(&mut self, conn: ConnId, clients: u32) {
+        self.status(conn, gateway::Status { clients, dropped: 0, again: true });
+    }
+
+    /// A message that came to a gateway.
+    pub fn message(&mut self, conn: ConnId, route: &[u8], message: &[u8]) {
+        self.tell(conn, &note(route, message));
+    }
+
+    /// The answer of a gateway to this message, the only one that waits.
+    pub fn ask(&mut self, conn: ConnId, message: &[u8]) -> Vec<u8> {
+        const ROUTE: &[u8] = b"\0the way back";
+        self.message(conn, ROUTE, message);
+        let mut answers = self.answers(conn);
+        assert_eq!(answers.len(), 1, "one answer to one message");
+        let (route, answer) = answers.remove(0);
+        assert_eq!(route, ROUTE);
+        answer
+    }
+
+    /// All answers that wait for a gateway, with their routes.
+    pub fn answers(&mut self, conn: ConnId) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let split = |frame: Vec<u8>| {
+            let (route, answer) = gateway::split_answer(&frame).expect("an answer");
+            (route.to_vec(), answer.to_vec())
+        };
+        self.frames(conn).into_iter().map(split).collect()
+    }
+
+    /// All frames that wait for a gateway that takes them now, from the start of one.
+    pub fn frames(&mut self, conn: ConnId) -> Vec<Vec<u8>> {
+        let bytes = self.read(conn, usize::MAX);
+        whole_frames(Framing::Inproc, &bytes)
     }
 
     pub fn control(&mut self, conn: ConnId, sender: &str, control: Control<'_>) {
@@ -143,17 +232,11 @@ impl Direct {
     /// All bodies that wait for a TCP peer that reads them now, from the start of a frame or of the stream.
     pub fn bodies(&mut self, conn: ConnId) -> Vec<Vec<u8>> {
         let bytes = self.read(conn, usize::MAX);
-        let mut input = match bytes.get(..4) {
+        let input = match bytes.get(..4) {
             Some(b"\0SP\0") => &bytes[HEADER_LEN..],
             _ => &bytes,
         };
-        let mut decoder = Decoder::new(Framing::Tcp, usize::MAX);
-        let mut bodies = Vec::new();
-        while let Ok(Some(Frame::Body(body))) = decoder.next(&mut input) {
-            bodies.push(body.to_vec());
-        }
-        assert!(!decoder.unfinished(), "whole frames");
-        bodies
+        whole_frames(Framing::Tcp, input)
     }
 
     /// The names of all bodies that wait, without what stands before them if it is reserved.
@@ -196,6 +279,17 @@ impl Direct {
         events
     }
 
+    /// Why peers were not let in, with the words.
+    pub fn refusals(&mut self) -> Vec<(Status, String)> {
+        let mut refusals = Vec::new();
+        while let Some(event) = self.router.next_event() {
+            if let RouterEvent::Peer { event: PeerEvent::Refused, why, text, .. } = event {
+                refusals.push((why, text));
+            }
+        }
+        refusals
+    }
+
     /// What the operator was told.
     pub fn warnings(&mut self) -> Vec<String> {
         let mut warnings = Vec::new();
@@ -211,4 +305,23 @@ impl Direct {
         let from = format!("peer {}", conn.0);
         (0..).map_while(|i| self.router.peer_stats(i)).find(|peer| peer.from == from).expect("a peer that takes part")
     }
+}
+
+/// The frame of a gateway that tells of a message.
+pub fn note(route: &[u8], message: &[u8]) -> Vec<u8> {
+    let mut note = Vec::new();
+    assert!(gateway::message_head(route, &mut note), "a route of {} bytes", route.len());
+    note.extend_from_slice(message);
+    note
+}
+
+/// What is in these frames, of which the last is whole.
+pub fn whole_frames(framing: Framing, mut input: &[u8]) -> Vec<Vec<u8>> {
+    let mut decoder = Decoder::new(framing, usize::MAX);
+    let mut frames = Vec::new();
+    while let Ok(Some(Frame::Body(frame))) = decoder.next(&mut input) {
+        frames.push(frame.to_vec());
+    }
+    assert!(!decoder.unfinished(), "whole frames");
+    frames
 }

@@ -16,7 +16,7 @@ use std::env;
 use nanostate::wire::{Form, Instance, Meta, Value};
 use nanostate::Kind;
 
-pub use direct::Direct;
+pub use direct::{note, whole_frames, Direct};
 pub use peers::{OldHub, OldPeer, RawPeer};
 pub use world::{App, Id, Process, World, MS, SEC};
 

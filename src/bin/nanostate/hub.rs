@@ -13,7 +13,9 @@ use crate::{logger, signals, Failure};
 /// Prints each address it listens on, and logs who joins, leaves and is refused on standard error.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Listen here; may be given several times: tcp://HOST:PORT (* is every interface, port 0 any free one), ipc://PATH
+    /// Listen here; may be given several times: tcp://HOST:PORT (* is every interface, port 0 any free one), ipc://PATH;
+    /// behind pub+, pull+, rep+ or respondent+ for nanomsg and NNG programs that open SUB, PUSH, REQ or SURVEYOR sockets,
+    /// then also ws://HOST:PORT/PATH, and ?structured=1 for more than text and bytes
     #[arg(long, short, visible_alias = "bind", visible_short_alias = 'b', value_name = "URL", default_value = limits::DEFAULT_URL)]
     listen: Vec<String>,
     /// Send states back to the connection they came from, too
@@ -99,6 +101,7 @@ fn log_totals(hub: &Hub) {
     );
     let not_passed_on = [
         ("conflated", total.conflated),
+        ("dropped for slow programs", total.dropped),
         ("stale", total.stale),
         ("withheld from old peers", total.withheld),
         ("refused", total.refused),

@@ -1,0 +1,171 @@
+//! Where a hub listens for programs of the other scalability protocols: `pub+tcp://host:port?structured=1`.
+
+use std::fmt;
+
+use crate::engine::{Gateway, Role};
+use crate::transport::{url, Address};
+use crate::{Error, Result};
+
+/// The query that lets the other side have structured and scalar states.
+const STRUCTURED: &str = "structured";
+
+/// Where a gateway listens.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Place {
+    /// `tcp`, `ipc`: as the hub's other listeners.
+    Stream(Address),
+    /// `inproc`, by its name: NNG's.
+    Inproc(String),
+    /// `ws`, by NNG: the host and the port, and the path.
+    Web(Address, String),
+}
+
+/// The address of a gateway, as its URL says it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct GatewayAddress {
+    /// What it is.
+    pub gateway: Gateway,
+    /// Where.
+    pub place: Place,
+}
+
+impl GatewayAddress {
+    /// Reads a URL; none if it is not one of a gateway. [`Status::Url`] if it is malformed, [`Status::Unsupported`] if
+    /// this version or platform lacks its transport.
+    pub fn parse(url: &str) -> Option<Result<GatewayAddress>> {
+        let (scheme, rest) = url.split_once("://")?;
+        let scheme = scheme.to_ascii_lowercase();
+        let (role, scheme) = Role::of_scheme(&scheme)?;
+        Some(GatewayAddress::read(url, role, scheme, rest))
+    }
+
+    /// An error of listening there, told of the URL that was given.
+    pub fn error(&self, url: &str, error: &Error) -> Error {
+        let (text, place) = (error.to_string(), self.place.to_string());
+        let text = if text.contains(&place) { text.replacen(&place, url, 1) } else { format!("{text}: {url}") };
+        Error::new(error.status(), text)
+    }
+
+    fn read(url: &str, role: Role, scheme: &str, rest: &str) -> Result<GatewayAddress> {
+        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let gateway = Gateway { role, structured: structured(url, query)? };
+        let place = match scheme {
+            "ws" => web(url, rest)?,
+            "tcp" | "ipc" | "inproc" | "wss" | "tls+tcp" => {
+                match Address::parse(&format!("{scheme}://{rest}")).map_err(|error| of_all(url, &error))? {
+                    Address::Inproc(name) => Place::Inproc(name),
+                    address => Place::Stream(address),
+                }
+            }
+            _ => return Err(url::malformed(url, format!("the scheme {scheme:?} is unknown"))),
+        };
+        Ok(GatewayAddress { gateway, place })
+    }
+}
+
+/// The error of the address behind the `+`, told of the whole URL.
+fn of_all(url: &str, error: &Error) -> Error {
+    let inner = url.split_once('+').map_or(url, |(_, inner)| inner);
+    let inner = inner.split_once('?').map_or(inner, |(inner, _)| inner);
+    Error::new(error.status(), error.to_string().replacen(inner, url, 1))
+}
+
+fn structured(url: &str, query: &str) -> Result<bool> {
+    let mut structured = false;
+    for part in query.split('&').filter(|part| !part.is_empty()) {
+        let (key, value) = part.split_once('=').unwrap_or((part, ""));
+        match (key, value) {
+            (STRUCTURED, "1") => structured = true,
+            (STRUCTURED, "0") => structured = false,
+            (STRUCTURED, _) => {
+                return Err(url::malformed(url, format!("{STRUCTURED}={value:?} is neither 0 nor 1")));
+            }
+            _ => return Err(url::malformed(url, format!("the option {key:?} is unknown, there is {STRUCTURED}=1"))),
+        }
+    }
+    Ok(structured)
+}
+
+/// `host:port/path` of a WebSocket.
+fn web(url: &str, rest: &str) -> Result<Place> {
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    if path.bytes().any(|b| !b.is_ascii_graphic() || b == b'#') {
+        return Err(url::malformed(url, format!("{path:?} is not a path")));
+    }
+    // What a host and a port are is the same everywhere.
+    let tcp = format!("tcp://{authority}");
+    let address =
+        Address::parse(&tcp).map_err(|error| Error::new(error.status(), error.to_string().replacen(&tcp, url, 1)))?;
+    Ok(Place::Web(address, if path.is_empty() { "/" } else { path }.to_owned()))
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Stream(address) => address.fmt(f),
+            Place::Inproc(name) => write!(f, "inproc://{name}"),
+            Place::Web(address, path) => {
+                let tcp = address.to_string();
+                write!(f, "ws{}{path}", tcp.strip_prefix("tcp").unwrap_or(&tcp))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Status;
+
+    fn parse(url: &str) -> GatewayAddress {
+        GatewayAddress::parse(url).expect("a gateway's").unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    #[test]
+    fn a_url_says_the_role_the_place_and_the_options() {
+        for (url, role, structured, place) in [
+            ("pub+tcp://127.0.0.1:5000", Role::Pub, false, "tcp://127.0.0.1:5000"),
+            ("PULL+TCP://*:0?structured=1", Role::Pull, true, "tcp://*:0"),
+            ("rep+ipc:///run/a b.sock?structured=0", Role::Rep, false, "ipc:///run/a b.sock"),
+            ("respondent+inproc://a name", Role::Respondent, false, "inproc://a name"),
+            ("pub+ws://[::1]:80/states?structured=1", Role::Pub, true, "ws://[::1]:80/states"),
+            ("pub+ws://localhost:80", Role::Pub, false, "ws://localhost:80/"),
+            ("pub+ws://*:80/x", Role::Pub, false, "ws://*:80/x"),
+        ] {
+            let address = parse(url);
+            assert_eq!(address.gateway, Gateway { role, structured }, "{url}");
+            assert_eq!(address.place.to_string(), place, "{url}");
+        }
+    }
+
+    #[test]
+    fn other_urls_are_not_of_gateways() {
+        for url in ["tcp://127.0.0.1:5000", "tls+tcp://h:1", "sub+tcp://h:1", "pub+tcp:/h:1", ""] {
+            assert_eq!(GatewayAddress::parse(url), None, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_malformed_one_is_refused_in_words_that_name_it() {
+        for (url, why) in [
+            ("pub+tcp://h", "the port is missing"),
+            ("pub+tcp://h?structured=1", "the port is missing"),
+            ("pub+ipc://", "the path is missing"),
+            ("rep+inproc://", "the name is missing"),
+            ("pub+ws://h:x/", "the port \"x\" is not a number from 0 to 65535"),
+            ("pub+ws://h:1/a b", "\"/a b\" is not a path"),
+            ("pub+http://h:1", "the scheme \"http\" is unknown"),
+            ("pub+tcp://h:1?structured=yes", "structured=\"yes\" is neither 0 nor 1"),
+            ("pub+tcp://h:1?struct=1", "the option \"struct\" is unknown, there is structured=1"),
+        ] {
+            let error = GatewayAddress::parse(url).expect("a gateway's").expect_err(url);
+            assert_eq!(error.status(), Status::Url, "{url}");
+            assert_eq!(error.to_string(), format!("malformed URL: {url}: {why}"));
+        }
+        for url in ["pub+wss://h:1/", "pub+tls+tcp://h:1"] {
+            let error = GatewayAddress::parse(url).expect("a gateway's").expect_err(url);
+            assert_eq!(error.status(), Status::Unsupported, "{url}");
+            assert_eq!(error.to_string(), format!("not supported: {url}: not in this version"));
+        }
+    }
+}
