@@ -9,6 +9,7 @@
 //! * [`framing`]: byte streams to bodies and back;
 //! * [`engine`]: what a hub and an app do with bodies: no sockets, no threads, no clock of its own;
 //! * [`transport`]: `tcp`, `ipc` and `inproc` byte streams and the loop that drives an engine;
+//! * `gateway`: the other scalability protocols where NNG carries them, on `ws` and `inproc`;
 //! * [`App`], [`Hub`], [`State`]: the handles a program uses;
 //! * `ffi`: the C API, which translates and holds no logic.
 
@@ -21,6 +22,8 @@ mod error;
 #[cfg(feature = "capi")]
 pub mod ffi;
 pub mod framing;
+#[cfg(feature = "nng")]
+mod gateway;
 mod health;
 mod hub;
 mod instance;

@@ -11,6 +11,8 @@ use parking_lot::{Mutex, MutexGuard};
 use crate::callback::{Gate, Slot};
 use crate::engine::router::{About, Router, RouterConfig, RouterEvent};
 use crate::engine::Role;
+#[cfg(feature = "nng")]
+use crate::gateway;
 use crate::health::{check_option, Health};
 use crate::instance::random_instance;
 use crate::limits;
@@ -162,7 +164,10 @@ impl Hub {
                 Ok(bound) => Ok(format!("{}+{bound}", role.name())),
                 Err(error) => Err(address.error(url, &error)),
             },
-            _ => Err(transport::url::unsupported(url, "not in this version")),
+            #[cfg(feature = "nng")]
+            _ => gateway::open(shared, url, &address),
+            #[cfg(not(feature = "nng"))]
+            _ => Err(transport::url::unsupported(url, "not in a build without the feature `nng`")),
         })
     }
 

@@ -113,7 +113,7 @@ impl AsRawFd for Listener {
 }
 
 /// Resolves a host name, waiting for it.
-pub(crate) fn resolve(name: &str, port: u16) -> Result<Vec<SocketAddr>> {
+pub(super) fn resolve(name: &str, port: u16) -> Result<Vec<SocketAddr>> {
     let failed =
         |why: &dyn std::fmt::Display| Error::new(Status::Resolve, format!("{}: {name}: {why}", Status::Resolve.text()));
     let addresses: Vec<SocketAddr> = (name, port).to_socket_addrs().map_err(|error| failed(&error))?.collect();
@@ -127,8 +127,9 @@ fn start(address: &Address, socket: &Socket) -> Result<()> {
     socket.listen(BACKLOG).map_err(|error| Error::io(&error, address))
 }
 
-fn tcp(address: &Address, host: &Host, port: u16) -> Result<Listener> {
-    let candidates: Vec<SocketAddr> = match host {
+/// What to bind for `host`, the best first; for every interface IPv6, which may take IPv4 too. Waits for a resolver.
+pub(crate) fn candidates(host: &Host, port: u16) -> Result<Vec<SocketAddr>> {
+    Ok(match host {
         Host::Any => vec![(Ipv6Addr::UNSPECIFIED, port).into(), (Ipv4Addr::UNSPECIFIED, port).into()],
         Host::V4(ip) => vec![(*ip, port).into()],
         Host::V6(ip) => vec![(*ip, port).into()],
@@ -138,10 +139,13 @@ fn tcp(address: &Address, host: &Host, port: u16) -> Result<Listener> {
             found.sort_by_key(SocketAddr::is_ipv6);
             found
         }
-    };
+    })
+}
+
+fn tcp(address: &Address, host: &Host, port: u16) -> Result<Listener> {
     let any = *host == Host::Any;
     let mut last = None;
-    for candidate in candidates {
+    for candidate in candidates(host, port)? {
         match bind_tcp(candidate, any) {
             Ok(socket) => {
                 start(address, &socket)?;

@@ -1,0 +1,256 @@
+//! A hub's sockets of the other scalability protocols: `pub+tcp://…` and the like. Those on `ws` and `inproc` are
+//! NNG's, and opened here; the others are the hub's own listeners.
+//!
+//! To the [router](crate::engine::router::Router) a gateway is one peer, whatever the number of its clients, and to the
+//! [driver](crate::transport::Driver) one connection, which a [`GatewaySocket`](socket::GatewaySocket) carries. NNG runs
+//! while there is a gateway in the process; its threads only hand over.
+//!
+//! * `nng`: what is needed of NNG, safe to use; only there is C called;
+//! * `inbox`: what NNG's threads leave for the hub's loop;
+//! * `socket`: notes and answers of the router to messages and back;
+//! * `pace`: how fast subscribers are fed;
+//! * `origin`: which pages a browser may connect from.
+
+mod inbox;
+#[allow(unsafe_code)]
+mod nng;
+mod origin;
+mod pace;
+mod socket;
+
+use std::fmt;
+use std::sync::Arc;
+
+use self::inbox::Inbox;
+use self::nng::{Library, Pipe, PipeEvent, Protocol, Socket};
+use self::socket::GatewaySocket;
+use crate::engine::router::{Router, RouterConfig};
+use crate::engine::Role;
+use crate::hub::address::{GatewayAddress, Place};
+use crate::transport::listener::candidates;
+use crate::transport::{now, Address, Host, Shared};
+use crate::{Error, Result, Status};
+
+/// What NNG may take besides a body: what requests have in front. A state that is a little too large is then refused by
+/// the hub, which says so, instead of by NNG, which ends the connection.
+const HEADROOM: usize = 4096;
+
+impl Role {
+    fn protocol(self) -> Protocol {
+        match self {
+            Role::Pub => Protocol::Pub,
+            Role::Pull => Protocol::Pull,
+            Role::Rep => Protocol::Rep,
+            Role::Respondent => Protocol::Respondent,
+        }
+    }
+}
+
+/// Opens a gateway of the hub `shared` on `ws` or `inproc`, which listens when this returns. Returns the URL where it
+/// really does. Waits while a host name is resolved.
+///
+/// [`Status::Unsupported`] for other transports, [`Status::InUse`], [`Status::Permission`], [`Status::Resolve`],
+/// [`Status::Full`] where the hub has no room for one more peer, or another failure of the system.
+pub fn open(shared: &Arc<Shared<Router>>, url: &str, address: &GatewayAddress) -> Result<String> {
+    let role = address.gateway.role;
+    let config = shared.lock().protocol.config.clone();
+    let library = Library::start()?;
+    let mut socket = Socket::open(&library, role.protocol())?;
+    let limit = config.max_gateway();
+    socket.set_max_message(limit + HEADROOM)?;
+    if role == Role::Pub {
+        socket.set_send_buffer(pace::QUEUE)?;
+    }
+    let inbox = Arc::new(Inbox::default());
+    let doorman = Doorman { inbox: inbox.clone(), room: Room::of(&config, role), own: host_of(&address.place) };
+    socket.on_pipe(move |event, pipe| doorman.sees(event, pipe))?;
+    let bound = listen(&socket, &address.place, limit + HEADROOM).map_err(|error| address.error(url, &error))?;
+    let bound = format!("{}+{bound}", role.name());
+    let carrier = GatewaySocket::new(&library, role, limit, inbox, socket)?;
+    let mut driver = shared.lock();
+    match driver.attach(now(), Box::new(carrier), &bound, address.gateway) {
+        Some(_) => Ok(bound),
+        None => Err(Error::new(Status::Full, format!("{}: {url}", Status::Full.text()))),
+    }
+}
+
+/// Who is let in.
+struct Doorman {
+    inbox: Arc<Inbox>,
+    room: Room,
+    /// The host that the listener was named.
+    own: String,
+}
+
+impl Doorman {
+    /// Whether the connection may stay. NNG holds locks meanwhile: nothing is logged here.
+    fn sees(&self, event: PipeEvent, pipe: &Pipe) -> bool {
+        match event {
+            PipeEvent::Adding => {
+                let refused = self.refuses(pipe);
+                if let Some(why) = &refused {
+                    self.inbox.refused(&pipe.address(), why);
+                }
+                return refused.is_none();
+            }
+            PipeEvent::Added => self.inbox.came(pipe.id(), &pipe.address()),
+            PipeEvent::Removed => self.inbox.gone(pipe.id()),
+        }
+        true
+    }
+
+    fn refuses(&self, pipe: &Pipe) -> Option<String> {
+        if self.inbox.clients() >= self.room.most {
+            return Some(self.room.to_string());
+        }
+        let (origin, host) = (pipe.header("Origin"), pipe.header("Host"));
+        origin::check(origin.as_deref(), host.as_deref(), &self.own).err()
+    }
+}
+
+/// How many connections are let in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Room {
+    most: usize,
+    /// The bytes that all of them may hold, and each, where that is the limit: NNG has room for a message as soon as its
+    /// length is claimed.
+    bytes: Option<(usize, usize)>,
+}
+
+impl Room {
+    fn of(config: &RouterConfig, role: Role) -> Room {
+        let each = config.max_gateway().max(1);
+        let most = (config.unfinished / each).max(1);
+        if role == Role::Pub || most >= config.max_peers {
+            return Room { most: config.max_peers, bytes: None };
+        }
+        Room { most, bytes: Some((config.unfinished, each)) }
+    }
+}
+
+impl fmt::Display for Room {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "there are {} already", self.most)?;
+        if let Some((all, each)) = self.bytes {
+            write!(f, ": each may hold {each} of {all} bytes with a message that it has not sent all of")?;
+            write!(f, " (a smaller --legacy-max allows more)")?;
+        }
+        Ok(())
+    }
+}
+
+/// The host that a listener was named, or nothing.
+fn host_of(place: &Place) -> String {
+    match place {
+        Place::Web(Address::Tcp { host, .. }, _) => host.to_string(),
+        _ => String::new(),
+    }
+}
+
+/// Listens; the URL that it got.
+fn listen(socket: &Socket, place: &Place, max_frame: usize) -> Result<String> {
+    match place {
+        Place::Inproc(_) => {
+            let url = place.to_string();
+            socket.listen(&url)?;
+            Ok(url)
+        }
+        Place::Web(Address::Tcp { host, port }, path) => listen_at(socket, host, *port, path, max_frame),
+        Place::Web(..) | Place::Stream(_) => {
+            Err(Error::new(Status::Unsupported, format!("{}: {place}", Status::Unsupported.text())))
+        }
+    }
+}
+
+/// Listens at the first address of `host` that can be had.
+fn listen_at(socket: &Socket, host: &Host, port: u16, path: &str, max_frame: usize) -> Result<String> {
+    let mut last = Err(Status::Resolve.into());
+    for mut candidate in candidates(host, port)? {
+        match socket.listen_web(&format!("ws://{candidate}{path}"), max_frame) {
+            Ok(port) => {
+                candidate.set_port(port);
+                // NNG's own would lack what it takes for granted.
+                return Ok(match host {
+                    Host::Any => format!("ws://{host}:{port}{path}"),
+                    _ => format!("ws://{candidate}{path}"),
+                });
+            }
+            Err(error) if error.status() == Status::InUse => return Err(error),
+            Err(error) => last = Err(error),
+        }
+    }
+    last
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::net::{Ipv4Addr, TcpListener};
+
+    use super::*;
+
+    fn bound(library: &Library, url: &str) -> String {
+        let address = GatewayAddress::parse(url).expect("a gateway's").unwrap();
+        let socket = Socket::open(library, address.gateway.role.protocol()).unwrap();
+        listen(&socket, &address.place, 1 << 20).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    #[test]
+    fn the_url_that_is_told_is_the_one_that_was_given_with_the_port() {
+        let library = Library::start().unwrap();
+        for (url, start, path) in [
+            ("pub+ws://127.0.0.1:0/x", "ws://127.0.0.1:", "/x"),
+            ("pub+ws://127.0.0.1:0", "ws://127.0.0.1:", "/"),
+            ("pub+ws://[::1]:0/x/", "ws://[::1]:", "/x/"),
+            ("pub+ws://*:0/a/../b", "ws://*:", "/a/../b"),
+        ] {
+            if url.contains("[::1]") && TcpListener::bind("[::1]:0").is_err() {
+                // A machine without IPv6.
+                continue;
+            }
+            let bound = bound(&library, url);
+            let port = bound.strip_prefix(start).and_then(|rest| rest.strip_suffix(path));
+            assert!(port.is_some_and(|port| port.parse::<u16>().is_ok_and(|port| port > 0)), "{url}: {bound}");
+        }
+        assert_eq!(bound(&library, "pub+inproc://a name"), "inproc://a name");
+    }
+
+    /// NNG leaves it out of its own URLs.
+    #[test]
+    fn the_port_of_the_web_is_told_as_any_other() {
+        let library = Library::start().unwrap();
+        let socket = Socket::open(&library, Protocol::Pub).unwrap();
+        match listen_at(&socket, &Host::V4(Ipv4Addr::LOCALHOST), 80, "/x", 1 << 20) {
+            Ok(url) => assert_eq!(url, "ws://127.0.0.1:80/x"),
+            // Somebody else has it, or not everybody may.
+            Err(error) => assert!(matches!(error.status(), Status::InUse | Status::Permission), "{error}"),
+        }
+    }
+
+    #[test]
+    fn other_transports_are_not_of_nng() {
+        let library = Library::start().unwrap();
+        let socket = Socket::open(&library, Protocol::Pub).unwrap();
+        let Some(Ok(address)) = GatewayAddress::parse("pub+tcp://127.0.0.1:0") else { panic!("not a gateway's") };
+        let error = listen(&socket, &address.place, 1 << 20).unwrap_err();
+        assert_eq!(error.to_string(), "not supported: tcp://127.0.0.1:0");
+    }
+
+    #[test]
+    fn as_many_are_let_in_as_there_is_room_for_what_they_claim() {
+        let config = RouterConfig { unfinished: 10 << 20, max_peers: 100, ..RouterConfig::default() };
+        for role in [Role::Pull, Role::Rep, Role::Respondent] {
+            let room = Room::of(&config, role);
+            assert_eq!(room.most, 10);
+            assert_eq!(
+                room.to_string(),
+                "there are 10 already: each may hold 1048576 of 10485760 bytes with a message that it has not sent \
+                 all of (a smaller --legacy-max allows more)"
+            );
+            let small = RouterConfig { legacy_max: 1000, ..config.clone() };
+            assert_eq!(Room::of(&small, role), Room { most: 100, bytes: None });
+            let none = RouterConfig { unfinished: 1, ..config.clone() };
+            assert_eq!(Room::of(&none, role).most, 1);
+        }
+        assert_eq!(Room::of(&config, Role::Pub).to_string(), "there are 100 already");
+    }
+}

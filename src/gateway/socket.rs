@@ -1,0 +1,490 @@
+//! A gateway's NNG socket, as what carries the connection of one peer of the router.
+//!
+//! The stream of bytes to the router is made of [notes](crate::engine::gateway::Note), the one from it of states or
+//! answers. Only the hub's loop reads, writes and sends; NNG's threads leave what comes in the [`Inbox`].
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::inbox::{Inbox, Letter, News, Taken};
+use super::nng::{Cut, Library, Message, Receiver, Responder, SendError, Socket, Ticket, Timer};
+use super::pace::{Pace, Step, Why};
+use crate::engine::gateway::{self, Role, Status};
+use crate::framing::{frame_head, Decoder, Frame, Framing};
+use crate::transport::{now, Carrier, Ready};
+use crate::wire::{self, Form};
+use crate::{Error, Result};
+
+/// How frames are cut out of both streams.
+pub const FRAMING: Framing = Framing::Inproc;
+
+/// How long NNG is given messages, or requests are handed over, before it is the turn of others, and how often that is
+/// looked at for messages. With a hundred subscribers a message takes 50 µs and more, and a request may ask for a
+/// mebibyte.
+const ROUND: Duration = Duration::from_millis(1);
+const LOOK_EVERY: usize = 16;
+
+/// Carries a gateway's connection.
+pub struct GatewaySocket {
+    role: Role,
+    inbox: Arc<Inbox>,
+    // In this order: each needs what follows it.
+    receives: Receives,
+    retry: Timer,
+    looking: Timer,
+    socket: Arc<Socket>,
+    incoming: Incoming,
+    outgoing: Outgoing,
+}
+
+/// What puts messages in the inbox.
+enum Receives {
+    Nothing,
+    Messages(Receiver),
+    Requests(Responder),
+}
+
+/// Towards the router.
+#[derive(Default)]
+struct Incoming {
+    /// The largest message that the router gets.
+    limit: usize,
+    letters: VecDeque<Letter>,
+    /// For the log.
+    words: VecDeque<String>,
+    status: Status,
+    /// The router has not been told the status.
+    changed: bool,
+    /// The beginning of the frame that is being read, the message that follows, and how much of both was read.
+    head: Vec<u8>,
+    message: Option<Message>,
+    read: usize,
+    /// The frame is to be answered.
+    asks: bool,
+    /// When the first of the requests was handed over that followed each other.
+    round: Option<u64>,
+}
+
+/// Towards NNG.
+struct Outgoing {
+    /// Cuts the frames.
+    decoder: Decoder,
+    /// A state that is not to be sent yet.
+    waiting: Option<Message>,
+    pace: Pace,
+    /// What was sent last: it serves once more to see who is behind.
+    last: Vec<u8>,
+}
+
+/// A frame of the router.
+enum Order {
+    Publish(Message),
+    Answer(Ticket, Message),
+}
+
+impl GatewaySocket {
+    /// Carries what `socket` gets and is to send. It listens already, and its `inbox` is told of connections. Messages
+    /// above `limit` bytes are not handed over.
+    pub fn new(
+        library: &Library,
+        role: Role,
+        limit: usize,
+        inbox: Arc<Inbox>,
+        socket: Socket,
+    ) -> Result<GatewaySocket> {
+        let (put, socket) = (inbox.clone(), Arc::new(socket));
+        // The inbox does not outlive what puts messages there: it is dropped with the socket.
+        let receives = match role {
+            Role::Pub => Receives::Nothing,
+            Role::Pull => Receives::Messages(Receiver::new(&socket, move |message| put.put(None, message))?),
+            Role::Rep | Role::Respondent => {
+                Receives::Requests(Responder::new(&socket, move |ticket, message| put.put(Some(ticket), message))?)
+            }
+        };
+        Ok(GatewaySocket {
+            role,
+            receives,
+            retry: Timer::new(library, wake(&inbox))?,
+            looking: Timer::new(library, wake(&inbox))?,
+            inbox,
+            socket,
+            incoming: Incoming { limit, ..Incoming::default() },
+            outgoing: Outgoing {
+                decoder: Decoder::new(FRAMING, usize::MAX),
+                waiting: None,
+                pace: Pace::default(),
+                last: Vec::new(),
+            },
+        })
+    }
+
+    /// Takes what came. False: nothing.
+    fn fetch(&mut self) -> bool {
+        let Taken { news, letters, was_full } = self.inbox.take();
+        match &self.receives {
+            Receives::Messages(receiver) if was_full => receiver.resume(),
+            Receives::Requests(responder) if was_full => responder.resume(),
+            _ => {}
+        }
+        let some = news.is_some() || !letters.is_empty();
+        if let Some(news) = news {
+            self.heard(news);
+        }
+        self.incoming.letters = letters;
+        some
+    }
+
+    fn heard(&mut self, News { clients, came, words }: News) {
+        self.incoming.words.extend(words);
+        self.incoming.status.clients = clients;
+        self.incoming.changed = true;
+        if self.role == Role::Pub {
+            let pace = &mut self.outgoing.pace;
+            if clients == 0 || (came && clients == 1) {
+                // What was sent since the last one left was for nobody.
+                if let Some(counts) = self.socket.queue_counts() {
+                    pace.nobody(counts.discarded);
+                }
+            }
+            if came {
+                pace.joined(now().mono);
+            }
+            self.look();
+        }
+    }
+
+    /// Does what a frame of the router says. False: it waits, and the timer runs.
+    fn send(&mut self, order: Order) -> io::Result<bool> {
+        match order {
+            Order::Publish(message) => self.publish(message),
+            Order::Answer(ticket, message) => {
+                if let Receives::Requests(responder) = &self.receives {
+                    if let Some(cut) = responder.answer(ticket, message) {
+                        self.cut(&cut);
+                    }
+                }
+                Ok(true)
+            }
+        }
+    }
+
+    /// A connection was closed.
+    fn cut(&mut self, Cut { address, answers, bytes }: &Cut) {
+        self.incoming
+            .words
+            .push_back(format!("{address} disconnected: {answers} answers of {bytes} bytes waited for it"));
+        self.incoming.status.dropped += *answers as u64;
+        self.incoming.changed = true;
+        // The loop is writing, and reads only when it is told.
+        self.inbox.wake();
+    }
+
+    fn publish(&mut self, message: Message) -> io::Result<bool> {
+        if self.incoming.status.clients == 0 {
+            return Ok(true);
+        }
+        let step = self.outgoing.pace.step(now().mono);
+        if let Step::Wait(time) = step {
+            self.outgoing.waiting = Some(message);
+            self.retry.start(time);
+            return Ok(false);
+        }
+        self.outgoing.last.clear();
+        self.outgoing.last.extend_from_slice(message.body());
+        self.transmit(message, (step == Step::Probe).then_some(Why::Turn))?;
+        Ok(true)
+    }
+
+    /// Sends to all subscribers, and sees who is behind if it is a probe.
+    fn transmit(&mut self, message: Message, probe: Option<Why>) -> io::Result<()> {
+        self.outgoing.pace.sends(message.body().len());
+        let before = probe.and_then(|why| Some((why, self.socket.queue_counts()?)));
+        match self.socket.try_send(message) {
+            // A PUB socket takes everything, or drops what is older.
+            Ok(()) | Err((SendError::Full, _)) => {}
+            Err((why, _)) => return Err(failed(why)),
+        }
+        let Some((why, before)) = before else { return Ok(()) };
+        if let Some(after) = self.socket.queue_counts() {
+            let busy = after.queued.saturating_sub(before.queued);
+            let dropped = self.outgoing.pace.probed(now().mono, why, busy, after.discarded);
+            if dropped > 0 {
+                self.incoming.status.dropped += dropped;
+                self.incoming.changed = true;
+            }
+            self.look();
+            if self.incoming.changed {
+                // The loop may be writing, and read only when it is told.
+                self.inbox.wake();
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells the router to send everything again when it is time, and sees to it that this is called when it is.
+    fn look(&mut self) {
+        let (pace, now) = (&mut self.outgoing.pace, now().mono);
+        if pace.resends(now) {
+            self.incoming.status.again = true;
+            self.incoming.changed = true;
+        }
+        if let Some(time) = pace.look_in(now) {
+            self.looking.start(time);
+        }
+    }
+
+    /// Asks whether those who are behind have caught up, when it is time and nothing else is sent.
+    fn ask(&mut self) -> io::Result<()> {
+        if self.outgoing.waiting.is_none() && self.outgoing.pace.asks(now().mono) {
+            let mut message = Message::with_capacity(self.outgoing.last.len()).map_err(io::Error::other)?;
+            message.append(&self.outgoing.last).map_err(io::Error::other)?;
+            self.transmit(message, Some(Why::Asked))?;
+        }
+        Ok(())
+    }
+}
+
+fn failed(why: SendError) -> io::Error {
+    match why {
+        SendError::Full => io::ErrorKind::WouldBlock.into(),
+        SendError::Closed => io::ErrorKind::BrokenPipe.into(),
+        SendError::Other(error) => io::Error::other(error),
+    }
+}
+
+/// What a frame of the router says; none if it is one that nobody waits for.
+fn order(role: Role, frame: &[u8]) -> io::Result<Option<Order>> {
+    if role == Role::Pub {
+        let name = wire::name_of(frame, Form::Old).unwrap_or_default();
+        return message(&[name.as_bytes(), &[0], frame]).map(|message| Some(Order::Publish(message)));
+    }
+    let Some((route, answer)) = gateway::split_answer(frame) else { return Ok(None) };
+    let Ok(route) = route.try_into() else { return Ok(None) };
+    message(&[answer]).map(|message| Some(Order::Answer(Ticket::from_be_bytes(route), message)))
+}
+
+fn message(parts: &[&[u8]]) -> io::Result<Message> {
+    let write = || {
+        let mut message = Message::with_capacity(parts.iter().map(|part| part.len()).sum())?;
+        parts.iter().try_for_each(|part| message.append(part))?;
+        Ok(message)
+    };
+    write().map_err(|error: Error| io::Error::other(error))
+}
+
+/// What a [`Timer`] does.
+fn wake(inbox: &Arc<Inbox>) -> impl Fn() {
+    let inbox = inbox.clone();
+    move || inbox.wake()
+}
+
+impl Incoming {
+    /// Fills `buffer`, or ends behind the next message; how much of it was filled.
+    fn read(&mut self, buffer: &mut [u8], one: bool) -> usize {
+        let mut filled = 0;
+        loop {
+            let message = self.message.as_ref().map_or(&[][..], Message::body);
+            for (part, start) in [(&self.head[..], 0), (message, self.head.len())] {
+                let rest = part.get(self.read.saturating_sub(start)..).unwrap_or_default();
+                let n = rest.len().min(buffer.len() - filled);
+                buffer[filled..filled + n].copy_from_slice(&rest[..n]);
+                filled += n;
+                self.read += n;
+            }
+            let whole = self.read == self.head.len() + message.len();
+            if !whole || (one && filled > 0 && self.asks) || !self.next_frame() {
+                return filled;
+            }
+        }
+    }
+
+    /// Begins the next frame, if there is one.
+    fn next_frame(&mut self) -> bool {
+        self.read = 0;
+        self.message = None;
+        self.asks = false;
+        self.head.clear();
+        if let Some(words) = self.words.pop_front() {
+            let mut frame = Vec::with_capacity(words.len() + 1);
+            gateway::words(&words, &mut frame);
+            self.whole_frame(&frame);
+        } else if std::mem::take(&mut self.changed) {
+            self.whole_frame(&self.status.encode());
+            self.status.again = false;
+        } else if let Some((ticket, message)) = self.letters.pop_front() {
+            self.asks = ticket.is_some();
+            let route = ticket.map(Ticket::to_be_bytes);
+            let route = route.as_ref().map_or(&[][..], |route| route);
+            let (len, mut head) = (message.body().len(), Vec::with_capacity(gateway::MAX_MESSAGE_HEAD));
+            if len > self.limit {
+                gateway::too_large(route, len as u64, &mut head);
+                self.whole_frame(&head);
+            } else {
+                gateway::message_head(route, &mut head);
+                self.head.extend_from_slice(&frame_head(FRAMING, head.len() + len));
+                self.head.extend_from_slice(&head);
+                self.message = Some(message);
+            }
+        } else {
+            return false;
+        }
+        true
+    }
+
+    fn whole_frame(&mut self, frame: &[u8]) {
+        self.head.extend_from_slice(&frame_head(FRAMING, frame.len()));
+        self.head.extend_from_slice(frame);
+    }
+}
+
+impl Carrier for GatewaySocket {
+    fn attach(&mut self, ready: Ready) {
+        self.inbox.attach(ready);
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        // Told for whatever reason: there may be nothing more to write behind what waits.
+        if let Some(message) = self.outgoing.waiting.take() {
+            self.publish(message)?;
+        }
+        if self.role == Role::Pub {
+            self.ask()?;
+            self.look();
+        }
+        // One request at a time, so that the router is asked before each whether it has room for one more answer.
+        let one = self.role.answers();
+        if let Some(since) = self.incoming.round {
+            if now().mono.saturating_sub(since) >= ROUND.as_nanos() as u64 {
+                self.incoming.round = None;
+                self.inbox.wake();
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+        }
+        let mut filled = self.incoming.read(buffer, one);
+        while filled < buffer.len() && !(one && filled > 0) && self.fetch() {
+            filled += self.incoming.read(&mut buffer[filled..], one);
+        }
+        if filled == 0 {
+            self.incoming.round = None;
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        if one && self.incoming.round.is_none() {
+            self.incoming.round = Some(now().mono);
+        }
+        Ok(filled)
+    }
+
+    fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        if let Some(message) = self.outgoing.waiting.take() {
+            if !self.publish(message)? {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+        }
+        let until = now().mono + ROUND.as_nanos() as u64;
+        let (mut taken, mut sent) = (0, 0);
+        for slice in slices {
+            let mut rest = &slice[..];
+            loop {
+                let order = match self.outgoing.decoder.next(&mut rest).map_err(io::Error::other)? {
+                    Some(Frame::Body(frame)) => order(self.role, frame)?,
+                    Some(Frame::Large(frame)) => order(self.role, &frame)?,
+                    Some(Frame::TooLarge(_)) => None,
+                    None => break,
+                };
+                let Some(order) = order else { continue };
+                let more = self.send(order)?;
+                sent += 1;
+                if !more || (sent % LOOK_EVERY == 0 && now().mono >= until) {
+                    if more {
+                        self.inbox.wake();
+                    }
+                    return Ok(taken + slice.len() - rest.len());
+                }
+            }
+            taken += slice.len();
+        }
+        Ok(taken)
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::engine::gateway::Note;
+
+    #[test]
+    fn what_came_is_read_as_notes_whatever_the_reads_take() {
+        let long = vec![7; 3000];
+        let letters: [(Option<Ticket>, &[u8]); 5] =
+            [(None, b"a body"), (Some(0x0102_0304), b""), (None, &long), (Some(7), &long), (None, b"")];
+        let status = Status { clients: 3, dropped: 1 << 40, again: true };
+        for size in [1, 2, 7, 8, 9, 100, 4096, 100_000] {
+            let mut incoming = Incoming { limit: 2999, changed: true, status, ..Incoming::default() };
+            incoming.words.push_back("somebody came".to_owned());
+            incoming.letters.extend(letters.map(|(ticket, body)| (ticket, message(&[body]).unwrap())));
+            let mut decoder = Decoder::new(FRAMING, usize::MAX);
+            let (mut buffer, mut notes) = (vec![0; size], Vec::new());
+            loop {
+                let n = incoming.read(&mut buffer, false);
+                let mut input = &buffer[..n];
+                while let Some(frame) = decoder.next(&mut input).unwrap() {
+                    let Frame::Body(frame) = frame else { panic!("{frame:?}") };
+                    notes.push(frame.to_vec());
+                }
+                if n < size {
+                    break;
+                }
+            }
+            let expected = [
+                Note::Words("somebody came"),
+                Note::Status(status),
+                Note::Message { route: b"", message: b"a body" },
+                Note::Message { route: &[1, 2, 3, 4], message: b"" },
+                Note::TooLarge { route: b"", len: 3000 },
+                Note::TooLarge { route: &[0, 0, 0, 7], len: 3000 },
+                Note::Message { route: b"", message: b"" },
+            ];
+            let notes: Vec<_> = notes.iter().map(|frame| Note::decode(frame).expect("a note")).collect();
+            assert_eq!(notes, expected, "{size} bytes at a time");
+            // Told once.
+            assert!(!incoming.status.again && !incoming.changed);
+        }
+    }
+
+    #[test]
+    fn requests_are_read_one_at_a_time_however_much_room_there_is() {
+        let mut incoming = Incoming { limit: 10, changed: true, ..Incoming::default() };
+        let bodies: [&[u8]; 3] = [b"first", b"longer than ten", b""];
+        incoming.letters.extend(bodies.map(|body| (Some(7), message(&[body]).unwrap())));
+        let (mut buffer, mut notes) = ([0; 1000], Vec::new());
+        for _ in 0..3 {
+            let n = incoming.read(&mut buffer, true);
+            let (mut decoder, mut input, mut frames) = (Decoder::new(FRAMING, usize::MAX), &buffer[..n], Vec::new());
+            while let Some(frame) = decoder.next(&mut input).unwrap() {
+                let Frame::Body(frame) = frame else { panic!("{frame:?}") };
+                frames.push(Note::decode(frame).map(|note| matches!(note, Note::Status(_))).unwrap());
+            }
+            notes.push(frames);
+        }
+        assert_eq!(notes, [vec![true, false], vec![false], vec![false]]);
+        assert_eq!(incoming.read(&mut buffer, true), 0);
+    }
+
+    #[test]
+    fn a_state_goes_out_with_its_name_in_front_and_an_answer_with_its_ticket() {
+        let state = b"\x93\xa2me\xa8cpu/load\xa40.25";
+        let Some(Order::Publish(published)) = order(Role::Pub, state).unwrap() else { panic!("not published") };
+        assert_eq!(published.body(), [&b"cpu/load\0"[..], state].concat());
+        for role in [Role::Rep, Role::Respondent] {
+            let mut frame = Vec::new();
+            gateway::answer_head(&[1, 2, 3, 4], &mut frame);
+            frame.extend_from_slice(b"\xa2ok");
+            let Some(Order::Answer(ticket, answer)) = order(role, &frame).unwrap() else { panic!("no answer") };
+            assert_eq!((ticket, answer.body()), (0x0102_0304, &b"\xa2ok"[..]));
+            // Nobody waits for it.
+            assert!(order(role, b"\x03abcanswer").unwrap().is_none());
+        }
+    }
+}
