@@ -70,6 +70,7 @@ lint:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets -- -D warnings
 	$(CARGO) clippy --no-default-features -- -D warnings
+	$(CARGO) clippy --no-default-features --features capi,cli -- -D warnings
 	$(CARGO) fmt --check --manifest-path $(BENCH_MANIFEST)
 	$(CARGO) clippy $(BENCH) --all-targets -- -D warnings
 	$(CC) -std=c99 $(WARN) -Iinclude -fsyntax-only examples-c/*.c

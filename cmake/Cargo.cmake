@@ -52,8 +52,12 @@ function(nanostate_add_cargo_build)
     endif()
     # It runs with every build, since cargo knows best what is out of date. Files that come out the same keep their
     # time, so that nothing else is built again.
+    #
+    # The environment must not change what is built. The crate nng-sys builds NNG: anew whenever CC is another, in a
+    # place that DESTDIR would move, and with the last two not at all or not to be inside the libraries.
     add_custom_target(nanostate_cargo ALL
-        COMMAND ${CMAKE_COMMAND} -E env --unset=CARGO_BUILD_TARGET
+        COMMAND ${CMAKE_COMMAND} -E env --unset=CARGO_BUILD_TARGET CC=${CMAKE_C_COMPILER} --unset=DESTDIR
+            --unset=NNG_NO_VENDOR --unset=NNG_STATIC
             ${CARGO} build --release --lib --bin nanostate --target-dir ${NANOSTATE_CARGO_TARGET_DIR}
         COMMAND ${CMAKE_COMMAND} -D VERSION=${PROJECT_VERSION} -D FROM=${NANOSTATE_CARGO_TARGET_DIR}/release
             -D TO=${PROJECT_BINARY_DIR} -P ${PROJECT_SOURCE_DIR}/cmake/stage.cmake

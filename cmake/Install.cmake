@@ -16,6 +16,9 @@ install(FILES ${completions}/nanostate DESTINATION ${CMAKE_INSTALL_DATADIR}/bash
 install(FILES ${completions}/_nanostate DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
 install(FILES ${completions}/nanostate.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
 
+# Not DOCDIR, which is that of the project that includes this one.
+install(FILES LICENSE THIRD-PARTY.md DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/nanostate)
+
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/nanostate)
 configure_package_config_file(cmake/nanostate-config.cmake.in ${PROJECT_BINARY_DIR}/package/nanostate-config.cmake
     INSTALL_DESTINATION ${package_dir}

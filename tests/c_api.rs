@@ -1,6 +1,7 @@
 //! The C suite of `tests/c`: as C99, C11 and C++17, linked shared and static, and under valgrind.
 
 mod common;
+mod support;
 
 use std::fs;
 use std::path::PathBuf;
@@ -85,39 +86,70 @@ fn the_environment_lets_the_log_out_to_standard_error() {
     assert!(info.contains("joined"), "{info}");
 }
 
-/// The static library has all of Rust's standard library and several crates inside; none of it may meet what another
-/// library brings.
-#[test]
-fn the_static_library_links_beside_libnng() {
-    let source = scratch("src").join("beside_nng.c");
+/// Builds and runs a program with two NNGs: the libnng that it links with these flags, and the one inside nanostate, of
+/// another version with the same names. They meet at a gateway: nothing of one may be taken for the other's.
+fn runs_beside_libnng(link: Link, nng: &[&str]) {
+    let source = scratch("src").join(format!("beside_nng_{link:?}.c"));
     let text = r#"
         #include <nanostate.h>
         #include <nng/nng.h>
-        #include <nng/protocol/bus0/bus.h>
+        #include <nng/protocol/pubsub0/sub.h>
+        #include <stdio.h>
+        #include <string.h>
+        static int failed(const char *what)
+        {
+            fprintf(stderr, "%s: %s\n", what, ns_last_error());
+            return 1;
+        }
         int main(void)
         {
-            nng_socket bus;
+            nng_socket sub;
             ns_hub *hub;
             ns_app *app;
-            int failed = nng_bus0_open(&bus) != 0 || nng_listen(bus, "inproc://beside", NULL, 0) != 0;
-            failed |= ns_hub_new(&hub) != NS_OK || ns_hub_listen(hub, "inproc://beside") != NS_OK;
-            failed |= ns_app_new("app", &app) != NS_OK || ns_app_connect(app, "inproc://beside") != NS_OK;
-            failed |= ns_app_wait_connected(app, 20000) != NS_OK;
+            char *got;
+            size_t len;
+            if (nng_sub0_open(&sub) != 0 || nng_socket_set(sub, NNG_OPT_SUB_SUBSCRIBE, "", 0) != 0 ||
+                nng_socket_set_ms(sub, NNG_OPT_RECVTIMEO, 20000) != 0)
+                return failed("libnng");
+            if (ns_hub_new(&hub) != NS_OK || ns_hub_listen(hub, "inproc://beside") != NS_OK ||
+                ns_hub_listen(hub, "pub+ws://127.0.0.1:0/beside") != NS_OK)
+                return failed("the hub");
+            if (ns_app_new("app", &app) != NS_OK || ns_app_connect(app, "inproc://beside") != NS_OK ||
+                ns_app_send_text(app, "beside", "libnng") != NS_OK)
+                return failed("the app");
+            if (nng_dial(sub, ns_hub_address(hub, 1) + strlen("pub+"), NULL, 0) != 0 || nng_recv(sub, &got, &len, NNG_FLAG_ALLOC) != 0)
+                return failed("the gateway");
+            /* The name, and an array of three. */
+            if (len < 8 || memcmp(got, "beside\0\x93", 8) != 0)
+                return failed("the message");
+            nng_free(got, len);
             ns_app_free(app);
             ns_hub_free(hub);
-            nng_close(bus);
-            return failed;
+            return nng_close(sub) != 0 ? failed("the end") : 0;
         }
     "#;
     fs::write(&source, text).unwrap();
-    for nng in [&["-lnng"][..], &["-Wl,-Bstatic", "-lnng", "-Wl,-Bdynamic", "-lmbedtls", "-lmbedx509", "-lmbedcrypto"]]
-    {
-        if nng.len() > 1 && !links(nng) {
-            // A libnng.a that needs what is not installed says nothing about ours.
-            continue;
-        }
-        run(&mut Command::new(compile_c("beside-nng", slice::from_ref(&source), Standard::C99, Link::Static, nng)));
+    let program = compile_c("beside-nng", &[source], Standard::C99, link, nng);
+    // With a bound: where the two are taken for each other, it need not end.
+    let ended = support::run(Command::new(program), b"");
+    assert!(ended.code == Some(0), "{ended:?}");
+}
+
+/// The static library has all of Rust's standard library, NNG and several crates inside; none of it may meet what
+/// another library brings.
+#[test]
+fn the_static_library_links_beside_libnng() {
+    runs_beside_libnng(Link::Static, &["-lnng"]);
+    let whole = ["-Wl,-Bstatic", "-lnng", "-Wl,-Bdynamic", "-lmbedtls", "-lmbedx509", "-lmbedcrypto"];
+    // A libnng.a that needs what is not installed says nothing about ours.
+    if links(&whole) {
+        runs_beside_libnng(Link::Static, &whole);
     }
+}
+
+#[test]
+fn the_shared_library_runs_beside_libnng() {
+    runs_beside_libnng(Link::Shared, &["-lnng"]);
 }
 
 /// Whether a program that does nothing links with these flags.

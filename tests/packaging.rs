@@ -1,4 +1,5 @@
-//! What those need who package nanostate: manual pages, completions, and what the static library links.
+//! What those need who package nanostate: manual pages, completions, what the static library links, and the notices of
+//! what is inside.
 #![cfg(feature = "cli")]
 
 mod common;
@@ -136,4 +137,29 @@ fn the_package_names_the_system_libraries_that_the_toolchain_reports() {
     // Every compiler links these by itself.
     let needed: Vec<_> = reported.split(' ').filter(|library| !["-lc", "-lgcc_s"].contains(library)).collect();
     assert_eq!(common::system_libraries(), needed);
+}
+
+/// `cargo metadata`'s entry of the crate that brings NNG.
+fn nng_crate() -> serde_json::Value {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["metadata", "--format-version", "1", "--filter-platform", env!("NANOSTATE_TARGET"), "--manifest-path"]);
+    let text = common::run(cargo.arg(common::root().join("Cargo.toml"))).stdout;
+    let mut metadata: serde_json::Value = serde_json::from_slice(&text).unwrap();
+    let packages = metadata["packages"].as_array_mut().unwrap();
+    packages.iter_mut().find(|package| package["name"] == "nng-sys").expect("nanostate depends on nng-sys").take()
+}
+
+#[test]
+fn the_notices_of_nng_are_those_of_the_nng_inside() {
+    let notices = fs::read_to_string(common::root().join("THIRD-PARTY.md")).unwrap();
+    let nng = nng_crate();
+    // The crate's version, and behind a plus NNG's.
+    let (own, inside) = nng["version"].as_str().unwrap().split_once('+').unwrap();
+    let versions = format!("NNG {inside}, <https://nng.nanomsg.org>, built from the source in the crate nng-sys {own}");
+    assert!(notices.contains(&versions), "not in THIRD-PARTY.md: {versions}");
+    let sources = Path::new(nng["manifest_path"].as_str().unwrap()).parent().unwrap();
+    for file in ["nng/LICENSE.txt", "LICENSE"] {
+        let licence = fs::read_to_string(sources.join(file)).unwrap();
+        assert!(notices.contains(licence.trim()), "not in THIRD-PARTY.md: {file} of nng-sys");
+    }
 }

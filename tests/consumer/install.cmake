@@ -23,7 +23,8 @@ foreach(file
         ${MANDIR}/man1/nanostate.1 ${MANDIR}/man1/nanostate-hub.1
         ${DATADIR}/bash-completion/completions/nanostate
         ${DATADIR}/zsh/site-functions/_nanostate
-        ${DATADIR}/fish/vendor_completions.d/nanostate.fish)
+        ${DATADIR}/fish/vendor_completions.d/nanostate.fish
+        ${DATADIR}/doc/nanostate/LICENSE ${DATADIR}/doc/nanostate/THIRD-PARTY.md)
     if(NOT EXISTS ${FIRST}/${file})
         message(SEND_ERROR "not installed: ${file}")
     endif()
