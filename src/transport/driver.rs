@@ -133,7 +133,10 @@ enum Origin {
 enum Listening {
     /// For programs that speak BUS, or of a gateway.
     Socket(Listener, Option<Gateway>),
-    Inproc { name: String, _listener: inproc::Listener },
+    Inproc {
+        name: String,
+        _listener: inproc::Listener,
+    },
 }
 
 enum Entry {
