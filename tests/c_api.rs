@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::slice;
 
-use common::{compile_c, compiler, root, run, scratch, Link, Standard};
+use common::{compile_c, compiler, root, run, scratch, valgrind, Link, Standard};
 
 fn sources() -> Vec<PathBuf> {
     let entries = fs::read_dir(root().join("tests/c")).unwrap().map(|entry| entry.unwrap().path());
@@ -53,17 +53,7 @@ fn the_c_suite_compiles_in_every_other_combination() {
 
 #[test]
 fn the_c_suite_has_no_memory_error_and_no_leak_under_valgrind() {
-    let valgrind = Command::new("valgrind").arg("--version").output();
-    assert!(valgrind.is_ok_and(|output| output.status.success()), "valgrind is missing: scripts/setup installs it");
-    let suppressions = root().join("tests/c/valgrind.supp");
-    let mut command = Command::new("valgrind");
-    command.args(["--quiet", "--error-exitcode=9", "--leak-check=full", "--fair-sched=yes"]);
-    command
-        .args(["--show-leak-kinds=definite,indirect,possible", "--errors-for-leak-kinds=definite,indirect,possible"]);
-    if suppressions.exists() {
-        command.arg(format!("--suppressions={}", suppressions.display()));
-    }
-    check(command.arg(suite(Standard::C99, Link::Shared)));
+    check(valgrind().arg(suite(Standard::C99, Link::Shared)));
 }
 
 #[test]

@@ -1146,6 +1146,25 @@ fn gateways_that_open_and_close_leave_no_thread_and_no_descriptor_behind() {
     assert!(ended.code == Some(0) && ended.stderr.is_empty(), "{ended:?}");
 }
 
+fn nothing_leaks_in(cycles: &str) {
+    let dir = TempDir::new();
+    let mut command = common::valgrind();
+    command.arg(c_program("gateway_cycles")).arg(cycles).arg(dir.path());
+    let ended = command.output().unwrap();
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+}
+
+#[test]
+fn gateways_that_open_and_close_leak_nothing_under_valgrind() {
+    nothing_leaks_in("60");
+}
+
+#[test]
+#[ignore = "for make test-long"]
+fn gateways_that_open_and_close_a_thousand_times_leak_nothing_under_valgrind() {
+    nothing_leaks_in("1000");
+}
+
 /// The threads of a process; one that has just begun has the name of its parent.
 fn threads(process: &Process) -> Vec<String> {
     let tasks = fs::read_dir(format!("/proc/{}/task", process.id())).unwrap();

@@ -184,3 +184,15 @@ pub fn run(command: &mut Command) -> Output {
 pub fn output<'a>(tool: &str, arguments: impl IntoIterator<Item = &'a Path>, files: &[&Path]) -> String {
     String::from_utf8(run(Command::new(tool).args(arguments).args(files)).stdout).unwrap()
 }
+
+/// valgrind, for which a memory error or a leak of the program that follows is a failure.
+pub fn valgrind() -> Command {
+    let version = Command::new("valgrind").arg("--version").output();
+    assert!(version.is_ok_and(|output| output.status.success()), "valgrind is missing: scripts/setup installs it");
+    let mut command = Command::new("valgrind");
+    command.args(["--quiet", "--error-exitcode=9", "--leak-check=full", "--fair-sched=yes"]);
+    command
+        .args(["--show-leak-kinds=definite,indirect,possible", "--errors-for-leak-kinds=definite,indirect,possible"]);
+    command.arg(format!("--suppressions={}", root().join("tests/c/valgrind.supp").display()));
+    command
+}
