@@ -16,9 +16,6 @@ use crate::wire::Form;
 /// A walk adds values while less than this waits.
 const FILL: usize = 256 << 10;
 
-/// The first byte of a body's form for old peers.
-const OLD_ARRAY: u8 = 0x90 | Form::Old.elements();
-
 /// A stretch of slots, up to `end`, and the version that has been sent of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stretch {
@@ -241,13 +238,13 @@ impl Feed {
         if self.named {
             let head = frame_head(self.framing, prefix_len(entry.name()) + len);
             self.outbox.copy(&head, entry.name().as_bytes());
-            return self.write_from(1, &[0, OLD_ARRAY], entry, len);
+            return self.write_from(1, &[0, Form::Old.head()], entry, len);
         }
         let head = frame_head(self.framing, len);
         match self.form {
             Form::V1 => self.write_from(0, &head, entry, len),
             Form::Old => {
-                let mut start = [OLD_ARRAY; MAX_HEAD + 1];
+                let mut start = [Form::Old.head(); MAX_HEAD + 1];
                 start[..head.len()].copy_from_slice(&head);
                 self.write_from(1, &start[..head.len() + 1], entry, len);
             }

@@ -279,7 +279,7 @@ pub fn survey(survey: &Survey<'_>, out: &mut Vec<u8>) {
 
 /// The pieces of an entry's body with three elements.
 fn old_form(entry: &Entry) -> [&[u8]; 2] {
-    const HEAD: &[u8] = &[0x90 | Form::Old.elements()];
+    const HEAD: &[u8] = &[Form::Old.head()];
     [HEAD, &entry.bytes()[1..entry.meta_at()]]
 }
 

@@ -374,8 +374,8 @@ pub struct Router {
     unfinished: usize,
     deadline: Option<u64>,
     next_token: u64,
-    /// How many peers are gateways, those that left included.
-    gateways: usize,
+    /// Whether there was a peer of a gateway.
+    gateways: bool,
     /// Something was asked for that may have taken a while.
     asked: bool,
     scratch: Vec<u8>,
@@ -402,7 +402,7 @@ impl Router {
             unfinished: 0,
             deadline: None,
             next_token: 1,
-            gateways: 0,
+            gateways: false,
             asked: false,
             about: About::default(),
             scratch: Vec::new(),
@@ -604,7 +604,7 @@ impl Router {
             self.peers[i].feed.set_named();
             self.peers[i].profile.listens = true;
         }
-        self.gateways += 1;
+        self.gateways = true;
         let snapshot = self.peers[i].profile.listens;
         self.join_old(i, snapshot);
     }
@@ -1247,7 +1247,7 @@ impl Protocol for Router {
 
     fn reads(&self, conn: ConnId) -> bool {
         // Asked before every read: mostly there is no gateway.
-        if self.gateways == 0 {
+        if !self.gateways {
             return true;
         }
         let Some(&i) = self.by_conn.get(&conn) else { return true };

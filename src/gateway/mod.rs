@@ -68,10 +68,10 @@ pub fn open(shared: &Arc<Shared<Router>>, url: &str, address: &GatewayAddress) -
     let bound = format!("{}+{bound}", role.name());
     let carrier = GatewaySocket::new(&library, role, limit, inbox, socket)?;
     let mut driver = shared.lock();
-    match driver.attach(now(), Box::new(carrier), &bound, address.gateway) {
-        Some(_) => Ok(bound),
-        None => Err(Error::new(Status::Full, format!("{}: {url}", Status::Full.text()))),
+    if !driver.attach(now(), Box::new(carrier), &bound, address.gateway) {
+        return Err(Error::new(Status::Full, format!("{}: {url}", Status::Full.text())));
     }
+    Ok(bound)
 }
 
 /// Who is let in.

@@ -41,9 +41,7 @@ impl GatewayAddress {
 
     /// An error of listening there, told of the URL that was given.
     pub fn error(&self, url: &str, error: &Error) -> Error {
-        let (text, place) = (error.to_string(), self.place.to_string());
-        let text = if text.contains(&place) { text.replacen(&place, url, 1) } else { format!("{text}: {url}") };
-        Error::new(error.status(), text)
+        told_of(url, &self.place.to_string(), error)
     }
 
     fn read(url: &str, role: Role, scheme: &str, rest: &str) -> Result<GatewayAddress> {
@@ -52,7 +50,8 @@ impl GatewayAddress {
         let place = match scheme {
             "ws" => web(url, rest)?,
             "tcp" | "ipc" | "inproc" | "wss" | "tls+tcp" => {
-                match Address::parse(&format!("{scheme}://{rest}")).map_err(|error| of_all(url, &error))? {
+                let inner = format!("{scheme}://{rest}");
+                match Address::parse(&inner).map_err(|error| told_of(url, &inner, &error))? {
                     Address::Inproc(name) => Place::Inproc(name),
                     address => Place::Stream(address),
                 }
@@ -63,11 +62,11 @@ impl GatewayAddress {
     }
 }
 
-/// The error of the address behind the `+`, told of the whole URL.
-fn of_all(url: &str, error: &Error) -> Error {
-    let inner = url.split_once('+').map_or(url, |(_, inner)| inner);
-    let inner = inner.split_once('?').map_or(inner, |(inner, _)| inner);
-    Error::new(error.status(), error.to_string().replacen(inner, url, 1))
+/// An error that names `inner`, told of the whole URL.
+fn told_of(url: &str, inner: &str, error: &Error) -> Error {
+    let text = error.to_string();
+    let text = if text.contains(inner) { text.replacen(inner, url, 1) } else { format!("{text}: {url}") };
+    Error::new(error.status(), text)
 }
 
 fn structured(url: &str, query: &str) -> Result<bool> {
@@ -94,8 +93,7 @@ fn web(url: &str, rest: &str) -> Result<Place> {
     }
     // What a host and a port are is the same everywhere.
     let tcp = format!("tcp://{authority}");
-    let address =
-        Address::parse(&tcp).map_err(|error| Error::new(error.status(), error.to_string().replacen(&tcp, url, 1)))?;
+    let address = Address::parse(&tcp).map_err(|error| told_of(url, &tcp, &error))?;
     Ok(Place::Web(address, if path.is_empty() { "/" } else { path }.to_owned()))
 }
 

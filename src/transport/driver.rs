@@ -463,13 +463,12 @@ impl<P: Protocol> Driver<P> {
 
     // ---- connections
 
-    /// Opens a connection that `carrier` carries, for the gateway at `url`. None if the engine did not want it.
-    /// [`Driver::run_actions`] follows.
-    pub fn attach(&mut self, now: Now, carrier: Box<dyn Carrier>, url: &str, gateway: Gateway) -> Option<ConnId> {
-        let link = Link::Carried(carrier);
-        let key = self.open(now, link, Framing::Inproc, url, Origin::Accepted(Some(gateway)))?;
+    /// Opens a connection that `carrier` carries, for the gateway at `url`, and [runs](Driver::run_actions) what comes
+    /// of that. Whether the engine wants it.
+    pub fn attach(&mut self, now: Now, carrier: Box<dyn Carrier>, url: &str, gateway: Gateway) -> bool {
+        let key = self.open(now, Link::Carried(carrier), Framing::Inproc, url, Origin::Accepted(Some(gateway)));
         self.run_actions(now);
-        self.entries.contains_key(&key).then_some(ConnId(key))
+        key.is_some_and(|key| self.entries.contains_key(&key))
     }
 
     fn open(&mut self, now: Now, mut link: Link, framing: Framing, url: &str, origin: Origin) -> Option<u64> {
@@ -1020,17 +1019,18 @@ impl<P: Protocol> Shared<P> {
     pub fn listen(&self, address: &Address, ipc_mode: u32) -> Result<String> {
         match address {
             Address::Inproc(_) => self.lock().listen(address, ipc_mode),
-            _ => {
-                let listener = Listener::bind(address, ipc_mode)?;
-                self.lock().add_listener(listener, None)
-            }
+            _ => self.bind(None, address, ipc_mode),
         }
     }
 
     /// [`Shared::listen`] for programs that speak another protocol, at a `tcp` or `ipc` address.
     pub fn listen_as(&self, gateway: Gateway, address: &Address, ipc_mode: u32) -> Result<String> {
+        self.bind(Some(gateway), address, ipc_mode)
+    }
+
+    fn bind(&self, gateway: Option<Gateway>, address: &Address, ipc_mode: u32) -> Result<String> {
         let listener = Listener::bind(address, ipc_mode)?;
-        self.lock().add_listener(listener, Some(gateway))
+        self.lock().add_listener(listener, gateway)
     }
 
     /// Sleeps without the lock until `conn`, which the calling thread [borrowed](Driver::borrow), has something, until

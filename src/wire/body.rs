@@ -1,7 +1,5 @@
 //! A message body: `[sender, name, data]`, on v1 links `[sender, name, data, meta]`.
 
-use rmp::Marker;
-
 use super::value::{put_str, Reader, StringType, Token};
 use super::{Kind, Meta, Value};
 use crate::limits::{MAX_NAME, MAX_SENDER};
@@ -26,6 +24,11 @@ impl Form {
             Form::Old => 3,
             Form::V1 => 4,
         }
+    }
+
+    /// The first byte of a canonical body: the head of an array of so many.
+    pub const fn head(self) -> u8 {
+        0x90 | self.elements()
     }
 }
 
@@ -173,10 +176,9 @@ pub fn name_of(bytes: &[u8], form: Form) -> Option<&str> {
 /// Goes over the head of the outer array and tells whether it is the one byte that [`encode`] writes.
 #[inline]
 fn array_head(bytes: &[u8], reader: &mut Reader, form: Form) -> Result<bool, Malformed> {
-    let short = Marker::FixArray(form.elements()).to_u8();
     match bytes.first() {
         None => return Err(Malformed::Empty),
-        Some(&first) if first == short => {
+        Some(&first) if first == form.head() => {
             reader.take(1)?;
             return Ok(true);
         }
@@ -256,7 +258,7 @@ pub fn max_head_len(sender: &str, name: &str, value: &Value<'_>) -> usize {
 /// As [`encode_value`], up to where `meta` begins.
 pub fn encode_head(out: &mut Vec<u8>, form: Form, sender: &str, name: &str, value: Value<'_>) {
     out.reserve(max_head_len(sender, name, &value));
-    out.push(Marker::FixArray(form.elements()).to_u8());
+    out.push(form.head());
     put_str(out, sender);
     put_str(out, name);
     value.encode(out);
