@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use serde_json::Value as Json;
 use support::{
-    app, nanostate, peer_program, run, CliHub, Ended, Process, RawListener, TempDir, Transport, PATIENCE, TRANSPORTS,
+    app, nanostate, peer_program, receive, run, CliHub, Ended, Process, RawListener, TempDir, Transport, PATIENCE,
+    TRANSPORTS,
 };
 
 use nanostate::Value;
@@ -44,14 +45,11 @@ fn complaint(ended: &Ended, code: i32) -> &str {
 }
 
 /// A run that goes on until it is stopped, while its two apps exchange states.
-fn endless(hub: &mut CliHub) -> Process {
+fn endless(hub: &CliHub) -> Process {
+    let onlooker = app("onlooker", &hub.url);
     let bench = Process::spawn(hub.nanostate(["bench", "--duration", "100000"]));
-    let mut joined = BTreeSet::new();
-    while joined.len() < 2 {
-        let line = hub.process.next_error_line_with(&format!(" nanostate-bench-{}-", bench.id()));
-        assert!(line.ends_with(") joined"), "{line}");
-        joined.insert(line);
-    }
+    let id = bench.id();
+    receive(&onlooker, &format!("nanostate-bench-{id}-b"), &format!("bench/{id}/pong"));
     bench
 }
 
@@ -282,7 +280,7 @@ fn without_a_hub_it_fails_with_the_reason() {
 #[test]
 fn a_hub_that_is_killed_meanwhile_is_told() {
     let mut hub = CliHub::start();
-    let bench = endless(&mut hub);
+    let bench = endless(&hub);
     hub.process.kill();
     let ended = bench.wait();
     let complaint = complaint(&ended, 1);
@@ -303,9 +301,9 @@ fn a_hub_that_does_not_answer_any_more_is_told() {
 
 #[test]
 fn a_signal_ends_it_with_the_exit_code_of_the_signal() {
-    let mut hub = CliHub::start();
+    let hub = CliHub::start();
     for (signal, code) in [("INT", 130), ("TERM", 143)] {
-        let ended = endless(&mut hub).stop(signal);
+        let ended = endless(&hub).stop(signal);
         assert!(ended.code == Some(code) && ended.stdout.is_empty() && ended.stderr.is_empty(), "{ended:?}");
     }
 }
