@@ -656,14 +656,10 @@ impl Door {
                 continue;
             }
             assert_eq!(self.gateway.role, Role::Pub, "only who listens is sent states");
-            let (name, bytes) = if native {
-                let nul = frame.iter().position(|&byte| byte == 0).expect("a NUL behind the name");
-                (Some(&frame[..nul]), &frame[nul + 1..])
-            } else {
-                (None, frame)
-            };
+            let nul = frame.iter().position(|&byte| byte == 0).expect("a NUL behind the name");
+            let (name, bytes) = (&frame[..nul], &frame[nul + 1..]);
             let body = wire::decode(bytes, Form::Old).unwrap_or_else(|why| panic!("{why}: {frame:02x?}"));
-            assert!(body.canonical && !body.is_reserved() && name.is_none_or(|name| name == body.name.as_bytes()));
+            assert!(body.canonical && !body.is_reserved() && name == body.name.as_bytes());
             assert!(body.kind.is_plain() || self.gateway.structured || config.legacy_structured, "{:?}", body.kind);
             assert!(gateway::prefix_len(body.name) + bytes.len() <= config.legacy_max, "{} bytes", bytes.len());
             if let (Some(newest), false) = (&mut self.newest, before) {

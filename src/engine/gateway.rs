@@ -2,8 +2,8 @@
 //!
 //! Over `tcp` and `ipc` each such program is a peer of its own: its frames are the messages of its protocol, in which a
 //! request has a *trace* in front that its answer has to have, too. What else carries a gateway is one peer for all of
-//! its programs, and its frames are a [`Note`] each; from the router it gets the three elements of a state in a frame,
-//! or an answer behind its [route](answer_head).
+//! its programs, and its frames are a [`Note`] each; from the router it gets a message for subscribers in a frame, or an
+//! answer behind its [route](answer_head).
 
 use crate::framing::{self, Sp};
 

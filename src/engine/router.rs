@@ -599,10 +599,10 @@ impl Router {
     }
 
     fn join_gateway(&mut self, i: usize, gateway: Gateway) {
-        // In notes the names are put in front elsewhere, and it is told when somebody listens.
-        if gateway.role == Role::Pub && !self.peers[i].profile.notes {
+        if gateway.role == Role::Pub {
             self.peers[i].feed.set_named();
-            self.peers[i].profile.listens = true;
+            // In notes it is told when somebody does.
+            self.peers[i].profile.listens = !self.peers[i].profile.notes;
         }
         self.gateways = true;
         let snapshot = self.peers[i].profile.listens;

@@ -1,7 +1,8 @@
 //! A gateway's NNG socket, as what carries the connection of one peer of the router.
 //!
-//! The stream of bytes to the router is made of [notes](crate::engine::gateway::Note), the one from it of states or
-//! answers. Only the hub's loop reads, writes and sends; NNG's threads leave what comes in the [`Inbox`].
+//! The stream of bytes to the router is made of [notes](crate::engine::gateway::Note), the one from it of messages for
+//! subscribers, or of answers. Only the hub's loop reads, writes and sends; NNG's threads leave what comes in the
+//! [`Inbox`].
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -14,8 +15,7 @@ use super::pace::{Pace, Step, Why};
 use crate::engine::gateway::{self, Role, Status};
 use crate::framing::{frame_head, Decoder, Frame, Framing};
 use crate::transport::{now, Carrier, Ready};
-use crate::wire::{self, Form};
-use crate::{Error, Result};
+use crate::Result;
 
 /// How frames are cut out of both streams.
 pub const FRAMING: Framing = Framing::Inproc;
@@ -238,8 +238,7 @@ impl GatewaySocket {
     /// Asks whether those who are behind have caught up, when it is time and nothing else is sent.
     fn ask(&mut self) -> io::Result<()> {
         if self.outgoing.waiting.is_none() && self.outgoing.pace.asks(now().mono) {
-            let mut message = Message::with_capacity(self.outgoing.last.len()).map_err(io::Error::other)?;
-            message.append(&self.outgoing.last).map_err(io::Error::other)?;
+            let message = message(&self.outgoing.last)?;
             self.transmit(message, Some(Why::Asked))?;
         }
         Ok(())
@@ -257,21 +256,17 @@ fn failed(why: SendError) -> io::Error {
 /// What a frame of the router says; none if it is one that nobody waits for.
 fn order(role: Role, frame: &[u8]) -> io::Result<Option<Order>> {
     if role == Role::Pub {
-        let name = wire::name_of(frame, Form::Old).unwrap_or_default();
-        return message(&[name.as_bytes(), &[0], frame]).map(|message| Some(Order::Publish(message)));
+        return message(frame).map(|message| Some(Order::Publish(message)));
     }
     let Some((route, answer)) = gateway::split_answer(frame) else { return Ok(None) };
     let Ok(route) = route.try_into() else { return Ok(None) };
-    message(&[answer]).map(|message| Some(Order::Answer(Ticket::from_be_bytes(route), message)))
+    message(answer).map(|message| Some(Order::Answer(Ticket::from_be_bytes(route), message)))
 }
 
-fn message(parts: &[&[u8]]) -> io::Result<Message> {
-    let write = || {
-        let mut message = Message::with_capacity(parts.iter().map(|part| part.len()).sum())?;
-        parts.iter().try_for_each(|part| message.append(part))?;
-        Ok(message)
-    };
-    write().map_err(|error: Error| io::Error::other(error))
+fn message(body: &[u8]) -> io::Result<Message> {
+    let mut message = Message::with_capacity(body.len()).map_err(io::Error::other)?;
+    message.append(body).map_err(io::Error::other)?;
+    Ok(message)
 }
 
 /// What a [`Timer`] does.
@@ -423,7 +418,7 @@ mod tests {
         for size in [1, 2, 7, 8, 9, 100, 4096, 100_000] {
             let mut incoming = Incoming { limit: 2999, changed: true, status, ..Incoming::default() };
             incoming.words.push_back("somebody came".to_owned());
-            incoming.letters.extend(letters.map(|(ticket, body)| (ticket, message(&[body]).unwrap())));
+            incoming.letters.extend(letters.map(|(ticket, body)| (ticket, message(body).unwrap())));
             let mut decoder = Decoder::new(FRAMING, usize::MAX);
             let (mut buffer, mut notes) = (vec![0; size], Vec::new());
             loop {
@@ -457,7 +452,7 @@ mod tests {
     fn requests_are_read_one_at_a_time_however_much_room_there_is() {
         let mut incoming = Incoming { limit: 10, changed: true, ..Incoming::default() };
         let bodies: [&[u8]; 3] = [b"first", b"longer than ten", b""];
-        incoming.letters.extend(bodies.map(|body| (Some(7), message(&[body]).unwrap())));
+        incoming.letters.extend(bodies.map(|body| (Some(7), message(body).unwrap())));
         let (mut buffer, mut notes) = ([0; 1000], Vec::new());
         for _ in 0..3 {
             let n = incoming.read(&mut buffer, true);
@@ -473,10 +468,10 @@ mod tests {
     }
 
     #[test]
-    fn a_state_goes_out_with_its_name_in_front_and_an_answer_with_its_ticket() {
-        let state = b"\x93\xa2me\xa8cpu/load\xa40.25";
+    fn a_state_goes_out_as_it_is_and_an_answer_with_its_ticket() {
+        let state = b"cpu/load\0\x93\xa2me\xa8cpu/load\xa40.25";
         let Some(Order::Publish(published)) = order(Role::Pub, state).unwrap() else { panic!("not published") };
-        assert_eq!(published.body(), [&b"cpu/load\0"[..], state].concat());
+        assert_eq!(published.body(), state);
         for role in [Role::Rep, Role::Respondent] {
             let mut frame = Vec::new();
             gateway::answer_head(&[1, 2, 3, 4], &mut frame);

@@ -165,14 +165,6 @@ pub fn decode(bytes: &[u8], form: Form) -> Result<Body<'_>, Malformed> {
     })
 }
 
-/// The name in a body that is known to be sound; none if it is not.
-pub fn name_of(bytes: &[u8], form: Form) -> Option<&str> {
-    let mut reader = Reader::new(bytes);
-    array_head(bytes, &mut reader, form).ok()?;
-    key(&mut reader, form, MAX_SENDER, Malformed::Sender).ok()?;
-    key(&mut reader, form, MAX_NAME, Malformed::Name).ok().map(|(name, _)| name)
-}
-
 /// Goes over the head of the outer array and tells whether it is the one byte that [`encode`] writes.
 #[inline]
 fn array_head(bytes: &[u8], reader: &mut Reader, form: Form) -> Result<bool, Malformed> {

@@ -11,8 +11,8 @@ mod meta;
 mod value;
 
 pub use body::{
-    check_identity, check_name, decode, encode, encode_head, encode_value, max_head_len, name_of, Body, Form,
-    Malformed, RESERVED,
+    check_identity, check_name, decode, encode, encode_head, encode_value, max_head_len, Body, Form, Malformed,
+    RESERVED,
 };
 pub use control::{Control, HelloFlags, HUB_SENDER};
 pub use json::{from_msgpack, to_msgpack};
