@@ -273,7 +273,7 @@ fn what_a_hub_of_the_original_loses_before_it_has_taken_in_both_is_sent_again() 
 fn without_a_hub_it_fails_with_the_reason() {
     let dir = TempDir::new();
     let url = Transport::Tcp.free(&dir);
-    let ended = run(nanostate(["bench", "--timeout", "1", "--connect", &url]), b"");
+    let ended = run(nanostate(["bench", "--timeout", "5", "--connect", &url]), b"");
     assert_eq!(complaint(&ended, 1), format!("connection refused: {url}"));
 }
 
@@ -290,13 +290,13 @@ fn a_hub_that_is_killed_meanwhile_is_told() {
 #[test]
 fn a_hub_that_does_not_answer_any_more_is_told() {
     let mut hub = CliHub::start();
-    let bench = Process::spawn(hub.nanostate(["bench", "--duration", "100000", "--size", "9", "--timeout", "1"]));
+    let bench = Process::spawn(hub.nanostate(["bench", "--duration", "100000", "--size", "9", "--timeout", "5"]));
     hub.joined(&format!("nanostate-bench-{}-b", bench.id()));
     hub.process.signal("STOP");
     let ended = bench.wait();
     hub.process.signal("CONT");
     let complaint = complaint(&ended, 1);
-    assert!(complaint.ends_with("did not come back within 1 s") || complaint.starts_with("no answer"), "{complaint}");
+    assert!(complaint.ends_with("did not come back within 5 s") || complaint.starts_with("no answer"), "{complaint}");
 }
 
 #[test]

@@ -188,9 +188,12 @@ fn an_app_without_a_hub_says_why_and_finds_it_when_it_comes() {
         app.set(AppOption::BackoffMaxMs, 100).unwrap();
         app.connect(Some(&url)).unwrap();
         send(&app, "before", "the hub");
-        let error = app.wait_connected(Some(Duration::from_millis(300))).unwrap_err();
-        assert_eq!(error.status(), Status::Timeout);
-        assert!(error.to_string().contains(&url), "{error}");
+        // Once it has tried.
+        until("the reason", || {
+            let error = app.wait_connected(Some(Duration::from_millis(100))).unwrap_err();
+            assert_eq!(error.status(), Status::Timeout);
+            error.to_string().contains(&url)
+        });
         let error = app.flush(Some(Duration::ZERO)).unwrap_err();
         assert_eq!(error.status(), Status::Timeout);
 
@@ -284,7 +287,7 @@ fn a_peer_that_sends_half_a_frame_and_stops_is_closed_and_only_that_one() {
     for transport in TRANSPORTS {
         let dir = TempDir::new();
         let hub = Hub::new().unwrap();
-        hub.set(HubOption::StalledFrameMs, 300).unwrap();
+        hub.set(HubOption::StalledFrameMs, 2000).unwrap();
         hub.listen(&transport.any(&dir)).unwrap();
         let url = hub.address(0).unwrap();
         let (a, b) = (app("a", &url), app("b", &url));
@@ -304,7 +307,7 @@ fn a_peer_that_sends_half_a_frame_and_stops_is_closed_and_only_that_one() {
             send(&a, "meanwhile", "a");
             assert_eq!(receive(&b, "a", "meanwhile").text().unwrap(), "a");
             raw.closed();
-            assert!(start.elapsed() >= Duration::from_millis(290), "{:?}", start.elapsed());
+            assert!(start.elapsed() >= Duration::from_millis(1990), "{:?}", start.elapsed());
             until("all of it is gone", || hub.stats().unfinished_bytes == 0 && hub.stats().peers == 2);
             assert!(waiting(&a).is_empty() && waiting(&b).is_empty());
         }
@@ -350,22 +353,23 @@ fn a_peer_that_never_sends_its_header_is_closed_after_the_handshake_time() {
     for transport in TRANSPORTS {
         let dir = TempDir::new();
         let hub = Hub::new().unwrap();
-        hub.set(HubOption::HandshakeMs, 300).unwrap();
+        hub.set(HubOption::HandshakeMs, 2000).unwrap();
         hub.listen(&transport.any(&dir)).unwrap();
         let url = hub.address(0).unwrap();
         let steps: [&[u8]; 3] = [b"", &framing::header(Version::V1)[..5], &framing::header(Version::V1)];
-        for (i, step) in steps.iter().enumerate() {
+        let mut raws = steps.map(|step| {
             let start = Instant::now();
             let mut raw = Raw::dial(&url);
             raw.write(step);
-            if i == 2 {
-                assert_eq!(raw.read_header(), Some(Version::V1));
-            }
+            (start, raw)
+        });
+        assert_eq!(raws[2].1.read_header(), Some(Version::V1));
+        for (start, raw) in &mut raws {
             assert!(raw.closed().is_empty());
-            assert!(start.elapsed() >= Duration::from_millis(290), "{:?}", start.elapsed());
-            until("it is counted", || hub.stats().refused_peers == i as u64 + 1);
-            assert_eq!(hub.stats().peers, 0);
+            assert!(start.elapsed() >= Duration::from_millis(1990), "{:?}", start.elapsed());
         }
+        until("all are counted", || hub.stats().refused_peers == 3);
+        assert_eq!(hub.stats().peers, 0);
     }
 }
 
@@ -463,7 +467,8 @@ fn receive_until_all(app: &App, mut last: impl FnMut(&State) -> bool) {
 fn a_port_in_use_is_an_error_that_names_it() {
     for transport in TRANSPORTS {
         let dir = TempDir::new();
-        let (first, url) = hub(&transport.any(&dir));
+        // One that nobody else gets while it is free.
+        let (first, url) = hub(&transport.free(&dir));
         let second = Hub::new().unwrap();
         let error = second.listen(&url).unwrap_err();
         assert_eq!(error.status(), Status::InUse, "{error}");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use nanostate::{App, AppOption, Hub, HubOption, Kind, Link, Status, Value};
 
 /// Generous: only a failure waits this long.
-const SOON: Option<Duration> = Some(Duration::from_secs(20));
+const SOON: Option<Duration> = Some(Duration::from_secs(60));
 
 fn urls() -> Vec<String> {
     let dir = std::env::temp_dir();
@@ -186,10 +186,20 @@ fn interrupt_ends_one_wait_also_one_that_begins_later() {
 
 #[test]
 fn a_taken_identity_is_refused_and_the_holder_stays() {
-    let (hub, one, two) = pair(&urls()[1]);
-    let impostor = App::new("one").unwrap();
-    impostor.connect(hub.address(0).as_deref()).unwrap();
-    assert_eq!(impostor.wait_connected(SOON).unwrap_err().status(), Status::IdentityTaken);
+    let hold = || {
+        let (hub, one, two) = pair(&urls()[1]);
+        let impostor = App::new("one").unwrap();
+        impostor.connect(hub.address(0).as_deref()).unwrap();
+        match impostor.wait_connected(SOON) {
+            // Rightly so if the machine had no time for the holder for as long as a probe waits.
+            Ok(()) => None,
+            Err(error) => {
+                assert_eq!(error.status(), Status::IdentityTaken);
+                Some((hub, one, two, impostor))
+            }
+        }
+    };
+    let (_hub, one, two, impostor) = (0..5).find_map(|_| hold()).expect("a holder that answers");
     assert_eq!(impostor.link(), Link::Refused);
     one.send("still", Value::Nil).unwrap();
     assert_eq!(two.recv(SOON).unwrap().name(), "still");

@@ -28,7 +28,7 @@ mod sleeper;
 pub mod socket;
 mod sync;
 #[cfg(all(test, not(loom)))]
-mod tests;
+pub(crate) mod tests;
 pub mod thread;
 mod token;
 pub mod url;

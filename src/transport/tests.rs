@@ -275,6 +275,12 @@ impl Drop for Node {
     }
 }
 
+/// Where directories are made with names short enough for sockets.
+pub(crate) fn short_temp_dir() -> PathBuf {
+    let dir = Some(std::env::temp_dir()).filter(|dir| dir.as_os_str().len() <= 60);
+    dir.unwrap_or_else(|| "/tmp".into())
+}
+
 /// A directory of this test's own.
 struct Directory(PathBuf);
 
@@ -282,7 +288,9 @@ impl Directory {
     fn new() -> Directory {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("ns-transport-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let path = std::env::temp_dir().join(name);
+        let path = short_temp_dir().join(name);
+        // Left behind by one that was killed and had the same process ID.
+        let _ = std::fs::remove_dir_all(&path);
         std::fs::create_dir(&path).unwrap();
         Directory(path)
     }
@@ -300,17 +308,29 @@ impl Drop for Directory {
 
 const BACKENDS: [Backend; 2] = [Backend::Best, Backend::Poll];
 
+/// A port that is free and below those that the system gives away: nobody gets it while a test does not listen there.
+fn free_port(host: &str) -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let n = std::process::id().wrapping_mul(97).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = 10_000 + (n % 20_000) as u16;
+        if std::net::TcpListener::bind((host, port)).is_ok() {
+            return port;
+        }
+    }
+}
+
 /// Runs `test` with a URL to listen on, for every transport and both pollers.
 fn everywhere(name: &str, test: impl Fn(&str, Backend)) {
     for backend in BACKENDS {
         let directory = Directory::new();
         let mut urls = vec![
-            "tcp://127.0.0.1:0".to_owned(),
+            format!("tcp://127.0.0.1:{}", free_port("127.0.0.1")),
             format!("ipc://{}", directory.path("s")),
             format!("inproc://{name}-{backend:?}"),
         ];
         if std::net::TcpListener::bind("[::1]:0").is_ok() {
-            urls.push("tcp://[::1]:0".to_owned());
+            urls.push(format!("tcp://[::1]:{}", free_port("::1")));
         }
         if cfg!(any(target_os = "linux", target_os = "android")) {
             urls.push(format!("ipc://@{name}-{backend:?}-{}", std::process::id()));
@@ -327,7 +347,7 @@ fn listen(node: &Node, url: &str) -> String {
 }
 
 /// Held for reading by tests that a child with copies of their descriptors would disturb.
-static FORKS: RwLock<()> = RwLock::new(());
+pub(crate) static FORKS: RwLock<()> = RwLock::new(());
 
 /// A child process, which has ended when this is dropped.
 struct Child {
@@ -591,7 +611,10 @@ fn nobody_there_is_refused() {
     let _no_children = FORKS.read();
     for backend in BACKENDS {
         let app = Node::new(backend);
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        // Bound, and nobody listens: nobody else gets it.
+        let bound = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        bound.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        let port = bound.local_addr().unwrap().as_socket().unwrap().port();
         for url in [format!("tcp://127.0.0.1:{port}"), "inproc://nobody".to_owned()] {
             let error = app.dial_error(&url);
             assert_eq!(error.status(), Status::Refused);
@@ -624,10 +647,10 @@ fn a_host_name_is_resolved_and_each_of_its_addresses_is_tried() {
         assert!(!url.contains("localhost") && !url.ends_with(":0"), "{url}");
         app.act(|r| r.dial(9, &url));
         second.opened(0);
-        // RFC 2606: never exists.
-        let error = app.dial_error("tcp://no-such-host.invalid:1");
+        // RFC 2606: never exists; and no name of a host, so that no server need be asked, which may not answer.
+        let error = app.dial_error("tcp://-no-such-host.invalid:1");
         assert_eq!(error.status(), Status::Resolve);
-        let begin = "host name could not be resolved: no-such-host.invalid: ";
+        let begin = "host name could not be resolved: -no-such-host.invalid: ";
         assert!(error.to_string().starts_with(begin), "{error}");
     }
 }
@@ -690,7 +713,7 @@ fn a_flood_from_one_peer_does_not_keep_another_waiting() {
             turns.turn(Some(PATIENCE));
         }
         busy.act(|r| r.send(flood, pattern(0)));
-        // Written inline: it is at the hub when this returns.
+        // Written inline: it is at the hub when this returns, or as soon as the system hands it on.
         quiet.act(|r| r.send(other, b"me too"));
         let received = || {
             let driver = hub.lock();
@@ -703,8 +726,8 @@ fn a_flood_from_one_peer_does_not_keep_another_waiting() {
             turns.turn(Some(PATIENCE));
             turned += 1;
         }
-        assert!(turned <= 2, "served after {turned} turns");
         let before = received();
+        assert!(before[1] < LONGEST / 2, "served after {turned} turns");
         assert_eq!(before[0], b"me too".len());
         turns.turn(Some(PATIENCE));
         assert!(received()[1] - before[1] <= 2 << 20, "a turn has an end");
@@ -969,11 +992,13 @@ fn running_out_of_descriptors_pauses_accepting_and_closes_nothing() {
             let none = libc::rlimit { rlim_cur: free as libc::rlim_t, ..limit };
             // SAFETY: `none` is readable. Open descriptors stay open.
             unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &none) };
-            turns.turn(Some(Duration::ZERO));
-            turns.turn(Some(Duration::ZERO));
-            let begin = Instant::now();
-            turns.turn(Some(Duration::from_millis(20)));
-            assert!(begin.elapsed() >= Duration::from_millis(20), "the loop spins");
+            // The system may take its time to hand the connection on.
+            let waits = (0..10).any(|_| {
+                let begin = Instant::now();
+                turns.turn(Some(Duration::from_millis(20)));
+                begin.elapsed() >= Duration::from_millis(20)
+            });
+            assert!(waits, "the loop spins");
             assert!(hub.lock().protocol.opened.is_empty());
             // SAFETY: `limit` is readable.
             unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) };

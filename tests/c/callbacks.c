@@ -117,7 +117,7 @@ static void at_most(void)
 
 static void links(void)
 {
-    ns_hub *hub = hub_at("tcp://127.0.0.1:0");
+    ns_hub *hub = hub_at(lasting_url());
     ns_app *app = app_new("app");
     char address[100];
     struct seen seen;

@@ -140,6 +140,7 @@ static void listen_failures(void)
     ns_hub *second;
     const char *url;
     char address[100];
+    ns_status status;
     size_t i;
     OK(ns_hub_new(&second));
     for (i = 0; i < sizeof malformed / sizeof malformed[0]; i++) {
@@ -158,9 +159,11 @@ static void listen_failures(void)
     IS(NS_ERR_IN_USE, ns_hub_listen(second, url));
     IS(NS_ERR_NOT_FOUND, ns_hub_listen(second, "ipc:///no/such/directory/hub"));
     CONTAINS("/no/such/directory/hub", ns_last_error());
-    IS(NS_ERR_RESOLVE, ns_hub_listen(second, "tcp://no-such-host.invalid:0"));
-    CONTAINS("no-such-host.invalid", ns_last_error());
-    IS(NS_ERR_PERMISSION, ns_hub_listen(second, "ipc:///sys/kernel/nanostate-test"));
+    IS(NS_ERR_RESOLVE, ns_hub_listen(second, "tcp://-no-such-host.invalid:0"));
+    CONTAINS("-no-such-host.invalid", ns_last_error());
+    /* Where nobody makes files, root neither; in a container it may be read-only. */
+    status = ns_hub_listen(second, "ipc:///sys/kernel/nanostate-test");
+    CHECK(status == NS_ERR_PERMISSION || (status == NS_ERR_IO && strstr(ns_last_error(), "Read-only") != NULL));
     CHECK(ns_hub_address(second, 0) == NULL);
     /* After all that it still listens. */
     OK(ns_hub_listen(second, free_url("inproc")));

@@ -1,8 +1,10 @@
 /* Runs the C tests: all, or those whose name has one of the arguments in it. */
 #include "test.h"
 
+#include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -10,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <unistd.h>
@@ -111,6 +114,29 @@ const char *free_url(const char *transport)
         snprintf(url, sizeof urls[0], "inproc://test-%u", count);
     }
     return url;
+}
+
+const char *lasting_url(void)
+{
+    static char url[64];
+    static unsigned count;
+    for (;;) {
+        /* Below those that the system gives to connections, and to who asks for any. */
+        unsigned port = 10000 + ((unsigned)getpid() * 97 + count++) % 20000;
+        struct sockaddr_in address;
+        int fd = socket(AF_INET, SOCK_STREAM, 0), bound;
+        CHECK(fd >= 0);
+        memset(&address, 0, sizeof address);
+        address.sin_family = AF_INET;
+        address.sin_port = htons((unsigned short)port);
+        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        bound = bind(fd, (const struct sockaddr *)&address, sizeof address);
+        close(fd);
+        if (bound == 0) {
+            snprintf(url, sizeof url, "tcp://127.0.0.1:%u", port);
+            return url;
+        }
+    }
 }
 
 struct thread {

@@ -68,6 +68,8 @@ ns_state *next(ns_app *app);
 ns_state *next_named(ns_app *app, const char *name);
 /* A URL of a transport ("tcp", "ipc", "inproc") where nothing listens; in one of four buffers. */
 const char *free_url(const char *transport);
+/* A URL of TCP that is free, and that nobody else gets while no hub of ours listens there. */
+const char *lasting_url(void);
 /* Runs `body` in a thread. */
 struct thread;
 struct thread *thread_start(void (*body)(void *), void *argument);

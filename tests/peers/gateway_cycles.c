@@ -27,12 +27,12 @@ static int entries(const char *path)
     return n;
 }
 
-/* A thread that was joined may be in the list for a moment longer. */
-static int settle(const char *path, int wanted)
+/* A thread that was joined may be in the list for a moment longer, and so may what it had when `most` was counted. */
+static int settle(const char *path, int most)
 {
     const struct timespec moment = {0, 1000000};
     int i, n = 0;
-    for (i = 0; i < 20000 && (n = entries(path)) != wanted; i++)
+    for (i = 0; i < 60000 && (n = entries(path)) > most; i++)
         nanosleep(&moment, NULL);
     return n;
 }
@@ -102,5 +102,5 @@ int main(int argc, char **argv)
     threads_then = settle("/proc/self/task", threads);
     files_then = settle("/proc/self/fd", files);
     printf("threads %d %d, files %d %d\n", threads, threads_then, files, files_then);
-    return threads_then != threads || files_then != files;
+    return threads_then > threads || files_then > files;
 }

@@ -13,7 +13,7 @@
 #include "body.h"
 
 /* A SUB of NNG drops what does not fit its queue, which holds 128 messages unless told otherwise. */
-enum { QUEUE = 8192 };
+enum { QUEUE = 8192, PATIENCE_MS = 60000 };
 
 static int fail(const char *what, int error)
 {
@@ -66,8 +66,11 @@ static int open_socket(const char *pattern, nng_socket *s)
         return nng_push0_open(s);
     if (strcmp(pattern, "req") == 0)
         return nng_req0_open(s);
-    if (strcmp(pattern, "surveyor") == 0)
-        return nng_surveyor0_open(s);
+    if (strcmp(pattern, "surveyor") == 0) {
+        /* A survey is over after a second unless told otherwise. */
+        error = nng_surveyor0_open(s);
+        return error != 0 ? error : nng_socket_set_ms(*s, NNG_OPT_SURVEYOR_SURVEYTIME, PATIENCE_MS);
+    }
     if ((error = nng_sub0_open(s)) != 0 || (error = nng_socket_set_int(*s, NNG_OPT_RECVBUF, QUEUE)) != 0)
         return error;
     return nng_socket_set(*s, NNG_OPT_SUB_SUBSCRIBE, "", 0);

@@ -37,6 +37,9 @@ def main(pattern, url, identity):
     if pattern == "sub":
         socket.recv_buffer_size = QUEUE
         socket.subscribe(b"")
+    if pattern == "surveyor":
+        # A survey is over after a second unless told otherwise.
+        socket.survey_time = 60000
     socket.recv_max_size = 0
     socket.dial(url, block=True)
     say("connected")

@@ -8,7 +8,7 @@ mod process;
 mod proxy;
 mod raw;
 
-pub use cli::{nanostate, Cli, CliHub};
+pub use cli::{complaints, nanostate, Cli, CliHub};
 pub use process::{run, Ended, Process};
 pub use proxy::Gate;
 pub use raw::{clock, Raw, RawListener};
@@ -18,6 +18,7 @@ use std::env;
 use std::fs;
 use std::io::ErrorKind;
 use std::net::TcpListener;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -71,7 +72,9 @@ impl TempDir {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         loop {
             let name = format!("ns-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-            let path = env::temp_dir().join(name);
+            // Short enough for the names of sockets.
+            let above = Some(env::temp_dir()).filter(|dir| dir.as_os_str().as_bytes().len() <= 60);
+            let path = above.unwrap_or_else(|| "/tmp".into()).join(name);
             match fs::create_dir(&path) {
                 Ok(()) => return TempDir(path),
                 // Left behind by a test that was killed and had the same process ID.

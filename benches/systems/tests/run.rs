@@ -17,6 +17,8 @@ struct Directory(PathBuf);
 impl Directory {
     fn new(test: &str) -> Directory {
         let path = std::env::temp_dir().join(format!("nsb-{}-{test}", std::process::id()));
+        // Left behind by one that was killed and had the same process ID.
+        let _ = fs::remove_dir_all(&path);
         fs::create_dir(&path).unwrap();
         Directory(path)
     }

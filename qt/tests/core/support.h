@@ -5,6 +5,7 @@
 #include <QtCore/qelapsedtimer.h>
 #include <QtCore/qprocess.h>
 #include <QtCore/qstring.h>
+#include <QtCore/qtemporarydir.h>
 #include <QtTest/qtest.h>
 
 #include <nanostate.h>
@@ -29,6 +30,16 @@ inline int runs(const char *name, int otherwise)
     const int number = qEnvironmentVariableIntValue(name, &given);
     return given ? number : otherwise;
 }
+
+// An address that nobody else listens at while no hub does: a port that was free is anybody's.
+class Address
+{
+public:
+    QString url() const { return text("ipc://") + m_directory.filePath(text("hub")); }
+
+private:
+    QTemporaryDir m_directory;
+};
 
 // A hub in this process.
 class Hub

@@ -541,11 +541,12 @@ private Q_SLOTS:
 
     void whyItDoesNotConnectIsToldOnceForEachReason()
     {
-        QString url;
-        {
-            const Hub hub;
-            url = hub.url();
-        }
+        const Address address;
+        const QString url = address.url();
+        HubProcess hub;
+        QCOMPARE(hub.start(url), url);
+        // Who listened there is gone, as the file that it leaves behind tells.
+        hub.kill();
         Client client(text("me"), url);
         Log log(&client);
         client.setActive(true);
@@ -559,7 +560,7 @@ private Q_SLOTS:
         QCOMPARE(client.error(), Client::Error::Name);
         QVERIFY(client.publish(text("n"), 1));
         QCOMPARE(client.error(), Client::Error::ConnectionRefused);
-        const Hub hub(url);
+        QCOMPARE(hub.start(url), url);
         EVENTUALLY(isConnected(client));
         QCOMPARE(client.error(), Client::Error::NoError);
         QCOMPARE(log.filter(text("occurred -19")).size(), 2);
@@ -568,8 +569,9 @@ private Q_SLOTS:
 
     void aLostHubIsToldAndComesBack()
     {
-        auto hub = std::make_unique<Hub>();
-        const QString url = hub->url();
+        const Address address;
+        const QString url = address.url();
+        auto hub = std::make_unique<Hub>(url);
         Client client(text("me"), url);
         client.setActive(true);
         QVERIFY(client.publish(text("n"), 1));
@@ -882,9 +884,9 @@ private Q_SLOTS:
         });
         EVENTUALLY(received.contains(text("peer end")));
         sender.join();
-        EVENTUALLY(received.value(text("peer 999")).toInt() == count - 1);
+        // Who falls behind gets newest values, which are in no order.
         for (int i = 0; i < 1000; ++i)
-            QCOMPARE(received.value(text("peer %1").arg(i)).toInt(), count - 1000 + i);
+            EVENTUALLY_EQUAL(received.value(text("peer %1").arg(i)).toInt(), count - 1000 + i);
         QVERIFY2(turns >= 10, qPrintable(text("%1 turns, %2 updates").arg(turns).arg(received.count)));
     }
 };

@@ -10,7 +10,6 @@
 #include <QtCore/qmetaobject.h>
 #include <QtCore/qobject.h>
 #include <QtCore/qsocketnotifier.h>
-#include <QtCore/qtemporarydir.h>
 #include <QtCore/qvariant.h>
 #include <QtCore/qvector.h>
 #include <QtQml/qqml.h>
@@ -25,7 +24,7 @@ class TestHub : public QObject
     Q_PROPERTY(QString url READ url CONSTANT)
 
 public:
-    QString url() const { return text("ipc://") + m_directory.filePath(text("hub")); }
+    QString url() const { return m_address.url(); }
 
     Q_INVOKABLE bool start()
     {
@@ -36,7 +35,7 @@ public:
     Q_INVOKABLE void kill() { m_process.reset(); }
 
 private:
-    QTemporaryDir m_directory;
+    Address m_address;
     std::unique_ptr<HubProcess> m_process;
 };
 

@@ -186,7 +186,8 @@ HubTestCase {
     }
 
     function test_it_talks_to_a_program_in_another_process() {
-        verify(TestTools.command(["send", "--connect", hub.url, "--as", "shell", "greeting", "hello"]))
+        verify(TestTools.command(["send", "--connect", hub.url, "--timeout", String(patience / 1000),
+                                   "--as", "shell", "greeting", "hello"]))
         eventually(() => client.value("greeting", "shell") === "hello")
     }
 

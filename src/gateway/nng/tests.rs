@@ -6,7 +6,7 @@ use std::fs;
 use std::io::Write;
 use std::net::TcpStream;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{channel, Receiver as Letters};
 use std::sync::{Arc, Condvar, Mutex};
@@ -56,6 +56,13 @@ impl Socket {
     fn subscribe(&self) {
         // SAFETY: an open socket; nothing is read of no bytes.
         check(unsafe { sys::nng_sub0_socket_subscribe(self.raw(), std::ptr::null(), 0) }, "all").unwrap();
+    }
+
+    /// Sets how long a survey takes answers: a second unless told otherwise.
+    fn survey_for(&self, time: Duration) {
+        let option: &CStr = c"surveyor:survey-time";
+        // SAFETY: an open socket and a string that ends with NUL.
+        check(unsafe { sys::nng_socket_set_ms(self.raw(), option.as_ptr(), time.as_millis() as i32) }, "time").unwrap();
     }
 
     /// Waits for the next message.
@@ -149,8 +156,10 @@ impl TempDir {
     fn new() -> TempDir {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let next = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("ns-nng-{}-{next}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
+        let path = crate::transport::tests::short_temp_dir().join(format!("ns-nng-{}-{next}", std::process::id()));
+        // Left behind by one that was killed and had the same process ID.
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir(&path).unwrap();
         TempDir(path)
     }
 
@@ -181,11 +190,19 @@ fn in_a_process_of_its_own(test: &str, body: impl FnOnce()) {
     if std::env::var_os(MARK).is_some() {
         return body();
     }
-    let output = Command::new(std::env::current_exe().unwrap())
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
         .args(["--exact", &format!("gateway::nng::tests::{test}"), "--nocapture", "--test-threads=1"])
         .env(MARK, "1")
-        .output()
-        .unwrap();
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let child = {
+        // Until it is another program the child has copies of the descriptors of other tests.
+        let _alone = crate::transport::tests::FORKS.write();
+        command.spawn().unwrap()
+    };
+    let output = child.wait_with_output().unwrap();
     let words = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{words}\n{}", String::from_utf8_lossy(&output.stderr));
     assert!(words.contains("1 passed"), "{words}");
@@ -202,6 +219,14 @@ fn threads() -> Vec<String> {
     names.sort();
     names
 }
+
+/// Waits until NNG has no thread: one that was joined may be in the list for a moment longer.
+fn until_no_threads() {
+    until("the end of all threads", || threads().is_empty());
+}
+
+/// All threads of NNG, with as few as this library has it start.
+const THREADS: [&str; 6] = ["nng:aio:expire", "nng:poll:epoll", "nng:reap2", "nng:resolver", "nng:task", "nng:task"];
 
 fn descriptors() -> usize {
     fs::read_dir("/proc/self/fd").unwrap().count()
@@ -248,6 +273,9 @@ fn requests_and_surveys_are_answered_over_every_transport() {
             let (responder, letters) = take_requests(&server);
             let url = server.bind(&url).unwrap();
             let client = Socket::open(&library, theirs).unwrap();
+            if theirs == Protocol::Surveyor {
+                client.survey_for(PATIENCE);
+            }
             client.dial(&url).unwrap();
             wait_for(&events, PipeEvent::Added);
             client.send(b"who?");
@@ -518,7 +546,11 @@ impl Request {
 
 /// A REQ client that has sent so many requests at once, and does not read.
 fn deaf(url: &str, requests: u32) -> TcpStream {
-    let mut stream = TcpStream::connect(url.strip_prefix("tcp://").unwrap()).unwrap();
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    // Or the system takes as much for it as it is set up to, which may be all of it.
+    socket.set_recv_buffer_size(LARGE).unwrap();
+    socket.connect(&url.strip_prefix("tcp://").unwrap().parse::<std::net::SocketAddr>().unwrap().into()).unwrap();
+    let mut stream = TcpStream::from(socket);
     stream.write_all(b"\0SP\0\0\x30\0\0").unwrap();
     let frame = |n: u32| [&8u64.to_be_bytes()[..], &(n | 1 << 31).to_be_bytes(), b"deaf"].concat();
     stream.write_all(&(0..requests).flat_map(frame).collect::<Vec<u8>>()).unwrap();
@@ -740,7 +772,8 @@ fn an_answer_that_nobody_waits_for_does_nothing_and_leaves_nothing() {
         for _ in 0..2 {
             assert_eq!(responder.answer(ticket, message(b"me")), None);
         }
-        until("it is free", || responder.counts() == (2, 0));
+        // One context is enough if it was free before the function had returned.
+        until("it is free", || matches!(responder.counts(), (1 | 2, 0)));
     }
 }
 
@@ -988,9 +1021,7 @@ fn threads_run_while_there_is_a_library_and_get_no_signals() {
             let timer = Timer::new(&second, || {}).unwrap();
             drop((first, second));
             // They name themselves when they begin.
-            until("all threads", || threads().len() == 6);
-            let expected = ["nng:aio:expire", "nng:poll:epoll", "nng:reap2", "nng:resolver", "nng:task", "nng:task"];
-            assert_eq!(threads(), expected);
+            until("all threads", || threads() == THREADS);
             for task in fs::read_dir("/proc/self/task").unwrap() {
                 let task = task.unwrap().path();
                 if !fs::read_to_string(task.join("comm")).unwrap().starts_with("nng:") {
@@ -1005,9 +1036,9 @@ fn threads_run_while_there_is_a_library_and_get_no_signals() {
                 }
             }
             drop(socket);
-            assert_eq!(threads().len(), 6);
+            assert_eq!(threads(), THREADS);
             drop(timer);
-            assert_eq!(threads(), [""; 0]);
+            until_no_threads();
             assert_eq!(descriptors(), before);
         }
     });
@@ -1032,15 +1063,15 @@ fn a_thousand_sockets_leave_nothing() {
         for url in &urls {
             cycle(url);
         }
-        let before = (threads(), descriptors());
+        // What a closed connection held is closed by another thread, now or later.
+        let before = descriptors();
         for round in 0..250 {
             urls.iter().for_each(|url| cycle(url));
             if round % 50 == 0 {
-                // What a closed connection held is closed by another thread.
-                until("no more descriptors", || (threads(), descriptors()) == before);
+                until("no more descriptors", || descriptors() <= before);
             }
         }
-        until("no more threads and descriptors", || (threads(), descriptors()) == before);
+        until("no more threads and descriptors", || threads() == THREADS && descriptors() <= before);
     });
 }
 
@@ -1086,7 +1117,7 @@ fn in_a_forked_child_nothing_works_and_nothing_ends_it() {
         assert_eq!(letters.recv_timeout(PATIENCE).unwrap().body(), b"work");
         wait_for(&events, PipeEvent::Added);
         drop((client, receiver, timer, socket, library));
-        assert_eq!(threads(), [""; 0]);
+        until_no_threads();
     });
 }
 
@@ -1106,6 +1137,6 @@ fn a_program_that_has_started_nng_keeps_it() {
         assert_ne!(threads(), [""; 0]);
         // SAFETY: the last user of it.
         unsafe { sys::nng_fini() };
-        assert_eq!(threads(), [""; 0]);
+        until_no_threads();
     });
 }

@@ -2,8 +2,6 @@
 #include "pair.hpp"
 
 #include <algorithm>
-#include <condition_variable>
-#include <mutex>
 #include <thread>
 
 using namespace nanostate;
@@ -30,28 +28,6 @@ std::string words_of(const std::exception_ptr &exception)
 {
     return thrown_by([&] { std::rethrow_exception(exception); });
 }
-
-// Something that threads tell each other.
-template <typename T> class Told {
-public:
-    void tell(T value)
-    {
-        const std::lock_guard<std::mutex> lock(mutex_);
-        value_ = std::move(value);
-        changed_.notify_all();
-    }
-    T wait()
-    {
-        std::unique_lock<std::mutex> lock(mutex_);
-        CHECK(changed_.wait_for(lock, patience, [&] { return value_.has_value(); }));
-        return *std::exchange(value_, std::nullopt);
-    }
-
-private:
-    std::mutex mutex_;
-    std::condition_variable changed_;
-    std::optional<T> value_;
-};
 
 } // namespace
 

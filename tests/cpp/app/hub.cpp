@@ -109,6 +109,7 @@ TEST("what was sent last reaches the hub before the app is gone")
     for (int i = 0; i < 20; i++) {
         {
             App app("short/" + std::to_string(i));
+            app.set(option::linger, patience);
             app.connect(hub.address());
             app.send("last", i);
         }
@@ -234,18 +235,21 @@ TEST("an on_ function that returned does not run any more, whatever thread runs 
     a.connect(hub.address());
     std::atomic<bool> stop{false};
     std::thread sender([&] {
-        for (int i = 0; !stop; i++)
+        // Many at once, but not all of a processor's time: the others need some, too.
+        for (int i = 0; !stop; i++) {
             a.send("n", i);
+            if (i % 64 == 63)
+                a.flush(patience);
+        }
     });
     for (int i = 0; i < 200; i++) {
         const auto alive = std::make_shared<std::atomic<bool>>(true);
-        std::atomic<int> ran{0};
+        Told<bool> ran;
         b.on_state([&, alive](const State &) {
             CHECK(*alive);
-            ran++;
+            ran.tell(true);
         });
-        while (ran == 0)
-            std::this_thread::yield();
+        ran.wait();
         b.on_state({});
         *alive = false;
         EQUAL(1, alive.use_count());

@@ -6,7 +6,11 @@
 
 #include "../test.hpp"
 
+#include <condition_variable>
+#include <mutex>
+#include <optional>
 #include <ostream>
+#include <utility>
 
 namespace nanostate {
 
@@ -18,6 +22,28 @@ inline std::ostream &operator<<(std::ostream &out, Bytes bytes) { return out << 
 } // namespace nanostate
 
 constexpr std::chrono::seconds patience{test::patience};
+
+// Something that threads tell each other.
+template <typename T> class Told {
+public:
+    void tell(T value)
+    {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        value_ = std::move(value);
+        changed_.notify_all();
+    }
+    T wait()
+    {
+        std::unique_lock<std::mutex> lock(mutex_);
+        CHECK(changed_.wait_for(lock, patience, [&] { return value_.has_value(); }));
+        return *std::exchange(value_, std::nullopt);
+    }
+
+private:
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    std::optional<T> value_;
+};
 
 #if NANOSTATE_EXCEPTIONS
 // The call throws an Error with this status.

@@ -58,26 +58,40 @@ std::string Process::error(const std::string &part)
     return next(_err, _err_rest, part);
 }
 
-std::string Process::next(int fd, std::string &rest, const std::string &part)
+bool Process::says(const std::string &part, int timeout_ms)
+{
+    std::string found;
+    return find(_out, _out_rest, part, timeout_ms, found);
+}
+
+bool Process::find(int fd, std::string &rest, const std::string &part, int timeout_ms, std::string &found)
 {
     for (;;) {
         const std::string::size_type end = rest.find('\n');
         if (end != std::string::npos) {
-            const std::string line = rest.substr(0, end);
+            found = rest.substr(0, end);
             rest.erase(0, end + 1);
-            if (line.find(part) != std::string::npos)
-                return line;
+            if (found.find(part) != std::string::npos)
+                return true;
             continue;
         }
         char buffer[4096];
         pollfd ready = {fd, POLLIN, 0};
-        if (poll(&ready, 1, test::patience * 1000) != 1)
-            test::fail(__FILE__, __LINE__, "no line with \"" + part + "\" came; behind the last: " + rest);
+        if (poll(&ready, 1, timeout_ms) != 1)
+            return false;
         const ssize_t size = read(fd, buffer, sizeof buffer);
         if (size <= 0)
             test::fail(__FILE__, __LINE__, "it ended without a line with \"" + part + '"');
         rest.append(buffer, static_cast<std::string::size_type>(size));
     }
+}
+
+std::string Process::next(int fd, std::string &rest, const std::string &part)
+{
+    std::string found;
+    if (!find(fd, rest, part, test::patience * 1000, found))
+        test::fail(__FILE__, __LINE__, "no line with \"" + part + "\" came; behind the last: " + rest);
+    return found;
 }
 
 int Process::wait()

@@ -20,10 +20,13 @@ public:
     // The next line of its standard output or standard error that has this part.
     std::string line(const std::string &part);
     std::string error(const std::string &part);
+    // Whether a line with this part comes on its standard output before nothing comes for so long.
+    bool says(const std::string &part, int timeout_ms);
     // Waits until it has ended; its exit code, or minus the signal that ended it.
     int wait();
 
 private:
+    static bool find(int fd, std::string &rest, const std::string &part, int timeout_ms, std::string &found);
     static std::string next(int fd, std::string &rest, const std::string &part);
 
     pid_t _pid;

@@ -622,7 +622,7 @@ mod tests {
         }
         slow.socket.write_all(&large[1000..]).unwrap();
         let mut seen = Vec::new();
-        let all = sink.serve(Duration::from_secs(10), &mut |_, name, payload| {
+        let all = sink.serve(Duration::from_secs(60), &mut |_, name, payload| {
             if name != "slow" && name != "quick" {
                 seen.push((name.to_string(), payload.len()));
             }

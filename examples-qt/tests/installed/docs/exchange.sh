@@ -40,7 +40,7 @@ processes="$processes $!"
 QT_LOGGING_TO_CONSOLE=1 "$follow" >"$dir/follow.log" 2>&1 &
 processes="$processes $!"
 wait_for "$dir/watch.log" '^follow follow/started '
-"$nanostate" send greeting hello || fail "nanostate send failed"
+"$nanostate" send greeting hello --timeout 30 || fail "nanostate send failed"
 wait_for "$dir/follow.log" '"greeting".*hello'
 
 # It starts without publishing, and without a complaint; its value is what is set.
@@ -48,7 +48,7 @@ wait_for "$dir/follow.log" '"greeting".*hello'
 one=$!
 processes="$processes $one"
 wait_for "$dir/hub.log" ' one .*joined'
-"$nanostate" send volume 20 --type int || fail "nanostate send failed"
+"$nanostate" send volume 20 --type int --timeout 30 || fail "nanostate send failed"
 wait_for "$dir/follow.log" '"volume".*20'
 kill -0 "$one" 2>/dev/null || fail "volume did not run to the end"
 grep -q '^one volume' "$dir/watch.log" && fail "volume published by itself"
