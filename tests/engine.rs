@@ -1410,6 +1410,7 @@ fn answers_go_back_by_the_routes_of_their_requests_in_their_order() {
     stream.chunks(777).for_each(|piece| hub.bytes(rep, piece));
     let ask = |(i, route): (usize, &Vec<u8>)| hub.message(rep, route, &json(&format!(r#"["get", "k{i}"]"#)));
     routes.iter().enumerate().for_each(ask);
+    hub.settle();
     let answers = hub.answers(rep);
     assert_eq!(answers.len(), 2 * routes.len());
     let (published, got) = answers.split_at(routes.len());
@@ -1702,6 +1703,7 @@ fn answers_to(hub: &mut Direct, client: ConnId, tags: impl IntoIterator<Item = u
 /// The answer to a request, the only one that waits.
 fn asked(hub: &mut Direct, client: ConnId, asks: &[u8]) -> Vec<u8> {
     hub.bytes(client, &request(&trace(1, 9), asks));
+    hub.settle();
     answers_to(hub, client, [9]).remove(0)
 }
 
@@ -2103,13 +2105,19 @@ fn a_client_that_asks_is_answered_whatever_it_asks_for() {
     assert_eq!((hub.peer(rep).messages_in, hub.peer(rep).malformed, hub.peer(structured).messages_in), (1, 0, 0));
 }
 
+/// A hub with so many states that to list them takes a whole turn, and the app that they are of.
+fn hub_of_many_states(config: RouterConfig) -> (Direct, ConnId) {
+    let mut hub = Direct::new(config);
+    let a = hub.open_v1("a", 1);
+    (0..2000).for_each(|i| hub.publish(a, "a", &format!("k{i}"), &value(Kind::Text, i, 1)));
+    (hub, a)
+}
+
 #[test]
 fn what_asks_much_at_once_is_answered_in_order_one_in_each_turn() {
-    let mut hub = Direct::new(RouterConfig::default());
-    let (a, rep) = (hub.open_v1("a", 1), hub.join_client(Role::Rep, false));
-    let costly = [r#"["get", "x"]"#, r#"["list", "x"]"#, r#"["peers"]"#];
-    let stream: Vec<u8> =
-        (0..12).flat_map(|tag| request(&trace(1, tag), &json(costly[usize::from(tag) % 3]))).collect();
+    let (mut hub, a) = hub_of_many_states(RouterConfig::default());
+    let rep = hub.join_client(Role::Rep, false);
+    let stream: Vec<u8> = (0..12).flat_map(|tag| request(&trace(1, tag), &json(r#"["list", "x"]"#))).collect();
     hub.bytes(rep, &stream);
     let mut answers = Vec::new();
     for turn in 0..12 {
@@ -2129,14 +2137,8 @@ fn what_asks_much_at_once_is_answered_in_order_one_in_each_turn() {
         assert_eq!(hub.router.reads(rep), turn == 11, "nothing more is read before all is answered");
         answers.extend(answers_to(&mut hub, rep, [turn as u8]));
     }
-    for (turn, answer) in (0..).zip(&answers) {
-        let state = format!(r#"["a","x","{turn}"]"#);
-        let expected = match (turn, turn % 3) {
-            (0, _) => "null".to_owned(),
-            (_, 0) => state,
-            (_, 1) => format!("[{state}]"),
-            _ => r#"["a"]"#.to_owned(),
-        };
+    for (turn, answer) in answers.iter().enumerate() {
+        let expected = if turn == 0 { "[]".to_owned() } else { format!(r#"[["a","x","{turn}"]]"#) };
         assert_eq!(wire::from_msgpack(answer), expected, "turn {turn}");
     }
     hub.settle();
@@ -2144,14 +2146,54 @@ fn what_asks_much_at_once_is_answered_in_order_one_in_each_turn() {
 }
 
 #[test]
-fn what_costs_nothing_is_answered_at_once_behind_what_does() {
-    let mut hub = Direct::new(RouterConfig::default());
+fn those_who_ask_much_share_the_turns_and_none_waits_for_all_of_another() {
+    let (mut hub, _) = hub_of_many_states(RouterConfig::default());
+    let clients: [ConnId; 4] = std::array::from_fn(|_| hub.join_client(Role::Rep, false));
+    let answered =
+        |hub: &mut Direct| -> Vec<usize> { clients.iter().map(|&client| hub.bodies(client).len()).collect() };
+    let stream = |asks: &str, n| -> Vec<u8> { (0..n).flat_map(|tag| request(&trace(1, tag), &json(asks))).collect() };
+    for client in clients {
+        hub.bytes(client, &stream(r#"["list", "x"]"#, 3));
+    }
+    assert_eq!(answered(&mut hub), [1, 0, 0, 0], "the others wait, and not in vain");
+    let mut served = Vec::new();
+    while hub.router.deadline() == Some(hub.now.mono) {
+        hub.pass(0);
+        let now = answered(&mut hub);
+        assert_eq!(now.iter().sum::<usize>(), 1, "one in each turn");
+        served.extend(now.iter().position(|&n| n == 1));
+    }
+    let mut counts = [1, 0, 0, 0];
+    for &client in &served {
+        counts[client] += 1;
+        let waiting = (0..4).filter(|&other| counts[other] < 3).map(|other| counts[other]);
+        assert!(counts[client] <= waiting.min().unwrap_or(3) + 2, "{served:?}");
+    }
+    assert_eq!(counts, [3; 4]);
+    // Of what costs little there are many in a turn, and no more than that however many ask.
+    for client in clients {
+        hub.bytes(client, &stream(r#"["get", "x"]"#, 200));
+    }
+    let mut total = answered(&mut hub).iter().sum::<usize>();
+    assert!(total < 100, "{total} at once");
+    while hub.router.deadline() == Some(hub.now.mono) {
+        hub.pass(0);
+        let now = answered(&mut hub).iter().sum::<usize>();
+        assert!((1..100).contains(&now), "{now} in a turn");
+        total += now;
+    }
+    assert_eq!(total, 800);
+}
+
+#[test]
+fn what_costs_little_is_answered_at_once_behind_what_does_not() {
+    let (mut hub, _) = hub_of_many_states(RouterConfig::default());
     let rep = hub.join_client(Role::Rep, false);
-    let publish = |tag: u8| request(&trace(1, tag), &old_state("s", &format!("k{tag}"), &[tag]));
+    let publish = |tag: u8| request(&trace(1, tag), &old_state("s", &format!("s{tag}"), &[tag]));
     let stream: Vec<u8> = (0..50)
         .chain(60..100)
         .flat_map(|tag| match tag {
-            49 | 60 | 70 => request(&trace(1, tag), &json(r#"["peers"]"#)),
+            49 | 60 | 70 => request(&trace(1, tag), &json(r#"["list", "x"]"#)),
             5 | 80 => request(&trace(1, tag), &json(r#"["none"]"#)),
             _ => publish(tag),
         })
@@ -2162,7 +2204,7 @@ fn what_costs_nothing_is_answered_at_once_behind_what_does() {
         hub.pass(0);
         answers_to(&mut hub, rep, tags);
     }
-    assert_eq!((hub.router.stats().messages_in, hub.router.table().len()), (85, 85));
+    assert_eq!((hub.peer(rep).messages_in, hub.router.table().len()), (85, 2085));
     let surveyor = hub.join_client(Role::Respondent, false);
     let surveys: Vec<u8> = (0..20).flat_map(|tag| request(&trace(1, tag), b"")).collect();
     hub.bytes(surveyor, &surveys);
@@ -2260,21 +2302,14 @@ fn a_frame_that_stalls_behind_what_was_left_for_later_has_its_time_from_then_on(
 }
 
 #[test]
-fn clients_do_not_wait_for_each_other() {
-    let mut hub = Direct::new(RouterConfig { outbox: 1000, ..RouterConfig::default() });
+fn who_leaves_takes_what_he_asked_along_and_the_others_are_answered() {
+    let (mut hub, _) = hub_of_many_states(RouterConfig { outbox: 1000, ..RouterConfig::default() });
     let clients: Vec<_> = (0..5).map(|_| hub.join_client(Role::Rep, false)).collect();
-    let stream: Vec<u8> = (0..10).flat_map(|tag| request(&trace(1, tag), &json(r#"["peers"]"#))).collect();
+    let stream: Vec<u8> = (0..10).flat_map(|tag| request(&trace(1, tag), &json(r#"["list", "x"]"#))).collect();
     for &client in &clients {
         hub.bytes(client, &stream);
     }
-    for &client in &clients {
-        answers_to(&mut hub, client, [0]);
-    }
-    // In each turn each of them.
     hub.pass(0);
-    for &client in &clients {
-        answers_to(&mut hub, client, [1]);
-    }
     // Some leave, and with them what they asked.
     hub.lose(clients[0]);
     hub.pass(0);
@@ -2282,9 +2317,9 @@ fn clients_do_not_wait_for_each_other() {
     hub.bytes(clients[2], &[2; 8]);
     hub.settle();
     for &client in &[clients[1], clients[2], clients[4]] {
-        answers_to(&mut hub, client, 2..10);
+        answers_to(&mut hub, client, 0..10);
     }
-    assert_eq!(hub.router.stats().peers, 3);
+    assert_eq!(hub.router.stats().peers, 4);
     // What followed was a frame over the limit, which the others have nothing to do with.
     assert_eq!((hub.peer(clients[2]).too_large, hub.router.stats().too_large), (1, 1));
     assert!(hub.router.reads(clients[1]) && hub.router.reads(clients[4]));
@@ -2328,6 +2363,7 @@ fn an_answer_is_within_the_limit_with_its_trace() {
             hub.publish(a, "a", "g", &value(Kind::Text, 1, most - 5 - 3 + over));
             for asks in [r#"["list", "l*"]"#, r#"["get", "g"]"#] {
                 hub.bytes(rep, &request(&trace, &json(asks)));
+                hub.settle();
                 let answer = hub.bodies(rep).remove(0);
                 if over == 0 {
                     assert_eq!(answer.len(), 1000, "{asks} in {steps} steps");

@@ -335,7 +335,7 @@ impl Peer {
 
     /// Whether an answer may be added: who asks and does not read must not fill memory.
     fn has_room(&self, config: &RouterConfig) -> bool {
-        self.feed.waiting() <= config.outbox
+        self.feed.waiting() <= config.outbox.min(ANSWERS)
     }
 
     fn name(&self) -> String {
@@ -350,6 +350,14 @@ impl Peer {
 
 /// Chunks of each size that a hub keeps for later of what waited to be written: 5.3 MiB.
 const POOLED: usize = 64;
+
+/// How many requests are answered before it is the turn of others, some 0.1 ms.
+const TURN: usize = 64;
+/// So many bytes of answers, or things looked at for them, count as one request more.
+const TURN_BYTES: usize = 4096;
+const TURN_LOOKS: usize = 16;
+/// More answers are not added where so many bytes wait: as many clients as there may be must not fill memory.
+const ANSWERS: usize = 256 << 10;
 
 /// A hub's engine.
 pub struct Router {
@@ -376,8 +384,10 @@ pub struct Router {
     next_token: u64,
     /// Whether there was a peer of a gateway.
     gateways: bool,
-    /// Something was asked for that may have taken a while.
-    asked: bool,
+    /// How much of this [`TURN`] was answered.
+    spent: usize,
+    /// Whose deferred requests are next.
+    next: usize,
     scratch: Vec<u8>,
     pool: Pool,
 }
@@ -403,7 +413,8 @@ impl Router {
             deadline: None,
             next_token: 1,
             gateways: false,
-            asked: false,
+            spent: 0,
+            next: 0,
             about: About::default(),
             scratch: Vec::new(),
             pool: Pool::new(POOLED),
@@ -859,6 +870,7 @@ impl Router {
             Role::Rep => self.answer(now, i, route.len(), message),
             Role::Respondent => self.introduction(),
         };
+        self.spent += 1 + answer.len() / TURN_BYTES;
         self.answer_to(i, route, &answer);
     }
 
@@ -871,7 +883,11 @@ impl Router {
                 Err(why) => requests::fault(&why.to_string(), &mut answer),
             },
             Ok(request) => {
-                self.asked = true;
+                self.spent += match request {
+                    Request::List(_) => self.table.len() / TURN_LOOKS,
+                    Request::Peers => self.identities.len() / TURN_LOOKS,
+                    Request::Get(_) | Request::Publish => 0,
+                };
                 let (config, profile) = (&self.config, &self.peers[i].profile);
                 let trace = if profile.notes { gateway::MAX_TRACE } else { trace };
                 let limit = config.legacy_max.saturating_sub(trace);
@@ -1099,7 +1115,7 @@ impl Router {
         let answers = self.peers[i].profile.gateway.is_some_and(|gateway| gateway.role.answers());
         let mut decoder = mem::replace(&mut self.peers[i].decoder, Decoder::new(framing, max));
         loop {
-            if answers && !input.is_empty() && (mem::take(&mut self.asked) || !self.peers[i].has_room(&self.config)) {
+            if answers && !input.is_empty() && (self.spent >= TURN || !self.peers[i].has_room(&self.config)) {
                 break;
             }
             match decoder.next(&mut input) {
@@ -1119,7 +1135,6 @@ impl Router {
                 break;
             }
         }
-        self.asked = false;
         let unfinished = decoder.unfinished();
         let peer = &mut self.peers[i];
         peer.progress = now.mono;
@@ -1241,7 +1256,13 @@ impl Protocol for Router {
         if self.peers[i].deferred.0.is_empty() {
             self.frames(now, i, input);
         } else {
-            self.peers[i].deferred.0.extend_from_slice(input);
+            let peer = &mut self.peers[i];
+            let before = peer.deferred.0.capacity();
+            peer.deferred.0.extend_from_slice(input);
+            let more = peer.deferred.0.capacity() - before;
+            peer.unfinished += more;
+            self.unfinished += more;
+            self.check_unfinished(now, i);
         }
     }
 
@@ -1332,7 +1353,10 @@ impl Protocol for Router {
         if let Some(at) = self.table.next_expiry() {
             self.set_deadline(at);
         }
-        for i in 0..self.peers.len() {
+        self.spent = 0;
+        let count = self.peers.len();
+        let first = self.next % count.max(1);
+        for i in (first..count).chain(0..first) {
             let peer = &self.peers[i];
             match peer.stage {
                 Stage::Closing => {}
@@ -1352,7 +1376,12 @@ impl Protocol for Router {
                 Stage::Probing { until, .. } => self.set_deadline(until),
                 Stage::Up if !peer.deferred.0.is_empty() => {
                     if peer.has_room(&self.config) {
-                        self.resume(now, i);
+                        if self.spent < TURN {
+                            self.next = i + 1;
+                            self.resume(now, i);
+                        } else {
+                            self.set_deadline(now.mono);
+                        }
                     }
                 }
                 Stage::Up => {

@@ -139,6 +139,7 @@ impl Direct {
     pub fn ask(&mut self, conn: ConnId, message: &[u8]) -> Vec<u8> {
         const ROUTE: &[u8] = b"\0the way back";
         self.message(conn, ROUTE, message);
+        self.settle();
         let mut answers = self.answers(conn);
         assert_eq!(answers.len(), 1, "one answer to one message");
         let (route, answer) = answers.remove(0);
