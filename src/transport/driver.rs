@@ -33,9 +33,14 @@ use crate::limits;
 use crate::{Error, Result, Status};
 
 /// What one read takes, in bytes.
+const READ: usize = 64 << 10;
+/// What is allocated for reading, in bytes: so much that malloc gives it back when the loop is idle. Only what is read
+/// into takes memory.
 const READ_BUFFER: usize = 256 << 10;
 /// What one connection may read in a round, in bytes, before it is the others' turn.
 const READ_ROUND: usize = 1 << 20;
+/// And how long that may take, in nanoseconds: a mebibyte of small messages takes 50 ms and more.
+const READ_TIME: u64 = 2_000_000;
 /// What one connection may write in a round, in bytes, before it is the others' turn.
 const WRITE_ROUND: usize = 4 << 20;
 /// What a round reads, in bytes, before what came of it is written, so that it does not pile up in outboxes.
@@ -279,6 +284,8 @@ impl<P: Protocol> Driver<P> {
     /// `anyway`: also if the engine takes no bytes for now.
     fn read(&mut self, now: Now, conn: ConnId, buffer: &mut [u8], anyway: bool) -> usize {
         let mut total = 0;
+        let n = buffer.len().min(READ);
+        let buffer = &mut buffer[..n];
         loop {
             let Some(Entry::Conn(c)) = self.entries.get_mut(&conn.0) else { return total };
             if !anyway && !self.protocol.reads(conn) {
@@ -303,7 +310,7 @@ impl<P: Protocol> Driver<P> {
                     if all {
                         return total;
                     }
-                    if total >= READ_ROUND {
+                    if total >= READ_ROUND || super::now().mono.saturating_sub(now.mono) >= READ_TIME {
                         self.repeat(conn.0);
                         return total;
                     }
