@@ -227,6 +227,20 @@ mod tests {
     }
 
     #[test]
+    fn a_url_of_the_web_that_nng_cannot_take_says_how_long_it_is() {
+        let library = Library::start().unwrap();
+        let at = |path: &str| {
+            let socket = Socket::open(&library, Protocol::Pub).unwrap();
+            listen_at(&socket, &Host::V4(Ipv4Addr::LOCALHOST), 0, path, 1 << 20)
+        };
+        let longest = format!("/{}", "a".repeat(127 - "ws://127.0.0.1:0/".len()));
+        assert!(at(&longest).unwrap().ends_with(&longest));
+        let error = at(&format!("{longest}a")).unwrap_err();
+        assert_eq!(error.status(), Status::Url);
+        assert_eq!(error.to_string(), format!("malformed URL: ws://127.0.0.1:0{longest}a: 128 bytes, at most 127"));
+    }
+
+    #[test]
     fn other_transports_are_not_of_nng() {
         let library = Library::start().unwrap();
         let socket = Socket::open(&library, Protocol::Pub).unwrap();

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use super::aio::Aio;
 use super::library::{check, error, Library};
 use super::message::Message;
+use crate::transport::url::malformed;
 use crate::{Error, Result, Status};
 
 /// What a socket speaks.
@@ -170,6 +171,9 @@ unsafe impl Send for Socket {}
 // SAFETY: as above; what `on_pipe` sets needs `&mut`.
 unsafe impl Sync for Socket {}
 
+/// NNG 2.0.0 fails to copy a longer URL (`nni_url_clone_inline`), which it does for those of the web.
+const MAX_WEB_URL: usize = 127;
+
 impl Socket {
     /// A socket that listens nowhere yet.
     pub fn open(library: &Library, protocol: Protocol) -> Result<Socket> {
@@ -240,6 +244,9 @@ impl Socket {
 
     /// [`Socket::listen`] at a WebSocket's URL. Messages come in frames, of which none may be longer.
     pub fn listen_web(&self, url: &str, max_frame: usize) -> Result<u16> {
+        if url.len() > MAX_WEB_URL {
+            return Err(malformed(url, format_args!("{} bytes, at most {MAX_WEB_URL}", url.len())));
+        }
         self.start(url, |listener| {
             let option = text(sys::NNG_OPT_WS_RECVMAXFRAME).as_ptr();
             // SAFETY: a listener that was not started.
