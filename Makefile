@@ -19,7 +19,7 @@ CMAKE = cmake -DCARGO=$(CARGO) -DNANOSTATE_CARGO_TARGET_DIR=$(abspath $(TARGET))
 # Not part of this make: it would tell each directory that it enters.
 CMAKE_BUILD = env -u MAKEFLAGS -u MAKELEVEL cmake --build
 
-.PHONY: build demo screenshots test test-cmake test-long lint header fuzz loom bench bench-baseline install clean
+.PHONY: build demo screenshots test test-cmake test-long lint header fuzz naps loom bench bench-baseline install clean
 
 # The libraries, the command and the examples, in build/. CMake drives cargo.
 build:
@@ -95,6 +95,12 @@ fuzz:
 	    NANOSTATE_FUZZ_SEED=$$seed NANOSTATE_FUZZ_RUNS=$(or $(RUNS),1000000) \
 	        $(CARGO) test --quiet --release --test 'fuzz*' || exit; \
 	done
+
+# The tests with random naps around locks and system calls, each round with another seed, until something fails or
+# Ctrl-C. NAPS_SEED: that one, once.
+naps:
+	@scripts/setup test
+	@CARGO="$(CARGO)" CC="$(CC)" scripts/naps
 
 # Measures nanostate beside other systems: benches/results/latest.json, docs/benchmarks.svg and the tables of
 # docs/benchmarks.md. QUICK=1: smaller figures, only printed. Zenoh is among them unless with QUICK=1; ZENOH=1 and
