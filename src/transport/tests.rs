@@ -275,27 +275,23 @@ impl Drop for Node {
     }
 }
 
-/// Where directories are made with names short enough for sockets.
-pub(crate) fn short_temp_dir() -> PathBuf {
-    let dir = Some(std::env::temp_dir()).filter(|dir| dir.as_os_str().len() <= 60);
-    dir.unwrap_or_else(|| "/tmp".into())
-}
-
 /// A directory of this test's own.
-struct Directory(PathBuf);
+pub(crate) struct Directory(PathBuf);
 
 impl Directory {
-    fn new() -> Directory {
+    pub(crate) fn new() -> Directory {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("ns-transport-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let path = short_temp_dir().join(name);
+        let name = format!("ns-unit-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        // Short enough for the names of sockets.
+        let above = Some(std::env::temp_dir()).filter(|dir| dir.as_os_str().len() <= 60);
+        let path = above.unwrap_or_else(|| "/tmp".into()).join(name);
         // Left behind by one that was killed and had the same process ID.
         let _ = std::fs::remove_dir_all(&path);
         std::fs::create_dir(&path).unwrap();
         Directory(path)
     }
 
-    fn path(&self, name: &str) -> String {
+    pub(crate) fn path(&self, name: &str) -> String {
         self.0.join(name).to_str().unwrap().to_owned()
     }
 }

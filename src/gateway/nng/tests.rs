@@ -5,7 +5,6 @@ use std::ffi::{c_int, CStr, CString};
 use std::fs;
 use std::io::Write;
 use std::net::TcpStream;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{channel, Receiver as Letters};
@@ -19,6 +18,7 @@ use super::library::{check, severity};
 use super::responder::MOST_BYTES;
 use super::socket::QueueCounts;
 use super::*;
+use crate::transport::tests::{Directory, FORKS};
 use crate::{Error, Result, Status};
 
 /// Longer than anything here takes: waiting this long is a failure.
@@ -149,33 +149,8 @@ fn take_requests(socket: &Arc<Socket>) -> (Responder, Letters<(Ticket, Message)>
     (responder, letters)
 }
 
-/// A directory that is removed.
-struct TempDir(PathBuf);
-
-impl TempDir {
-    fn new() -> TempDir {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
-        let next = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = crate::transport::tests::short_temp_dir().join(format!("ns-nng-{}-{next}", std::process::id()));
-        // Left behind by one that was killed and had the same process ID.
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir(&path).unwrap();
-        TempDir(path)
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.0.join(name).to_str().unwrap().to_owned()
-    }
-}
-
-impl Drop for TempDir {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
 /// One address of every transport. `name` is of this test alone.
-fn addresses(dir: &TempDir, name: &str) -> [String; 4] {
+fn addresses(dir: &Directory, name: &str) -> [String; 4] {
     [
         format!("inproc://{name}"),
         format!("ipc://{}", dir.path(name)),
@@ -199,7 +174,7 @@ fn in_a_process_of_its_own(test: &str, body: impl FnOnce()) {
         .stderr(Stdio::piped());
     let child = {
         // Until it is another program the child has copies of the descriptors of other tests.
-        let _alone = crate::transport::tests::FORKS.write();
+        let _alone = FORKS.write();
         command.spawn().unwrap()
     };
     let output = child.wait_with_output().unwrap();
@@ -234,7 +209,7 @@ fn descriptors() -> usize {
 
 #[test]
 fn a_message_is_published_over_every_transport() {
-    let (library, dir) = (library(), TempDir::new());
+    let (library, dir) = (library(), Directory::new());
     for url in addresses(&dir, "published") {
         let (server, events) = open(&library, Protocol::Pub, true);
         let url = server.bind(&url).unwrap();
@@ -249,7 +224,7 @@ fn a_message_is_published_over_every_transport() {
 
 #[test]
 fn a_message_is_pulled_over_every_transport() {
-    let (library, dir) = (library(), TempDir::new());
+    let (library, dir) = (library(), Directory::new());
     for url in addresses(&dir, "pulled") {
         let (server, events) = open(&library, Protocol::Pull, true);
         let (_receiver, letters) = take_all(&server);
@@ -265,7 +240,7 @@ fn a_message_is_pulled_over_every_transport() {
 
 #[test]
 fn requests_and_surveys_are_answered_over_every_transport() {
-    let (library, dir) = (library(), TempDir::new());
+    let (library, dir) = (library(), Directory::new());
     for (ours, theirs) in [(Protocol::Rep, Protocol::Req), (Protocol::Respondent, Protocol::Surveyor)] {
         for url in addresses(&dir, &format!("{ours:?}")) {
             let (server, events) = open(&library, ours, true);
@@ -289,7 +264,7 @@ fn requests_and_surveys_are_answered_over_every_transport() {
 
 #[test]
 fn a_connection_that_is_not_let_in_is_over() {
-    let (library, dir) = (library(), TempDir::new());
+    let (library, dir) = (library(), Directory::new());
     for url in addresses(&dir, "vetoed") {
         let (server, events) = open(&library, Protocol::Pull, false);
         let (_receiver, letters) = take_all(&server);
@@ -348,7 +323,7 @@ fn a_second_function_for_connections_is_refused() {
 
 #[test]
 fn connections_say_where_they_are_from_and_what_their_request_had() {
-    let (library, dir) = (library(), TempDir::new());
+    let (library, dir) = (library(), Directory::new());
     for url in addresses(&dir, "from") {
         let mut server = Socket::open(&library, Protocol::Pull).unwrap();
         let (post, told) = channel();
@@ -382,7 +357,7 @@ fn connections_say_where_they_are_from_and_what_their_request_had() {
 fn a_receiver_that_is_paused_and_resumed_loses_nothing() {
     const MESSAGES: u32 = 10_000;
     const ROOM: usize = 16;
-    let (library, dir) = (library(), TempDir::new());
+    let (library, dir) = (library(), Directory::new());
     for url in addresses(&dir, "paused") {
         let server = Socket::open(&library, Protocol::Pull).unwrap();
         let queue = Arc::new((Mutex::new(VecDeque::new()), Condvar::new()));
@@ -562,7 +537,7 @@ const LARGE: usize = 1 << 16;
 #[test]
 fn two_thousand_requests_at_once_of_one_connection_are_all_answered() {
     const REQUESTS: u32 = 2000;
-    let (library, dir) = (library(), TempDir::new());
+    let (library, dir) = (library(), Directory::new());
     for url in addresses(&dir, "pipelined") {
         let server = Arc::new(Socket::open(&library, Protocol::Rep).unwrap());
         let (responder, letters) = take_requests(&server);
@@ -951,7 +926,7 @@ fn a_panic_in_a_function_stops_what_called_it_and_nothing_else() {
 
 #[test]
 fn an_address_that_is_taken_is_in_use() {
-    let (library, dir) = (library(), TempDir::new());
+    let (library, dir) = (library(), Directory::new());
     for url in &addresses(&dir, "taken")[..3] {
         let first = Socket::open(&library, Protocol::Pub).unwrap();
         let url = first.bind(url).unwrap();
@@ -974,7 +949,7 @@ fn an_address_that_is_taken_is_in_use() {
 
 #[test]
 fn an_address_that_is_not_possible_says_so() {
-    let (library, dir) = (library(), TempDir::new());
+    let (library, dir) = (library(), Directory::new());
     let socket = Socket::open(&library, Protocol::Pub).unwrap();
     let long = format!("ipc:///{}", "x".repeat(120));
     let longer = format!("ipc:///{}", "x".repeat(200));
@@ -1047,7 +1022,7 @@ fn threads_run_while_there_is_a_library_and_get_no_signals() {
 #[test]
 fn a_thousand_sockets_leave_nothing() {
     in_a_process_of_its_own("a_thousand_sockets_leave_nothing", || {
-        let (library, dir) = (library(), TempDir::new());
+        let (library, dir) = (library(), Directory::new());
         let urls = addresses(&dir, "thousand");
         let cycle = |url: &str| {
             let (server, events) = open(&library, Protocol::Pull, true);
