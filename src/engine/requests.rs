@@ -144,11 +144,6 @@ fn cut(text: &str, max: usize) -> String {
     }
 }
 
-/// Appends the answer to what was done.
-pub fn ok(out: &mut Vec<u8>) {
-    Value::Text("ok").encode(out);
-}
-
 /// Appends the answer to what cannot be done: a str on one line, of at most [`MAX_FAULT`] characters.
 pub fn fault(text: &str, out: &mut Vec<u8>) {
     let mut line = String::new();
@@ -186,7 +181,7 @@ pub fn answer(
     out: &mut Vec<u8>,
 ) {
     match request {
-        Request::Publish => ok(out),
+        Request::Publish => Value::Text("ok").encode(out),
         Request::Get(name) => get(table, name, takes, out),
         Request::List(pattern) => list(table, pattern, takes, limit, out),
         Request::Peers => peers(identities, limit, out),

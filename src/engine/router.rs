@@ -877,11 +877,11 @@ impl Router {
     /// The answer to a request, which goes out behind a trace of so many bytes.
     fn answer(&mut self, now: Now, i: usize, trace: usize, request: &[u8]) -> Vec<u8> {
         let mut answer = Vec::new();
-        match requests::parse(request) {
-            Ok(Request::Publish) => match self.old_body(now, i, request) {
-                Ok(()) => requests::ok(&mut answer),
-                Err(why) => requests::fault(&why.to_string(), &mut answer),
-            },
+        let done = requests::parse(request).and_then(|parsed| match parsed {
+            Request::Publish => self.old_body(now, i, request).map(|()| parsed).map_err(|why| why.to_string()),
+            Request::Get(_) | Request::List(_) | Request::Peers => Ok(parsed),
+        });
+        match done {
             Ok(request) => {
                 self.spent += match request {
                     Request::List(_) => self.table.len() / TURN_LOOKS,
@@ -1091,12 +1091,18 @@ impl Router {
         if matches!(peer.stage, Stage::Closing) {
             return;
         }
-        self.unfinished += input.capacity();
-        peer.unfinished += input.capacity();
+        let held = input.capacity();
         peer.deferred = (input, at);
         if peer.has_room(&self.config) {
             self.set_deadline(now.mono);
         }
+        self.holds(now, i, held);
+    }
+
+    /// A peer holds so many bytes more of what is unfinished.
+    fn holds(&mut self, now: Now, i: usize, more: usize) {
+        self.peers[i].unfinished += more;
+        self.unfinished += more;
         self.check_unfinished(now, i);
     }
 
@@ -1256,13 +1262,11 @@ impl Protocol for Router {
         if self.peers[i].deferred.0.is_empty() {
             self.frames(now, i, input);
         } else {
-            let peer = &mut self.peers[i];
-            let before = peer.deferred.0.capacity();
-            peer.deferred.0.extend_from_slice(input);
-            let more = peer.deferred.0.capacity() - before;
-            peer.unfinished += more;
-            self.unfinished += more;
-            self.check_unfinished(now, i);
+            let (deferred, _) = &mut self.peers[i].deferred;
+            let before = deferred.capacity();
+            deferred.extend_from_slice(input);
+            let more = deferred.capacity() - before;
+            self.holds(now, i, more);
         }
     }
 
