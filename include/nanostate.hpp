@@ -20,7 +20,7 @@
 // Strings in are any std::string_view. Where the library needs a NUL at the end they are copied, short ones without an
 // allocation. One with a NUL inside is refused.
 //
-// Time-outs are std::chrono durations, rounded up to milliseconds; 0 and less only tries, `forever` waits.
+// Time-outs are std::chrono durations, rounded up to milliseconds; 0 and less only tries, `wait_forever` waits.
 //
 // Threads. Every function may be called from any thread, several at once, except: on_... functions of one object by one
 // thread at a time; moving and destroying an object only when no call on it runs.
@@ -29,8 +29,36 @@
 // them; what waits stays. (With several threads in recv on one app, another of them may be interrupted in its place.)
 // Where no such call is there (option::callback_thread, the hub's thread, the try_ forms), the function set by
 // on_exception gets them; without one it is std::terminate, as for an exception out of a std::thread.
+//
+// Macros of other headers. This file may be included before or after X11, Qt, ncurses, windows.h and others that define
+// `Status`, `forever` or function-like `min` and `max`. A program that includes one of those writes StatusCode for
+// Status, and wait_forever for forever.
 #ifndef NANOSTATE_HPP
 #define NANOSTATE_HPP
+
+#if __cplusplus < 201703L && (!defined(_MSVC_LANG) || _MSVC_LANG < 201703L)
+#error "nanostate.hpp needs C++17 or later (-std=c++17); nanostate.h works with every C and C++"
+#else
+
+// Names in this file that macros of other headers replace. They are macros again at its end.
+#pragma push_macro("Status")
+#pragma push_macro("abs")
+#pragma push_macro("check")
+#pragma push_macro("clear")
+#pragma push_macro("erase")
+#pragma push_macro("forever")
+#pragma push_macro("max")
+#pragma push_macro("min")
+#pragma push_macro("move")
+#undef Status
+#undef abs
+#undef check
+#undef clear
+#undef erase
+#undef forever
+#undef max
+#undef min
+#undef move
 
 #include <nanostate.h>
 
@@ -194,6 +222,9 @@ using PeerStats = ns_peer_stats_t;
 
 constexpr bool ok(Status status) noexcept { return status == Status::ok; }
 
+/// Status under a name that X11 does not replace: it has a macro Status.
+using StatusCode = Status;
+
 /// What a status means, in English; static.
 inline const char *to_string(Status status) noexcept { return ns_strerror(static_cast<ns_status>(status)); }
 
@@ -278,7 +309,9 @@ private:
 // Arguments ----------------------------------------------------------------------------------------------------------
 
 /// Waits as long as it takes.
-inline constexpr std::chrono::milliseconds forever = std::chrono::milliseconds::max();
+inline constexpr std::chrono::milliseconds wait_forever = std::chrono::milliseconds::max();
+/// The same. Qt has a macro of this name.
+inline constexpr std::chrono::milliseconds forever = wait_forever;
 
 /// How long a call may wait: made from any duration. 24 days and more are for ever.
 class Timeout {
@@ -819,12 +852,15 @@ public:
         return ok(text.status()) ? detail::told(ns_app_connect(handle(), text.get())) : text.status();
     }
     /// Waits until the hub has welcomed the app. After a time-out last_error() says what prevents it.
-    Status try_wait_connected(Timeout timeout = forever) noexcept
+    Status try_wait_connected(Timeout timeout = wait_forever) noexcept
     {
         return detail::told(ns_app_wait_connected(handle(), timeout.ms()));
     }
     /// Waits until the hub has all that was sent so far.
-    Status try_flush(Timeout timeout = forever) noexcept { return detail::told(ns_app_flush(handle(), timeout.ms())); }
+    Status try_flush(Timeout timeout = wait_forever) noexcept
+    {
+        return detail::told(ns_app_flush(handle(), timeout.ms()));
+    }
     /// Gives up the link; connect() may follow.
     Status try_disconnect() noexcept { return detail::told(ns_app_disconnect(handle())); }
     /// Closes the app for good: waits for unsent values as long as option::linger says, or up to `linger`.
@@ -904,7 +940,7 @@ public:
     template <typename F> Status try_each(F &&f) { return each_known(nullptr, f); }
 
     /// The next state: Status::timeout if none comes.
-    Result<State> try_recv(Timeout timeout = forever) noexcept
+    Result<State> try_recv(Timeout timeout = wait_forever) noexcept
     {
         ns_state *state;
         const std::shared_ptr<detail::Shared> shared = share();
@@ -979,8 +1015,8 @@ public:
     void set(ns_opt option, std::int64_t value) { detail::check(try_set(option, value)); }
     void connect() { detail::check(try_connect()); }
     void connect(std::string_view url) { detail::check(try_connect(url)); }
-    void wait_connected(Timeout timeout = forever) { detail::check(try_wait_connected(timeout)); }
-    void flush(Timeout timeout = forever) { detail::check(try_flush(timeout)); }
+    void wait_connected(Timeout timeout = wait_forever) { detail::check(try_wait_connected(timeout)); }
+    void flush(Timeout timeout = wait_forever) { detail::check(try_flush(timeout)); }
     void disconnect() { detail::check(try_disconnect()); }
     void close() { detail::check(try_close()); }
     void close(Timeout linger) { detail::check(try_close(linger)); }
@@ -996,7 +1032,7 @@ public:
     template <typename F> void each(std::string_view pattern, F &&f) { detail::check(try_each(pattern, f)); }
     template <typename F> void each(F &&f) { detail::check(try_each(f)); }
     /// The next state, however long it takes. Several threads may receive, and each state goes to one.
-    State recv() { return *receive(forever); }
+    State recv() { return *receive(wait_forever); }
     /// The next state; nothing if none comes in this time.
     std::optional<State> recv(Timeout timeout) { return receive(timeout); }
     /// Whether any callback ran. A callback may destroy the App: then this throws Status::closed.
@@ -1359,5 +1395,17 @@ inline void set_log(LogFunction function, LogLevel level) { detail::check(try_se
 #undef NANOSTATE_TRY
 #undef NANOSTATE_CATCH
 #undef NANOSTATE_VISIBLE
+
+#pragma pop_macro("Status")
+#pragma pop_macro("abs")
+#pragma pop_macro("check")
+#pragma pop_macro("clear")
+#pragma pop_macro("erase")
+#pragma pop_macro("forever")
+#pragma pop_macro("max")
+#pragma pop_macro("min")
+#pragma pop_macro("move")
+
+#endif // C++17
 
 #endif // NANOSTATE_HPP

@@ -18,7 +18,7 @@ class NANOSTATEQT_EXPORT Extension
 
 public:
     Extension() = default;
-    Extension(int type, const QByteArray &data) : type(type), data(data) {}
+    Extension(int number, const QByteArray &bytes) : type(number), data(bytes) {}
 
     int type = 0;
     QByteArray data;

@@ -14,6 +14,10 @@
 #ifndef NANOSTATE_COMPAT_CNANOSTATE_H
 #define NANOSTATE_COMPAT_CNANOSTATE_H
 
+/* A macro of curses. It is one again at the end of this file. */
+#pragma push_macro("clear")
+#undef clear
+
 #include <nanostate.h>
 
 #include <atomic>
@@ -338,5 +342,7 @@ private:
 
 #undef NANOSTATE_COMPAT_TRY
 #undef NANOSTATE_COMPAT_CATCH
+
+#pragma pop_macro("clear")
 
 #endif /* NANOSTATE_COMPAT_CNANOSTATE_H */
