@@ -285,8 +285,8 @@ const char *ns_strerror(ns_status status);
  * The last failure of a nanostate function in this thread, in words that name the value at fault:
  * "connection refused: tcp://127.0.0.1:15000". "" if none has failed. Success does not change it.
  *
- * The text belongs to the thread and is valid until the next nanostate function fails in it, or the
- * thread ends. Does not block, cannot fail; any thread.
+ * The text belongs to the thread, and stays valid for the next 16 failures of nanostate functions in
+ * it, or until the thread ends. Does not block, cannot fail; any thread.
  */
 const char *ns_last_error(void);
 

@@ -1,14 +1,34 @@
 //! Error texts.
 
-use std::borrow::Cow;
 use std::cell::RefCell;
-use std::ffi::{c_char, CStr, CString};
+use std::ffi::{c_char, CString};
 
 use super::ns_status;
 use crate::{Error, Status};
 
+/// How many failures of its thread a text of `ns_last_error` outlives. The header says so.
+const OUTLIVED: usize = 16;
+
 thread_local! {
-    static LAST: RefCell<Cow<'static, CStr>> = const { RefCell::new(Cow::Borrowed(c"")) };
+    static LAST: RefCell<Ring> = const { RefCell::new(Ring { texts: [const { None }; OUTLIVED + 1], newest: 0 }) };
+}
+
+/// The texts of a thread's last failures. A program may pass one on together with a call that fails,
+/// `printf("%d %s", ns_app_fd(a), ns_last_error())`, in whichever order its compiler evaluates them.
+struct Ring {
+    texts: [Option<CString>; OUTLIVED + 1],
+    newest: usize,
+}
+
+impl Ring {
+    fn push(&mut self, text: CString) {
+        self.newest = (self.newest + 1) % self.texts.len();
+        self.texts[self.newest] = Some(text);
+    }
+
+    fn newest(&self) -> *const c_char {
+        self.texts[self.newest].as_deref().unwrap_or_default().as_ptr()
+    }
 }
 
 /// Keeps this thread's last error. A thread that is ending has none any more.
@@ -16,7 +36,7 @@ pub(super) fn set_last(error: &Error) {
     let mut text = error.to_string().into_bytes();
     text.retain(|byte| *byte != 0);
     let text = CString::new(text).unwrap_or_default();
-    let _ = LAST.try_with(|last| *last.borrow_mut() = Cow::Owned(text));
+    let _ = LAST.try_with(|last| last.borrow_mut().push(text));
 }
 
 /// The text of every status, NUL-terminated, made at the first call.
@@ -43,15 +63,17 @@ pub extern "C" fn ns_strerror(status: ns_status) -> *const c_char {
 /// The last failure of a nanostate function in this thread, in words that name the value at fault:
 /// "connection refused: tcp://127.0.0.1:15000". "" if none has failed. Success does not change it.
 ///
-/// The text belongs to the thread and is valid until the next nanostate function fails in it, or the
-/// thread ends. Does not block, cannot fail; any thread.
+/// The text belongs to the thread, and stays valid for the next 16 failures of nanostate functions in
+/// it, or until the thread ends. Does not block, cannot fail; any thread.
 #[no_mangle]
 pub extern "C" fn ns_last_error() -> *const c_char {
-    LAST.try_with(|last| last.borrow().as_ptr()).unwrap_or(c"".as_ptr())
+    LAST.try_with(|last| last.borrow().newest()).unwrap_or(c"".as_ptr())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::CStr;
+
     use super::*;
 
     fn strerror(status: ns_status) -> &'static str {

@@ -80,6 +80,30 @@ static void last_error(void)
     ns_app_free(app);
 }
 
+/* The text of a failure is printed beside a call that fails: printf("%d %s", ns_app_fd(app), ns_last_error()). */
+static void texts_stay(void)
+{
+    ns_app *app = app_new("texts-stay");
+    const char *texts[17];
+    char line[256];
+    int i;
+    IS(NS_ERR_NAME, ns_app_send_nil(app, "$ns/a rather long name, so that its text is memory of its own"));
+    texts[0] = ns_last_error();
+    for (i = 1; i < 17; i++) {
+        IS(NS_ERR_INVALID, ns_app_set(app, 4710 + i, 1));
+        texts[i] = ns_last_error();
+    }
+    CONTAINS("$ns/a rather long name", texts[0]);
+    for (i = 1; i < 17; i++) {
+        snprintf(line, sizeof line, "%d is no option of an app", 4710 + i);
+        SAME(line, texts[i]);
+    }
+    /* Both orders of evaluation. */
+    snprintf(line, sizeof line, "%d %s", ns_app_fd(NULL), ns_last_error());
+    CHECK(strcmp(line, "-1 app is NULL") == 0 || strcmp(line, "-1 4726 is no option of an app") == 0);
+    ns_app_free(app);
+}
+
 static void versions(void)
 {
     char text[64];
@@ -120,6 +144,7 @@ const struct test error_tests[] = {
     {"every status has a text of its own, and unknown numbers have one too", texts},
     {"the numbers of the statuses are those of the contract", numbers},
     {"the last error is this thread's, names the value at fault, and survives success", last_error},
+    {"the text of a failure outlives the next 16 failures of its thread", texts_stay},
     {"the header's version is the library's", versions},
     {"a build says which features it has", features},
     {"every kind has a bit of its own in the accept mask", accept_masks},
