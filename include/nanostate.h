@@ -491,6 +491,14 @@ void ns_state_free(ns_state *state);
 typedef struct ns_app ns_app;
 
 /**
+ * Gets a state of ns_app_each. The state is borrowed for the call: ns_state_ref keeps it. True goes on
+ * to the next, false ends the walk.
+ *
+ * Runs inside ns_app_each.
+ */
+typedef bool (*ns_each_state_fn)(ns_app *app, const ns_state *state, void *ctx);
+
+/**
  * Gets a state. The state is borrowed for the call: ns_state_ref keeps it.
  *
  * Runs where callbacks run (see the top of this file).
@@ -818,15 +826,16 @@ ns_status ns_app_get(ns_app *app, const char *sender, const char *name, ns_state
  * every name. Own values are included; the order is none in particular. It does not ask the hub, and
  * takes nothing from ns_app_recv.
  *
- * The calls come in this thread, before it returns. `function` may use the app, but not free it. Does
- * not wait for others. Any thread.
+ * The calls come in this thread, before it returns, until one returns false, which is a success too.
+ * What is shown is what the app knew when the walk began. `function` may use the app, but not free
+ * it. Does not wait for others. Any thread.
  *
  * - NS_ERR_NAME: `pattern` is empty or too long
  * - NS_ERR_UTF8: `pattern` is not UTF-8
  * - NS_ERR_CLOSED: the app is closed
  * - NS_ERR_INVALID: `app` or `function` is NULL
  */
-ns_status ns_app_each(ns_app *app, const char *pattern, ns_state_fn function, void *ctx);
+ns_status ns_app_each(ns_app *app, const char *pattern, ns_each_state_fn function, void *ctx);
 
 /**
  * Takes the next state: waits `timeout_ms` milliseconds, -1 for ever, 0 only tries. Free `*out` with
@@ -1125,6 +1134,14 @@ typedef struct {
 } ns_peer_stats_t;
 
 /**
+ * Gets a peer of ns_hub_each_peer, borrowed for the call. True goes on to the next, false ends the
+ * walk.
+ *
+ * Runs inside ns_hub_each_peer.
+ */
+typedef bool (*ns_each_peer_fn)(ns_hub *hub, const ns_peer_stats_t *peer, void *ctx);
+
+/**
  * Makes a hub. It listens nowhere until ns_hub_listen. Free `*out` with ns_hub_free.
  *
  * Does not block. Any thread.
@@ -1196,15 +1213,16 @@ ns_status ns_hub_on_peer(ns_hub *hub, ns_peer_fn function, void *ctx);
 ns_status ns_hub_stats(const ns_hub *hub, ns_hub_stats_t *out, size_t size);
 
 /**
- * Reads the counters of peer number `i`, from 0 on in no particular order; the numbers shift as peers
- * come and go. `size` is sizeof *out, as in ns_hub_stats.
+ * Calls `function` for each peer that takes part, with its counters. All are read at one moment,
+ * before the first call: each peer is shown once, whoever comes and goes meanwhile. The order is none
+ * in particular. `size` is sizeof(ns_peer_stats_t), as in ns_hub_stats.
  *
- * Does not block. Any thread.
+ * The calls come in this thread, before it returns, until one returns false, which is a success too.
+ * `function` may use the hub, but not free it. Does not wait for others. Any thread.
  *
- * - NS_ERR_NOT_FOUND: there are not so many peers
- * - NS_ERR_INVALID: `hub` or `out` is NULL, or `size` is 0
+ * - NS_ERR_INVALID: `hub` or `function` is NULL, or `size` is 0 or above 65536
  */
-ns_status ns_hub_peer_stats(const ns_hub *hub, size_t i, ns_peer_stats_t *out, size_t size);
+ns_status ns_hub_each_peer(ns_hub *hub, ns_each_peer_fn function, void *ctx, size_t size);
 
 /**
  * Frees a hub: closes its listeners and peers and ends its thread. The apps reconnect as soon as

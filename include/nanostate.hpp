@@ -800,6 +800,19 @@ Status set_function(Core *core, std::shared_ptr<Slot<Function>> Core::*place, Se
     return status;
 }
 
+/// Calls the function of a walk; whether the walk goes on.
+template <typename F, typename T> bool goes_on(F &f, const T &item)
+{
+    using Returned = std::invoke_result_t<F &, const T &>;
+    static_assert(is_any_of<Returned, void, bool>, "returns nothing, or a bool: whether to go on");
+    if constexpr (std::is_same_v<Returned, bool>) {
+        return f(item);
+    } else {
+        f(item);
+        return true;
+    }
+}
+
 } // namespace detail
 
 // App ----------------------------------------------------------------------------------------------------------------
@@ -931,7 +944,7 @@ public:
         return ok(text.status()) ? known(text.get(), name) : text.status();
     }
     /// Calls `f(const State &)` for the newest value of each (sender, name) that this app knows and whose name matches;
-    /// in this thread, in no particular order. An exception of `f` ends it.
+    /// in this thread, in no particular order. `f` returns nothing, or a bool: false ends it. So does an exception.
     template <typename F> Status try_each(std::string_view pattern, F &&f)
     {
         const detail::CString text(pattern, Status::name);
@@ -1124,12 +1137,12 @@ private:
             const Borrowed borrowed(state);
             NANOSTATE_TRY
             {
-                if (!current.caught)
-                    current.f(borrowed.state());
+                return detail::goes_on(current.f, borrowed.state());
             }
             NANOSTATE_CATCH
             {
                 current.caught = std::current_exception();
+                return false;
             }
         };
         const Status status = detail::told(ns_app_each(handle(), pattern, run, &call));
@@ -1271,18 +1284,37 @@ public:
             core_->shared->on_exception = std::move(function);
     }
 
-    /// The counters: of the hub, and of peer `i`, in no particular order. Status::not_found: there are not so many.
+    /// The counters.
     Result<HubStats> try_stats() const noexcept
     {
         HubStats stats;
         const Status status = detail::told(ns_hub_stats(handle(), &stats, sizeof stats));
         return ok(status) ? Result<HubStats>(stats) : status;
     }
-    Result<PeerStats> try_peer_stats(std::size_t i) const noexcept
+    /// Calls `f(const PeerStats &)` for each peer, in this thread, in no particular order; all are read at one moment,
+    /// before the first call. `f` returns nothing, or a bool: false ends it. So does an exception.
+    template <typename F> Status try_each_peer(F &&f) const
     {
-        PeerStats stats;
-        const Status status = detail::told(ns_hub_peer_stats(handle(), i, &stats, sizeof stats));
-        return ok(status) ? Result<PeerStats>(stats) : status;
+        struct Call {
+            F &f;
+            std::exception_ptr caught;
+        } call{f, nullptr};
+        const auto run = [](ns_hub *, const PeerStats *peer, void *ctx) noexcept {
+            Call &current = *static_cast<Call *>(ctx);
+            NANOSTATE_TRY
+            {
+                return detail::goes_on(current.f, *peer);
+            }
+            NANOSTATE_CATCH
+            {
+                current.caught = std::current_exception();
+                return false;
+            }
+        };
+        const Status status = detail::told(ns_hub_each_peer(handle(), run, &call, sizeof(PeerStats)));
+        if (call.caught)
+            std::rethrow_exception(call.caught);
+        return status;
     }
 
 #if NANOSTATE_EXCEPTIONS
@@ -1297,16 +1329,12 @@ public:
     void listen(std::string_view url) { detail::check(try_listen(url)); }
     void on_peer(PeerFunction function) { detail::check(try_on_peer(std::move(function))); }
     HubStats stats() const { return try_stats().value(); }
-    PeerStats peer_stats(std::size_t i) const { return try_peer_stats(i).value(); }
+    template <typename F> void each_peer(F &&f) const { detail::check(try_each_peer(f)); }
     /// The counters of all peers.
     std::vector<PeerStats> peers() const
     {
         std::vector<PeerStats> peers;
-        Result<PeerStats> peer = try_peer_stats(0);
-        for (; peer; peer = try_peer_stats(peers.size()))
-            peers.push_back(*peer);
-        if (peer.status() != Status::not_found)
-            throw Error(peer.status());
+        each_peer([&](const PeerStats &peer) { peers.push_back(peer); });
         return peers;
     }
 #endif

@@ -80,7 +80,6 @@ const LISTEN: &[ns_status] = &[
     NS_ERR_IO,
     NS_ERR_INVALID,
 ];
-const PEER_STATS: &[ns_status] = &[NS_ERR_NOT_FOUND, NS_ERR_INVALID];
 const NUMBER: &[ns_status] = &[NS_ERR_RANGE, NS_ERR_KIND, NS_ERR_INVALID];
 const OF_KIND: &[ns_status] = &[NS_ERR_KIND, NS_ERR_INVALID];
 
@@ -927,13 +926,14 @@ impl Run {
                 }
             }
             20 => {
-                let mut count = 0usize;
+                let mut shown = Shown { size: 0, most: rng.pick(&[1, 3, usize::MAX]), count: 0 };
                 let pattern = rng.pick(&[None, Some(c"**"), Some(c"n/*"), Some(c""), Some(c"\xfe")]);
-                let function = (!rng.one_in(20)).then_some(count_state as unsafe extern "C" fn(_, _, _));
+                let function = (!rng.one_in(20)).then_some(count_state as unsafe extern "C" fn(_, _, _) -> _);
                 let text = pattern.map_or(ptr::null(), CStr::as_ptr);
-                let status = status!(self, EACH, ns_app_each(app, text, function, (&raw mut count).cast()));
+                let status = status!(self, EACH, ns_app_each(app, text, function, (&raw mut shown).cast()));
                 invalid_if("ns_app_each", null || function.is_none(), status);
-                self.require(status == NS_OK || count == 0, || "ns_app_each failed and shows states".into());
+                let fits = shown.count == 0 || (status == NS_OK && shown.count <= shown.most);
+                self.require(fits, || format!("ns_app_each: {status} and {} of {}", shown.count, shown.most));
                 self.check_open(handle_ref, "ns_app_each", status);
             }
             21..=22 => self.set_function(rng, slot, handle, inside),
@@ -985,10 +985,6 @@ impl Run {
         self.require(bytes[written..].iter().all(|byte| *byte == 0xAA), || format!("{what} wrote behind its {size}"));
         let zero_from = if status == NS_OK { known.min(written) } else { 0 };
         self.require(bytes[zero_from..written].iter().all(|byte| *byte == 0), || format!("{what}: {size} not all 0"));
-        if status == NS_OK && what == "ns_hub_peer_stats" && size >= known {
-            let terminated = bytes[..256].contains(&0) && bytes[256..384].contains(&0);
-            self.require(terminated, || format!("{what}: a text without its NUL"));
-        }
     }
 
     /// Sets or clears a callback.
@@ -1096,10 +1092,16 @@ impl Run {
                 ns!(ns_hub_stats(hub, out.cast(), size))
             }),
             7 => {
-                let i = rng.pick(&[0, 0, 1, 2, 9, usize::MAX]);
-                self.stats(rng, "ns_hub_peer_stats", size_of::<ns_peer_stats_t>(), null, PEER_STATS, |out, size| {
-                    ns!(ns_hub_peer_stats(hub, i, out.cast(), size))
-                });
+                let mut shown =
+                    Shown { size: rng.pick(&[0, 1, 8, 500, 65536, usize::MAX]), most: rng.index(3), count: 0 };
+                let size = if rng.one_in(2) { size_of::<ns_peer_stats_t>() } else { shown.size };
+                shown.size = size;
+                let function = (!rng.one_in(20)).then_some(count_peer as unsafe extern "C" fn(_, _, _) -> _);
+                let status = status!(self, INVALID, ns_hub_each_peer(hub, function, (&raw mut shown).cast(), size));
+                let invalid = null || function.is_none() || size == 0 || size == usize::MAX;
+                self.require(!invalid || status == NS_ERR_INVALID, || format!("ns_hub_each_peer: {status}"));
+                let fits = shown.count == 0 || (status == NS_OK && shown.count <= shown.most.max(1));
+                self.require(fits, || format!("ns_hub_each_peer: {status} and {} of {}", shown.count, shown.most));
             }
             8 | 9 => {
                 let Some(handle) = handle else {
@@ -1323,14 +1325,40 @@ unsafe extern "C" fn on_state(app: *mut ns_app, state: *const ns_state, ctx: *mu
     });
 }
 
+/// What a walk shows: it ends after `most`.
+struct Shown {
+    size: usize,
+    most: usize,
+    count: usize,
+}
+
+impl Shown {
+    fn goes_on(&mut self) -> bool {
+        self.count += 1;
+        self.count < self.most
+    }
+}
+
+/// Reads each peer that ns_hub_each_peer shows, also what a later version would read, and counts them.
+unsafe extern "C" fn count_peer(_hub: *mut ns_hub, peer: *const ns_peer_stats_t, ctx: *mut c_void) -> bool {
+    // SAFETY: the caller of ns_hub_each_peer gave it.
+    let shown = unsafe { &mut *ctx.cast::<Shown>() };
+    let size = shown.size.max(size_of::<ns_peer_stats_t>());
+    // SAFETY: the struct has as many bytes.
+    let bytes = unsafe { std::slice::from_raw_parts(peer.cast::<u8>(), size) };
+    assert!(bytes[..256].contains(&0) && bytes[256..384].contains(&0));
+    assert!(bytes[size_of::<ns_peer_stats_t>()..].iter().all(|byte| *byte == 0));
+    shown.goes_on()
+}
+
 /// Reads each state that ns_app_each shows, and counts them.
-unsafe extern "C" fn count_state(_app: *mut ns_app, state: *const ns_state, ctx: *mut c_void) {
+unsafe extern "C" fn count_state(_app: *mut ns_app, state: *const ns_state, ctx: *mut c_void) -> bool {
     let mut len = 0;
     let mut value = ptr::null();
     assert_eq!(ns!(ns_state_msgpack(state, &mut value, &mut len)), NS_OK);
     assert!(ns!(ns_state_matches(state, c"**".as_ptr())) && len > 0);
-    // SAFETY: the caller of ns_app_each gave its counter.
-    unsafe { *ctx.cast::<usize>() += 1 };
+    // SAFETY: the caller of ns_app_each gave it.
+    unsafe { &mut *ctx.cast::<Shown>() }.goes_on()
 }
 
 unsafe extern "C" fn on_link(app: *mut ns_app, link: ns_link, why: ns_status, text: *const c_char, ctx: *mut c_void) {

@@ -587,6 +587,7 @@ QStringList Client::names() const
     QSet<QString> names;
     const auto collect = [](ns_app *, const ns_state *state, void *ctx) {
         static_cast<QSet<QString> *>(ctx)->insert(fromCString(ns_state_name(state)));
+        return true;
     };
     if (d->app)
         ns_app_each(d->app, nullptr, collect, &names);

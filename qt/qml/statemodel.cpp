@@ -146,6 +146,7 @@ void StateModel::restart()
             const QByteArray filter = m_nameFilter.toUtf8();
             const auto add = [](ns_app *, const ns_state *state, void *ctx) {
                 static_cast<std::vector<Row> *>(ctx)->emplace_back(keyOf(state), state);
+                return true;
             };
             ns_app_each(app, filter.isEmpty() ? nullptr : filter.constData(), add, &m_rows);
             std::sort(m_rows.begin(), m_rows.end(), [](const Row &a, const Row &b) { return a.key < b.key; });

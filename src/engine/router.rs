@@ -460,10 +460,9 @@ impl Router {
         stats
     }
 
-    /// Counters of the `i`th peer that takes part.
-    pub fn peer_stats(&self, i: usize) -> Option<PeerStats> {
-        let peer = self.peers.iter().filter(|peer| peer.is_up()).nth(i)?;
-        Some(PeerStats {
+    /// Counters of each peer that takes part.
+    pub fn peer_stats(&self) -> impl Iterator<Item = PeerStats> + '_ {
+        self.peers.iter().filter(|peer| peer.is_up()).map(|peer| PeerStats {
             identity: peer.profile.identity.to_string(),
             from: peer.info.from.clone(),
             old: peer.profile.old,

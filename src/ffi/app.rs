@@ -26,6 +26,13 @@ pub struct ns_app {
 /// Runs where callbacks run (see the top of this file).
 pub type ns_state_fn = Option<unsafe extern "C" fn(app: *mut ns_app, state: *const ns_state, ctx: *mut c_void)>;
 
+/// Gets a state of ns_app_each. The state is borrowed for the call: ns_state_ref keeps it. True goes on
+/// to the next, false ends the walk.
+///
+/// Runs inside ns_app_each.
+pub type ns_each_state_fn =
+    Option<unsafe extern "C" fn(app: *mut ns_app, state: *const ns_state, ctx: *mut c_void) -> bool>;
+
 /// Hears of a change of the link, and while it is NS_LINK_CONNECTING of each new reason why it does not
 /// come about: once, not with every attempt. `why` is NS_OK, or what broke or prevents it, and `text`
 /// says so in words, "" if there is nothing to say; `text` is borrowed for the call.
@@ -529,8 +536,9 @@ pub unsafe extern "C" fn ns_app_get(
 /// every name. Own values are included; the order is none in particular. It does not ask the hub, and
 /// takes nothing from ns_app_recv.
 ///
-/// The calls come in this thread, before it returns. `function` may use the app, but not free it. Does
-/// not wait for others. Any thread.
+/// The calls come in this thread, before it returns, until one returns false, which is a success too.
+/// What is shown is what the app knew when the walk began. `function` may use the app, but not free
+/// it. Does not wait for others. Any thread.
 ///
 /// - NS_ERR_NAME: `pattern` is empty or too long
 /// - NS_ERR_UTF8: `pattern` is not UTF-8
@@ -540,7 +548,7 @@ pub unsafe extern "C" fn ns_app_get(
 pub unsafe extern "C" fn ns_app_each(
     app: *mut ns_app,
     pattern: *const c_char,
-    function: ns_state_fn,
+    function: ns_each_state_fn,
     ctx: *mut c_void,
 ) -> ns_status {
     status(|| {
@@ -552,7 +560,9 @@ pub unsafe extern "C" fn ns_app_each(
         let pattern = pattern.map(Pattern::new).transpose()?;
         for state in handle.app.states(pattern.as_ref())? {
             // SAFETY: the app is not freed, the state outlives the call, and the function is as the header demands.
-            unsafe { function(app, super::state::as_raw(&state), ctx) };
+            if !unsafe { function(app, super::state::as_raw(&state), ctx) } {
+                break;
+            }
         }
         Ok(())
     })

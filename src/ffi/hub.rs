@@ -7,8 +7,8 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::life::Life;
-use super::{handle, ns_opt, ns_peer_event, ns_status, status, text, value, Carried, Out, OutStruct};
-use crate::{Error, Hub, HubOption, HubStats, OnPeer, PeerStats, Result, Status};
+use super::{handle, ns_opt, ns_peer_event, ns_status, null, status, text, value, Carried, Out, OutStruct};
+use crate::{Hub, HubOption, HubStats, OnPeer, PeerStats, Result};
 
 /// A hub: forwards every state to the other apps, and keeps the newest of each key for those who come
 /// later. A program may have several, and apps beside them.
@@ -37,6 +37,13 @@ pub type ns_peer_fn = Option<
         ctx: *mut c_void,
     ),
 >;
+
+/// Gets a peer of ns_hub_each_peer, borrowed for the call. True goes on to the next, false ends the
+/// walk.
+///
+/// Runs inside ns_hub_each_peer.
+pub type ns_each_peer_fn =
+    Option<unsafe extern "C" fn(hub: *mut ns_hub, peer: *const ns_peer_stats_t, ctx: *mut c_void) -> bool>;
 
 /// Why a message is malformed, as an index of malformed_by in ns_hub_stats_t. It is empty.
 pub const NS_MALFORMED_EMPTY: c_int = 0;
@@ -370,29 +377,45 @@ pub unsafe extern "C" fn ns_hub_stats(hub: *const ns_hub, out: *mut ns_hub_stats
     })
 }
 
-/// Reads the counters of peer number `i`, from 0 on in no particular order; the numbers shift as peers
-/// come and go. `size` is sizeof *out, as in ns_hub_stats.
+/// Calls `function` for each peer that takes part, with its counters. All are read at one moment,
+/// before the first call: each peer is shown once, whoever comes and goes meanwhile. The order is none
+/// in particular. `size` is sizeof(ns_peer_stats_t), as in ns_hub_stats.
 ///
-/// Does not block. Any thread.
+/// The calls come in this thread, before it returns, until one returns false, which is a success too.
+/// `function` may use the hub, but not free it. Does not wait for others. Any thread.
 ///
-/// - NS_ERR_NOT_FOUND: there are not so many peers
-/// - NS_ERR_INVALID: `hub` or `out` is NULL, or `size` is 0
+/// - NS_ERR_INVALID: `hub` or `function` is NULL, or `size` is 0 or above 65536
 #[no_mangle]
-pub unsafe extern "C" fn ns_hub_peer_stats(
-    hub: *const ns_hub,
-    i: usize,
-    out: *mut ns_peer_stats_t,
+pub unsafe extern "C" fn ns_hub_each_peer(
+    hub: *mut ns_hub,
+    function: ns_each_peer_fn,
+    ctx: *mut c_void,
     size: usize,
 ) -> ns_status {
     status(|| {
-        // SAFETY: the arguments are as the header demands; the struct is made of texts of whole words, and words.
-        let out = unsafe { OutStruct::new(out, size) }?;
-        // SAFETY: as above.
-        let stats = unsafe { handle_of(hub) }?.hub.peer_stats(i);
-        out.put(&stats.ok_or_else(|| Error::new(Status::NotFound, format!("not found: peer {i}")))?.into());
+        // SAFETY: the arguments are as the header demands.
+        let handle = unsafe { handle_of(hub) }?;
+        let function = function.ok_or_else(|| null("function"))?;
+        if size == 0 || size > LARGEST_STRUCT {
+            return Err(super::invalid(format!("size is {size}")));
+        }
+        // A program made for a later version may read as far as `size`: zeros behind what is known here.
+        let mut shown = vec![0_u64; size.max(size_of::<ns_peer_stats_t>()).div_ceil(8)];
+        for stats in handle.hub.peers()? {
+            let place = shown.as_mut_ptr().cast::<ns_peer_stats_t>();
+            // SAFETY: large enough and aligned as above.
+            unsafe { place.write(stats.into()) };
+            // SAFETY: the hub is not freed, the struct outlives the call, and the function is as the header demands.
+            if !unsafe { function(hub, place, ctx) } {
+                break;
+            }
+        }
         Ok(())
     })
 }
+
+/// No struct of a later version is larger.
+const LARGEST_STRUCT: usize = 65536;
 
 /// Frees a hub: closes its listeners and peers and ends its thread. The apps reconnect as soon as
 /// there is another hub, and announce their states to it. NULL is ignored.

@@ -205,9 +205,12 @@ impl Hub {
         self.inner.open().map(|driver| driver.protocol.stats()).unwrap_or_default()
     }
 
-    /// Counters of the `i`th peer that takes part now; `None` past the end.
-    pub fn peer_stats(&self, i: usize) -> Option<PeerStats> {
-        self.inner.open().ok()?.protocol.peer_stats(i)
+    /// Counters of each peer that takes part now, all read at one moment, in no particular order.
+    ///
+    /// # Errors
+    /// [`Status::Internal`], [`Status::State`]: as of every function.
+    pub fn peers(&self) -> Result<Vec<PeerStats>> {
+        Ok(self.inner.open()?.protocol.peer_stats().collect())
     }
 
     /// Closes every connection and listener, and ends the hub's thread. Inside its own callback the thread ends when

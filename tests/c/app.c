@@ -578,10 +578,11 @@ static void echoes(void)
 struct shown {
     ns_app *app;
     size_t count;
+    size_t most; /* The walk ends after this one. 0: it does not. */
     char text[400];
 };
 
-static void show(ns_app *app, const ns_state *state, void *ctx)
+static bool show(ns_app *app, const ns_state *state, void *ctx)
 {
     struct shown *shown = (struct shown *)ctx;
     const char *json;
@@ -589,12 +590,13 @@ static void show(ns_app *app, const ns_state *state, void *ctx)
     OK(ns_state_json(state, &json, NULL));
     ++shown->count;
     snprintf(shown->text, sizeof shown->text, "%s/%s=%s", ns_state_sender(state), ns_state_name(state), json);
+    return shown->count != shown->most;
 }
 
 static size_t shows(ns_app *app, const char *pattern, struct shown *shown)
 {
     shown->app = app;
-    shown->count = 0;
+    shown->count = shown->most = 0;
     shown->text[0] = 0;
     OK(ns_app_each(app, pattern, show, shown));
     return shown->count;
@@ -644,6 +646,10 @@ static void knows(void)
     EQUAL(1, shows(a, "x/z", &shown));
     SAME("b/x/z=4", shown.text);
     EQUAL(0, shows(a, "x", &shown));
+    shown.count = 0;
+    shown.most = 2;
+    OK(ns_app_each(a, NULL, show, &shown));
+    EQUAL(2, shown.count);
     check_known(a, NULL, "x/y", "b", 3);
     check_known(a, "a", "x/y", "a", 1);
     check_known(b, NULL, "x/y", "b", 3);

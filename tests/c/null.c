@@ -180,11 +180,19 @@ static void null_arguments_of_states(void)
     ns_hub_free(hub);
 }
 
+static bool show_peer(ns_hub *hub, const ns_peer_stats_t *peer, void *ctx)
+{
+    (void)hub;
+    (void)peer;
+    (void)ctx;
+    CHECK(!"there is no peer to show");
+    return true;
+}
+
 static void null_hubs(void)
 {
     ns_hub *hub;
     ns_hub_stats_t stats;
-    ns_peer_stats_t peer;
     IS(NS_ERR_INVALID, ns_hub_new(NULL));
     IS(NS_ERR_INVALID, ns_hub_set(NULL, NS_OPT_HUB_ECHO, 1));
     IS(NS_ERR_INVALID, ns_hub_listen(NULL, "inproc://null"));
@@ -194,18 +202,16 @@ static void null_hubs(void)
     IS(NS_ERR_INVALID, ns_hub_stats(NULL, &stats, sizeof stats));
     EQUAL(0, stats.peers);
     EQUAL(0, stats.malformed_by[31]);
-    memset(&peer, 0xff, sizeof peer);
-    IS(NS_ERR_INVALID, ns_hub_peer_stats(NULL, 0, &peer, sizeof peer));
-    SAME("", peer.identity);
-    EQUAL(0, peer.outbox_bytes);
+    IS(NS_ERR_INVALID, ns_hub_each_peer(NULL, show_peer, NULL, sizeof(ns_peer_stats_t)));
     SAME("hub is NULL", ns_last_error());
     ns_hub_free(NULL);
     OK(ns_hub_new(&hub));
     IS(NS_ERR_INVALID, ns_hub_listen(hub, NULL));
     IS(NS_ERR_INVALID, ns_hub_stats(hub, NULL, sizeof stats));
     IS(NS_ERR_INVALID, ns_hub_stats(hub, &stats, 0));
-    IS(NS_ERR_INVALID, ns_hub_peer_stats(hub, 0, NULL, sizeof peer));
-    IS(NS_ERR_INVALID, ns_hub_peer_stats(hub, 0, &peer, 0));
+    IS(NS_ERR_INVALID, ns_hub_each_peer(hub, NULL, NULL, sizeof(ns_peer_stats_t)));
+    IS(NS_ERR_INVALID, ns_hub_each_peer(hub, show_peer, NULL, 0));
+    IS(NS_ERR_INVALID, ns_hub_each_peer(hub, show_peer, NULL, SIZE_MAX));
     OK(ns_hub_on_peer(hub, NULL, NULL));
     ns_hub_free(hub);
 }

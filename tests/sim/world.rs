@@ -576,11 +576,9 @@ impl World {
                 self.steps += 1;
                 if self.steps % 32 == 0 {
                     let most = router.config.outbox + router.config.max_message.min(64 << 10) + SLACK;
-                    let mut i = 0;
-                    while let Some(peer) = router.peer_stats(i) {
+                    for peer in router.peer_stats() {
                         let waiting = peer.outbox_bytes as usize;
                         assert!(waiting <= most, "{waiting} bytes wait for {} at {mono}, {most} at most", peer.from);
-                        i += 1;
                     }
                 }
             }
@@ -791,11 +789,11 @@ impl World {
         assert_eq!(stats.malformed, stats.malformed_by.iter().sum::<u64>());
         assert_eq!(stats.states, router.table().iter().count() as u64);
         let mut peers = 0;
-        while let Some(peer) = router.peer_stats(peers) {
+        for peer in router.peer_stats() {
             assert!(peer.outbox_bytes == 0 || !peer.live, "{}: {} bytes wait", peer.from, peer.outbox_bytes);
             peers += 1;
         }
-        assert_eq!(stats.peers, peers as u64);
+        assert_eq!(stats.peers, peers);
     }
 
     fn check_newest_of_any(&mut self, apps: &[Id]) {

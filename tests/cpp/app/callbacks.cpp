@@ -283,6 +283,9 @@ TEST("each gives what the app knows, own states included, and an exception ends 
     EQUAL(1u, kept.size());
     EQUAL("other", kept[0].name());
     int calls = 0;
+    pair.b.each([&](const State &) { return ++calls < 2; });
+    EQUAL(2, calls);
+    calls = 0;
     const auto throws = [&](const State &) {
         calls++;
         throw Thrown("each");

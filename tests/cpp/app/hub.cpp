@@ -40,8 +40,21 @@ TEST("a hub counts, and knows its peers")
     EQUAL(2u, peers.size());
     const std::string identity = peers[0].identity;
     CHECK(identity == "a" || identity == "b");
-    EQUAL(identity, pair.hub.peer_stats(0).identity);
-    FAILS(Status::not_found, pair.hub.peer_stats(2));
+    EQUAL(2u, pair.hub.peers().size());
+    int calls = 0;
+    pair.hub.each_peer([&](const PeerStats &peer) {
+        EQUAL(identity, peer.identity);
+        return ++calls < 1;
+    });
+    EQUAL(1, calls);
+    EQUAL(Status::ok, pair.hub.try_each_peer([&](const PeerStats &) { calls++; }));
+    EQUAL(3, calls);
+    try {
+        pair.hub.each_peer([](const PeerStats &) { throw 7; });
+    } catch (int thrown) {
+        calls += thrown;
+    }
+    EQUAL(10, calls);
     EQUAL(1u, pair.a.stats().sent);
     EQUAL(1u, pair.b.stats().received);
 }
