@@ -89,14 +89,23 @@ fn any_body(rng: &mut Rng, form: Form) -> Vec<u8> {
         1 => {
             let mut out = Vec::new();
             let instance = rng.instance();
-            let control = match rng.below(7) {
-                0 => Control::Hello { instance, epoch: rng.any(), accept: rng.any() as u32, flags: HelloFlags(7) },
-                1 => Control::Welcome { instance, max_message: rng.any(), wall: rng.any() },
+            let time = rng.one_in(2).then(|| rng.any() >> rng.below(64));
+            let control = match rng.below(8) {
+                0 => {
+                    Control::Hello { instance, epoch: rng.any(), accept: rng.any() as u32, flags: HelloFlags(7), time }
+                }
+                1 => Control::Welcome { instance, max_message: rng.any(), wall: rng.any(), time },
                 2 => Control::Refuse { status: rng.any() as i32, text: "why" },
                 3 => Control::Ping { token: rng.any() },
-                4 => Control::Pong { token: rng.any() },
+                4 => Control::Pong { token: rng.any(), time },
                 5 => Control::Accept { mask: rng.any() as u32 },
-                _ => Control::Rejected { status: rng.any() as i32, name: "n" },
+                6 => Control::Rejected { status: rng.any() as i32, name: "n" },
+                _ => Control::Stale {
+                    name: "n",
+                    offered: stamp,
+                    held: time.map(|clock| Stamp { clock, ..stamp }),
+                    time: rng.any(),
+                },
             };
             control.encode("s", &mut out);
             out
@@ -324,11 +333,12 @@ fn a_hub_stays_within_its_limits_whatever_its_peers_send() {
         let mut router = Router::new(rng.instance(), config);
         router.room_mut().bytes = TABLE;
         router.room_mut().states = 40;
-        let mut now = Now { mono: SEC, wall: 1_800_000_000_000 };
+        let mut now = Now { mono: SEC, wall: 1_800_000_000_000, boot: 500_000 };
         let (mut conns, mut next) = (Vec::new(), 0);
         for _ in 0..200 {
             now.mono += rng.below(200 * MS);
             now.wall = (now.wall + rng.below(400)).saturating_sub(rng.below(300));
+            now.boot += rng.below(400);
             match rng.below(12) {
                 0 => {
                     next += 1;
@@ -720,7 +730,7 @@ fn a_hub_bears_whatever_comes_in_by_its_gateways() {
         let mut router = Router::new(rng.instance(), config);
         (router.about.host, router.about.addresses) = ("host".into(), vec!["tcp://hub".into(), "ipc:///hub".into()]);
         (router.room_mut().bytes, router.room_mut().states) = (TABLE, 40);
-        let mut now = Now { mono: SEC, wall: 1_800_000_000_000 };
+        let mut now = Now { mono: SEC, wall: 1_800_000_000_000, boot: 500_000 };
         let (mut doors, mut strangers, mut next) = (Vec::<Door>::new(), Vec::new(), 0);
         // Peers that take part; what gateways dropped that are gone.
         let (mut peers, mut dropped) = (0, 0);
@@ -729,6 +739,7 @@ fn a_hub_bears_whatever_comes_in_by_its_gateways() {
         for _ in 0..200 {
             now.mono += rng.below(200 * MS);
             now.wall = (now.wall + rng.below(400)).saturating_sub(rng.below(300));
+            now.boot += rng.below(400);
             match rng.below(16) {
                 0 => {
                     next += 1;
@@ -922,12 +933,13 @@ fn an_app_bears_whatever_its_hub_sends() {
         app.inbox.set_limit(20_000);
         app.set_tells_rejects(rng.one_in(2));
         app.connect(vec!["tcp://one".into(), "tcp://two".into()]);
-        let mut now = Now { mono: SEC, wall: 1_800_000_000_000 };
+        let mut now = Now { mono: SEC, wall: 1_800_000_000_000, boot: 500_000 };
         let (mut conns, mut dials, mut next) = (Vec::new(), Vec::new(), 0);
         let mut framing = Framing::Tcp;
         for step in 0..150 {
             now.mono += rng.below(300 * MS);
             now.wall = (now.wall + rng.below(400)).saturating_sub(rng.below(300));
+            now.boot += rng.below(400);
             turn(&mut app, now, &mut conns, &mut dials, usize::MAX);
             if let Some(token) = dials.pop() {
                 next += 1;
@@ -943,7 +955,7 @@ fn an_app_bears_whatever_its_hub_sends() {
                 if rng.one_in(2) {
                     let mut welcome = Vec::new();
                     let max_message = rng.any() >> rng.below(64);
-                    Control::Welcome { instance: rng.instance(), max_message, wall: now.wall }
+                    Control::Welcome { instance: rng.instance(), max_message, wall: now.wall, time: None }
                         .encode(wire::HUB_SENDER, &mut welcome);
                     first.extend(&*frame_head(framing, welcome.len()));
                     first.extend(welcome);

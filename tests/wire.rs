@@ -380,18 +380,22 @@ proptest! {
         mask in any::<u32>(),
         status in any::<i32>(),
         instance in any::<[u8; 16]>(),
+        time in any::<Option<u64>>(),
+        offered in stamp(),
+        held in proptest::option::of(stamp()),
         words in ".{0,80}",
         sender in key(MAX_SENDER),
     ) {
         let instance = Instance(instance);
         for control in [
-            Control::Hello { instance, epoch: token, accept: mask, flags: HelloFlags(!mask) },
-            Control::Welcome { instance, max_message: token, wall: !token },
+            Control::Hello { instance, epoch: token, accept: mask, flags: HelloFlags(!mask), time },
+            Control::Welcome { instance, max_message: token, wall: !token, time },
             Control::Refuse { status, text: &words },
             Control::Ping { token },
-            Control::Pong { token },
+            Control::Pong { token, time },
             Control::Accept { mask },
             Control::Rejected { status, name: &words },
+            Control::Stale { name: &words, offered, held, time: token },
         ] {
             let mut raw = Vec::new();
             control.encode(&sender, &mut raw);

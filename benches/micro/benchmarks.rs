@@ -259,7 +259,10 @@ fn join(hub: &mut Driver<Router>, conn: ConnId, identity: &str) {
     hub.open(conn, None);
     hub.read(conn, &header(Version::V1));
     let (instance, accept) = (instance(conn.0 as u8), wire::ACCEPT_ANY);
-    hub.read(conn, &control_frame(identity, &Control::Hello { instance, epoch: 1, accept, flags: HelloFlags(0) }));
+    hub.read(
+        conn,
+        &control_frame(identity, &Control::Hello { instance, epoch: 1, accept, flags: HelloFlags(0), time: None }),
+    );
     hub.run();
 }
 
@@ -355,7 +358,7 @@ fn app(identity: &str) -> Driver<Session> {
     app.open(LINK, token);
     app.read(LINK, &header(Version::V1));
     let max_message = limits::MAX_MESSAGE as u64;
-    let welcome = Control::Welcome { instance: instance(0xFF), max_message, wall: NOW.wall };
+    let welcome = Control::Welcome { instance: instance(0xFF), max_message, wall: NOW.wall, time: None };
     app.read(LINK, &control_frame(wire::HUB_SENDER, &welcome));
     app.run();
     app

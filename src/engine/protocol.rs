@@ -16,6 +16,8 @@ pub struct Now {
     pub mono: u64,
     /// Milliseconds since 1970; may jump.
     pub wall: u64,
+    /// Milliseconds of a clock that never goes back, and goes on while the machine is suspended.
+    pub boot: u64,
 }
 
 /// One connection; never used again by the same driver.

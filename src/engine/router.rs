@@ -942,7 +942,7 @@ impl Router {
     fn control(&mut self, now: Now, i: usize, sender: &str, control: Control<'_>) {
         let up = self.peers[i].is_up();
         match control {
-            Control::Hello { instance, epoch, accept, flags } if matches!(self.peers[i].stage, Stage::Hello) => {
+            Control::Hello { instance, epoch, accept, flags, .. } if matches!(self.peers[i].stage, Stage::Hello) => {
                 let peer = &mut self.peers[i];
                 peer.profile.identity = sender.into();
                 peer.epoch = epoch;
@@ -958,10 +958,10 @@ impl Router {
             }
             Control::Ping { token } if up && self.peers[i].has_room(&self.config) => {
                 self.peers[i].pong = None;
-                self.control_to(i, &Control::Pong { token });
+                self.control_to(i, &Control::Pong { token, time: None });
             }
             Control::Ping { token } if up => self.peers[i].pong = Some(token),
-            Control::Pong { token } if up => self.holder_lives(now, self.peers[i].profile.conn, token),
+            Control::Pong { token, .. } if up => self.holder_lives(now, self.peers[i].profile.conn, token),
             Control::Accept { mask } if up => {
                 let peer = &mut self.peers[i];
                 // Said again, it asks for what the app itself left out.
@@ -986,7 +986,7 @@ impl Router {
             self.table.arrived(&identity, conn);
             self.identities.entry(identity).or_default().push(conn);
             let (instance, max_message) = (self.instance, self.config.max_message as u64);
-            self.control_to(i, &Control::Welcome { instance, max_message, wall: now.wall });
+            self.control_to(i, &Control::Welcome { instance, max_message, wall: now.wall, time: None });
             self.join(i, true);
         }
         for waits in waiting {
@@ -1300,7 +1300,7 @@ impl Protocol for Router {
         if let (Some(token), true) = (peer.pong, peer.has_room(config)) {
             peer.pong = None;
             scratch.clear();
-            Control::Pong { token }.encode(wire::HUB_SENDER, scratch);
+            Control::Pong { token, time: None }.encode(wire::HUB_SENDER, scratch);
             peer.feed.message(scratch);
         }
         if peer.is_up() && !peer.feed.is_live() {

@@ -692,7 +692,7 @@ impl Session {
         }
         let (instance, epoch, accept) = (self.instance, self.epoch, self.accept_for_hub());
         self.phase = Phase::Hello { conn, since: now.mono };
-        self.control(conn, &Control::Hello { instance, epoch, accept, flags });
+        self.control(conn, &Control::Hello { instance, epoch, accept, flags, time: None });
     }
 
     /// The link is there, to the hub of this instance or to an old one.
@@ -791,10 +791,10 @@ impl Session {
             }
             Control::Ping { token } if self.feed.waiting() <= limits::OUTBOX => {
                 self.pong = None;
-                self.control(conn, &Control::Pong { token });
+                self.control(conn, &Control::Pong { token, time: None });
             }
             Control::Ping { token } => self.pong = Some(token),
-            Control::Pong { token } => self.acked = self.acked.max(token.min(self.own.version())),
+            Control::Pong { token, .. } => self.acked = self.acked.max(token.min(self.own.version())),
             Control::Rejected { status, name } => {
                 self.stats.refused += 1;
                 let why = Status::from_code(status).unwrap_or(Status::Full).text();
@@ -1014,7 +1014,7 @@ impl Protocol for Session {
         self.flushing = false;
         if let (Some(token), true) = (self.pong, self.feed.waiting() <= limits::OUTBOX) {
             self.pong = None;
-            self.enqueue(&Control::Pong { token });
+            self.enqueue(&Control::Pong { token, time: None });
         }
         if matches!(self.phase, Phase::Up { .. }) {
             let Session { feed, own, config, hub_limit, stats, warned_withheld, warnings, .. } = self;

@@ -44,26 +44,36 @@ pub(crate) fn with_signals_blocked<T>(f: impl FnOnce() -> T) -> T {
     result
 }
 
-/// This moment: nanoseconds of `CLOCK_MONOTONIC`, and milliseconds since 1970.
+/// This moment: nanoseconds of `CLOCK_MONOTONIC`, milliseconds since 1970, and milliseconds of `CLOCK_BOOTTIME`, which
+/// goes on while the machine is suspended.
 ///
-/// The second clock is read again once a millisecond is over: it is the first one and an offset until then.
+/// The other clocks are read again once a millisecond is over: they are the first one and an offset until then.
 pub fn now() -> Now {
-    /// Nanoseconds that a look at the second clock is good for.
+    /// Nanoseconds that a look at the other clocks is good for.
     const GOOD_FOR: u64 = 1_000_000;
-    static OFFSET: AtomicU64 = AtomicU64::new(0);
+    static WALL: AtomicU64 = AtomicU64::new(0);
+    static BOOT: AtomicU64 = AtomicU64::new(0);
     static UNTIL: AtomicU64 = AtomicU64::new(0);
     let mono = clock(libc::CLOCK_MONOTONIC);
-    // Acquire: what is read is the offset of that look or, at worst, of one that another thread began earlier.
+    // Acquire: what is read are the offsets of that look or, at worst, of one that another thread began earlier.
     if mono >= UNTIL.load(Ordering::Acquire) {
-        OFFSET.store(clock(libc::CLOCK_REALTIME).wrapping_sub(mono), Ordering::Relaxed);
+        WALL.store(clock(libc::CLOCK_REALTIME).wrapping_sub(mono), Ordering::Relaxed);
+        BOOT.store(clock(SUSPENDED_TOO).wrapping_sub(mono), Ordering::Relaxed);
         UNTIL.store(mono + GOOD_FOR, Ordering::Release);
     }
-    Now { mono, wall: mono.wrapping_add(OFFSET.load(Ordering::Relaxed)) / 1_000_000 }
+    let millis = |offset: &AtomicU64| mono.wrapping_add(offset.load(Ordering::Relaxed)) / 1_000_000;
+    Now { mono, wall: millis(&WALL), boot: millis(&BOOT) }
 }
+
+/// The clock that goes on while the machine is suspended. Elsewhere than on Linux that of `CLOCK_MONOTONIC` has to do.
+#[cfg(target_os = "linux")]
+const SUSPENDED_TOO: libc::clockid_t = libc::CLOCK_BOOTTIME;
+#[cfg(not(target_os = "linux"))]
+const SUSPENDED_TOO: libc::clockid_t = libc::CLOCK_MONOTONIC;
 
 fn clock(id: libc::clockid_t) -> u64 {
     let mut time = MaybeUninit::<libc::timespec>::uninit();
-    // SAFETY: `time` is writable; both clocks exist on every system, so the call fills it in.
+    // SAFETY: `time` is writable; the clocks exist on every system, so the call fills it in.
     let time = unsafe {
         libc::clock_gettime(id, time.as_mut_ptr());
         time.assume_init()

@@ -1,7 +1,7 @@
 //! What an app and its hub say to each other: bodies whose names begin with [`RESERVED`], on v1 links only.
 
 use super::value::{put_bin, put_int, put_map, put_str, put_uint, Reader, Token};
-use super::{encode, Body, Form, Instance, Malformed, Meta, RESERVED};
+use super::{encode, Body, Form, Instance, Malformed, Meta, Stamp, RESERVED};
 
 /// The sender of what a hub says.
 pub const HUB_SENDER: &str = "$ns";
@@ -13,6 +13,7 @@ const PING: &str = "ping";
 const PONG: &str = "pong";
 const ACCEPT: &str = "accept";
 const REJECTED: &str = "rejected";
+const STALE: &str = "stale";
 
 /// What an app asks for in its hello.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -60,6 +61,8 @@ pub enum Control<'a> {
         accept: u32,
         /// Key 3: what it asks for.
         flags: HelloFlags,
+        /// Key 4, optional: its logical time, as the clock of a [`Stamp`].
+        time: Option<u64>,
     },
     /// `$ns/welcome`, the hub's answer.
     Welcome {
@@ -67,8 +70,10 @@ pub enum Control<'a> {
         instance: Instance,
         /// Key 1: the largest body it takes, in bytes.
         max_message: u64,
-        /// Key 2: its clock, milliseconds since 1970.
+        /// Key 2: its wall clock, milliseconds since 1970.
         wall: u64,
+        /// Key 3, optional: its logical time, as the clock of a [`Stamp`].
+        time: Option<u64>,
     },
     /// `$ns/refuse`: the hub does not take the app, and closes the link.
     Refuse {
@@ -82,10 +87,12 @@ pub enum Control<'a> {
         /// What the answer repeats.
         token: u64,
     },
-    /// `$ns/pong`: the answer.
+    /// `$ns/pong`: the answer. The token alone, or a map.
     Pong {
-        /// That of the ping.
+        /// Key 0: that of the ping.
         token: u64,
+        /// Key 1, from a hub: its logical time, as the clock of a [`Stamp`].
+        time: Option<u64>,
     },
     /// `$ns/accept`: the app takes other kinds from now on.
     Accept {
@@ -99,6 +106,17 @@ pub enum Control<'a> {
         /// Key 1: the state's name.
         name: &'a str,
     },
+    /// `$ns/stale`: the hub did not take one state because of its stamp.
+    Stale {
+        /// Key 0: the state's name.
+        name: &'a str,
+        /// Key 1: the stamp that it came with.
+        offered: Stamp,
+        /// Key 2: the later one of the value that the hub holds. Absent: the stamp is too far in the future.
+        held: Option<Stamp>,
+        /// Key 3: the hub's logical time.
+        time: u64,
+    },
     /// Any other name under [`RESERVED`]: to be ignored, so that later versions can add some.
     Unknown,
 }
@@ -109,8 +127,8 @@ impl<'a> Control<'a> {
     pub fn encode(&self, sender: &str, out: &mut Vec<u8>) {
         let mut data = Vec::with_capacity(64);
         let name = match *self {
-            Control::Hello { instance, epoch, accept, flags } => {
-                put_map(&mut data, 4);
+            Control::Hello { instance, epoch, accept, flags, time } => {
+                put_map(&mut data, 4 + u32::from(time.is_some()));
                 put_uint(&mut data, 0);
                 put_bin(&mut data, &instance.0);
                 put_uint(&mut data, 1);
@@ -119,16 +137,18 @@ impl<'a> Control<'a> {
                 put_uint(&mut data, u64::from(accept));
                 put_uint(&mut data, 3);
                 put_uint(&mut data, u64::from(flags.0));
+                put_time(&mut data, 4, time);
                 HELLO
             }
-            Control::Welcome { instance, max_message, wall } => {
-                put_map(&mut data, 3);
+            Control::Welcome { instance, max_message, wall, time } => {
+                put_map(&mut data, 3 + u32::from(time.is_some()));
                 put_uint(&mut data, 0);
                 put_bin(&mut data, &instance.0);
                 put_uint(&mut data, 1);
                 put_uint(&mut data, max_message);
                 put_uint(&mut data, 2);
                 put_uint(&mut data, wall);
+                put_time(&mut data, 3, time);
                 WELCOME
             }
             Control::Refuse { status, text } => {
@@ -139,8 +159,13 @@ impl<'a> Control<'a> {
                 put_uint(&mut data, token);
                 PING
             }
-            Control::Pong { token } => {
+            Control::Pong { token, time } => {
+                if time.is_some() {
+                    put_map(&mut data, 2);
+                    put_uint(&mut data, 0);
+                }
                 put_uint(&mut data, token);
+                put_time(&mut data, 1, time);
                 PONG
             }
             Control::Accept { mask } => {
@@ -150,6 +175,19 @@ impl<'a> Control<'a> {
             Control::Rejected { status, name } => {
                 put_verdict(&mut data, status, name);
                 REJECTED
+            }
+            Control::Stale { name, offered, held, time } => {
+                put_map(&mut data, 3 + u32::from(held.is_some()));
+                put_uint(&mut data, 0);
+                put_str(&mut data, name);
+                put_uint(&mut data, 1);
+                put_bin(&mut data, &offered.to_bytes());
+                if let Some(held) = held {
+                    put_uint(&mut data, 2);
+                    put_bin(&mut data, &held.to_bytes());
+                }
+                put_time(&mut data, 3, Some(time));
+                STALE
             }
             Control::Unknown => return,
         };
@@ -164,35 +202,59 @@ impl<'a> Control<'a> {
         let name = body.name.strip_prefix(RESERVED).unwrap_or_default();
         Ok(match name {
             HELLO => {
-                let [instance, epoch, accept, flags] = fields(body.data)?;
+                let [instance, epoch, accept, flags, time] = fields(body.data, 4)?;
                 Control::Hello {
                     instance: instance_of(instance)?,
                     epoch: uint(epoch)?,
                     accept: narrow(accept)?,
                     flags: HelloFlags(narrow(flags)?),
+                    time: optional(time, uint)?,
                 }
             }
             WELCOME => {
-                let [instance, max_message, wall] = fields(body.data)?;
+                let [instance, max_message, wall, time] = fields(body.data, 3)?;
                 Control::Welcome {
                     instance: instance_of(instance)?,
                     max_message: uint(max_message)?,
                     wall: uint(wall)?,
+                    time: optional(time, uint)?,
                 }
             }
             REFUSE => {
-                let [status, text] = fields(body.data)?;
+                let [status, text] = fields(body.data, 2)?;
                 Control::Refuse { status: status_of(status)?, text: str_of(text)? }
             }
             PING => Control::Ping { token: uint(scalar(body.data)?)? },
-            PONG => Control::Pong { token: uint(scalar(body.data)?)? },
+            PONG => match scalar(body.data)? {
+                Token::Map(_) => {
+                    let [token, time] = fields(body.data, 1)?;
+                    Control::Pong { token: uint(token)?, time: optional(time, uint)? }
+                }
+                token => Control::Pong { token: uint(token)?, time: None },
+            },
             ACCEPT => Control::Accept { mask: narrow(scalar(body.data)?)? },
             REJECTED => {
-                let [status, name] = fields(body.data)?;
+                let [status, name] = fields(body.data, 2)?;
                 Control::Rejected { status: status_of(status)?, name: str_of(name)? }
+            }
+            STALE => {
+                let [name, offered, held, time] = fields(body.data, 2)?;
+                Control::Stale {
+                    name: str_of(name)?,
+                    offered: stamp_of(offered)?,
+                    held: optional(held, stamp_of)?,
+                    time: uint(time)?,
+                }
             }
             _ => Control::Unknown,
         })
+    }
+}
+
+fn put_time(data: &mut Vec<u8>, key: u64, time: Option<u64>) {
+    if let Some(time) = time {
+        put_uint(data, key);
+        put_uint(data, time);
     }
 }
 
@@ -204,8 +266,9 @@ fn put_verdict(data: &mut Vec<u8>, status: i32, text: &str) {
     put_str(data, text);
 }
 
-/// The values of the keys 0 to `N` - 1 of a map, all of which have to be there; of a key that is there twice, the last.
-fn fields<const N: usize>(data: &[u8]) -> Result<[Token<'_>; N], Malformed> {
+/// The values of the keys 0 to `N` - 1 of a map; of a key that is there twice, the last. The first `required` have to be
+/// there; of the others a missing one is nil.
+fn fields<const N: usize>(data: &[u8], required: usize) -> Result<[Token<'_>; N], Malformed> {
     let mut reader = Reader::new(data);
     let Token::Map(pairs) = reader.token()? else {
         return Err(Malformed::Control);
@@ -221,10 +284,21 @@ fn fields<const N: usize>(data: &[u8]) -> Result<[Token<'_>; N], Malformed> {
             *field = Some(value);
         }
     }
-    if found.contains(&None) {
+    if found[..required].contains(&None) {
         return Err(Malformed::Control);
     }
     Ok(found.map(|value| value.unwrap_or(Token::Nil)))
+}
+
+/// What `read` makes of a field that may be missing.
+fn optional<'a, T>(
+    token: Token<'a>,
+    read: impl FnOnce(Token<'a>) -> Result<T, Malformed>,
+) -> Result<Option<T>, Malformed> {
+    match token {
+        Token::Nil => Ok(None),
+        token => read(token).map(Some),
+    }
 }
 
 /// The first token; that of a container is of no use to any field, and refused there.
@@ -250,6 +324,13 @@ fn status_of(token: Token) -> Result<i32, Malformed> {
 fn str_of(token: Token<'_>) -> Result<&str, Malformed> {
     match token {
         Token::Str(text) => std::str::from_utf8(text).map_err(|_| Malformed::Utf8),
+        _ => Err(Malformed::Control),
+    }
+}
+
+fn stamp_of(token: Token) -> Result<Stamp, Malformed> {
+    match token {
+        Token::Bin(bytes) => Stamp::from_bytes(bytes).ok_or(Malformed::Control),
         _ => Err(Malformed::Control),
     }
 }
@@ -281,6 +362,16 @@ mod tests {
     }
 
     #[test]
+    fn a_pong_is_its_token_or_a_map_with_the_time_of_the_hub() {
+        assert_eq!(read("pong", b"\x07"), Ok(Control::Pong { token: 7, time: None }));
+        assert_eq!(read("pong", b"\x81\x00\x07"), Ok(Control::Pong { token: 7, time: None }));
+        assert_eq!(read("pong", b"\x82\x00\x07\x01\x09"), Ok(Control::Pong { token: 7, time: Some(9) }));
+        let mut raw = Vec::new();
+        Control::Pong { token: 7, time: None }.encode(HUB_SENDER, &mut raw);
+        assert_eq!(decode(&raw, Form::V1).expect("a body").data, b"\x07");
+    }
+
+    #[test]
     fn names_of_later_versions_are_ignored() {
         for name in ["announce", "", "ping/2", "hello "] {
             assert_eq!(read(name, &[0xC0]), Ok(Control::Unknown));
@@ -291,7 +382,7 @@ mod tests {
     fn flags_of_later_versions_are_kept() {
         let mut raw = Vec::new();
         let flags = HelloFlags::ECHO | HelloFlags::SHARED | HelloFlags(1 << 31);
-        Control::Hello { instance: Instance::default(), epoch: 1, accept: 2, flags }.encode("a", &mut raw);
+        Control::Hello { instance: Instance::default(), epoch: 1, accept: 2, flags, time: None }.encode("a", &mut raw);
         let body = decode(&raw, Form::V1).expect("a body");
         let Ok(Control::Hello { flags, .. }) = Control::decode(&body) else { panic!("a hello") };
         assert!(flags.contains(HelloFlags::ECHO | HelloFlags::SHARED) && !flags.contains(HelloFlags::TAKE_OVER));
@@ -300,7 +391,7 @@ mod tests {
 
     #[test]
     fn data_of_another_form_is_refused() {
-        let cases: [(&str, &[u8]); 12] = [
+        let cases: [(&str, &[u8]); 18] = [
             ("ping", b"\xC0"),
             ("ping", b"\xFF"),
             ("pong", b"\xA11"),
@@ -313,6 +404,12 @@ mod tests {
             ("rejected", b"\x82\x00\x90\x01\xA1n"),
             ("welcome", b"\x83\x00\xC4\x01\x00\x01\x01\x02\x01"),
             ("hello", b"\x84\x00\xC0\x01\x01\x02\x01\x03\x01"),
+            ("pong", b"\x80"),
+            ("pong", b"\x82\x00\x01\x01\xA11"),
+            ("pong", b"\x81\x01\x01"),
+            ("stale", b"\x81\x00\xA1n"),
+            ("stale", b"\x83\x00\xA1n\x01\xC4\x01\x00\x03\x01"),
+            ("stale", b"\xA1n"),
         ];
         for (name, data) in cases {
             assert_eq!(read(name, data), Err(Malformed::Control), "{name} {data:02x?}");

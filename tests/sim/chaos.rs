@@ -24,13 +24,14 @@ pub fn attack(rng: &mut Rng, framing: Framing, v1: bool) -> Vec<u8> {
             let mut out = Vec::new();
             let control = match rng.below(4) {
                 0 => Control::Ping { token: rng.any() },
-                1 => Control::Pong { token: rng.below(50) },
+                1 => Control::Pong { token: rng.below(50), time: rng.one_in(2).then(|| rng.any() >> rng.below(64)) },
                 2 => Control::Accept { mask: rng.any() as u32 },
                 _ => Control::Hello {
                     instance: Instance([rng.any() as u8; 16]),
                     epoch: rng.below(4),
                     accept: u32::MAX,
                     flags: HelloFlags(0),
+                    time: None,
                 },
             };
             control.encode(sender, &mut out);
@@ -69,7 +70,7 @@ pub fn attackers_header(rng: &mut Rng, framing: Framing) -> (Vec<u8>, bool) {
         let mut hello = Vec::new();
         let sender = rng.pick(&["evil", "evil2"]);
         let (instance, flags) = (rng.instance(), HelloFlags(rng.below(8) as u32));
-        Control::Hello { instance, epoch: 1, accept: u32::MAX, flags }.encode(sender, &mut hello);
+        Control::Hello { instance, epoch: 1, accept: u32::MAX, flags, time: None }.encode(sender, &mut hello);
         out.extend(&*frame_head(framing, hello.len()));
         out.extend(hello);
     }

@@ -25,7 +25,7 @@ pub struct Direct {
 impl Direct {
     pub fn new(config: RouterConfig) -> Direct {
         let router = Router::new(Instance([9; 16]), config);
-        let now = Now { mono: 100 * SEC, wall: 1_800_000_000_000 };
+        let now = Now { mono: 100 * SEC, wall: 1_800_000_000_000, boot: 500_000 };
         Direct { router, now, next: 0, closed: Vec::new(), last: HashMap::new() }
     }
 
@@ -33,6 +33,7 @@ impl Direct {
     pub fn pass(&mut self, time: u64) {
         self.now.mono += time;
         self.now.wall += time / 1_000_000;
+        self.now.boot += time / 1_000_000;
         if self.router.deadline().is_some_and(|deadline| deadline <= self.now.mono) {
             self.router.tick(self.now);
         }
@@ -184,7 +185,8 @@ impl Direct {
     pub fn hello(&mut self, identity: &str, instance: u8, epoch: u64, flags: HelloFlags) -> ConnId {
         let conn = self.open();
         self.bytes(conn, &header(Version::V1));
-        let hello = Control::Hello { instance: Instance([instance; 16]), epoch, accept: wire::ACCEPT_ANY, flags };
+        let hello =
+            Control::Hello { instance: Instance([instance; 16]), epoch, accept: wire::ACCEPT_ANY, flags, time: None };
         self.control(conn, identity, hello);
         conn
     }

@@ -136,6 +136,17 @@ pub fn value(kind: Kind, number: u64, size: usize) -> Vec<u8> {
     out
 }
 
+/// The number of a [`value`], if its kind tells it.
+pub fn number_of(value: &[u8]) -> Option<u64> {
+    let json = nanostate::wire::from_msgpack(value);
+    let digits: String = json.chars().skip_while(|c| matches!(c, '"' | '-')).take_while(char::is_ascii_digit).collect();
+    match nanostate::wire::check(value).ok()? {
+        Kind::Text | Kind::Int => digits.parse().ok(),
+        Kind::Uint => digits.parse::<u64>().ok().map(|number| u64::MAX - number),
+        _ => None,
+    }
+}
+
 /// A body.
 pub fn body(form: Form, sender: &str, name: &str, value: &[u8], meta: &Meta) -> Vec<u8> {
     let mut out = Vec::new();

@@ -61,8 +61,11 @@ pub struct App {
     /// What it sent last of each name, the sends that were refused not counted.
     pub sent: BTreeMap<String, (Kind, Vec<u8>)>,
     /// An acknowledgement that is waited for: the version, and what it covers.
-    ack: Option<(u64, Vec<String>)>,
+    ack: Option<(u64, Vec<(String, Vec<u8>)>)>,
     pub acked: u64,
+    /// The world's [`World::hubs`] when each of `newest` was given.
+    given: BTreeMap<(String, String), u64>,
+    hubs: u64,
 }
 
 impl App {
@@ -78,6 +81,8 @@ impl App {
             sent: BTreeMap::new(),
             ack: None,
             acked: 0,
+            given: BTreeMap::new(),
+            hubs: 0,
         }
     }
 
@@ -94,8 +99,11 @@ impl App {
             }
             if let Some((stamp, _)) = self.newest.get(&key) {
                 assert!(state.stamp() != *stamp, "{who} got {key:?} twice");
-                assert!(state.stamp() > *stamp, "{who} got {key:?} with an older stamp than before");
+                // A hub that was killed takes the stamps it knew of with it.
+                let older = state.stamp() < *stamp && self.given.get(&key) == Some(&self.hubs);
+                assert!(!older, "{who} got {key:?} with an older stamp than before");
             }
+            self.given.insert(key.clone(), self.hubs);
             self.newest.insert(key, (state.stamp(), state.msgpack().to_vec()));
         }
     }
@@ -106,6 +114,25 @@ struct Node {
     process: Option<Process>,
     /// How far its wall clock is off, in milliseconds.
     skew: i64,
+    /// What its boot clock said when the world began, in milliseconds.
+    boot: u64,
+    /// For how long its machine was suspended, in nanoseconds: its monotonic clock stood still.
+    suspended: u64,
+    /// Its machine is suspended: since when, and until when.
+    asleep: Option<(u64, u64)>,
+}
+
+impl Node {
+    fn now(&self, mono: u64) -> Now {
+        let asleep = self.asleep.map_or(0, |(since, _)| mono - since);
+        let wall = (EPOCH + mono / MS) as i64 + self.skew;
+        Now { mono: mono - self.suspended - asleep, wall: wall.max(0) as u64, boot: self.boot + mono / MS }
+    }
+
+    /// When the world's time is that of this machine's monotonic clock.
+    fn at(&self, deadline: u64) -> u64 {
+        deadline.saturating_add(self.suspended)
+    }
 }
 
 struct End {
@@ -163,6 +190,8 @@ pub struct World {
     pub orphans: BTreeSet<String>,
     events: Vec<Event>,
     steps: u64,
+    /// Hubs that took the place of one that was killed.
+    pub hubs: u64,
 }
 
 impl World {
@@ -183,12 +212,12 @@ impl World {
             orphans: BTreeSet::new(),
             events: Vec::new(),
             steps: 0,
+            hubs: 0,
         }
     }
 
     pub fn now(&self, id: Id) -> Now {
-        let wall = (EPOCH + self.mono / MS) as i64 + self.nodes[id].skew;
-        Now { mono: self.mono, wall: wall as u64 }
+        self.nodes[id].now(self.mono)
     }
 
     /// Sets a process's wall clock, forth or back, in milliseconds against the true time.
@@ -197,7 +226,9 @@ impl World {
     }
 
     fn add(&mut self, process: Process) -> Id {
-        self.nodes.push(Node { process: Some(process), skew: 0 });
+        // Not drawn from the world's numbers: they would be others for every seed.
+        let boot = 86_400_000 * (self.nodes.len() as u64 * 7919 % 500);
+        self.nodes.push(Node { process: Some(process), skew: 0, boot, suspended: 0, asleep: None });
         self.nodes.len() - 1
     }
 
@@ -314,8 +345,8 @@ impl World {
         let app = self.app(id);
         let version = app.session.request_ack();
         if !app.session.is_acked(version) {
-            let names = app.sent.keys().cloned().collect();
-            app.ack = Some((version, names));
+            let sent = app.sent.iter().map(|(name, (_, value))| (name.clone(), value.clone())).collect();
+            app.ack = Some((version, sent));
         }
         self.act(id);
     }
@@ -374,7 +405,32 @@ impl World {
     pub fn replace_hub(&mut self, old: Id, url: &str, config: RouterConfig) -> Id {
         let id = self.add_hub(url, config);
         self.nodes[id].skew = self.nodes[old].skew;
+        self.hubs += 1;
         id
+    }
+
+    /// Suspends the machine of a process for so long: it does nothing, its monotonic clock stands still, and its other
+    /// clocks go on.
+    pub fn suspend(&mut self, id: Id, time: u64) {
+        if self.nodes[id].asleep.is_none() {
+            self.nodes[id].asleep = Some((self.mono, self.mono + time));
+        }
+    }
+
+    pub fn is_asleep(&self, id: Id) -> bool {
+        self.nodes[id].asleep.is_some()
+    }
+
+    /// Wakes the machines whose time has come, or all.
+    fn wake(&mut self, all: bool) {
+        for node in &mut self.nodes {
+            if let Some((since, until)) = node.asleep {
+                if all || until <= self.mono {
+                    node.suspended += self.mono - since;
+                    node.asleep = None;
+                }
+            }
+        }
     }
 
     /// Breaks a connection of this process, if it has one; of many, any.
@@ -450,8 +506,7 @@ impl World {
         let (end, other) = if side == 0 { (a, b) } else { (b, a) };
         end.later = false;
         let node = &mut nodes[end.node];
-        let wall = ((EPOCH + *mono / MS) as i64 + node.skew) as u64;
-        let now = Now { mono: *mono, wall };
+        let now = node.now(*mono);
         let Some(process) = &mut node.process else { return };
         let protocol = process.protocol();
         while !end.blocked && end.open {
@@ -562,6 +617,7 @@ impl World {
         let mono = self.mono;
         match &mut self.nodes[id].process {
             Some(Process::App(app)) => {
+                app.hubs = self.hubs;
                 if app.takes {
                     app.take();
                 }
@@ -588,7 +644,7 @@ impl World {
 
     fn check_ack(&mut self, id: Id) {
         let app = self.app(id);
-        let Some((_, names)) = app.ack.take() else { return };
+        let Some((_, sent)) = app.ack.take() else { return };
         app.acked += 1;
         let identity = app.identity.clone();
         let linked = self.wires.iter().rev().find_map(|wire| {
@@ -597,8 +653,12 @@ impl World {
         });
         // A hub that was killed since it answered holds nothing.
         let Some(Some(Process::Hub(router))) = linked.map(|hub| &self.nodes[hub].process) else { return };
-        for name in names {
-            assert!(router.table().find(&identity, &name).is_some(), "{name} of {identity} is acked and not held");
+        let held: Vec<_> = sent
+            .iter()
+            .map(|(name, _)| router.table().find(&identity, name).map(|held| held.data().to_vec()))
+            .collect();
+        for ((name, _), held) in sent.iter().zip(held) {
+            assert!(held.is_some(), "{name} of {identity} is acked and not held");
         }
     }
 
@@ -610,7 +670,7 @@ impl World {
         for (w, wire) in self.wires.iter().enumerate() {
             for side in 0..2 {
                 let end = &wire.ends[side];
-                if !end.open || self.nodes[end.node].process.is_none() {
+                if !end.open || self.nodes[end.node].process.is_none() || self.is_asleep(end.node) {
                     continue;
                 }
                 if end.reads_from <= self.mono && (!end.pipe.is_empty() || end.end.is_some()) {
@@ -623,15 +683,19 @@ impl World {
                 }
             }
         }
-        events.extend((0..self.dials.len()).filter(|&d| self.dials[d].at <= self.mono).map(Event::Dial));
-        for id in 0..self.nodes.len() {
-            if let Some(process) = &mut self.nodes[id].process {
-                if process.protocol().deadline().is_some_and(|at| at <= self.mono) {
-                    events.push(Event::Tick(id));
-                }
+        let due = |dial: &Dial| dial.at <= self.mono && !self.is_asleep(dial.node) && !self.listener_sleeps(&dial.url);
+        events.extend((0..self.dials.len()).filter(|&d| due(&self.dials[d])).map(Event::Dial));
+        for (id, node) in self.nodes.iter_mut().enumerate().filter(|(_, node)| node.asleep.is_none()) {
+            let deadline = node.process.as_mut().and_then(|process| process.protocol().deadline());
+            if deadline.is_some_and(|at| node.at(at) <= self.mono) {
+                events.push(Event::Tick(id));
             }
         }
         self.events = events;
+    }
+
+    fn listener_sleeps(&self, url: &str) -> bool {
+        self.listeners.get(url).is_some_and(|&id| self.is_asleep(id))
     }
 
     /// When anything happens next by itself.
@@ -643,14 +707,18 @@ impl World {
             }
         };
         for end in self.wires.iter().flat_map(|wire| &wire.ends) {
-            if end.open && end.reads_from > self.mono && (!end.pipe.is_empty() || end.end.is_some()) {
+            let asleep = self.nodes[end.node].asleep.is_some();
+            if end.open && !asleep && end.reads_from > self.mono && (!end.pipe.is_empty() || end.end.is_some()) {
                 at(end.reads_from);
             }
         }
-        self.dials.iter().for_each(|dial| at(dial.at));
+        let awake = |dial: &&Dial| !self.is_asleep(dial.node) && !self.listener_sleeps(&dial.url);
+        self.dials.iter().filter(awake).for_each(|dial| at(dial.at));
         for node in &mut self.nodes {
-            if let Some(deadline) = node.process.as_mut().and_then(|process| process.protocol().deadline()) {
-                at(deadline);
+            if let Some((_, until)) = node.asleep {
+                at(until);
+            } else if let Some(deadline) = node.process.as_mut().and_then(|process| process.protocol().deadline()) {
+                at(node.at(deadline));
             }
         }
         next
@@ -658,6 +726,7 @@ impl World {
 
     /// Lets one thing happen, any of those that can. False: nothing can before `until`.
     pub fn step(&mut self, until: u64) -> bool {
+        self.wake(false);
         self.gather_events();
         if self.events.is_empty() {
             match self.next_time() {
@@ -705,6 +774,7 @@ impl World {
     /// Lets everything happen that happens without a fault: nobody stalls, and every app that is not refused gets its
     /// link. Gives up after ten minutes.
     pub fn settle(&mut self) {
+        self.wake(true);
         for end in self.wires.iter_mut().flat_map(|wire| &mut wire.ends) {
             if end.reads_from != u64::MAX {
                 end.reads_from = 0;

@@ -77,6 +77,7 @@ impl Raw {
             epoch: 1,
             accept: wire::ACCEPT_ANY,
             flags: HelloFlags::default(),
+            time: None,
         });
         let bytes = raw.receive().unwrap_or_else(|| panic!("{identity} is not welcome"));
         let body = raw.decode(&bytes);
@@ -162,7 +163,8 @@ impl Raw {
         loop {
             let bytes = self.receive().expect("the hub answers a ping");
             let body = wire::decode(&bytes, Form::V1).unwrap();
-            if body.is_reserved() && Control::decode(&body) == Ok(Control::Pong { token }) {
+            let control = body.is_reserved().then(|| Control::decode(&body));
+            if matches!(control, Some(Ok(Control::Pong { token: answered, .. })) if answered == token) {
                 return;
             }
         }
@@ -307,7 +309,7 @@ impl RawListener {
         let hello = raw.receive().expect("a hello");
         let body = wire::decode(&hello, Form::V1).unwrap();
         assert!(matches!(Control::decode(&body), Ok(Control::Hello { .. })));
-        raw.send_control(&Control::Welcome { instance: raw.instance(), max_message, wall: clock() >> 16 });
+        raw.send_control(&Control::Welcome { instance: raw.instance(), max_message, wall: clock() >> 16, time: None });
         (raw, body.sender.to_owned())
     }
 }

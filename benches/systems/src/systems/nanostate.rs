@@ -325,6 +325,7 @@ fn shake_hands(socket: &mut UnixStream, framing: Framing, i: usize) -> std::io::
         epoch: 1,
         accept: wire::ACCEPT_ANY,
         flags: HelloFlags::default(),
+        time: None,
     };
     let mut body = Vec::new();
     hello.encode(&identity, &mut body);
