@@ -445,7 +445,8 @@ ns_status ns_state_ext(const ns_state *state, int8_t *type, const void **data, s
 
 /**
  * The value as JSON, whatever its kind, NUL-terminated, and its length without that NUL; `len` may be
- * NULL. Bytes become base64, an extension {"ext":type,"data":base64}, NaN and infinities null.
+ * NULL. Bytes become base64, a timestamp a string like "2026-11-28T23:20:33.123Z" (RFC 3339; of the
+ * years 0 to 9999), any other extension {"ext":type,"data":base64}, NaN and infinities null.
  *
  * Made at the first call and kept with the state: `*json` belongs to it; on failure it is "" and
  * `*len` 0. Does not block. Any thread.

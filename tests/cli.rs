@@ -182,7 +182,7 @@ fn watch_ends_quietly_when_nobody_reads_it_any_more() {
     let mut hub = CliHub::start();
     let mut command = hub.nanostate(["watch"]);
     let mut watch = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    hub.joined(&format!("nanostate-watch-{}", watch.id()));
+    hub.joined_by("watch", watch.id());
     hub.send(&["first", "1"]);
     // As `| head -1` does.
     let mut line = String::new();

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use serde_json::Value as Json;
 use support::{
-    app, nanostate, peer_program, receive, run, CliHub, Ended, Process, RawListener, TempDir, Transport, PATIENCE,
-    TRANSPORTS,
+    app, nanostate, peer_program, receive_until, run, CliHub, Ended, Process, RawListener, TempDir, Transport,
+    PATIENCE, TRANSPORTS,
 };
 
 use nanostate::Value;
@@ -49,7 +49,12 @@ fn endless(hub: &CliHub) -> Process {
     let onlooker = app("onlooker", &hub.url);
     let bench = Process::spawn(hub.nanostate(["bench", "--duration", "100000"]));
     let id = bench.id();
-    receive(&onlooker, &format!("nanostate-bench-{id}-b"), &format!("bench/{id}/pong"));
+    receive_until(&onlooker, "pong", |state| {
+        state.name().starts_with(&format!("bench/{id}-"))
+            && state.name().ends_with("/pong")
+            && state.sender().starts_with("nanostate-bench-")
+            && state.sender().ends_with("-b")
+    });
     bench
 }
 
@@ -291,7 +296,7 @@ fn a_hub_that_is_killed_meanwhile_is_told() {
 fn a_hub_that_does_not_answer_any_more_is_told() {
     let mut hub = CliHub::start();
     let bench = Process::spawn(hub.nanostate(["bench", "--duration", "100000", "--size", "9", "--timeout", "5"]));
-    hub.joined(&format!("nanostate-bench-{}-b", bench.id()));
+    while !hub.joined_by("bench", bench.id()).ends_with("-b") {}
     hub.process.signal("STOP");
     let ended = bench.wait();
     hub.process.signal("CONT");

@@ -9,6 +9,7 @@ use rmp::encode as put;
 use rmp::Marker;
 use serde_core::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
+use super::time::Time;
 use super::value::{infallible, Reader, Token, Value};
 use crate::limits::MAX_DEPTH;
 use crate::{Error, Result, Status};
@@ -149,10 +150,10 @@ impl<'de> Visitor<'de> for Writer<'_> {
 
 /// The JSON text of a checked value, on one line without spaces.
 ///
-/// What JSON does not have: bytes become a string in base64; an extension `{"ext":type,"data":"base64"}`; a float that
-/// is no number or infinite `null`. A key of a map becomes a string: text and bytes as they do elsewhere, a scalar as
-/// its JSON text, and anything structured as the base64 of its MessagePack (as JSON text inside JSON text, nested, it
-/// would double with each level).
+/// What JSON does not have: bytes become a string in base64; a timestamp a string as RFC 3339 has it ([`Time`]), any
+/// other extension `{"ext":type,"data":"base64"}`; a float that is no number or infinite `null`. A key of a map becomes a
+/// string: text and bytes as they do elsewhere, a scalar as its JSON text, and anything structured as the base64 of its
+/// MessagePack (as JSON text inside JSON text, nested, it would double with each level).
 pub fn from_msgpack(value: &[u8]) -> String {
     let mut out = Vec::with_capacity(value.len() + value.len() / 2 + 8);
     write_json(&mut Reader::new(value), MAX_DEPTH, &mut out);
@@ -223,6 +224,9 @@ fn write_scalar(token: Token, out: &mut Vec<u8>) {
         Token::Str(text) => infallible(serde_json::to_writer(out, &String::from_utf8_lossy(text))),
         Token::Bin(bytes) => write_base64(bytes, out),
         Token::Ext(number, bytes) => {
+            if let Some(time) = Time::from_ext(number, bytes) {
+                return infallible(write!(out, "\"{time}\""));
+            }
             infallible(write!(out, "{{\"ext\":{number},\"data\":"));
             write_base64(bytes, out);
             out.push(b'}');

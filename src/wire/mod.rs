@@ -8,6 +8,7 @@ mod body;
 mod control;
 mod json;
 mod meta;
+mod time;
 mod value;
 
 pub use body::{
@@ -17,4 +18,5 @@ pub use body::{
 pub use control::{Control, HelloFlags, HUB_SENDER};
 pub use json::{from_msgpack, to_msgpack};
 pub use meta::{with_stamp, Instance, Meta, Stamp};
+pub use time::Time;
 pub use value::{bool_, bytes, check, ext, number, payload, skip, text, Kind, Number, Value, ACCEPT_ANY};

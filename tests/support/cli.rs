@@ -92,8 +92,16 @@ impl CliHub {
         let mut command = self.nanostate(["watch"]);
         command.args(arguments);
         let watch = Process::spawn(command);
-        self.joined(&format!("nanostate-watch-{}", watch.id()));
+        self.joined_by("watch", watch.id());
         watch
+    }
+
+    /// Waits until an app joins that `nanostate COMMAND` made in that process; its identity.
+    pub fn joined_by(&mut self, command: &str, process: u32) -> String {
+        let line = self.process.next_error_line_with(&format!("-{process}-"));
+        assert!(line.ends_with(") joined"), "{line}");
+        let (_, identity) = line.split_once(&format!(" nanostate-{command}-")).unwrap_or_else(|| panic!("{line}"));
+        format!("nanostate-{command}-{}", identity.split_once(" (").unwrap().0)
     }
 
     /// Waits until an app joins.

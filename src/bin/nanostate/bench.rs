@@ -3,19 +3,18 @@
 mod progress;
 
 use std::fmt::Display;
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::panic::resume_unwind;
-use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, Scope, ScopedJoinHandle, Thread};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use clap::value_parser;
 use log::LevelFilter;
 use nanostate::{limits, App, AppOption, Error, Kind, Link, State, Status, Value};
 
 use crate::signals::Stop;
-use crate::{logger, signals, Client, Failure};
+use crate::{identity, logger, signals, stdio, Client, Failure};
 use progress::Progress;
 
 /// The bytes of a value that hold its number.
@@ -100,12 +99,13 @@ const REPEATED_NAMES: &str = "repeated names";
 /// Measures, and prints each result when it is there.
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     logger::start(arguments.client.log, LevelFilter::Off)?;
-    let (a, b) = (app("a")?, app("b")?);
+    let run = identity::run()?;
+    let (a, b) = (app(&run, "a")?, app(&run, "b")?);
     let waiting = [a.clone(), b.clone()];
     let stop = signals::on_stop(move || waiting.iter().for_each(App::interrupt))?;
     let timeout = Duration::from_secs(arguments.timeout.into());
     let result = match connect(&[&a, &b], arguments.client.connect.as_deref(), timeout) {
-        Ok(()) => measure(&a, &b, &stop, timeout, &arguments),
+        Ok(()) => measure(&a, &b, &run, &stop, timeout, &arguments),
         Err(failure) => Err(failure),
     };
     for app in [a, b] {
@@ -118,8 +118,8 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     }
 }
 
-fn app(which: &str) -> Result<App, Failure> {
-    let app = App::new(&format!("nanostate-bench-{}-{which}", process::id()))?;
+fn app(run: &str, which: &str) -> Result<App, Failure> {
+    let app = App::new(&identity::of("bench", &format!("{run}-{which}")))?;
     app.set(AppOption::SendQueue, SEND_QUEUE)?;
     // The less of what others send is to be passed over.
     app.set_accept(Kind::Bytes.mask())?;
@@ -137,14 +137,13 @@ fn connect(apps: &[&App], url: Option<&str>, timeout: Duration) -> Result<(), Fa
     Ok(())
 }
 
-fn measure(a: &App, b: &App, stop: &Stop, timeout: Duration, arguments: &Arguments) -> Result<(), Failure> {
-    let mut bench = Bench::new(a, b, stop, timeout, arguments);
+fn measure(a: &App, b: &App, run: &str, stop: &Stop, timeout: Duration, arguments: &Arguments) -> Result<(), Failure> {
+    let mut bench = Bench::new(a, b, run, stop, timeout, arguments);
     let done = [Bench::round_trip, Bench::distinct_names, Bench::repeated_names].into_iter().try_for_each(|measure| {
         let measurement = measure(&mut bench)?;
         bench.progress.clear();
-        let mut out = io::stdout().lock();
-        out.write_all(if arguments.json { measurement.json() } else { measurement.table() }.as_bytes())?;
-        Ok(out.flush()?)
+        let text = if arguments.json { measurement.json() } else { measurement.table() };
+        Ok(stdio::output()?.write_all(text.as_bytes())?)
     });
     bench.tidy();
     done
@@ -185,18 +184,17 @@ struct Bench<'a> {
     window: usize,
     /// The value that is sent; it begins with its number.
     value: Vec<u8>,
-    /// The next number. They begin with the time, so that states of an earlier process with the same ID are older.
+    /// The next number.
     next: u64,
     progress: Progress,
 }
 
 impl<'a> Bench<'a> {
-    fn new(a: &'a App, b: &'a App, stop: &'a Stop, timeout: Duration, arguments: &Arguments) -> Bench<'a> {
+    fn new(a: &'a App, b: &'a App, run: &str, stop: &'a Stop, timeout: Duration, arguments: &Arguments) -> Bench<'a> {
         let size = arguments.size as usize;
         let fitting = (limits::OUTBOX / (size + OVERHEAD)).max(1);
         let names = arguments.names.map_or(NAMES.min(fitting), |names| names as usize);
-        let name = |last: &dyn Display| format!("bench/{}/{last}", process::id());
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let name = |last: &dyn Display| format!("bench/{run}/{last}");
         let extent = match arguments.count {
             Some(count) => Extent::Count(count),
             None => Extent::Time(Duration::from_secs(arguments.duration.into())),
@@ -213,7 +211,7 @@ impl<'a> Bench<'a> {
             used: 0,
             window: names.min(fitting),
             value: vec![0; size],
-            next: since.as_nanos() as u64 & !LAST,
+            next: 0,
             progress: Progress::new(),
         }
     }

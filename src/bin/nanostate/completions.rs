@@ -1,10 +1,10 @@
 //! `nanostate completions`
 
-use std::io::{self, Write as _};
+use std::io::Write as _;
 
 use clap_complete::Shell;
 
-use crate::Failure;
+use crate::{stdio, Failure};
 
 /// Print a script that completes this command's arguments in a shell
 ///
@@ -22,7 +22,5 @@ pub fn run(arguments: Arguments, mut command: clap::Command) -> Result<(), Failu
     // Not straight to standard output: a closed one makes it panic.
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut command, name, &mut script);
-    let mut output = io::stdout();
-    output.write_all(&script)?;
-    Ok(output.flush()?)
+    Ok(stdio::output()?.write_all(&script)?)
 }

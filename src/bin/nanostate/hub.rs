@@ -1,12 +1,12 @@
 //! `nanostate hub`
 
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::sync::mpsc;
 
 use log::LevelFilter;
 use nanostate::{limits, Hub, HubOption};
 
-use crate::{logger, signals, Failure};
+use crate::{logger, signals, stdio, Failure};
 
 /// Run a hub until SIGINT or SIGTERM
 ///
@@ -79,7 +79,8 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     for address in (0..).map_while(|i| hub.address(i)) {
         // The hub's work does not depend on anybody reading this.
-        let _ = writeln!(io::stdout(), "listening on {address}").and_then(|()| io::stdout().flush());
+        let line = format!("listening on {address}\n");
+        let _ = stdio::output().and_then(|mut out| out.write_all(line.as_bytes()));
     }
 
     let _ = stopped.recv();

@@ -3,11 +3,13 @@
 mod bench;
 mod completions;
 mod hub;
+mod identity;
 mod logger;
 mod man;
 mod output;
 mod send;
 mod signals;
+mod stdio;
 mod watch;
 
 use std::io::{self, Write as _};
@@ -125,20 +127,22 @@ fn main() -> ExitCode {
 
 /// Tells the user something on standard error. A standard error that is closed is no reason to fail.
 pub fn complain(text: &str) {
-    let _ = writeln!(io::stderr(), "nanostate: {}", output::one_line(text));
+    let line = format!("nanostate: {}\n", output::one_line(text));
+    let _ = stdio::error().and_then(|mut error| error.write_all(line.as_bytes()));
 }
 
 /// Prints help, the version, or what is wrong with the command line.
 fn explain(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
-        let _ = write!(io::stdout(), "{}", error.render()).and_then(|()| io::stdout().flush());
+        let _ = stdio::output().and_then(|mut out| out.write_all(error.render().to_string().as_bytes()));
         return ExitCode::SUCCESS;
     }
     let text = error.render().to_string();
-    let _ = match text.strip_prefix("error: ") {
-        Some(words) => write!(io::stderr(), "nanostate: {words}"),
-        None => write!(io::stderr(), "{text}"),
+    let text = match text.strip_prefix("error: ") {
+        Some(words) => format!("nanostate: {words}"),
+        None => text,
     };
+    let _ = stdio::error().and_then(|mut error| error.write_all(text.as_bytes()));
     ExitCode::from(USAGE)
 }
 

@@ -2,7 +2,7 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
-use std::io::{self, Read as _};
+use std::io::Read as _;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use clap::ValueEnum;
 use log::LevelFilter;
 use nanostate::{limits, wire, App, AppOption, Error, Value};
 
-use crate::{logger, output, signals, Client, Failure};
+use crate::{logger, output, signals, stdio, Client, Failure};
 
 /// The identity of runs that are given none; they hold it together.
 const IDENTITY: &str = "nanostate";
@@ -171,10 +171,8 @@ fn parse(kind: Type, bytes: &[u8]) -> Result<Parsed<'_>, String> {
 fn read_input() -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     let most = limits::MAX_MESSAGE as u64;
-    io::stdin()
-        .lock()
-        .take(most + 1)
-        .read_to_end(&mut bytes)
+    stdio::input()
+        .and_then(|input| input.take(most + 1).read_to_end(&mut bytes))
         .map_err(|error| Failure::Failed(format!("standard input: {error}")))?;
     if bytes.len() as u64 > most {
         return Err(Failure::Failed(format!("standard input has more than the {most} bytes of a message")));

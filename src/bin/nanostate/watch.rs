@@ -1,7 +1,6 @@
 //! `nanostate watch`
 
-use std::io::{self, BufWriter, Write as _};
-use std::process;
+use std::io::{BufWriter, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{mpsc, Arc};
 use std::time::Duration;
@@ -10,7 +9,7 @@ use log::LevelFilter;
 use nanostate::pattern::Pattern;
 use nanostate::{App, AppOption, Link, Status};
 
-use crate::{complain, logger, output, signals, Client, Failure};
+use crate::{complain, identity, logger, output, signals, stdio, Client, Failure};
 
 /// How long the first connection may take before the user is told that there is none.
 const FIRST_CONNECT: Duration = Duration::from_secs(1);
@@ -20,8 +19,8 @@ const RECV_QUEUE: i64 = 256 << 20;
 /// Print states as they come, a line each: SENDER NAME VALUE
 ///
 /// Texts are printed as they are where they are one printable line, else in "quotes" with escapes; bytes that are not
-/// such a text as 0x…; arrays, maps and extensions as JSON. Runs until SIGINT or SIGTERM; waits for a hub that is not
-/// there (yet, or any more).
+/// such a text as 0x…; timestamps like 2026-11-28T23:20:33.123Z; arrays, maps and other extensions as JSON. Runs until
+/// SIGINT or SIGTERM; waits for a hub that is not there (yet, or any more).
 #[derive(clap::Args)]
 #[command(after_help = "Exit codes: 0 done, or stopped by SIGINT or SIGTERM; 1 failed; 2 wrong usage;
 130 and 143 stopped by SIGINT and SIGTERM before --count states had come.")]
@@ -44,7 +43,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     logger::start(arguments.client.log, LevelFilter::Off)?;
     let patterns = arguments.patterns.iter().map(|text| Pattern::new(text)).collect::<Result<Vec<_>, _>>()?;
 
-    let app = App::new(&format!("nanostate-watch-{}", process::id()))?;
+    let app = App::new(&identity::of("watch", &identity::run()?))?;
     app.set(AppOption::RecvQueue, RECV_QUEUE)?;
     let waiting = app.clone();
     let stop = signals::on_stop(move || waiting.interrupt())?;
@@ -107,7 +106,7 @@ fn first_connect(app: &App, told: &AtomicBool) -> Result<(), Failure> {
 
 /// Prints what comes until there were enough, or `recv` fails: interrupted.
 fn print(app: &App, patterns: &[Pattern], arguments: &Arguments) -> Result<(), Failure> {
-    let mut out = BufWriter::new(io::stdout().lock());
+    let mut out = BufWriter::new(stdio::output()?);
     let mut left = arguments.count;
     while left != Some(0) {
         let state = match app.recv(Some(Duration::ZERO)) {
