@@ -171,7 +171,7 @@ enum {
     NS_LINK_CONNECTING = 1,
     /** The hub has welcomed the app. */
     NS_LINK_CONNECTED = 2,
-    /** The hub refused the app, which does not try again by itself. */
+    /** The hub refused the app, which tries again by itself. */
     NS_LINK_REFUSED = 3
 };
 
@@ -649,7 +649,7 @@ ns_status ns_app_connect(ns_app *app, const char *url);
  * Blocks. Any thread, but not a callback on the app's own thread.
  *
  * - NS_ERR_TIMEOUT: ns_last_error tells the last failure, "connection refused: tcp://127.0.0.1:15000"
- * - NS_ERR_REFUSED, NS_ERR_IDENTITY_TAKEN: the hub refused the app; it does not try again by itself
+ * - NS_ERR_REFUSED, NS_ERR_IDENTITY_TAKEN: the hub refused the app, which tries again by itself
  * - NS_ERR_STATE: ns_app_connect was not called, or inside a callback on the app's own thread
  * - NS_ERR_INTERRUPTED: by ns_app_interrupt
  * - NS_ERR_CLOSED: the app is closed, or was while this waited
@@ -664,7 +664,7 @@ ns_status ns_app_wait_connected(ns_app *app, int timeout_ms);
  * Blocks. Any thread, but not a callback on the app's own thread.
  *
  * - NS_ERR_TIMEOUT: not all of it, in this time; it goes on in the background
- * - NS_ERR_REFUSED, NS_ERR_IDENTITY_TAKEN: the hub refused the app; it does not try again by itself
+ * - NS_ERR_REFUSED, NS_ERR_IDENTITY_TAKEN: the hub refused the app, which tries again by itself
  * - NS_ERR_STATE: ns_app_connect was not called, or inside a callback on the app's own thread
  * - NS_ERR_INTERRUPTED: by ns_app_interrupt
  * - NS_ERR_CLOSED: the app is closed, or was while this waited
@@ -845,6 +845,8 @@ ns_status ns_app_each(ns_app *app, const char *pattern, ns_each_state_fn functio
  * Blocks. Any thread; several may receive, and each state goes to one of them.
  *
  * - NS_ERR_TIMEOUT: nothing came
+ * - NS_ERR_REFUSED, NS_ERR_IDENTITY_TAKEN: the hub refused the app, which tries again by itself; told
+ *   once for each new refusal
  * - NS_ERR_STATE: there is an on_state function, or NS_OPT_CALLBACK_THREAD is set
  * - NS_ERR_INTERRUPTED: by ns_app_interrupt
  * - NS_ERR_CLOSED: the app is closed, or was while this waited
@@ -859,6 +861,7 @@ ns_status ns_app_recv(ns_app *app, int timeout_ms, ns_state **out);
  * Blocks. Any thread; callbacks of one app run one at a time.
  *
  * - NS_ERR_TIMEOUT: nothing came
+ * - NS_ERR_REFUSED, NS_ERR_IDENTITY_TAKEN: as of ns_app_recv
  * - NS_ERR_STATE: NS_OPT_CALLBACK_THREAD is set, or inside a callback of this app
  * - NS_ERR_INTERRUPTED: by ns_app_interrupt
  * - NS_ERR_CLOSED: the app is closed, was closed while this waited, or a callback freed it

@@ -1,11 +1,20 @@
-//! The random number that names an app or a hub for its life.
+//! The random numbers that name an app or a hub for its life, and prove who it is.
 
-use crate::wire::Instance;
+use crate::wire::{Instance, Secret};
 use crate::{Error, Result, Status};
 
-/// A new one, from the system's random source.
+/// A new instance, from the system's random source.
 pub(crate) fn random_instance() -> Result<Instance> {
+    random().map(Instance)
+}
+
+/// A new secret, from the same source.
+pub(crate) fn random_secret() -> Result<Secret> {
+    random().map(Secret)
+}
+
+fn random() -> Result<[u8; 16]> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|error| Error::new(Status::Io, format!("random numbers: {error}")))?;
-    Ok(Instance(bytes))
+    Ok(bytes)
 }

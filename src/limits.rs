@@ -40,6 +40,8 @@ pub const KEPT: usize = 64 << 20;
 pub const CLOCK_AHEAD: Duration = Duration::from_secs(60);
 /// How long the holder of an identity has to answer a probe.
 pub const IDENTITY_PROBE: Duration = Duration::from_secs(1);
+/// How long the holder of an identity may be silent before an app that was refused and tries again may replace it.
+pub const LOST: Duration = Duration::from_secs(20);
 /// How long an address is remembered as an old hub's.
 pub const OLD_PEER_REMEMBERED: Duration = Duration::from_secs(60);
 /// The shortest wait before a reconnect.

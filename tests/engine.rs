@@ -2810,11 +2810,22 @@ fn a_refused_app_does_not_fight() {
     app.hear(Control::Refuse { status: Status::IdentityTaken.code(), text: "taken" });
     assert_eq!(app.session.link(), Link::Refused);
     assert_eq!(app.session.last_failure().map(|error| error.status()), Some(Status::IdentityTaken));
-    app.pass(3600 * SEC);
-    assert!(app.dials.is_empty() && app.session.deadline().is_none());
+    // It asks again, now and then.
+    let mut tries = 0;
+    for _ in 0..360 {
+        app.pass(10 * SEC);
+        if !app.dials.is_empty() {
+            tries += 1;
+            app.open();
+            app.bytes(&header(Version::V1));
+            assert_eq!(app.session.link(), Link::Refused);
+            app.hear(Control::Refuse { status: Status::IdentityTaken.code(), text: "taken" });
+        }
+    }
+    assert!(tries > 100 && app.session.take_refusal().is_some() && app.session.take_refusal().is_none());
     app.session.connect(vec![HUB.into()]);
     app.actions();
-    assert_eq!(app.dials.len(), 1);
+    assert_eq!((app.dials.len(), app.session.link()), (1, Link::Connecting));
 }
 
 #[test]

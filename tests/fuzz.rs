@@ -20,7 +20,7 @@ use nanostate::framing::{
     HEADER_LEN,
 };
 use nanostate::limits;
-use nanostate::wire::{self, Control, Form, HelloFlags, Instance, Meta, Stamp};
+use nanostate::wire::{self, Control, Form, HelloFlags, Instance, Meta, Secret, Stamp};
 use nanostate::{Kind, Status, Value};
 use sim::chaos::{self, Chaos};
 use sim::{body, each_seed, note, value, Rng, MS, SEC};
@@ -92,7 +92,9 @@ fn any_body(rng: &mut Rng, form: Form) -> Vec<u8> {
             let time = rng.one_in(2).then(|| rng.any() >> rng.below(64));
             let control = match rng.below(8) {
                 0 => {
-                    Control::Hello { instance, epoch: rng.any(), accept: rng.any() as u32, flags: HelloFlags(7), time }
+                    let secret = rng.one_in(2).then(|| Secret(rng.instance().0));
+                    let (epoch, accept) = (rng.any(), rng.any() as u32);
+                    Control::Hello { instance, epoch, accept, flags: HelloFlags(15), time, secret }
                 }
                 1 => Control::Welcome { instance, max_message: rng.any(), wall: rng.any(), time },
                 2 => Control::Refuse { status: rng.any() as i32, text: "why" },

@@ -9,7 +9,7 @@ use nanostate::framing::{
 use nanostate::limits::{MAX_DEPTH, MAX_NAME, MAX_SENDER};
 use nanostate::wire::{
     bool_, bytes, check, decode, encode, ext, from_msgpack, number, payload, skip, text, to_msgpack, with_stamp, Body,
-    Control, Form, HelloFlags, Instance, Malformed, Meta, Stamp,
+    Control, Form, HelloFlags, Instance, Malformed, Meta, Secret, Stamp,
 };
 use nanostate::Kind;
 use proptest::collection::vec;
@@ -383,12 +383,14 @@ proptest! {
         time in any::<Option<u64>>(),
         offered in stamp(),
         held in proptest::option::of(stamp()),
+        secret in any::<[u8; 16]>(),
         words in ".{0,80}",
         sender in key(MAX_SENDER),
     ) {
         let instance = Instance(instance);
         for control in [
-            Control::Hello { instance, epoch: token, accept: mask, flags: HelloFlags(!mask), time },
+            Control::Hello { instance, epoch: token, accept: mask, flags: HelloFlags(!mask), time, secret: None },
+            Control::Hello { instance, epoch: token, accept: mask, flags: HelloFlags(mask), time, secret: Some(Secret(secret)) },
             Control::Welcome { instance, max_message: token, wall: !token, time },
             Control::Refuse { status, text: &words },
             Control::Ping { token },

@@ -259,10 +259,8 @@ fn join(hub: &mut Driver<Router>, conn: ConnId, identity: &str) {
     hub.open(conn, None);
     hub.read(conn, &header(Version::V1));
     let (instance, accept) = (instance(conn.0 as u8), wire::ACCEPT_ANY);
-    hub.read(
-        conn,
-        &control_frame(identity, &Control::Hello { instance, epoch: 1, accept, flags: HelloFlags(0), time: None }),
-    );
+    let hello = Control::Hello { instance, epoch: 1, accept, flags: HelloFlags(0), time: None, secret: None };
+    hub.read(conn, &control_frame(identity, &hello));
     hub.run();
 }
 

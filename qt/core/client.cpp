@@ -46,6 +46,14 @@ Failure lastFailure(ns_status status)
     return failure(status, fromCString(ns_last_error()));
 }
 
+// Whether a call that waits ended since the hub does not let the app in, which goes on by itself. With the others the
+// app is of no use any more.
+bool isRefusal(ns_status status)
+{
+    return status != NS_OK && status != NS_ERR_TIMEOUT && status != NS_ERR_INTERRUPTED && status != NS_ERR_CLOSED
+        && status != NS_ERR_STATE && status != NS_ERR_INTERNAL && status != NS_ERR_NO_MEMORY && status != NS_ERR_IO;
+}
+
 // A string for the C API, which ends it at a NUL. `what` names it in the failure; `status` is that of one with NULs.
 bool toCString(const QString &text, ns_status status, const char *what, QByteArray *out, Failure *why)
 {
@@ -208,7 +216,7 @@ public:
         do {
             noted = Noted();
             status = ns_app_dispatch(app, 0, 1);
-        } while (status == NS_ERR_INTERRUPTED || (status == NS_OK && noted.link != NS_LINK_IDLE));
+        } while (status == NS_ERR_INTERRUPTED || isRefusal(status) || (status == NS_OK && noted.link != NS_LINK_IDLE));
         noted = Noted();
         if (status != NS_OK && status != NS_ERR_TIMEOUT)
             return giveUp(lastFailure(status));
@@ -270,6 +278,8 @@ public:
             const ns_status status = ns_app_dispatch(app, 0, 1);
             if (status == NS_ERR_TIMEOUT || status == NS_ERR_INTERRUPTED)
                 return;
+            if (isRefusal(status))
+                continue; // The callback for the link has told it.
             if (status != NS_OK) {
                 giveUp(lastFailure(status));
                 settle();

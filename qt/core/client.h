@@ -56,7 +56,7 @@ public:
         Disconnected = NS_LINK_IDLE, //!< Not active.
         Connecting = NS_LINK_CONNECTING, //!< Connecting, or waiting to try again.
         Connected = NS_LINK_CONNECTED, //!< The hub has welcomed it.
-        Refused = NS_LINK_REFUSED //!< The hub refused it; it does not try again by itself.
+        Refused = NS_LINK_REFUSED //!< The hub refused it; it tries again by itself.
     };
     Q_ENUM(State)
 

@@ -15,7 +15,7 @@ use crate::callback::{Gate, Slot};
 use crate::engine::session::{Draft, Notice, Session};
 use crate::engine::ConnId;
 use crate::health::{check_option, Health};
-use crate::instance::random_instance;
+use crate::instance::{random_instance, random_secret};
 use crate::limits;
 use crate::pattern::Pattern;
 use crate::state::State;
@@ -123,6 +123,8 @@ impl Drop for BreakDown<'_> {
 enum Item {
     State(State),
     Notice(Notice),
+    /// The hub does not let the app in.
+    Refusal(Error),
 }
 
 impl App {
@@ -133,7 +135,8 @@ impl App {
     pub fn new(identity: &str) -> Result<App> {
         crate::log_from_environment();
         wire::check_identity(identity)?;
-        let session = Session::new(identity, random_instance()?);
+        let mut session = Session::new(identity, random_instance()?);
+        session.config.secret = Some(random_secret()?);
         let inner = Inner {
             shared: Shared::new(session, Backend::Best)?,
             identity: identity.to_owned(),
@@ -360,8 +363,9 @@ impl App {
     /// and for rejected states run in here.
     ///
     /// # Errors
-    /// [`Status::Timeout`]; [`Status::State`]: callbacks have their own thread, or there is a callback for states;
-    /// [`Status::Interrupted`]; [`Status::Closed`].
+    /// [`Status::Timeout`]; the status of a refusal by the hub, [`Status::IdentityTaken`] for one, once for each;
+    /// [`Status::State`]: callbacks have their own thread, or there is a callback for states; [`Status::Interrupted`];
+    /// [`Status::Closed`].
     pub fn recv(&self, timeout: Option<Duration>) -> Result<State> {
         let inner = &self.0.inner;
         inner.check_no_callback_thread()?;
@@ -375,6 +379,7 @@ impl App {
             match inner.next(&mut deadline, wants)? {
                 Item::State(state) => return Ok(state),
                 Item::Notice(notice) => inner.tell_notice(notice),
+                Item::Refusal(error) => return Err(error),
             }
         }
     }
@@ -382,8 +387,8 @@ impl App {
     /// Runs callbacks for what waits, at most `max`, in this thread; waits for the first one. Returns how many ran.
     ///
     /// # Errors
-    /// [`Status::Timeout`]: nothing came; [`Status::State`]: callbacks have their own thread, or inside a callback;
-    /// [`Status::Interrupted`]; [`Status::Closed`].
+    /// [`Status::Timeout`]: nothing came; the status of a refusal by the hub, as of [`App::recv`]; [`Status::State`]:
+    /// callbacks have their own thread, or inside a callback; [`Status::Interrupted`]; [`Status::Closed`].
     pub fn dispatch(&self, timeout: Option<Duration>, max: usize) -> Result<usize> {
         let inner = &self.0.inner;
         inner.check_no_callback_thread()?;
@@ -395,6 +400,15 @@ impl App {
         let mut ran = 0;
         while ran < max {
             match inner.next(&mut deadline, || Ok(inner.has_on_state.load(Ordering::Relaxed))) {
+                Ok(Item::Refusal(error)) if ran > 0 => {
+                    // For the next call.
+                    if let Ok(mut driver) = inner.open() {
+                        driver.protocol.keep_refusal(error);
+                        inner.show(&driver);
+                    }
+                    break;
+                }
+                Ok(Item::Refusal(error)) => return Err(error),
                 Ok(item) => inner.tell_item(item),
                 Err(error) if ran > 0 => {
                     if error.status() == Status::Interrupted {
@@ -651,6 +665,8 @@ impl Inner {
         match item {
             Item::State(state) => self.on_state.call(&self.gate, |function| function(&state)),
             Item::Notice(notice) => self.tell_notice(notice),
+            // Where callbacks have a thread of their own, the one for the link has told it.
+            Item::Refusal(_) => {}
         }
     }
 
@@ -808,6 +824,9 @@ impl Inner {
 fn take(driver: &mut Driver<Session>, states: bool) -> Option<Item> {
     if let Some(notice) = driver.protocol.next_notice() {
         return Some(Item::Notice(notice));
+    }
+    if let Some(refusal) = driver.protocol.take_refusal() {
+        return Some(Item::Refusal(refusal));
     }
     if !states {
         return None;

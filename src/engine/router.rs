@@ -16,7 +16,7 @@ use super::requests::{self, Request, Survey, Takes};
 use super::table::{Entry, Offer, Refusal, Room, Slot, Table};
 use super::{Action, Closed, ConnId, ConnInfo, Now, Protocol};
 use crate::framing::{gateway_header, header, parse_gateway_header, parse_header, Decoder, Frame, Version, HEADER_LEN};
-use crate::wire::{self, Body, Control, Form, HelloFlags, Instance, Malformed, Meta, Stamp};
+use crate::wire::{self, Body, Control, Form, HelloFlags, Instance, Malformed, Meta, Secret, Stamp};
 use crate::{limits, Error, Status};
 
 /// What can be set. Times are in nanoseconds but for `clock_ahead`, in milliseconds.
@@ -309,7 +309,10 @@ struct Peer {
     /// What the decoder, and what is left for later, had allocated when last looked at.
     unfinished: usize,
     epoch: u64,
+    secret: Option<Secret>,
     flags: HelloFlags,
+    /// When it was first asked whether it lives and has said nothing since.
+    probed: Option<u64>,
     opened: u64,
     progress: u64,
     flushing: bool,
@@ -331,6 +334,30 @@ struct Warned {
 impl Peer {
     fn is_up(&self) -> bool {
         matches!(self.stage, Stage::Up)
+    }
+
+    /// Whether this is another connection of the same app. The instance is in every stamp, so that it proves nothing: the
+    /// secret does.
+    fn is_same_app(&self, other: &Peer) -> bool {
+        let proven = match (&self.secret, &other.secret) {
+            (Some(one), Some(other)) => one.matches(other),
+            (None, None) => true,
+            _ => false,
+        };
+        proven && self.profile.instance == other.profile.instance
+    }
+
+    /// It is asked whether it lives. The time counts from the first such question since it last said something.
+    fn probe(&mut self, now: Now) {
+        if self.probed.is_none_or(|at| self.progress > at) {
+            self.probed = Some(now.mono);
+        }
+    }
+
+    /// Whether it has left a question unanswered for so long that it counts as lost.
+    fn is_lost(&self, now: Now) -> bool {
+        let lost = limits::LOST.as_nanos() as u64;
+        self.probed.is_some_and(|at| self.progress <= at && now.mono - at >= lost)
     }
 
     /// Whether an answer may be added: who asks and does not read must not fill memory.
@@ -942,10 +969,13 @@ impl Router {
     fn control(&mut self, now: Now, i: usize, sender: &str, control: Control<'_>) {
         let up = self.peers[i].is_up();
         match control {
-            Control::Hello { instance, epoch, accept, flags, .. } if matches!(self.peers[i].stage, Stage::Hello) => {
+            Control::Hello { instance, epoch, accept, flags, secret, .. }
+                if matches!(self.peers[i].stage, Stage::Hello) =>
+            {
                 let peer = &mut self.peers[i];
                 peer.profile.identity = sender.into();
                 peer.epoch = epoch;
+                peer.secret = secret;
                 peer.flags = flags;
                 peer.profile.instance = instance;
                 peer.profile.accept = accept;
@@ -997,15 +1027,12 @@ impl Router {
     /// Whether nobody is left who holds the identity of this peer for himself. If not, the peer is refused, or the
     /// holder asked.
     fn make_room(&mut self, now: Now, i: usize, waiting: &mut Vec<usize>) -> bool {
-        let (instance, epoch, flags) = {
-            let peer = &self.peers[i];
-            (peer.profile.instance, peer.epoch, peer.flags)
-        };
+        let (epoch, flags) = (self.peers[i].epoch, self.peers[i].flags);
         let identity = self.peers[i].profile.identity.clone();
         let holds_alone = |router: &Router, holder: ConnId| {
             let held = &router.peers[router.by_conn[&holder]];
             !(flags.contains(HelloFlags::SHARED) && held.flags.contains(HelloFlags::SHARED))
-                || held.profile.instance == instance
+                || held.is_same_app(&router.peers[i])
         };
         // Asked anew each time: closing one holder may let in another that waited.
         while let Some(holder) =
@@ -1013,14 +1040,14 @@ impl Router {
         {
             let h = self.by_conn[&holder];
             let held = &self.peers[h];
-            if held.profile.instance == instance {
+            if held.is_same_app(&self.peers[i]) {
                 if epoch <= held.epoch {
                     self.refuse(now, i, Status::IdentityTaken, "a newer connection of the same app".into());
                     return false;
                 }
                 self.set_aside(holder, waiting);
                 self.close(now, h, Status::Closed, "replaced by a newer connection of the same app".into());
-            } else if flags.contains(HelloFlags::TAKE_OVER) {
+            } else if flags.contains(HelloFlags::TAKE_OVER) && !flags.contains(HelloFlags::RETRY) {
                 let text = format!("{identity} was taken over by {}", self.peers[i].info.from);
                 self.set_aside(holder, waiting);
                 self.refuse(now, h, Status::IdentityTaken, text);
@@ -1029,6 +1056,7 @@ impl Router {
                 self.next_token += 1;
                 let until = now.mono + limits::IDENTITY_PROBE.as_nanos() as u64;
                 self.peers[i].stage = Stage::Probing { holder, token, until };
+                self.peers[h].probe(now);
                 self.set_deadline(until);
                 self.control_to(h, &Control::Ping { token });
                 return false;
@@ -1217,7 +1245,9 @@ impl Protocol for Router {
             deferred: Default::default(),
             unfinished: 0,
             epoch: 0,
+            secret: None,
             flags: HelloFlags(0),
+            probed: None,
             opened: now.mono,
             progress: now.mono,
             flushing: false,
@@ -1373,8 +1403,13 @@ impl Protocol for Router {
                 }
                 Stage::Probing { holder, until, .. } if until <= now.mono => {
                     let h = self.by_conn[&holder];
-                    let text = format!("no answer in time; replaced by {}", self.peers[i].info.from);
-                    self.refuse(now, h, Status::IdentityTaken, text);
+                    if peer.flags.contains(HelloFlags::RETRY) && !self.peers[h].is_lost(now) {
+                        let text = format!("{} is held by another app, which is slow to answer", peer.profile.identity);
+                        self.refuse(now, i, Status::IdentityTaken, text);
+                    } else {
+                        let text = format!("no answer in time; replaced by {}", peer.info.from);
+                        self.refuse(now, h, Status::IdentityTaken, text);
+                    }
                 }
                 Stage::Probing { until, .. } => self.set_deadline(until),
                 Stage::Up if !peer.deferred.0.is_empty() => {

@@ -15,7 +15,7 @@ use super::table::{Entry, Offer, Refusal, Room, Table, SHARE_FROM};
 use super::{Action, Closed, ConnId, ConnInfo, Now, Protocol};
 use crate::framing::{header, parse_header, Decoder, Frame, Framing, Version, HEADER_LEN};
 use crate::state::{Outline, State};
-use crate::wire::{self, Body, Control, Form, HelloFlags, Instance, Kind, Malformed, Meta, Stamp, Value};
+use crate::wire::{self, Body, Control, Form, HelloFlags, Instance, Kind, Malformed, Meta, Secret, Stamp, Value};
 use crate::{limits, Error, Result, Status};
 
 /// What can be set. Times are in nanoseconds.
@@ -33,6 +33,8 @@ pub struct SessionConfig {
     pub take_over: bool,
     /// Whether the identity is held together with others that say the same.
     pub shared: bool,
+    /// What proves to the hub that a new connection belongs to this app; random.
+    pub secret: Option<Secret>,
 }
 
 impl Default for SessionConfig {
@@ -44,6 +46,7 @@ impl Default for SessionConfig {
             echo: false,
             take_over: false,
             shared: false,
+            secret: None,
         }
     }
 }
@@ -58,7 +61,7 @@ pub enum Link {
     Connecting = 1,
     /// The hub has welcomed this app.
     Connected = 2,
-    /// The hub refused this app; it does not try again by itself.
+    /// The hub refused this app, which tries again.
     Refused = 3,
 }
 
@@ -154,7 +157,17 @@ enum Phase {
     Up {
         conn: ConnId,
     },
-    Refused,
+}
+
+/// What is left of a refusal by the hub.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+struct Refused {
+    /// The last attempt was refused: the link is [`Link::Refused`], also while it is tried again.
+    now: bool,
+    /// The identity was taken when the hub was last asked: the next attempt leaves it to a holder that is not lost.
+    retries: bool,
+    /// Another app had or got the identity since the program asked to connect: it is not taken over any more.
+    displaced: bool,
 }
 
 /// An address of the hub, and what is known of it.
@@ -214,6 +227,9 @@ pub struct Session {
     wrote_at: u64,
     notices: VecDeque<Notice>,
     kept: Kept,
+    refused: Refused,
+    /// The refusal that the program has not been told of.
+    refusal: Option<Error>,
     last_failure: Option<Error>,
     /// Why there is no link, as far as the program was told.
     told_failure: String,
@@ -264,6 +280,8 @@ impl Session {
             wrote_at: 0,
             notices: VecDeque::new(),
             kept: Kept::new(limits::KEPT),
+            refused: Refused::default(),
+            refusal: None,
             last_failure: None,
             told_failure: String::new(),
             stats: AppStats::default(),
@@ -289,7 +307,7 @@ impl Session {
         match self.phase {
             Phase::Idle => Link::Idle,
             Phase::Up { .. } => Link::Connected,
-            Phase::Refused => Link::Refused,
+            _ if self.refused.now => Link::Refused,
             _ => Link::Connecting,
         }
     }
@@ -304,9 +322,19 @@ impl Session {
         self.notices.pop_front()
     }
 
-    /// Whether a notice waits.
+    /// The refusal that the program has not been told of: each is told once, and not again while attempts end the same.
+    pub fn take_refusal(&mut self) -> Option<Error> {
+        self.refusal.take()
+    }
+
+    /// Takes back what [`Session::take_refusal`] gave: the program was not told.
+    pub fn keep_refusal(&mut self, refusal: Error) {
+        self.refusal.get_or_insert(refusal);
+    }
+
+    /// Whether a notice or a refusal waits.
     pub fn has_notice(&self) -> bool {
-        !self.notices.is_empty()
+        !self.notices.is_empty() || self.refusal.is_some()
     }
 
     /// The next thing that the operator should know.
@@ -329,6 +357,13 @@ impl Session {
 
     /// Starts connecting to one of `urls`, which are addresses of one hub.
     pub fn connect(&mut self, urls: Vec<String>) {
+        if let Some(conn) = self.conn() {
+            // A refused app was trying again.
+            self.actions.push_back(Action::Close(conn));
+            self.unlink();
+        }
+        self.refused = Refused::default();
+        self.refusal = None;
         self.targets = urls.into_iter().map(|url| Target { url, old_until: 0 }).collect();
         self.target = 0;
         self.attempt = 0;
@@ -349,6 +384,8 @@ impl Session {
         if !matches!(self.phase, Phase::Idle) {
             self.unlink();
             self.phase = Phase::Idle;
+            self.refused = Refused::default();
+            self.refusal = None;
             self.notice_link(Status::Ok, String::new());
         }
     }
@@ -625,6 +662,7 @@ impl Session {
             return self.dial();
         }
         self.wait(now);
+        self.refused.now = false;
         // Each reason once, not with every attempt.
         if text != self.told_failure {
             self.told_failure.clone_from(&text);
@@ -682,9 +720,10 @@ impl Session {
     fn say_hello(&mut self, now: Now, conn: ConnId) {
         let mut flags = HelloFlags(0);
         for (asked, flag) in [
-            (self.config.take_over, HelloFlags::TAKE_OVER),
+            (self.config.take_over && !self.refused.displaced, HelloFlags::TAKE_OVER),
             (self.config.shared, HelloFlags::SHARED),
             (self.config.echo, HelloFlags::ECHO),
+            (self.refused.retries, HelloFlags::RETRY),
         ] {
             if asked {
                 flags |= flag;
@@ -692,7 +731,8 @@ impl Session {
         }
         let (instance, epoch, accept) = (self.instance, self.epoch, self.accept_for_hub());
         self.phase = Phase::Hello { conn, since: now.mono };
-        self.control(conn, &Control::Hello { instance, epoch, accept, flags, time: None });
+        let secret = self.config.secret;
+        self.control(conn, &Control::Hello { instance, epoch, accept, flags, time: None, secret });
     }
 
     /// The link is there, to the hub of this instance or to an old one.
@@ -707,6 +747,8 @@ impl Session {
             self.hub = hub;
         }
         self.attempt = 0;
+        self.refused = Refused { displaced: self.refused.displaced, ..Refused::default() };
+        self.refusal = None;
         self.last_failure = None;
         self.told_failure.clear();
         self.stats.connects += 1;
@@ -760,7 +802,7 @@ impl Session {
                 self.inbox.push(state);
             }
             (true, Form::V1) => match Control::decode(&body) {
-                Ok(control) => self.hear(conn, control),
+                Ok(control) => self.hear(now, conn, control),
                 Err(reason) => self.malformed(reason),
             },
             (true, Form::Old) => self.malformed(Malformed::Name),
@@ -774,21 +816,13 @@ impl Session {
         }
     }
 
-    fn hear(&mut self, conn: ConnId, control: Control<'_>) {
+    fn hear(&mut self, now: Now, conn: ConnId, control: Control<'_>) {
         match control {
             Control::Welcome { instance, max_message, .. } if matches!(self.phase, Phase::Hello { .. }) => {
                 self.hub_limit = usize::try_from(max_message).unwrap_or(usize::MAX);
                 self.up(conn, Some(instance));
             }
-            Control::Refuse { status, text } => {
-                let status = Status::from_code(status).unwrap_or(Status::Refused);
-                self.actions.push_back(Action::Close(conn));
-                self.unlink();
-                self.phase = Phase::Refused;
-                let text = format!("{text}: {}", self.targets[self.target].url);
-                self.last_failure = Some(Error::new(status, text.clone()));
-                self.notice_link(status, text);
-            }
+            Control::Refuse { status, text } => self.refused_by_hub(now, conn, status, text),
             Control::Ping { token } if self.feed.waiting() <= limits::OUTBOX => {
                 self.pong = None;
                 self.control(conn, &Control::Pong { token, time: None });
@@ -803,6 +837,27 @@ impl Session {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// The hub does not let this app in, or no longer. It is asked again later: the reason may pass.
+    fn refused_by_hub(&mut self, now: Now, conn: ConnId, status: i32, text: &str) {
+        let status = Status::from_code(status).filter(|&status| may_be_refusal(status)).unwrap_or(Status::Refused);
+        let text = if text.is_empty() { status.text() } else { text };
+        let text = format!("{text}: {}", self.targets[self.target].url);
+        self.actions.push_back(Action::Close(conn));
+        self.unlink();
+        self.wait(now);
+        let taken = status == Status::IdentityTaken;
+        let known = self.refused.now && text == self.told_failure;
+        self.refused = Refused { now: true, retries: taken, displaced: self.refused.displaced || taken };
+        let error = Error::new(status, text.clone());
+        self.last_failure = Some(error.clone());
+        if !known {
+            self.told_failure.clone_from(&text);
+            self.warnings.push_back(format!("refused: {text}"));
+            self.refusal = Some(error);
+            self.notice_link(status, text);
         }
     }
 
@@ -901,6 +956,23 @@ fn own_state(own: &Entry, scratch: &mut Vec<u8>) -> Option<State> {
     }
     // Copied once, and not by way of what stays.
     Some(State::in_place(bytes.to_vec(), &Outline::of(&body, bytes), stamp, time))
+}
+
+/// Whether a hub may refuse an app with this status. The others mean something else to the calls that return it: success,
+/// a time-out, an end of the handle.
+fn may_be_refusal(status: Status) -> bool {
+    matches!(
+        status,
+        Status::Invalid
+            | Status::Unsupported
+            | Status::Identity
+            | Status::TooLarge
+            | Status::Full
+            | Status::Refused
+            | Status::Permission
+            | Status::IdentityTaken
+            | Status::NotFound
+    )
 }
 
 /// The largest body that the hub takes, as far as it is known. Without a link the feed is not an old hub's.

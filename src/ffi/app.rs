@@ -246,7 +246,7 @@ pub unsafe extern "C" fn ns_app_connect(app: *mut ns_app, url: *const c_char) ->
 /// Blocks. Any thread, but not a callback on the app's own thread.
 ///
 /// - NS_ERR_TIMEOUT: ns_last_error tells the last failure, "connection refused: tcp://127.0.0.1:15000"
-/// - NS_ERR_REFUSED, NS_ERR_IDENTITY_TAKEN: the hub refused the app; it does not try again by itself
+/// - NS_ERR_REFUSED, NS_ERR_IDENTITY_TAKEN: the hub refused the app, which tries again by itself
 /// - NS_ERR_STATE: ns_app_connect was not called, or inside a callback on the app's own thread
 /// - NS_ERR_INTERRUPTED: by ns_app_interrupt
 /// - NS_ERR_CLOSED: the app is closed, or was while this waited
@@ -266,7 +266,7 @@ pub unsafe extern "C" fn ns_app_wait_connected(app: *mut ns_app, timeout_ms: c_i
 /// Blocks. Any thread, but not a callback on the app's own thread.
 ///
 /// - NS_ERR_TIMEOUT: not all of it, in this time; it goes on in the background
-/// - NS_ERR_REFUSED, NS_ERR_IDENTITY_TAKEN: the hub refused the app; it does not try again by itself
+/// - NS_ERR_REFUSED, NS_ERR_IDENTITY_TAKEN: the hub refused the app, which tries again by itself
 /// - NS_ERR_STATE: ns_app_connect was not called, or inside a callback on the app's own thread
 /// - NS_ERR_INTERRUPTED: by ns_app_interrupt
 /// - NS_ERR_CLOSED: the app is closed, or was while this waited
@@ -574,6 +574,8 @@ pub unsafe extern "C" fn ns_app_each(
 /// Blocks. Any thread; several may receive, and each state goes to one of them.
 ///
 /// - NS_ERR_TIMEOUT: nothing came
+/// - NS_ERR_REFUSED, NS_ERR_IDENTITY_TAKEN: the hub refused the app, which tries again by itself; told
+///   once for each new refusal
 /// - NS_ERR_STATE: there is an on_state function, or NS_OPT_CALLBACK_THREAD is set
 /// - NS_ERR_INTERRUPTED: by ns_app_interrupt
 /// - NS_ERR_CLOSED: the app is closed, or was while this waited
@@ -597,6 +599,7 @@ pub unsafe extern "C" fn ns_app_recv(app: *mut ns_app, timeout_ms: c_int, out: *
 /// Blocks. Any thread; callbacks of one app run one at a time.
 ///
 /// - NS_ERR_TIMEOUT: nothing came
+/// - NS_ERR_REFUSED, NS_ERR_IDENTITY_TAKEN: as of ns_app_recv
 /// - NS_ERR_STATE: NS_OPT_CALLBACK_THREAD is set, or inside a callback of this app
 /// - NS_ERR_INTERRUPTED: by ns_app_interrupt
 /// - NS_ERR_CLOSED: the app is closed, was closed while this waited, or a callback freed it

@@ -90,7 +90,7 @@ pub const NS_LINK_IDLE: ns_link = 0;
 pub const NS_LINK_CONNECTING: ns_link = 1;
 /// The hub has welcomed the app.
 pub const NS_LINK_CONNECTED: ns_link = 2;
-/// The hub refused the app, which does not try again by itself.
+/// The hub refused the app, which tries again by itself.
 pub const NS_LINK_REFUSED: ns_link = 3;
 
 /// What happened to a peer of a hub: an NS_PEER_ number. The numbers never change.

@@ -1,7 +1,7 @@
 //! What an app and its hub say to each other: bodies whose names begin with [`RESERVED`], on v1 links only.
 
 use super::value::{put_bin, put_int, put_map, put_str, put_uint, Reader, Token};
-use super::{encode, Body, Form, Instance, Malformed, Meta, Stamp, RESERVED};
+use super::{encode, Body, Form, Instance, Malformed, Meta, Secret, Stamp, RESERVED};
 
 /// The sender of what a hub says.
 pub const HUB_SENDER: &str = "$ns";
@@ -26,6 +26,8 @@ impl HelloFlags {
     pub const SHARED: HelloFlags = HelloFlags(2);
     /// Send the app's own states back to it.
     pub const ECHO: HelloFlags = HelloFlags(4);
+    /// The app was refused before and tries again: it never replaces a holder that is not lost.
+    pub const RETRY: HelloFlags = HelloFlags(8);
 
     /// Whether all flags of `other` are set.
     pub const fn contains(self, other: HelloFlags) -> bool {
@@ -63,6 +65,8 @@ pub enum Control<'a> {
         flags: HelloFlags,
         /// Key 4, optional: its logical time, as the clock of a [`Stamp`].
         time: Option<u64>,
+        /// Key 5, optional: what proves that a connection with the same instance is the same app.
+        secret: Option<Secret>,
     },
     /// `$ns/welcome`, the hub's answer.
     Welcome {
@@ -127,8 +131,8 @@ impl<'a> Control<'a> {
     pub fn encode(&self, sender: &str, out: &mut Vec<u8>) {
         let mut data = Vec::with_capacity(64);
         let name = match *self {
-            Control::Hello { instance, epoch, accept, flags, time } => {
-                put_map(&mut data, 4 + u32::from(time.is_some()));
+            Control::Hello { instance, epoch, accept, flags, time, secret } => {
+                put_map(&mut data, 4 + u32::from(time.is_some()) + u32::from(secret.is_some()));
                 put_uint(&mut data, 0);
                 put_bin(&mut data, &instance.0);
                 put_uint(&mut data, 1);
@@ -138,6 +142,10 @@ impl<'a> Control<'a> {
                 put_uint(&mut data, 3);
                 put_uint(&mut data, u64::from(flags.0));
                 put_time(&mut data, 4, time);
+                if let Some(secret) = secret {
+                    put_uint(&mut data, 5);
+                    put_bin(&mut data, &secret.0);
+                }
                 HELLO
             }
             Control::Welcome { instance, max_message, wall, time } => {
@@ -202,13 +210,14 @@ impl<'a> Control<'a> {
         let name = body.name.strip_prefix(RESERVED).unwrap_or_default();
         Ok(match name {
             HELLO => {
-                let [instance, epoch, accept, flags, time] = fields(body.data, 4)?;
+                let [instance, epoch, accept, flags, time, secret] = fields(body.data, 4)?;
                 Control::Hello {
                     instance: instance_of(instance)?,
                     epoch: uint(epoch)?,
                     accept: narrow(accept)?,
                     flags: HelloFlags(narrow(flags)?),
                     time: optional(time, uint)?,
+                    secret: optional(secret, bytes_of)?.map(Secret),
                 }
             }
             WELCOME => {
@@ -336,8 +345,12 @@ fn stamp_of(token: Token) -> Result<Stamp, Malformed> {
 }
 
 fn instance_of(token: Token) -> Result<Instance, Malformed> {
+    bytes_of(token).map(Instance)
+}
+
+fn bytes_of(token: Token) -> Result<[u8; 16], Malformed> {
     match token {
-        Token::Bin(bytes) => Ok(Instance(bytes.try_into().map_err(|_| Malformed::Control)?)),
+        Token::Bin(bytes) => bytes.try_into().map_err(|_| Malformed::Control),
         _ => Err(Malformed::Control),
     }
 }
@@ -382,7 +395,8 @@ mod tests {
     fn flags_of_later_versions_are_kept() {
         let mut raw = Vec::new();
         let flags = HelloFlags::ECHO | HelloFlags::SHARED | HelloFlags(1 << 31);
-        Control::Hello { instance: Instance::default(), epoch: 1, accept: 2, flags, time: None }.encode("a", &mut raw);
+        Control::Hello { instance: Instance::default(), epoch: 1, accept: 2, flags, time: None, secret: None }
+            .encode("a", &mut raw);
         let body = decode(&raw, Form::V1).expect("a body");
         let Ok(Control::Hello { flags, .. }) = Control::decode(&body) else { panic!("a hello") };
         assert!(flags.contains(HelloFlags::ECHO | HelloFlags::SHARED) && !flags.contains(HelloFlags::TAKE_OVER));
@@ -413,6 +427,24 @@ mod tests {
         ];
         for (name, data) in cases {
             assert_eq!(read(name, data), Err(Malformed::Control), "{name} {data:02x?}");
+        }
+    }
+
+    #[test]
+    fn a_hello_may_have_a_secret_of_16_bytes() {
+        let hello = |end: &[u8]| {
+            let head = [0x84 + u8::from(!end.is_empty()), 0x00, 0xC4, 16];
+            read("hello", &[&head, &[7; 16][..], b"\x01\x01\x02\x01\x03\x01", end].concat())
+        };
+        let of = |hello| match hello {
+            Ok(Control::Hello { secret, .. }) => Ok(secret),
+            Ok(other) => panic!("{other:?}"),
+            Err(reason) => Err(reason),
+        };
+        assert_eq!(of(hello(b"")), Ok(None));
+        assert_eq!(of(hello(&[b"\x05\xC4\x10", &[9; 16][..]].concat())), Ok(Some(Secret([9; 16]))));
+        for end in [&b"\x05\x01"[..], b"\x05\xC4\x01a", &[b"\x05\xB0", &[b'x'; 16][..]].concat()] {
+            assert_eq!(of(hello(end)), Err(Malformed::Control), "{end:02x?}");
         }
     }
 

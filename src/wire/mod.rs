@@ -8,6 +8,7 @@ mod body;
 mod control;
 mod json;
 mod meta;
+mod secret;
 mod time;
 mod value;
 
@@ -18,5 +19,6 @@ pub use body::{
 pub use control::{Control, HelloFlags, HUB_SENDER};
 pub use json::{from_msgpack, to_msgpack};
 pub use meta::{with_stamp, Instance, Meta, Stamp};
+pub use secret::Secret;
 pub use time::Time;
 pub use value::{bool_, bytes, check, ext, number, payload, skip, text, Kind, Number, Value, ACCEPT_ANY};

@@ -721,6 +721,7 @@ static void identity_taken(void)
     ns_hub *hub = hub_at(free_url("inproc"));
     ns_app *first = app_at("same", hub);
     ns_app *second = app_new("same");
+    ns_state *state;
     ns_status status;
     int i;
     OK(ns_app_connect(second, ns_hub_address(hub, 0)));
@@ -739,6 +740,11 @@ static void identity_taken(void)
     EQUAL(NS_LINK_REFUSED, ns_app_link(second));
     OK(ns_app_send_nil(second, "n"));
     IS(NS_ERR_IDENTITY_TAKEN, ns_app_flush(second, LONG));
+    /* Who waits for states is told, once. */
+    IS(NS_ERR_IDENTITY_TAKEN, ns_app_recv(second, -1, &state));
+    CHECK(state == NULL);
+    CONTAINS("same", ns_last_error());
+    IS(NS_ERR_TIMEOUT, ns_app_recv(second, 0, &state));
     EQUAL(NS_LINK_CONNECTED, ns_app_link(first));
     ns_app_free(second);
 

@@ -2,7 +2,7 @@
 
 use nanostate::engine::router::RouterConfig;
 use nanostate::framing::{frame_head, header, Framing, Version};
-use nanostate::wire::{Control, Form, HelloFlags, Instance, Meta, Stamp};
+use nanostate::wire::{Control, Form, HelloFlags, Instance, Meta, Secret, Stamp};
 use nanostate::Kind;
 
 use super::{body, value, Id, OldPeer, RawPeer, Rng, World, MS, SEC};
@@ -32,6 +32,7 @@ pub fn attack(rng: &mut Rng, framing: Framing, v1: bool) -> Vec<u8> {
                     accept: u32::MAX,
                     flags: HelloFlags(0),
                     time: None,
+                    secret: None,
                 },
             };
             control.encode(sender, &mut out);
@@ -69,8 +70,9 @@ pub fn attackers_header(rng: &mut Rng, framing: Framing) -> (Vec<u8>, bool) {
     if v1 && !rng.one_in(4) {
         let mut hello = Vec::new();
         let sender = rng.pick(&["evil", "evil2"]);
-        let (instance, flags) = (rng.instance(), HelloFlags(rng.below(8) as u32));
-        Control::Hello { instance, epoch: 1, accept: u32::MAX, flags, time: None }.encode(sender, &mut hello);
+        let (instance, flags) = (rng.instance(), HelloFlags(rng.below(16) as u32));
+        let secret = rng.one_in(2).then_some(Secret([7; 16]));
+        Control::Hello { instance, epoch: 1, accept: u32::MAX, flags, time: None, secret }.encode(sender, &mut hello);
         out.extend(&*frame_head(framing, hello.len()));
         out.extend(hello);
     }

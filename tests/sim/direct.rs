@@ -7,7 +7,7 @@ use nanostate::engine::gateway;
 use nanostate::engine::router::{PeerEvent, PeerStats, Router, RouterConfig, RouterEvent};
 use nanostate::engine::{Action, Closed, ConnId, ConnInfo, Gateway, Now, Protocol, Role};
 use nanostate::framing::{frame_head, gateway_header, header, Decoder, Frame, Framing, Version, HEADER_LEN};
-use nanostate::wire::{self, Control, Form, HelloFlags, Instance, Meta, Stamp};
+use nanostate::wire::{self, Control, Form, HelloFlags, Instance, Meta, Secret, Stamp};
 use nanostate::Status;
 
 use super::{body, SEC};
@@ -183,10 +183,22 @@ impl Direct {
 
     /// A v1 connection that has said hello, and whatever came of that.
     pub fn hello(&mut self, identity: &str, instance: u8, epoch: u64, flags: HelloFlags) -> ConnId {
+        self.hello_with(identity, instance, epoch, flags, None)
+    }
+
+    /// The same with a secret.
+    pub fn hello_with(
+        &mut self,
+        identity: &str,
+        instance: u8,
+        epoch: u64,
+        flags: HelloFlags,
+        secret: Option<u8>,
+    ) -> ConnId {
         let conn = self.open();
         self.bytes(conn, &header(Version::V1));
-        let hello =
-            Control::Hello { instance: Instance([instance; 16]), epoch, accept: wire::ACCEPT_ANY, flags, time: None };
+        let (instance, secret) = (Instance([instance; 16]), secret.map(|byte| Secret([byte; 16])));
+        let hello = Control::Hello { instance, epoch, accept: wire::ACCEPT_ANY, flags, time: None, secret };
         self.control(conn, identity, hello);
         conn
     }

@@ -7,7 +7,7 @@ use nanostate::engine::router::{Router, RouterConfig};
 use nanostate::engine::session::{Link as LinkState, Session};
 use nanostate::engine::{Action, Closed, ConnId, ConnInfo, Now, Protocol};
 use nanostate::framing::Framing;
-use nanostate::wire::{Stamp, ACCEPT_ANY};
+use nanostate::wire::{Secret, Stamp, ACCEPT_ANY};
 use nanostate::{Error, Kind, Status, Value};
 
 use super::{value, OldHub, OldPeer, RawPeer, Rng};
@@ -249,7 +249,8 @@ impl World {
 
     /// An app that connects, after `setup`.
     pub fn add_app_with(&mut self, identity: &str, url: &str, setup: impl FnOnce(&mut App)) -> Id {
-        let session = Session::new(identity, self.rng.instance());
+        let mut session = Session::new(identity, self.rng.instance());
+        session.config.secret = Some(Secret(self.rng.instance().0));
         let mut app = App::new(identity, session);
         setup(&mut app);
         app.session.set_accept(app.accept);

@@ -78,6 +78,7 @@ impl Raw {
             accept: wire::ACCEPT_ANY,
             flags: HelloFlags::default(),
             time: None,
+            secret: None,
         });
         let bytes = raw.receive().unwrap_or_else(|| panic!("{identity} is not welcome"));
         let body = raw.decode(&bytes);
@@ -154,6 +155,16 @@ impl Raw {
         let mut body = Vec::new();
         control.encode(&self.identity, &mut body);
         self.send_raw(&body);
+    }
+
+    /// As a hub: lets the app in.
+    pub fn welcome(&mut self, max_message: u64) {
+        self.send_control(&Control::Welcome {
+            instance: self.instance(),
+            max_message,
+            wall: clock() >> 16,
+            time: None,
+        });
     }
 
     /// Waits until the hub has done all that was sent before; other messages that come are thrown away.
@@ -300,8 +311,8 @@ impl RawListener {
         }
     }
 
-    /// The next connection as a hub of ours; gives also the identity of the app.
-    pub fn accept_v1(&self, max_message: u64) -> (Raw, String) {
+    /// The next connection of an app that has said hello and been told nothing; gives also that body.
+    pub fn accept_hello(&self) -> (Raw, Vec<u8>) {
         let mut raw = self.accept();
         assert_eq!(raw.read_header(), Some(Version::V1));
         raw.form = Form::V1;
@@ -309,7 +320,14 @@ impl RawListener {
         let hello = raw.receive().expect("a hello");
         let body = wire::decode(&hello, Form::V1).unwrap();
         assert!(matches!(Control::decode(&body), Ok(Control::Hello { .. })));
-        raw.send_control(&Control::Welcome { instance: raw.instance(), max_message, wall: clock() >> 16, time: None });
-        (raw, body.sender.to_owned())
+        (raw, hello)
+    }
+
+    /// The next connection as a hub of ours; gives also the identity of the app.
+    pub fn accept_v1(&self, max_message: u64) -> (Raw, String) {
+        let (mut raw, hello) = self.accept_hello();
+        raw.welcome(max_message);
+        let identity = raw.decode(&hello).sender.to_owned();
+        (raw, identity)
     }
 }

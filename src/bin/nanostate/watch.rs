@@ -2,7 +2,7 @@
 
 use std::io::{BufWriter, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{mpsc, Arc};
+use std::sync::Arc;
 use std::time::Duration;
 
 use log::LevelFilter;
@@ -48,7 +48,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let waiting = app.clone();
     let stop = signals::on_stop(move || waiting.interrupt())?;
     let told = Arc::new(AtomicBool::new(false));
-    let refused = tell_about_the_link(&app, &told)?;
+    tell_about_the_link(&app, &told)?;
     app.connect(arguments.client.connect.as_deref())?;
     let result = match first_connect(&app, &told) {
         Ok(()) => print(&app, &patterns, &arguments),
@@ -57,20 +57,18 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
 
     tell_losses(&app);
     app.on_link(None)?;
-    match (result, refused.try_recv(), stop.signal()) {
-        (Ok(()) | Err(Failure::OutputClosed), ..) => Ok(()),
-        (Err(_), Ok(reason), _) => Err(Failure::Failed(reason)),
-        (Err(_), _, Some(signal)) if arguments.count.is_some() => Err(Failure::Signal(signal)),
-        (Err(_), _, Some(_)) => Ok(()),
-        (Err(failure), ..) => Err(failure),
+    match (result, stop.signal()) {
+        (Ok(()) | Err(Failure::OutputClosed), _) => Ok(()),
+        (Err(_), Some(signal)) if arguments.count.is_some() => Err(Failure::Signal(signal)),
+        (Err(_), Some(_)) => Ok(()),
+        (Err(failure), None) => Err(failure),
     }
 }
 
-/// Has changes of the link told to the user: that there is none, once, and then that it is there. Gives the reason
-/// once the hub has refused this app for good, and interrupts it then.
-fn tell_about_the_link(app: &App, told: &Arc<AtomicBool>) -> Result<mpsc::Receiver<String>, Failure> {
-    let (refuse, refused) = mpsc::channel();
-    let (waiting, told) = (app.clone(), told.clone());
+/// Has changes of the link told to the user: that there is none, once, and then that it is there. A refusal comes out
+/// of the call that waits.
+fn tell_about_the_link(app: &App, told: &Arc<AtomicBool>) -> Result<(), Failure> {
+    let told = told.clone();
     let mut was = Link::Idle;
     let tell = move |link, why: Status, text: &str| {
         let reason = if text.is_empty() { why.text() } else { text };
@@ -80,16 +78,11 @@ fn tell_about_the_link(app: &App, told: &Arc<AtomicBool>) -> Result<mpsc::Receiv
                 complain(&format!("{reason}; connecting again"));
             }
             Link::Connected if told.swap(false, Ordering::Relaxed) => complain("connected"),
-            Link::Refused => {
-                let _ = refuse.send(reason.to_owned());
-                waiting.interrupt();
-            }
             _ => {}
         }
         was = link;
     };
-    app.on_link(Some(Box::new(tell)))?;
-    Ok(refused)
+    Ok(app.on_link(Some(Box::new(tell)))?)
 }
 
 /// Waits for the first connection, and says so if there is none soon.
@@ -104,7 +97,7 @@ fn first_connect(app: &App, told: &AtomicBool) -> Result<(), Failure> {
     }
 }
 
-/// Prints what comes until there were enough, or `recv` fails: interrupted.
+/// Prints what comes until there were enough, or `recv` fails: interrupted, or refused by the hub.
 fn print(app: &App, patterns: &[Pattern], arguments: &Arguments) -> Result<(), Failure> {
     let mut out = BufWriter::new(stdio::output()?);
     let mut left = arguments.count;

@@ -326,6 +326,7 @@ fn shake_hands(socket: &mut UnixStream, framing: Framing, i: usize) -> std::io::
         accept: wire::ACCEPT_ANY,
         flags: HelloFlags::default(),
         time: None,
+        secret: None,
     };
     let mut body = Vec::new();
     hello.encode(&identity, &mut body);
