@@ -24,7 +24,8 @@
  *
  * Handles. ns_app, ns_hub and ns_state are opaque. What a function makes is freed by its _free
  * function, which accepts NULL. Any other use of a NULL handle is NS_ERR_INVALID. After a _free no
- * call on the handle may be started; the comment of each _free says what happens to running ones.
+ * call on the handle may be started. Calls that are running in other threads keep it, and end as if it
+ * was closed: with NS_ERR_CLOSED, or with success if they were done already.
  *
  * Strings in are NUL-terminated UTF-8 and are copied; data in is a pointer and a length, and
  * (NULL, 0) is empty. Strings out are NUL-terminated UTF-8; who owns them is said in each comment.
@@ -706,9 +707,9 @@ void ns_app_interrupt(ns_app *app);
 /**
  * Frees an app: closes it as ns_app_close(app, -1) does and ends its thread. NULL is ignored.
  *
- * When it returns, no callback of the app runs or will run, and the handle is gone. Calls that wait
- * on it in other threads return NS_ERR_CLOSED; no new one may be started. States received stay
- * valid.
+ * When it returns, no callback of the app runs or will run, and the handle is gone: no new call on it
+ * may be started. Calls that run in other threads end safely: those that wait return NS_ERR_CLOSED, an
+ * ns_app_each ends when its function returns. States received stay valid.
  *
  * Blocks. Any thread. Inside a callback of the same app the handle is gone at once too, and the rest
  * happens when the callback returns; the ns_app_dispatch or ns_app_recv that ran it then returns
@@ -828,12 +829,12 @@ ns_status ns_app_get(ns_app *app, const char *sender, const char *name, ns_state
  * takes nothing from ns_app_recv.
  *
  * The calls come in this thread, before it returns, until one returns false, which is a success too.
- * What is shown is what the app knew when the walk began. `function` may use the app, but not free
- * it. Does not wait for others. Any thread.
+ * What is shown is what the app knew when the walk began. `function` may use the app. Does not wait
+ * for others. Any thread.
  *
  * - NS_ERR_NAME: `pattern` is empty or too long
  * - NS_ERR_UTF8: `pattern` is not UTF-8
- * - NS_ERR_CLOSED: the app is closed
+ * - NS_ERR_CLOSED: the app is closed, or was freed during the walk
  * - NS_ERR_INVALID: `app` or `function` is NULL
  */
 ns_status ns_app_each(ns_app *app, const char *pattern, ns_each_state_fn function, void *ctx);
@@ -1184,6 +1185,7 @@ ns_status ns_hub_set(ns_hub *hub, ns_opt option, int64_t value);
  * - NS_ERR_RESOLVE: the host name could not be resolved
  * - NS_ERR_PERMISSION: the system denies it
  * - NS_ERR_NOT_FOUND, NS_ERR_IO: the directory is missing; any other failure of the system
+ * - NS_ERR_CLOSED: the hub was freed meanwhile
  * - NS_ERR_INVALID: NULL
  */
 ns_status ns_hub_listen(ns_hub *hub, const char *url);
@@ -1222,8 +1224,9 @@ ns_status ns_hub_stats(const ns_hub *hub, ns_hub_stats_t *out, size_t size);
  * in particular. `size` is sizeof(ns_peer_stats_t), as in ns_hub_stats.
  *
  * The calls come in this thread, before it returns, until one returns false, which is a success too.
- * `function` may use the hub, but not free it. Does not wait for others. Any thread.
+ * `function` may use the hub. Does not wait for others. Any thread.
  *
+ * - NS_ERR_CLOSED: the hub was freed during the walk
  * - NS_ERR_INVALID: `hub` or `function` is NULL, or `size` is 0 or above 65536
  */
 ns_status ns_hub_each_peer(ns_hub *hub, ns_each_peer_fn function, void *ctx, size_t size);
@@ -1233,8 +1236,8 @@ ns_status ns_hub_each_peer(ns_hub *hub, ns_each_peer_fn function, void *ctx, siz
  * there is another hub, and announce their states to it. NULL is ignored.
  *
  * When it returns, its function of ns_hub_on_peer does not run and will not run. Blocks until the
- * thread has ended; inside that function, the thread ends after it returns. No other call may be
- * running on the hub or be started. Any thread.
+ * thread has ended; inside that function, the thread ends after it returns. Calls that run in other
+ * threads end safely; no new one may be started. Any thread.
  */
 void ns_hub_free(ns_hub *hub);
 

@@ -294,6 +294,12 @@ impl App {
         Ok(())
     }
 
+    /// Closes it, if it is not closed, and ends its thread, whoever else has a reference. Not inside a callback.
+    #[cfg(feature = "capi")]
+    pub(crate) fn end_thread(&self) {
+        self.0.end();
+    }
+
     /// Makes a call that waits, or the next one that would, return [`Status::Interrupted`]. Async-signal-safe.
     pub fn interrupt(&self) {
         self.0.inner.interrupted.store(true, Ordering::SeqCst);
@@ -841,6 +847,13 @@ fn take(driver: &mut Driver<Session>, states: bool) -> Option<Item> {
 
 impl Drop for Handle {
     fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl Handle {
+    /// Closes the app and ends its thread, as far as it has one.
+    fn end(&self) {
         let Some(thread) = self.thread.lock().take() else {
             // Never connected: there is no loop to end.
             self.inner.health.close();

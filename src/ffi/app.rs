@@ -1,11 +1,13 @@
 //! `ns_app`: the endpoint in a program.
 
 use std::ffi::{c_char, c_int, c_void, CString};
+use std::ptr::NonNull;
 
+use super::counted::{Counted, Held};
 use super::life::Life;
 use super::{
-    data, handle, ns_kind, ns_link, ns_opt, ns_state, ns_status, null, status, text, timeout, utf8, value, Carried,
-    Out, OutStruct, NS_LINK_IDLE,
+    data, held, ns_kind, ns_link, ns_opt, ns_state, ns_status, null, status, text, timeout, utf8, value, Carried, Out,
+    OutStruct, NS_LINK_IDLE,
 };
 use crate::pattern::Pattern;
 use crate::{App, AppOption, AppStats, Error, OnLink, OnReject, OnState, Result, Status, Value};
@@ -16,6 +18,11 @@ use crate::{App, AppOption, AppStats, Error, OnLink, OnReject, OnState, Result, 
 /// Threads: every function may be called from any thread, several at once. Lifetime: from
 /// ns_app_new to ns_app_free.
 pub struct ns_app {
+    _opaque: [u8; 0],
+}
+
+/// What is behind an `ns_app`.
+struct Behind {
     app: App,
     identity: CString,
     life: Life<App>,
@@ -131,26 +138,25 @@ pub(super) const OPTIONS: [(ns_opt, AppOption); 10] = [
     (super::NS_OPT_SHARED, AppOption::Shared),
 ];
 
-/// The handle behind an app pointer.
+/// What is behind an app pointer, for the time of a call.
 ///
 /// # Safety
-/// `app` is NULL or not freed during `'a`.
-unsafe fn handle_of<'a>(app: *const ns_app) -> Result<&'a ns_app> {
-    // SAFETY: as the caller promises.
-    unsafe { handle(app, "app") }
+/// `app` is NULL or not freed when the call begins.
+unsafe fn handle_of(app: *const ns_app) -> Result<Held<Behind>> {
+    // SAFETY: as the caller promises: `ns_app_new` made it.
+    unsafe { held(app.cast::<Counted<Behind>>(), "app") }
 }
 
-/// Runs a call that waits or runs callbacks, on a reference of its own: the handle may be freed meanwhile, by another
-/// thread or by the callback itself. The reference that is dropped here may then be the last.
+/// Runs a call that waits or runs callbacks: the handle may be freed meanwhile, by another thread or by the callback
+/// itself.
 ///
 /// # Safety
-/// `app` is NULL or not freed when the call starts.
+/// `app` is NULL or not freed when the call begins.
 unsafe fn waiting<T>(app: *const ns_app, call: impl FnOnce(&App) -> Result<T>) -> Result<T> {
     // SAFETY: as the caller promises.
     let handle = unsafe { handle_of(app) }?;
-    let (app, life) = (handle.app.clone(), handle.life.clone());
-    let outcome = call(&app);
-    match life.ended() {
+    let outcome = call(&handle.app);
+    match handle.life.ended() {
         true => Err(Error::from(Status::Closed)),
         false => outcome,
     }
@@ -194,7 +200,7 @@ pub unsafe extern "C" fn ns_app_new(identity: *const c_char, out: *mut *mut ns_a
         let identity = identity?;
         let app = App::new(identity)?;
         let identity = c_string(app.identity());
-        out.put(Box::into_raw(Box::new(ns_app { app, identity, life: Life::new() })));
+        out.put(Counted::new(Behind { app, identity, life: Life::new() }).cast());
         Ok(())
     })
 }
@@ -317,38 +323,36 @@ pub unsafe extern "C" fn ns_app_close(app: *mut ns_app, linger_ms: c_int) -> ns_
 #[no_mangle]
 pub unsafe extern "C" fn ns_app_interrupt(app: *mut ns_app) {
     // Nothing is allocated or locked here, and no error kept: this may be a signal handler.
-    // SAFETY: the arguments are as the header demands.
-    if let Some(handle) = unsafe { app.as_ref() } {
-        handle.app.interrupt();
+    if let Some(handle) = NonNull::new(app.cast::<Counted<Behind>>()) {
+        // SAFETY: the arguments are as the header demands.
+        unsafe { Counted::glance(handle, |behind| behind.app.interrupt()) };
     }
 }
 
 /// Frees an app: closes it as ns_app_close(app, -1) does and ends its thread. NULL is ignored.
 ///
-/// When it returns, no callback of the app runs or will run, and the handle is gone. Calls that wait
-/// on it in other threads return NS_ERR_CLOSED; no new one may be started. States received stay
-/// valid.
+/// When it returns, no callback of the app runs or will run, and the handle is gone: no new call on it
+/// may be started. Calls that run in other threads end safely: those that wait return NS_ERR_CLOSED, an
+/// ns_app_each ends when its function returns. States received stay valid.
 ///
 /// Blocks. Any thread. Inside a callback of the same app the handle is gone at once too, and the rest
 /// happens when the callback returns; the ns_app_dispatch or ns_app_recv that ran it then returns
 /// NS_ERR_CLOSED.
 #[no_mangle]
 pub unsafe extern "C" fn ns_app_free(app: *mut ns_app) {
-    if app.is_null() {
-        return;
-    }
+    let Some(handle) = NonNull::new(app.cast::<Counted<Behind>>()) else { return };
     value((), || {
-        // SAFETY: made by `ns_app_new` and not freed before, as the header demands.
-        let handle = unsafe { &*app };
-        if let Some(behind) = handle.life.end(handle.app.clone()) {
-            let _ = behind.close(None);
-            // These wait for a callback that is running in another thread, which may be using the handle.
-            let _ = behind.on_state(None);
-            let _ = behind.on_link(None);
-            let _ = behind.on_reject(None);
+        // SAFETY: made by `ns_app_new`, as the header demands.
+        let Some(behind) = (unsafe { Counted::free(handle) }) else { return Ok(()) };
+        if let Some(app) = behind.life.end(behind.app.clone()) {
+            let _ = app.close(None);
+            // These wait for a callback that is running in another thread.
+            let _ = app.on_state(None);
+            let _ = app.on_link(None);
+            let _ = app.on_reject(None);
+            // Who holds the handle otherwise, in a running call, lets go of it later.
+            app.end_thread();
         }
-        // SAFETY: as above; the borrow is over.
-        drop(unsafe { Box::from_raw(app) });
         Ok(())
     });
 }
@@ -537,12 +541,12 @@ pub unsafe extern "C" fn ns_app_get(
 /// takes nothing from ns_app_recv.
 ///
 /// The calls come in this thread, before it returns, until one returns false, which is a success too.
-/// What is shown is what the app knew when the walk began. `function` may use the app, but not free
-/// it. Does not wait for others. Any thread.
+/// What is shown is what the app knew when the walk began. `function` may use the app. Does not wait
+/// for others. Any thread.
 ///
 /// - NS_ERR_NAME: `pattern` is empty or too long
 /// - NS_ERR_UTF8: `pattern` is not UTF-8
-/// - NS_ERR_CLOSED: the app is closed
+/// - NS_ERR_CLOSED: the app is closed, or was freed during the walk
 /// - NS_ERR_INVALID: `app` or `function` is NULL
 #[no_mangle]
 pub unsafe extern "C" fn ns_app_each(
@@ -559,6 +563,9 @@ pub unsafe extern "C" fn ns_app_each(
         let pattern = (!pattern.is_null()).then(|| unsafe { text(pattern, "pattern") }).transpose()?;
         let pattern = pattern.map(Pattern::new).transpose()?;
         for state in handle.app.states(pattern.as_ref())? {
+            if handle.life.ended() {
+                return Err(Status::Closed.into());
+            }
             // SAFETY: the app is not freed, the state outlives the call, and the function is as the header demands.
             if !unsafe { function(app, super::state::as_raw(&state), ctx) } {
                 break;

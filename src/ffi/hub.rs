@@ -1,14 +1,15 @@
 //! `ns_hub`: the process, or the object inside one, that forwards states.
 
 use std::ffi::{c_char, c_int, c_void, CString};
-use std::ptr;
+use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::counted::{Counted, Held};
 use super::life::Life;
-use super::{handle, ns_opt, ns_peer_event, ns_status, null, status, text, value, Carried, Out, OutStruct};
-use crate::{Hub, HubOption, HubStats, OnPeer, PeerStats, Result};
+use super::{held, ns_opt, ns_peer_event, ns_status, null, status, text, value, Carried, Out, OutStruct};
+use crate::{Hub, HubOption, HubStats, OnPeer, PeerStats, Result, Status};
 
 /// A hub: forwards every state to the other apps, and keeps the newest of each key for those who come
 /// later. A program may have several, and apps beside them.
@@ -16,6 +17,11 @@ use crate::{Hub, HubOption, HubStats, OnPeer, PeerStats, Result};
 /// Threads: every function may be called from any thread, several at once. Lifetime: from
 /// ns_hub_new to ns_hub_free. Hubs and apps may be freed in any order.
 pub struct ns_hub {
+    _opaque: [u8; 0],
+}
+
+/// What is behind an `ns_hub`.
+struct Behind {
     hub: Arc<Hub>,
     /// What `ns_hub_address` has handed out; only ever appended to, so that the texts stay.
     addresses: Mutex<Vec<CString>>,
@@ -243,13 +249,13 @@ pub(super) const OPTIONS: [(ns_opt, HubOption); 15] = [
     (super::NS_OPT_HUB_LEGACY_SNAPSHOT, HubOption::LegacySnapshot),
 ];
 
-/// The handle behind a hub pointer.
+/// What is behind a hub pointer, for the time of a call.
 ///
 /// # Safety
-/// `hub` is NULL or not freed during `'a`.
-unsafe fn handle_of<'a>(hub: *const ns_hub) -> Result<&'a ns_hub> {
-    // SAFETY: as the caller promises.
-    unsafe { handle(hub, "hub") }
+/// `hub` is NULL or not freed when the call begins.
+unsafe fn handle_of(hub: *const ns_hub) -> Result<Held<Behind>> {
+    // SAFETY: as the caller promises: `ns_hub_new` made it.
+    unsafe { held(hub.cast::<Counted<Behind>>(), "hub") }
 }
 
 /// Makes a hub. It listens nowhere until ns_hub_listen. Free `*out` with ns_hub_free.
@@ -263,8 +269,8 @@ pub unsafe extern "C" fn ns_hub_new(out: *mut *mut ns_hub) -> ns_status {
     status(|| {
         // SAFETY: the arguments are as the header demands.
         let out = unsafe { Out::new(out, ptr::null_mut()) }.required("out")?;
-        let hub = ns_hub { hub: Arc::new(Hub::new()?), addresses: Mutex::default(), life: Life::new() };
-        out.put(Box::into_raw(Box::new(hub)));
+        let behind = Behind { hub: Arc::new(Hub::new()?), addresses: Mutex::default(), life: Life::new() };
+        out.put(Counted::new(behind).cast());
         Ok(())
     })
 }
@@ -304,11 +310,19 @@ pub unsafe extern "C" fn ns_hub_set(hub: *mut ns_hub, option: ns_opt, value: i64
 /// - NS_ERR_RESOLVE: the host name could not be resolved
 /// - NS_ERR_PERMISSION: the system denies it
 /// - NS_ERR_NOT_FOUND, NS_ERR_IO: the directory is missing; any other failure of the system
+/// - NS_ERR_CLOSED: the hub was freed meanwhile
 /// - NS_ERR_INVALID: NULL
 #[no_mangle]
 pub unsafe extern "C" fn ns_hub_listen(hub: *mut ns_hub, url: *const c_char) -> ns_status {
-    // SAFETY: the arguments are as the header demands.
-    status(|| unsafe { handle_of(hub)?.hub.listen(text(url, "url")?) })
+    status(|| {
+        // SAFETY: the arguments are as the header demands.
+        let (handle, url) = unsafe { (handle_of(hub)?, text(url, "url")?) };
+        let outcome = handle.hub.listen(url);
+        match handle.life.ended() {
+            true => Err(Status::Closed.into()),
+            false => outcome,
+        }
+    })
 }
 
 /// Where the hub really listens, in the order of ns_hub_listen: the URL with the port that the system
@@ -382,8 +396,9 @@ pub unsafe extern "C" fn ns_hub_stats(hub: *const ns_hub, out: *mut ns_hub_stats
 /// in particular. `size` is sizeof(ns_peer_stats_t), as in ns_hub_stats.
 ///
 /// The calls come in this thread, before it returns, until one returns false, which is a success too.
-/// `function` may use the hub, but not free it. Does not wait for others. Any thread.
+/// `function` may use the hub. Does not wait for others. Any thread.
 ///
+/// - NS_ERR_CLOSED: the hub was freed during the walk
 /// - NS_ERR_INVALID: `hub` or `function` is NULL, or `size` is 0 or above 65536
 #[no_mangle]
 pub unsafe extern "C" fn ns_hub_each_peer(
@@ -405,6 +420,9 @@ pub unsafe extern "C" fn ns_hub_each_peer(
             let place = shown.as_mut_ptr().cast::<ns_peer_stats_t>();
             // SAFETY: large enough and aligned as above.
             unsafe { place.write(stats.into()) };
+            if handle.life.ended() {
+                return Err(Status::Closed.into());
+            }
             // SAFETY: the hub is not freed, the struct outlives the call, and the function is as the header demands.
             if !unsafe { function(hub, place, ctx) } {
                 break;
@@ -421,22 +439,18 @@ const LARGEST_STRUCT: usize = 65536;
 /// there is another hub, and announce their states to it. NULL is ignored.
 ///
 /// When it returns, its function of ns_hub_on_peer does not run and will not run. Blocks until the
-/// thread has ended; inside that function, the thread ends after it returns. No other call may be
-/// running on the hub or be started. Any thread.
+/// thread has ended; inside that function, the thread ends after it returns. Calls that run in other
+/// threads end safely; no new one may be started. Any thread.
 #[no_mangle]
 pub unsafe extern "C" fn ns_hub_free(hub: *mut ns_hub) {
-    if hub.is_null() {
-        return;
-    }
+    let Some(handle) = NonNull::new(hub.cast::<Counted<Behind>>()) else { return };
     value((), || {
-        // SAFETY: made by `ns_hub_new` and not freed before, as the header demands.
-        let handle = unsafe { &*hub };
-        if let Some(behind) = handle.life.end(handle.hub.clone()) {
-            // Waits for a callback that is running, which may be using the handle.
-            behind.close();
+        // SAFETY: made by `ns_hub_new`, as the header demands.
+        let Some(behind) = (unsafe { Counted::free(handle) }) else { return Ok(()) };
+        if let Some(hub) = behind.life.end(behind.hub.clone()) {
+            // Waits for a callback that is running.
+            hub.close();
         }
-        // SAFETY: as above; the borrow is over.
-        drop(unsafe { Box::from_raw(hub) });
         Ok(())
     });
 }

@@ -4,7 +4,7 @@
 //! the header: they speak to a C programmer and use no Rust links.
 //!
 //! Every function runs inside [`status`] or [`value`], which catch panics and keep the thread's last error. A handle
-//! is a `Box` of the opaque type; a state is the thin pointer of a reference count.
+//! is counted: a running call keeps it. A state is the thin pointer of a reference count.
 
 #![allow(unsafe_code)]
 #![allow(non_camel_case_types)]
@@ -12,6 +12,7 @@
 #![allow(clippy::missing_safety_doc)]
 
 mod app;
+mod counted;
 mod errors;
 mod hub;
 mod life;
@@ -31,9 +32,11 @@ pub use version::*;
 use std::any::Any;
 use std::ffi::{c_char, c_int, c_void, CStr};
 use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::ptr::NonNull;
 use std::time::Duration;
 
 use crate::{Error, Result, Status};
+use counted::{Counted, Held};
 
 /// Runs the body of a function: a panic becomes [`Status::Internal`], and a failure becomes this thread's last error.
 fn run<T>(body: impl FnOnce() -> Result<T>) -> Result<T> {
@@ -76,13 +79,14 @@ fn null(what: &str) -> Error {
     invalid(format!("{what} is NULL"))
 }
 
-/// The handle behind a pointer.
+/// What is behind a handle, for the time of a call.
 ///
 /// # Safety
-/// `handle` is NULL or points to a `T` that is not freed during `'a`.
-unsafe fn handle<'a, T>(handle: *const T, what: &str) -> Result<&'a T> {
+/// `handle` is NULL, or of [`Counted::new`] and not freed when the call begins.
+unsafe fn held<T>(handle: *const Counted<T>, what: &str) -> Result<Held<T>> {
+    let handle = NonNull::new(handle.cast_mut()).ok_or_else(|| null(what))?;
     // SAFETY: as the caller promises.
-    unsafe { handle.as_ref() }.ok_or_else(|| null(what))
+    unsafe { Counted::hold(handle) }.ok_or_else(|| Status::Closed.into())
 }
 
 /// A NUL-terminated argument.
