@@ -237,7 +237,9 @@ enum {
     NS_OPT_HUB_DEPARTED_MS = 110,
     /** Hub: milliseconds that a stamp may be ahead of the hub's clock. Default 60000. */
     NS_OPT_HUB_CLOCK_AHEAD_MS = 111,
-    /** Hub: the permission bits of its ipc sockets. Default 0600 (octal). */
+    /** Hub: the permission bits of its ipc sockets. Default 0600 (octal). A socket without a file,
+     *  "ipc://@name", has none: the hub looks which user connects, and lets in whom a file with these
+     *  bits would; root always. */
     NS_OPT_HUB_IPC_MODE = 112,
     /** Hub: 1 sends states back to where they came from too, as the original hub did. Apps drop their
      *  own unless NS_OPT_ECHO asks for them. Default 0. */
@@ -309,10 +311,12 @@ enum {
 };
 
 /**
- * Gets a line of the log: an NS_LOG_ level and a text, which is borrowed for the call.
+ * Gets a line of the log: an NS_LOG_ level and a text, which is borrowed for the call. The text is
+ * one line without a newline; what does not print, of peers for instance, is escaped.
  *
- * Called from any thread that uses nanostate and from its own, also from several at once. It must
- * return soon and call no nanostate function.
+ * Called from a thread of the log, one line at a time, some time after what the line tells of. That
+ * thread alone waits for it: 4096 lines are kept, of what comes then the number is told in a line.
+ * It must call no nanostate function.
  */
 typedef void (*ns_log_fn)(int level, const char *text, void *ctx);
 
@@ -323,9 +327,13 @@ typedef void (*ns_log_fn)(int level, const char *text, void *ctx);
  * Until it is called, the environment variable NANOSTATE_LOG decides: "error", "warn", "info",
  * "debug" or "trace" lets lines out to standard error; otherwise the library is silent.
  *
- * When it returns, the function before is not running and will not run. `ctx` is passed to
- * `function` and otherwise left alone. Waits for a running call of it. Any thread; inside the
- * function itself it does nothing.
+ * When it returns, the function before is not running and will not run: it waits for a running call
+ * of it, and before that, a second at most while none returns, for the lines that are on their way
+ * to it. Freeing a handle, and the end of the process by exit, give the lines so far such a second
+ * too. NS_LOG_OFF ends the thread of the log. `ctx` is passed to `function` and otherwise left
+ * alone. In a child of fork the log goes on, from a thread of the child.
+ *
+ * Any thread; inside the function itself it does nothing.
  */
 void ns_set_log(ns_log_fn function, int level, void *ctx);
 

@@ -1379,8 +1379,8 @@ inline bool has(std::string_view feature) noexcept
 }
 
 /// Sends the log of all handles, lines up to `level`, to `function`; with an empty one to standard error. It is called
-/// from any thread, also from several at once, must return soon and use nothing of nanostate; what it throws is
-/// dropped. Waits for a running call of the function before.
+/// from a thread of the log, one line at a time, and must use nothing of nanostate; what it throws is dropped. Waits for
+/// a running call of the function before, and up to a second for the lines that are on their way to it.
 inline Status try_set_log(LogFunction function, LogLevel level) noexcept
 {
     // Never destroyed: the library may log while the program ends.

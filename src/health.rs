@@ -3,15 +3,18 @@
 use std::fmt::Debug;
 use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::OnceLock;
 
+use crate::engine::Protocol;
+use crate::transport::Shared;
 use crate::{Error, Result, Status};
 
-/// Whether a handle was closed, by its program or by a panic in its thread.
+/// Whether a handle was closed, by its program or because its loop cannot go on.
 #[derive(Default)]
 pub(crate) struct Health {
     closed: AtomicBool,
-    /// The loop panicked.
-    broken: AtomicBool,
+    /// Why the loop ended.
+    broken: OnceLock<Error>,
 }
 
 impl Health {
@@ -20,9 +23,9 @@ impl Health {
         self.closed.store(true, Ordering::Release);
     }
 
-    /// Says that its loop panicked.
-    pub fn break_down(&self) {
-        self.broken.store(true, Ordering::SeqCst);
+    /// Says that its loop cannot go on: [`Status::Internal`] after a panic. The first reason stays.
+    pub fn break_down(&self, why: impl Into<Error>) {
+        let _ = self.broken.set(why.into());
     }
 
     /// Whether the program closed it.
@@ -30,19 +33,37 @@ impl Health {
         self.closed.load(Ordering::Acquire)
     }
 
-    /// Refuses a handle that cannot be used. `forked`: this process is a child of the one that made it.
-    pub fn check(&self, forked: bool) -> Result<()> {
-        if forked {
+    /// Refuses a handle that cannot be used, whose loop is that of `shared`.
+    pub fn check<P: Protocol>(&self, shared: &Shared<P>) -> Result<()> {
+        if shared.forked() {
             return Err(Error::new(Status::State, "made before fork: a child may only free it"));
         }
-        if self.broken.load(Ordering::Relaxed) {
-            return Err(Status::Internal.into());
+        if let Some(why) = self.broken.get() {
+            return Err(why.clone());
+        }
+        if shared.is_deaf() {
+            return Err(Error::new(Status::Io, "the descriptor that wakes its thread was closed by something else"));
         }
         if self.is_closed() {
             return Err(Status::Closed.into());
         }
         Ok(())
     }
+}
+
+/// Runs the loop of a handle, which is an app's or a hub's, to its end. What ends it before its time is logged, and
+/// breaks the handle down.
+pub(crate) fn run_loop(health: &Health, who: &str, run: impl FnOnce() -> Result<()>) {
+    let why = match std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)) {
+        Ok(Ok(())) => return,
+        Ok(Err(error)) => error,
+        Err(_) => Error::new(Status::Internal, "a panic in its thread"),
+    };
+    log::error!("{who} is closed: {why}");
+    health.break_down(match why.status() {
+        Status::Internal => Status::Internal.into(),
+        _ => why,
+    });
 }
 
 /// Refuses a value that an option cannot take.

@@ -10,6 +10,7 @@
 //! * [`engine`]: what a hub and an app do with bodies: no sockets, no threads, no clock of its own;
 //! * [`transport`]: `tcp`, `ipc` and `inproc` byte streams and the loop that drives an engine;
 //! * `gateway`: the other scalability protocols where NNG carries them, on `ws` and `inproc`;
+//! * [`log_queue`], [`visible`]: lines of the log on their way out, and texts of others in them;
 //! * [`App`], [`Hub`], [`State`]: the handles a program uses;
 //! * `ffi`: the C API, which translates and holds no logic.
 
@@ -28,15 +29,24 @@ mod health;
 mod hub;
 mod instance;
 pub mod limits;
+pub mod log_queue;
 pub mod pattern;
+mod repeats;
 mod state;
 pub mod transport;
+pub mod visible;
 pub mod wire;
 
 /// Starts the log that the environment asks for, if the program has none of its own.
 fn log_from_environment() {
     #[cfg(feature = "capi")]
     ffi::log::start_log();
+}
+
+/// Lets what was logged out, before a handle or the process ends; for a moment at most.
+fn flush_log() {
+    #[cfg(feature = "capi")]
+    ffi::log::flush();
 }
 
 pub use app::{App, AppOption, AppStats, Link, OnLink, OnReject, OnState};

@@ -14,6 +14,7 @@
 //! | `**` | every name | |
 
 use crate::limits::MAX_NAME;
+use crate::visible::Quoted;
 use crate::{Error, Result, Status};
 
 /// The separator of segments.
@@ -41,7 +42,7 @@ impl Pattern {
             _ if text.contains('\0') => "contains NUL".to_owned(),
             _ => return Ok(Pattern { text: text.to_owned() }),
         };
-        Err(Error::new(Status::Name, format!("pattern {fault}: {:?}", excerpt(text))))
+        Err(Error::new(Status::Name, format!("pattern {fault}: {}", Quoted(&excerpt(text)))))
     }
 
     /// The pattern as it was written.

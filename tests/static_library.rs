@@ -19,6 +19,7 @@ const OTHERS: &[(&str, &str)] = &[
     ("fstat64", "in the static part of every glibc before 2.33"),
     ("lstat64", "in the static part of every glibc before 2.33"),
     ("stat64", "in the static part of every glibc before 2.33"),
+    ("atexit", "in the static part of every glibc"),
     ("pthread_atfork", "in the static part of every glibc"),
     ("arc4random", "NNG takes it where the machine that builds has it, and does without elsewhere"),
 ];

@@ -14,7 +14,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use crate::callback::{Gate, Slot};
 use crate::engine::session::{Draft, Notice, Session};
 use crate::engine::ConnId;
-use crate::health::{check_option, Health};
+use crate::health::{check_option, run_loop, Health};
 use crate::instance::{random_instance, random_secret};
 use crate::limits;
 use crate::pattern::Pattern;
@@ -112,7 +112,7 @@ struct BreakDown<'a>(&'a Inner);
 impl Drop for BreakDown<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0.health.break_down();
+            self.0.health.break_down(Status::Internal);
             // The loop ends, closes the connection and wakes who waits.
             self.0.shared.stop();
         }
@@ -547,7 +547,7 @@ impl App {
 
 impl Inner {
     fn check_usable(&self) -> Result<()> {
-        self.health.check(self.shared.forked())
+        self.health.check(&self.shared)
     }
 
     /// The driver of an app that is neither closed nor inherited over `fork`.
@@ -748,11 +748,11 @@ impl Inner {
 
     /// The app's thread.
     fn run_loop(self: Arc<Self>) {
-        let run = std::panic::AssertUnwindSafe(|| self.shared.run(|_| self.after_turn()));
-        if std::panic::catch_unwind(run).is_err() {
-            log::error!("{}: a panic in the app's thread: the app is closed", self.identity);
-            self.health.break_down();
-        }
+        let after_turn = || {
+            self.after_turn();
+            None
+        };
+        run_loop(&self.health, &self.identity, || self.shared.run(|_| after_turn()));
         let mut driver = self.shared.lock();
         driver.close_all();
         self.tell(&driver);
@@ -871,6 +871,11 @@ impl Handle {
             // Dropped inside a callback on that thread, which ends when the callback has returned.
             return;
         }
+        if self.inner.shared.is_deaf() {
+            // It cannot be woken, and would be waited for indefinitely.
+            return;
+        }
         let _ = thread.join();
+        crate::flush_log();
     }
 }

@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
 
+use crate::transport::above_standard;
 use crate::{Error, Result};
 
 /// Readable while set. One byte in a socket pair says so; calls are made under the lock of the handle.
@@ -15,8 +16,12 @@ pub(super) struct Readiness {
 
 impl Readiness {
     pub fn new() -> Result<Readiness> {
-        let (reader, writer) = UnixStream::pair().map_err(|error| Error::io(&error, "a descriptor for ns_app_fd"))?;
-        Ok(Readiness { reader, writer, set: false })
+        let pair = || {
+            let (reader, writer) = UnixStream::pair()?;
+            let (reader, writer) = (above_standard(reader), above_standard(writer));
+            Ok(Readiness { reader: reader?, writer: writer?, set: false })
+        };
+        pair().map_err(|error| Error::io(&error, "a descriptor for ns_app_fd"))
     }
 
     pub fn fd(&self) -> RawFd {

@@ -210,17 +210,19 @@ impl Feed {
         self.outbox.copy(&frame_head(self.framing, body.len()), body);
     }
 
-    /// A change. The entry is in the table already.
-    pub fn change(&mut self, table: &Table, entry: &Entry) {
+    /// A change. The entry is in the table already. Whether this is the one with which the other side falls behind.
+    pub fn change(&mut self, table: &Table, entry: &Entry) -> bool {
         if self.walk.is_some() {
             self.missed += 1;
-            return;
+            return false;
         }
         self.write(entry);
-        if self.outbox.len() > self.limit {
+        let behind = self.outbox.len() > self.limit;
+        if behind {
             self.fell_behind = table.version();
             self.walk = Some(Walk::from(table.version()));
         }
+        behind
     }
 
     /// The length of the entry's body on this connection.

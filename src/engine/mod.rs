@@ -17,6 +17,7 @@ pub mod requests;
 pub mod router;
 pub mod session;
 pub mod table;
+mod told;
 
 pub use gateway::{Gateway, Role};
 pub use protocol::{Action, Closed, ConnId, ConnInfo, Now, Protocol};

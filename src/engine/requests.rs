@@ -7,6 +7,7 @@ use rmp::Marker;
 
 use super::table::{Entry, Table};
 use crate::pattern::Pattern;
+use crate::visible;
 use crate::wire::{self, Form, Malformed, Value};
 use crate::{Error, Status};
 
@@ -133,7 +134,7 @@ fn shown(value: &[u8]) -> String {
 fn quoted(text: &str) -> String {
     let beginning: String = text.chars().take(SHOWN).collect();
     let more = if beginning.len() < text.len() { "…" } else { "" };
-    format!("{beginning:?}{more}")
+    format!("{}{more}", visible::Quoted(&beginning))
 }
 
 /// The first `max` characters, and whether there are more.
@@ -148,11 +149,7 @@ fn cut(text: &str, max: usize) -> String {
 pub fn fault(text: &str, out: &mut Vec<u8>) {
     let mut line = String::new();
     for char in cut(text, MAX_FAULT).chars() {
-        if char.is_control() {
-            line.extend(char.escape_debug());
-        } else {
-            line.push(char);
-        }
+        visible::push(&mut line, char);
     }
     Value::Text(&cut(&line, MAX_FAULT)).encode(out);
 }
@@ -466,7 +463,7 @@ mod tests {
             (b"\x91\xA3Get", r#"unknown request "Get":"#),
             (b"\x92\x05\xA1x", "unknown request 5:"),
             (b"\x91\xC4\x01\xFF", "unknown request \"\u{FFFD}\":"),
-            (b"\x91\xA2\x00\n", r#"unknown request "\0\n":"#),
+            (b"\x91\xA2\x00\n", r#"unknown request "\x00\n":"#),
             (&long, "xxx\"…:"),
         ];
         for (request, words) in cases {
@@ -495,10 +492,10 @@ mod tests {
             (b"\x92\xA4list\x92\x01\x02", "list: the pattern is no str: [1,2]"),
             (b"\x92\xA3get\xC4\x02x\xFF", "get: the name is not valid UTF-8: \"x\u{FFFD}\""),
             (b"\x92\xA3get\xA0", r#"get: name not allowed: "": empty"#),
-            (b"\x92\xA3get\xA3a\0b", r#"get: name not allowed: "a\0b": has a NUL"#),
+            (b"\x92\xA3get\xA3a\0b", r#"get: name not allowed: "a\x00b": has a NUL"#),
             (b"\x92\xA3get\xA8$ns/ping", r#"get: name not allowed: "$ns/ping": begins with $ns/"#),
             (b"\x92\xA4list\xA0", r#"list: pattern is empty: """#),
-            (b"\x92\xA4list\xA1\0", r#"list: pattern contains NUL: "\0""#),
+            (b"\x92\xA4list\xA1\0", r#"list: pattern contains NUL: "\x00""#),
             (&long, "get: name not allowed: \"xxx"),
             (&long_pattern, "list: pattern has 1025 bytes, 1024 are allowed: \"xxx"),
             (&map, "get: the name is no str: map of 2006 bytes"),
@@ -518,7 +515,7 @@ mod tests {
     #[test]
     fn a_fault_is_one_short_line() {
         let answer = answered(|out| fault("a\nb\0 \"ü\" \u{1B}[0m", out));
-        assert_eq!(fault_text(&answer), "a\\nb\\0 \"ü\" \\u{1b}[0m");
+        assert_eq!(fault_text(&answer), "a\\nb\\x00 \"ü\" \\x1b[0m");
         for long in ["ü".repeat(5000), "\0".repeat(5000)] {
             let answer = answered(|out| fault(&long, out));
             assert!(fault_text(&answer).ends_with('…') && fault_text(&answer).chars().count() == MAX_FAULT + 1);

@@ -6,6 +6,7 @@ use std::mem;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
+use log::{debug, log_enabled, trace, Level};
 
 use super::clock::HybridClock;
 use super::feed::Feed;
@@ -14,8 +15,10 @@ use super::hash::{key_hasher, KeyHasher};
 use super::outbox::Pool;
 use super::requests::{self, Request, Survey, Takes};
 use super::table::{Entry, Offer, Refusal, Room, Slot, Table};
+use super::told::Told;
 use super::{Action, Closed, ConnId, ConnInfo, Now, Protocol};
 use crate::framing::{gateway_header, header, parse_gateway_header, parse_header, Decoder, Frame, Version, HEADER_LEN};
+use crate::visible::{one_line, Quoted};
 use crate::wire::{self, Body, Control, Form, HelloFlags, Instance, Malformed, Meta, Secret, Stamp};
 use crate::{limits, Error, Status};
 
@@ -288,13 +291,13 @@ enum NotTaken<'a> {
     Malformed(Malformed),
     #[error("message of {len} bytes refused: the limit is {max}")]
     TooLarge { len: u64, max: usize },
-    #[error("states sent as {0:?} refused: not its identity")]
+    #[error("states sent as {} refused: not its identity", Quoted(.0))]
     ForeignSender(&'a str),
-    #[error("{0:?} refused: reserved")]
+    #[error("{} refused: reserved", Quoted(.0))]
     Reserved(&'a str),
-    #[error("{0:?} not taken: the hub holds a newer value")]
+    #[error("{} not taken: the hub holds a newer value", Quoted(.0))]
     Stale(&'a str),
-    #[error("{0:?} not taken: the hub's table is full")]
+    #[error("{} not taken: the hub's table is full", Quoted(.0))]
     Full(&'a str),
 }
 
@@ -369,8 +372,7 @@ impl Peer {
         if self.profile.identity.is_empty() {
             self.info.from.clone()
         } else {
-            // Escaped: a name of the other side must not forge a line of the log.
-            format!("{} ({})", self.profile.identity.escape_debug(), self.info.from)
+            format!("{} ({})", one_line(&self.profile.identity), self.info.from)
         }
     }
 }
@@ -609,6 +611,7 @@ impl Router {
             Ok(version) => version,
             Err(error) => return self.close(now, i, Status::Invalid, error.to_string()),
         };
+        debug!("{}: its header is {bytes:02x?}: {version:?}", peer.name());
         peer.feed.raw(&gateway.map_or(header(version), |gateway| gateway_header(gateway.role.speaks())));
         Self::flush(&mut self.actions, peer);
         match (version, gateway) {
@@ -686,6 +689,7 @@ impl Router {
 
     /// Counts a body that is not taken. The first of a peer is logged.
     fn count(&mut self, i: usize, why: &NotTaken<'_>) {
+        debug!("{}: {why}", self.peers[i].name());
         let (stats, counters) = (&mut self.stats, &mut self.peers[i].counters);
         match why {
             NotTaken::Malformed(reason) => {
@@ -830,6 +834,11 @@ impl Router {
                 let counters = &mut self.peers[i].counters;
                 counters.messages_in += 1;
                 counters.bytes_in += len;
+                if log_enabled!(Level::Trace) {
+                    if let Some(entry) = self.table.get(slot) {
+                        trace!("from {}: {}", self.peers[i].name(), Told::entry(entry));
+                    }
+                }
                 self.route(slot);
             }
             Err(Refusal::Stale) => return Err(NotTaken::Stale(name)),
@@ -954,10 +963,16 @@ impl Router {
     fn route(&mut self, slot: Slot) {
         let Router { table, peers, config, actions, stats, events, .. } = self;
         let Some(entry) = table.get(slot) else { return };
+        let each = log_enabled!(Level::Trace);
         for peer in peers.iter_mut().filter(|peer| peer.is_up()) {
             match peer.profile.verdict(config, entry) {
                 Verdict::Send => {
-                    peer.feed.change(table, entry);
+                    if peer.feed.change(table, entry) {
+                        debug!("{} does not keep up: it gets newest values only", peer.name());
+                    }
+                    if each {
+                        trace!("to {}: {}", peer.name(), Told::entry(entry));
+                    }
                     Self::flush(actions, peer);
                 }
                 Verdict::Skip => {}
@@ -980,9 +995,12 @@ impl Router {
                 peer.profile.instance = instance;
                 peer.profile.accept = accept;
                 peer.profile.echo = flags.contains(HelloFlags::ECHO);
+                debug!("{}: hello, connection {epoch}, accepts {accept:#x}, flags {:#x}", peer.name(), flags.0);
                 match wire::check_identity(sender) {
                     Ok(()) if sender != wire::HUB_SENDER => self.admit(now, i),
-                    Ok(()) => self.refuse(now, i, Status::Identity, format!("the identity {sender:?} is reserved")),
+                    Ok(()) => {
+                        self.refuse(now, i, Status::Identity, format!("the identity {} is reserved", Quoted(sender)))
+                    }
                     Err(error) => self.refuse(now, i, error.status(), error.to_string()),
                 }
             }
@@ -997,6 +1015,7 @@ impl Router {
                 // Said again, it asks for what the app itself left out.
                 let more = mask & !peer.profile.accept != 0 || mask == peer.profile.accept;
                 peer.profile.accept = mask;
+                debug!("{} accepts {mask:#x} from now on", peer.name());
                 if more {
                     peer.feed.walk_all(&self.table);
                     Self::flush(&mut self.actions, peer);
@@ -1016,6 +1035,7 @@ impl Router {
             self.table.arrived(&identity, conn);
             self.identities.entry(identity).or_default().push(conn);
             let (instance, max_message) = (self.instance, self.config.max_message as u64);
+            debug!("{} is welcomed, and sent {} states that are held", self.peers[i].name(), self.table.len());
             self.control_to(i, &Control::Welcome { instance, max_message, wall: now.wall, time: None });
             self.join(i, true);
         }
@@ -1048,7 +1068,7 @@ impl Router {
                 self.set_aside(holder, waiting);
                 self.close(now, h, Status::Closed, "replaced by a newer connection of the same app".into());
             } else if flags.contains(HelloFlags::TAKE_OVER) && !flags.contains(HelloFlags::RETRY) {
-                let text = format!("{identity} was taken over by {}", self.peers[i].info.from);
+                let text = format!("{} was taken over by {}", one_line(&identity), self.peers[i].info.from);
                 self.set_aside(holder, waiting);
                 self.refuse(now, h, Status::IdentityTaken, text);
             } else {
@@ -1058,6 +1078,11 @@ impl Router {
                 self.peers[i].stage = Stage::Probing { holder, token, until };
                 self.peers[h].probe(now);
                 self.set_deadline(until);
+                debug!(
+                    "{} holds the identity of {}, and is asked whether it lives",
+                    self.peers[h].name(),
+                    self.peers[i].info.from
+                );
                 self.control_to(h, &Control::Ping { token });
                 return false;
             }
@@ -1080,7 +1105,7 @@ impl Router {
         for i in 0..self.peers.len() {
             let stage = &self.peers[i].stage;
             if matches!(stage, Stage::Probing { holder, token, .. } if *holder == conn && *token == answered) {
-                let text = format!("{} is held by another app", self.peers[i].profile.identity);
+                let text = format!("{} is held by another app", one_line(&self.peers[i].profile.identity));
                 self.refuse(now, i, Status::IdentityTaken, text);
             }
         }
@@ -1193,12 +1218,12 @@ fn withheld(
     peer.counters.withheld += 1;
     if peer.profile.old && !mem::replace(&mut peer.warned.withheld, true) {
         let (len, gateway) = (peer.profile.len_as_old(entry), peer.profile.gateway.is_some());
-        let (peer, name, kind) = (peer.name(), entry.name(), entry.kind().name());
+        let (peer, name, kind) = (peer.name(), Quoted(entry.name()), entry.kind().name());
         let text = if len > config.legacy_max {
-            format!("{peer}: {name:?} of {len} bytes withheld from an old peer; --legacy-max allows it")
+            format!("{peer}: {name} of {len} bytes withheld from an old peer; --legacy-max allows it")
         } else {
             let flag = if gateway { "?structured=1" } else { "--legacy-structured" };
-            format!("{peer}: {name:?} ({kind}) withheld from an old peer; {flag} allows it")
+            format!("{peer}: {name} ({kind}) withheld from an old peer; {flag} allows it")
         };
         events.push_back(RouterEvent::Warning(text));
     }
@@ -1223,6 +1248,7 @@ impl Protocol for Router {
         self.reap();
         let feed = Feed::new(info.framing, self.config.outbox, &self.pool);
         let stage = if info.framing.has_header() { Stage::Header([0; HEADER_LEN], 0) } else { Stage::Hello };
+        debug!("{} connected", info.from);
         let gateway = info.gateway;
         let notes = gateway.is_some() && !info.framing.has_header();
         let full = self.by_conn.len() >= self.config.max_peers;
@@ -1346,6 +1372,9 @@ impl Protocol for Router {
                 }
             });
             peer.feed = feed;
+            if peer.feed.is_live() {
+                debug!("{} has what is held, {} states conflated so far", peer.name(), peer.feed.conflated());
+            }
         }
         peer.feed.gather(slices);
     }
@@ -1404,7 +1433,10 @@ impl Protocol for Router {
                 Stage::Probing { holder, until, .. } if until <= now.mono => {
                     let h = self.by_conn[&holder];
                     if peer.flags.contains(HelloFlags::RETRY) && !self.peers[h].is_lost(now) {
-                        let text = format!("{} is held by another app, which is slow to answer", peer.profile.identity);
+                        let text = format!(
+                            "{} is held by another app, which is slow to answer",
+                            one_line(&peer.profile.identity)
+                        );
                         self.refuse(now, i, Status::IdentityTaken, text);
                     } else {
                         let text = format!("no answer in time; replaced by {}", peer.info.from);

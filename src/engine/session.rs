@@ -6,15 +6,19 @@ use std::io::IoSlice;
 use std::mem;
 use std::sync::Arc;
 
+use log::{debug, trace};
+
 use super::clock::HybridClock;
 use super::feed::Feed;
 use super::inbox::Inbox;
 use super::kept::{Kept, Place};
 use super::outbox::Pool;
 use super::table::{Entry, Offer, Refusal, Room, Table, SHARE_FROM};
+use super::told::Told;
 use super::{Action, Closed, ConnId, ConnInfo, Now, Protocol};
 use crate::framing::{header, parse_header, Decoder, Frame, Framing, Version, HEADER_LEN};
 use crate::state::{Outline, State};
+use crate::visible::{one_line, sentence, Quoted};
 use crate::wire::{self, Body, Control, Form, HelloFlags, Instance, Kind, Malformed, Meta, Secret, Stamp, Value};
 use crate::{limits, Error, Result, Status};
 
@@ -473,7 +477,10 @@ impl Session {
         if let Phase::Up { conn } = self.phase {
             let entry = self.own.get(slot).expect("just put there");
             if wanted(&self.feed, entry, limit) {
-                self.feed.change(&self.own, entry);
+                trace!("{}: sends {}", one_line(&self.identity), Told::entry(entry));
+                if self.feed.change(&self.own, entry) {
+                    debug!("{}: the hub does not keep up: it gets newest values only", one_line(&self.identity));
+                }
                 Self::flush(&mut self.flushing, &mut self.actions, conn);
             } else {
                 withhold(&mut self.stats, &mut self.warned_withheld, &mut self.warnings, entry);
@@ -641,6 +648,7 @@ impl Session {
         let token = self.next_token;
         self.next_token += 1;
         self.phase = Phase::Dialling { token };
+        debug!("{}: connecting to {}", one_line(&self.identity), self.targets[self.target].url);
         self.actions.push_back(Action::Dial { token, url: self.targets[self.target].url.clone() });
     }
 
@@ -656,6 +664,7 @@ impl Session {
     /// The address did not lead to a link: the next one, after a wait once all were tried.
     fn failed(&mut self, now: Now, error: Error) {
         let (status, text) = (error.status(), error.to_string());
+        debug!("{}: {text}", one_line(&self.identity));
         self.last_failure = Some(error);
         self.target = (self.target + 1) % self.targets.len();
         if self.target != 0 {
@@ -674,6 +683,7 @@ impl Session {
         let full = (self.config.backoff_min << self.attempt.min(20)).min(self.config.backoff_max);
         self.attempt += 1;
         let delay = full / 2 + self.random(full / 2 + 1);
+        debug!("{}: tries again in {} ms", one_line(&self.identity), delay / 1_000_000);
         self.phase = Phase::Waiting { until: now.mono + delay };
     }
 
@@ -700,6 +710,7 @@ impl Session {
         self.unlink();
         let text = format!("{error}: {}", self.targets[self.target].url);
         if was_up {
+            debug!("{}: {text}", one_line(&self.identity));
             self.attempt = 0;
             self.last_failure = Some(Error::new(error.status(), text.clone()));
             self.wait(now);
@@ -731,6 +742,7 @@ impl Session {
         }
         let (instance, epoch, accept) = (self.instance, self.epoch, self.accept_for_hub());
         self.phase = Phase::Hello { conn, since: now.mono };
+        debug!("{}: hello, connection {epoch}, accepts {accept:#x}, flags {:#x}", one_line(&self.identity), flags.0);
         let secret = self.config.secret;
         self.control(conn, &Control::Hello { instance, epoch, accept, flags, time: None, secret });
     }
@@ -754,6 +766,13 @@ impl Session {
         self.stats.connects += 1;
         self.warned_withheld = false;
         self.feed.walk_all(&self.own);
+        debug!(
+            "{}: {} {}, announces {} own states",
+            one_line(&self.identity),
+            if hub.is_some() { "welcome at" } else { "at an old hub," },
+            self.targets[self.target].url,
+            self.own.len()
+        );
         Self::flush(&mut self.flushing, &mut self.actions, conn);
         self.notice_link(Status::Ok, self.targets[self.target].url.clone());
     }
@@ -792,6 +811,7 @@ impl Session {
         match (body.is_reserved(), form) {
             (false, _) => {
                 let Some((place, stamp, time)) = self.receive(now, &body) else { return };
+                trace!("{}: receives {}", one_line(&self.identity), Told::body(&body));
                 let state = if let Cow::Owned(_) = bytes {
                     let outline = Outline::of(&body, &bytes);
                     State::in_place(bytes.into_owned(), &outline, stamp, time)
@@ -832,8 +852,9 @@ impl Session {
             Control::Rejected { status, name } => {
                 self.stats.refused += 1;
                 let why = Status::from_code(status).unwrap_or(Status::Full).text();
+                debug!("{}: {} was not taken by the hub: {why}", one_line(&self.identity), Quoted(name));
                 if self.stats.refused == 1 {
-                    self.warnings.push_back(format!("{name:?} was not taken by the hub: {why}"));
+                    self.warnings.push_back(format!("{} was not taken by the hub: {why}", Quoted(name)));
                 }
             }
             _ => {}
@@ -844,7 +865,7 @@ impl Session {
     fn refused_by_hub(&mut self, now: Now, conn: ConnId, status: i32, text: &str) {
         let status = Status::from_code(status).filter(|&status| may_be_refusal(status)).unwrap_or(Status::Refused);
         let text = if text.is_empty() { status.text() } else { text };
-        let text = format!("{text}: {}", self.targets[self.target].url);
+        let text = format!("{}: {}", sentence(text), self.targets[self.target].url);
         self.actions.push_back(Action::Close(conn));
         self.unlink();
         self.wait(now);
@@ -992,8 +1013,8 @@ fn wanted(feed: &Feed, entry: &Entry, limit: usize) -> bool {
 fn withhold(stats: &mut AppStats, warned: &mut bool, warnings: &mut VecDeque<String>, entry: &Entry) {
     stats.withheld += 1;
     if !mem::replace(warned, true) {
-        let (name, kind, len) = (entry.name(), entry.kind().name(), entry.meta_at());
-        warnings.push_back(format!("{name:?} ({kind}, {len} bytes) withheld: the hub does not take it"));
+        let (name, kind, len) = (Quoted(entry.name()), entry.kind().name(), entry.meta_at());
+        warnings.push_back(format!("{name} ({kind}, {len} bytes) withheld: the hub does not take it"));
     }
 }
 
@@ -1089,8 +1110,9 @@ impl Protocol for Session {
             self.enqueue(&Control::Pong { token, time: None });
         }
         if matches!(self.phase, Phase::Up { .. }) {
-            let Session { feed, own, config, hub_limit, stats, warned_withheld, warnings, .. } = self;
+            let Session { identity, feed, own, config, hub_limit, stats, warned_withheld, warnings, .. } = self;
             let limit = limit(feed, config, *hub_limit);
+            let was_live = feed.is_live();
             feed.fill(own, |feed, entry| {
                 let wanted = wanted(feed, entry, limit);
                 if !wanted && !feed.came_while_behind(entry) {
@@ -1098,6 +1120,13 @@ impl Protocol for Session {
                 }
                 wanted
             });
+            if !was_live && feed.is_live() {
+                debug!(
+                    "{}: all own states are on their way, {} conflated so far",
+                    one_line(identity),
+                    feed.conflated()
+                );
+            }
             // Behind all that is to be acknowledged.
             let through = feed.through(own);
             if feed.is_old() && feed.is_drained() {

@@ -3,14 +3,15 @@
 //! The library writes through the `log` crate. In a C program this module is the logger; a Rust program that has
 //! installed one of its own keeps it.
 
-use std::cell::Cell;
 use std::ffi::{c_char, c_int, c_void, CString};
-use std::io::Write as _;
-use std::sync::{Once, OnceLock, RwLock};
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use std::sync::{Once, OnceLock};
 
 use log::{LevelFilter, Log, Metadata, Record};
 
-use super::{value, Carried};
+use super::value;
+use crate::log_queue::{self, Line, LogQueue};
 use crate::{Error, Result, Status};
 
 /// A level of the log. Nothing.
@@ -26,28 +27,79 @@ pub const NS_LOG_DEBUG: c_int = 4;
 /// Every message.
 pub const NS_LOG_TRACE: c_int = 5;
 
-/// Gets a line of the log: an NS_LOG_ level and a text, which is borrowed for the call.
+/// Gets a line of the log: an NS_LOG_ level and a text, which is borrowed for the call. The text is
+/// one line without a newline; what does not print, of peers for instance, is escaped.
 ///
-/// Called from any thread that uses nanostate and from its own, also from several at once. It must
-/// return soon and call no nanostate function.
+/// Called from a thread of the log, one line at a time, some time after what the line tells of. That
+/// thread alone waits for it: 4096 lines are kept, of what comes then the number is told in a line.
+/// It must call no nanostate function.
 pub type ns_log_fn = Option<unsafe extern "C" fn(level: c_int, text: *const c_char, ctx: *mut c_void)>;
 
 /// The environment variable that lets the log out to standard error.
 const VARIABLE: &str = "NANOSTATE_LOG";
 
-/// The program's function; `None` is standard error. A level of `Off` silences both.
+/// The lines on their way to the program's function, or to standard error.
+static QUEUE: LogQueue = LogQueue::new(deliver);
+
+/// The program's function; `None` is standard error.
+static SINK: Sink = Sink { places: [Place::new(), Place::new()], current: AtomicUsize::new(0) };
+
+/// Two places of which one counts, so that it is whole in a child of `fork`, whatever its parent was doing.
 struct Sink {
-    function: ns_log_fn,
-    ctx: Carried<c_void>,
+    places: [Place; 2],
+    current: AtomicUsize,
 }
 
-/// A read lock is held while the function runs, so that a writer knows when it has returned. Readers do not keep each
-/// other out: a child of `fork` is not stuck behind a line that its parent was writing.
-static SINK: RwLock<Sink> = RwLock::new(Sink { function: None, ctx: Carried(std::ptr::null_mut()) });
+struct Place {
+    /// An `ns_log_fn` as a pointer; null is none.
+    function: AtomicPtr<c_void>,
+    ctx: AtomicPtr<c_void>,
+}
 
-thread_local! {
-    /// Whether this thread is inside the program's function.
-    static INSIDE: Cell<bool> = const { Cell::new(false) };
+impl Place {
+    const fn new() -> Place {
+        Place { function: AtomicPtr::new(ptr::null_mut()), ctx: AtomicPtr::new(ptr::null_mut()) }
+    }
+}
+
+impl Sink {
+    fn get(&self) -> (ns_log_fn, *mut c_void) {
+        let place = &self.places[self.current.load(Ordering::Acquire)];
+        let function = place.function.load(Ordering::Relaxed);
+        // SAFETY: it was made of an `ns_log_fn`, which is a nullable pointer to a function.
+        let function = unsafe { std::mem::transmute::<*mut c_void, ns_log_fn>(function) };
+        (function, place.ctx.load(Ordering::Relaxed))
+    }
+
+    /// Called while the queue hands out no line, unless there was no function: then a line that is on its way is
+    /// written to standard error or is the new function's.
+    fn set(&self, function: ns_log_fn, ctx: *mut c_void) {
+        let next = 1 - self.current.load(Ordering::Relaxed);
+        let place = &self.places[next];
+        place.function.store(function.map_or(ptr::null_mut(), |function| function as *mut c_void), Ordering::Relaxed);
+        place.ctx.store(ctx, Ordering::Relaxed);
+        self.current.store(next, Ordering::Release);
+    }
+}
+
+/// Hands one line out, in the thread of the queue.
+fn deliver(line: &Line) {
+    // The level may be another than it was when the line was made.
+    if line.level > log::max_level() {
+        return;
+    }
+    match SINK.get() {
+        (Some(function), ctx) => {
+            let text = CString::new(line.text.as_str()).unwrap_or_default();
+            // SAFETY: the text outlives the call, and the function and `ctx` are as the header demands.
+            unsafe { function(line.level as c_int, text.as_ptr(), ctx) };
+        }
+        (None, _) => {
+            // One line in one write, so that lines of several processes do not mix.
+            let text = format!("nanostate {} {}\n", line.level.as_str().to_lowercase(), line.text);
+            log_queue::write_to_stderr(text.as_bytes());
+        }
+    }
 }
 
 struct Logger;
@@ -58,32 +110,19 @@ impl Log for Logger {
     }
 
     fn log(&self, record: &Record<'_>) {
-        if !self.enabled(record.metadata()) || INSIDE.get() {
-            return;
-        }
-        let sink = SINK.read().unwrap_or_else(|poisoned| poisoned.into_inner());
-        match sink.function {
-            Some(function) => {
-                let text = CString::new(record.args().to_string().replace('\0', "")).unwrap_or_default();
-                INSIDE.set(true);
-                // SAFETY: the text outlives the call, and the function and `ctx` are as the header demands.
-                unsafe { function(record.level() as c_int, text.as_ptr(), sink.ctx.get()) };
-                INSIDE.set(false);
-            }
-            None => stderr_line(record),
+        if self.enabled(record.metadata()) {
+            QUEUE.push(record.level(), *record.args());
         }
     }
 
-    fn flush(&self) {}
+    fn flush(&self) {
+        flush();
+    }
 }
 
-/// One line in one write, so that lines of several processes do not mix. Not through `std::io::stderr`, whose lock
-/// another thread may have held at a `fork`.
-fn stderr_line(record: &Record<'_>) {
-    let mut line = Vec::with_capacity(128);
-    let _ = writeln!(line, "nanostate {} {}", record.level().as_str().to_lowercase(), record.args());
-    // SAFETY: the bytes are those of a live vector. A short or failed write has nobody to be told to.
-    let _ = unsafe { libc::write(libc::STDERR_FILENO, line.as_ptr().cast(), line.len()) };
+/// Lets the lines so far out, for a moment at most.
+pub(crate) fn flush() {
+    QUEUE.flush(log_queue::MOMENT);
 }
 
 /// Lets the log out to standard error if the environment says so; once. A program that has a logger of its own keeps it.
@@ -100,21 +139,45 @@ pub(crate) fn start_log() {
 /// Makes this module the logger, unless the program has another.
 fn install(level: LevelFilter) {
     static INSTALLED: OnceLock<bool> = OnceLock::new();
-    if *INSTALLED.get_or_init(|| log::set_logger(&Logger).is_ok()) {
+    let installed = INSTALLED.get_or_init(|| {
+        let installed = log::set_logger(&Logger).is_ok();
+        if installed {
+            // SAFETY: the function stays mapped: the library is never unloaded. Without it lines can be lost.
+            unsafe { libc::atexit(at_exit) };
+        }
+        installed
+    });
+    if *installed {
         log::set_max_level(level);
     }
 }
 
+/// What the process has said goes out before it ends, and what is said from now on does not run in its remains.
+extern "C" fn at_exit() {
+    flush();
+    log::set_max_level(LevelFilter::Off);
+    QUEUE.end(log_queue::MOMENT);
+}
+
 fn set(function: ns_log_fn, level: c_int, ctx: *mut c_void) -> Result<()> {
-    if INSIDE.get() {
+    if QUEUE.is_inside() {
         return Err(Error::new(Status::State, "ns_set_log inside the log function"));
     }
     // The environment counts until now only.
     start_log();
     let level = LevelFilter::iter().nth(level.max(0) as usize).unwrap_or(LevelFilter::Trace);
-    let mut sink = SINK.write().unwrap_or_else(|poisoned| poisoned.into_inner());
-    *sink = Sink { function, ctx: Carried(ctx) };
-    install(level);
+    // What was said before is for the function before, if that does not take too long.
+    flush();
+    let has_function = || SINK.get().0.is_some();
+    QUEUE.while_held(has_function, || {
+        if function.is_some() || has_function() {
+            SINK.set(function, ctx);
+        }
+        install(level);
+    });
+    if level == LevelFilter::Off {
+        QUEUE.end(log_queue::MOMENT);
+    }
     Ok(())
 }
 
@@ -124,9 +187,13 @@ fn set(function: ns_log_fn, level: c_int, ctx: *mut c_void) -> Result<()> {
 /// Until it is called, the environment variable NANOSTATE_LOG decides: "error", "warn", "info",
 /// "debug" or "trace" lets lines out to standard error; otherwise the library is silent.
 ///
-/// When it returns, the function before is not running and will not run. `ctx` is passed to
-/// `function` and otherwise left alone. Waits for a running call of it. Any thread; inside the
-/// function itself it does nothing.
+/// When it returns, the function before is not running and will not run: it waits for a running call
+/// of it, and before that, a second at most while none returns, for the lines that are on their way
+/// to it. Freeing a handle, and the end of the process by exit, give the lines so far such a second
+/// too. NS_LOG_OFF ends the thread of the log. `ctx` is passed to `function` and otherwise left
+/// alone. In a child of fork the log goes on, from a thread of the child.
+///
+/// Any thread; inside the function itself it does nothing.
 #[no_mangle]
 pub unsafe extern "C" fn ns_set_log(function: ns_log_fn, level: c_int, ctx: *mut c_void) {
     value((), || set(function, level, ctx));

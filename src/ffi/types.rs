@@ -149,7 +149,9 @@ pub const NS_OPT_HUB_TABLE_BYTES: ns_opt = 109;
 pub const NS_OPT_HUB_DEPARTED_MS: ns_opt = 110;
 /// Hub: milliseconds that a stamp may be ahead of the hub's clock. Default 60000.
 pub const NS_OPT_HUB_CLOCK_AHEAD_MS: ns_opt = 111;
-/// Hub: the permission bits of its ipc sockets. Default 0600 (octal).
+/// Hub: the permission bits of its ipc sockets. Default 0600 (octal). A socket without a file,
+/// "ipc://@name", has none: the hub looks which user connects, and lets in whom a file with these
+/// bits would; root always.
 pub const NS_OPT_HUB_IPC_MODE: ns_opt = 112;
 /// Hub: 1 sends states back to where they came from too, as the original hub did. Apps drop their
 /// own unless NS_OPT_ECHO asks for them. Default 0.

@@ -13,10 +13,12 @@ use crate::engine::router::{About, Router, RouterConfig, RouterEvent};
 use crate::engine::Role;
 #[cfg(feature = "nng")]
 use crate::gateway;
-use crate::health::{check_option, Health};
+use crate::health::{check_option, run_loop, Health};
 use crate::instance::random_instance;
 use crate::limits;
+use crate::repeats::Repeats;
 use crate::transport::{self, host_name, Address, Backend, Driver, Shared};
+use crate::visible::one_line;
 use crate::{Error, Result, Status};
 
 use self::address::{GatewayAddress, Place};
@@ -78,6 +80,33 @@ struct Inner {
     health: Health,
     gate: Gate,
     on_peer: Slot<OnPeer>,
+    repeats: Mutex<Repeats<Said>>,
+}
+
+/// What is logged of peers and may come again and again: not a line for each.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Said {
+    Refused(Status),
+    Warning,
+    Info,
+}
+
+impl Said {
+    fn level(self) -> log::Level {
+        match self {
+            Said::Refused(_) | Said::Warning => log::Level::Warn,
+            Said::Info => log::Level::Info,
+        }
+    }
+
+    /// How many are told at once. What is refused of strangers says the same each time; the others each name a peer of
+    /// which it was not said before.
+    fn burst(self) -> u32 {
+        match self {
+            Said::Refused(_) => 1,
+            Said::Warning | Said::Info => 64,
+        }
+    }
 }
 
 impl Hub {
@@ -95,6 +124,7 @@ impl Hub {
             health: Health::default(),
             gate: Gate::default(),
             on_peer: Slot::default(),
+            repeats: Mutex::default(),
         };
         Ok(Hub { inner: Arc::new(inner), thread: Mutex::new(None), addresses: Mutex::new(Vec::new()) })
     }
@@ -224,7 +254,8 @@ impl Hub {
         self.inner.health.close();
         self.inner.shared.stop();
         let thread = self.thread.lock().take();
-        if let Some(thread) = thread {
+        // A thread that cannot be woken would be waited for indefinitely.
+        if let Some(thread) = thread.filter(|_| !self.inner.shared.is_deaf()) {
             if thread.thread().id() != std::thread::current().id() {
                 let _ = thread.join();
             }
@@ -232,6 +263,7 @@ impl Hub {
         if !self.inner.gate.inside() {
             self.inner.shared.lock().close_all();
         }
+        crate::flush_log();
     }
 
     fn start_thread(&self) -> Result<()> {
@@ -251,7 +283,7 @@ const HUB_STACK: usize = 2 << 20;
 
 impl Inner {
     fn check_usable(&self) -> Result<()> {
-        self.health.check(self.shared.forked())
+        self.health.check(&self.shared)
     }
 
     fn open(&self) -> Result<MutexGuard<'_, Driver<Router>>> {
@@ -260,35 +292,51 @@ impl Inner {
     }
 
     fn run_loop(self: Arc<Self>) {
-        let run = std::panic::AssertUnwindSafe(|| self.shared.run(|_| self.after_turn()));
-        if std::panic::catch_unwind(run).is_err() {
-            log::error!("a panic in the hub's thread: the hub is closed");
-            self.health.break_down();
-        }
+        run_loop(&self.health, "the hub", || self.shared.run(|_| self.after_turn()));
+        log_repeats(self.repeats.lock().take_due(u64::MAX));
         self.shared.lock().close_all();
     }
 
-    fn after_turn(&self) {
+    /// When it wants to be called again at the latest.
+    fn after_turn(&self) -> Option<u64> {
         let mut driver = self.shared.lock();
         while let Some(event) = driver.protocol.next_event() {
             MutexGuard::unlocked(&mut driver, || self.tell(event));
         }
+        drop(driver);
+        let mut repeats = self.repeats.lock();
+        if repeats.due().is_some_and(|due| due <= transport::now().mono) {
+            log_repeats(repeats.take_due(transport::now().mono));
+        }
+        repeats.due()
     }
 
     fn tell(&self, event: RouterEvent) {
         match event {
-            RouterEvent::Warning(text) => log::warn!("{text}"),
-            RouterEvent::Info(text) => log::info!("{text}"),
+            RouterEvent::Warning(text) => self.log(Said::Warning, text),
+            RouterEvent::Info(text) => self.log(Said::Info, text),
             RouterEvent::Peer { identity, from, event, why, text } => {
                 self.on_peer.call(&self.gate, |function| function(&identity, &from, event, why, &text));
-                let who = if identity.is_empty() { from } else { format!("{} ({from})", identity.escape_debug()) };
+                let who = if identity.is_empty() { from } else { format!("{} ({from})", one_line(&identity)) };
                 match event {
                     PeerEvent::Joined => log::info!("{who} joined"),
                     PeerEvent::Left => log::info!("{who} left: {text}"),
-                    PeerEvent::Refused => log::warn!("{who} refused: {text}"),
+                    PeerEvent::Refused => self.log(Said::Refused(why), format!("{who} refused: {text}")),
                 }
             }
         }
+    }
+
+    fn log(&self, said: Said, text: String) {
+        if let Some(text) = self.repeats.lock().say(transport::now().mono, said, said.burst(), text) {
+            log::log!(said.level(), "{text}");
+        }
+    }
+}
+
+fn log_repeats(repeats: Vec<(Said, String)>) {
+    for (said, text) in repeats {
+        log::log!(said.level(), "{text}");
     }
 }
 

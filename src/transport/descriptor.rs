@@ -1,8 +1,39 @@
 //! Descriptors of our own, and the one that a thread is woken by.
 
 use std::io;
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicI32, Ordering};
+
+/// Moves what a system call has just made above standard input, output and error. A program that was started with one
+/// of these closed would otherwise write its messages to a peer.
+pub fn above_standard<T>(made: T) -> io::Result<T>
+where
+    T: AsRawFd + From<OwnedFd> + Into<OwnedFd>,
+{
+    if made.as_raw_fd() > libc::STDERR_FILENO {
+        return Ok(made);
+    }
+    let low: OwnedFd = made.into();
+    // SAFETY: the descriptor is open; no pointers.
+    let fd = unsafe { libc::fcntl(low.as_raw_fd(), libc::F_DUPFD_CLOEXEC, libc::STDERR_FILENO + 1) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: it was just made, and nobody else has it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) }.into())
+}
+
+/// Opens `/dev/null` where standard input, output or error is closed, for good: before a library starts which takes the
+/// lowest descriptors that are free, at any time and in threads of its own.
+pub fn occupy_standard() -> io::Result<()> {
+    loop {
+        let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
+        if null.as_raw_fd() > libc::STDERR_FILENO {
+            return Ok(());
+        }
+        let _ = null.into_raw_fd();
+    }
+}
 
 /// A descriptor of our own, which can be closed before it is dropped.
 pub struct Fd(AtomicI32);
@@ -11,6 +42,16 @@ impl Fd {
     /// Owns `fd`.
     pub fn new(fd: RawFd) -> Fd {
         Fd(AtomicI32::new(fd))
+    }
+
+    /// Owns what a system call has just made, [moved](above_standard), or tells its error if it made nothing.
+    pub fn made(result: libc::c_int) -> io::Result<Fd> {
+        if result < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: it was just made, and nobody else has it.
+        let fd = above_standard(unsafe { OwnedFd::from_raw_fd(result) })?;
+        Ok(Fd::new(fd.into_raw_fd()))
     }
 
     /// Its number; -1 once closed.
@@ -47,10 +88,7 @@ impl WakeFd {
     pub fn new() -> io::Result<WakeFd> {
         // SAFETY: no pointers.
         let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
-        if fd < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        Ok(WakeFd { read: Fd::new(fd) })
+        Ok(WakeFd { read: Fd::made(fd)? })
     }
 
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
@@ -60,8 +98,9 @@ impl WakeFd {
         if unsafe { libc::pipe(fds.as_mut_ptr()) } < 0 {
             return Err(io::Error::last_os_error());
         }
-        let (read, write) = (Fd::new(fds[0]), Fd::new(fds[1]));
-        for fd in fds {
+        let (read, write) = (Fd::made(fds[0]), Fd::made(fds[1]));
+        let (read, write) = (read?, write?);
+        for fd in [read.raw(), write.raw()] {
             // SAFETY: both descriptors are open; no pointers.
             let ok = unsafe {
                 libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) >= 0
@@ -86,11 +125,13 @@ impl WakeFd {
         return self.write.raw();
     }
 
-    /// Makes it readable. Async-signal-safe. It fails only when the descriptor is full, and then it is readable already.
-    pub fn write(&self) {
+    /// Makes it readable; whether it is: not if something else has closed it. Async-signal-safe.
+    pub fn write(&self) -> bool {
         let one = 1u64.to_ne_bytes();
         // SAFETY: the descriptor is open as long as `self`, and `one` has that many bytes.
-        unsafe { libc::write(self.writer(), one.as_ptr().cast(), one.len()) };
+        let written = unsafe { libc::write(self.writer(), one.as_ptr().cast(), one.len()) };
+        // Full, it is readable already.
+        written >= 0 || io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock
     }
 
     /// Makes it not readable.

@@ -30,6 +30,7 @@ use super::url::{Address, Host};
 use crate::engine::{Action, Closed, ConnId, ConnInfo, Gateway, Now, Protocol};
 use crate::framing::Framing;
 use crate::limits;
+use crate::repeats::Repeats;
 use crate::{Error, Result, Status};
 
 /// What one read takes, in bytes.
@@ -152,6 +153,20 @@ enum Entry {
     Closing(Stream, u64),
 }
 
+/// What is logged of strangers and of a lack of descriptors: not a line for each.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Trouble {
+    /// Accepting pauses.
+    Pause,
+    /// Somebody may not connect.
+    Denied,
+    /// A connection cannot be watched.
+    Unwatched,
+}
+
+/// The key of the timer for [`Driver::troubles`]; no entry has it.
+const TROUBLES: u64 = 0;
+
 /// An engine with its connections and listeners.
 pub struct Driver<P> {
     /// The engine. After calls to it: [`Driver::run_actions`], or [`Shared::wake`].
@@ -166,6 +181,7 @@ pub struct Driver<P> {
     /// Connections whose bytes the engine does not take for now.
     paused: Vec<u64>,
     timers: BTreeSet<(u64, u64)>,
+    troubles: Repeats<Trouble>,
     /// Until when the loop sleeps if nothing happens; none while it runs.
     sleeps: Option<Sleep>,
     /// Kept for its allocation.
@@ -217,6 +233,7 @@ impl<P: Protocol> Driver<P> {
             again: Vec::new(),
             paused: Vec::new(),
             timers: BTreeSet::new(),
+            troubles: Repeats::default(),
             // Not yet started: as if it slept for ever.
             sleeps: Some(Sleep { until: None }),
             slices: Vec::new(),
@@ -495,7 +512,7 @@ impl<P: Protocol> Driver<P> {
         match &mut link {
             Link::Socket(stream) => {
                 if let Err(error) = self.poller.add(stream.as_raw_fd(), key, Interest::READ) {
-                    log::warn!("{}", Error::io(&error, &from));
+                    self.warn(now, Trouble::Unwatched, Error::io(&error, &from).to_string());
                     if let Some(token) = token {
                         self.protocol.dial_failed(now, token, Error::io(&error, url));
                     }
@@ -830,14 +847,28 @@ impl<P: Protocol> Driver<P> {
                 }
                 Accept::Empty => return,
                 Accept::Gone => {}
+                Accept::Denied(who) => {
+                    let text = format!("{}: {who}", listener.url());
+                    self.warn(now, Trouble::Denied, text);
+                }
                 Accept::Pause(error) => {
-                    log::warn!("accepting pauses: {}", Error::io(&error, listener.url()));
+                    let text = format!("accepting pauses: {}", Error::io(&error, listener.url()));
                     let until = now.mono + nanoseconds(listener::PAUSE);
                     let _ = self.poller.set(listener.as_raw_fd(), key, Interest::NONE);
                     self.timers.insert((until, key));
-                    return;
+                    return self.warn(now, Trouble::Pause, text);
                 }
             }
+        }
+    }
+
+    /// Logs a trouble, unless there were others of its kind: then it is counted.
+    fn warn(&mut self, now: Now, trouble: Trouble, text: String) {
+        if let Some(text) = self.troubles.say(now.mono, trouble, 1, text) {
+            log::warn!("{text}");
+        }
+        if let Some(due) = self.troubles.due() {
+            self.timers.insert((due, TROUBLES));
         }
     }
 
@@ -894,6 +925,10 @@ impl<P: Protocol> Driver<P> {
     }
 
     fn timer(&mut self, now: Now, key: u64) {
+        if key == TROUBLES {
+            self.troubles.take_due(now.mono).into_iter().for_each(|(_, text)| log::warn!("{text}"));
+            return;
+        }
         match self.entries.get_mut(&key) {
             Some(Entry::Dial(_)) => self.dial_ready(now, key, true),
             Some(Entry::Closing(..)) => self.remove(key),
@@ -995,6 +1030,12 @@ impl<P: Protocol> Shared<P> {
         self.wake();
     }
 
+    /// Whether the loop can no longer be woken, for the program closed a descriptor that is not its own. Then its
+    /// thread is not to be waited for.
+    pub fn is_deaf(&self) -> bool {
+        self.poller.is_deaf()
+    }
+
     /// Whether [`Shared::stop`] was called.
     pub fn stopped(&self) -> bool {
         self.stopped.load(Ordering::Acquire)
@@ -1067,14 +1108,19 @@ impl<P: Protocol> Shared<P> {
         driver.run_actions(now);
     }
 
-    /// The loop: waits, moves bytes, calls `after` without the lock, until [`Shared::stop`]. A panic of the engine or
-    /// of `after` passes through.
-    pub fn run(self: &Arc<Self>, mut after: impl FnMut(&Arc<Shared<P>>)) {
+    /// The loop: waits, moves bytes, calls `after` without the lock, until [`Shared::stop`]. `after` says when it wants
+    /// to be called again at the latest, in nanoseconds of [`now`]. A panic of the engine or of `after` passes through.
+    ///
+    /// # Errors
+    /// [`Status::Io`]: waiting fails, for the program closed a descriptor that is not its own.
+    pub fn run(self: &Arc<Self>, mut after: impl FnMut(&Arc<Shared<P>>) -> Option<u64>) -> Result<()> {
         let mut turns = Loop::new(self);
+        let mut again = None;
         while !self.stopped() {
-            turns.turn(None);
-            after(self);
+            turns.turn(again.map(|at: u64| Duration::from_nanos(at.saturating_sub(now().mono))))?;
+            again = after(self);
         }
+        Ok(())
     }
 }
 
@@ -1096,7 +1142,11 @@ impl<P: Protocol> Loop<P> {
     }
 
     /// One turn: waits until something is ready, the engine's deadline has come, a wake, or `timeout`; then does it.
-    pub fn turn(&mut self, timeout: Option<Duration>) {
+    ///
+    /// # Errors
+    /// [`Status::Io`]: waiting fails, for the program closed a descriptor that is not its own. It is no panic, and
+    /// must not turn into a loop without a pause that nobody sees.
+    pub fn turn(&mut self, timeout: Option<Duration>) -> Result<()> {
         let until = match (self.idle, self.until) {
             (false, _) => Some(Duration::ZERO),
             (true, None) => None,
@@ -1107,8 +1157,7 @@ impl<P: Protocol> Loop<P> {
             (a, b) => a.or(b),
         };
         let waited = self.shared.poller.wait(&mut self.events, timeout);
-        // Only a bug makes waiting fail; it must not turn into a loop without a pause that nobody sees.
-        assert!(waited.is_ok(), "waiting failed: {waited:?}");
+        waited.map_err(|error| Error::io(&error, "waiting for descriptors, which something else has closed"))?;
 
         let mut driver = self.shared.driver.lock();
         let driver = &mut *driver;
@@ -1163,5 +1212,6 @@ impl<P: Protocol> Loop<P> {
         self.until = driver.next_time();
         self.idle = driver.again.is_empty();
         driver.sleeps = Some(Sleep { until: self.until });
+        Ok(())
     }
 }

@@ -3,7 +3,8 @@
 //! In a child the threads of the library are gone, and sockets, listeners and the poller belong to two processes. A
 //! handle remembers the [`Birth`] of its process; what it then may do is close descriptors.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 use std::sync::Once;
 
 static GENERATION: AtomicU32 = AtomicU32::new(0);
@@ -37,5 +38,51 @@ impl Birth {
     /// Whether this process is a child of that one. Async-signal-safe.
     pub fn forked(self) -> bool {
         GENERATION.load(Ordering::Relaxed) != self.0
+    }
+}
+
+/// A static of which a child begins with a fresh one: a lock of the one that it inherits may be held for ever, by a
+/// thread that is not in this process.
+pub struct PerProcess<T>(AtomicPtr<Made<T>>);
+
+struct Made<T> {
+    value: T,
+    /// In which generation of `fork` it was made.
+    generation: u32,
+    /// Kept reachable, never used again.
+    _inherited: *const Made<T>,
+}
+
+// SAFETY: what is shared is the value; the other pointer is never followed.
+unsafe impl<T: Send + Sync> Sync for PerProcess<T> {}
+
+impl<T: Default> PerProcess<T> {
+    /// Nothing yet.
+    pub const fn new() -> PerProcess<T> {
+        PerProcess(AtomicPtr::new(ptr::null_mut()))
+    }
+
+    /// The one of this process, made at the first call. It is never freed, so this is for statics.
+    pub fn get(&self) -> &'static T {
+        let generation = generation();
+        loop {
+            let current = self.0.load(Ordering::Acquire);
+            // SAFETY: what was published is never freed, nor changed but by the value itself.
+            match unsafe { current.as_ref() } {
+                Some(made) if made.generation == generation => return &made.value,
+                _ => {}
+            }
+            let fresh = Box::into_raw(Box::new(Made { value: T::default(), generation, _inherited: current }));
+            if self.0.compare_exchange(current, fresh, Ordering::AcqRel, Ordering::Acquire).is_err() {
+                // SAFETY: it was not published, so nobody else has it.
+                drop(unsafe { Box::from_raw(fresh) });
+            }
+        }
+    }
+}
+
+impl<T: Default> Default for PerProcess<T> {
+    fn default() -> PerProcess<T> {
+        PerProcess::new()
     }
 }

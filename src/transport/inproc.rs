@@ -6,14 +6,13 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, IoSlice};
-use std::ptr;
-use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 
 use super::carrier::Ready;
-use super::fork::{self, Birth};
+use super::fork::{Birth, PerProcess};
 use super::mailbox::{Letter, Mailbox};
 use crate::{Error, Result, Status};
 
@@ -147,38 +146,14 @@ impl Drop for End {
     }
 }
 
-/// Who listens under which name.
-struct Registry {
-    names: Mutex<BTreeMap<String, Registered>>,
-    /// In which generation of `fork` it was made. A child begins with an empty one: the listeners that it inherits
-    /// have no threads, and the lock may be held for ever.
-    generation: u32,
-    /// Kept reachable, never used again.
-    _inherited: *const Registry,
-}
+/// Who listens under which name. A child of `fork` begins with an empty table: the listeners that it inherits have no
+/// threads.
+static NAMES: PerProcess<Mutex<BTreeMap<String, Registered>>> = PerProcess::new();
 
 struct Registered {
     id: u64,
     mailbox: Weak<Mailbox>,
     key: u64,
-}
-
-fn registry() -> &'static Registry {
-    static REGISTRY: AtomicPtr<Registry> = AtomicPtr::new(ptr::null_mut());
-    let generation = fork::generation();
-    loop {
-        let current = REGISTRY.load(Ordering::Acquire);
-        // SAFETY: a registry that was published is never freed nor changed outside its lock.
-        match unsafe { current.as_ref() } {
-            Some(registry) if registry.generation == generation => return registry,
-            _ => {}
-        }
-        let fresh = Box::into_raw(Box::new(Registry { names: Mutex::default(), generation, _inherited: current }));
-        if REGISTRY.compare_exchange(current, fresh, Ordering::AcqRel, Ordering::Acquire).is_err() {
-            // SAFETY: it was not published, so nobody else has it.
-            drop(unsafe { Box::from_raw(fresh) });
-        }
-    }
 }
 
 /// Holds a name of this process until it is dropped.
@@ -194,7 +169,7 @@ impl Listener {
         static IDS: AtomicU64 = AtomicU64::new(0);
         let registered = |id| Registered { id, mailbox: Arc::downgrade(mailbox), key };
         let id = IDS.fetch_add(1, Ordering::Relaxed);
-        match registry().names.lock().entry(name.to_owned()) {
+        match NAMES.get().lock().entry(name.to_owned()) {
             Entry::Occupied(mut held) if held.get().mailbox.strong_count() == 0 => {
                 held.insert(registered(id));
             }
@@ -214,7 +189,7 @@ impl Drop for Listener {
         if self.birth.forked() {
             return;
         }
-        let mut names = registry().names.lock();
+        let mut names = NAMES.get().lock();
         if names.get(&self.name).is_some_and(|held| held.id == self.id) {
             names.remove(&self.name);
         }
@@ -223,7 +198,7 @@ impl Drop for Listener {
 
 /// Connects to the listener of this name; [`Status::Refused`] if there is none.
 pub fn connect(name: &str) -> Result<End> {
-    let listener = registry().names.lock().get(name).map(|held| (held.mailbox.clone(), held.key));
+    let listener = NAMES.get().lock().get(name).map(|held| (held.mailbox.clone(), held.key));
     let Some((Some(mailbox), key)) = listener.map(|(mailbox, key)| (mailbox.upgrade(), key)) else {
         return Err(Error::new(Status::Refused, format!("{}: inproc://{name}", Status::Refused.text())));
     };

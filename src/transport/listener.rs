@@ -1,18 +1,17 @@
-//! Listening sockets: TCP, and Unix sockets with the lock file that decides who may replace a stale one.
+//! Listening sockets: TCP, Unix sockets with a file, and those without.
 
-use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsRawFd, RawFd};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::{self, PathBuf};
 use std::time::Duration;
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
+use super::access::Access;
+use super::descriptor::above_standard;
 use super::fork::Birth;
 use super::socket::Stream;
+use super::socket_file::SocketFile;
 use super::url::{Address, Host};
 use crate::{Error, Result, Status};
 
@@ -24,11 +23,14 @@ pub const PAUSE: Duration = Duration::from_millis(100);
 /// A bound socket that listens. Dropping it closes it and removes its own socket file.
 #[derive(Debug)]
 pub struct Listener {
-    // Before `file`: nobody can connect any more when the file goes.
+    // Before `_file`: nobody can connect any more when the file goes.
     socket: Socket,
     tcp: bool,
     url: String,
+    // Held, for its drop.
     _file: Option<SocketFile>,
+    /// Who may connect, where no file says so.
+    access: Option<Access>,
     birth: Birth,
 }
 
@@ -41,12 +43,15 @@ pub enum Accept {
     Empty,
     /// One went away before it was accepted; there may be more.
     Gone,
+    /// One of a user who may not connect was closed; who it is.
+    Denied(String),
     /// Accepting fails for now, for instance for lack of descriptors: try again after [`PAUSE`].
     Pause(io::Error),
 }
 
 impl Listener {
-    /// Binds and listens. `ipc_mode` are the permission bits of a socket file. A host name is resolved, which may take
+    /// Binds and listens. `ipc_mode` are the permission bits of a socket file, or say who may connect to a socket
+    /// without one. A host name is resolved, which may take
     /// seconds; the others return at once.
     ///
     /// [`Status::InUse`] if somebody else has the address, [`Status::Permission`], [`Status::Resolve`], or another
@@ -58,10 +63,16 @@ impl Listener {
             Address::Abstract(name) => {
                 let socket = unix_socket(address, &format!("\0{name}"), None)?;
                 start(address, &socket)?;
-                Ok(Listener { socket, tcp: false, url: address.to_string(), _file: None, birth: Birth::here() })
+                let mut listener = Listener::new(socket, false, address.to_string());
+                listener.access = Some(Access::of_this_process(ipc_mode));
+                Ok(listener)
             }
             Address::Inproc(_) => Err(Error::new(Status::Invalid, format!("{address} is not a socket"))),
         }
+    }
+
+    fn new(socket: Socket, tcp: bool, url: String) -> Listener {
+        Listener { socket, tcp, url, _file: None, access: None, birth: Birth::here() }
     }
 
     /// Where it listens: the URL with the port that it got.
@@ -73,7 +84,10 @@ impl Listener {
     pub fn accept(&self) -> Accept {
         match self.socket.accept() {
             Ok((socket, _)) => match Stream::accepted(socket, self.tcp) {
-                Ok(stream) => Accept::Connection(stream),
+                Ok(stream) => match self.access.as_ref().map(|access| access.check(&stream)) {
+                    None | Some(Ok(())) => Accept::Connection(stream),
+                    Some(Err(who)) => Accept::Denied(who),
+                },
                 Err(_) => Accept::Gone,
             },
             Err(error) => match error.raw_os_error() {
@@ -152,7 +166,7 @@ fn tcp(address: &Address, host: &Host, port: u16) -> Result<Listener> {
                 let bound = socket.local_addr().ok().and_then(|bound| bound.as_socket());
                 let bound = bound.unwrap_or(candidate);
                 let url = if any { format!("tcp://*:{}", bound.port()) } else { format!("tcp://{bound}") };
-                return Ok(Listener { socket, tcp: true, url, _file: None, birth: Birth::here() });
+                return Ok(Listener::new(socket, true, url));
             }
             Err(error) => {
                 // Only a machine without IPv6 listens on the IPv4 interfaces alone.
@@ -168,7 +182,7 @@ fn tcp(address: &Address, host: &Host, port: u16) -> Result<Listener> {
 }
 
 fn bind_tcp(address: SocketAddr, dual: bool) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    let socket = above_standard(Socket::new(Domain::for_address(address), Type::STREAM, None)?)?;
     socket.set_nonblocking(true)?;
     // Past connections of an earlier listener must not keep the port for minutes.
     socket.set_reuse_address(true)?;
@@ -182,7 +196,7 @@ fn bind_tcp(address: SocketAddr, dual: bool) -> io::Result<Socket> {
 /// Makes and binds, and does not yet listen.
 fn unix_socket(address: &Address, path: &str, mode: Option<u32>) -> Result<Socket> {
     let bound = || {
-        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        let socket = above_standard(Socket::new(Domain::UNIX, Type::STREAM, None)?)?;
         socket.set_nonblocking(true)?;
         #[cfg(any(target_os = "linux", target_os = "android"))]
         if let Some(mode) = mode {
@@ -205,125 +219,7 @@ fn ipc(address: &Address, path: &str, mode: u32) -> Result<Listener> {
     file.made(mode).map_err(|error| Error::io(&error, address))?;
     // Nobody could connect until here.
     start(address, &socket)?;
-    Ok(Listener { socket, tcp: false, url: address.to_string(), _file: Some(file), birth: Birth::here() })
-}
-
-/// The file of a Unix socket, held by the lock on `<path>.lock`: whoever has the lock may remove the file.
-#[derive(Debug)]
-struct SocketFile {
-    path: PathBuf,
-    lock_path: PathBuf,
-    lock: File,
-    /// Device and inode of the socket once it is made: only this one is removed at the end.
-    id: Option<(u64, u64)>,
-    birth: Birth,
-}
-
-fn id(metadata: &fs::Metadata) -> (u64, u64) {
-    (metadata.dev(), metadata.ino())
-}
-
-fn in_use(address: &Address, why: &str) -> Error {
-    Error::new(Status::InUse, format!("{}: {address}: {why}", Status::InUse.text()))
-}
-
-impl SocketFile {
-    fn lock(address: &Address, path: &str) -> Result<SocketFile> {
-        // Absolute: the working directory may be another one when they are removed.
-        let path = path::absolute(path).map_err(|error| Error::io(&error, address))?;
-        let mut lock_path = OsString::from(&path);
-        lock_path.push(".lock");
-        let lock_path = PathBuf::from(lock_path);
-        let fail = |error: io::Error| Error::io(&error, format_args!("{address}: {}", lock_path.display()));
-        loop {
-            let lock = OpenOptions::new()
-                .read(true)
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .mode(0o600)
-                .custom_flags(libc::O_NOFOLLOW)
-                .open(&lock_path)
-                .map_err(fail)?;
-            if let Err(error) = flock(&lock, libc::LOCK_EX | libc::LOCK_NB) {
-                return Err(match error.kind() {
-                    io::ErrorKind::WouldBlock => in_use(address, "another listener holds its lock file"),
-                    _ => fail(error),
-                });
-            }
-            // The former holder may have removed it between the two calls: then another file has that name.
-            let held = id(&lock.metadata().map_err(fail)?);
-            if fs::symlink_metadata(&lock_path).is_ok_and(|named| id(&named) == held) {
-                return Ok(SocketFile { path, lock_path, lock, id: None, birth: Birth::here() });
-            }
-        }
-    }
-
-    /// Removes a socket that nobody listens on, and nothing else. `given` is the path as the system has room for it.
-    fn remove_stale(&self, address: &Address, given: &str) -> Result<()> {
-        match fs::symlink_metadata(&self.path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(Error::io(&error, address)),
-            Ok(found) if !found.file_type().is_socket() => return Err(in_use(address, "it is not a socket")),
-            Ok(_) => {}
-        }
-        // A listener of another program has no lock file.
-        match answers(given) {
-            Ok(true) => Err(in_use(address, "another program listens on it")),
-            Ok(false) => match fs::remove_file(&self.path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io(&error, address)),
-                _ => Ok(()),
-            },
-            Err(error) => Err(Error::io(&error, address)),
-        }
-    }
-
-    fn made(&mut self, mode: u32) -> io::Result<()> {
-        self.id = Some(id(&fs::symlink_metadata(&self.path)?));
-        // What the umask took away.
-        fs::set_permissions(&self.path, Permissions::from_mode(mode))
-    }
-}
-
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        // A child closes its copy; the lock and the file are its parent's.
-        if self.birth.forked() {
-            return;
-        }
-        if fs::symlink_metadata(&self.path).is_ok_and(|found| Some(id(&found)) == self.id) {
-            let _ = fs::remove_file(&self.path);
-        }
-        let _ = fs::remove_file(&self.lock_path);
-        // Explicitly: a child may hold a copy of the descriptor.
-        let _ = flock(&self.lock, libc::LOCK_UN);
-    }
-}
-
-fn flock(file: &File, operation: libc::c_int) -> io::Result<()> {
-    loop {
-        // SAFETY: the descriptor is open; no pointers.
-        if unsafe { libc::flock(file.as_raw_fd(), operation) } == 0 {
-            return Ok(());
-        }
-        let error = io::Error::last_os_error();
-        if error.kind() != io::ErrorKind::Interrupted {
-            return Err(error);
-        }
-    }
-}
-
-/// Whether somebody listens on this Unix socket.
-fn answers(path: &str) -> io::Result<bool> {
-    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    socket.set_nonblocking(true)?;
-    match socket.connect(&SockAddr::unix(path)?) {
-        Err(error) => match error.raw_os_error() {
-            Some(libc::ECONNREFUSED | libc::ENOENT) => Ok(false),
-            // Its queue is full, or it is a socket of another type.
-            Some(libc::EAGAIN | libc::EINPROGRESS | libc::EPROTOTYPE) => Ok(true),
-            _ => Err(error),
-        },
-        Ok(()) => Ok(true),
-    }
+    let mut listener = Listener::new(socket, false, address.to_string());
+    listener._file = Some(file);
+    Ok(listener)
 }

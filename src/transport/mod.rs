@@ -15,6 +15,7 @@
 
 #![allow(unsafe_code)]
 
+mod access;
 mod carrier;
 mod descriptor;
 pub mod driver;
@@ -26,6 +27,7 @@ mod mailbox;
 pub mod poller;
 mod sleeper;
 pub mod socket;
+mod socket_file;
 mod sync;
 #[cfg(all(test, not(loom)))]
 pub(crate) mod tests;
@@ -35,7 +37,9 @@ pub mod url;
 mod wake;
 
 pub use carrier::{Carrier, Ready};
+pub use descriptor::{above_standard, occupy_standard};
 pub use driver::{Driver, Loop, Shared};
+pub use fork::PerProcess;
 pub use host::host_name;
 pub use poller::Backend;
 pub use thread::{now, spawn, spawn_with_stack, STACK};

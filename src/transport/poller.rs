@@ -6,6 +6,7 @@
 
 use std::io;
 use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -66,6 +67,7 @@ pub struct Poller {
     backend: Implementation,
     flag: WakeFlag,
     wake: WakeFd,
+    deaf: AtomicBool,
     birth: Birth,
 }
 
@@ -81,17 +83,18 @@ impl Poller {
         let wake = WakeFd::new()?;
         let birth = Birth::here();
         let flag = WakeFlag::new();
+        let deaf = AtomicBool::new(false);
         #[cfg(any(target_os = "linux", target_os = "android"))]
         if backend == Backend::Best {
             let epoll = epoll::Epoll::new()?;
             epoll.add_wake(wake.reader())?;
-            return Ok(Poller { backend: Implementation::Epoll(epoll), flag, wake, birth });
+            return Ok(Poller { backend: Implementation::Epoll(epoll), flag, wake, deaf, birth });
         }
         // Here the two are the same, or `poll` was asked for.
         let _ = backend;
         let mut set = PollSet::default();
         set.add(wake.reader(), WAKE, Interest::READ);
-        Ok(Poller { backend: Implementation::Poll(Mutex::new(set)), flag, wake, birth })
+        Ok(Poller { backend: Implementation::Poll(Mutex::new(set)), flag, wake, deaf, birth })
     }
 
     /// Watches `fd`, which stays open until it is removed. `key` is below `u64::MAX` and in use once.
@@ -175,9 +178,14 @@ impl Poller {
     /// Ends the running or the next wait. Many wakes of a loop that has not looked yet cost one write.
     /// Async-signal-safe.
     pub fn wake(&self) {
-        if !self.birth.forked() && self.flag.wake() {
-            self.wake.write();
+        if !self.birth.forked() && self.flag.wake() && !self.wake.write() {
+            self.deaf.store(true, Ordering::Release);
         }
+    }
+
+    /// Whether a wake failed: its descriptor is no more.
+    pub fn is_deaf(&self) -> bool {
+        self.deaf.load(Ordering::Acquire)
     }
 
     /// In a child after `fork`: closes its copies of the descriptors.
@@ -281,7 +289,7 @@ mod epoll {
     impl Epoll {
         pub fn new() -> io::Result<Epoll> {
             // SAFETY: no pointers.
-            Ok(Epoll(Fd::new(check(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?)))
+            Ok(Epoll(Fd::made(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?))
         }
 
         pub fn close(&self) {

@@ -43,6 +43,10 @@ impl Sleeper {
             return if error.kind() == io::ErrorKind::Interrupted { Ok(Woken::Otherwise) } else { Err(error) };
         }
         let [socket, wake] = fds.map(|fd| fd.revents);
+        if wake & libc::POLLNVAL != 0 {
+            // Something else has closed it: this thread could not be woken any more.
+            return Err(io::Error::from_raw_os_error(libc::EBADF));
+        }
         if wake != 0 {
             self.wake.drain();
         }
@@ -56,7 +60,8 @@ impl Sleeper {
     /// Ends the running or the next wait.
     pub fn wake(&self) {
         if self.flag.wake() {
-            self.wake.write();
+            // Without its descriptor the next wait fails, and this one is to be ended by its time.
+            let _ = self.wake.write();
         }
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use socket2::{Domain, SockAddr, Socket, TcpKeepalive, Type};
 
+use super::descriptor::above_standard;
 use super::fork::Birth;
 
 /// The most slices that one write takes; every system takes as many.
@@ -62,6 +63,7 @@ impl Stream {
     }
 
     fn set_up(socket: Socket, tcp: bool) -> io::Result<Stream> {
+        let socket = above_standard(socket)?;
         socket.set_nonblocking(true)?;
         #[cfg(target_vendor = "apple")]
         socket.set_nosigpipe(true)?;
@@ -225,12 +227,58 @@ fn peer_pid(_: RawFd) -> Option<libc::pid_t> {
     None
 }
 
+/// The user of a process.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct User {
+    pub uid: libc::uid_t,
+    /// Its own group, and those that it is in besides.
+    pub groups: Vec<libc::gid_t>,
+}
+
+/// The user who connected.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(super) fn peer_user(fd: RawFd) -> Option<User> {
+    let mut credentials = libc::ucred { pid: 0, uid: libc::uid_t::MAX, gid: libc::gid_t::MAX };
+    option(fd, libc::SOL_SOCKET, libc::SO_PEERCRED, &mut credentials)?;
+    let mut groups = vec![0; 64];
+    // Twice: the first call tells how many there are, if that is more.
+    for _ in 0..2 {
+        let mut len = std::mem::size_of_val(&groups[..]) as libc::socklen_t;
+        let place = groups.as_mut_ptr();
+        // SAFETY: `groups` has room for the `len` bytes that the call is told of.
+        let result = unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, SO_PEERGROUPS, place.cast(), &mut len) };
+        groups.resize(len as usize / std::mem::size_of::<libc::gid_t>(), 0);
+        if result == 0 {
+            groups.push(credentials.gid);
+            return Some(User { uid: credentials.uid, groups });
+        }
+        if io::Error::last_os_error().raw_os_error() != Some(libc::ERANGE) {
+            break;
+        }
+    }
+    // A system before Linux 4.13.
+    Some(User { uid: credentials.uid, groups: vec![credentials.gid] })
+}
+
+/// `SO_PEERGROUPS`, which the crate `libc` does not know for every Linux.
+#[cfg(all(any(target_os = "linux", target_os = "android"), not(any(target_arch = "sparc", target_arch = "sparc64"))))]
+const SO_PEERGROUPS: libc::c_int = 59;
+#[cfg(all(any(target_os = "linux", target_os = "android"), any(target_arch = "sparc", target_arch = "sparc64")))]
+const SO_PEERGROUPS: libc::c_int = 0x3d;
+
+/// Only Linux has sockets without a file.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(super) fn peer_user(_: RawFd) -> Option<User> {
+    None
+}
+
 /// Reads a socket option that is plain data.
 #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
 fn option<T: Copy>(fd: RawFd, level: libc::c_int, name: libc::c_int, value: &mut T) -> Option<()> {
     let size = std::mem::size_of::<T>();
     let mut len = size as libc::socklen_t;
-    // SAFETY: `value` has room for the `len` bytes that the call is told of; the two callers ask for integers.
+    // SAFETY: `value` has room for the `len` bytes that the call is told of; the callers ask for integers and structures of
+    // integers.
     let result = unsafe { libc::getsockopt(fd, level, name, std::ptr::from_mut(value).cast(), &mut len) };
     (result == 0 && len as usize == size).then_some(())
 }

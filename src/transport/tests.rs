@@ -196,9 +196,11 @@ impl Node {
         let thread = {
             let (shared, changed) = (shared.clone(), changed.clone());
             spawn("ns-test", move || {
-                shared.run(|_| {
+                let ran = shared.run(|_| {
                     changed.notify_all();
-                })
+                    None
+                });
+                ran.unwrap();
             })
         };
         Node { shared, changed, thread: Some(thread.unwrap()) }
@@ -510,7 +512,7 @@ fn a_peer_that_does_not_read_blocks_nobody_and_gets_everything_in_the_end() {
         let conn = app.dial(&url);
         app.act(|r| r.send(conn, &pattern(0)[..LEN]));
         while shared.lock().protocol.opened.is_empty() {
-            turns.turn(Some(PATIENCE));
+            turns.turn(Some(PATIENCE)).unwrap();
         }
         let (accepted, ..) = shared.lock().protocol.opened[0];
         shared.lock().protocol.open.get_mut(&accepted).unwrap().checked = Some(0);
@@ -524,7 +526,7 @@ fn a_peer_that_does_not_read_blocks_nobody_and_gets_everything_in_the_end() {
         let (at_other, ..) = other.opened(0);
         other.received(at_other, b"x");
         while shared.lock().protocol.open[&accepted].checked != Some(LEN) {
-            turns.turn(Some(PATIENCE));
+            turns.turn(Some(PATIENCE)).unwrap();
         }
         assert!(shared.lock().protocol.wrong.is_empty());
     });
@@ -688,11 +690,11 @@ fn an_idle_loop_does_not_turn() {
         let app = Node::new(backend);
         app.dial(&url);
         while shared.lock().protocol.opened.is_empty() {
-            turns.turn(Some(PATIENCE));
+            turns.turn(Some(PATIENCE)).unwrap();
         }
-        turns.turn(Some(Duration::ZERO));
+        turns.turn(Some(Duration::ZERO)).unwrap();
         let begin = Instant::now();
-        turns.turn(Some(Duration::from_millis(50)));
+        turns.turn(Some(Duration::from_millis(50))).unwrap();
         assert!(begin.elapsed() >= Duration::from_millis(50), "it was woken by nothing");
     }
 }
@@ -706,7 +708,7 @@ fn a_flood_from_one_peer_does_not_keep_another_waiting() {
         let (busy, quiet) = (Node::new(backend), Node::new(backend));
         let (flood, other) = (busy.dial(&url), quiet.dial(&url));
         while hub.lock().protocol.opened.len() < 2 {
-            turns.turn(Some(PATIENCE));
+            turns.turn(Some(PATIENCE)).unwrap();
         }
         busy.act(|r| r.send(flood, pattern(0)));
         // Written inline: it is at the hub when this returns, or as soon as the system hands it on.
@@ -719,13 +721,13 @@ fn a_flood_from_one_peer_does_not_keep_another_waiting() {
         };
         let mut turned = 0;
         while received()[0] == 0 || turned == 0 {
-            turns.turn(Some(PATIENCE));
+            turns.turn(Some(PATIENCE)).unwrap();
             turned += 1;
         }
         let before = received();
         assert!(before[1] < LONGEST / 2, "served after {turned} turns");
         assert_eq!(before[0], b"me too".len());
-        turns.turn(Some(PATIENCE));
+        turns.turn(Some(PATIENCE)).unwrap();
         assert!(received()[1] - before[1] <= 2 << 20, "a turn has an end");
     });
 }
@@ -885,7 +887,7 @@ fn a_stale_ipc_socket_is_replaced_and_nothing_else_is() {
     // Another program listens, without a lock file of ours.
     let foreign = UnixListener::bind(&path).unwrap();
     let error = node.shared.listen(&address, IPC_MODE).unwrap_err();
-    assert_eq!(error.to_string(), format!("address in use: {address}: another program listens on it"));
+    assert_eq!(error.to_string(), format!("address in use: {address}: another program has it"));
     // It dies and leaves its socket.
     drop(foreign);
     listen(&node, &address.to_string());
@@ -946,7 +948,7 @@ fn a_write_to_a_closed_socket_does_not_raise_sigpipe() {
                 _ => Box::new(std::net::TcpStream::connect(url.strip_prefix("tcp://").unwrap()).unwrap()),
             };
             while hub.lock().protocol.opened.is_empty() {
-                turns.turn(Some(PATIENCE));
+                turns.turn(Some(PATIENCE)).unwrap();
             }
             let (conn, ..) = hub.lock().protocol.opened[0];
             drop(peer);
@@ -959,7 +961,7 @@ fn a_write_to_a_closed_socket_does_not_raise_sigpipe() {
                 drop(driver);
                 tries += 1;
                 if tries > 10 {
-                    turns.turn(Some(PATIENCE));
+                    turns.turn(Some(PATIENCE)).unwrap();
                 }
             }
             assert_eq!(hub.lock().protocol.closed, [(conn, Closed::ByPeer)]);
@@ -991,7 +993,7 @@ fn running_out_of_descriptors_pauses_accepting_and_closes_nothing() {
             // The system may take its time to hand the connection on.
             let waits = (0..10).any(|_| {
                 let begin = Instant::now();
-                turns.turn(Some(Duration::from_millis(20)));
+                turns.turn(Some(Duration::from_millis(20))).unwrap();
                 begin.elapsed() >= Duration::from_millis(20)
             });
             assert!(waits, "the loop spins");
@@ -999,7 +1001,7 @@ fn running_out_of_descriptors_pauses_accepting_and_closes_nothing() {
             // SAFETY: `limit` is readable.
             unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) };
             while hub.lock().protocol.open.values().all(|open| open.received.is_empty()) {
-                turns.turn(Some(PATIENCE));
+                turns.turn(Some(PATIENCE)).unwrap();
             }
         });
         assert_eq!(status, 0, "{backend:?}");
@@ -1029,7 +1031,7 @@ fn a_child_that_abandons_what_it_inherited_takes_nothing_from_its_parent() {
             own.lock().protocol.dial(1, "inproc://fork-child");
             own.wake();
             while own.lock().protocol.opened.len() < 2 {
-                turns.turn(Some(PATIENCE));
+                turns.turn(Some(PATIENCE)).unwrap();
             }
         });
         assert_eq!(status, 0);

@@ -3,6 +3,7 @@
 use super::value::{put_str, Reader, StringType, Token};
 use super::{Kind, Meta, Value};
 use crate::limits::{MAX_NAME, MAX_SENDER};
+use crate::visible::Quoted;
 use crate::{Error, Result, Status};
 
 /// What the names between an app and its hub begin with. They are never forwarded.
@@ -294,7 +295,7 @@ fn refusal(status: Status, why: &str, value: &str) -> Error {
     const SHOWN: usize = 64;
     let more = if value.chars().count() > SHOWN { "…" } else { "" };
     let shown: String = value.chars().take(SHOWN).collect();
-    Error::new(status, format!("{}: {shown:?}{more}: {why}", status.text()))
+    Error::new(status, format!("{}: {}{more}: {why}", status.text(), Quoted(&shown)))
 }
 
 #[cfg(test)]
@@ -346,7 +347,7 @@ mod tests {
         let cases = [
             (String::new(), "empty"),
             ("x".repeat(MAX_NAME + 1), "1025 bytes, at most 1024"),
-            ("a\0b".to_owned(), r#""a\0b": has a NUL"#),
+            ("a\0b".to_owned(), r#""a\x00b": has a NUL"#),
             ("$ns/ping".to_owned(), r#""$ns/ping": begins with $ns/"#),
         ];
         for (name, words) in cases {

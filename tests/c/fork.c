@@ -9,8 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Runs `body` in a child, which must come to its end. */
-static void in_child(void (*body)(void *), void *argument)
+void in_child(void (*body)(void *), void *argument)
 {
     int ends[2];
     char done = 0;

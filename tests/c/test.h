@@ -21,6 +21,7 @@ struct test {
 /* One table for each file, ended by a NULL name. */
 extern const struct test app_tests[];
 extern const struct test callback_tests[];
+extern const struct test descriptor_tests[];
 extern const struct test error_tests[];
 extern const struct test fork_tests[];
 extern const struct test free_tests[];
@@ -75,6 +76,8 @@ const char *lasting_url(void);
 struct thread;
 struct thread *thread_start(void (*body)(void *), void *argument);
 void thread_join(struct thread *thread);
+/* Runs `body` in a child, by fork, which must come to its end. */
+void in_child(void (*body)(void *), void *argument);
 /* Waits until another thread of this process waits in a system call or a lock: it does nothing any more. Its number is
    what `thread_number` told it. */
 long thread_number(void);

@@ -143,6 +143,11 @@ impl Process {
         self.output.read.lock().unwrap().lines.clone()
     }
 
+    /// The lines of standard error so far.
+    pub fn error_lines(&self) -> Vec<String> {
+        self.errors.read.lock().unwrap().lines.clone()
+    }
+
     /// How many lines it has printed so far.
     pub fn printed(&self) -> usize {
         self.output.read.lock().unwrap().lines.len()

@@ -4,13 +4,16 @@ use std::io::Write as _;
 use std::sync::mpsc;
 
 use log::LevelFilter;
+use nanostate::visible::one_line;
 use nanostate::{limits, Hub, HubOption};
+use signal_hook::consts::{SIGHUP, SIGUSR1};
 
 use crate::{logger, signals, stdio, Failure};
 
 /// Run a hub until SIGINT or SIGTERM
 ///
-/// Prints each address it listens on, and logs who joins, leaves and is refused on standard error.
+/// Prints each address it listens on, and logs who joins, leaves and is refused on standard error. SIGUSR1 logs the
+/// totals and the peers, at the level info; SIGHUP does not end it.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Listen here; may be given several times: tcp://HOST:PORT (* is every interface, port 0 any free one), ipc://PATH;
@@ -30,7 +33,7 @@ pub struct Arguments {
     /// The largest message to old programs
     #[arg(long, value_name = "BYTES", default_value_t = limits::LEGACY_MAX as u32)]
     legacy_max: u32,
-    /// Permissions of ipc sockets, octal
+    /// Permissions of ipc sockets, octal; of ipc://@name, which has no file, whose programs are let in
     #[arg(long, value_name = "OCTAL", default_value_t = Mode(limits::IPC_MODE))]
     ipc_mode: Mode,
     /// What to log: off, error, warn, info (default), debug, trace
@@ -63,9 +66,13 @@ impl std::str::FromStr for Mode {
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     logger::start(arguments.log, LevelFilter::Info)?;
     // Before the first address is told, so that whoever reads it may stop the hub at once.
-    let (stop, stopped) = mpsc::channel();
-    let stop = signals::on_stop(move || {
-        let _ = stop.send(());
+    let (heard, signals_heard) = mpsc::channel();
+    let stopper = heard.clone();
+    let other = move |signal| {
+        let _ = heard.send(Some(signal));
+    };
+    let stop = signals::on_signals(&[SIGHUP, SIGUSR1], other, move || {
+        let _ = stopper.send(None);
     })?;
 
     let hub = Hub::new()?;
@@ -83,11 +90,36 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         let _ = stdio::output().and_then(|mut out| out.write_all(line.as_bytes()));
     }
 
-    let _ = stopped.recv();
+    for signal in signals_heard.into_iter().map_while(|signal| signal) {
+        match signal {
+            SIGUSR1 => log_summary(&hub),
+            _ => log::info!("SIGHUP: there is nothing to read again"),
+        }
+    }
     log::info!("stopping on signal {}", stop.signal().unwrap_or_default());
     log_totals(&hub);
     hub.close();
     Ok(())
+}
+
+/// What the hub did, and who takes part.
+fn log_summary(hub: &Hub) {
+    let total = hub.stats();
+    log::info!("SIGUSR1: {} peers, {} of them old; {} joined so far", total.peers, total.old_peers, total.joined);
+    log_totals(hub);
+    for peer in hub.peers().unwrap_or_default() {
+        let name = if peer.identity.is_empty() { "an old program" } else { &peer.identity };
+        let behind = if peer.live { "" } else { ", does not keep up" };
+        log::info!(
+            "peer {} ({}): {} in, {} out, {} conflated, {} bytes wait{behind}",
+            one_line(name),
+            peer.from,
+            peer.messages_in,
+            peer.messages_out,
+            peer.conflated,
+            peer.outbox_bytes
+        );
+    }
 }
 
 /// What the hub did, and what it did not pass on.

@@ -1,15 +1,31 @@
 //! What the library and the hub have to say, on standard error: one line per message, with the time.
 
-use std::io::{self, Write as _};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 use std::{env, str::FromStr as _};
 
 use log::{LevelFilter, Log, Metadata, Record};
+use nanostate::log_queue::{self, Line, LogQueue};
 
 use crate::{output, Failure};
 
 /// The environment variable with the level.
 pub const VARIABLE: &str = "NANOSTATE_LOG";
+
+/// Who reads standard error must not hold up who logs.
+static QUEUE: LogQueue = LogQueue::new(write);
+
+fn write(line: &Line) {
+    let since = line.at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let time = output::timestamp(since.as_millis().try_into().unwrap_or(0));
+    let level = line.level.as_str().to_ascii_lowercase();
+    // One write per line, so that lines of several processes on one terminal or file stay whole.
+    log_queue::write_to_stderr(format!("{time} {level:<5} {}\n", line.text).as_bytes());
+}
+
+/// Lets what was logged out, for a moment at most: nobody may read it.
+pub fn flush() {
+    QUEUE.flush(log_queue::MOMENT);
+}
 
 struct Logger;
 
@@ -19,18 +35,14 @@ impl Log for Logger {
     }
 
     fn log(&self, record: &Record) {
-        if !self.enabled(record.metadata()) {
-            return;
+        if self.enabled(record.metadata()) {
+            QUEUE.push(record.level(), *record.args());
         }
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let time = output::timestamp(since.as_millis().try_into().unwrap_or(0));
-        let level = record.level().as_str().to_ascii_lowercase();
-        // One write per line, so that lines of several processes on one terminal or file stay whole.
-        let line = format!("{time} {level:<5} {}\n", output::one_line(&record.args().to_string()));
-        let _ = io::stderr().write_all(line.as_bytes());
     }
 
-    fn flush(&self) {}
+    fn flush(&self) {
+        flush();
+    }
 }
 
 /// A level by its name.

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+pub use nanostate::visible::one_line;
+use nanostate::visible::{is_visible, quoted};
 use nanostate::wire::Time;
 use nanostate::{Kind, Result, State};
 
@@ -46,15 +48,6 @@ pub fn json(state: &State) -> String {
     safe_json(&line).into_owned()
 }
 
-/// `text` with every character escaped that does more than print, for messages.
-pub fn one_line(text: &str) -> Cow<'_, str> {
-    if text.chars().any(does_more_than_print) {
-        Cow::Owned(text.chars().fold(String::new(), |out, c| escape(out, c, false)))
-    } else {
-        Cow::Borrowed(text)
-    }
-}
-
 /// Bytes as their text if they are one printable line, else as `0x…`.
 fn bytes(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
@@ -68,10 +61,8 @@ fn bytes(bytes: &[u8]) -> String {
 
 /// A text as the rest of a line: as it is, or quoted. Spaces at an end are quoted to be seen.
 fn line(text: &str) -> Cow<'_, str> {
-    let plain = !text.is_empty()
-        && !text.starts_with(['"', ' '])
-        && !text.ends_with(' ')
-        && !text.chars().any(does_more_than_print);
+    let plain =
+        !text.is_empty() && !text.starts_with(['"', ' ']) && !text.ends_with(' ') && text.chars().all(is_visible);
     if plain {
         Cow::Borrowed(text)
     } else {
@@ -97,48 +88,23 @@ pub fn shown(text: &str) -> String {
     }
 }
 
-fn quoted(text: &str) -> String {
-    let mut out = text.chars().fold("\"".to_owned(), |out, c| escape(out, c, true));
-    out.push('"');
-    out
-}
-
-fn escape(mut out: String, c: char, quotes: bool) -> String {
-    // Writing to a string can not fail.
-    let _ = match c {
-        '\n' => write!(out, "\\n"),
-        '\r' => write!(out, "\\r"),
-        '\t' => write!(out, "\\t"),
-        '"' | '\\' if quotes => write!(out, "\\{c}"),
-        c if !does_more_than_print(c) => write!(out, "{c}"),
-        c if c.is_ascii() => write!(out, "\\x{:02x}", u32::from(c)),
-        c => write!(out, "\\u{:04x}", u32::from(c)),
-    };
-    out
-}
-
-/// JSON with such characters escaped, which valid JSON has inside strings only.
+/// JSON with every character escaped that is not visible, which valid JSON has inside strings only.
 fn safe_json(json: &str) -> Cow<'_, str> {
-    if !json.chars().any(does_more_than_print) {
+    if json.chars().all(is_visible) {
         return Cow::Borrowed(json);
     }
     let mut out = String::with_capacity(json.len() + 16);
     for c in json.chars() {
-        if does_more_than_print(c) {
-            let _ = write!(out, "\\u{:04x}", u32::from(c));
-        } else {
+        if is_visible(c) {
             out.push(c);
+        } else {
+            // Two of them beyond U+FFFF.
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _ = write!(out, "\\u{unit:04x}");
+            }
         }
     }
     Cow::Owned(out)
-}
-
-/// Controls (C0, DEL, C1: terminal commands), line and paragraph separators, and what changes the direction of text
-/// or is invisible. All of them are below U+10000, so that four hexadecimal digits hold them.
-fn does_more_than_print(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-            | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
 }
 
 /// Milliseconds since 1970 as `2025-01-31T12:00:00.000Z`.
@@ -169,6 +135,7 @@ mod tests {
             ("\x1b[2J\x7f\0", r#""\x1b[2J\x7f\x00""#),
             ("\u{9b}2J", r#""\u009b2J""#),
             ("\u{202e}evil\u{2028}", r#""\u202eevil\u2028""#),
+            ("\u{3164}", r#""\u3164""#),
         ] {
             assert_eq!(line(text), shown);
         }
@@ -191,9 +158,9 @@ mod tests {
 
     #[test]
     fn json_stays_the_same_json() {
-        let text = "{\"a\":\"\u{9b}\u{202e}\u{7f}ä\"}";
+        let text = "{\"a\":\"\u{9b}\u{202e}\u{7f}ä\u{e0041}\"}";
         let shown = safe_json(text);
-        assert_eq!(shown, "{\"a\":\"\\u009b\\u202e\\u007fä\"}");
+        assert_eq!(shown, "{\"a\":\"\\u009b\\u202e\\u007fä\\udb40\\udc41\"}");
         let read = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
         assert_eq!(read(&shown), read(text));
     }

@@ -8,7 +8,7 @@ use std::{io, process, thread};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::Failure;
+use crate::{logger, Failure};
 
 /// How long a command may take to stop, say because nobody takes what it writes.
 const GRACE: Duration = Duration::from_secs(2);
@@ -32,21 +32,40 @@ pub fn exit_code(signal: i32) -> u8 {
 /// From now on SIGINT and SIGTERM set the result and call `stop`, in a thread of their own. The second signal, or the
 /// end of the grace, ends the process.
 pub fn on_stop(stop: impl FnOnce() + Send + 'static) -> Result<Stop, Failure> {
+    on_signals(&[], |_| (), stop)
+}
+
+/// The same, and each of the signals `others` calls `other`, in that thread.
+pub fn on_signals(
+    others: &'static [i32],
+    mut other: impl FnMut(i32) + Send + 'static,
+    stop: impl FnOnce() + Send + 'static,
+) -> Result<Stop, Failure> {
     let flag = Stop::default();
     let seen = flag.clone();
-    let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(cannot)?;
+    let mut signals = Signals::new([SIGINT, SIGTERM].iter().chain(others)).map_err(cannot)?;
     let watcher = move || {
-        let Some(signal) = signals.forever().next() else {
-            return;
+        let mut signals = signals.forever();
+        let signal = loop {
+            match signals.next() {
+                Some(signal) if others.contains(&signal) => other(signal),
+                Some(signal) => break signal,
+                None => return,
+            }
         };
         seen.0.store(signal, Ordering::Release);
         stop();
-        let end = move || process::exit(exit_code(signal).into());
+        let end = move || {
+            logger::flush();
+            process::exit(exit_code(signal).into())
+        };
         let timer = move || {
             thread::sleep(GRACE);
             end()
         };
-        if thread::Builder::new().name("grace".to_owned()).spawn(timer).is_err() || signals.forever().next().is_some() {
+        if thread::Builder::new().name("grace".to_owned()).spawn(timer).is_err()
+            || signals.any(|signal| !others.contains(&signal))
+        {
             end();
         }
     };

@@ -10,6 +10,7 @@ use log::Level;
 use parking_lot::Mutex;
 
 use crate::transport::fork::Birth;
+use crate::transport::occupy_standard;
 use crate::transport::thread::with_signals_blocked;
 use crate::{Error, Result, Status};
 
@@ -85,6 +86,7 @@ impl Drop for Library {
 }
 
 fn init() -> Result<()> {
+    occupy_standard().map_err(|error| Error::io(&error, "/dev/null, in front of NNG"))?;
     let params = sys::nng_init_params {
         // The least that it takes.
         num_task_threads: 2,

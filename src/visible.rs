@@ -1,0 +1,119 @@
+//! Texts of others made safe to show: nothing in them forges a line, sends commands to a terminal, or is invisible.
+//!
+//! Every text of a peer goes through here where it enters a text of this library: a line of the log, an error, what a
+//! callback is told in words.
+
+use std::borrow::Cow;
+use std::fmt::{self, Write as _};
+
+/// Whether a character shows as itself and does nothing else.
+///
+/// Not: controls (C0, DEL, C1: terminal commands), line and paragraph separators, what changes the direction of text,
+/// what has no width or is ignored by default (joiners, variation selectors, tags), and letters that are blank.
+pub fn is_visible(c: char) -> bool {
+    !(c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
+            | '\u{13430}'..='\u{1343f}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d159}' | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}'))
+}
+
+/// `text` with every character escaped that is not visible, in the manner of C.
+pub fn one_line(text: &str) -> Cow<'_, str> {
+    if text.chars().all(is_visible) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    text.chars().for_each(|c| push(&mut out, c));
+    Cow::Owned(out)
+}
+
+/// [`one_line`] of somebody's sentence, and not much more of it than a line.
+pub fn sentence(text: &str) -> String {
+    const SHOWN: usize = 300;
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => one_line(&text[..end]).into_owned() + "…",
+        None => one_line(text).into_owned(),
+    }
+}
+
+/// Adds a character, escaped if it is not visible.
+pub fn push(out: &mut String, c: char) {
+    // Writing to a string cannot fail.
+    let _ = match c {
+        '\n' => write!(out, "\\n"),
+        '\r' => write!(out, "\\r"),
+        '\t' => write!(out, "\\t"),
+        c if is_visible(c) => write!(out, "{c}"),
+        c if c.is_ascii() => write!(out, "\\x{:02x}", u32::from(c)),
+        c if c <= '\u{ffff}' => write!(out, "\\u{:04x}", u32::from(c)),
+        c => write!(out, "\\U{:08x}", u32::from(c)),
+    };
+}
+
+/// A text of somebody else in a sentence: in quotes, which it cannot end.
+pub struct Quoted<'a>(pub &'a str);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&quoted(self.0))
+    }
+}
+
+/// `text` in double quotes.
+pub fn quoted(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for c in text.chars() {
+        if matches!(c, '"' | '\\') {
+            out.push('\\');
+        }
+        push(&mut out, c);
+    }
+    out.push('"');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_prints_stays() {
+        for text in ["", "plain \"words\"", "käse", "日本語 👍🏽", "a\u{a0}b"] {
+            assert_eq!(one_line(text), text);
+        }
+    }
+
+    #[test]
+    fn what_forges_commands_or_hides_is_escaped() {
+        for (text, shown) in [
+            ("a\nb\r\t", "a\\nb\\r\\t"),
+            ("\x1b[2J\x7f\0", "\\x1b[2J\\x7f\\x00"),
+            ("\u{9b}2J", "\\u009b2J"),
+            ("\u{202e}evil\u{2028}", "\\u202eevil\\u2028"),
+            ("soft\u{ad}hyphen", "soft\\u00adhyphen"),
+            ("\u{200c}\u{200d}", "\\u200c\\u200d"),
+            ("\u{2800}\u{3164}\u{ffa0}", "\\u2800\\u3164\\uffa0"),
+            ("x\u{e0041}\u{e007f}", "x\\U000e0041\\U000e007f"),
+            ("x\u{fe0f}", "x\\ufe0f"),
+        ] {
+            assert_eq!(one_line(text), shown);
+            assert!(shown.chars().all(is_visible));
+        }
+    }
+
+    #[test]
+    fn a_sentence_of_somebody_else_is_not_longer_than_a_line() {
+        assert_eq!(sentence("no\n"), "no\\n");
+        assert_eq!(sentence(&"ä".repeat(1 << 20)), "ä".repeat(300) + "…");
+    }
+
+    #[test]
+    fn quotes_cannot_be_ended_from_inside() {
+        assert_eq!(Quoted("a\" (b").to_string(), r#""a\" (b""#);
+        assert_eq!(Quoted("a\\\n").to_string(), r#""a\\\n""#);
+    }
+}
