@@ -1,15 +1,23 @@
-# make demo: see it work. make test: everything that has to hold. The other targets are below.
+# make: builds. make demo: see it work. make test: everything that has to hold. make help: the rest, from what is said in
+# front of each target and variable.
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 BUILD  := build
+# There while a build in it is complete.
+BUILT   = $(BUILD)/.built
 JOBS   := $(shell nproc)
 
+# Where to install.
 PREFIX  ?= /usr/local
+# The root that a package is made of: install puts everything below it.
 DESTDIR ?=
+# The cargo to build with.
 CARGO   ?= cargo
-WARN    := -Wall -Wextra -Werror -pedantic
-# The Qt libraries to build: 6, 5, "6;5", AUTO (those of the Qt that is there) or OFF.
+# The Qt libraries to build, of 6, 5, "6;5", AUTO (those of the Qt that is there) or OFF.
 QT      ?= AUTO
+# How many inputs the fuzzers try of each target.
+RUNS    ?=
+WARN    := -Wall -Wextra -Werror -pedantic
 
 # The benchmarks beside other systems are a package of their own.
 BENCH_MANIFEST = benches/systems/Cargo.toml
@@ -19,14 +27,16 @@ CMAKE = cmake -DCARGO=$(CARGO) -DNANOSTATE_CARGO_TARGET_DIR=$(abspath $(TARGET))
 # Not part of this make: it would tell each directory that it enters.
 CMAKE_BUILD = env -u MAKEFLAGS -u MAKELEVEL cmake --build
 
-.PHONY: build demo screenshots test test-cmake test-long lint header fuzz naps loom bench bench-baseline install clean
+.PHONY: build demo screenshots test test-cmake test-long lint header fuzz naps loom bench bench-baseline install clean help
 
 # The libraries, the command and the examples, in build/. CMake drives cargo.
 build:
+	@rm -f $(BUILT)
 	@scripts/setup demo "$(QT)"
 	$(CMAKE) -B $(BUILD) -DCMAKE_BUILD_TYPE=Release -DNANOSTATE_EXAMPLES=ON -DNANOSTATE_QT="$(QT)" \
 	    -DCMAKE_INSTALL_PREFIX=$(PREFIX)
 	$(CMAKE_BUILD) $(BUILD) --parallel $(JOBS)
+	@touch $(BUILT)
 
 # Live figures of this machine, from one C program through a hub to others, for about ten seconds; where there is a
 # display also in a window.
@@ -48,7 +58,7 @@ test: lint
 	$(MAKE) test-cmake
 	@echo "make test: passed: format, clippy, C warnings, header, unit and integration tests, real peers, valgrind, fuzz (bounded), loom, C++, Qt 6, Qt 5, QML, the installed package"
 
-# C++, the Qt libraries and the installed package, under the address sanitizer.
+# The tests of C++, the Qt libraries and the installed package, under the address sanitizer.
 test-cmake:
 	@scripts/setup test
 	$(CMAKE) -B $(TARGET)/cmake -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS=-O1 \
@@ -56,7 +66,7 @@ test-cmake:
 	$(CMAKE_BUILD) $(TARGET)/cmake --parallel $(JOBS)
 	cd $(TARGET)/cmake && ctest --output-on-failure --parallel 2
 
-# The same with many more inputs, and the tests that take minutes. Overnight, not for every change.
+# All tests with many more inputs, and those that take minutes. Overnight, not for every change.
 test-long: lint
 	@scripts/setup test
 	NANOSTATE_FUZZ_RUNS=$(or $(RUNS),1000000) PROPTEST_CASES=20000 \
@@ -65,6 +75,7 @@ test-long: lint
 	NANOSTATE_FUZZ_RUNS=$(or $(RUNS),1000000) NANOSTATE_DESTRUCTIONS=10000 $(MAKE) test-cmake
 	@echo "make test-long: passed"
 
+# Formats, clippy, and the warnings of C and C++ compilers.
 lint:
 	@scripts/setup test
 	$(CARGO) fmt --check
@@ -76,17 +87,18 @@ lint:
 	$(CC) -std=c99 $(WARN) -Iinclude -fsyntax-only examples-c/*.c
 	$(CXX) -std=c++17 $(WARN) -Iinclude -fsyntax-only -xc++ include/nanostate.hpp
 
-# Writes include/nanostate.h anew; a test fails while it is not what the source gives.
+# Writes include/nanostate.h anew. A test fails while it is not what the source gives.
 header:
 	scripts/header
 
-# Models of what threads share; there must be some. The flag changes every crate, so they have a directory of their own.
+# The flag changes every crate, so they have a directory of their own.
 LOOM = RUSTFLAGS="--cfg loom" $(CARGO) test --test loom --target-dir $(TARGET)/loom
+# Checks models of what threads share. There must be some.
 loom:
 	$(LOOM) -- --list | grep ': test$$'
 	$(LOOM)
 
-# Runs on, each round with another seed, until something fails or Ctrl-C. RUNS: inputs per target and round.
+# Fuzzes, each round with another seed, until something fails or Ctrl-C. RUNS: inputs per target and round.
 fuzz:
 	@scripts/setup test
 	$(CARGO) test --release --test 'fuzz*' -- --list | grep ': test$$'
@@ -102,13 +114,15 @@ naps:
 	@scripts/setup test
 	@CARGO="$(CARGO)" CC="$(CC)" scripts/naps
 
-# Measures nanostate beside other systems: benches/results/latest.json, docs/benchmarks.svg and the tables of
-# docs/benchmarks.md. QUICK=1: smaller figures, only printed. Zenoh is among them unless with QUICK=1; ZENOH=1 and
-# ZENOH=0 say otherwise.
+# Has bench take smaller figures, and only print them, if it is 1.
+QUICK ?= 0
+# Whether Zenoh is among the systems of bench, 1 or 0. With QUICK=1 it is not, unless this says so.
 ZENOH ?= $(if $(filter 1,$(QUICK)),0,1)
 BUILD_BENCH = $(CARGO) build --release $(BENCH)
 RUN_BENCH = $(TARGET)/benches/release/nanostate-bench-systems
 BENCH_RESULTS = benches/results/latest.json
+# Measures nanostate beside other systems. Writes benches/results/latest.json, docs/benchmarks.svg and the tables of
+# docs/benchmarks.md.
 bench:
 	@scripts/setup bench
 ifeq ($(ZENOH),1)
@@ -130,10 +144,19 @@ bench-baseline:
 	@scripts/setup test
 	NANOSTATE_WRITE_BASELINE=1 $(CARGO) test --test instructions no_message
 
-# What `make build` makes, without the examples, under $(DESTDIR)$(PREFIX).
-install: build
-	DESTDIR=$(abspath $(DESTDIR)) cmake --install $(BUILD)
+# Installs what make has built, without the examples, under $(DESTDIR)$(PREFIX). It builds nothing, so that root needs no
+# Rust and leaves no files of its own behind. The prefix is that of the build unless it is named.
+install:
+	@test -e $(BUILT) || { echo "make install: nothing is built in $(BUILD)/: make first, then (sudo) make install" >&2; \
+	    exit 1; }
+	DESTDIR=$(abspath $(DESTDIR)) cmake --install $(BUILD) \
+	    $(if $(filter file,$(origin PREFIX)),,--prefix $(abspath $(PREFIX)))
 
+# Removes what was built.
 clean:
 	$(CARGO) clean
 	rm -rf $(BUILD)
+
+# Lists the targets, and the variables that they heed.
+help:
+	@scripts/help

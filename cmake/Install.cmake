@@ -43,3 +43,9 @@ list(TRANSFORM _nanostate_system_libraries PREPEND -l OUTPUT_VARIABLE libs_priva
 list(JOIN libs_private " " libs_private)
 configure_file(cmake/nanostate.pc.in ${PROJECT_BINARY_DIR}/package/nanostate.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/package/nanostate.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+
+# The last step. A project that includes this one has its own say in where libraries are found.
+if(top_level)
+    install(CODE "set(NANOSTATE_LIBDIR \"${CMAKE_INSTALL_LIBDIR}\")")
+    install(SCRIPT cmake/loader.cmake)
+endif()

@@ -166,8 +166,8 @@ fn the_programs_of_the_readme_work_as_they_stand() {
 
     let mut hub = CliHub::start();
     let [mut display, mut panel] = ["display", "panel"].map(|name| {
-        // Where a user sees it on a terminal, line by line.
-        let mut program = command(Path::new("stdbuf"), ["-oL", programs[name].to_str().unwrap()]);
+        // Into a pipe, as with `| tee`: what comes is seen when it comes.
+        let mut program = command(&programs[name], []);
         program.env("NANOSTATE_URL", &hub.url);
         let program = Process::spawn(program);
         hub.joined(name);

@@ -216,15 +216,10 @@ enum Program {
 impl Program {
     fn command(&self, url: &str) -> Command {
         let mut command = match self {
-            // Where a user sees it on a terminal, line by line.
-            Program::C(program) => {
-                let mut command = Command::new("stdbuf");
-                command.arg("-oL").arg(program);
-                command
-            }
+            Program::C(program) => Command::new(program),
             Program::Python(script) => {
                 let mut command = Command::new(python());
-                command.arg("-u").arg(script);
+                command.arg(script);
                 command
             }
         };

@@ -1,15 +1,16 @@
-//! What those need who package nanostate: manual pages, completions, what the static library links, and the notices of
-//! what is inside.
+//! What those need who package nanostate: manual pages, completions, what the static library links, the notices of what
+//! is inside, and an installation that builds nothing.
 #![cfg(feature = "cli")]
 
 mod common;
 mod support;
 
 use std::fs;
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use support::{nanostate, run, TempDir};
+use support::{nanostate, run, Ended, TempDir};
 
 /// What a command that has to succeed prints.
 fn output(command: Command) -> String {
@@ -162,4 +163,149 @@ fn the_notices_of_nng_are_those_of_the_nng_inside() {
         let licence = fs::read_to_string(sources.join(file)).unwrap();
         assert!(notices.contains(licence.trim()), "not in THIRD-PARTY.md: {file} of nng-sys");
     }
+}
+
+/// The targets of the Makefile, which are no files.
+fn targets() -> Vec<String> {
+    let makefile = fs::read_to_string(common::root().join("Makefile")).unwrap().replace("\\\n", " ");
+    let targets = makefile.lines().filter_map(|line| line.strip_prefix(".PHONY:"));
+    targets.flat_map(str::split_whitespace).map(str::to_owned).collect()
+}
+
+#[test]
+fn make_help_has_a_line_for_each_target() {
+    let mut make = Command::new("make");
+    make.arg("-C").arg(common::root()).args(["--no-print-directory", "help"]).env_remove("MAKEFLAGS");
+    let help = output(make);
+    let mut listed = listed(&help, "make TARGET");
+    let mut targets = targets();
+    for target in &targets {
+        let line = help.lines().find(|line| line.starts_with(&format!("  {target} ")));
+        let words = line.unwrap_or_else(|| panic!("no {target} in {help}")).split_whitespace().count();
+        assert!(words > 2, "{target} is not explained: {help}");
+    }
+    listed.sort();
+    targets.sort();
+    assert_eq!(listed, targets);
+    assert!(help.lines().any(|line| line.starts_with("  PREFIX ")), "{help}");
+}
+
+/// A build that `make install` takes for nanostate's, with one library in it; and programs in front of the system's.
+struct Installation {
+    dir: TempDir,
+    /// Whom `id -u` names.
+    user: &'static str,
+    /// Where the loader looks.
+    searched: PathBuf,
+}
+
+impl Installation {
+    fn new(user: &'static str) -> Installation {
+        let dir = TempDir::new();
+        let at = |name: &str| dir.path().join(name);
+        for folder in ["source", "bin"] {
+            fs::create_dir(at(folder)).unwrap();
+        }
+        let project = format!(
+            "cmake_minimum_required(VERSION 3.16)\nproject(fake NONE)\n\
+             add_custom_target(never ALL COMMAND false)\n\
+             install(FILES libfake.so DESTINATION lib)\n\
+             install(CODE \"set(NANOSTATE_LIBDIR lib)\")\ninstall(SCRIPT {}/cmake/loader.cmake)\n",
+            common::root().display()
+        );
+        fs::write(at("source/CMakeLists.txt"), project).unwrap();
+        fs::write(at("source/libfake.so"), "").unwrap();
+        for (program, script) in [
+            ("id", "echo $FAKE_USER"),
+            (
+                "ldconfig",
+                "case \"$*\" in *-N*) echo \"$FAKE_SEARCHED: (from here)\" ;; *) echo run >>\"$FAKE_LOG\" ;; esac",
+            ),
+            ("cargo", "echo cargo >>\"$FAKE_LOG\"; exit 1"),
+        ] {
+            let path = at("bin").join(program);
+            fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let mut cmake = Command::new("cmake");
+        cmake.arg("-S").arg(at("source")).arg("-B").arg(at("build"));
+        cmake.arg(format!("-DCMAKE_INSTALL_PREFIX={}", at("prefix").display()));
+        common::run(&mut cmake);
+        fs::write(at("build/.built"), "").unwrap();
+        let searched = at("prefix/lib");
+        Installation { dir, user, searched }
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// `make install` with these variables.
+    fn install(&self, variables: &[String]) -> Ended {
+        let mut make = Command::new("make");
+        let path = std::env::var("PATH").unwrap();
+        make.arg("-C").arg(common::root()).args(["--no-print-directory", "install"]).args(variables);
+        make.env_remove("MAKEFLAGS").env_remove("DESTDIR").env_remove("PREFIX");
+        make.env("PATH", format!("{}:{path}", self.at("bin").display()));
+        make.env("FAKE_USER", self.user).env("FAKE_SEARCHED", &self.searched).env("FAKE_LOG", self.at("log"));
+        run(make, b"")
+    }
+
+    /// What was run of the loader's program and of cargo.
+    fn log(&self) -> String {
+        fs::read_to_string(self.at("log")).unwrap_or_default()
+    }
+
+    fn build(&self) -> String {
+        format!("BUILD={}", self.at("build").display())
+    }
+}
+
+#[test]
+fn an_installation_without_a_build_says_what_to_do() {
+    let nothing = Installation::new("0");
+    let ended = nothing.install(&[format!("BUILD={}", nothing.at("nothing").display())]);
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    assert!(ended.stderr[0].contains("/nothing/: make first, then (sudo) make install"), "{ended:?}");
+    assert_eq!(nothing.log(), "");
+}
+
+#[test]
+fn an_installation_by_root_builds_nothing_and_tells_the_loader() {
+    let root = Installation::new("0");
+    let ended = root.install(&[root.build()]);
+    assert!(ended.code == Some(0) && root.at("prefix/lib/libfake.so").exists(), "{ended:?}");
+    assert_eq!(root.log(), "run\n");
+    assert_eq!(ended.stderr, [format!("-- The loader finds the libraries in {} (ldconfig)", root.searched.display())]);
+}
+
+#[test]
+fn an_installation_by_a_user_says_what_root_has_to_do() {
+    let user = Installation::new("1000");
+    let ended = user.install(&[user.build()]);
+    assert!(ended.code == Some(0) && user.at("prefix/lib/libfake.so").exists(), "{ended:?}");
+    assert_eq!(user.log(), "");
+    let words = format!("-- For the loader to find the libraries in {}: sudo ldconfig", user.searched.display());
+    assert_eq!(ended.stderr, [words]);
+}
+
+#[test]
+fn an_installation_where_the_loader_does_not_look_says_what_to_set() {
+    let elsewhere = Installation::new("0");
+    let prefix = elsewhere.at("elsewhere");
+    let ended = elsewhere.install(&[elsewhere.build(), format!("PREFIX={}", prefix.display())]);
+    assert!(ended.code == Some(0) && prefix.join("lib/libfake.so").exists(), "{ended:?}");
+    assert!(!elsewhere.at("prefix").exists());
+    assert_eq!(elsewhere.log(), "");
+    let set = format!("LD_LIBRARY_PATH={}", prefix.join("lib").display());
+    assert!(ended.stderr.iter().any(|line| line.trim() == set), "{ended:?}");
+}
+
+#[test]
+fn an_installation_for_a_package_leaves_this_machine_alone() {
+    let package = Installation::new("0");
+    let root = package.at("package");
+    let ended = package.install(&[package.build(), format!("DESTDIR={}", root.display()), "PREFIX=/usr".to_owned()]);
+    assert!(ended.code == Some(0) && root.join("usr/lib/libfake.so").exists(), "{ended:?}");
+    assert!(ended.stderr.is_empty() && package.log().is_empty(), "{ended:?} {}", package.log());
 }

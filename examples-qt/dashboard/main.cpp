@@ -1,4 +1,5 @@
 // A dashboard of what examples-c/publish sends. All of it is in the QML files; this starts them.
+#include <QtCore/QByteArrayList>
 #include <QtCore/QCommandLineParser>
 #include <QtGui/QGuiApplication>
 #include <QtGui/QOpenGLContext>
@@ -7,6 +8,7 @@
 
 #include <nanostate.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -29,6 +31,13 @@ bool canUseOpenGl()
     return context.create();
 }
 
+// Whether it is asked for words only, which need no display. A QGuiApplication without one ends the program.
+bool wantsWords(int argc, char **argv)
+{
+    const QByteArrayList options{"-h", "--help", "-v", "--version"};
+    return std::any_of(argv + 1, argv + argc, [&](const char *argument) { return options.contains(argument); });
+}
+
 } // namespace
 
 int main(int argc, char **argv)
@@ -36,7 +45,9 @@ int main(int argc, char **argv)
 #if QT_VERSION < QT_VERSION_CHECK(6, 0, 0)
     QCoreApplication::setAttribute(Qt::AA_EnableHighDpiScaling);
 #endif
-    QGuiApplication app(argc, argv);
+    const bool words = wantsWords(argc, argv);
+    const std::unique_ptr<QCoreApplication> app(words ? new QCoreApplication(argc, argv)
+                                                      : new QGuiApplication(argc, argv));
     QCoreApplication::setApplicationName(QStringLiteral("dashboard"));
     QCoreApplication::setApplicationVersion(QString::fromLatin1(ns_version()));
 
@@ -64,12 +75,14 @@ int main(int argc, char **argv)
     const QCommandLineOption disconnected(QStringLiteral("disconnected"),
         QStringLiteral("With --screenshot: wait for figures, and then for the loss of the connection."));
     parser.addOptions({url, identity, secondWindow, screenshot, after, within, disconnected});
-    if (!parser.parse(app.arguments()))
+    if (!parser.parse(QCoreApplication::arguments()))
         return fail(parser.errorText() + QStringLiteral(" (--help lists the options)"), exitUsage);
     if (parser.isSet(help))
         parser.showHelp();
     if (parser.isSet(version))
         parser.showVersion();
+    if (words)
+        return fail(QStringLiteral("an option without its value (--help lists the options)"), exitUsage);
     if (!parser.positionalArguments().isEmpty())
         return fail(QStringLiteral("not an option: %1").arg(parser.positionalArguments().first()), exitUsage);
     bool afterValid = false;
@@ -106,5 +119,5 @@ int main(int argc, char **argv)
     std::unique_ptr<Screenshot> camera;
     if (!shot.path.isEmpty())
         camera.reset(new Screenshot(qobject_cast<QQuickWindow *>(engine.rootObjects().first()), shot));
-    return app.exec();
+    return QGuiApplication::exec();
 }

@@ -7,6 +7,9 @@
 #include <QVBoxLayout>
 #include <QWidget>
 
+#include <cstdio>
+#include <cstring>
+
 #include "qtnanostate/qnanostate.h"
 
 class Window : public QWidget
@@ -49,6 +52,10 @@ private:
 
 int main(int argc, char **argv)
 {
+    if (argc > 1 && argv[1][0] == '-') {
+        std::printf("usage: legacy [IDENTITY [URL]]\n");
+        return std::strcmp(argv[1], "--help") == 0 || std::strcmp(argv[1], "-h") == 0 ? 0 : 2;
+    }
     QNanostate nanostate(argc > 1 ? argv[1] : "legacy", argc > 2 ? argv[2] : "tcp://127.0.0.1:15000");
     QApplication app(argc, argv);
 

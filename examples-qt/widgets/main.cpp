@@ -1,4 +1,5 @@
 // A table of all states, and a line to publish one: NanostateQt::Client in a program with widgets.
+#include <QtCore/QByteArrayList>
 #include <QtCore/QCommandLineParser>
 #include <QtCore/QDateTime>
 #include <QtCore/QJsonArray>
@@ -19,8 +20,10 @@
 
 #include <NanostateQt/client.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <memory>
 
 using NanostateQt::Client;
 
@@ -181,11 +184,20 @@ int fail(const QString &text, int code = EXIT_FAILURE)
     return code;
 }
 
+// Whether it is asked for words only, which need no display. A QGuiApplication without one ends the program.
+bool wantsWords(int argc, char **argv)
+{
+    const QByteArrayList options{"-h", "--help", "-v", "--version"};
+    return std::any_of(argv + 1, argv + argc, [&](const char *argument) { return options.contains(argument); });
+}
+
 } // namespace
 
 int main(int argc, char **argv)
 {
-    QApplication app(argc, argv);
+    const bool words = wantsWords(argc, argv);
+    const std::unique_ptr<QCoreApplication> app(words ? new QCoreApplication(argc, argv)
+                                                      : new QApplication(argc, argv));
     QCoreApplication::setApplicationName(QStringLiteral("widgets"));
     QCoreApplication::setApplicationVersion(QString::fromLatin1(ns_version()));
 
@@ -203,12 +215,14 @@ int main(int argc, char **argv)
         QStringLiteral("Write the window to FILE shortly after the first states have come, and exit."),
         QStringLiteral("FILE"));
     parser.addOptions({urlOption, identityOption, screenshotOption});
-    if (!parser.parse(app.arguments()))
+    if (!parser.parse(QCoreApplication::arguments()))
         return fail(parser.errorText() + QStringLiteral(" (--help lists the options)"), 2);
     if (parser.isSet(help))
         parser.showHelp();
     if (parser.isSet(version))
         parser.showVersion();
+    if (words)
+        return fail(QStringLiteral("an option without its value (--help lists the options)"), 2);
 
     Client client(parser.value(identityOption), parser.value(urlOption));
     Window window(&client);
@@ -221,9 +235,9 @@ int main(int argc, char **argv)
         QObject::connect(&shot, &QTimer::timeout, &window, [&] {
             const QString path = parser.value(screenshotOption);
             if (!window.hasStates())
-                app.exit(fail(QStringLiteral("no screenshot: no states within 30 s. %1").arg(client.errorString())));
+                QCoreApplication::exit(fail(QStringLiteral("no screenshot: no states within 30 s. %1").arg(client.errorString())));
             else
-                app.exit(window.grab().save(path, nullptr, 0) ? EXIT_SUCCESS
+                QCoreApplication::exit(window.grab().save(path, nullptr, 0) ? EXIT_SUCCESS
                                                               : fail(QStringLiteral("cannot write %1").arg(path)));
         });
         shot.start(30000);
@@ -232,5 +246,5 @@ int main(int argc, char **argv)
                 shot.start(1500);
         });
     }
-    return app.exec();
+    return QApplication::exec();
 }
