@@ -87,24 +87,47 @@ public:
 
     void forget() { m_observers.fill(nullptr); }
 
-    // Those that are added meanwhile hear of the next one.
-    void tell(const ns_state *state)
-    {
-        ++m_walks;
-        const auto count = m_observers.size();
-        for (int i = 0; i < count; ++i) {
-            if (StateObserver *observer = m_observers.at(i))
-                observer->stateArrived(state);
-        }
-        if (--m_walks == 0)
-            m_observers.removeAll(nullptr);
-    }
-
     bool isEmpty() const { return m_observers.isEmpty(); }
 
 private:
+    friend class ObserverWalk;
+
     QVector<StateObserver *> m_observers;
     int m_walks = 0;
+};
+
+// Goes through the observers that a list has now: those that are added meanwhile are left out, and so are those that are
+// removed before their turn.
+class ObserverWalk
+{
+public:
+    explicit ObserverWalk(std::shared_ptr<ObserverList> list)
+        : m_list(std::move(list)), m_count(m_list ? m_list->m_observers.size() : 0)
+    {
+        if (m_list)
+            ++m_list->m_walks;
+    }
+    ~ObserverWalk()
+    {
+        if (m_list && --m_list->m_walks == 0)
+            m_list->m_observers.removeAll(nullptr);
+    }
+
+    // Null: that was the last one.
+    StateObserver *next()
+    {
+        while (m_at < m_count) {
+            if (StateObserver *const observer = m_list->m_observers.at(m_at++))
+                return observer;
+        }
+        return nullptr;
+    }
+
+private:
+    Q_DISABLE_COPY(ObserverWalk)
+    const std::shared_ptr<ObserverList> m_list;
+    const decltype(QVector<StateObserver *>().size()) m_count;
+    int m_at = 0;
 };
 
 } // namespace
@@ -332,23 +355,54 @@ public:
         }
     }
 
-    // Tells the observers. One of them may delete the client.
+    // Tells the observers, until one of them deactivates or deletes the client.
     void tell(const ns_state *arrivedState)
     {
         if (observers.isEmpty())
             return;
-        const QPointer<Client> alive(q);
         const char *const name = ns_state_name(arrivedState);
         const QByteArray keys[] = {QByteArray::fromRawData(name, int(qstrlen(name))), QByteArray()};
-        for (const QByteArray &key : keys) {
-            const auto list = observers.value(key);
-            if (!list)
-                continue;
-            list->tell(arrivedState);
-            if (!alive)
-                return;
-            forgetIfEmpty(key);
+        const QPointer<Client> alive(q);
+        const int closedBefore = closed;
+        {
+            // Both before anybody hears: an observer may add itself to the other one.
+            ObserverWalk walks[] = {ObserverWalk(observers.value(keys[0])), ObserverWalk(observers.value(keys[1]))};
+            for (ObserverWalk &walk : walks) {
+                while (StateObserver *const observer = walk.next()) {
+                    observer->stateArrived(arrivedState);
+                    if (!alive)
+                        return;
+                    if (closed != closedBefore)
+                        break;
+                }
+                if (closed != closedBefore)
+                    break;
+            }
         }
+        for (const QByteArray &key : keys)
+            forgetIfEmpty(key);
+    }
+
+    // Before a deliberate end of the app. False: a handler of what was published meanwhile deleted the client.
+    bool tellClosing()
+    {
+        if (!app)
+            return true;
+        const QPointer<Client> alive(q);
+        // A list of its own: what is published changes the client.
+        const auto lists = observers.values();
+        for (const auto &list : lists) {
+            ObserverWalk walk(list);
+            while (StateObserver *const observer = walk.next()) {
+                observer->clientClosing();
+                if (!alive)
+                    return false;
+            }
+        }
+        const auto keys = observers.keys();
+        for (const QByteArray &key : keys)
+            forgetIfEmpty(key);
+        return true;
     }
 
     bool isObserved(const QByteArray &name) const
@@ -475,7 +529,12 @@ Client::Client(const QString &identity, const QString &url, QObject *parent) : C
     d->url = url;
 }
 
-Client::~Client() = default;
+Client::~Client()
+{
+    // Handlers would meet an object that is half gone.
+    blockSignals(true);
+    d->tellClosing();
+}
 
 QString Client::identity() const
 {
@@ -524,6 +583,8 @@ bool Client::isActive() const
 void Client::setActive(bool active)
 {
     if (active == d->active)
+        return;
+    if (!active && (!d->tellClosing() || !d->active))
         return;
     d->active = active;
     d->linkFailure = Failure();

@@ -20,12 +20,16 @@ using StatePointer = std::unique_ptr<ns_state, StateFree>;
     Hears of states without the cost of a signal and a QVariant for each: of one name, or of all.
 
     Called in the client's thread, for remote states and for own ones right after publish(). The state is borrowed for
-    the call. An observer may remove itself or others, and may delete the client, in a call.
+    the call. An observer may add and remove observers, itself included, and may deactivate or delete the client, in a
+    call: one that is added hears the next state, and none hears a state of a client that is not active any more.
 */
 class StateObserver
 {
 public:
     virtual void stateArrived(const ns_state *state) = 0;
+    /*! The client is about to be deactivated or destroyed: the last moment to publish. In a client that is being
+        destroyed no signal is emitted any more. */
+    virtual void clientClosing() {}
 
 protected:
     ~StateObserver() = default;

@@ -9,6 +9,7 @@
 #include <QtCore/qjsonobject.h>
 #include <QtCore/qjsonvalue.h>
 #include <QtCore/qlocale.h>
+#include <QtCore/qmetaobject.h>
 #include <QtCore/qmetatype.h>
 #include <QtCore/qtimezone.h>
 #if QT_VERSION >= QT_VERSION_CHECK(6, 0, 0)
@@ -433,12 +434,11 @@ private:
         const int type = value.userType();
         if (type == qMetaTypeId<Extension>())
             return writeExtension(value.value<Extension>());
-#if QT_VERSION >= QT_VERSION_CHECK(6, 0, 0)
-        if (QMetaType(type).flags() & QMetaType::IsUnsignedEnumeration)
-            return writeUint(value.toULongLong());
-#endif
+        const QMetaEnum keys = keysOf(type);
+        if (keys.isValid() && keys.isFlag() && QMetaType(type).sizeOf() == sizeof(quint32))
+            return writeUint(*static_cast<const quint32 *>(value.constData()));
         if (QMetaType(type).flags() & QMetaType::IsEnumeration)
-            return writeInt(value.toLongLong());
+            return writeEnum(value, keys);
         // QtQml registers conversions that make an empty list of a number: such a value is to be unwrapped before.
         if (std::strcmp(value.typeName(), "QJSValue") == 0)
             return refuse(value);
@@ -450,6 +450,71 @@ private:
             return writeList(value.value<QVariantList>(), depthLeft);
         return refuse(value);
     }
+
+    // The keys of an enum, or of flags, that are known to Qt; those of others are not valid.
+    static QMetaEnum keysOf(int type)
+    {
+#if QT_VERSION >= QT_VERSION_CHECK(6, 0, 0)
+        const QMetaObject *const object = QMetaType(type).metaObject();
+#else
+        const QMetaObject *const object = QMetaType::metaObjectForType(type);
+#endif
+        if (!object)
+            return QMetaEnum();
+        // Of "Scope::Enum", of "Scope::Flags", or in Qt 6 of "QFlags<Scope::Enum>".
+        QByteArray name = QByteArray(QMetaType(type).name()).split(':').last();
+        if (name.endsWith('>'))
+            name.chop(1);
+        return object->enumerator(object->indexOfEnumerator(name.constData()));
+    }
+
+#if QT_VERSION >= QT_VERSION_CHECK(6, 0, 0)
+    bool writeEnum(const QVariant &value, const QMetaEnum &)
+    {
+        return value.metaType().flags() & QMetaType::IsUnsignedEnumeration ? writeUint(value.toULongLong())
+                                                                           : writeInt(value.toLongLong());
+    }
+#else
+    // Qt 5 takes every enum for a signed one.
+    bool writeEnum(const QVariant &value, const QMetaEnum &keys)
+    {
+        const int type = value.userType();
+        if (QMetaType::hasRegisteredConverterFunction(type, QMetaType::ULongLong))
+            return writeUint(value.toULongLong());
+        const qint64 number = value.toLongLong();
+        if (number >= 0 || QMetaType::hasRegisteredConverterFunction(type, QMetaType::LongLong))
+            return writeInt(number);
+        const int bits = 8 * QMetaType::sizeOf(type);
+        switch (signOf(number, bits, keys)) {
+        case Sign::Signed:
+            return writeInt(number);
+        case Sign::Unsigned:
+            return writeUint(quint64(number) & ((quint64(1) << bits) - 1));
+        case Sign::Unknown:
+            break;
+        }
+        return fail(NS_ERR_MSGPACK,
+                    QStringLiteral("an enum of type %1 cannot be sent: Qt 5 does not tell whether it is signed; make it "
+                                   "an integer, or register a converter to qlonglong or qulonglong")
+                        .arg(QLatin1String(value.typeName())));
+    }
+
+    enum class Sign { Signed, Unsigned, Unknown };
+
+    // What the keys of an enum, which Qt 5 keeps as int, say of a value that it takes for a negative one.
+    static Sign signOf(qint64 number, int bits, const QMetaEnum &keys)
+    {
+        Sign sign = Sign::Unknown;
+        for (int i = 0; i < keys.keyCount(); ++i) {
+            const int key = keys.value(i);
+            if (bits < 32 && key >= 1 << (bits - 1))
+                return Sign::Unsigned;
+            if (key < 0 && (bits < 32 || (bits == 32 && key == number)))
+                sign = Sign::Signed;
+        }
+        return sign;
+    }
+#endif
 
     QByteArray &m_out;
     const Form m_form;

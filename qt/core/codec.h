@@ -6,7 +6,7 @@
 //     QVariant                                                   MessagePack
 //     invalid, nullptr, JSON null                                nil; read as nullptr
 //     bool                                                       true, false
-//     integers and enums                                         the shortest integer; read as qlonglong, above its
+//     integers, enums and flags                                  the shortest integer; read as qlonglong, above its
 //                                                                range as qulonglong
 //     float, double                                              float of 32 or 64 bits; read as double
 //     QString, QChar, QUrl, QUuid, QDate, QTime                  str; read as QString

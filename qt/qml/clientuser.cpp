@@ -1,7 +1,5 @@
 #include "clientuser.h"
 
-#include "nanostateclient.h"
-
 namespace NanostateQt {
 
 ClientUser::~ClientUser()
@@ -12,11 +10,7 @@ ClientUser::~ClientUser()
 void ClientUser::attach(Client *client)
 {
     ignore();
-    if (const auto former = qobject_cast<NanostateClient *>(m_client))
-        former->removeUser(this);
     m_client = client;
-    if (const auto now = qobject_cast<NanostateClient *>(client))
-        now->addUser(this);
 }
 
 void ClientUser::clientDied()

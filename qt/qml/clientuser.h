@@ -12,10 +12,6 @@ namespace NanostateQt {
 */
 class ClientUser : protected StateObserver
 {
-public:
-    /*! The client is about to close, deliberately: the last moment to publish. Nothing may be deleted in it. */
-    virtual void clientClosing() {}
-
 protected:
     ClientUser() = default;
     ~ClientUser();

@@ -1,6 +1,5 @@
 #include "nanostateclient.h"
 
-#include "clientuser.h"
 #include "jsvalue.h"
 
 #include <NanostateQt/private/client_p.h>
@@ -11,19 +10,6 @@
 namespace NanostateQt {
 
 NanostateClient::NanostateClient(QObject *parent) : Client(parent) {}
-
-NanostateClient::~NanostateClient()
-{
-    tellClosing();
-    m_users.clear();
-}
-
-void NanostateClient::setActive(bool active)
-{
-    if (!active)
-        tellClosing();
-    Client::setActive(active);
-}
 
 bool NanostateClient::publish(const QString &name, const QJSValue &value)
 {
@@ -44,25 +30,6 @@ void NanostateClient::classBegin()
 void NanostateClient::componentComplete()
 {
     ClientAccess::setDeferred(this, false);
-}
-
-void NanostateClient::addUser(ClientUser *user)
-{
-    m_users.append(user);
-}
-
-void NanostateClient::removeUser(ClientUser *user)
-{
-    m_users.removeOne(user);
-}
-
-void NanostateClient::tellClosing()
-{
-    const auto users = m_users;
-    for (ClientUser *user : users) {
-        if (m_users.contains(user))
-            user->clientClosing();
-    }
 }
 
 } // namespace NanostateQt

@@ -3,13 +3,10 @@
 
 #include <NanostateQt/client.h>
 
-#include <QtCore/qvector.h>
 #include <QtQml/qjsvalue.h>
 #include <QtQml/qqmlparserstatus.h>
 
 namespace NanostateQt {
-
-class ClientUser;
 
 /*!
     Client for QML. Created by QML it is active unless it says otherwise, and opens when all its properties are set.
@@ -22,9 +19,6 @@ class NanostateClient : public Client, public QQmlParserStatus
 
 public:
     explicit NanostateClient(QObject *parent = nullptr);
-    ~NanostateClient() override;
-
-    void setActive(bool active);
 
     using Client::publish;
     /*! Publishes a value of JavaScript: arrays, objects, ArrayBuffer, typed arrays and Date too. For what is no value,
@@ -33,14 +27,6 @@ public:
 
     void classBegin() override;
     void componentComplete() override;
-
-    void addUser(ClientUser *user);
-    void removeUser(ClientUser *user);
-
-private:
-    void tellClosing();
-
-    QVector<ClientUser *> m_users;
 };
 
 } // namespace NanostateQt

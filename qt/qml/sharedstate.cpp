@@ -107,8 +107,18 @@ void SharedState::setValue(const QVariant &given)
         return;
     }
     QVariant value;
-    if (!unwrap(given, &value) || isSame(value, m_value))
+    if (!unwrap(given, &value))
         return;
+    if (isSame(value, m_value)) {
+        if (!m_held || !m_enabled)
+            return;
+        // It is to win over those that wait for the end of the hold.
+        const StatePointer last = newest();
+        if (!last || isSame(ClientAccess::valueOf(client(), last.get()), value)) {
+            m_touched = true;
+            return;
+        }
+    }
     if (m_enabled) {
         if (canSend() && !m_timer.isActive()) {
             if (send(value) != Sent::Yes)

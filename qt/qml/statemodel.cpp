@@ -24,7 +24,12 @@ QByteArray keyOf(const ns_state *state)
 
 } // namespace
 
-StateModel::StateModel(QObject *parent) : QAbstractListModel(parent) {}
+StateModel::StateModel(QObject *parent) : QAbstractListModel(parent)
+{
+    // The first connections, so that count has been told when anybody else hears of the rows.
+    connect(this, &QAbstractItemModel::rowsInserted, this, &StateModel::tellCount);
+    connect(this, &QAbstractItemModel::modelReset, this, &StateModel::tellCount);
+}
 
 StateModel::~StateModel() = default;
 
@@ -133,7 +138,6 @@ void StateModel::restart()
         m_restart = true;
         return;
     }
-    const int before = count();
     ++m_generation;
     beginResetModel();
     m_rows.clear();
@@ -152,10 +156,15 @@ void StateModel::restart()
             std::sort(m_rows.begin(), m_rows.end(), [](const Row &a, const Row &b) { return a.key < b.key; });
         }
     }
-    const QPointer<StateModel> alive(this);
     endResetModel();
-    if (alive && count() != before)
-        Q_EMIT countChanged();
+}
+
+void StateModel::tellCount()
+{
+    if (m_told == count())
+        return;
+    m_told = count();
+    Q_EMIT countChanged();
 }
 
 void StateModel::flush()
@@ -166,7 +175,6 @@ void StateModel::flush()
     m_flushing = true;
     m_queued = false;
     const auto arrived = std::exchange(m_arrived, {});
-    const int before = count();
     // Whoever hears of a change may delete the model or have it start again.
     const QPointer<StateModel> alive(this);
     const int generation = m_generation;
@@ -199,9 +207,11 @@ void StateModel::flush()
             at += rows.size();
             m_rows.insert(m_rows.begin() + std::ptrdiff_t(first), std::make_move_iterator(rows.begin()),
                           std::make_move_iterator(rows.end()));
-            m_inserting = false;
             endInsertRows();
-            if (alive && std::exchange(m_restart, false))
+            if (!alive)
+                return;
+            m_inserting = false;
+            if (std::exchange(m_restart, false))
                 restart();
         }
         if (!alive)
@@ -212,8 +222,6 @@ void StateModel::flush()
     m_flushing = false;
     if (m_queued)
         QMetaObject::invokeMethod(this, &StateModel::flush, Qt::QueuedConnection);
-    if (generation == m_generation && count() != before)
-        Q_EMIT countChanged();
 }
 
 void StateModel::clientDestroyed()

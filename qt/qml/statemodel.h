@@ -75,6 +75,7 @@ private:
     void stateArrived(const ns_state *state) override;
     void restart();
     void flush();
+    void tellCount();
     void clientDestroyed();
     void decodeAgain();
 
@@ -86,7 +87,9 @@ private:
     std::map<Key, StatePointer> m_arrived;
     bool m_queued = false;
     bool m_flushing = false;
-    // Rows are announced that are not there yet; and it is to start again when they are.
+    // The count that was told last.
+    int m_told = 0;
+    // Rows are announced, and not everybody has heard of them yet; and it is to start again then.
     bool m_inserting = false;
     bool m_restart = false;
     // Counts restarts.

@@ -75,6 +75,13 @@ class Observer : public StateObserver
 public:
     explicit Observer(std::function<void(const ns_state *)> function) : m_function(std::move(function)) {}
     void stateArrived(const ns_state *state) override { m_function(state); }
+    void clientClosing() override
+    {
+        if (closing)
+            closing();
+    }
+
+    std::function<void()> closing;
 
 private:
     std::function<void(const ns_state *)> m_function;
@@ -692,6 +699,129 @@ private Q_SLOTS:
         QVERIFY(client.publish(name, 1));
         QVERIFY(client.publish(text("other"), 1));
         QCOMPARE(seen, (QStringList{text("late"), text("late")}));
+        for (int i = 0; i < 2; ++i)
+            ClientAccess::removeObserver(&client, name, &late);
+        for (int i = 0; i < 2; ++i)
+            ClientAccess::removeObserver(&client, text("other"), &late);
+    }
+
+    void observersHearOfADeliberateEndWhileTheClientStillPublishes()
+    {
+        const Hub hub;
+        Peer peer("peer", hub.url());
+        Client client(text("me"), hub.url());
+        Observer observer([](const ns_state *) {});
+        int ends = 0;
+        observer.closing = [&]() { QVERIFY(client.publish(text("end"), ++ends)); };
+        ClientAccess::addObserver(&client, QString(), &observer);
+        // Nothing ends of one that has not begun.
+        client.setActive(false);
+        QCOMPARE(ends, 0);
+        client.setActive(true);
+        EVENTUALLY(isConnected(client));
+        client.setActive(false);
+        QCOMPARE(ends, 1);
+        QCOMPARE(peer.next(), QByteArray("me end 1"));
+        ClientAccess::removeObserver(&client, QString(), &observer);
+        client.setActive(true);
+        client.setActive(false);
+        QCOMPARE(ends, 1);
+    }
+
+    void aHandlerOfADeliberateEndMayDeleteTheClient()
+    {
+        for (const bool deleted : {false, true}) {
+            auto client = std::make_unique<Client>(text("me"), text("inproc://nobody"));
+            Observer first([](const ns_state *) {});
+            Observer second([](const ns_state *) {});
+            int heard = 0;
+            first.closing = [&]() {
+                if (client) // not in the middle of reset()
+                    client->publish(QString(), 1);
+            };
+            second.closing = [&]() { ++heard; };
+            ClientAccess::addObserver(client.get(), text("n"), &first);
+            ClientAccess::addObserver(client.get(), text("n"), &second);
+            connect(client.get(), &Client::errorOccurred, this, [&]() {
+                if (deleted)
+                    client.reset();
+                else
+                    client->setActive(false);
+            });
+            client->setActive(true);
+            client->setActive(false);
+            QVERIFY(heard > 0);
+            QVERIFY(deleted || !client->isActive());
+            if (client) {
+                ClientAccess::removeObserver(client.get(), text("n"), &first);
+                ClientAccess::removeObserver(client.get(), text("n"), &second);
+            }
+        }
+    }
+
+    void anObserverThatAddsItselfWhileAStateIsToldHearsItOnce()
+    {
+        Client client(text("me"), text("inproc://nobody"));
+        client.setActive(true);
+        const QString name = text("n");
+        QStringList seen;
+        std::unique_ptr<Observer> self;
+        self.reset(new Observer([&](const ns_state *) {
+            seen.append(text("self"));
+            // Of every name: the list that is told after this one.
+            if (seen.size() == 1) {
+                ClientAccess::removeObserver(&client, name, self.get());
+                ClientAccess::addObserver(&client, QString(), self.get());
+            }
+        }));
+        ClientAccess::addObserver(&client, name, self.get());
+        QVERIFY(client.publish(name, 0));
+        QCOMPARE(seen, QStringList{text("self")});
+        QVERIFY(client.publish(text("other"), 0));
+        QCOMPARE(seen.size(), 2);
+        ClientAccess::removeObserver(&client, QString(), self.get());
+    }
+
+    void noObserverHearsAStateOnceTheClientIsNotActive_data()
+    {
+        QTest::addColumn<bool>("own");
+        QTest::addColumn<bool>("again");
+        QTest::newRow("a state of another program") << false << false;
+        QTest::newRow("a state of another program, active again") << false << true;
+        QTest::newRow("an own state") << true << false;
+        QTest::newRow("an own state, active again") << true << true;
+    }
+
+    void noObserverHearsAStateOnceTheClientIsNotActive()
+    {
+        QFETCH(bool, own);
+        QFETCH(bool, again);
+        const Hub hub;
+        Client client(text("me"), hub.url());
+        bool over = false;
+        QStringList late;
+        Observer first([&](const ns_state *) {
+            over = true;
+            client.setActive(false);
+            client.setActive(again);
+        });
+        Observer second([&](const ns_state *) { late.append(text("second")); });
+        Observer all([&](const ns_state *) { late.append(text("all")); });
+        ClientAccess::addObserver(&client, text("n"), &first);
+        ClientAccess::addObserver(&client, text("n"), &second);
+        ClientAccess::addObserver(&client, QString(), &all);
+        client.setActive(true);
+        EVENTUALLY(isConnected(client));
+        Peer peer("peer", hub.url());
+        if (own)
+            QVERIFY(client.publish(text("n"), 1));
+        else
+            ns_app_send_int(peer, "n", 1);
+        EVENTUALLY(over);
+        ClientAccess::removeObserver(&client, text("n"), &first);
+        ClientAccess::removeObserver(&client, text("n"), &second);
+        ClientAccess::removeObserver(&client, QString(), &all);
+        QCOMPARE(late, QStringList());
     }
 
     void aDeferredClientOpensWhenItIsReady()

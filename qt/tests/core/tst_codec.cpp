@@ -60,6 +60,10 @@ QJsonValue toJson(const QVariant &value)
     switch (value.userType()) {
     case QMetaType::QByteArray:
         return base64(value.toByteArray());
+    case QMetaType::QDateTime: {
+        const QDateTime time = value.toDateTime();
+        return time.toString(time.time().msec() == 0 ? Qt::ISODate : Qt::ISODateWithMs);
+    }
     case QMetaType::Double:
         return std::isfinite(value.toDouble()) ? QJsonValue(value.toDouble()) : QJsonValue();
     case QMetaType::QVariantList: {
@@ -113,12 +117,18 @@ QByteArray dataOf(const QByteArray &body)
 }
 
 enum class Wide : quint64 { Most = std::numeric_limits<quint64>::max() };
+enum class Plain : qint16 { Below = -2, Above = 2 };
+enum class Signed { Below = -2 };
+enum class Unsigned : quint32 { Most = std::numeric_limits<quint32>::max() };
 
 using MapByStdString = std::map<std::string, int>;
 
 } // namespace
 
 Q_DECLARE_METATYPE(Wide)
+Q_DECLARE_METATYPE(Plain)
+Q_DECLARE_METATYPE(Signed)
+Q_DECLARE_METATYPE(Unsigned)
 Q_DECLARE_METATYPE(std::string)
 Q_DECLARE_METATYPE(MapByStdString)
 
@@ -129,6 +139,15 @@ class CodecTest : public QObject
 public:
     enum Color { Red = 7, Green = -3 };
     Q_ENUM(Color)
+    enum class Level : quint8 { Low = 1, High = 200 };
+    Q_ENUM(Level)
+    enum class Depth : qint8 { Deep = -100, Flat = 0 };
+    Q_ENUM(Depth)
+    enum class Port : quint16 { Any = 0, Last = 65535 };
+    Q_ENUM(Port)
+    enum Part { NoPart = 0, FirstPart = 1, LastPart = 0x80000000u };
+    Q_DECLARE_FLAGS(Parts, Part)
+    Q_FLAG(Parts)
 
 private:
     QJsonArray m_vectors;
@@ -238,9 +257,16 @@ private Q_SLOTS:
         row("signed char", QVariant::fromValue(static_cast<signed char>(-7)), "f9");
         row("unsigned char", QVariant::fromValue(uchar(200)), "ccc8");
         row("enum", QVariant::fromValue(Green), "fd");
+        row("unsigned enum of 8 bits", QVariant::fromValue(Level::High), "ccc8");
+        row("signed enum of 8 bits", QVariant::fromValue(Depth::Deep), "d09c");
+        row("unsigned enum of 16 bits", QVariant::fromValue(Port::Last), "cdffff");
+        row("no key of an unsigned enum", QVariant::fromValue(Level(255)), "ccff");
+        row("no key of a signed enum", QVariant::fromValue(Depth(-1)), "ff");
+        row("flags", QVariant::fromValue(Parts(FirstPart | LastPart)), "ce80000001");
+        row("enum without keys", QVariant::fromValue(Plain::Above), "02");
 #if QT_VERSION >= QT_VERSION_CHECK(6, 0, 0)
-        // Qt 5 does not know whether an enum is unsigned.
-        row("unsigned enum", QVariant::fromValue(Wide::Most), "cfffffffffffffffff");
+        row("negative enum without keys", QVariant::fromValue(Plain::Below), "fe");
+        row("unsigned enum without keys", QVariant::fromValue(Wide::Most), "cfffffffffffffffff");
 #endif
         row("float", 1.5f, "ca3fc00000");
         row("double", 1.5, "cb3ff8000000000000");
@@ -324,6 +350,11 @@ private Q_SLOTS:
         QTest::newRow("ext number") << QVariant::fromValue(Extension(128, "a")) << value << text("128");
         const QVariant noText = QVariant::fromValue(MapByStdString{{"a", 1}, {"b", 2}});
         QTest::newRow("map by what is no text") << noText << value << text(noText.typeName());
+#if QT_VERSION < QT_VERSION_CHECK(6, 0, 0)
+        // What may be negative or large, for all that is known.
+        QTest::newRow("enum without keys") << QVariant::fromValue(Plain::Below) << value << text("Plain");
+        QTest::newRow("unsigned enum without keys") << QVariant::fromValue(Wide::Most) << value << text("Wide");
+#endif
         QTest::newRow("no date") << QVariant(QDateTime()) << value << text("QDateTime");
         QTest::newRow("depth 33") << nested(33) << value << text("32");
         QTest::newRow("half a pair") << QVariant(QString(QChar(0xD83D))) << int(NS_ERR_UTF8) << text("surrogate");
@@ -344,6 +375,14 @@ private Q_SLOTS:
         QCOMPARE(int(error.status), status);
         QVERIFY2(error.text.contains(word), qPrintable(error.text));
         QCOMPARE(out, QByteArray("before"));
+    }
+
+    void aConverterTellsWhetherAnEnumIsSigned()
+    {
+        QVERIFY((QMetaType::registerConverter<Signed, qlonglong>([](Signed value) { return qlonglong(value); })));
+        QVERIFY((QMetaType::registerConverter<Unsigned, qulonglong>([](Unsigned value) { return qulonglong(value); })));
+        QCOMPARE(encoded(QVariant::fromValue(Signed::Below)), QByteArray("fe"));
+        QCOMPARE(encoded(QVariant::fromValue(Unsigned::Most)), QByteArray("ceffffffff"));
     }
 
     void everyKindIsReadAsItsType()

@@ -170,6 +170,15 @@ public:
         client->setActive(true);
         return client;
     }
+    // As C++ does that knows of no NanostateClient.
+    Q_INVOKABLE void deactivate(QObject *client) const
+    {
+        qobject_cast<NanostateQt::Client *>(client)->setActive(false);
+    }
+    Q_INVOKABLE bool isConnected(QObject *client) const
+    {
+        return qobject_cast<NanostateQt::Client *>(client)->state() == NanostateQt::Client::State::Connected;
+    }
     Q_INVOKABLE void setBig(QObject *object, const QString &property, const QString &number) const
     {
         object->setProperty(property.toUtf8().constData(), number.toLongLong());

@@ -322,6 +322,54 @@ HubTestCase {
         compare(peer.all("v"), ["[10]"])
     }
 
+    function test_the_value_that_is_shown_counts_as_set_when_it_is_set_while_held() {
+        const shared = makeShared({ defaultValue: 50 })
+        const witness = makeShared()
+        verify(peer.send("v", "[10]"))
+        eventually(() => shared.valid)
+        shared.held = true
+        // One that was there stays unsaid; one that is newer is replaced at once, as by any other value that is set.
+        shared.value = [10.0]
+        fence()
+        compare(peer.all("v"), [])
+        verify(peer.send("v", "20"))
+        tryCompare(witness, "value", 20, patience)
+        compare(shared.value, [10])
+        shared.held = false
+        compare(shared.value, [10])
+        peerHas("v", "[10]")
+        compare(shared.sender, "me")
+        compare(witness.value, [10])
+    }
+
+    function test_the_value_that_is_shown_is_published_when_it_is_set_while_held_over_another_one() {
+        const shared = makeShared({ defaultValue: 50 })
+        const witness = makeShared()
+        shared.held = true
+        verify(peer.send("v", "20"))
+        tryCompare(witness, "value", 20, patience)
+        shared.value = 50
+        peerHas("v", "50")
+        compare(shared.valid, true)
+        compare(shared.sender, "me")
+        shared.held = false
+        compare(shared.value, 50)
+        tryCompare(witness, "value", 50, patience)
+        fence()
+        compare(peer.all("v"), ["50"])
+    }
+
+    function test_the_default_that_is_set_while_held_is_published_only_over_another_value() {
+        const shared = makeShared({ defaultValue: 50 })
+        shared.held = true
+        shared.value = 50
+        shared.held = false
+        fence()
+        compare(peer.all("v"), [])
+        compare(shared.value, 50)
+        compare(shared.valid, false)
+    }
+
     function test_a_hold_in_which_nothing_was_set_follows_one_in_which_something_was() {
         const shared = makeShared()
         shared.held = true
@@ -360,6 +408,36 @@ HubTestCase {
         peerHas("v", "100")
         tryCompare(shared, "pending", false, patience)
         compare(peer.all("v"), ["1", "100"])
+    }
+
+    function test_what_waits_for_the_interval_is_not_lost_with_a_client_of_cpp_data() {
+        return [
+            { tag: "destroyed", end: client => deleteNow(client) },
+            { tag: "deactivated", end: client => TestTools.deactivate(client) }
+        ]
+    }
+    function test_what_waits_for_the_interval_is_not_lost_with_a_client_of_cpp(data) {
+        const plain = own(TestTools.plainClient("plain", hub.url))
+        tryVerify(() => TestTools.isConnected(plain), patience)
+        const shared = makeShared({ client: plain, publishInterval: 100000 })
+        const other = makeShared({ client: plain, name: "w", publishInterval: 100000 })
+        for (let i = 1; i <= 2; ++i) {
+            shared.value = i
+            other.value = -i
+        }
+        compare(shared.pending, true)
+        data.end(plain)
+        peerHas("v", "2")
+        peerHas("w", "-2")
+    }
+
+    function test_what_waits_for_the_interval_is_not_lost_when_cpp_deactivates_the_client() {
+        const shared = makeShared({ publishInterval: 100000 })
+        shared.value = 1
+        shared.value = 2
+        TestTools.deactivate(client)
+        compare(client.active, false)
+        peerHas("v", "2")
     }
 
     function test_a_remote_value_does_not_take_the_place_of_one_that_waits() {

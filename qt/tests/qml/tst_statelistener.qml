@@ -43,6 +43,17 @@ HubTestCase {
         return heard.filter(state => state[1] !== "drained")
     }
 
+    function test_none_hears_a_state_in_whose_handler_another_one_deactivated_the_client() {
+        const first = makeListener()
+        first.received.connect(() => { client.active = false })
+        const second = makeListener()
+        const spy = makeSpy(second, "received")
+        verify(peer.send("a", "1"))
+        tryCompare(client, "active", false, patience)
+        compare(spy.count, 0)
+        compare(heard, [["peer", "a", 1]])
+    }
+
     function test_properties_have_their_documented_defaults() {
         const listener = makeListener({ client: null })
         compare(listener.client, null)

@@ -30,6 +30,14 @@ HubTestCase {
         }
     }
 
+    Component {
+        id: countComponent
+        QtObject {
+            property StateModel model
+            readonly property int count: model ? model.count : -1
+        }
+    }
+
     function makeModel(properties) {
         return own(modelComponent.createObject(null, Object.assign({ client: client }, properties || {})))
     }
@@ -111,7 +119,8 @@ HubTestCase {
         eventually(() => model.count === 5)
         compare(changed.count, 1)
         compare(inserted.count, 2)
-        compare(counted.count, 1)
+        // With the rows, so that it is right in whatever hears of them.
+        compare(counted.count, 2)
         compare(shown(makeRows(model)), "a=1@me v=1000@me x=1@me y=1@me z=1@me")
     }
 
@@ -162,6 +171,44 @@ HubTestCase {
         compare(model.client, null)
         compare(model.count, 0)
         compare(shown(rows), "")
+    }
+
+    function test_a_binding_of_count_has_its_new_value_when_rows_are_told() {
+        const model = makeModel()
+        const bound = own(countComponent.createObject(null, { model: model }))
+        const seen = []
+        const note = () => seen.push(bound.count + " of " + model.rowCount())
+        model.rowsInserted.connect(note)
+        model.modelReset.connect(note)
+        // Two groups of rows: before and after the one that is there.
+        verify(client.publish("m", 1))
+        eventually(() => model.count === 1)
+        verify(client.publish("a", 1))
+        verify(client.publish("z", 1))
+        eventually(() => model.count === 3)
+        model.nameFilter = "z"
+        model.client = null
+        compare(seen, ["1 of 1", "2 of 2", "3 of 3", "1 of 1", "0 of 0"])
+        compare(bound.count, 0)
+    }
+
+    function test_a_binding_of_count_is_right_when_the_model_starts_again_while_rows_come_data() {
+        return [
+            { tag: "before", signal: "rowsAboutToBeInserted" },
+            { tag: "after", signal: "rowsInserted" },
+            { tag: "with the count", signal: "countChanged" }
+        ]
+    }
+    function test_a_binding_of_count_is_right_when_the_model_starts_again_while_rows_come(data) {
+        const model = makeModel({ nameFilter: "d/**" })
+        const bound = own(countComponent.createObject(null, { model: model }))
+        const rows = makeRows(model)
+        model[data.signal].connect(() => { model.nameFilter = "e" })
+        verify(client.publish("e", 5))
+        verify(client.publish("d/1", 1))
+        eventually(() => shown(rows) === "e=5@me")
+        compare(model.count, 1)
+        compare(bound.count, 1)
     }
 
     function test_it_may_start_again_while_rows_are_about_to_come() {
