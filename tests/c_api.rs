@@ -74,6 +74,19 @@ fn the_environment_lets_the_log_out_to_standard_error() {
     assert!(info.lines().all(|line| line.starts_with("nanostate ")), "{info}");
     assert!(info.contains("nanostate info "), "{info}");
     assert!(info.contains("joined"), "{info}");
+    assert!(!info.contains("nanostate debug "), "{info}");
+    // Every step of a connection, of the app and of the hub, and with the last level every message, on both sides.
+    let debug = log(Some("debug"));
+    for step in ["connecting to ipc://", "hello", "welcome at ipc://", "announces ", "is welcomed"] {
+        assert!(debug.contains(step), "{step}: {debug}");
+    }
+    assert!(!debug.contains("nanostate trace "), "{debug}");
+    let trace = log(Some("trace"));
+    for message in [": sends ", "from ", "to ", ": receives "] {
+        let told =
+            |line: &str| line.starts_with("nanostate trace ") && line.contains(message) && line.ends_with(" bytes)");
+        assert!(trace.lines().any(told), "{message}: {trace}");
+    }
 }
 
 /// Builds and runs a program with two NNGs: the libnng that it links with these flags, and the one inside nanostate, of

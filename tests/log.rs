@@ -11,7 +11,7 @@ use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use support::{app, eventually, nanostate, run, send, CliHub, Ended, Process, PATIENCE};
+use support::{app, eventually, nanostate, run, send, CliHub, Ended, Process, TempDir, PATIENCE};
 
 #[test]
 fn a_hub_whose_standard_error_nobody_reads_serves_and_stops_as_others_do() {
@@ -33,6 +33,23 @@ fn a_hub_whose_standard_error_nobody_reads_serves_and_stops_as_others_do() {
     // Ended by its own decision: after the grace the code would be that of the signal.
     let status = eventually("the end of the hub", || process.try_wait().unwrap());
     assert_eq!(status.code(), Some(0));
+}
+
+/// The standard library sees to it; without it the hub's log would go to a peer.
+#[test]
+fn a_hub_without_standard_descriptors_has_no_socket_in_their_place() {
+    let dir = TempDir::new();
+    let url = dir.ipc();
+    let mut command = Command::new("sh");
+    command.args(["-c", "exec \"$0\" hub --listen \"$1\" <&- >&- 2>&-", env!("CARGO_BIN_EXE_nanostate"), &url]);
+    let mut process = command.spawn().unwrap();
+    drop(app("visitor", &url));
+    for fd in 0..3 {
+        let target = std::fs::read_link(format!("/proc/{}/fd/{fd}", process.id())).unwrap();
+        assert_eq!(target.to_str(), Some("/dev/null"));
+    }
+    process.kill().unwrap();
+    process.wait().unwrap();
 }
 
 #[test]

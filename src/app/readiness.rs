@@ -4,13 +4,13 @@ use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
 
-use crate::transport::above_standard;
+use crate::transport::{above_standard, Lenient};
 use crate::{Error, Result};
 
 /// Readable while set. One byte in a socket pair says so; calls are made under the lock of the handle.
 pub(super) struct Readiness {
-    reader: UnixStream,
-    writer: UnixStream,
+    reader: Lenient<UnixStream>,
+    writer: Lenient<UnixStream>,
     set: bool,
 }
 
@@ -19,7 +19,7 @@ impl Readiness {
         let pair = || {
             let (reader, writer) = UnixStream::pair()?;
             let (reader, writer) = (above_standard(reader), above_standard(writer));
-            Ok(Readiness { reader: reader?, writer: writer?, set: false })
+            Ok(Readiness { reader: Lenient::new(reader?), writer: Lenient::new(writer?), set: false })
         };
         pair().map_err(|error| Error::io(&error, "a descriptor for ns_app_fd"))
     }
@@ -34,7 +34,7 @@ impl Readiness {
             return;
         }
         // One byte at most is ever in it, so neither call can block or fall short.
-        let moved = if ready { self.writer.write(&[1]) } else { self.reader.read(&mut [0]) };
+        let moved = if ready { (&*self.writer).write(&[1]) } else { (&*self.reader).read(&mut [0]) };
         if moved.is_ok_and(|n| n == 1) {
             self.set = ready;
         }

@@ -1,6 +1,8 @@
 //! Descriptors of our own, and the one that a thread is woken by.
 
 use std::io;
+use std::mem::ManuallyDrop;
+use std::ops::Deref;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicI32, Ordering};
 
@@ -21,6 +23,37 @@ where
     }
     // SAFETY: it was just made, and nobody else has it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) }.into())
+}
+
+/// A socket or file of the standard library, which ends the process if debug assertions are on and something else has
+/// closed its descriptor. That is a mistake of the program, and here it is none of ours: there is nothing left to close.
+#[derive(Debug)]
+pub struct Lenient<T: AsRawFd + IntoRawFd>(ManuallyDrop<T>);
+
+impl<T: AsRawFd + IntoRawFd> Lenient<T> {
+    /// Owns it.
+    pub fn new(owned: T) -> Lenient<T> {
+        Lenient(ManuallyDrop::new(owned))
+    }
+}
+
+impl<T: AsRawFd + IntoRawFd> Deref for Lenient<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T: AsRawFd + IntoRawFd> Drop for Lenient<T> {
+    fn drop(&mut self) {
+        // SAFETY: it is taken once, here.
+        let owned = unsafe { ManuallyDrop::take(&mut self.0) };
+        // SAFETY: no pointers; the system checks the number.
+        if unsafe { libc::fcntl(owned.as_raw_fd(), libc::F_GETFD) } < 0 {
+            let _ = owned.into_raw_fd();
+        }
+    }
 }
 
 /// Opens `/dev/null` where standard input, output or error is closed, for good: before a library starts which takes the

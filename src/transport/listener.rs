@@ -8,7 +8,7 @@ use std::time::Duration;
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::access::Access;
-use super::descriptor::above_standard;
+use super::descriptor::{above_standard, Lenient};
 use super::fork::Birth;
 use super::socket::Stream;
 use super::socket_file::SocketFile;
@@ -24,7 +24,7 @@ pub const PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Listener {
     // Before `_file`: nobody can connect any more when the file goes.
-    socket: Socket,
+    socket: Lenient<Socket>,
     tcp: bool,
     url: String,
     // Held, for its drop.
@@ -72,7 +72,7 @@ impl Listener {
     }
 
     fn new(socket: Socket, tcp: bool, url: String) -> Listener {
-        Listener { socket, tcp, url, _file: None, access: None, birth: Birth::here() }
+        Listener { socket: Lenient::new(socket), tcp, url, _file: None, access: None, birth: Birth::here() }
     }
 
     /// Where it listens: the URL with the port that it got.

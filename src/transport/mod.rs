@@ -37,7 +37,7 @@ pub mod url;
 mod wake;
 
 pub use carrier::{Carrier, Ready};
-pub use descriptor::{above_standard, occupy_standard};
+pub use descriptor::{above_standard, occupy_standard, Lenient};
 pub use driver::{Driver, Loop, Shared};
 pub use fork::PerProcess;
 pub use host::host_name;

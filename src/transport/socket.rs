@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use socket2::{Domain, SockAddr, Socket, TcpKeepalive, Type};
 
-use super::descriptor::above_standard;
+use super::descriptor::{above_standard, Lenient};
 use super::fork::Birth;
 
 /// The most slices that one write takes; every system takes as many.
@@ -21,7 +21,7 @@ const PROBE: Duration = Duration::from_secs(5);
 /// the descriptor; in a child after `fork` it closes the descriptor alone.
 #[derive(Debug)]
 pub struct Stream {
-    socket: Socket,
+    socket: Lenient<Socket>,
     tcp: bool,
     birth: Birth,
 }
@@ -63,7 +63,7 @@ impl Stream {
     }
 
     fn set_up(socket: Socket, tcp: bool) -> io::Result<Stream> {
-        let socket = above_standard(socket)?;
+        let socket = Lenient::new(above_standard(socket)?);
         socket.set_nonblocking(true)?;
         #[cfg(target_vendor = "apple")]
         socket.set_nosigpipe(true)?;
@@ -105,7 +105,7 @@ impl Stream {
 
     /// Reads what is there, at most `buffer`; 0 is the end of the stream.
     pub fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        retry(|| (&self.socket).read(buffer))
+        retry(|| (&*self.socket).read(buffer))
     }
 
     /// Writes as much as the kernel takes, from as many `slices` as one call can; never raises SIGPIPE.

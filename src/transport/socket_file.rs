@@ -11,7 +11,7 @@ use std::path::{self, Path, PathBuf};
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use super::descriptor::above_standard;
+use super::descriptor::{above_standard, Lenient};
 use super::fork::Birth;
 use super::url::Address;
 use crate::{Error, Result, Status};
@@ -21,7 +21,7 @@ use crate::{Error, Result, Status};
 pub(super) struct SocketFile {
     path: PathBuf,
     lock_path: PathBuf,
-    lock: File,
+    lock: Lenient<File>,
     /// Device and inode of the socket once it is made: only this one is removed at the end.
     id: Option<(u64, u64)>,
     birth: Birth,
@@ -68,7 +68,7 @@ impl SocketFile {
             }
             // The former holder may have removed it between the two calls: then another file has that name.
             if names(&lock_path, id(&lock.metadata().map_err(fail)?)) {
-                return Ok(SocketFile { path, lock_path, lock, id: None, birth: Birth::here() });
+                return Ok(SocketFile { path, lock_path, lock: Lenient::new(lock), id: None, birth: Birth::here() });
             }
         }
     }

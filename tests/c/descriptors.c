@@ -153,9 +153,40 @@ static void closes_them(void *argument)
     fclose(said);
 }
 
+/* All of them, but for the pipe to the parent. */
+static void closes_all(void *argument)
+{
+    ns_hub *hub = hub_at(free_url("ipc"));
+    ns_app *from = app_at("from", hub);
+    ns_app *to = app_at("to", hub);
+    FILE *said = tmpfile();
+    struct stat found;
+    int fd;
+    (void)argument;
+    CHECK(said != NULL);
+    CHECK(dup2(fileno(said), 2) == 2);
+    CHECK(ns_app_fd(to) > 2);
+    for (fd = 3; fd < 1024; fd++) {
+        if (fd != fileno(said) && fstat(fd, &found) == 0 && !S_ISFIFO(found.st_mode)) {
+            close(fd);
+        }
+    }
+    while (ns_app_send_nil(from, "n") == NS_OK) {
+        sched_yield();
+    }
+    IS(NS_ERR_IO, ns_app_send_nil(from, "n"));
+    /* Nobody can be woken any more, and nobody is waited for. */
+    ns_app_free(from);
+    ns_app_free(to);
+    ns_hub_free(hub);
+    CHECK(lseek(fileno(said), 0, SEEK_END) == 0);
+    fclose(said);
+}
+
 static void closed_descriptors_are_a_status(void)
 {
     in_child(closes_them, NULL);
+    in_child(closes_all, NULL);
 }
 #endif
 
