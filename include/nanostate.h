@@ -657,7 +657,8 @@ ns_status ns_app_connect(ns_app *app, const char *url);
  *
  * Blocks. Any thread, but not a callback on the app's own thread.
  *
- * - NS_ERR_TIMEOUT: ns_last_error tells the last failure, "connection refused: tcp://127.0.0.1:15000"
+ * - NS_ERR_TIMEOUT: ns_last_error tells the last failure, "connection refused: tcp://127.0.0.1:15000
+ *   (is "nanostate hub" running?)"
  * - NS_ERR_REFUSED, NS_ERR_IDENTITY_TAKEN: the hub refused the app, which tries again by itself
  * - NS_ERR_STATE: ns_app_connect was not called, or inside a callback on the app's own thread
  * - NS_ERR_INTERRUPTED: by ns_app_interrupt
@@ -672,7 +673,8 @@ ns_status ns_app_wait_connected(ns_app *app, int timeout_ms);
  *
  * Blocks. Any thread, but not a callback on the app's own thread.
  *
- * - NS_ERR_TIMEOUT: not all of it, in this time; it goes on in the background
+ * - NS_ERR_TIMEOUT: not all of it, in this time; it goes on in the background. ns_last_error tells why
+ *   there is no link, or for how long nothing was heard from the hub
  * - NS_ERR_REFUSED, NS_ERR_IDENTITY_TAKEN: the hub refused the app, which tries again by itself
  * - NS_ERR_STATE: ns_app_connect was not called, or inside a callback on the app's own thread
  * - NS_ERR_INTERRUPTED: by ns_app_interrupt
@@ -964,7 +966,9 @@ enum {
     /** Its fourth element is not of the known form. */
     NS_MALFORMED_META = 10,
     /** It is between app and hub, and not of its form. */
-    NS_MALFORMED_CONTROL = 11
+    NS_MALFORMED_CONTROL = 11,
+    /** It uses a feature that was not announced: a flag, a request or a target. */
+    NS_MALFORMED_FEATURE = 12
 };
 
 /**
@@ -1059,7 +1063,7 @@ typedef struct {
      */
     uint64_t too_large;
     /**
-     * States in the name of another peer.
+     * States in the name of another peer, or stamped by another instance.
      */
     uint64_t foreign_sender;
     /**

@@ -4,8 +4,14 @@ use std::time::Duration;
 
 /// The largest body, in bytes, without its `meta`.
 pub const MAX_MESSAGE: usize = 16 << 20;
-/// What `meta` may add to it.
-pub const MAX_META: usize = 4 << 10;
+/// The longest `meta`, as it comes from an app.
+pub const MAX_META: usize = 1 << 10;
+/// What `meta` may add to a body: the hub adds a stamp where there is none, and marks what it holds as retained.
+pub const META_ROOM: usize = MAX_META + 64;
+/// A frame that claims more than this is none: some 1,000 times the largest message that can be allowed.
+pub const ABSURD_FRAME: u64 = 1 << 40;
+/// Connections over the limit of peers that a hub keeps for the moment that it takes to tell them why they are refused.
+pub const SURPLUS_PEERS: usize = 64;
 /// The largest body towards an old peer: a stock nanomsg breaks the connection on one byte more.
 pub const LEGACY_MAX: usize = 1 << 20;
 /// The nesting depth of a value; a scalar has depth 0.

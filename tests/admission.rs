@@ -9,12 +9,14 @@ mod support;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use nanostate::engine::router::RouterConfig;
+use nanostate::engine::router::{PeerEvent, RouterConfig, RouterEvent};
 use nanostate::engine::ConnId;
-use nanostate::wire::{Control, HelloFlags, Secret};
-use nanostate::{App, AppOption, Hub, Link, Status, Value};
-use sim::{Direct, SEC};
-use support::{app, hub, until, Raw, RawListener, TempDir};
+use nanostate::framing::{frame_head, Framing};
+use nanostate::limits;
+use nanostate::wire::{self, Control, Form, HelloFlags, Instance, Malformed, Meta, Secret, Stamp};
+use nanostate::{App, AppOption, Hub, HubOption, Link, Status, Value};
+use sim::{body, Direct, SEC};
+use support::{app, hub, until, Raw, RawListener, TempDir, Transport};
 
 /// Longer than anything here takes.
 const PATIENCE: Option<Duration> = Some(support::PATIENCE);
@@ -296,4 +298,210 @@ fn a_refused_app_that_loses_its_hub_says_so() {
     let (hub, _holder, second, _dir) = holder_and_refused();
     drop(hub);
     until("it is not the hub's word any more", || second.link() == Link::Connecting);
+}
+
+// ---- what a hub takes from an app
+
+/// An app's state with this meta.
+fn state(sender: &str, name: &str, meta: &Meta<'_>) -> Vec<u8> {
+    body(Form::V1, sender, name, &[1], meta)
+}
+
+fn reasons(hub: &Direct) -> Vec<(&'static str, u64)> {
+    let stats = hub.router.stats();
+    Malformed::ALL
+        .iter()
+        .map(|reason| (reason.id(), stats.malformed_by[reason.index()]))
+        .filter(|(_, n)| *n > 0)
+        .collect()
+}
+
+#[test]
+fn a_state_stamped_by_another_instance_is_refused_and_hides_from_nobody() {
+    let mut hub = Direct::new(RouterConfig::default());
+    let (a, b) = (hub.open_v1("a", 1), hub.open_v1("b", 2));
+    hub.publish_at(a, "a", "x", &[1], Stamp { clock: 1 << 16, instance: Instance([2; 16]) });
+    assert!(hub.said(b).is_empty() && hub.router.table().is_empty());
+    assert_eq!((hub.router.stats().foreign_sender, hub.router.stats().messages_in), (1, 0));
+    assert!(hub.warnings().iter().any(|text| text.contains("another instance")));
+    // Its own, and none: then the hub stamps it with that.
+    hub.publish_at(a, "a", "x", &[2], Stamp { clock: 2 << 16, instance: Instance([1; 16]) });
+    hub.send(a, &state("a", "y", &Meta::default()));
+    assert_eq!(hub.said(b), ["x", "y"]);
+    assert!(hub.router.table().iter().all(|entry| entry.stamp().instance == Instance([1; 16])));
+}
+
+#[test]
+fn an_app_with_the_instance_of_another_hides_nothing_from_it() {
+    let mut hub = Direct::new(RouterConfig::default());
+    let b = hub.hello_with("b", 2, 1, HelloFlags(0), Some(2));
+    hub.said(b);
+    let mimic = hub.hello_with("a", 2, 1, HelloFlags(0), Some(1));
+    assert_eq!(hub.said(mimic), ["welcome"]);
+    hub.publish(mimic, "a", "x", &[1]);
+    assert_eq!(hub.said(b), ["x"]);
+}
+
+#[test]
+fn what_no_feature_announced_is_refused() {
+    let mut hub = Direct::new(RouterConfig::default());
+    let (a, b) = (hub.open_v1("a", 1), hub.open_v1("b", 2));
+    let flags = [Meta::RETAINED, Meta::CLEAR, Meta::EVENT, Meta::TRANSIENT, 16, 1 << 31, u32::MAX];
+    let mut metas: Vec<_> = flags.into_iter().map(|flags| Meta { flags, ..Meta::default() }).collect();
+    metas.push(Meta { request: Some(0), ..Meta::default() });
+    metas.push(Meta { target: Some("b"), ..Meta::default() });
+    for meta in &metas {
+        hub.send(a, &state("a", "x", meta));
+    }
+    // A flag of more than 32 bits: {2: 2^32}.
+    let mut long = state("a", "x", &Meta::default());
+    long.pop();
+    long.extend(b"\x81\x02\xCF\0\0\0\x01\0\0\0\0");
+    hub.send(a, &long);
+    assert_eq!(reasons(&hub), [("feature", metas.len() as u64 + 1)]);
+    assert!(hub.said(b).is_empty() && hub.router.table().is_empty());
+    assert!(!hub.is_closed(a), "it is not fatal");
+    hub.send(a, &state("a", "x", &Meta { sequence: Some(9), ..Meta::default() }));
+    assert_eq!(hub.said(b), ["x"]);
+}
+
+#[test]
+fn a_meta_is_at_most_one_kibibyte_and_stays_whole() {
+    let mut hub = Direct::new(RouterConfig::default());
+    let (a, b) = (hub.open_v1("a", 1), hub.open_v1("b", 2));
+    // {77: bin}, of so many bytes together.
+    let with = |len: usize| {
+        let mut bytes = state("a", &format!("n{len}"), &Meta::default());
+        bytes.pop();
+        bytes.extend([0x81, 77, 0xC5, ((len - 5) >> 8) as u8, (len - 5) as u8]);
+        bytes.resize(bytes.len() + len - 5, 7);
+        bytes
+    };
+    hub.send(a, &with(1024));
+    hub.send(a, &with(1025));
+    assert_eq!(reasons(&hub), [("meta", 1)]);
+    let bodies = hub.bodies(b);
+    assert_eq!(bodies.len(), 1);
+    // The hub's stamp comes on top.
+    let body = wire::decode(&bodies[0], Form::V1).unwrap();
+    assert!(body.name == "n1024" && body.meta.stamp.is_some() && body.raw_meta.len() > 1024);
+}
+
+// ---- streams that are none
+
+#[test]
+fn a_length_that_no_limit_explains_ends_the_link_with_a_line_that_shows_it() {
+    let mut hub = Direct::new(RouterConfig::default());
+    let (v1, old) = (hub.open_v1("a", 1), hub.open_old());
+    hub.events();
+    hub.bytes(v1, b"GET / HTTP/1.1\r\n");
+    hub.bytes(old, &[0x7F; 8]);
+    assert!(hub.is_closed(v1) && hub.is_closed(old));
+    let told: Vec<_> = std::iter::from_fn(|| hub.router.next_event())
+        .map(|event| match event {
+            RouterEvent::Peer { event: PeerEvent::Left, why: Status::Invalid, text, .. } => text,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert!(told[0].contains(r#""GET / HT""#), "{told:?}");
+    assert!(told[1].contains("7F 7F 7F 7F 7F 7F 7F 7F"), "{told:?}");
+    // One that is merely too large is skipped.
+    let over = hub.open_v1("c", 3);
+    hub.bytes(over, &frame_head(Framing::Tcp, 1 << 40));
+    assert!(!hub.is_closed(over));
+    assert_eq!(hub.router.stats().too_large, 1);
+}
+
+#[test]
+fn an_app_that_is_sent_no_frame_looks_for_its_hub_again() {
+    let (app, listener, _dir) = app_of_raw_hub(|_| {});
+    let (mut raw, _) = listener.accept_v1(1 << 20);
+    app.wait_connected(PATIENCE).unwrap();
+    raw.write(b"\x01some text that strayed into the stream");
+    raw.closed();
+    let _link = listener.accept_v1(1 << 20);
+    app.wait_connected(PATIENCE).unwrap();
+}
+
+// ---- a hub that is full
+
+#[test]
+fn a_full_hub_says_so_and_lets_in_who_asks_again_when_there_is_room() {
+    let dir = TempDir::new();
+    for url in ["tcp://127.0.0.1:0".to_owned(), dir.ipc(), format!("inproc://full-{}", std::process::id())] {
+        let hub = Hub::new().unwrap();
+        hub.set(HubOption::MaxPeers, 1).unwrap();
+        hub.listen(&url).unwrap();
+        let url = hub.address(0).unwrap();
+        let first = app("first", &url);
+        let second = App::new("second").unwrap();
+        second.connect(Some(&url)).unwrap();
+        let error = second.wait_connected(PATIENCE).unwrap_err();
+        assert_eq!(error.status(), Status::Full, "{error}");
+        assert!(error.to_string().starts_with("there are 1 peers already"), "{error}");
+        assert_eq!(second.link(), Link::Refused);
+        assert!(hub.stats().refused_peers >= 1);
+        drop(first);
+        until("there is room", || second.link() == Link::Connected);
+    }
+}
+
+#[test]
+fn connections_that_wait_to_be_refused_keep_nobody_out_and_are_few() {
+    let mut hub = Direct::new(RouterConfig { max_peers: 2, ..RouterConfig::default() });
+    let a = hub.open_v1("a", 1);
+    hub.open_v1("b", 2);
+    let silent: Vec<_> = (0..200).map(|_| hub.open()).collect();
+    let kept = silent.iter().filter(|&&conn| !hub.is_closed(conn)).count();
+    assert_eq!(kept, limits::SURPLUS_PEERS);
+    hub.lose(a);
+    hub.open_v1("c", 3);
+    // They have the time of a handshake, as everybody.
+    hub.pass(5 * SEC);
+    assert!(silent.iter().all(|&conn| hub.is_closed(conn)));
+    let old = hub.open_old();
+    assert!(hub.is_closed(old));
+}
+
+// ---- what a program is told
+
+#[test]
+fn without_a_hub_every_call_that_waits_says_why() {
+    let dir = TempDir::new();
+    for url in [Transport::Tcp.free(&dir), dir.ipc()] {
+        let app = App::new("a").unwrap();
+        app.send("x", Value::Nil).unwrap();
+        app.connect(Some(&url)).unwrap();
+        let says = |what: &str, call: &dyn Fn() -> Result<(), nanostate::Error>| {
+            until(what, || {
+                let error = call().unwrap_err();
+                assert_eq!(error.status(), Status::Timeout, "{what}: {error}");
+                let text = error.to_string();
+                let why = if url.starts_with("tcp") { "connection refused" } else { "not found" };
+                // The first attempt takes a moment.
+                text == format!("{why}: {url} (is \"nanostate hub\" running?)")
+            });
+        };
+        let moment = Some(Duration::from_millis(1));
+        says("flush", &|| app.flush(moment));
+        says("wait_connected", &|| app.wait_connected(moment));
+        says("recv", &|| app.recv(moment).map(drop));
+        app.on_state(Some(Box::new(|_| {}))).unwrap();
+        says("dispatch", &|| app.dispatch(moment, 1).map(drop));
+    }
+}
+
+#[test]
+fn a_flush_over_a_link_that_is_silent_says_for_how_long() {
+    let (app, listener, _dir) = app_of_raw_hub(|_| {});
+    let (_raw, _) = listener.accept_v1(1 << 20);
+    app.wait_connected(PATIENCE).unwrap();
+    app.send("x", Value::Nil).unwrap();
+    let error = app.flush(Some(Duration::from_millis(200))).unwrap_err();
+    assert_eq!(error.status(), Status::Timeout);
+    let text = error.to_string();
+    let seconds =
+        text.strip_prefix("timed out: nothing heard for ").and_then(|text| text.split_once(" s from the hub at "));
+    let (seconds, url) = seconds.unwrap_or_else(|| panic!("{text}"));
+    assert!(seconds.parse::<f64>().unwrap() >= 0.2 && url == listener.url(), "{text}");
 }

@@ -279,7 +279,7 @@ fn without_a_hub_it_fails_with_the_reason() {
     let dir = TempDir::new();
     let url = Transport::Tcp.free(&dir);
     let ended = run(nanostate(["bench", "--timeout", "5", "--connect", &url]), b"");
-    assert_eq!(complaint(&ended, 1), format!("connection refused: {url}"));
+    assert_eq!(complaint(&ended, 1), format!("connection refused: {url} (is \"nanostate hub\" running?)"));
 }
 
 #[test]

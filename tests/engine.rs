@@ -689,7 +689,8 @@ fn unfinished_frames_have_a_budget_together() {
 fn a_hub_that_is_full_refuses_and_has_room_again_when_one_leaves() {
     let mut hub = Direct::new(RouterConfig { max_peers: 2, ..RouterConfig::default() });
     let (a, _b) = (hub.open_v1("a", 1), hub.open_old());
-    let c = hub.open();
+    let c = hub.hello("c", 3, 1, HelloFlags(0));
+    assert_eq!(hub.refusal(c), Some(Status::Full));
     assert!(hub.is_closed(c));
     assert!(hub.events().contains(&(PeerEvent::Refused, Status::Full)));
     hub.lose(a);
@@ -705,9 +706,9 @@ fn an_app_that_a_full_hub_turned_away_is_a_v1_peer_once_there_is_room() {
         world.settle();
         let b = world.add_app("b", HUB);
         world.run_for(3 * SEC);
-        assert_eq!(world.app(b).session.link(), Link::Connecting);
+        assert_ne!(world.app(b).session.link(), Link::Connected);
         world.kill(a);
-        world.settle();
+        world.run_for(20 * SEC);
         assert_eq!(world.app(b).session.link(), Link::Connected);
         assert_eq!(world.hub(hub).stats().old_peers, 0);
     });
@@ -827,7 +828,9 @@ fn values_of_a_departed_sender_expire_unless_it_comes_back() {
 #[test]
 fn a_value_that_is_not_newer_is_dropped_and_counted() {
     let mut hub = Direct::new(RouterConfig::default());
-    let (a, b) = (hub.open_v1("a", 1), hub.open_v1("b", 2));
+    let shared = |hub: &mut Direct, instance| hub.hello("a", instance, 1, HelloFlags::SHARED);
+    let (a, greater, smaller) = (shared(&mut hub, 7), shared(&mut hub, 8), shared(&mut hub, 6));
+    let b = hub.open_v1("b", 2);
     hub.publish_at(a, "a", "x", &[1], stamp(5));
     hub.publish_at(a, "a", "x", &[2], stamp(5));
     hub.publish_at(a, "a", "x", &[3], stamp(4));
@@ -835,8 +838,8 @@ fn a_value_that_is_not_newer_is_dropped_and_counted() {
     assert_eq!(hub.said(b), ["x"]);
     // Of two that were made at the same time that of the greater instance is newer, whichever came first.
     let of = |instance| Stamp { instance: Instance([instance; 16]), ..stamp(5) };
-    hub.publish_at(a, "a", "x", &[4], of(8));
-    hub.publish_at(a, "a", "x", &[5], of(6));
+    hub.publish_at(greater, "a", "x", &[4], of(8));
+    hub.publish_at(smaller, "a", "x", &[5], of(6));
     assert_eq!(hub.router.table().find("a", "x").unwrap().data(), [4]);
 }
 
@@ -1560,8 +1563,8 @@ fn a_hub_that_is_full_refuses_a_gateway() {
     let stats = hub.router.stats();
     assert_eq!((stats.peers, stats.refused_peers, stats.messages_in), (2, 4, 0));
     // It counts as one peer itself.
-    let app = hub.open();
-    assert!(hub.is_closed(app));
+    let app = hub.hello("b", 2, 1, HelloFlags(0));
+    assert_eq!(hub.refusal(app), Some(Status::Full));
     hub.lose(gateway);
     hub.open_gateway(Role::Pub, false);
     hub.lose(a);
@@ -2314,7 +2317,7 @@ fn who_leaves_takes_what_he_asked_along_and_the_others_are_answered() {
     hub.lose(clients[0]);
     hub.pass(0);
     hub.lose(clients[3]);
-    hub.bytes(clients[2], &[2; 8]);
+    hub.bytes(clients[2], &frame_head(Framing::Tcp, 1 << 40));
     hub.settle();
     for &client in &[clients[1], clients[2], clients[4]] {
         answers_to(&mut hub, client, 0..10);
@@ -2773,7 +2776,7 @@ fn each_new_reason_why_there_is_no_link_is_told_once() {
         app.actions();
         let told = std::iter::from_fn(|| app.session.next_notice());
         told.map(|notice| match notice {
-            Notice::Link { link: Link::Connecting, why, text } if text == why.text() => why,
+            Notice::Link { link: Link::Connecting, why, text } if text.starts_with(why.text()) => why,
             other => panic!("{other:?}"),
         })
         .collect::<Vec<_>>()

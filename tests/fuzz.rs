@@ -77,7 +77,7 @@ fn any_body(rng: &mut Rng, form: Form) -> Vec<u8> {
     let meta = Meta {
         stamp: rng.one_in(2).then_some(stamp),
         sequence: rng.one_in(4).then(|| rng.any()),
-        flags: if rng.one_in(4) { rng.any() as u32 } else { 0 },
+        flags: if rng.one_in(8) { rng.any() as u32 } else { 0 },
         request: rng.one_in(8).then(|| rng.any()),
         target: rng.one_in(8).then_some("target"),
     };
@@ -727,8 +727,8 @@ fn a_hub_bears_whatever_comes_in_by_its_gateways() {
             ..RouterConfig::default()
         };
         let max_outbox = config.outbox;
-        let max_note = config.max_gateway() + limits::MAX_META + gateway::MAX_MESSAGE_HEAD;
-        let max_message = config.max_message + limits::MAX_META + gateway::MAX_TRACE;
+        let max_note = config.max_gateway() + limits::META_ROOM + gateway::MAX_MESSAGE_HEAD;
+        let max_message = config.max_message + limits::META_ROOM + gateway::MAX_TRACE;
         let mut router = Router::new(rng.instance(), config);
         (router.about.host, router.about.addresses) = ("host".into(), vec!["tcp://hub".into(), "ipc:///hub".into()]);
         (router.room_mut().bytes, router.room_mut().states) = (TABLE, 40);

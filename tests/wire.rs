@@ -207,7 +207,10 @@ fn every_frame_vector_gives_its_frames_however_it_is_cut() {
             let (found, unfinished, error) = cut(framing, max, raw.chunks(size));
             assert_eq!(found, frames, "{row} in pieces of {size}");
             assert_eq!(unfinished, row["unfinished"].as_bool().unwrap_or(false), "{row} in pieces of {size}");
-            let error = error.map(|FrameError::BadMark(mark)| format!("bad-mark {mark}"));
+            let error = error.map(|error| match error {
+                FrameError::BadMark(mark) => format!("bad-mark {mark}"),
+                FrameError::NoLength(bytes) => format!("no-length {}", u64::from_be_bytes(bytes)),
+            });
             assert_eq!(error.as_deref(), row["error"].as_str(), "{row} in pieces of {size}");
         }
     }

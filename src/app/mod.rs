@@ -222,37 +222,27 @@ impl App {
     /// Waits until the hub has welcomed the app. `None` waits for ever. Blocks.
     ///
     /// # Errors
-    /// [`Status::Timeout`] with the last failure in words; the status of the hub's refusal, [`Status::IdentityTaken`]
+    /// [`Status::Timeout`] with the last failure to connect in words; the status of the hub's refusal, [`Status::IdentityTaken`]
     /// for one; [`Status::State`]: not asked to connect, or inside a callback on the app's own thread;
     /// [`Status::Interrupted`]; [`Status::Closed`].
     pub fn wait_connected(&self, timeout: Option<Duration>) -> Result<()> {
         let inner = &self.0.inner;
         inner.check_may_wait()?;
-        let outcome = inner.wait(timeout, |driver| match driver.protocol.link() {
+        inner.wait(timeout, |driver| match driver.protocol.link() {
             Link::Connected => Some(Ok(())),
             Link::Idle => Some(Err(Error::new(Status::State, "not asked to connect"))),
             Link::Refused => Some(Err(driver.protocol.last_failure().cloned().unwrap_or(Status::Refused.into()))),
             Link::Connecting => None,
-        });
-        match outcome {
-            Err(error) if error.status() == Status::Timeout => {
-                let driver = inner.shared.lock();
-                let text = match driver.protocol.last_failure() {
-                    Some(failure) => failure.to_string(),
-                    None => "no answer from the hub yet".to_owned(),
-                };
-                Err(Error::new(Status::Timeout, text))
-            }
-            outcome => outcome,
-        }
+        })
     }
 
     /// Waits until the hub has all that was sent so far, the newest value of each name: acknowledged, or written out
     /// to an old hub. `None` waits for ever. Blocks.
     ///
     /// # Errors
-    /// [`Status::Timeout`]; [`Status::State`]: not asked to connect, or inside a callback on the app's own thread;
-    /// the status of the hub's refusal; [`Status::Interrupted`]; [`Status::Closed`].
+    /// [`Status::Timeout`], in words why there is no link, or for how long nothing was heard from the hub;
+    /// [`Status::State`]: not asked to connect, or inside a callback on the app's own thread; the status of the hub's
+    /// refusal; [`Status::Interrupted`]; [`Status::Closed`].
     pub fn flush(&self, timeout: Option<Duration>) -> Result<()> {
         let inner = &self.0.inner;
         inner.check_may_wait()?;
@@ -262,7 +252,7 @@ impl App {
             inner.act(&mut driver);
             wanted
         };
-        inner.wait(timeout, |driver| {
+        let outcome = inner.wait(timeout, |driver| {
             let session = &driver.protocol;
             match session.link() {
                 _ if session.is_acked(wanted) => Some(Ok(())),
@@ -270,7 +260,11 @@ impl App {
                 Link::Refused => Some(Err(session.last_failure().cloned().unwrap_or(Status::Refused.into()))),
                 _ => None,
             }
-        })
+        });
+        match outcome {
+            Err(error) if error.status() == Status::Timeout => Err(inner.not_acknowledged(error)),
+            outcome => outcome,
+        }
     }
 
     /// Gives up the link; connect may follow, with another URL. Own values are kept. Does not wait.
@@ -580,6 +574,19 @@ impl Inner {
         }
     }
 
+    /// A time-out while there is a link: for how long the hub has been silent.
+    fn not_acknowledged(&self, timed_out: Error) -> Error {
+        let driver = self.shared.lock();
+        match driver.protocol.silence(transport::now()) {
+            Some((url, silence)) => {
+                let seconds = Duration::from_nanos(silence).as_secs_f64();
+                let text = format!("timed out: nothing heard for {seconds:.1} s from the hub at {url}");
+                Error::new(Status::Timeout, text)
+            }
+            None => timed_out,
+        }
+    }
+
     /// Runs what the engine asks for, in this thread.
     fn act(&self, driver: &mut Guard<'_>) {
         driver.run_actions(transport::now());
@@ -617,7 +624,7 @@ impl Inner {
         if let Some(outcome) = ready(driver) {
             return Some(outcome);
         }
-        deadline.is_over().then(|| Err(Status::Timeout.into()))
+        deadline.is_over().then(|| Err(Error::new(Status::Timeout, driver.protocol.why_timed_out())))
     }
 
     /// The next thing for the program: a notice, or a state if those are asked for.

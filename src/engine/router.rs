@@ -159,7 +159,7 @@ pub struct HubStats {
     pub clamped: u64,
     /// Frames over the limit.
     pub too_large: u64,
-    /// States whose sender is another peer's identity.
+    /// States whose sender is another peer's identity, or which another instance has stamped.
     pub foreign_sender: u64,
     /// `$ns/` messages on old links.
     pub reserved: u64,
@@ -246,7 +246,9 @@ impl Profile {
         if !self.listens {
             return Verdict::Skip;
         }
-        let own = entry.origin() == Some(self.conn) || (!self.old && entry.stamp().instance == self.instance);
+        // Of other senders too somebody may claim this instance, which is no secret.
+        let stamped_here = !self.old && entry.stamp().instance == self.instance && entry.sender() == &*self.identity;
+        let own = entry.origin() == Some(self.conn) || stamped_here;
         if own && !config.echo && !self.echo {
             return Verdict::Skip;
         }
@@ -293,6 +295,8 @@ enum NotTaken<'a> {
     TooLarge { len: u64, max: usize },
     #[error("states sent as {} refused: not its identity", Quoted(.0))]
     ForeignSender(&'a str),
+    #[error("{} refused: stamped by another instance than its own", Quoted(.0))]
+    ForeignInstance(&'a str),
     #[error("{} refused: reserved", Quoted(.0))]
     Reserved(&'a str),
     #[error("{} not taken: the hub holds a newer value", Quoted(.0))]
@@ -316,6 +320,8 @@ struct Peer {
     flags: HelloFlags,
     /// When it was first asked whether it lives and has said nothing since.
     probed: Option<u64>,
+    /// There were as many peers as there may be when it came.
+    surplus: bool,
     opened: u64,
     progress: u64,
     flushing: bool,
@@ -614,11 +620,19 @@ impl Router {
         debug!("{}: its header is {bytes:02x?}: {version:?}", peer.name());
         peer.feed.raw(&gateway.map_or(header(version), |gateway| gateway_header(gateway.role.speaks())));
         Self::flush(&mut self.actions, peer);
+        let surplus = peer.surplus;
         match (version, gateway) {
-            (Version::V1, _) => peer.stage = Stage::Hello,
+            (Version::V1, _) if surplus => self.refuse(now, i, Status::Full, self.full()),
+            (Version::Old, _) if surplus => self.close(now, i, Status::Full, self.full()),
+            (Version::V1, _) => self.peers[i].stage = Stage::Hello,
             (Version::Old, Some(gateway)) => self.join_gateway(i, gateway),
             (Version::Old, None) => self.join_old(i, self.config.legacy_snapshot),
         }
+    }
+
+    /// Why nobody more is let in.
+    fn full(&self) -> String {
+        format!("there are {} peers already", self.config.max_peers)
     }
 
     fn join(&mut self, i: usize, snapshot: bool) {
@@ -673,7 +687,7 @@ impl Router {
             Profile { gateway: Some(_), .. } => gateway::MAX_TRACE,
             _ => 0,
         };
-        self.max_body(i) + limits::MAX_META + head
+        self.max_body(i) + limits::META_ROOM + head
     }
 
     /// `shared`: the same bytes, where they have an allocation that may be kept.
@@ -701,7 +715,7 @@ impl Router {
                 stats.too_large += 1;
                 counters.too_large += 1;
             }
-            NotTaken::ForeignSender(_) => stats.foreign_sender += 1,
+            NotTaken::ForeignSender(_) | NotTaken::ForeignInstance(_) => stats.foreign_sender += 1,
             NotTaken::Reserved(_) => stats.reserved += 1,
             NotTaken::Full(_) => stats.refused += 1,
             // Nobody's fault.
@@ -786,10 +800,18 @@ impl Router {
         if body.meta_at > self.max_body(i) {
             return Err(self.too_large(i, body.meta_at as u64));
         }
+        // No feature is announced yet, and only a hub says that it holds a value.
+        body.meta.check_features(0).map_err(NotTaken::Malformed)?;
+        if body.raw_meta.len() > limits::MAX_META {
+            return Err(NotTaken::Malformed(Malformed::Meta));
+        }
         let Some(stamp) = body.meta.stamp else {
             let stamp = Stamp { clock: self.clock.tick(now.wall), instance: peer.profile.instance };
             return self.take(i, body, stamp, None);
         };
+        if stamp.instance != peer.profile.instance {
+            return Err(NotTaken::ForeignInstance(body.name));
+        }
         self.latest_wall = self.latest_wall.max(now.wall);
         let latest = self.latest_wall.saturating_add(self.config.clock_ahead);
         if stamp.millis() > latest {
@@ -1250,8 +1272,11 @@ impl Protocol for Router {
         let stage = if info.framing.has_header() { Stage::Header([0; HEADER_LEN], 0) } else { Stage::Hello };
         debug!("{} connected", info.from);
         let gateway = info.gateway;
+        let has_header = info.framing.has_header();
         let notes = gateway.is_some() && !info.framing.has_header();
-        let full = self.by_conn.len() >= self.config.max_peers;
+        let surplus = |router: &Router| router.peers.iter().filter(|peer| peer.surplus).count();
+        let full =
+            self.by_conn.len() >= self.config.max_peers && self.by_conn.len() - surplus(self) >= self.config.max_peers;
         self.by_conn.insert(conn, self.peers.len());
         self.peers.push(Peer {
             stage,
@@ -1274,6 +1299,7 @@ impl Protocol for Router {
             secret: None,
             flags: HelloFlags(0),
             probed: None,
+            surplus: full,
             opened: now.mono,
             progress: now.mono,
             flushing: false,
@@ -1282,11 +1308,14 @@ impl Protocol for Router {
             warned: Warned::default(),
             info,
         });
-        if full {
-            let text = format!("there are {} peers already", self.config.max_peers);
-            return self.close(now, self.peers.len() - 1, Status::Full, text);
-        }
         let i = self.peers.len() - 1;
+        // Who speaks v1 is told why: at once, or when the header says so.
+        if full && (gateway.is_some() || surplus(self) > limits::SURPLUS_PEERS) {
+            return self.close(now, i, Status::Full, self.full());
+        }
+        if full && !has_header {
+            return self.refuse(now, i, Status::Full, self.full());
+        }
         let max = self.max_frame(i);
         self.peers[i].decoder.set_max(max);
         match gateway {

@@ -229,6 +229,8 @@ pub struct Session {
     taken_seen: u64,
     taken_at: u64,
     wrote_at: u64,
+    /// When bytes last came.
+    heard_at: u64,
     notices: VecDeque<Notice>,
     kept: Kept,
     refused: Refused,
@@ -282,6 +284,7 @@ impl Session {
             taken_seen: 0,
             taken_at: 0,
             wrote_at: 0,
+            heard_at: 0,
             notices: VecDeque::new(),
             kept: Kept::new(limits::KEPT),
             refused: Refused::default(),
@@ -319,6 +322,21 @@ impl Session {
     /// The last failure to connect, for who waits.
     pub fn last_failure(&self) -> Option<&Error> {
         self.last_failure.as_ref()
+    }
+
+    /// Why nothing came of a wait whose time is up, in words.
+    pub fn why_timed_out(&self) -> String {
+        match (self.link(), &self.last_failure) {
+            (Link::Connecting, Some(failure)) => failure.to_string(),
+            (Link::Connecting, None) => "no answer from the hub yet".to_owned(),
+            _ => Status::Timeout.text().to_owned(),
+        }
+    }
+
+    /// The address of the hub that has welcomed this app, and for how long nothing has been heard of it, in nanoseconds.
+    pub fn silence(&self, now: Now) -> Option<(&str, u64)> {
+        let up = matches!(self.phase, Phase::Up { .. });
+        up.then(|| (self.targets[self.target].url.as_str(), now.mono.saturating_sub(self.heard_at)))
     }
 
     /// The next notice.
@@ -663,6 +681,7 @@ impl Session {
 
     /// The address did not lead to a link: the next one, after a wait once all were tried.
     fn failed(&mut self, now: Now, error: Error) {
+        let error = with_hint(error, &self.targets[self.target].url);
         let (status, text) = (error.status(), error.to_string());
         debug!("{}: {text}", one_line(&self.identity));
         self.last_failure = Some(error);
@@ -810,6 +829,10 @@ impl Session {
         };
         match (body.is_reserved(), form) {
             (false, _) => {
+                // No feature is announced yet but that the hub says what it held.
+                if let Err(reason) = body.meta.check_features(Meta::RETAINED) {
+                    return self.malformed(reason);
+                }
                 let Some((place, stamp, time)) = self.receive(now, &body) else { return };
                 trace!("{}: receives {}", one_line(&self.identity), Told::body(&body));
                 let state = if let Cow::Owned(_) = bytes {
@@ -979,6 +1002,16 @@ fn own_state(own: &Entry, scratch: &mut Vec<u8>) -> Option<State> {
     Some(State::in_place(bytes.to_vec(), &Outline::of(&body, bytes), stamp, time))
 }
 
+/// Adds what is most likely wrong where nobody listens at all.
+fn with_hint(error: Error, url: &str) -> Error {
+    match error.status() {
+        status @ (Status::Refused | Status::NotFound) if !url.starts_with("inproc:") => {
+            Error::new(status, format!("{error} (is \"nanostate hub\" running?)"))
+        }
+        _ => error,
+    }
+}
+
 /// Whether a hub may refuse an app with this status. The others mean something else to the calls that return it: success,
 /// a time-out, an end of the handle.
 fn may_be_refusal(status: Status) -> bool {
@@ -1031,7 +1064,7 @@ impl Protocol for Session {
         self.epoch += 1;
         self.taken_at = now.mono;
         self.feed = Feed::new(info.framing, limits::OUTBOX, &self.pool);
-        self.decoder = Decoder::new(info.framing, self.config.max_message + limits::MAX_META);
+        self.decoder = Decoder::new(info.framing, self.config.max_message + limits::META_ROOM);
         self.flushing = false;
         if !info.framing.has_header() {
             return self.say_hello(now, conn);
@@ -1053,6 +1086,7 @@ impl Protocol for Session {
         if self.conn() != Some(conn) {
             return;
         }
+        self.heard_at = now.mono;
         if let Phase::Header { sent, bytes, have, .. } = &mut self.phase {
             let n = input.len().min(HEADER_LEN - *have);
             bytes[*have..*have + n].copy_from_slice(&input[..n]);

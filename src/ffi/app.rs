@@ -251,7 +251,8 @@ pub unsafe extern "C" fn ns_app_connect(app: *mut ns_app, url: *const c_char) ->
 ///
 /// Blocks. Any thread, but not a callback on the app's own thread.
 ///
-/// - NS_ERR_TIMEOUT: ns_last_error tells the last failure, "connection refused: tcp://127.0.0.1:15000"
+/// - NS_ERR_TIMEOUT: ns_last_error tells the last failure, "connection refused: tcp://127.0.0.1:15000
+///   (is "nanostate hub" running?)"
 /// - NS_ERR_REFUSED, NS_ERR_IDENTITY_TAKEN: the hub refused the app, which tries again by itself
 /// - NS_ERR_STATE: ns_app_connect was not called, or inside a callback on the app's own thread
 /// - NS_ERR_INTERRUPTED: by ns_app_interrupt
@@ -271,7 +272,8 @@ pub unsafe extern "C" fn ns_app_wait_connected(app: *mut ns_app, timeout_ms: c_i
 ///
 /// Blocks. Any thread, but not a callback on the app's own thread.
 ///
-/// - NS_ERR_TIMEOUT: not all of it, in this time; it goes on in the background
+/// - NS_ERR_TIMEOUT: not all of it, in this time; it goes on in the background. ns_last_error tells why
+///   there is no link, or for how long nothing was heard from the hub
 /// - NS_ERR_REFUSED, NS_ERR_IDENTITY_TAKEN: the hub refused the app, which tries again by itself
 /// - NS_ERR_STATE: ns_app_connect was not called, or inside a callback on the app's own thread
 /// - NS_ERR_INTERRUPTED: by ns_app_interrupt

@@ -75,6 +75,8 @@ pub const NS_MALFORMED_RESERVED: c_int = 9;
 pub const NS_MALFORMED_META: c_int = 10;
 /// It is between app and hub, and not of its form.
 pub const NS_MALFORMED_CONTROL: c_int = 11;
+/// It uses a feature that was not announced: a flag, a request or a target.
+pub const NS_MALFORMED_FEATURE: c_int = 12;
 
 /// Counters of a hub since ns_hub_new. Later versions append fields.
 #[repr(C)]
@@ -114,7 +116,7 @@ pub struct ns_hub_stats_t {
     pub clamped: u64,
     /// Messages over the limit.
     pub too_large: u64,
-    /// States in the name of another peer.
+    /// States in the name of another peer, or stamped by another instance.
     pub foreign_sender: u64,
     /// Messages of old peers with a reserved name.
     pub reserved: u64,

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::ops::Deref;
 
+use crate::limits::ABSURD_FRAME;
+
 /// How bodies are cut out of a stream of bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Framing {
@@ -196,6 +198,18 @@ pub enum FrameError {
     /// An `ipc` frame that does not begin with the byte 1.
     #[error("an ipc frame begins with {0:#04x} instead of 0x01")]
     BadMark(u8),
+    /// A length beyond any limit, [`ABSURD_FRAME`]: these are no bytes of ours.
+    #[error("not a frame: its length would be {}, in the bytes {}", u64::from_be_bytes(*.0), shown(.0))]
+    NoLength([u8; LENGTH_LEN]),
+}
+
+/// Bytes that should not be there, for a log: as text if they look like one, else in hexadecimal.
+fn shown(bytes: &[u8]) -> String {
+    let printable = |byte: &u8| matches!(byte, b' '..=b'~' | b'\t' | b'\r' | b'\n');
+    if bytes.iter().all(printable) {
+        return format!("\"{}\"", bytes.escape_ascii());
+    }
+    bytes.iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(" ")
 }
 
 /// A buffer up to this size is kept for the next unfinished frame; a larger one is given out.
@@ -222,8 +236,8 @@ enum State {
     Skip(u64),
     /// The body in the buffer was given out.
     Given,
-    /// Something else than a frame came, beginning with this byte.
-    Broken(u8),
+    /// Something else than a frame came.
+    Broken(FrameError),
 }
 
 /// Between two frames.
@@ -262,7 +276,7 @@ impl Decoder {
     fn next_in_pieces<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Result<Option<Frame<'a>>, FrameError> {
         loop {
             match self.state {
-                State::Broken(mark) => return Err(FrameError::BadMark(mark)),
+                State::Broken(error) => return Err(error),
                 State::Given => {
                     self.buffer.clear();
                     self.state = START;
@@ -285,7 +299,7 @@ impl Decoder {
                     let mut head = &wanted[..have];
                     if let (Framing::Ipc, Some((&mark, behind))) = (self.framing, head.split_first()) {
                         if mark != IPC_MARK {
-                            self.state = State::Broken(mark);
+                            self.state = State::Broken(FrameError::BadMark(mark));
                             continue;
                         }
                         head = behind;
@@ -295,6 +309,10 @@ impl Decoder {
                         self.state = State::Head { bytes, have: have as u8 };
                         return Ok(None);
                     };
+                    if len > ABSURD_FRAME {
+                        self.state = State::Broken(FrameError::NoLength(len.to_be_bytes()));
+                        continue;
+                    }
                     if len > self.max as u64 {
                         self.state = State::Skip(len);
                         return Ok(Some(Frame::TooLarge(len)));
@@ -442,5 +460,26 @@ mod tests {
         assert!(words(b"\0SP\0\0\x10\0\0").contains("protocol 0x10, not BUS (0x70)"));
         assert!(words(b"\0SP\0\0\x70\x01\0").contains("[01, 00]"));
         assert!(FrameError::BadMark(2).to_string().contains("0x02"));
+        let text = FrameError::NoLength(*b"GET / HT").to_string();
+        assert_eq!(text, "not a frame: its length would be 5135603447292250196, in the bytes \"GET / HT\"");
+        let hex = FrameError::NoLength([0xFF, 0, 1, 2, 3, 4, 5, 6]).to_string();
+        assert!(hex.ends_with("in the bytes FF 00 01 02 03 04 05 06"), "{hex}");
+    }
+
+    #[test]
+    fn a_length_beyond_any_limit_breaks_the_stream() {
+        for framing in [Framing::Tcp, Framing::Ipc, Framing::Inproc] {
+            for (len, absurd) in [(ABSURD_FRAME, false), (ABSURD_FRAME + 1, true), (7 * 10u64.pow(18), true)] {
+                let mut decoder = Decoder::new(framing, MAX);
+                let head = frame_head(framing, len as usize);
+                let found = decoder.next(&mut &head[..]);
+                if absurd {
+                    assert_eq!(found, Err(FrameError::NoLength(len.to_be_bytes())));
+                    assert!(decoder.next(&mut &frame_head(framing, 0)[..]).is_err());
+                } else {
+                    assert_eq!(found, Ok(Some(Frame::TooLarge(len))));
+                }
+            }
+        }
     }
 }

@@ -82,6 +82,8 @@ reasons! {
     Meta = "meta", "the meta element is not a map of the known form";
     /// The data of a `$ns/` message.
     Control = "control", "the data of a $ns/ message is not of its form";
+    /// A flag, a request or a target that neither side announced.
+    Feature = "feature", "it uses a feature that was not announced";
 }
 
 impl Malformed {

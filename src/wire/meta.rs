@@ -61,7 +61,7 @@ pub struct Meta<'a> {
     pub stamp: Option<Stamp>,
     /// The number of the body on its way from one app.
     pub sequence: Option<u64>,
-    /// [`Meta::RETAINED`], [`Meta::CLEAR`], [`Meta::EVENT`], [`Meta::TRANSIENT`]; others are ignored.
+    /// [`Meta::RETAINED`], [`Meta::CLEAR`], [`Meta::EVENT`], [`Meta::TRANSIENT`].
     pub flags: u32,
     /// The number that ties an answer to its request.
     pub request: Option<u64>,
@@ -78,6 +78,17 @@ impl<'a> Meta<'a> {
     pub const EVENT: u32 = 4;
     /// A state that ends with its sender.
     pub const TRANSIENT: u32 = 8;
+
+    /// Whether it asks for nothing but these flags: what else there is belongs to features that have to be announced.
+    ///
+    /// # Errors
+    /// [`Malformed::Feature`].
+    pub fn check_features(&self, flags: u32) -> Result<(), Malformed> {
+        if self.flags & !flags != 0 || self.request.is_some() || self.target.is_some() {
+            return Err(Malformed::Feature);
+        }
+        Ok(())
+    }
 
     /// Appends the map, with what is set in the order of the keys.
     pub fn encode(&self, out: &mut Vec<u8>) {
@@ -130,8 +141,8 @@ impl<'a> Meta<'a> {
                     meta.stamp = Some(Stamp::from_bytes(bytes).ok_or(Malformed::Meta)?);
                 }
                 key::SEQUENCE => meta.sequence = Some(uint(&mut reader)?),
-                // The upper half has no flags yet; what it may get is not known here.
-                key::FLAGS => meta.flags = uint(&mut reader)? as u32,
+                // The upper half has no flags: nobody can have announced one.
+                key::FLAGS => meta.flags = uint(&mut reader)?.try_into().map_err(|_| Malformed::Feature)?,
                 key::REQUEST => meta.request = Some(uint(&mut reader)?),
                 key::TARGET => {
                     let Token::Str(target) = reader.token()? else {

@@ -18,6 +18,8 @@ pub struct Direct {
     pub now: Now,
     next: u64,
     pub closed: Vec<ConnId>,
+    /// What each connection said in its hello.
+    instances: HashMap<ConnId, Instance>,
     /// What was still written to a connection that the hub closed.
     last: HashMap<ConnId, Vec<u8>>,
 }
@@ -26,7 +28,7 @@ impl Direct {
     pub fn new(config: RouterConfig) -> Direct {
         let router = Router::new(Instance([9; 16]), config);
         let now = Now { mono: 100 * SEC, wall: 1_800_000_000_000, boot: 500_000 };
-        Direct { router, now, next: 0, closed: Vec::new(), last: HashMap::new() }
+        Direct { router, now, next: 0, closed: Vec::new(), instances: HashMap::new(), last: HashMap::new() }
     }
 
     /// Lets time pass, on both clocks.
@@ -199,6 +201,7 @@ impl Direct {
         self.bytes(conn, &header(Version::V1));
         let (instance, secret) = (Instance([instance; 16]), secret.map(|byte| Secret([byte; 16])));
         let hello = Control::Hello { instance, epoch, accept: wire::ACCEPT_ANY, flags, time: None, secret };
+        self.instances.insert(conn, instance);
         self.control(conn, identity, hello);
         conn
     }
@@ -212,7 +215,8 @@ impl Direct {
 
     /// A state from a v1 peer, with a stamp of now.
     pub fn publish(&mut self, conn: ConnId, sender: &str, name: &str, value: &[u8]) {
-        let stamp = Stamp { clock: self.now.wall << 16, instance: Instance([conn.0 as u8; 16]) };
+        let instance = self.instances.get(&conn).copied().unwrap_or_default();
+        let stamp = Stamp { clock: self.now.wall << 16, instance };
         self.publish_at(conn, sender, name, value, stamp);
     }
 
