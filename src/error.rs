@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-/// Declares [`Status`] once: variant, number, and the static text of `ns_strerror`.
+/// Declares [`Status`] once: variant, number, name in C, and the static text of `ns_strerror`.
 macro_rules! statuses {
-    ($($(#[$doc:meta])* $variant:ident = $number:literal, $text:literal;)*) => {
+    ($($(#[$doc:meta])* $variant:ident = $number:literal, $name:ident, $text:literal;)*) => {
         /// The outcome of a call. The numbers are those of the C API and never change.
         #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
         #[repr(i32)]
@@ -19,6 +19,11 @@ macro_rules! statuses {
                 match code { $($number => Some(Status::$variant),)* _ => None }
             }
 
+            /// Its name in C.
+            pub const fn name(self) -> &'static str {
+                match self { $(Status::$variant => stringify!($name),)* }
+            }
+
             /// A static English text.
             pub const fn text(self) -> &'static str {
                 match self { $(Status::$variant => $text,)* }
@@ -29,57 +34,57 @@ macro_rules! statuses {
 
 statuses! {
     /// Success.
-    Ok = 0, "success";
+    Ok = 0, NS_OK, "success";
     /// An argument is not valid.
-    Invalid = -1, "invalid argument";
+    Invalid = -1, NS_ERR_INVALID, "invalid argument";
     /// Memory could not be had.
-    NoMemory = -2, "out of memory";
+    NoMemory = -2, NS_ERR_NO_MEMORY, "out of memory";
     /// A bug in nanostate; the handle is closed.
-    Internal = -3, "internal error";
+    Internal = -3, NS_ERR_INTERNAL, "internal error";
     /// The call does not fit the handle's state.
-    State = -4, "not possible in this state";
+    State = -4, NS_ERR_STATE, "not possible in this state";
     /// The time was up.
-    Timeout = -5, "timed out";
+    Timeout = -5, NS_ERR_TIMEOUT, "timed out";
     /// The handle was closed.
-    Closed = -6, "closed";
+    Closed = -6, NS_ERR_CLOSED, "closed";
     /// `interrupt` was called.
-    Interrupted = -7, "interrupted";
+    Interrupted = -7, NS_ERR_INTERRUPTED, "interrupted";
     /// This build or platform does not have it.
-    Unsupported = -8, "not supported";
+    Unsupported = -8, NS_ERR_UNSUPPORTED, "not supported";
     /// The URL is malformed.
-    Url = -9, "malformed URL";
+    Url = -9, NS_ERR_URL, "malformed URL";
     /// The state's name is not allowed.
-    Name = -10, "name not allowed";
+    Name = -10, NS_ERR_NAME, "name not allowed";
     /// The identity is not allowed.
-    Identity = -11, "identity not allowed";
+    Identity = -11, NS_ERR_IDENTITY, "identity not allowed";
     /// Text is not UTF-8.
-    Utf8 = -12, "not valid UTF-8";
+    Utf8 = -12, NS_ERR_UTF8, "not valid UTF-8";
     /// Not one well-formed MessagePack value.
-    Msgpack = -13, "not one well-formed MessagePack value";
+    Msgpack = -13, NS_ERR_MSGPACK, "not one well-formed MessagePack value";
     /// The state is of another kind.
-    Kind = -14, "the state is of another kind";
+    Kind = -14, NS_ERR_KIND, "the state is of another kind";
     /// The number does not fit.
-    Range = -15, "the number does not fit";
+    Range = -15, NS_ERR_RANGE, "the number does not fit";
     /// Over the message limit.
-    TooLarge = -16, "too large";
+    TooLarge = -16, NS_ERR_TOO_LARGE, "too large";
     /// The send queue is full.
-    Full = -17, "queue full";
+    Full = -17, NS_ERR_FULL, "queue full";
     /// The address is in use.
-    InUse = -18, "address in use";
+    InUse = -18, NS_ERR_IN_USE, "address in use";
     /// The connection was refused.
-    Refused = -19, "connection refused";
+    Refused = -19, NS_ERR_REFUSED, "connection refused";
     /// The host name could not be resolved.
-    Resolve = -20, "host name could not be resolved";
+    Resolve = -20, NS_ERR_RESOLVE, "host name could not be resolved";
     /// The system denies it.
-    Permission = -21, "permission denied";
+    Permission = -21, NS_ERR_PERMISSION, "permission denied";
     /// Another live app has this identity on the hub.
-    IdentityTaken = -22, "identity taken by another app";
+    IdentityTaken = -22, NS_ERR_IDENTITY_TAKEN, "identity taken by another app";
     /// There is no such thing.
-    NotFound = -23, "not found";
+    NotFound = -23, NS_ERR_NOT_FOUND, "not found";
     /// Nobody answers this request.
-    NoHandler = -24, "no handler";
+    NoHandler = -24, NS_ERR_NO_HANDLER, "no handler";
     /// Any other failure of the system's input and output.
-    Io = -25, "input/output error";
+    Io = -25, NS_ERR_IO, "input/output error";
 }
 
 impl Status {
@@ -120,10 +125,19 @@ impl Error {
             _ => Status::Io,
         };
         let reason = match status {
-            Status::Io | Status::NoMemory => error.to_string(),
+            Status::Io | Status::NoMemory => Error::words(error),
             _ => status.text().to_owned(),
         };
         Error::new(status, format!("{reason}: {what}"))
+    }
+
+    /// The words of an error of the system, as `strerror` and `gai_strerror` have them: without what Rust's standard
+    /// library puts around them.
+    pub fn words(error: &std::io::Error) -> String {
+        let text = error.to_string();
+        let text = text.strip_prefix("failed to lookup address information: ").unwrap_or(&text);
+        let number = error.raw_os_error().map(|number| format!(" (os error {number})"));
+        number.and_then(|number| text.strip_suffix(&number)).unwrap_or(text).to_owned()
     }
 }
 
@@ -143,3 +157,19 @@ impl std::error::Error for Error {}
 
 /// The result of a nanostate call.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn an_error_of_the_system_is_told_in_its_own_words() {
+        let text = |number| Error::io(&io::Error::from_raw_os_error(number), "ipc:///x").to_string();
+        assert_eq!(text(libc::ENOTDIR), "Not a directory: ipc:///x");
+        assert_eq!(text(libc::ENOMEM), "Cannot allocate memory: ipc:///x");
+        assert_eq!(text(libc::EADDRINUSE), "address in use: ipc:///x");
+        assert_eq!(Error::words(&io::Error::other("of ours (os error 2)")), "of ours (os error 2)");
+    }
+}

@@ -15,6 +15,9 @@ pub(crate) fn random_secret() -> Result<Secret> {
 
 fn random() -> Result<[u8; 16]> {
     let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(|error| Error::new(Status::Io, format!("random numbers: {error}")))?;
+    getrandom::fill(&mut bytes).map_err(|error| match error.raw_os_error() {
+        Some(number) => Error::io(&std::io::Error::from_raw_os_error(number), "random numbers"),
+        None => Error::new(Status::Io, format!("random numbers: {error}")),
+    })?;
     Ok(bytes)
 }

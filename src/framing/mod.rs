@@ -1,9 +1,12 @@
 //! Byte streams to bodies and back, sans-IO: the SP header of the scalability protocols and the frames behind it.
 
+mod shown;
+
 use std::fmt;
 use std::ops::Deref;
 
 use crate::limits::ABSURD_FRAME;
+use shown::Shown;
 
 /// How bodies are cut out of a stream of bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -80,13 +83,13 @@ pub enum Version {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum HeaderError {
     /// Another protocol altogether; its first bytes.
-    #[error("not an SP header: it begins with {0:02X?}")]
+    #[error("not an SP header: it begins with {}", Shown(.0))]
     NotSp([u8; 4]),
     /// Another scalability protocol: its number, and the one that was expected.
     #[error("the other side speaks the scalability protocol {0:#04x}, not {1} ({number:#04x})", number = .1.number)]
     OtherProtocol(u16, Sp),
     /// The reserved bytes are neither zero nor, where that is spoken, ours.
-    #[error("the reserved bytes of the SP header are {0:02X?}: no version that is spoken here")]
+    #[error("the reserved bytes of the SP header are {}: no version that is spoken here", Shown(.0))]
     Reserved([u8; 2]),
 }
 
@@ -456,7 +459,7 @@ mod tests {
     #[test]
     fn the_errors_say_what_is_wrong() {
         let words = |bytes: &[u8; 8]| parse_header(bytes).expect_err("not a header").to_string();
-        assert_eq!(words(b"HTTP/1.1"), "not an SP header: it begins with [48, 54, 54, 50]");
+        assert_eq!(words(b"HTTP/1.1"), "not an SP header: it begins with \"HTTP\"");
         assert!(words(b"\0SP\0\0\x10\0\0").contains("protocol 0x10, not BUS (0x70)"));
         assert!(words(b"\0SP\0\0\x70\x01\0").contains("[01, 00]"));
         assert!(FrameError::BadMark(2).to_string().contains("0x02"));

@@ -49,14 +49,14 @@ impl GatewayAddress {
         let gateway = Gateway { role, structured: structured(url, query)? };
         let place = match scheme {
             "ws" => web(url, rest)?,
-            "tcp" | "ipc" | "inproc" | "wss" | "tls+tcp" => {
+            "wss" | "tls+tcp" | "tcp" | "ipc" | "inproc" => {
                 let inner = format!("{scheme}://{rest}");
                 match Address::parse(&inner).map_err(|error| told_of(url, &inner, &error))? {
                     Address::Inproc(name) => Place::Inproc(name),
                     address => Place::Stream(address),
                 }
             }
-            _ => return Err(url::malformed(url, format!("the scheme {scheme:?} is unknown"))),
+            _ => return Err(url::unknown_scheme(url, scheme, &["tcp", "ipc", "inproc", "ws"])),
         };
         Ok(GatewayAddress { gateway, place })
     }
@@ -152,7 +152,7 @@ mod tests {
             ("rep+inproc://", "the name is missing"),
             ("pub+ws://h:x/", "the port \"x\" is not a number from 0 to 65535"),
             ("pub+ws://h:1/a b", "\"/a b\" is not a path"),
-            ("pub+http://h:1", "the scheme \"http\" is unknown"),
+            ("pub+http://h:1", "the scheme \"http\" is unknown, there are tcp, ipc, inproc, ws"),
             ("pub+tcp://h:1?structured=yes", "structured=\"yes\" is neither 0 nor 1"),
             ("pub+tcp://h:1?struct=1", "the option \"struct\" is unknown, there is structured=1"),
         ] {

@@ -1094,7 +1094,7 @@ impl<P: Protocol> Shared<P> {
             Ok(Woken::Otherwise) => return,
             Err(error) => {
                 // A program that may open no more descriptors cannot poll two: then the loop reads.
-                log::debug!("the loop reads for good: poll: {error}");
+                log::debug!("the loop reads for good: poll: {}", Error::words(&error));
                 return driver.keep_reading();
             }
         };

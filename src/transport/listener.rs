@@ -130,7 +130,8 @@ impl AsRawFd for Listener {
 pub(super) fn resolve(name: &str, port: u16) -> Result<Vec<SocketAddr>> {
     let failed =
         |why: &dyn std::fmt::Display| Error::new(Status::Resolve, format!("{}: {name}: {why}", Status::Resolve.text()));
-    let addresses: Vec<SocketAddr> = (name, port).to_socket_addrs().map_err(|error| failed(&error))?.collect();
+    let addresses: Vec<SocketAddr> =
+        (name, port).to_socket_addrs().map_err(|error| failed(&Error::words(&error)))?.collect();
     if addresses.is_empty() {
         return Err(failed(&"it has no address"));
     }

@@ -8,6 +8,8 @@ use crate::engine::Role;
 use crate::framing::Framing;
 use crate::{Error, Result, Status};
 
+/// Schemes that there are.
+const KNOWN: &[&str] = &["tcp", "ipc", "inproc"];
 /// Schemes that a later version has, alone or behind a `+`.
 const LATER: &[&str] = &["ws", "wss", "tls+tcp"];
 
@@ -57,7 +59,7 @@ impl Address {
             gateway if Role::of_scheme(gateway).is_some() => {
                 Err(unsupported(url, "a gateway is for a hub to listen at"))
             }
-            _ => Err(malformed(url, format!("the scheme {scheme:?} is unknown"))),
+            _ => Err(unknown_scheme(url, &scheme, KNOWN)),
         }
     }
 
@@ -96,12 +98,30 @@ pub(crate) fn unsupported(url: &str, why: &str) -> Error {
     Error::new(Status::Unsupported, format!("{}: {url}: {why}", Status::Unsupported.text()))
 }
 
+/// The error of a URL whose scheme is none of `known`.
+pub(crate) fn unknown_scheme(url: &str, scheme: &str, known: &[&str]) -> Error {
+    malformed(url, format!("the scheme {scheme:?} is unknown, there are {}", known.join(", ")))
+}
+
 /// The error of a URL.
 pub(crate) fn malformed(url: &str, why: impl fmt::Display) -> Error {
     Error::new(Status::Url, format!("{}: {url}: {why}", Status::Url.text()))
 }
 
+/// How an IPv6 address without its brackets is written, if that is what this is.
+fn bracketed(rest: &str) -> Option<String> {
+    let is_v6 = |host: &str| host.split('%').next().is_some_and(|ip| ip.parse::<Ipv6Addr>().is_ok());
+    match rest.rsplit_once(':') {
+        Some((host, port)) if is_v6(host) && !port.is_empty() => Some(format!("[{host}]:{port}")),
+        _ if is_v6(rest) => Some(format!("[{rest}]:PORT")),
+        _ => None,
+    }
+}
+
 fn tcp(url: &str, rest: &str) -> Result<Address> {
+    if let Some(right) = bracketed(rest) {
+        return Err(malformed(url, format!("an IPv6 address stands in brackets: tcp://{right}")));
+    }
     let (host, port) = match rest.strip_prefix('[') {
         Some(rest) => {
             let (host, after) = rest.split_once(']').ok_or_else(|| malformed(url, "`]` is missing"))?;
@@ -234,7 +254,10 @@ mod tests {
         for (url, why) in [
             ("", "`scheme://` is missing"),
             ("localhost:15000", "`scheme://` is missing"),
-            ("http://x", "the scheme \"http\" is unknown"),
+            ("http://x", "the scheme \"http\" is unknown, there are tcp, ipc, inproc"),
+            ("tcp://::1:15000", "an IPv6 address stands in brackets: tcp://[::1]:15000"),
+            ("tcp://fe80::1%eth0:7", "an IPv6 address stands in brackets: tcp://[fe80::1%eth0]:7"),
+            ("tcp://fe80::", "an IPv6 address stands in brackets: tcp://[fe80::]:PORT"),
             ("tcp://localhost", "the port is missing"),
             ("tcp://localhost:", "the port is missing"),
             ("tcp://[::1]", "the port is missing"),

@@ -1,7 +1,7 @@
 //! A message body: `[sender, name, data]`, on v1 links `[sender, name, data, meta]`.
 
 use super::value::{put_str, Reader, StringType, Token};
-use super::{Kind, Meta, Value};
+use super::{Kind, Meta, Value, HUB_SENDER};
 use crate::limits::{MAX_NAME, MAX_SENDER};
 use crate::visible::Quoted;
 use crate::{Error, Result, Status};
@@ -259,12 +259,16 @@ pub fn encode_head(out: &mut Vec<u8>, form: Form, sender: &str, name: &str, valu
     value.encode(out);
 }
 
-/// Checks what an app wants to be called: 1 to 255 bytes without NUL.
+/// Checks what an app wants to be called: 1 to 255 bytes without NUL, not [`HUB_SENDER`].
 ///
 /// # Errors
 /// [`Status::Identity`], with words that name the value.
 pub fn check_identity(identity: &str) -> Result<()> {
-    check_key(identity, MAX_SENDER, Status::Identity)
+    check_key(identity, MAX_SENDER, Status::Identity)?;
+    if identity == HUB_SENDER {
+        return Err(refusal(Status::Identity, "it is the hub's own", identity));
+    }
+    Ok(())
 }
 
 /// Checks what a program wants to call a state: 1 to 1024 bytes without NUL, not beginning with [`RESERVED`].
@@ -365,7 +369,7 @@ mod tests {
 
     #[test]
     fn an_identity_that_is_refused_is_named() {
-        for identity in ["", "a\0", &"x".repeat(MAX_SENDER + 1)] {
+        for identity in ["", "a\0", HUB_SENDER, &"x".repeat(MAX_SENDER + 1)] {
             assert_eq!(check_identity(identity).map_err(|error| error.status()), Err(Status::Identity));
         }
         check_identity(&"x".repeat(MAX_SENDER)).expect("at the limit");

@@ -701,7 +701,7 @@ fn spawn<'scope, T: Send + 'scope>(
     run: impl FnOnce() -> T + Send + 'scope,
 ) -> Result<ScopedJoinHandle<'scope, T>, Failure> {
     let started = thread::Builder::new().name(name.to_owned()).spawn_scoped(scope, run);
-    started.map_err(|error| Failure::Failed(format!("a thread for the measurement: {error}")))
+    started.map_err(|error| Failure::Failed(format!("a thread for the measurement: {}", Error::words(&error))))
 }
 
 fn join<T>(thread: ScopedJoinHandle<'_, T>) -> T {

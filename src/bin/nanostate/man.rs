@@ -4,6 +4,7 @@ use std::iter;
 use std::path::PathBuf;
 
 use clap_mangen::Man;
+use nanostate::Error;
 
 use crate::Failure;
 
@@ -24,7 +25,7 @@ pub fn run(arguments: Arguments, command: clap::Command) -> Result<(), Failure> 
         Man::new(command.clone())
             .source(&source)
             .generate_to(&directory)
-            .map_err(|error| Failure::Failed(format!("{}: {error}", directory.display())))?;
+            .map_err(|error| Failure::Failed(format!("{}: {}", directory.display(), Error::words(&error))))?;
     }
     Ok(())
 }

@@ -56,8 +56,8 @@ impl Type {
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
-    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds.ok_or_else(|| "not a number of seconds, like 5 or 0.5".to_owned())
 }
 
 /// Sends the state.
@@ -173,7 +173,7 @@ fn read_input() -> Result<Vec<u8>, Failure> {
     let most = limits::MAX_MESSAGE as u64;
     stdio::input()
         .and_then(|input| input.take(most + 1).read_to_end(&mut bytes))
-        .map_err(|error| Failure::Failed(format!("standard input: {error}")))?;
+        .map_err(|error| Failure::Failed(format!("standard input: {}", Error::words(&error))))?;
     if bytes.len() as u64 > most {
         return Err(Failure::Failed(format!("standard input has more than the {most} bytes of a message")));
     }

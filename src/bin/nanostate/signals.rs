@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::{io, process, thread};
 
+use nanostate::Error;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -74,5 +75,5 @@ pub fn on_signals(
 }
 
 fn cannot(error: io::Error) -> Failure {
-    Failure::Failed(format!("can not handle signals: {error}"))
+    Failure::Failed(format!("cannot handle signals: {}", Error::words(&error)))
 }

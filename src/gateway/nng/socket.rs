@@ -35,6 +35,12 @@ pub enum Protocol {
     Surveyor,
 }
 
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&format!("{self:?}").to_uppercase())
+    }
+}
+
 impl Protocol {
     fn open(self) -> unsafe extern "C" fn(*mut sys::nng_socket) -> c_int {
         match self {
@@ -181,7 +187,7 @@ impl Socket {
         let sending = unsafe { Aio::new(library, None, ptr::null_mut()) }?;
         let mut raw = sys::nng_socket::default();
         // SAFETY: `raw` is writable, and NNG is initialised.
-        check(unsafe { protocol.open()(&mut raw) }, format_args!("{protocol:?}"))?;
+        check(unsafe { protocol.open()(&mut raw) }, format_args!("a socket of {protocol}"))?;
         Ok(Socket { raw, protocol, sending: Mutex::new(Some(sending)), on_pipe: None, library: library.clone() })
     }
 
@@ -312,7 +318,7 @@ impl Socket {
         let why = match code {
             sys::nng_err::NNG_ECANCELED | sys::nng_err::NNG_EAGAIN | sys::nng_err::NNG_ETIMEDOUT => SendError::Full,
             sys::nng_err::NNG_ECLOSED | sys::nng_err::NNG_ESTOPPED => SendError::Closed,
-            code => SendError::Other(error(code, format_args!("a message of {:?}", self.protocol))),
+            code => SendError::Other(error(code, format_args!("a message of {}", self.protocol))),
         };
         Err((why, message))
     }
