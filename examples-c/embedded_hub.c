@@ -30,7 +30,7 @@ static void on_peer(ns_hub *hub, const char *identity, const char *from, ns_peer
     if (event == NS_PEER_JOINED)
         printf("hub: %s joined\n", identity);
     else
-        printf("hub: %s %s (%s)\n", identity, event == NS_PEER_LEFT ? "left" : "refused", ns_strerror(why));
+        printf("hub: %s %s (%s)\n", identity, ns_peer_event_name(event), ns_strerror(why));
 }
 
 /* An app that publishes. */

@@ -8,7 +8,8 @@
  *     if (ns_app_new("thermometer", &app) != NS_OK || ns_app_connect(app, NULL) != NS_OK)
  *         return fprintf(stderr, "%s\n", ns_last_error()), 1;
  *     ns_app_send_double(app, "kitchen/temperature", 21.5);
- *     ns_app_flush(app, 1000);
+ *     if (ns_app_flush(app, 1000) != NS_OK)
+ *         fprintf(stderr, "%s\n", ns_last_error());
  *     ns_app_free(app);
  *
  * Conventions, for every function unless its comment says otherwise:
@@ -64,6 +65,22 @@ extern "C" {
 #define NS_VERSION_MINOR 1
 #define NS_VERSION_PATCH 0
 #define NS_VERSION_NUMBER (NS_VERSION_MAJOR << 16 | NS_VERSION_MINOR << 8 | NS_VERSION_PATCH)
+
+/**
+ * Stands before functions whose result has to be looked at: the compiler warns where it is not.
+ * Defined as nothing where a compiler has no such thing, or by a program that wants no warning.
+ */
+#ifndef NS_MUST_CHECK
+#if defined(__cplusplus) && __cplusplus >= 201703L
+#define NS_MUST_CHECK [[nodiscard]]
+#elif defined(__STDC_VERSION__) && __STDC_VERSION__ >= 202311L
+#define NS_MUST_CHECK [[nodiscard]]
+#elif defined(__GNUC__)
+#define NS_MUST_CHECK __attribute__((warn_unused_result))
+#else
+#define NS_MUST_CHECK
+#endif
+#endif
 
 /** Where apps connect unless told otherwise. */
 #define NS_DEFAULT_URL "tcp://127.0.0.1:15000"
@@ -191,62 +208,75 @@ enum {
 
 /**
  * An option of ns_app_set (1 to 100) or ns_hub_set (from 101 on): an NS_OPT_ number. The numbers
- * never change.
+ * never change. ns_app_option and ns_hub_option read the values.
  */
 typedef int32_t ns_opt;
 enum {
-    /** App: milliseconds that ns_app_free waits for unsent values. Default 1000. */
+    /** App. How long closing waits for unsent values. In milliseconds: 0 to 24d, default 1s. */
     NS_OPT_LINGER_MS = 1,
-    /** App: 1 runs callbacks on the app's own thread. Default 0. Before connect. */
+    /** App. Run callbacks on the app's own thread. Before connect. 0 or 1, default 0. */
     NS_OPT_CALLBACK_THREAD = 2,
-    /** App: bytes of own values kept, sent or not. Default 64 MiB; then sends are NS_ERR_FULL. */
+    /** App. Own values that are kept, sent or not; then sends are NS_ERR_FULL. In bytes: 1B to
+     *  1GiB, default 64MiB. */
     NS_OPT_SEND_QUEUE = 3,
-    /** App: bytes received and not yet taken. Default 16 MiB; then the oldest give way, counted. */
+    /** App. States received and not yet taken; then the oldest give way, counted. In bytes: 1B to
+     *  1GiB, default 16MiB. */
     NS_OPT_RECV_QUEUE = 4,
-    /** App: the largest message in bytes, both ways. Default 16 MiB. Before connect. */
+    /** App. The largest message, both ways. Before connect. In bytes: 1B to 1GiB, default 16MiB. */
     NS_OPT_MAX_MESSAGE = 5,
-    /** App: the shortest wait before a reconnect, in milliseconds. Default 50. */
+    /** App. The shortest wait before a reconnect, not above NS_OPT_BACKOFF_MAX_MS. In
+     *  milliseconds: 1ms to 24d, default 50ms. */
     NS_OPT_BACKOFF_MIN_MS = 6,
-    /** App: the longest wait before a reconnect, in milliseconds. Default 5000. */
+    /** App. The longest wait before a reconnect, not below NS_OPT_BACKOFF_MIN_MS. In
+     *  milliseconds: 1ms to 24d, default 5s. */
     NS_OPT_BACKOFF_MAX_MS = 7,
-    /** App: 1 has the hub send the app's own states back to it. Default 0. Before connect. */
+    /** App. Have the hub send the app's own states back to it. Before connect. 0 or 1, default 0. */
     NS_OPT_ECHO = 8,
-    /** App: 1 takes the identity over from a live holder. Default 0. Before connect. */
+    /** App. Take the identity over from a live holder. Before connect. 0 or 1, default 0. */
     NS_OPT_TAKE_OVER = 9,
-    /** App: 1 shares the identity with others that say so too. Default 0. Before connect. */
+    /** App. Share the identity with others that say so too. Before connect. 0 or 1, default 0. */
     NS_OPT_SHARED = 10,
-    /** Hub: the largest message in bytes. Default 16 MiB. */
+    /** Hub. The largest message. In bytes: 1B to 1GiB, default 16MiB. */
     NS_OPT_HUB_MAX_MESSAGE = 101,
-    /** Hub: the largest message to an old peer, in bytes. Default 1 MiB: what a nanomsg takes. */
+    /** Hub. The largest message to old programs; a stock nanomsg takes no more than the default.
+     *  In bytes: 1B to 1GiB, default 1MiB. */
     NS_OPT_HUB_LEGACY_MAX = 102,
-    /** Hub: peers at most. Default 4096. */
+    /** Hub. How many peers may be connected. A number: 1 to 2147483647, default 4096. */
     NS_OPT_HUB_MAX_PEERS = 103,
-    /** Hub: bytes that wait for one peer before it is caught up from the table. Default 4 MiB. */
+    /** Hub. What may wait for one peer before it is caught up from the table, with newest values
+     *  only. In bytes: 1B to 1GiB, default 4MiB. */
     NS_OPT_HUB_OUTBOX = 104,
-    /** Hub: bytes of unfinished incoming messages, of all peers together. Default 256 MiB. */
+    /** Hub. Unfinished incoming messages of all peers together. In bytes: 1B to 1TiB, default
+     *  256MiB. */
     NS_OPT_HUB_UNFINISHED = 105,
-    /** Hub: milliseconds that an unfinished message may make no progress. Default 30000. */
+    /** Hub. How long an unfinished message may make no progress. In milliseconds: 1ms to 1000d,
+     *  default 30s. */
     NS_OPT_HUB_STALLED_FRAME_MS = 106,
-    /** Hub: milliseconds that a handshake may take. Default 5000. */
+    /** Hub. How long a handshake may take. In milliseconds: 1ms to 1000d, default 5s. */
     NS_OPT_HUB_HANDSHAKE_MS = 107,
-    /** Hub: states kept at most. Default 1000000. */
+    /** Hub. How many states are kept, of which one sender may have half. A number: 2 to
+     *  2147483647, default 1000000. */
     NS_OPT_HUB_TABLE_STATES = 108,
-    /** Hub: bytes of states kept at most, of which one sender may have half. Default 512 MiB. */
+    /** Hub. The size of all states that are kept, of which one sender may have half. In bytes: 1B
+     *  to 1TiB, default 512MiB. */
     NS_OPT_HUB_TABLE_BYTES = 109,
-    /** Hub: milliseconds that the states of a departed sender are kept. Default 24 hours. */
+    /** Hub. How long the states of a departed sender are kept. In milliseconds: 1ms to 1000d,
+     *  default 1d. */
     NS_OPT_HUB_DEPARTED_MS = 110,
-    /** Hub: milliseconds that a stamp may be ahead of the hub's clock. Default 60000. */
+    /** Hub. How far a stamp may be ahead of the hub's clock. In milliseconds: 1ms to 1000d,
+     *  default 1min. */
     NS_OPT_HUB_CLOCK_AHEAD_MS = 111,
-    /** Hub: the permission bits of its ipc sockets. Default 0600 (octal). A socket without a file,
-     *  "ipc://@name", has none: the hub looks which user connects, and lets in whom a file with these
-     *  bits would; root always. */
+    /** Hub. Permissions of ipc sockets; for ipc://@name, which has no file, whose programs are let
+     *  in, root's always. In octal: 0000 to 0777, default 0600. */
     NS_OPT_HUB_IPC_MODE = 112,
-    /** Hub: 1 sends states back to where they came from too, as the original hub did. Apps drop their
-     *  own unless NS_OPT_ECHO asks for them. Default 0. */
+    /** Hub. Send states back to the connection they came from, too, as the original hub did; apps
+     *  drop their own unless they ask for them. 0 or 1, default 0. */
     NS_OPT_HUB_ECHO = 113,
-    /** Hub: 1 sends structured and scalar states to old peers too; some crash on them. Default 0. */
+    /** Hub. Send numbers, booleans, nil, arrays and maps to old programs, too; some of them crash
+     *  on these. 0 or 1, default 0. */
     NS_OPT_HUB_LEGACY_STRUCTURED = 114,
-    /** Hub: 1 tells an old peer that joins what the hub keeps, as if it was sent again. Default 0. */
+    /** Hub. Give an old program that joins what others published before, as if they published it
+     *  again. 0 or 1, default 0. */
     NS_OPT_HUB_LEGACY_SNAPSHOT = 115
 };
 
@@ -292,6 +322,38 @@ const char *ns_strerror(ns_status status);
  * it, or until the thread ends. Does not block, cannot fail; any thread.
  */
 const char *ns_last_error(void);
+
+/* Names ---------------------------------------------------------------------------------------- */
+
+/**
+ * The name of a status, as C has it: "NS_ERR_TIMEOUT"; ns_strerror says what it means. "unknown" for a
+ * number that is no status.
+ *
+ * The text is static. Does not block, cannot fail; any thread. So with the functions below.
+ */
+const char *ns_status_name(ns_status status);
+
+/**
+ * The name of a kind: "text", "bytes", "nil", "bool", "int", "uint", "double", "array", "map", "ext",
+ * as `nanostate watch --json` has them; or "unknown".
+ */
+const char *ns_kind_name(ns_kind kind);
+
+/**
+ * The name of where a link stands: "idle", "connecting", "connected", "refused"; or "unknown".
+ */
+const char *ns_link_name(ns_link link);
+
+/**
+ * The name of what happened to a peer: "joined", "left", "refused"; or "unknown".
+ */
+const char *ns_peer_event_name(ns_peer_event event);
+
+/**
+ * The name of an NS_MALFORMED_ number, an index of malformed_by in ns_hub_stats_t: "not-array", as
+ * docs/protocol.md has them; or "unknown".
+ */
+const char *ns_malformed_name(int reason);
 
 /* Log ------------------------------------------------------------------------------------------ */
 
@@ -619,7 +681,7 @@ typedef struct {
  *
  * - NS_ERR_INVALID: `identity` or `out` is NULL
  * - NS_ERR_UTF8: `identity` is not UTF-8
- * - NS_ERR_IDENTITY: `identity` is empty or too long
+ * - NS_ERR_IDENTITY: `identity` is empty, too long, or "$ns", which is the hub's own
  * - NS_ERR_NO_MEMORY, NS_ERR_IO: no memory, descriptors or threads left
  */
 ns_status ns_app_new(const char *identity, ns_app **out);
@@ -634,6 +696,16 @@ ns_status ns_app_new(const char *identity, ns_app **out);
  * - NS_ERR_CLOSED: the app is closed
  */
 ns_status ns_app_set(ns_app *app, ns_opt option, int64_t value);
+
+/**
+ * Reads an option: what was set, else its default.
+ *
+ * Does not block. Any thread.
+ *
+ * - NS_ERR_INVALID: NULL, or an option that apps do not have
+ * - NS_ERR_CLOSED: the app is closed
+ */
+ns_status ns_app_option(const ns_app *app, ns_opt option, int64_t *out);
 
 /**
  * Connects to the hub at `url`, "tcp://127.0.0.1:15000" or "ipc:///run/hub" or "inproc://name".
@@ -665,7 +737,7 @@ ns_status ns_app_connect(ns_app *app, const char *url);
  * - NS_ERR_CLOSED: the app is closed, or was while this waited
  * - NS_ERR_INVALID: `app` is NULL, or `timeout_ms` is below -1
  */
-ns_status ns_app_wait_connected(ns_app *app, int timeout_ms);
+NS_MUST_CHECK ns_status ns_app_wait_connected(ns_app *app, int timeout_ms);
 
 /**
  * Waits until the hub has all that was sent so far, the newest value of each name: acknowledged, or
@@ -681,7 +753,7 @@ ns_status ns_app_wait_connected(ns_app *app, int timeout_ms);
  * - NS_ERR_CLOSED: the app is closed, or was while this waited
  * - NS_ERR_INVALID: `app` is NULL, or `timeout_ms` is below -1
  */
-ns_status ns_app_flush(ns_app *app, int timeout_ms);
+NS_MUST_CHECK ns_status ns_app_flush(ns_app *app, int timeout_ms);
 
 /**
  * Gives up the link. Own values are kept and announced after the next ns_app_connect, which may name
@@ -1177,6 +1249,15 @@ ns_status ns_hub_new(ns_hub **out);
  * - NS_ERR_STATE: the hub listens already
  */
 ns_status ns_hub_set(ns_hub *hub, ns_opt option, int64_t value);
+
+/**
+ * Reads an option: what was set, else its default.
+ *
+ * Does not block. Any thread.
+ *
+ * - NS_ERR_INVALID: NULL, or an option that hubs do not have
+ */
+ns_status ns_hub_option(const ns_hub *hub, ns_opt option, int64_t *out);
 
 /**
  * Listens at `url`: "tcp://127.0.0.1:15000", "ipc:///run/hub", "inproc://name". The host "*" is every

@@ -228,6 +228,16 @@ using StatusCode = Status;
 /// What a status means, in English; static.
 inline const char *to_string(Status status) noexcept { return ns_strerror(static_cast<ns_status>(status)); }
 
+/// The name of a status in C, "NS_ERR_TIMEOUT"; static.
+inline const char *status_name(Status status) noexcept { return ns_status_name(static_cast<ns_status>(status)); }
+/// The names of other numbers, in one word: "text", "connected", "joined"; static.
+inline const char *to_string(Kind kind) noexcept { return ns_kind_name(static_cast<ns_kind>(kind)); }
+inline const char *to_string(Link link) noexcept { return ns_link_name(static_cast<ns_link>(link)); }
+inline const char *to_string(PeerEvent event) noexcept
+{
+    return ns_peer_event_name(static_cast<ns_peer_event>(event));
+}
+
 namespace detail {
 
 /// The words of a failure that this file found itself; null when the last one was the library's.
@@ -408,6 +418,15 @@ template <typename T> constexpr bool always_false = false;
 
 inline std::int64_t option_value(std::chrono::milliseconds value) noexcept { return value.count(); }
 inline std::int64_t option_value(std::int64_t value) noexcept { return value; }
+
+/// Reads an option by `read`, a function of the library.
+template <typename T, typename Handle, typename Read>
+Result<T> read_option(Handle *handle, ns_opt option, Read read) noexcept
+{
+    std::int64_t value;
+    const Status status = told(read(handle, option, &value));
+    return ok(status) ? Result<T>(static_cast<T>(value)) : status;
+}
 
 } // namespace detail
 
@@ -856,6 +875,15 @@ public:
             core_->own_thread = value != 0;
         return status;
     }
+    /// The value of an option: what was set, else its default.
+    template <typename T> Result<T> try_option(AppOption<T> option) const noexcept
+    {
+        return detail::read_option<T>(handle(), option.number, ns_app_option);
+    }
+    Result<std::int64_t> try_option(ns_opt option) const noexcept
+    {
+        return detail::read_option<std::int64_t>(handle(), option, ns_app_option);
+    }
 
     /// Connects in the background, to $NANOSTATE_URL or else the default, or to `url`.
     Status try_connect() noexcept { return detail::told(ns_app_connect(handle(), nullptr)); }
@@ -1026,6 +1054,8 @@ public:
         detail::check(try_set(option, value));
     }
     void set(ns_opt option, std::int64_t value) { detail::check(try_set(option, value)); }
+    template <typename T> T option(AppOption<T> option) const { return try_option(option).value(); }
+    std::int64_t option(ns_opt option) const { return try_option(option).value(); }
     void connect() { detail::check(try_connect()); }
     void connect(std::string_view url) { detail::check(try_connect(url)); }
     void wait_connected(Timeout timeout = wait_forever) { detail::check(try_wait_connected(timeout)); }
@@ -1258,6 +1288,15 @@ public:
     {
         return detail::told(ns_hub_set(handle(), option, value));
     }
+    /// The value of an option: what was set, else its default.
+    template <typename T> Result<T> try_option(HubOption<T> option) const noexcept
+    {
+        return detail::read_option<T>(handle(), option.number, ns_hub_option);
+    }
+    Result<std::int64_t> try_option(ns_opt option) const noexcept
+    {
+        return detail::read_option<std::int64_t>(handle(), option, ns_hub_option);
+    }
 
     /// Listens at `url`, port 0 for a free one; any number of times.
     Status try_listen(std::string_view url) noexcept
@@ -1326,6 +1365,8 @@ public:
         detail::check(try_set(option, value));
     }
     void set(ns_opt option, std::int64_t value) { detail::check(try_set(option, value)); }
+    template <typename T> T option(HubOption<T> option) const { return try_option(option).value(); }
+    std::int64_t option(ns_opt option) const { return try_option(option).value(); }
     void listen(std::string_view url) { detail::check(try_listen(url)); }
     void on_peer(PeerFunction function) { detail::check(try_on_peer(std::move(function))); }
     HubStats stats() const { return try_stats().value(); }

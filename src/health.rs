@@ -1,7 +1,5 @@
 //! Whether a handle can be used: what apps and hubs have in common.
 
-use std::fmt::Debug;
-use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::OnceLock;
 
@@ -64,13 +62,4 @@ pub(crate) fn run_loop(health: &Health, who: &str, run: impl FnOnce() -> Result<
         Status::Internal => Status::Internal.into(),
         _ => why,
     });
-}
-
-/// Refuses a value that an option cannot take.
-pub(crate) fn check_option(option: impl Debug, value: i64, allowed: RangeInclusive<i64>) -> Result<()> {
-    if allowed.contains(&value) {
-        return Ok(());
-    }
-    let text = format!("{option:?} cannot be {value}: {} to {}", allowed.start(), allowed.end());
-    Err(Error::new(Status::Invalid, text))
 }

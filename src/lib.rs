@@ -30,6 +30,8 @@ mod hub;
 mod instance;
 pub mod limits;
 pub mod log_queue;
+mod numbered;
+pub mod options;
 pub mod pattern;
 mod repeats;
 mod state;
@@ -49,8 +51,9 @@ fn flush_log() {
     ffi::log::flush();
 }
 
-pub use app::{App, AppOption, AppStats, Link, OnLink, OnReject, OnState};
+pub use app::{App, AppStats, Link, OnLink, OnReject, OnState};
 pub use error::{Error, Result, Status};
-pub use hub::{Hub, HubOption, HubStats, OnPeer, PeerEvent, PeerStats};
+pub use hub::{Hub, HubStats, OnPeer, PeerEvent, PeerStats};
+pub use options::{AppOption, HubOption};
 pub use state::State;
 pub use wire::{Kind, Value};

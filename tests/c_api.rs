@@ -173,3 +173,22 @@ fn the_header_stands_alone_in_every_language() {
         run(&mut Command::new(compile_c("alone", slice::from_ref(&source), standard, Link::Shared, &[])));
     }
 }
+
+/// The result of a call that waits may not be ignored in silence, in C and in C++.
+#[test]
+fn ignoring_what_flush_or_wait_connected_returns_is_a_warning() {
+    for (call, standard) in [("ns_app_flush", Standard::C99), ("ns_app_wait_connected", Standard::Cpp17)] {
+        for (name, body) in [("ignored", "CALL(app, 1); return NS_OK;"), ("looked_at", "return CALL(app, 1);")] {
+            let source = scratch("src").join(format!("{name}_{call}.c"));
+            let body = body.replace("CALL", call);
+            fs::write(&source, format!("#include <nanostate.h>\nns_status f(ns_app *app) {{ {body} }}\n")).unwrap();
+            let mut command = compiler(standard);
+            command.args(standard.arguments()).args(["-Wall", "-Werror"]);
+            command.args(["-S", "-o", "/dev/null", "-I"]).arg(root().join("include")).arg(&source);
+            let output = command.output().unwrap();
+            let words = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.success(), name == "looked_at", "{call}: {words}");
+            assert!(name == "looked_at" || words.contains(call), "{words}");
+        }
+    }
+}

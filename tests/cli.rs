@@ -14,6 +14,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Instant;
 
+use nanostate::HubOption;
 use serde_json::{json, Value};
 use support::{complaints, nanostate, run, CliHub, Ended, Process, TempDir, Transport, PATIENCE};
 
@@ -321,6 +322,9 @@ fn options_that_do_not_exist_end_with_2_and_a_hint() {
         &["watch", "--count", "0"],
         &["hub", "--ipc-mode", "0888"],
         &["hub", "--ipc-mode", "1777"],
+        &["hub", "--max-peers", "0"],
+        &["hub", "--outbox", "4MB"],
+        &["hub", "--handshake", "5000"],
         &["hub", "--log", "loud"],
         &["listen"],
         &[],
@@ -384,6 +388,48 @@ fn many_runs_send_under_one_identity_at_once() {
         assert!(ended.code == Some(0) && ended.stderr.is_empty(), "{ended:?}");
     }
     assert_eq!(hub.watched(&["run/*", "--count", "8"]).len(), 8);
+}
+
+#[test]
+fn every_option_of_the_hub_has_a_flag_in_a_group_of_the_help() {
+    let help = run(nanostate(["hub", "--help"]), b"").stdout;
+    for option in HubOption::ALL {
+        let name = option.about().name.strip_prefix("NS_OPT_HUB_").unwrap().to_lowercase().replace('_', "-");
+        let flag = format!("--{}", name.strip_suffix("-ms").unwrap_or(&name));
+        let line = help.iter().position(|line| line.split_whitespace().next() == Some(&flag));
+        let line = line.unwrap_or_else(|| panic!("{flag}: {help:#?}"));
+        let told = help[line..].iter().take(4).any(|line| line.contains(option.about().text));
+        assert!(told, "{flag}: {help:#?}");
+    }
+    for heading in ["Limits:", "States that are kept:", "Old programs:"] {
+        assert!(help.iter().any(|line| line == heading), "{heading} {help:#?}");
+    }
+    // The manual page and the completions are made of the same.
+    let dir = TempDir::new();
+    assert_eq!(run(nanostate(["man", dir.path().to_str().unwrap()]), b"").code, Some(0));
+    let page = fs::read_to_string(dir.path().join("nanostate-hub.1")).unwrap().replace('\\', "");
+    let completions = run(nanostate(["completions", "bash"]), b"").stdout.concat();
+    for text in [&page, &completions] {
+        assert!(text.contains("--table-bytes") && text.contains("--departed"), "{text}");
+    }
+}
+
+#[test]
+fn an_error_of_the_system_is_told_in_its_words() {
+    let ended = run(nanostate(["man", "/dev/null"]), b"");
+    let complaint = complaint(&ended, 1);
+    assert!(complaint.contains("Not a directory") && !complaint.contains("os error"), "{complaint}");
+}
+
+#[test]
+fn flags_of_the_hub_set_its_options() {
+    let hub = CliHub::start_with(["--listen", "tcp://127.0.0.1:0", "--max-message", "1KiB", "--stalled-frame", "24h"]);
+    assert_eq!(run(hub.nanostate(["send", "x", &"x".repeat(900), "--timeout", "50"]), b"").code, Some(0));
+    let ended = run(hub.nanostate(["send", "x", &"x".repeat(2000), "--timeout", "50"]), b"");
+    assert!(complaint(&ended, 1).contains("1024"), "{ended:?}");
+    let ended = run(nanostate(["hub", "--outbox", "2GiB"]), b"");
+    assert_eq!(ended.code, Some(2));
+    assert!(ended.stderr[0].contains("'2GiB' for '--outbox <SIZE>': not from 1B to 1GiB"), "{ended:?}");
 }
 
 #[test]

@@ -839,6 +839,10 @@ impl Run {
             }
             7 => {
                 let (option, value) = self.an_option(rng, 1);
+                let mut is = -7;
+                let status = status!(self, CLOSED_INVALID, ns_app_option(app, option, &mut is));
+                invalid_if("ns_app_option", null || !(1..=10).contains(&option), status);
+                self.require(status == NS_OK || is == 0, || format!("ns_app_option {option}: {status}, {is}"));
                 let status = status!(self, SET, ns_app_set(app, option, value));
                 invalid_if("ns_app_set", null || !(1..=10).contains(&option), status);
                 self.check_open(handle_ref, "ns_app_set", status);
@@ -1071,6 +1075,10 @@ impl Run {
         match op {
             1 => {
                 let (option, value) = self.an_option(rng, 101);
+                let mut is = -7;
+                let status = status!(self, INVALID, ns_hub_option(hub, option, &mut is));
+                let known = !null && (101..=115).contains(&option);
+                self.require((status == NS_OK) == known, || format!("ns_hub_option {option}: {status}, {is}"));
                 let status = status!(self, HUB_SET, ns_hub_set(hub, option, value));
                 let invalid = null || !(101..=115).contains(&option);
                 self.require(!invalid || status == NS_ERR_INVALID, || format!("ns_hub_set {option}: {status}"));
@@ -1123,6 +1131,10 @@ impl Run {
                 ns!(ns_app_interrupt(ptr::null_mut()));
                 self.check_value("ns_hub_free(NULL)", false);
                 let status = if rng.one_in(2) { -(rng.below(26) as i32) } else { rng.any() as i32 };
+                for name in [ns_status_name, ns_kind_name, ns_link_name, ns_peer_event_name, ns_malformed_name] {
+                    let name = self.c_str("a name", name(status));
+                    self.require(!name.is_empty(), || format!("{status} has no name"));
+                }
                 let text = self.c_str("ns_strerror", ns_strerror(status));
                 let is_status = (NS_ERR_IO..=NS_OK).contains(&status);
                 self.require((text != b"unknown status") == is_status, || format!("ns_strerror {status}: {text:?}"));

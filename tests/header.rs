@@ -14,6 +14,7 @@ const PARTS: &[(&str, &str)] = &[
     ("types.rs", "Numbers"),
     ("version.rs", "Version"),
     ("errors.rs", "Errors"),
+    ("names.rs", "Names"),
     ("log.rs", "Log"),
     ("state.rs", "State"),
     ("app.rs", "App"),

@@ -14,9 +14,10 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use crate::callback::{Gate, Slot};
 use crate::engine::session::{Draft, Notice, Session};
 use crate::engine::ConnId;
-use crate::health::{check_option, run_loop, Health};
+use crate::health::{run_loop, Health};
 use crate::instance::{random_instance, random_secret};
 use crate::limits;
+use crate::options::AppOption;
 use crate::pattern::Pattern;
 use crate::state::State;
 use crate::transport::{self, Address, Backend, Driver, Shared};
@@ -26,35 +27,6 @@ use deadline::Deadline;
 use readiness::Readiness;
 
 pub use crate::engine::session::{AppStats, Link};
-
-/// What [`App::set`] sets. The numbers are those of the C API.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(i32)]
-pub enum AppOption {
-    /// Milliseconds that close waits for unsent values. Default 1000.
-    LingerMs = 1,
-    /// 1: callbacks run on the app's own thread. Default 0. Before connect.
-    CallbackThread = 2,
-    /// Bytes of own values. Default 64 MiB.
-    SendQueue = 3,
-    /// Bytes received and not yet taken. Default 16 MiB.
-    RecvQueue = 4,
-    /// The largest message in bytes, both ways. Default 16 MiB. Before connect.
-    MaxMessage = 5,
-    /// The shortest wait before a reconnect, in milliseconds. Default 50.
-    BackoffMinMs = 6,
-    /// The longest wait before a reconnect, in milliseconds. Default 5000.
-    BackoffMaxMs = 7,
-    /// 1: own states come back from the hub. Default 0. Before connect.
-    Echo = 8,
-    /// 1: take the identity over from a live holder. Default 0. Before connect.
-    TakeOver = 9,
-    /// 1: hold the identity together with others that say the same. Default 0. Before connect.
-    Shared = 10,
-}
-
-/// The largest value of an option that is a number of bytes.
-const MAX_BYTES: i64 = 1 << 30;
 
 /// The stack of an app's thread that runs callbacks of the program.
 const CALLBACK_STACK: usize = 2 << 20;
@@ -166,23 +138,25 @@ impl App {
         let inner = &self.0.inner;
         let mut driver = inner.open()?;
         let session = &mut driver.protocol;
-        let (low, high) = match option {
-            AppOption::SendQueue | AppOption::RecvQueue | AppOption::MaxMessage => (1, MAX_BYTES),
-            AppOption::BackoffMinMs | AppOption::BackoffMaxMs => (1, i64::from(i32::MAX)),
-            AppOption::LingerMs => (0, i64::from(i32::MAX)),
-            _ => (0, 1),
-        };
-        check_option(option, value, low..=high)?;
+        option.about().check(value)?;
         let late = session.link() != Link::Idle || (option == AppOption::CallbackThread && inner.has_thread());
         let (flag, size, nanos) = (value == 1, value as usize, value as u64 * 1_000_000);
         match option {
             AppOption::LingerMs => inner.linger_ms.store(value, Ordering::Relaxed),
             AppOption::SendQueue => session.set_send_queue(size),
             AppOption::RecvQueue => session.inbox.set_limit(size),
+            AppOption::BackoffMinMs if nanos > session.config.backoff_max => {
+                let most = session.config.backoff_max / 1_000_000;
+                return Err(crossed(option, value, "above", AppOption::BackoffMaxMs, most));
+            }
+            AppOption::BackoffMaxMs if nanos < session.config.backoff_min => {
+                let least = session.config.backoff_min / 1_000_000;
+                return Err(crossed(option, value, "below", AppOption::BackoffMinMs, least));
+            }
             AppOption::BackoffMinMs => session.config.backoff_min = nanos,
             AppOption::BackoffMaxMs => session.config.backoff_max = nanos,
             _ if late => {
-                let text = format!("{option:?} is to be set before connect");
+                let text = format!("{} is to be set before connect", option.about().name);
                 return Err(Error::new(Status::State, text));
             }
             AppOption::CallbackThread => inner.callback_thread.store(flag, Ordering::Relaxed),
@@ -192,6 +166,30 @@ impl App {
             AppOption::Shared => session.config.shared = flag,
         }
         Ok(())
+    }
+
+    /// The value of an option: what was set, else its default.
+    ///
+    /// # Errors
+    /// [`Status::Closed`].
+    pub fn option(&self, option: AppOption) -> Result<i64> {
+        let inner = &self.0.inner;
+        let driver = inner.open()?;
+        let session = &driver.protocol;
+        let config = &session.config;
+        let (size, millis) = (|bytes: usize| bytes as i64, |nanos: u64| (nanos / 1_000_000) as i64);
+        Ok(match option {
+            AppOption::LingerMs => inner.linger_ms.load(Ordering::Relaxed),
+            AppOption::CallbackThread => inner.callback_thread.load(Ordering::Relaxed).into(),
+            AppOption::SendQueue => size(session.send_queue()),
+            AppOption::RecvQueue => size(session.inbox.limit()),
+            AppOption::MaxMessage => size(config.max_message),
+            AppOption::BackoffMinMs => millis(config.backoff_min),
+            AppOption::BackoffMaxMs => millis(config.backoff_max),
+            AppOption::Echo => config.echo.into(),
+            AppOption::TakeOver => config.take_over.into(),
+            AppOption::Shared => config.shared.into(),
+        })
     }
 
     /// Starts connecting, and returns at once. `None`: the environment variable [`limits::URL_VARIABLE`], else
@@ -321,7 +319,7 @@ impl App {
     /// [`Status::Full`]: own values fill the send queue, and nothing changed; [`Status::Closed`].
     pub fn send(&self, name: &str, value: Value<'_>) -> Result<()> {
         let kind = value.kind()?;
-        if value.max_encoded_len() > MAX_BYTES as usize {
+        if value.max_encoded_len() > AppOption::MaxMessage.about().high as usize {
             return Err(Error::new(Status::TooLarge, format!("{name:?} is larger than any message may be")));
         }
         let inner = &self.0.inner;
@@ -831,6 +829,12 @@ impl Inner {
             }
         }
     }
+}
+
+/// A value that contradicts that of another option.
+fn crossed(option: AppOption, value: i64, how: &str, other: AppOption, is: u64) -> Error {
+    let (name, other) = (option.about().name, other.about().name);
+    Error::new(Status::Invalid, format!("{name} cannot be {value}: {how} {other}, which is {is}"))
 }
 
 /// The next thing for the program.

@@ -18,6 +18,7 @@ use super::table::{Entry, Offer, Refusal, Room, Slot, Table};
 use super::told::Told;
 use super::{Action, Closed, ConnId, ConnInfo, Now, Protocol};
 use crate::framing::{gateway_header, header, parse_gateway_header, parse_header, Decoder, Frame, Version, HEADER_LEN};
+use crate::numbered::numbered;
 use crate::visible::{one_line, Quoted};
 use crate::wire::{self, Body, Control, Form, HelloFlags, Instance, Malformed, Meta, Secret, Stamp};
 use crate::{limits, Error, Status};
@@ -85,16 +86,16 @@ pub struct About {
     pub addresses: Vec<String>,
 }
 
-/// What happened to a peer. The numbers are those of the C API.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(i32)]
-pub enum PeerEvent {
-    /// It takes part.
-    Joined = 1,
-    /// It took part and is gone.
-    Left = 2,
-    /// It was not let in.
-    Refused = 3,
+numbered! {
+    /// What happened to a peer. The numbers are those of the C API.
+    pub enum PeerEvent {
+        /// It takes part.
+        Joined = 1, "joined";
+        /// It took part and is gone.
+        Left = 2, "left";
+        /// It was not let in.
+        Refused = 3, "refused";
+    }
 }
 
 /// What a router tells its owner.
@@ -459,6 +460,11 @@ impl Router {
     /// What the table may hold.
     pub fn room_mut(&mut self) -> &mut Room {
         &mut self.table.room
+    }
+
+    /// What the table may take.
+    pub fn room(&self) -> &Room {
+        &self.table.room
     }
 
     /// There is a gateway of this role from now on.
@@ -1019,10 +1025,7 @@ impl Router {
                 peer.profile.echo = flags.contains(HelloFlags::ECHO);
                 debug!("{}: hello, connection {epoch}, accepts {accept:#x}, flags {:#x}", peer.name(), flags.0);
                 match wire::check_identity(sender) {
-                    Ok(()) if sender != wire::HUB_SENDER => self.admit(now, i),
-                    Ok(()) => {
-                        self.refuse(now, i, Status::Identity, format!("the identity {} is reserved", Quoted(sender)))
-                    }
+                    Ok(()) => self.admit(now, i),
                     Err(error) => self.refuse(now, i, error.status(), error.to_string()),
                 }
             }

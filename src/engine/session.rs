@@ -17,6 +17,7 @@ use super::table::{Entry, Offer, Refusal, Room, Table, SHARE_FROM};
 use super::told::Told;
 use super::{Action, Closed, ConnId, ConnInfo, Now, Protocol};
 use crate::framing::{header, parse_header, Decoder, Frame, Framing, Version, HEADER_LEN};
+use crate::numbered::numbered;
 use crate::state::{Outline, State};
 use crate::visible::{one_line, sentence, Quoted};
 use crate::wire::{self, Body, Control, Form, HelloFlags, Instance, Kind, Malformed, Meta, Secret, Stamp, Value};
@@ -55,18 +56,18 @@ impl Default for SessionConfig {
     }
 }
 
-/// Where the link to the hub stands. The numbers are those of the C API.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(i32)]
-pub enum Link {
-    /// Not asked to connect.
-    Idle = 0,
-    /// Connecting, or waiting to try again.
-    Connecting = 1,
-    /// The hub has welcomed this app.
-    Connected = 2,
-    /// The hub refused this app, which tries again.
-    Refused = 3,
+numbered! {
+    /// Where the link to the hub stands. The numbers are those of the C API.
+    pub enum Link {
+        /// Not asked to connect.
+        Idle = 0, "idle";
+        /// Connecting, or waiting to try again.
+        Connecting = 1, "connecting";
+        /// The hub has welcomed this app.
+        Connected = 2, "connected";
+        /// The hub refused this app, which tries again.
+        Refused = 3, "refused";
+    }
 }
 
 /// What a session tells its program beside states.
@@ -307,6 +308,11 @@ impl Session {
     /// Bytes that own values may take.
     pub fn set_send_queue(&mut self, bytes: usize) {
         self.own.room.bytes = bytes;
+    }
+
+    /// How many bytes of own values are kept.
+    pub fn send_queue(&self) -> usize {
+        self.own.room.bytes
     }
 
     /// Where the link stands.

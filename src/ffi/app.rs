@@ -124,19 +124,10 @@ impl From<AppStats> for ns_app_stats_t {
     }
 }
 
-/// What `ns_app_set` sets, by its number.
-pub(super) const OPTIONS: [(ns_opt, AppOption); 10] = [
-    (super::NS_OPT_LINGER_MS, AppOption::LingerMs),
-    (super::NS_OPT_CALLBACK_THREAD, AppOption::CallbackThread),
-    (super::NS_OPT_SEND_QUEUE, AppOption::SendQueue),
-    (super::NS_OPT_RECV_QUEUE, AppOption::RecvQueue),
-    (super::NS_OPT_MAX_MESSAGE, AppOption::MaxMessage),
-    (super::NS_OPT_BACKOFF_MIN_MS, AppOption::BackoffMinMs),
-    (super::NS_OPT_BACKOFF_MAX_MS, AppOption::BackoffMaxMs),
-    (super::NS_OPT_ECHO, AppOption::Echo),
-    (super::NS_OPT_TAKE_OVER, AppOption::TakeOver),
-    (super::NS_OPT_SHARED, AppOption::Shared),
-];
+/// The option with a number.
+fn option(number: ns_opt) -> Result<AppOption> {
+    AppOption::from_code(number).ok_or_else(|| super::invalid(format!("{number} is no option of an app")))
+}
 
 /// What is behind an app pointer, for the time of a call.
 ///
@@ -189,7 +180,7 @@ fn c_string(text: &str) -> CString {
 ///
 /// - NS_ERR_INVALID: `identity` or `out` is NULL
 /// - NS_ERR_UTF8: `identity` is not UTF-8
-/// - NS_ERR_IDENTITY: `identity` is empty or too long
+/// - NS_ERR_IDENTITY: `identity` is empty, too long, or "$ns", which is the hub's own
 /// - NS_ERR_NO_MEMORY, NS_ERR_IO: no memory, descriptors or threads left
 #[no_mangle]
 pub unsafe extern "C" fn ns_app_new(identity: *const c_char, out: *mut *mut ns_app) -> ns_status {
@@ -217,9 +208,25 @@ pub unsafe extern "C" fn ns_app_set(app: *mut ns_app, option: ns_opt, value: i64
     status(|| {
         // SAFETY: the arguments are as the header demands.
         let handle = unsafe { handle_of(app) }?;
-        let known = OPTIONS.iter().find(|(number, _)| *number == option);
-        let (_, option) = known.ok_or_else(|| super::invalid(format!("{option} is no option of an app")))?;
-        handle.app.set(*option, value)
+        handle.app.set(self::option(option)?, value)
+    })
+}
+
+/// Reads an option: what was set, else its default.
+///
+/// Does not block. Any thread.
+///
+/// - NS_ERR_INVALID: NULL, or an option that apps do not have
+/// - NS_ERR_CLOSED: the app is closed
+#[no_mangle]
+pub unsafe extern "C" fn ns_app_option(app: *const ns_app, option: ns_opt, out: *mut i64) -> ns_status {
+    status(|| {
+        // SAFETY: the arguments are as the header demands.
+        let out = unsafe { Out::new(out, 0) }.required("out")?;
+        // SAFETY: as above.
+        let handle = unsafe { handle_of(app) }?;
+        out.put(handle.app.option(self::option(option)?)?);
+        Ok(())
     })
 }
 
@@ -259,6 +266,7 @@ pub unsafe extern "C" fn ns_app_connect(app: *mut ns_app, url: *const c_char) ->
 /// - NS_ERR_CLOSED: the app is closed, or was while this waited
 /// - NS_ERR_INVALID: `app` is NULL, or `timeout_ms` is below -1
 #[no_mangle]
+#[must_use]
 pub unsafe extern "C" fn ns_app_wait_connected(app: *mut ns_app, timeout_ms: c_int) -> ns_status {
     status(|| {
         let timeout = timeout(timeout_ms, "timeout_ms");
@@ -280,6 +288,7 @@ pub unsafe extern "C" fn ns_app_wait_connected(app: *mut ns_app, timeout_ms: c_i
 /// - NS_ERR_CLOSED: the app is closed, or was while this waited
 /// - NS_ERR_INVALID: `app` is NULL, or `timeout_ms` is below -1
 #[no_mangle]
+#[must_use]
 pub unsafe extern "C" fn ns_app_flush(app: *mut ns_app, timeout_ms: c_int) -> ns_status {
     status(|| {
         let timeout = timeout(timeout_ms, "timeout_ms");

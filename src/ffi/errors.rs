@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::ffi::{c_char, CString};
 
+use super::names::Names;
 use super::ns_status;
 use crate::{Error, Status};
 
@@ -39,25 +40,13 @@ pub(super) fn set_last(error: &Error) {
     let _ = LAST.try_with(|last| last.borrow_mut().push(text));
 }
 
-/// The text of every status, NUL-terminated, made at the first call.
-fn texts() -> &'static [(ns_status, CString)] {
-    static TEXTS: std::sync::OnceLock<Vec<(ns_status, CString)>> = std::sync::OnceLock::new();
-    TEXTS.get_or_init(|| {
-        Status::ALL.iter().map(|status| (status.code(), CString::new(status.text()).unwrap_or_default())).collect()
-    })
-}
-
 /// What a status means, in English: "timed out". For a number that is no status: "unknown status".
 ///
 /// The text is static. Does not block, cannot fail; any thread.
 #[no_mangle]
 pub extern "C" fn ns_strerror(status: ns_status) -> *const c_char {
-    super::value(c"unknown status".as_ptr(), || {
-        Ok(texts()
-            .iter()
-            .find(|(code, _)| *code == status)
-            .map_or(c"unknown status".as_ptr(), |(_, text)| text.as_ptr()))
-    })
+    static TEXTS: Names = Names::new();
+    TEXTS.get(status, || Status::ALL.iter().map(|status| (status.code(), status.text())), c"unknown status")
 }
 
 /// The last failure of a nanostate function in this thread, in words that name the value at fault:

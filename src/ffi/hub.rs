@@ -232,24 +232,10 @@ fn fixed<const N: usize>(text: &str) -> [c_char; N] {
     out
 }
 
-/// What `ns_hub_set` sets, by its number.
-pub(super) const OPTIONS: [(ns_opt, HubOption); 15] = [
-    (super::NS_OPT_HUB_MAX_MESSAGE, HubOption::MaxMessage),
-    (super::NS_OPT_HUB_LEGACY_MAX, HubOption::LegacyMax),
-    (super::NS_OPT_HUB_MAX_PEERS, HubOption::MaxPeers),
-    (super::NS_OPT_HUB_OUTBOX, HubOption::Outbox),
-    (super::NS_OPT_HUB_UNFINISHED, HubOption::Unfinished),
-    (super::NS_OPT_HUB_STALLED_FRAME_MS, HubOption::StalledFrameMs),
-    (super::NS_OPT_HUB_HANDSHAKE_MS, HubOption::HandshakeMs),
-    (super::NS_OPT_HUB_TABLE_STATES, HubOption::TableStates),
-    (super::NS_OPT_HUB_TABLE_BYTES, HubOption::TableBytes),
-    (super::NS_OPT_HUB_DEPARTED_MS, HubOption::DepartedMs),
-    (super::NS_OPT_HUB_CLOCK_AHEAD_MS, HubOption::ClockAheadMs),
-    (super::NS_OPT_HUB_IPC_MODE, HubOption::IpcMode),
-    (super::NS_OPT_HUB_ECHO, HubOption::Echo),
-    (super::NS_OPT_HUB_LEGACY_STRUCTURED, HubOption::LegacyStructured),
-    (super::NS_OPT_HUB_LEGACY_SNAPSHOT, HubOption::LegacySnapshot),
-];
+/// The option with a number.
+fn option(number: ns_opt) -> Result<HubOption> {
+    HubOption::from_code(number).ok_or_else(|| super::invalid(format!("{number} is no option of a hub")))
+}
 
 /// What is behind a hub pointer, for the time of a call.
 ///
@@ -288,9 +274,24 @@ pub unsafe extern "C" fn ns_hub_set(hub: *mut ns_hub, option: ns_opt, value: i64
     status(|| {
         // SAFETY: the arguments are as the header demands.
         let handle = unsafe { handle_of(hub) }?;
-        let known = OPTIONS.iter().find(|(number, _)| *number == option);
-        let (_, option) = known.ok_or_else(|| super::invalid(format!("{option} is no option of a hub")))?;
-        handle.hub.set(*option, value)
+        handle.hub.set(self::option(option)?, value)
+    })
+}
+
+/// Reads an option: what was set, else its default.
+///
+/// Does not block. Any thread.
+///
+/// - NS_ERR_INVALID: NULL, or an option that hubs do not have
+#[no_mangle]
+pub unsafe extern "C" fn ns_hub_option(hub: *const ns_hub, option: ns_opt, out: *mut i64) -> ns_status {
+    status(|| {
+        // SAFETY: the arguments are as the header demands.
+        let out = unsafe { Out::new(out, 0) }.required("out")?;
+        // SAFETY: as above.
+        let handle = unsafe { handle_of(hub) }?;
+        out.put(handle.hub.option(self::option(option)?)?);
+        Ok(())
     })
 }
 

@@ -104,72 +104,88 @@ pub const NS_PEER_LEFT: ns_peer_event = 2;
 pub const NS_PEER_REFUSED: ns_peer_event = 3;
 
 /// An option of ns_app_set (1 to 100) or ns_hub_set (from 101 on): an NS_OPT_ number. The numbers
-/// never change.
+/// never change. ns_app_option and ns_hub_option read the values.
 pub type ns_opt = i32;
 
-/// App: milliseconds that ns_app_free waits for unsent values. Default 1000.
+/// App. How long closing waits for unsent values. In milliseconds: 0 to 24d, default 1s.
 pub const NS_OPT_LINGER_MS: ns_opt = 1;
-/// App: 1 runs callbacks on the app's own thread. Default 0. Before connect.
+/// App. Run callbacks on the app's own thread. Before connect. 0 or 1, default 0.
 pub const NS_OPT_CALLBACK_THREAD: ns_opt = 2;
-/// App: bytes of own values kept, sent or not. Default 64 MiB; then sends are NS_ERR_FULL.
+/// App. Own values that are kept, sent or not; then sends are NS_ERR_FULL. In bytes: 1B to
+/// 1GiB, default 64MiB.
 pub const NS_OPT_SEND_QUEUE: ns_opt = 3;
-/// App: bytes received and not yet taken. Default 16 MiB; then the oldest give way, counted.
+/// App. States received and not yet taken; then the oldest give way, counted. In bytes: 1B to
+/// 1GiB, default 16MiB.
 pub const NS_OPT_RECV_QUEUE: ns_opt = 4;
-/// App: the largest message in bytes, both ways. Default 16 MiB. Before connect.
+/// App. The largest message, both ways. Before connect. In bytes: 1B to 1GiB, default 16MiB.
 pub const NS_OPT_MAX_MESSAGE: ns_opt = 5;
-/// App: the shortest wait before a reconnect, in milliseconds. Default 50.
+/// App. The shortest wait before a reconnect, not above NS_OPT_BACKOFF_MAX_MS. In
+/// milliseconds: 1ms to 24d, default 50ms.
 pub const NS_OPT_BACKOFF_MIN_MS: ns_opt = 6;
-/// App: the longest wait before a reconnect, in milliseconds. Default 5000.
+/// App. The longest wait before a reconnect, not below NS_OPT_BACKOFF_MIN_MS. In
+/// milliseconds: 1ms to 24d, default 5s.
 pub const NS_OPT_BACKOFF_MAX_MS: ns_opt = 7;
-/// App: 1 has the hub send the app's own states back to it. Default 0. Before connect.
+/// App. Have the hub send the app's own states back to it. Before connect. 0 or 1, default 0.
 pub const NS_OPT_ECHO: ns_opt = 8;
-/// App: 1 takes the identity over from a live holder. Default 0. Before connect.
+/// App. Take the identity over from a live holder. Before connect. 0 or 1, default 0.
 pub const NS_OPT_TAKE_OVER: ns_opt = 9;
-/// App: 1 shares the identity with others that say so too. Default 0. Before connect.
+/// App. Share the identity with others that say so too. Before connect. 0 or 1, default 0.
 pub const NS_OPT_SHARED: ns_opt = 10;
-/// Hub: the largest message in bytes. Default 16 MiB.
+/// Hub. The largest message. In bytes: 1B to 1GiB, default 16MiB.
 pub const NS_OPT_HUB_MAX_MESSAGE: ns_opt = 101;
-/// Hub: the largest message to an old peer, in bytes. Default 1 MiB: what a nanomsg takes.
+/// Hub. The largest message to old programs; a stock nanomsg takes no more than the default.
+/// In bytes: 1B to 1GiB, default 1MiB.
 pub const NS_OPT_HUB_LEGACY_MAX: ns_opt = 102;
-/// Hub: peers at most. Default 4096.
+/// Hub. How many peers may be connected. A number: 1 to 2147483647, default 4096.
 pub const NS_OPT_HUB_MAX_PEERS: ns_opt = 103;
-/// Hub: bytes that wait for one peer before it is caught up from the table. Default 4 MiB.
+/// Hub. What may wait for one peer before it is caught up from the table, with newest values
+/// only. In bytes: 1B to 1GiB, default 4MiB.
 pub const NS_OPT_HUB_OUTBOX: ns_opt = 104;
-/// Hub: bytes of unfinished incoming messages, of all peers together. Default 256 MiB.
+/// Hub. Unfinished incoming messages of all peers together. In bytes: 1B to 1TiB, default
+/// 256MiB.
 pub const NS_OPT_HUB_UNFINISHED: ns_opt = 105;
-/// Hub: milliseconds that an unfinished message may make no progress. Default 30000.
+/// Hub. How long an unfinished message may make no progress. In milliseconds: 1ms to 1000d,
+/// default 30s.
 pub const NS_OPT_HUB_STALLED_FRAME_MS: ns_opt = 106;
-/// Hub: milliseconds that a handshake may take. Default 5000.
+/// Hub. How long a handshake may take. In milliseconds: 1ms to 1000d, default 5s.
 pub const NS_OPT_HUB_HANDSHAKE_MS: ns_opt = 107;
-/// Hub: states kept at most. Default 1000000.
+/// Hub. How many states are kept, of which one sender may have half. A number: 2 to
+/// 2147483647, default 1000000.
 pub const NS_OPT_HUB_TABLE_STATES: ns_opt = 108;
-/// Hub: bytes of states kept at most, of which one sender may have half. Default 512 MiB.
+/// Hub. The size of all states that are kept, of which one sender may have half. In bytes: 1B
+/// to 1TiB, default 512MiB.
 pub const NS_OPT_HUB_TABLE_BYTES: ns_opt = 109;
-/// Hub: milliseconds that the states of a departed sender are kept. Default 24 hours.
+/// Hub. How long the states of a departed sender are kept. In milliseconds: 1ms to 1000d,
+/// default 1d.
 pub const NS_OPT_HUB_DEPARTED_MS: ns_opt = 110;
-/// Hub: milliseconds that a stamp may be ahead of the hub's clock. Default 60000.
+/// Hub. How far a stamp may be ahead of the hub's clock. In milliseconds: 1ms to 1000d,
+/// default 1min.
 pub const NS_OPT_HUB_CLOCK_AHEAD_MS: ns_opt = 111;
-/// Hub: the permission bits of its ipc sockets. Default 0600 (octal). A socket without a file,
-/// "ipc://@name", has none: the hub looks which user connects, and lets in whom a file with these
-/// bits would; root always.
+/// Hub. Permissions of ipc sockets; for ipc://@name, which has no file, whose programs are let
+/// in, root's always. In octal: 0000 to 0777, default 0600.
 pub const NS_OPT_HUB_IPC_MODE: ns_opt = 112;
-/// Hub: 1 sends states back to where they came from too, as the original hub did. Apps drop their
-/// own unless NS_OPT_ECHO asks for them. Default 0.
+/// Hub. Send states back to the connection they came from, too, as the original hub did; apps
+/// drop their own unless they ask for them. 0 or 1, default 0.
 pub const NS_OPT_HUB_ECHO: ns_opt = 113;
-/// Hub: 1 sends structured and scalar states to old peers too; some crash on them. Default 0.
+/// Hub. Send numbers, booleans, nil, arrays and maps to old programs, too; some of them crash
+/// on these. 0 or 1, default 0.
 pub const NS_OPT_HUB_LEGACY_STRUCTURED: ns_opt = 114;
-/// Hub: 1 tells an old peer that joins what the hub keeps, as if it was sent again. Default 0.
+/// Hub. Give an old program that joins what others published before, as if they published it
+/// again. 0 or 1, default 0.
 pub const NS_OPT_HUB_LEGACY_SNAPSHOT: ns_opt = 115;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::options::{About, Unit};
     use crate::wire::Malformed;
-    use crate::{Kind, Link, PeerEvent, Status};
+    use crate::{AppOption, HubOption, Kind, Link, PeerEvent, Status};
+
+    const SOURCES: &str = concat!(include_str!("types.rs"), include_str!("log.rs"), include_str!("hub.rs"));
 
     /// The constants of the header that begin with `prefix`, as they are written: name and number.
     fn constants(prefix: &str) -> Vec<(String, i32)> {
-        concat!(include_str!("types.rs"), include_str!("log.rs"), include_str!("hub.rs"))
+        SOURCES
             .lines()
             .filter_map(|line| line.strip_prefix("pub const ")?.strip_suffix(';'))
             .filter(|line| line.starts_with(prefix))
@@ -195,31 +211,57 @@ mod tests {
     #[test]
     fn every_status_has_its_constant_and_every_constant_its_status() {
         assert_eq!(NS_OK, Status::Ok.code());
-        let rust: Vec<_> = Status::ALL.iter().filter(|s| **s != Status::Ok).map(|s| (upper(s), s.code())).collect();
-        assert_eq!(constants("NS_ERR_"), rust);
+        assert_eq!("NS_OK", Status::Ok.name());
+        let rust = Status::ALL.iter().filter(|s| **s != Status::Ok).map(|s| (s.name().to_owned(), s.code()));
+        let c = constants("NS_ERR_").into_iter().map(|(name, number)| (format!("NS_ERR_{name}"), number));
+        assert!(c.eq(rust));
     }
 
     #[test]
     fn every_kind_has_its_constant_and_every_constant_its_kind() {
-        let rust: Vec<_> = Kind::ALL.iter().map(|k| (upper(k), *k as i32)).collect();
+        let rust: Vec<_> = Kind::ALL.iter().map(|k| (k.name().to_uppercase(), *k as i32)).collect();
         assert_eq!(constants("NS_KIND_"), rust);
     }
 
     #[test]
     fn links_and_peer_events_have_their_numbers() {
-        let links = [Link::Idle, Link::Connecting, Link::Connected, Link::Refused];
-        assert_eq!(constants("NS_LINK_"), links.map(|l| (upper(&l), l as i32)));
-        let events = [PeerEvent::Joined, PeerEvent::Left, PeerEvent::Refused];
-        assert_eq!(constants("NS_PEER_"), events.map(|e| (upper(&e), e as i32)));
+        let links: Vec<_> = Link::ALL.iter().map(|l| (l.name().to_uppercase(), *l as i32)).collect();
+        assert_eq!(constants("NS_LINK_"), links);
+        let events: Vec<_> = PeerEvent::ALL.iter().map(|e| (e.name().to_uppercase(), *e as i32)).collect();
+        assert_eq!(constants("NS_PEER_"), events);
+    }
+
+    /// Number and table row of every option.
+    fn options() -> Vec<(i32, &'static About)> {
+        let apps = AppOption::ALL.iter().map(|option| (*option as i32, option.about()));
+        apps.chain(HubOption::ALL.iter().map(|option| (*option as i32, option.about()))).collect()
     }
 
     #[test]
     fn options_of_apps_and_hubs_share_one_number_space() {
-        let apps = crate::ffi::app::OPTIONS.map(|(_, option)| (upper(&option), option as i32));
-        let hubs = crate::ffi::hub::OPTIONS.map(|(_, option)| (format!("HUB_{}", upper(&option)), option as i32));
-        let all = constants("NS_OPT_");
-        assert_eq!(all, [&apps[..], &hubs[..]].concat());
-        assert!(all.windows(2).all(|pair| pair[0].1 < pair[1].1));
+        let c = constants("NS_OPT_").into_iter().map(|(name, number)| (number, format!("NS_OPT_{name}")));
+        assert!(c.eq(options().into_iter().map(|(number, about)| (number, about.name.to_owned()))));
+        assert!(options().windows(2).all(|pair| pair[0].0 < pair[1].0));
+    }
+
+    #[test]
+    fn the_comment_of_an_option_is_that_of_its_table() {
+        for (number, about) in options() {
+            let handle = if number > 100 { "Hub" } else { "App" };
+            let unit = match about.unit {
+                Unit::Flag => "0 or 1".to_owned(),
+                Unit::Count => format!("A number: {}", about.range()),
+                Unit::Bytes => format!("In bytes: {}", about.range()),
+                Unit::Milliseconds => format!("In milliseconds: {}", about.range()),
+                Unit::Permissions => format!("In octal: {}", about.range()),
+            };
+            let wanted = format!("{handle}. {}. {unit}, default {}.", about.text, about.unit.show(about.default));
+            let line = format!("pub const {}: ", about.name);
+            let before = &SOURCES[..SOURCES.find(&line).unwrap()];
+            let mut comment: Vec<_> = before.lines().rev().map_while(|line| line.strip_prefix("/// ")).collect();
+            comment.reverse();
+            assert_eq!(comment.join(" "), wanted);
+        }
     }
 
     #[test]

@@ -13,9 +13,10 @@ use crate::engine::router::{About, Router, RouterConfig, RouterEvent};
 use crate::engine::Role;
 #[cfg(feature = "nng")]
 use crate::gateway;
-use crate::health::{check_option, run_loop, Health};
+use crate::health::{run_loop, Health};
 use crate::instance::random_instance;
 use crate::limits;
+use crate::options::HubOption;
 use crate::repeats::Repeats;
 use crate::transport::{self, host_name, Address, Backend, Driver, Shared};
 use crate::visible::one_line;
@@ -24,42 +25,6 @@ use crate::{Error, Result, Status};
 use self::address::{GatewayAddress, Place};
 
 pub use crate::engine::router::{HubStats, PeerEvent, PeerStats};
-
-/// What [`Hub::set`] sets. The numbers are those of the C API.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(i32)]
-pub enum HubOption {
-    /// The largest message, in bytes. Default 16 MiB.
-    MaxMessage = 101,
-    /// The largest message towards an old peer, in bytes. Default 1 MiB.
-    LegacyMax = 102,
-    /// Peers. Default 4096.
-    MaxPeers = 103,
-    /// Bytes that may wait for a peer before it is caught up from the table. Default 4 MiB.
-    Outbox = 104,
-    /// Bytes of unfinished incoming messages, together. Default 256 MiB.
-    Unfinished = 105,
-    /// Milliseconds that one of them may make no progress. Default 30,000.
-    StalledFrameMs = 106,
-    /// Milliseconds that a handshake may take. Default 5000.
-    HandshakeMs = 107,
-    /// States in the table; one sender may have half. Default 1,000,000.
-    TableStates = 108,
-    /// Bytes in the table; one sender may have half. Default 512 MiB.
-    TableBytes = 109,
-    /// Milliseconds that states of a departed sender are kept. Default 24 hours.
-    DepartedMs = 110,
-    /// Milliseconds that a stamp may be ahead. Default 60,000.
-    ClockAheadMs = 111,
-    /// The permission bits of an `ipc` socket. Default 0600.
-    IpcMode = 112,
-    /// 1: states go back to the connection that they came from. Default 0.
-    Echo = 113,
-    /// 1: old peers get structured and scalar states too. Default 0: they crash on them.
-    LegacyStructured = 114,
-    /// 1: an old peer that joins gets what is in the table, as if it was published again. Default 0.
-    LegacySnapshot = 115,
-}
 
 /// Hears of a peer: identity ("" for an old one), where it is, what happened, why, and why in words.
 pub type OnPeer = dyn FnMut(&str, &str, PeerEvent, Status, &str) + Send;
@@ -136,20 +101,9 @@ impl Hub {
     pub fn set(&self, option: HubOption, value: i64) -> Result<()> {
         let mut driver = self.inner.open()?;
         if !self.addresses.lock().is_empty() {
-            return Err(Error::new(Status::State, format!("{option:?} is to be set before listen")));
+            return Err(Error::new(Status::State, format!("{} is to be set before listen", option.about().name)));
         }
-        let (low, high) = match option {
-            HubOption::MaxMessage | HubOption::LegacyMax | HubOption::Outbox => (1, 1 << 30),
-            HubOption::TableBytes | HubOption::Unfinished => (1, 1 << 40),
-            HubOption::TableStates => (2, i64::from(i32::MAX)),
-            HubOption::MaxPeers => (1, i64::from(i32::MAX)),
-            HubOption::IpcMode => (0, 0o777),
-            HubOption::Echo | HubOption::LegacyStructured | HubOption::LegacySnapshot => (0, 1),
-            HubOption::StalledFrameMs | HubOption::HandshakeMs | HubOption::DepartedMs | HubOption::ClockAheadMs => {
-                (1, 1 << 40)
-            }
-        };
-        check_option(option, value, low..=high)?;
+        option.about().check(value)?;
         let (flag, size, nanos) = (value == 1, value as usize, value as u64 * 1_000_000);
         let config = &mut driver.protocol.config;
         match option {
@@ -170,6 +124,33 @@ impl Hub {
             HubOption::IpcMode => self.inner.ipc_mode.store(value as u32, Ordering::Relaxed),
         }
         Ok(())
+    }
+
+    /// The value of an option: what was set, else its default.
+    ///
+    /// # Errors
+    /// [`Status::Closed`].
+    pub fn option(&self, option: HubOption) -> Result<i64> {
+        let driver = self.inner.open()?;
+        let (config, room) = (&driver.protocol.config, driver.protocol.room());
+        let (size, millis) = (|count: usize| count as i64, |nanos: u64| (nanos / 1_000_000) as i64);
+        Ok(match option {
+            HubOption::MaxMessage => size(config.max_message),
+            HubOption::LegacyMax => size(config.legacy_max),
+            HubOption::MaxPeers => size(config.max_peers),
+            HubOption::Outbox => size(config.outbox),
+            HubOption::Unfinished => size(config.unfinished),
+            HubOption::StalledFrameMs => millis(config.stalled_frame),
+            HubOption::HandshakeMs => millis(config.handshake),
+            HubOption::TableStates => size(room.states),
+            HubOption::TableBytes => size(room.bytes),
+            HubOption::DepartedMs => millis(room.departed),
+            HubOption::ClockAheadMs => config.clock_ahead as i64,
+            HubOption::IpcMode => self.inner.ipc_mode.load(Ordering::Relaxed).into(),
+            HubOption::Echo => config.echo.into(),
+            HubOption::LegacyStructured => config.legacy_structured.into(),
+            HubOption::LegacySnapshot => config.legacy_snapshot.into(),
+        })
     }
 
     /// Listens at a URL, any number of times; returns once bound. Waits while a host name is resolved.

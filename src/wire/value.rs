@@ -5,53 +5,32 @@ use rmp::Marker;
 
 use super::Malformed;
 use crate::limits::MAX_DEPTH;
+use crate::numbered::numbered;
 
-/// Declares [`Kind`] once: variant, number of the C API, name.
-macro_rules! kinds {
-    ($($(#[$doc:meta])* $variant:ident = $number:literal, $name:literal;)*) => {
-        /// What a value is. The wire alone decides it; the numbers are those of the C API and never change.
-        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-        #[repr(i32)]
-        pub enum Kind { $($(#[$doc])* $variant = $number,)* }
-
-        impl Kind {
-            /// Every kind, in the order of its number.
-            pub const ALL: &'static [Kind] = &[$(Kind::$variant,)*];
-
-            /// The kind with this number.
-            pub const fn from_code(code: i32) -> Option<Kind> {
-                match code { $($number => Some(Kind::$variant),)* _ => None }
-            }
-
-            /// The kind in one lower-case word.
-            pub const fn name(self) -> &'static str {
-                match self { $(Kind::$variant => $name,)* }
-            }
-        }
-    };
-}
-
-kinds! {
-    /// str: text in UTF-8.
-    Text = 1, "text";
-    /// bin: bytes.
-    Bytes = 2, "bytes";
-    /// nil.
-    Nil = 3, "nil";
-    /// A truth value.
-    Bool = 4, "bool";
-    /// An integer that fits [`i64`], in whatever form it was sent.
-    Int = 5, "int";
-    /// An integer above [`i64::MAX`].
-    Uint = 6, "uint";
-    /// A float of 32 or 64 bits.
-    Double = 7, "double";
-    /// An array.
-    Array = 8, "array";
-    /// A map.
-    Map = 9, "map";
-    /// An extension: a type number and bytes.
-    Ext = 10, "ext";
+numbered! {
+    /// What a value is. The wire alone decides it; the numbers are those of the C API and never change.
+    pub enum Kind {
+        /// str: text in UTF-8.
+        Text = 1, "text";
+        /// bin: bytes.
+        Bytes = 2, "bytes";
+        /// nil.
+        Nil = 3, "nil";
+        /// A truth value.
+        Bool = 4, "bool";
+        /// An integer that fits [`i64`], in whatever form it was sent.
+        Int = 5, "int";
+        /// An integer above [`i64::MAX`].
+        Uint = 6, "uint";
+        /// A float of 32 or 64 bits.
+        Double = 7, "double";
+        /// An array.
+        Array = 8, "array";
+        /// A map.
+        Map = 9, "map";
+        /// An extension: a type number and bytes.
+        Ext = 10, "ext";
+    }
 }
 
 /// The accept mask that has every kind.

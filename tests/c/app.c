@@ -63,11 +63,25 @@ static void names(void)
     ns_app_free(app);
 }
 
+static void hubs_identity(void)
+{
+    ns_app *app;
+    IS(NS_ERR_IDENTITY, ns_app_new("$ns", &app));
+    CHECK(app == NULL);
+    SAME("identity not allowed: \"$ns\": it is the hub's own", ns_last_error());
+    OK(ns_app_new("$ns2", &app));
+    IS(NS_ERR_URL, ns_app_connect(app, "tcp://::1:15000"));
+    SAME("malformed URL: tcp://::1:15000: an IPv6 address stands in brackets: tcp://[::1]:15000", ns_last_error());
+    IS(NS_ERR_URL, ns_app_connect(app, "http://localhost:15000"));
+    CONTAINS("there are tcp, ipc, inproc", ns_last_error());
+    ns_app_free(app);
+}
+
 static void options(void)
 {
     static const ns_opt flags[] = {NS_OPT_CALLBACK_THREAD, NS_OPT_ECHO, NS_OPT_TAKE_OVER, NS_OPT_SHARED};
-    static const ns_opt sizes[] = {NS_OPT_SEND_QUEUE, NS_OPT_RECV_QUEUE, NS_OPT_MAX_MESSAGE, NS_OPT_BACKOFF_MIN_MS,
-                                   NS_OPT_BACKOFF_MAX_MS};
+    static const ns_opt sizes[] = {NS_OPT_SEND_QUEUE, NS_OPT_RECV_QUEUE, NS_OPT_MAX_MESSAGE, NS_OPT_BACKOFF_MAX_MS,
+                                   NS_OPT_BACKOFF_MIN_MS};
     static const ns_opt early[] = {NS_OPT_CALLBACK_THREAD, NS_OPT_MAX_MESSAGE, NS_OPT_ECHO, NS_OPT_TAKE_OVER,
                                    NS_OPT_SHARED};
     ns_app *app = app_new("options");
@@ -95,6 +109,66 @@ static void options(void)
         IS(NS_ERR_STATE, ns_app_set(app, early[i], 1));
     }
     OK(ns_app_set(app, NS_OPT_LINGER_MS, 0));
+    ns_app_free(app);
+}
+
+static int64_t option_of(const ns_app *app, ns_opt option)
+{
+    int64_t value = -7;
+    OK(ns_app_option(app, option, &value));
+    return value;
+}
+
+static void reads_options(void)
+{
+    ns_app *app = app_new("reads-options");
+    int64_t value = 7;
+    EQUAL(1000, option_of(app, NS_OPT_LINGER_MS));
+    EQUAL(0, option_of(app, NS_OPT_CALLBACK_THREAD));
+    EQUAL(64 << 20, option_of(app, NS_OPT_SEND_QUEUE));
+    EQUAL(16 << 20, option_of(app, NS_OPT_RECV_QUEUE));
+    EQUAL(16 << 20, option_of(app, NS_OPT_MAX_MESSAGE));
+    EQUAL(50, option_of(app, NS_OPT_BACKOFF_MIN_MS));
+    EQUAL(5000, option_of(app, NS_OPT_BACKOFF_MAX_MS));
+    EQUAL(0, option_of(app, NS_OPT_ECHO));
+    EQUAL(0, option_of(app, NS_OPT_TAKE_OVER));
+    EQUAL(0, option_of(app, NS_OPT_SHARED));
+
+    OK(ns_app_set(app, NS_OPT_LINGER_MS, 20));
+    OK(ns_app_set(app, NS_OPT_SEND_QUEUE, 4711));
+    OK(ns_app_set(app, NS_OPT_RECV_QUEUE, 4712));
+    OK(ns_app_set(app, NS_OPT_MAX_MESSAGE, 4713));
+    OK(ns_app_set(app, NS_OPT_ECHO, 1));
+    EQUAL(20, option_of(app, NS_OPT_LINGER_MS));
+    EQUAL(4711, option_of(app, NS_OPT_SEND_QUEUE));
+    EQUAL(4712, option_of(app, NS_OPT_RECV_QUEUE));
+    EQUAL(4713, option_of(app, NS_OPT_MAX_MESSAGE));
+    EQUAL(1, option_of(app, NS_OPT_ECHO));
+    EQUAL(0, option_of(app, NS_OPT_SHARED));
+
+    /* What is refused is told by its name, and changes nothing. */
+    IS(NS_ERR_INVALID, ns_app_set(app, NS_OPT_LINGER_MS, -5));
+    CONTAINS("NS_OPT_LINGER_MS cannot be -5: 0 to ", ns_last_error());
+    EQUAL(20, option_of(app, NS_OPT_LINGER_MS));
+    IS(NS_ERR_INVALID, ns_app_set(app, NS_OPT_BACKOFF_MIN_MS, 5001));
+    SAME("NS_OPT_BACKOFF_MIN_MS cannot be 5001: above NS_OPT_BACKOFF_MAX_MS, which is 5000", ns_last_error());
+    IS(NS_ERR_INVALID, ns_app_set(app, NS_OPT_BACKOFF_MAX_MS, 49));
+    SAME("NS_OPT_BACKOFF_MAX_MS cannot be 49: below NS_OPT_BACKOFF_MIN_MS, which is 50", ns_last_error());
+    OK(ns_app_set(app, NS_OPT_BACKOFF_MAX_MS, 50));
+    OK(ns_app_set(app, NS_OPT_BACKOFF_MAX_MS, 100));
+    OK(ns_app_set(app, NS_OPT_BACKOFF_MIN_MS, 100));
+    EQUAL(100, option_of(app, NS_OPT_BACKOFF_MIN_MS));
+
+    IS(NS_ERR_INVALID, ns_app_option(app, NS_OPT_HUB_ECHO, &value));
+    EQUAL(0, value);
+    SAME("113 is no option of an app", ns_last_error());
+    IS(NS_ERR_INVALID, ns_app_option(app, NS_OPT_ECHO, NULL));
+    IS(NS_ERR_INVALID, ns_app_option(NULL, NS_OPT_ECHO, &value));
+    OK(ns_app_connect(app, free_url("inproc")));
+    IS(NS_ERR_STATE, ns_app_set(app, NS_OPT_SHARED, 1));
+    SAME("NS_OPT_SHARED is to be set before connect", ns_last_error());
+    OK(ns_app_close(app, 0));
+    IS(NS_ERR_CLOSED, ns_app_option(app, NS_OPT_ECHO, &value));
     ns_app_free(app);
 }
 
@@ -778,7 +852,9 @@ static void identity_taken(void)
 const struct test app_tests[] = {
     {"an identity is 1 to 255 bytes of UTF-8", identities},
     {"a name is 1 to 1024 bytes of UTF-8 and not reserved", names},
+    {"the hub's own identity is nobody else's", hubs_identity},
     {"an option takes its values only, and some only before connect", options},
+    {"an option is read back as it was set, else as its default, and refused by its name", reads_options},
     {"a time-out is -1 or a number of milliseconds, and 0 only tries", time_outs},
     {"malformed and unsupported URLs are refused at once and named", urls},
     {"without a URL the environment names the hub", default_url},

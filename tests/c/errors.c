@@ -56,6 +56,39 @@ static void numbers(void)
     EQUAL(-25, NS_ERR_IO);
 }
 
+static void names(void)
+{
+    static const char *const kinds[] = {"unknown", "text",   "bytes", "nil", "bool", "int",
+                                        "uint",    "double", "array", "map", "ext",  "unknown"};
+    static const char *const links[] = {"idle", "connecting", "connected", "refused", "unknown"};
+    int i;
+    SAME("NS_OK", ns_status_name(NS_OK));
+    SAME("NS_ERR_INVALID", ns_status_name(NS_ERR_INVALID));
+    SAME("NS_ERR_IDENTITY_TAKEN", ns_status_name(NS_ERR_IDENTITY_TAKEN));
+    SAME("NS_ERR_IO", ns_status_name(NS_ERR_IO));
+    for (i = 0; i < 12; i++) {
+        SAME(kinds[i], ns_kind_name(i));
+    }
+    for (i = 0; i < 5; i++) {
+        SAME(links[i], ns_link_name(i));
+    }
+    SAME("joined", ns_peer_event_name(NS_PEER_JOINED));
+    SAME("left", ns_peer_event_name(NS_PEER_LEFT));
+    SAME("refused", ns_peer_event_name(NS_PEER_REFUSED));
+    SAME("empty", ns_malformed_name(NS_MALFORMED_EMPTY));
+    SAME("not-array", ns_malformed_name(NS_MALFORMED_NOT_ARRAY));
+    SAME("control", ns_malformed_name(NS_MALFORMED_CONTROL));
+    for (i = -1; i >= INT32_MIN / 2; i *= 2) {
+        SAME("unknown", ns_kind_name(i));
+        SAME("unknown", ns_link_name(i));
+        SAME("unknown", ns_peer_event_name(i));
+        SAME("unknown", ns_malformed_name(i));
+        SAME("unknown", ns_status_name(-i));
+    }
+    SAME("unknown", ns_status_name(INT32_MIN));
+    SAME("unknown", ns_kind_name(INT32_MAX));
+}
+
 static void fails_elsewhere(void *unused)
 {
     (void)unused;
@@ -142,6 +175,7 @@ static void accept_masks(void)
 
 const struct test error_tests[] = {
     {"every status has a text of its own, and unknown numbers have one too", texts},
+    {"kinds, links, statuses and peer events have names, and unknown numbers have one too", names},
     {"the numbers of the statuses are those of the contract", numbers},
     {"the last error is this thread's, names the value at fault, and survives success", last_error},
     {"the text of a failure outlives the next 16 failures of its thread", texts_stay},

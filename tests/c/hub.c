@@ -133,6 +133,53 @@ static void options(void)
     ns_hub_free(hub);
 }
 
+static void reads_options(void)
+{
+    static const struct {
+        ns_opt option;
+        int64_t is;
+    } defaults[] = {
+        {NS_OPT_HUB_MAX_MESSAGE, 16 << 20},     {NS_OPT_HUB_LEGACY_MAX, 1 << 20},
+        {NS_OPT_HUB_MAX_PEERS, 4096},           {NS_OPT_HUB_OUTBOX, 4 << 20},
+        {NS_OPT_HUB_UNFINISHED, 256 << 20},     {NS_OPT_HUB_STALLED_FRAME_MS, 30000},
+        {NS_OPT_HUB_HANDSHAKE_MS, 5000},        {NS_OPT_HUB_TABLE_STATES, 1000000},
+        {NS_OPT_HUB_TABLE_BYTES, 512 << 20},    {NS_OPT_HUB_DEPARTED_MS, 24 * 3600 * 1000},
+        {NS_OPT_HUB_CLOCK_AHEAD_MS, 60000},     {NS_OPT_HUB_IPC_MODE, 0600},
+        {NS_OPT_HUB_ECHO, 0},                   {NS_OPT_HUB_LEGACY_STRUCTURED, 0},
+        {NS_OPT_HUB_LEGACY_SNAPSHOT, 0},
+    };
+    ns_hub *hub;
+    int64_t value;
+    size_t i;
+    OK(ns_hub_new(&hub));
+    for (i = 0; i < sizeof defaults / sizeof defaults[0]; i++) {
+        value = -7;
+        OK(ns_hub_option(hub, defaults[i].option, &value));
+        EQUAL(defaults[i].is, value);
+    }
+    for (i = 0; i < sizeof defaults / sizeof defaults[0]; i++) {
+        int64_t set = defaults[i].is > 1 ? defaults[i].is - 1 : 1;
+        OK(ns_hub_set(hub, defaults[i].option, set));
+        OK(ns_hub_option(hub, defaults[i].option, &value));
+        EQUAL(set, value);
+    }
+    IS(NS_ERR_INVALID, ns_hub_set(hub, NS_OPT_HUB_MAX_PEERS, 0));
+    SAME("NS_OPT_HUB_MAX_PEERS cannot be 0: 1 to 2147483647", ns_last_error());
+    IS(NS_ERR_INVALID, ns_hub_set(hub, NS_OPT_HUB_IPC_MODE, 01000));
+    SAME("NS_OPT_HUB_IPC_MODE cannot be 01000: 0000 to 0777", ns_last_error());
+    IS(NS_ERR_INVALID, ns_hub_option(hub, NS_OPT_ECHO, &value));
+    EQUAL(0, value);
+    SAME("8 is no option of a hub", ns_last_error());
+    IS(NS_ERR_INVALID, ns_hub_option(hub, NS_OPT_HUB_ECHO, NULL));
+    IS(NS_ERR_INVALID, ns_hub_option(NULL, NS_OPT_HUB_ECHO, &value));
+    OK(ns_hub_listen(hub, free_url("inproc")));
+    IS(NS_ERR_STATE, ns_hub_set(hub, NS_OPT_HUB_ECHO, 0));
+    SAME("NS_OPT_HUB_ECHO is to be set before listen", ns_last_error());
+    OK(ns_hub_option(hub, NS_OPT_HUB_ECHO, &value));
+    EQUAL(1, value);
+    ns_hub_free(hub);
+}
+
 static void listen_failures(void)
 {
     static const char *const malformed[] = {"", "nonsense", "tcp://", "tcp://127.0.0.1", "ipc://", "inproc://"};
@@ -159,8 +206,12 @@ static void listen_failures(void)
     IS(NS_ERR_IN_USE, ns_hub_listen(second, url));
     IS(NS_ERR_NOT_FOUND, ns_hub_listen(second, "ipc:///no/such/directory/hub"));
     CONTAINS("/no/such/directory/hub", ns_last_error());
+    IS(NS_ERR_IO, ns_hub_listen(second, "ipc:///dev/null/hub"));
+    CONTAINS("Not a directory: ipc:///dev/null/hub", ns_last_error());
+    CHECK(strstr(ns_last_error(), "os error") == NULL);
     IS(NS_ERR_RESOLVE, ns_hub_listen(second, "tcp://-no-such-host.invalid:0"));
     CONTAINS("-no-such-host.invalid", ns_last_error());
+    CHECK(strstr(ns_last_error(), "failed to lookup") == NULL);
     /* Where nobody makes files, root neither; in a container it may be read-only. */
     status = ns_hub_listen(second, "ipc:///sys/kernel/nanostate-test");
     CHECK(status == NS_ERR_PERMISSION || (status == NS_ERR_IO && strstr(ns_last_error(), "Read-only") != NULL));
@@ -506,6 +557,7 @@ const struct test hub_tests[] = {
     {"states cross over tcp", over_tcp},
     {"a hub listens at several addresses and says where", several_addresses},
     {"a hub's option takes its values only, before listen", options},
+    {"a hub's option is read back as it was set, else as its default", reads_options},
     {"why a hub cannot listen is told", listen_failures},
     {"a peer function hears who joins and who is refused", peers},
     {"a peer function hears who leaves", leaves},

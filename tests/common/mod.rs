@@ -124,7 +124,8 @@ impl Standard {
     /// All of them.
     pub const ALL: [Standard; 3] = [Standard::C99, Standard::C11, Standard::Cpp17];
 
-    fn arguments(self) -> &'static [&'static str] {
+    /// What chooses it.
+    pub fn arguments(self) -> &'static [&'static str] {
         match self {
             Standard::C99 => &["-std=c99", "-xc"],
             Standard::C11 => &["-std=c11", "-xc"],

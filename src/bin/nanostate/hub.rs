@@ -5,9 +5,10 @@ use std::sync::mpsc;
 
 use log::LevelFilter;
 use nanostate::visible::one_line;
-use nanostate::{limits, Hub, HubOption};
+use nanostate::{limits, Hub};
 use signal_hook::consts::{SIGHUP, SIGUSR1};
 
+use crate::hub_options::Options;
 use crate::{logger, signals, stdio, Failure};
 
 /// Run a hub until SIGINT or SIGTERM
@@ -21,45 +22,11 @@ pub struct Arguments {
     /// then also ws://HOST:PORT/PATH, and ?structured=1 for more than text and bytes
     #[arg(long, short, visible_alias = "bind", visible_short_alias = 'b', value_name = "URL", default_value = limits::DEFAULT_URL)]
     listen: Vec<String>,
-    /// Send states back to the connection they came from, too
-    #[arg(long)]
-    echo: bool,
-    /// Send numbers, booleans, nil, arrays and maps to old programs, too: some of them crash on these
-    #[arg(long)]
-    legacy_structured: bool,
-    /// Give an old program that joins what others published before, as if they published it again
-    #[arg(long)]
-    legacy_snapshot: bool,
-    /// The largest message to old programs
-    #[arg(long, value_name = "BYTES", default_value_t = limits::LEGACY_MAX as u32)]
-    legacy_max: u32,
-    /// Permissions of ipc sockets, octal; of ipc://@name, which has no file, whose programs are let in
-    #[arg(long, value_name = "OCTAL", default_value_t = Mode(limits::IPC_MODE))]
-    ipc_mode: Mode,
     /// What to log: off, error, warn, info (default), debug, trace
     #[arg(long, value_name = "LEVEL", value_parser = logger::level)]
     log: Option<LevelFilter>,
-}
-
-/// Permission bits.
-#[derive(Clone, Copy)]
-struct Mode(u32);
-
-impl std::fmt::Display for Mode {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:04o}", self.0)
-    }
-}
-
-impl std::str::FromStr for Mode {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Mode, Self::Err> {
-        match u32::from_str_radix(text, 8) {
-            Ok(mode) if mode <= 0o777 => Ok(Mode(mode)),
-            _ => Err("not octal permissions, like 0660"),
-        }
-    }
+    #[command(flatten)]
+    options: Options,
 }
 
 /// Runs the hub.
@@ -76,11 +43,9 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     })?;
 
     let hub = Hub::new()?;
-    hub.set(HubOption::Echo, arguments.echo.into())?;
-    hub.set(HubOption::LegacyStructured, arguments.legacy_structured.into())?;
-    hub.set(HubOption::LegacySnapshot, arguments.legacy_snapshot.into())?;
-    hub.set(HubOption::LegacyMax, arguments.legacy_max.into())?;
-    hub.set(HubOption::IpcMode, arguments.ipc_mode.0.into())?;
+    for (option, value) in arguments.options.0 {
+        hub.set(option, value)?;
+    }
     for url in &arguments.listen {
         hub.listen(url)?;
     }

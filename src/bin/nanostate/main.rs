@@ -3,6 +3,7 @@
 mod bench;
 mod completions;
 mod hub;
+mod hub_options;
 mod identity;
 mod logger;
 mod man;
@@ -93,7 +94,7 @@ impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Failure {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Failure::OutputClosed,
-            _ => Failure::Failed(format!("standard output: {error}")),
+            _ => Failure::Failed(format!("standard output: {}", Error::words(&error))),
         }
     }
 }

@@ -121,7 +121,7 @@ TEST("every function of an app and a hub that were moved from is Status::invalid
     app.interrupt();
     app.on_exception({});
     for (const Status status :
-         {app.try_set(option::linger, 1s), app.try_connect(), app.try_connect("inproc://x"),
+         {app.try_set(option::linger, 1s), app.try_option(option::linger).status(), app.try_connect(), app.try_connect("inproc://x"),
           app.try_wait_connected(0s), app.try_flush(0s), app.try_disconnect(), app.try_close(), app.try_close(0s),
           app.try_send("x", 1), app.try_send("x", "text"), app.try_send_json("x", "1"),
           app.try_send_msgpack("x", Bytes("\x01", 1)), app.try_get("x").status(), app.try_get("s", "x").status(),
@@ -136,7 +136,7 @@ TEST("every function of an app and a hub that were moved from is Status::invalid
     const Hub hub_owner(std::move(hub));
     EQUAL("", hub.address());
     for (const Status status :
-         {hub.try_set(option::hub_echo, true), hub.try_listen("inproc://x"), hub.try_on_peer({}),
+         {hub.try_set(option::hub_echo, true), hub.try_option(option::hub_echo).status(), hub.try_listen("inproc://x"), hub.try_on_peer({}),
           hub.try_stats().status(), hub.try_each_peer([](const PeerStats &) {})})
         EQUAL(Status::invalid, status);
     FAILS(Status::invalid, hub.peers());
@@ -154,6 +154,15 @@ TEST("a result is a value or a status")
     EQUAL(Status::not_found, none.status());
     EQUAL("other", std::move(none).value_or("other"));
     FAILS(Status::range, Result<int>(Status::range).value());
+}
+
+TEST("numbers have names")
+{
+    EQUAL("NS_ERR_TIMEOUT", std::string(status_name(Status::timeout)));
+    EQUAL("unknown", std::string(status_name(static_cast<Status>(7))));
+    EQUAL("text", std::string(to_string(Kind::text)));
+    EQUAL("connected", std::string(to_string(Link::connected)));
+    EQUAL("left", std::string(to_string(PeerEvent::left)));
 }
 
 TEST("log lines reach the function, and what it throws goes no further")

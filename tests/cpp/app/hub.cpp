@@ -68,6 +68,13 @@ TEST("options take values of their own type")
     app.set(option::send_queue, 1 << 20);
     app.set(option::shared, true);
     app.set(NS_OPT_RECV_QUEUE, 1 << 20);
+    CHECK(app.option(option::linger) == 0s);
+    CHECK(app.option(option::backoff_max) == 1min);
+    EQUAL(1 << 20, app.option(option::send_queue));
+    CHECK(app.option(option::shared) && !app.option(option::echo));
+    EQUAL(1 << 20, app.option(NS_OPT_RECV_QUEUE));
+    EQUAL(16 << 20, app.option(NS_OPT_MAX_MESSAGE));
+    EQUAL(Status::invalid, app.try_option(NS_OPT_HUB_ECHO).status());
     FAILS(Status::invalid, app.set(option::linger, -1s));
     FAILS(Status::invalid, app.set(option::recv_queue, 0));
     Hub hub;
@@ -75,6 +82,10 @@ TEST("options take values of their own type")
     hub.set(option::hub_departed, 1h);
     hub.set(option::hub_echo, true);
     FAILS(Status::invalid, hub.set(NS_OPT_LINGER_MS, 1));
+    EQUAL(0660, hub.option(option::hub_ipc_mode));
+    CHECK(hub.option(option::hub_departed) == 1h);
+    CHECK(hub.option(option::hub_echo) && !hub.option(option::hub_legacy_snapshot));
+    EQUAL(4096, hub.option(NS_OPT_HUB_MAX_PEERS));
     FAILS(Status::invalid, hub.set(option::hub_handshake, 0s));
     hub.listen("inproc://cpp-options");
     FAILS(Status::state, hub.set(option::hub_echo, false));
