@@ -1180,11 +1180,13 @@ fn gateways_that_open_and_close_a_thousand_times_leak_nothing_under_valgrind() {
     nothing_leaks_in("1000");
 }
 
-/// The threads of a process; one that has just begun has the name of its parent.
+/// The threads of a process, without that of the log, which the first line starts; one that has just begun has the name
+/// of its parent.
 fn threads(process: &Process) -> Vec<String> {
     let tasks = fs::read_dir(format!("/proc/{}/task", process.id())).unwrap();
     let name = |path: PathBuf| Some(fs::read_to_string(path.join("comm")).ok()?.trim_end().to_owned());
-    let mut names: Vec<_> = tasks.filter_map(|task| name(task.unwrap().path())).collect();
+    let mut names: Vec<_> =
+        tasks.filter_map(|task| name(task.unwrap().path())).filter(|name| name != "ns-log").collect();
     names.sort();
     names
 }
