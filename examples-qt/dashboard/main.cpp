@@ -34,7 +34,7 @@ bool canUseOpenGl()
 // Whether it is asked for words only, which need no display. A QGuiApplication without one ends the program.
 bool wantsWords(int argc, char **argv)
 {
-    const QByteArrayList options{"-h", "--help", "-v", "--version"};
+    const QByteArrayList options{"-h", "--help", "--help-all", "-v", "--version"};
     return std::any_of(argv + 1, argv + argc, [&](const char *argument) { return options.contains(argument); });
 }
 
