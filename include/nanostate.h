@@ -263,9 +263,6 @@ enum {
     /** Hub. How long the states of a departed sender are kept. In milliseconds: 1ms to 1000d,
      *  default 1d. */
     NS_OPT_HUB_DEPARTED_MS = 110,
-    /** Hub. How far a stamp may be ahead of the hub's clock. In milliseconds: 1ms to 1000d,
-     *  default 1min. */
-    NS_OPT_HUB_CLOCK_AHEAD_MS = 111,
     /** Hub. Permissions of ipc sockets; for ipc://@name, which has no file, whose programs are let
      *  in, root's always. In octal: 0000 to 0777, default 0600. */
     NS_OPT_HUB_IPC_MODE = 112,
@@ -434,6 +431,9 @@ bool ns_state_matches(const ns_state *state, const char *pattern);
 
 /**
  * When it was sent, in milliseconds since 1970; 0 if that is not known, and for NULL.
+ *
+ * It is the time of the hub, which orders the values of all apps and never goes back. Where clocks are
+ * wrong it follows the one that is furthest ahead; an app that means harm can push it forward.
  *
  * Does not block. Any thread.
  */
@@ -632,7 +632,7 @@ typedef struct {
      */
     uint64_t rejected;
     /**
-     * Received values that are not newer than the one held.
+     * Received values that were there already, or are older than an own one.
      */
     uint64_t stale;
     /**
@@ -643,6 +643,10 @@ typedef struct {
      * Own values that the hub did not take.
      */
     uint64_t refused;
+    /**
+     * Own values under a shared identity (NS_OPT_SHARED) that gave way to a newer one of another app.
+     */
+    uint64_t superseded;
     /**
      * Own values withheld from an old hub, or larger than the hub takes.
      */
@@ -740,14 +744,19 @@ ns_status ns_app_connect(ns_app *app, const char *url);
 NS_MUST_CHECK ns_status ns_app_wait_connected(ns_app *app, int timeout_ms);
 
 /**
- * Waits until the hub has all that was sent so far, the newest value of each name: acknowledged, or
- * written out to an old hub. `timeout_ms` milliseconds, -1 for ever, 0 only looks.
+ * Waits until the hub holds all that was sent so far, or something newer: the newest value of each
+ * name, in its memory, as it says itself. To an old hub: until it is written out. Under a shared
+ * identity (NS_OPT_SHARED) a value also counts that gave way to a newer one of another app: this app
+ * is sent that one, and ns_app_stats counts it as superseded. `timeout_ms` milliseconds, -1 for ever,
+ * 0 only looks.
  *
  * Blocks. Any thread, but not a callback on the app's own thread.
  *
  * - NS_ERR_TIMEOUT: not all of it, in this time; it goes on in the background. ns_last_error tells why
  *   there is no link, or for how long nothing was heard from the hub
  * - NS_ERR_REFUSED, NS_ERR_IDENTITY_TAKEN: the hub refused the app, which tries again by itself
+ * - NS_ERR_FULL, NS_ERR_TOO_LARGE: the hub has no room for one of the values, or does not take any
+ *   of its size; ns_last_error names it
  * - NS_ERR_STATE: ns_app_connect was not called, or inside a callback on the app's own thread
  * - NS_ERR_INTERRUPTED: by ns_app_interrupt
  * - NS_ERR_CLOSED: the app is closed, or was while this waited
@@ -893,7 +902,8 @@ ns_status ns_app_send_msgpack(ns_app *app, const char *name, const void *value, 
 
 /**
  * The newest value of `name` by `sender` that this app knows; with `sender` NULL the newest of any
- * sender, own values included. It does not ask the hub, and takes nothing from ns_app_recv. Free
+ * sender, own values included: the same one for every app that takes all kinds, whatever their clocks
+ * say. It does not ask the hub, and takes nothing from ns_app_recv. Free
  * `*out` with ns_state_free; on failure it is NULL.
  *
  * Does not block. Any thread.
@@ -1127,9 +1137,10 @@ typedef struct {
      */
     uint64_t stale;
     /**
-     * Stamps too far ahead of the hub's clock.
+     * States not taken because their stamp is beyond the year 2200, and more than a minute ahead of
+     * the hub's time.
      */
-    uint64_t clamped;
+    uint64_t ahead;
     /**
      * Messages over the limit.
      */

@@ -207,7 +207,6 @@ inline constexpr HubOption<Time> hub_handshake{NS_OPT_HUB_HANDSHAKE_MS};
 inline constexpr HubOption<Count> hub_table_states{NS_OPT_HUB_TABLE_STATES};
 inline constexpr HubOption<Count> hub_table_bytes{NS_OPT_HUB_TABLE_BYTES};
 inline constexpr HubOption<Time> hub_departed{NS_OPT_HUB_DEPARTED_MS};
-inline constexpr HubOption<Time> hub_clock_ahead{NS_OPT_HUB_CLOCK_AHEAD_MS};
 inline constexpr HubOption<Count> hub_ipc_mode{NS_OPT_HUB_IPC_MODE};
 inline constexpr HubOption<bool> hub_echo{NS_OPT_HUB_ECHO};
 inline constexpr HubOption<bool> hub_legacy_structured{NS_OPT_HUB_LEGACY_STRUCTURED};

@@ -233,8 +233,6 @@ options! {
             "The size of all states that are kept, of which one sender may have half";
         DepartedMs = 110, NS_OPT_HUB_DEPARTED_MS, Milliseconds, 1..1000 * DAY, limits::DEPARTED.as_millis(),
             "How long the states of a departed sender are kept";
-        ClockAheadMs = 111, NS_OPT_HUB_CLOCK_AHEAD_MS, Milliseconds, 1..1000 * DAY, limits::CLOCK_AHEAD.as_millis(),
-            "How far a stamp may be ahead of the hub's clock";
         IpcMode = 112, NS_OPT_HUB_IPC_MODE, Permissions, 0..0o777, limits::IPC_MODE,
             "Permissions of ipc sockets; for ipc://@name, which has no file, whose programs are let in, root's always";
         Echo = 113, NS_OPT_HUB_ECHO, Flag, 0..1, false,

@@ -6,14 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use nanostate::engine::gateway::{self, MAX_TRACE};
 use nanostate::engine::router::{PeerEvent, Router, RouterConfig};
-use nanostate::engine::session::{Link, Notice, Session};
-use nanostate::engine::{Action, Closed, ConnId, ConnInfo, Now, Protocol, Role};
+use nanostate::engine::session::{Link, Notice};
+use nanostate::engine::{ConnId, Protocol, Role};
 use nanostate::framing::{self, frame_head, gateway_header, header, Decoder, Frame, Framing, Sp, Version, HEADER_LEN};
 use nanostate::limits;
 use nanostate::wire::{self, Control, Form, HelloFlags, Instance, Malformed, Meta, Stamp};
 use nanostate::{Kind, Status, Value};
 use sim::chaos::{self, Chaos};
-use sim::{body, each_seed, note, value, whole_frames, Direct, OldHub, OldPeer, World, MS, SEC};
+use sim::{body, each_seed, note, value, whole_frames, Direct, DirectApp, OldHub, OldPeer, World, MS, SEC};
 
 const HUB: &str = "tcp://hub";
 
@@ -298,16 +298,22 @@ fn pings_of_a_peer_that_does_not_read_take_bounded_memory_and_the_last_is_answer
 }
 
 #[test]
-fn refusals_to_a_peer_that_does_not_read_take_bounded_memory() {
+fn a_peer_that_does_not_read_its_refusals_is_not_read_and_is_told_of_each() {
     let mut hub = Direct::new(RouterConfig { outbox: 2000, ..RouterConfig::default() });
     hub.router.room_mut().states = 2;
     let peer = hub.open_v1("a", 1);
-    for i in 0..5000 {
-        hub.publish(peer, "a", &format!("k{i}"), &value(Kind::Int, i, 0));
+    let mut sent = 0;
+    for _ in 0..5 {
+        let before = sent;
+        while hub.router.reads(peer) {
+            hub.publish(peer, "a", &format!("k{sent}"), &value(Kind::Int, sent, 0));
+            sent += 1;
+            assert!(hub.peer(peer).outbox_bytes < 3000, "{} bytes wait", hub.peer(peer).outbox_bytes);
+        }
+        let told = hub.said(peer).iter().filter(|name| *name == "rejected").count() as u64;
+        assert_eq!(told, sent - before.max(1), "all but the first found no room");
     }
-    assert_eq!(hub.router.stats().refused, 4999);
-    assert!(hub.peer(peer).outbox_bytes < 3000, "{} bytes wait", hub.peer(peer).outbox_bytes);
-    assert!(hub.said(peer).contains(&"rejected".to_owned()));
+    assert_eq!(hub.router.stats().refused, sent - 1);
 }
 
 #[test]
@@ -435,27 +441,74 @@ fn a_frame_over_the_limit_is_skipped_and_the_link_lives_on() {
 }
 
 #[test]
-fn a_stamp_far_ahead_is_clamped_and_counted_and_stays_in_order() {
+fn a_stamp_ahead_raises_the_hubs_time_and_one_beyond_2200_is_refused() {
     let mut hub = Direct::new(RouterConfig::default());
     let (a, b) = (hub.open_v1("a", 1), hub.open_v1("b", 2));
-    let instance = Instance([1; 16]);
-    let ahead = |ms: u64| Stamp { clock: (1_800_000_000_000 + ms) << 16, instance };
-    hub.publish_at(a, "a", "x", &[1], ahead(60_000));
-    assert_eq!(hub.router.stats().clamped, 0);
-    hub.publish_at(a, "a", "y", &[1], ahead(60_001));
-    hub.publish_at(a, "a", "y", &[2], ahead(9_999_999));
-    hub.publish_at(a, "a", "y", &[3], ahead(9_000_000));
-    assert_eq!(hub.router.stats().clamped, 3);
-    let bodies = hub.bodies(b);
-    let stamps: Vec<_> =
-        bodies.iter().map(|bytes| wire::decode(bytes, Form::V1).unwrap().meta.stamp.unwrap()).collect();
-    assert_eq!(stamps.len(), 4);
-    assert!(stamps[1..].windows(2).all(|pair| pair[0] < pair[1]));
-    assert!(stamps.iter().all(|stamp| stamp.instance == instance && stamp.millis() <= 1_800_000_060_001));
-    // The hub's own clock is not pulled along.
+    let (instance, year) = (Instance([1; 16]), 7_258_118_400_000_u64);
+    let stamp = |ms: u64| Stamp { clock: ms << 16, instance };
+    let ahead = hub.now.wall + 9_999_999;
+    hub.publish_at(a, "a", "x", &[1], stamp(ahead));
+    // The hub's own clock goes on from there.
     let old = hub.open_old();
     hub.send(old, &body(Form::Old, "o", "z", &value(Kind::Text, 1, 1), &Meta::default()));
-    assert!(hub.router.table().find("o", "z").unwrap().stamp().millis() <= 1_800_000_060_001);
+    assert!(hub.router.table().find("o", "z").unwrap().stamp() > stamp(ahead));
+    hub.publish_at(a, "a", "y", &[2], stamp(year));
+    assert_eq!(hub.said(b), ["x", "z", "y"], "as they came");
+    hub.publish_at(a, "a", "y", &[3], stamp(year + 60_001));
+    hub.publish_at(a, "a", "y", &[4], stamp(u64::MAX >> 16));
+    assert_eq!((hub.router.stats().ahead, hub.router.stats().stale), (2, 0));
+    assert!(hub.said(b).is_empty());
+    let told = hub.stale(a);
+    let time = (year << 16)..((year + 1000) << 16);
+    for (told, ms) in told.iter().zip([year + 60_001, u64::MAX >> 16]) {
+        let (name, offered, held, at) = told;
+        assert!(name == "y" && *offered == stamp(ms) && held.is_none() && time.contains(at), "{told:?}");
+    }
+    assert_eq!(told.len(), 2);
+}
+
+#[test]
+fn an_app_is_told_before_the_pong_that_the_hub_holds_a_later_value() {
+    let mut hub = Direct::new(RouterConfig::default());
+    let (a, b) = (hub.hello("s", 1, 1, HelloFlags::SHARED), hub.hello("s", 2, 1, HelloFlags::SHARED));
+    let stamp = |clock, instance| Stamp { clock: clock << 16, instance: Instance([instance; 16]) };
+    let held = stamp(hub.now.wall, 1);
+    hub.publish_at(a, "s", "x", &[1], held);
+    hub.said(a);
+    hub.said(b);
+    let offered = stamp(hub.now.wall - 1, 2);
+    hub.publish_at(b, "s", "x", &[2], offered);
+    hub.control(b, "s", Control::Ping { token: 7 });
+    let bodies = hub.bodies(b);
+    let decoded: Vec<_> = bodies.iter().map(|bytes| wire::decode(bytes, Form::V1).expect("a body")).collect();
+    assert_eq!(decoded.iter().map(|body| body.name).collect::<Vec<_>>(), ["$ns/stale", "x", "$ns/pong"]);
+    let Ok(Control::Stale { name: "x", offered: told, held: Some(later), time }) = Control::decode(&decoded[0]) else {
+        panic!("{:?}", Control::decode(&decoded[0]));
+    };
+    assert!(told == offered && later == held && time >= held.clock);
+    assert_eq!((decoded[1].data, decoded[1].meta.stamp), (&[1][..], Some(held)), "it is sent the one that is held");
+    assert!(matches!(Control::decode(&decoded[2]), Ok(Control::Pong { token: 7, time: Some(at) }) if at >= held.clock));
+    // Nothing is told of the same value once more.
+    hub.publish_at(a, "s", "x", &[1], held);
+    assert!(hub.said(a).is_empty());
+}
+
+#[test]
+fn an_app_that_does_not_read_what_it_is_told_is_not_read() {
+    let mut hub = Direct::new(RouterConfig::default());
+    let a = hub.open_v1("a", 1);
+    let stamp = |clock| Stamp { clock, instance: Instance([1; 16]) };
+    let long = "n".repeat(1000);
+    hub.publish_at(a, "a", &long, &[1], stamp(1000));
+    let mut sent = 0;
+    while hub.router.reads(a) {
+        hub.publish_at(a, "a", &long, &[2], stamp(sent % 999));
+        sent += 1;
+        assert!(sent < 1000, "{} bytes wait", hub.peer(a).outbox_bytes);
+    }
+    assert!(hub.peer(a).outbox_bytes < 300_000);
+    assert_eq!(hub.stale(a).len(), sent as usize);
+    assert!(hub.router.reads(a), "once it has read");
 }
 
 #[test]
@@ -468,7 +521,7 @@ fn a_clock_that_is_set_back_by_an_hour_freezes_nothing() {
     hub.now.wall -= 3_600_000;
     // The app's stamps go on from where they were.
     hub.publish_at(a, "a", "x", &[2], stamp(before + 1));
-    assert_eq!((hub.router.stats().clamped, hub.router.stats().stale), (0, 0));
+    assert_eq!((hub.router.stats().ahead, hub.router.stats().stale), (0, 0));
     assert_eq!(hub.said(b), ["x", "x"]);
 }
 
@@ -1356,7 +1409,7 @@ fn a_state_that_is_not_taken_is_answered_with_the_reason() {
 fn a_state_that_is_older_than_the_one_held_is_not_answered_with_ok() {
     let mut hub = Direct::new(RouterConfig::default());
     let (a, rep) = (hub.open_v1("a", 1), hub.open_gateway(Role::Rep, false));
-    // From a clock that is an hour ahead: the stamp is set back, to no earlier than the latest that is allowed.
+    // From a clock that is an hour ahead.
     let ahead = Stamp { clock: (hub.now.wall + 3_600_000) << 16, instance: Instance([1; 16]) };
     hub.publish_at(a, "a", "x", &[1], ahead);
     hub.lose(a);
@@ -2400,131 +2453,6 @@ fn a_survey_of_a_client_counts_apps_and_is_answered_whatever_it_says() {
 }
 
 // ---- an app
-
-/// An app whose connection is read and written by hand.
-struct DirectApp {
-    session: Session,
-    now: Now,
-    conns: u64,
-    dials: Vec<u64>,
-    closed: Vec<ConnId>,
-}
-
-impl DirectApp {
-    fn new() -> DirectApp {
-        let mut session = Session::new("a", Instance([1; 16]));
-        session.connect(vec![HUB.into()]);
-        let now = Now { mono: 100 * SEC, wall: 1_800_000_000_000, boot: 500_000 };
-        let mut app = DirectApp { session, now, conns: 0, dials: Vec::new(), closed: Vec::new() };
-        app.actions();
-        app
-    }
-
-    fn actions(&mut self) {
-        while let Some(action) = self.session.next_action() {
-            match action {
-                Action::Dial { token, .. } => self.dials.push(token),
-                Action::Close(conn) => self.closed.push(conn),
-                Action::Flush(_) => {}
-            }
-        }
-    }
-
-    fn pass(&mut self, time: u64) {
-        self.now.mono += time;
-        self.now.wall += time / MS;
-        self.now.boot += time / MS;
-        if self.session.deadline().is_some_and(|deadline| deadline <= self.now.mono) {
-            self.session.tick(self.now);
-        }
-        self.actions();
-    }
-
-    fn open(&mut self) -> ConnId {
-        self.conns += 1;
-        let token = self.dials.pop().expect("it dials");
-        let info = ConnInfo { framing: Framing::Tcp, from: HUB.into(), local: true, dialled: true, gateway: None };
-        self.session.opened(self.now, ConnId(self.conns), info, Some(token));
-        self.actions();
-        ConnId(self.conns)
-    }
-
-    fn bytes(&mut self, bytes: &[u8]) {
-        self.session.bytes(self.now, ConnId(self.conns), bytes);
-        self.actions();
-    }
-
-    fn hear(&mut self, control: Control<'_>) {
-        let mut body = Vec::new();
-        control.encode(wire::HUB_SENDER, &mut body);
-        self.receive(&body);
-    }
-
-    fn receive(&mut self, body: &[u8]) {
-        let frame = [&frame_head(Framing::Tcp, body.len())[..], body].concat();
-        self.bytes(&frame);
-    }
-
-    fn closed(&mut self) {
-        self.session.closed(self.now, ConnId(self.conns), Closed::ByPeer);
-        self.actions();
-    }
-
-    /// A v1 link to this hub.
-    fn link(&mut self, hub: u8) {
-        self.open();
-        self.bytes(&header(Version::V1));
-        self.hear(Control::Welcome {
-            instance: Instance([hub; 16]),
-            max_message: 1 << 20,
-            wall: self.now.wall,
-            time: None,
-        });
-        assert_eq!(self.session.link(), Link::Connected);
-    }
-
-    /// What it writes.
-    fn written(&mut self) -> Vec<u8> {
-        let mut out = Vec::new();
-        loop {
-            let mut slices = Vec::new();
-            self.session.gather(self.now, ConnId(self.conns), &mut slices);
-            let bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
-            if bytes.is_empty() {
-                return out;
-            }
-            self.session.wrote(self.now, ConnId(self.conns), bytes.len());
-            out.extend(bytes);
-        }
-    }
-
-    fn bodies(&mut self) -> Vec<Vec<u8>> {
-        let bytes = self.written();
-        let mut input = if bytes.starts_with(b"\0SP\0") { &bytes[HEADER_LEN..] } else { &bytes };
-        let mut decoder = Decoder::new(Framing::Tcp, usize::MAX);
-        let mut bodies = Vec::new();
-        while let Ok(Some(Frame::Body(body))) = decoder.next(&mut input) {
-            bodies.push(body.to_vec());
-        }
-        bodies
-    }
-
-    fn publish(&mut self, name: &str, value: &[u8]) -> Result<(), Status> {
-        let kind = wire::check(value).unwrap();
-        let done = self.session.publish(self.now, name, Value::Msgpack(value), kind);
-        self.actions();
-        done.map_err(|error| error.status())
-    }
-
-    fn ping(&mut self) -> Option<u64> {
-        self.bodies().iter().rev().find_map(|bytes| {
-            match Control::decode(&wire::decode(bytes, Form::V1).expect("a body")) {
-                Ok(Control::Ping { token }) => Some(token),
-                _ => None,
-            }
-        })
-    }
-}
 
 #[test]
 fn an_acknowledgement_comes_behind_everything_it_covers() {

@@ -234,10 +234,12 @@ impl App {
         })
     }
 
-    /// Waits until the hub has all that was sent so far, the newest value of each name: acknowledged, or written out
-    /// to an old hub. `None` waits for ever. Blocks.
+    /// Waits until the hub holds all that was sent so far, or something newer: the newest value of each name, in its
+    /// memory, as it says itself. To an old hub: until it is written out. Under a shared identity a value also counts
+    /// that gave way to a newer one of another app ([`AppStats::superseded`]). `None` waits for ever. Blocks.
     ///
     /// # Errors
+    /// [`Status::Full`], [`Status::TooLarge`]: the hub did not take one of the values;
     /// [`Status::Timeout`], in words why there is no link, or for how long nothing was heard from the hub;
     /// [`Status::State`]: not asked to connect, or inside a callback on the app's own thread; the status of the hub's
     /// refusal; [`Status::Interrupted`]; [`Status::Closed`].
@@ -253,7 +255,7 @@ impl App {
         let outcome = inner.wait(timeout, |driver| {
             let session = &driver.protocol;
             match session.link() {
-                _ if session.is_acked(wanted) => Some(Ok(())),
+                _ if session.is_acked(wanted) => Some(session.check_taken(wanted)),
                 Link::Idle => Some(Err(Error::new(Status::State, "not asked to connect"))),
                 Link::Refused => Some(Err(session.last_failure().cloned().unwrap_or(Status::Refused.into()))),
                 _ => None,

@@ -225,6 +225,11 @@ impl Feed {
         behind
     }
 
+    /// An entry that may have been sent already.
+    pub fn again(&mut self, entry: &Entry) {
+        self.write(entry);
+    }
+
     /// The length of the entry's body on this connection.
     pub fn body_len(&self, entry: &Entry) -> usize {
         match self.form {

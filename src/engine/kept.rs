@@ -6,6 +6,7 @@ use hashbrown::HashTable;
 
 use super::hash::{key_hasher, KeyHash, KeyHasher, KeyIndex};
 use crate::state::State;
+use crate::wire::Stamp;
 
 /// Newest values by (sender, name), and for each name which is the newest of any sender. Over its limit it forgets the
 /// keys it has known longest.
@@ -98,14 +99,18 @@ impl Kept {
         self.slots.iter().flatten().map(|held| &held.state)
     }
 
-    /// Remembers a value at the place of its key; the one held there is older.
+    /// Remembers a value at the place of its key.
     pub fn insert(&mut self, place: Place, state: State) {
         self.bytes += state.allocated();
         let slot = match place.slot {
             Some(slot) => {
                 let held = self.slots[slot as usize].as_mut().expect("the indices name states only");
                 self.bytes -= held.state.allocated();
+                let lowered = held.newest && state.stamp() < held.state.stamp();
                 held.state = state;
+                if lowered {
+                    self.forget_newest();
+                }
                 slot
             }
             None => self.add(place.key_hash, state),
@@ -155,6 +160,12 @@ impl Kept {
         self.mark(slot, true);
     }
 
+    /// Another value of some name may be the newest: to be found out when somebody asks.
+    fn forget_newest(&mut self) {
+        self.by_name = None;
+        self.slots.iter_mut().flatten().for_each(|held| held.newest = false);
+    }
+
     fn mark(&mut self, slot: u32, newest: bool) {
         if let Some(held) = &mut self.slots[slot as usize] {
             held.newest = newest;
@@ -164,10 +175,23 @@ impl Kept {
     fn forget_next(&mut self, but: u32) {
         self.hand = (self.hand + 1) % self.slots.len();
         let slot = self.hand as u32;
-        if slot == but {
-            return;
+        if slot != but {
+            self.forget(slot);
         }
-        let Some(held) = self.slots[self.hand].take() else { return };
+    }
+
+    /// Forgets values whose stamp is not to be trusted.
+    pub fn forget_if(&mut self, astray: impl Fn(Stamp) -> bool) {
+        self.forget_newest();
+        for slot in 0..self.slots.len() as u32 {
+            if self.slots[slot as usize].as_ref().is_some_and(|held| astray(held.state.stamp())) {
+                self.forget(slot);
+            }
+        }
+    }
+
+    fn forget(&mut self, slot: u32) {
+        let Some(held) = self.slots[slot as usize].take() else { return };
         self.bytes -= held.state.allocated();
         self.by_key.remove(held.key_hash, slot);
         if let (Some(by_name), true) = (&mut self.by_name, held.newest) {
@@ -188,7 +212,7 @@ impl Kept {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{self, Form, Meta, Stamp};
+    use crate::wire::{self, Form, Meta};
 
     fn state(sender: &str, name: &str, clock: u64) -> State {
         let mut body = Vec::new();
@@ -210,6 +234,18 @@ mod tests {
         }
         assert_eq!(kept.find("a", "x").map(|state| state.stamp().clock), Some(6));
         assert!(kept.newest("y").is_none() && kept.find("d", "x").is_none());
+    }
+
+    #[test]
+    fn a_value_with_an_older_stamp_than_before_is_no_longer_the_newest() {
+        let mut kept = Kept::new(1 << 20);
+        for (sender, clock, newest) in [("a", 5, "a"), ("b", 3, "a"), ("a", 2, "b"), ("a", 1, "b"), ("a", 4, "a")] {
+            insert(&mut kept, state(sender, "x", clock));
+            assert_eq!(kept.newest("x").map(State::sender), Some(newest), "{sender} {clock}");
+        }
+        kept.forget_if(|stamp| stamp.clock == 4);
+        assert_eq!(kept.newest("x").map(State::sender), Some("b"));
+        assert!(kept.find("a", "x").is_none());
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod hash;
 pub mod inbox;
 pub mod kept;
 pub mod outbox;
+pub mod own;
 mod protocol;
 pub mod requests;
 pub mod router;

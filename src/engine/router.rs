@@ -8,7 +8,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use log::{debug, log_enabled, trace, Level};
 
-use super::clock::HybridClock;
+use super::clock::Clock;
 use super::feed::Feed;
 use super::gateway::{self, Gateway, Note, Role};
 use super::hash::{key_hasher, KeyHasher};
@@ -23,7 +23,7 @@ use crate::visible::{one_line, Quoted};
 use crate::wire::{self, Body, Control, Form, HelloFlags, Instance, Malformed, Meta, Secret, Stamp};
 use crate::{limits, Error, Status};
 
-/// What can be set. Times are in nanoseconds but for `clock_ahead`, in milliseconds.
+/// What can be set. Times are in nanoseconds.
 #[derive(Clone, Debug)]
 pub struct RouterConfig {
     /// The largest body without its meta.
@@ -40,8 +40,6 @@ pub struct RouterConfig {
     pub stalled_frame: u64,
     /// How long a handshake may take.
     pub handshake: u64,
-    /// How far a stamp may be ahead.
-    pub clock_ahead: u64,
     /// Whether states go back to where they came from.
     pub echo: bool,
     /// Whether old peers get structured and scalar states.
@@ -67,7 +65,6 @@ impl Default for RouterConfig {
             unfinished: limits::UNFINISHED,
             stalled_frame: limits::STALLED_FRAME.as_nanos() as u64,
             handshake: limits::HANDSHAKE.as_nanos() as u64,
-            clock_ahead: limits::CLOCK_AHEAD.as_millis() as u64,
             echo: false,
             legacy_structured: false,
             legacy_snapshot: false,
@@ -156,8 +153,8 @@ pub struct HubStats {
     pub refused: u64,
     /// States that were not newer than the one held.
     pub stale: u64,
-    /// Stamps that were too far ahead.
-    pub clamped: u64,
+    /// States that were not taken because their stamp is too far in the future.
+    pub ahead: u64,
     /// Frames over the limit.
     pub too_large: u64,
     /// States whose sender is another peer's identity, or which another instance has stamped.
@@ -304,6 +301,8 @@ enum NotTaken<'a> {
     Stale(&'a str),
     #[error("{} not taken: the hub's table is full", Quoted(.0))]
     Full(&'a str),
+    #[error("{0:?} not taken: its stamp is too far in the future")]
+    Ahead(&'a str),
 }
 
 struct Peer {
@@ -328,6 +327,10 @@ struct Peer {
     flushing: bool,
     /// The newest ping that found no room for its answer.
     pong: Option<u64>,
+    /// It was told of states that were not taken, and does not read that: it is not read either.
+    behind: bool,
+    /// Its logical time when it said hello.
+    time: Option<u64>,
     counters: PeerStats,
     warned: Warned,
 }
@@ -402,10 +405,7 @@ pub struct Router {
     /// What is told to who looks for hubs.
     pub about: About,
     instance: Instance,
-    clock: HybridClock,
-    /// The latest that the wall clock said: set back, it must not make what was right look too far ahead.
-    latest_wall: u64,
-    last_clamped: u64,
+    clock: Clock,
     table: Table,
     peers: Vec<Peer>,
     by_conn: HashMap<ConnId, usize>,
@@ -418,8 +418,8 @@ pub struct Router {
     unfinished: usize,
     deadline: Option<u64>,
     next_token: u64,
-    /// Whether there was a peer of a gateway.
-    gateways: bool,
+    /// Whether there was a peer that is not always read.
+    holds_back: bool,
     /// How much of this [`TURN`] was answered.
     spent: usize,
     /// Whose deferred requests are next.
@@ -434,9 +434,7 @@ impl Router {
         Router {
             config,
             instance,
-            clock: HybridClock::default(),
-            latest_wall: 0,
-            last_clamped: 0,
+            clock: Clock::default(),
             table: Table::new(Room::default()),
             peers: Vec::new(),
             by_conn: HashMap::new(),
@@ -448,7 +446,7 @@ impl Router {
             unfinished: 0,
             deadline: None,
             next_token: 1,
-            gateways: false,
+            holds_back: false,
             spent: 0,
             next: 0,
             about: About::default(),
@@ -664,7 +662,7 @@ impl Router {
             // In notes it is told when somebody does.
             self.peers[i].profile.listens = !self.peers[i].profile.notes;
         }
-        self.gateways = true;
+        self.holds_back = true;
         let snapshot = self.peers[i].profile.listens;
         self.join_old(i, snapshot);
     }
@@ -724,6 +722,7 @@ impl Router {
             NotTaken::ForeignSender(_) | NotTaken::ForeignInstance(_) => stats.foreign_sender += 1,
             NotTaken::Reserved(_) => stats.reserved += 1,
             NotTaken::Full(_) => stats.refused += 1,
+            NotTaken::Ahead(_) => stats.ahead += 1,
             // Nobody's fault.
             NotTaken::Stale(_) => {
                 stats.stale += 1;
@@ -762,7 +761,7 @@ impl Router {
         if body.meta_at > self.max_body(i) {
             return Err(self.too_large(i, body.meta_at as u64));
         }
-        let stamp = Stamp { clock: self.clock.tick(now.wall), instance: self.instance };
+        let stamp = Stamp { clock: self.clock.tick(now), instance: self.instance };
         self.take(i, &body, stamp, None)
     }
 
@@ -783,10 +782,63 @@ impl Router {
         match self.take_v1(now, i, &body, bytes, shared) {
             Ok(()) => {}
             Err(why) => {
-                if let (NotTaken::Full(name), true) = (&why, self.peers[i].has_room(&self.config)) {
-                    self.control_to(i, &Control::Rejected { status: Status::Full.code(), name });
-                }
+                self.tell_not_taken(now, i, body.meta.stamp, &why);
                 self.count(i, &why);
+            }
+        }
+    }
+
+    /// Tells an app that its state was not taken, before the answer to any ping that comes behind that.
+    fn tell_not_taken(&mut self, now: Now, i: usize, offered: Option<Stamp>, why: &NotTaken<'_>) {
+        let time = self.clock.read(now);
+        match (why, offered) {
+            (NotTaken::Full(name), _) => self.control_to(i, &Control::Rejected { status: Status::Full.code(), name }),
+            (NotTaken::Ahead(name), Some(offered)) => {
+                self.control_to(i, &Control::Stale { name, offered, held: None, time });
+            }
+            (NotTaken::Stale(name), Some(offered)) => {
+                let Some(slot) = self.table.find_at(&self.peers[i].profile.identity, name) else { return };
+                let held = self.table.get(slot).map(|entry| entry.stamp());
+                if held.is_none_or(|held| held == offered) {
+                    // The same, once more.
+                    return;
+                }
+                self.control_to(i, &Control::Stale { name, offered, held, time });
+                let peer = &mut self.peers[i];
+                let of_another = held.is_some_and(|held| held.instance != peer.profile.instance);
+                if let (Some(entry), true) =
+                    (self.table.get(slot), of_another && peer.flags.contains(HelloFlags::SHARED))
+                {
+                    // It may have dropped that for its own.
+                    peer.feed.again(entry);
+                }
+            }
+            _ => return,
+        }
+        if !self.peers[i].has_room(&self.config) {
+            self.peers[i].behind = true;
+            self.holds_back = true;
+        }
+    }
+
+    /// The time by which an app that is let in stamps what it has set before it heard of any time: later than all that
+    /// was stamped so far. What its own clock says comes into it only while there is nothing to be compared with: the
+    /// ages of the others' values would no longer be right.
+    fn welcome_time(&mut self, now: Now, i: usize) -> u64 {
+        let theirs = self.peers[i].time.filter(|&theirs| !self.clock.is_beyond(now, theirs));
+        if let (Some(theirs), true) = (theirs, self.table.version() == 0) {
+            self.observe(now, i, theirs);
+        }
+        let time = self.clock.tick(now);
+        theirs.into_iter().for_each(|theirs| self.observe(now, i, theirs));
+        time
+    }
+
+    /// Learns another clock's reading.
+    fn observe(&mut self, now: Now, i: usize, reading: u64) {
+        if self.clock.observe(now, reading) {
+            if let Some(text) = self.clock.ahead_of_wall(now) {
+                self.events.push_back(RouterEvent::Warning(format!("{}: {text}", self.peers[i].name())));
             }
         }
     }
@@ -812,22 +864,17 @@ impl Router {
             return Err(NotTaken::Malformed(Malformed::Meta));
         }
         let Some(stamp) = body.meta.stamp else {
-            let stamp = Stamp { clock: self.clock.tick(now.wall), instance: peer.profile.instance };
+            let stamp = Stamp { clock: self.clock.tick(now), instance: peer.profile.instance };
             return self.take(i, body, stamp, None);
         };
-        if stamp.instance != peer.profile.instance {
+        // Who shares an identity also announces what others under it have sent last.
+        if stamp.instance != peer.profile.instance && !peer.flags.contains(HelloFlags::SHARED) {
             return Err(NotTaken::ForeignInstance(body.name));
         }
-        self.latest_wall = self.latest_wall.max(now.wall);
-        let latest = self.latest_wall.saturating_add(self.config.clock_ahead);
-        if stamp.millis() > latest {
-            self.stats.clamped += 1;
-            // Newer than all that was not clamped, in the order of their arrival, and never newer than it says.
-            self.last_clamped = ((latest + 1) << 16).max(self.last_clamped + 1);
-            let clock = self.last_clamped.min(stamp.clock);
-            return self.take(i, body, Stamp { clock, ..stamp }, None);
+        if self.clock.is_beyond(now, stamp.clock) {
+            return Err(NotTaken::Ahead(body.name));
         }
-        self.clock.observe(stamp.clock);
+        self.observe(now, i, stamp.clock);
         self.take(i, body, stamp, body.canonical.then_some((bytes, shared)))
     }
 
@@ -1012,7 +1059,7 @@ impl Router {
     fn control(&mut self, now: Now, i: usize, sender: &str, control: Control<'_>) {
         let up = self.peers[i].is_up();
         match control {
-            Control::Hello { instance, epoch, accept, flags, secret, .. }
+            Control::Hello { instance, epoch, accept, flags, secret, time }
                 if matches!(self.peers[i].stage, Stage::Hello) =>
             {
                 let peer = &mut self.peers[i];
@@ -1020,6 +1067,7 @@ impl Router {
                 peer.epoch = epoch;
                 peer.secret = secret;
                 peer.flags = flags;
+                peer.time = time;
                 peer.profile.instance = instance;
                 peer.profile.accept = accept;
                 peer.profile.echo = flags.contains(HelloFlags::ECHO);
@@ -1031,7 +1079,8 @@ impl Router {
             }
             Control::Ping { token } if up && self.peers[i].has_room(&self.config) => {
                 self.peers[i].pong = None;
-                self.control_to(i, &Control::Pong { token, time: None });
+                let time = Some(self.clock.read(now));
+                self.control_to(i, &Control::Pong { token, time });
             }
             Control::Ping { token } if up => self.peers[i].pong = Some(token),
             Control::Pong { token, .. } if up => self.holder_lives(now, self.peers[i].profile.conn, token),
@@ -1061,7 +1110,8 @@ impl Router {
             self.identities.entry(identity).or_default().push(conn);
             let (instance, max_message) = (self.instance, self.config.max_message as u64);
             debug!("{} is welcomed, and sent {} states that are held", self.peers[i].name(), self.table.len());
-            self.control_to(i, &Control::Welcome { instance, max_message, wall: now.wall, time: None });
+            let time = Some(self.welcome_time(now, i));
+            self.control_to(i, &Control::Welcome { instance, max_message, wall: now.wall, time });
             self.join(i, true);
         }
         for waits in waiting {
@@ -1307,6 +1357,8 @@ impl Protocol for Router {
             progress: now.mono,
             flushing: false,
             pong: None,
+            behind: false,
+            time: None,
             counters: PeerStats::default(),
             warned: Warned::default(),
             info,
@@ -1358,12 +1410,15 @@ impl Protocol for Router {
     }
 
     fn reads(&self, conn: ConnId) -> bool {
-        // Asked before every read: mostly there is no gateway.
-        if !self.gateways {
+        // Asked before every read: mostly there is no such peer.
+        if !self.holds_back {
             return true;
         }
         let Some(&i) = self.by_conn.get(&conn) else { return true };
         let peer = &self.peers[i];
+        if peer.behind && !peer.has_room(&self.config) {
+            return false;
+        }
         // Who asks and does not take the answers is not read.
         let answers = peer.profile.gateway.is_some_and(|gateway| gateway.role.answers());
         !answers || (peer.deferred.0.is_empty() && peer.has_room(&self.config))
@@ -1380,15 +1435,15 @@ impl Protocol for Router {
         self.remove(conn);
     }
 
-    fn gather<'a>(&'a mut self, _now: Now, conn: ConnId, slices: &mut Vec<IoSlice<'a>>) {
-        let Router { table, peers, by_conn, config, stats, events, scratch, pool, .. } = self;
+    fn gather<'a>(&'a mut self, now: Now, conn: ConnId, slices: &mut Vec<IoSlice<'a>>) {
+        let Router { table, peers, by_conn, config, stats, events, scratch, pool, clock, .. } = self;
         let Some(&i) = by_conn.get(&conn) else { return };
         let peer = &mut peers[i];
         peer.flushing = false;
         if let (Some(token), true) = (peer.pong, peer.has_room(config)) {
             peer.pong = None;
             scratch.clear();
-            Control::Pong { token, time: None }.encode(wire::HUB_SENDER, scratch);
+            Control::Pong { token, time: Some(clock.read(now)) }.encode(wire::HUB_SENDER, scratch);
             peer.feed.message(scratch);
         }
         if peer.is_up() && !peer.feed.is_live() {
@@ -1415,6 +1470,7 @@ impl Protocol for Router {
         let Some(&i) = self.by_conn.get(&conn) else { return false };
         let peer = &mut self.peers[i];
         let more = peer.feed.wrote(n) || peer.pong.is_some();
+        peer.behind &= !peer.has_room(&self.config);
         if !peer.deferred.0.is_empty() && peer.has_room(&self.config) {
             self.set_deadline(now.mono);
         }

@@ -8,12 +8,13 @@ use std::sync::Arc;
 
 use log::{debug, trace};
 
-use super::clock::HybridClock;
+use super::clock::{is_beyond, Clock};
 use super::feed::Feed;
 use super::inbox::Inbox;
 use super::kept::{Kept, Place};
 use super::outbox::Pool;
-use super::table::{Entry, Offer, Refusal, Room, Table, SHARE_FROM};
+use super::own::Own;
+use super::table::{Entry, Offer, Refusal, Slot, SHARE_FROM};
 use super::told::Told;
 use super::{Action, Closed, ConnId, ConnInfo, Now, Protocol};
 use crate::framing::{header, parse_header, Decoder, Frame, Framing, Version, HEADER_LEN};
@@ -93,6 +94,9 @@ pub enum Notice {
     },
 }
 
+/// How often the hub of one link may set the clock of an app back.
+const MAX_REBASES: u32 = 3;
+
 /// How many notices wait at most; the oldest goes.
 const MAX_NOTICES: usize = 1024;
 
@@ -116,12 +120,14 @@ pub struct AppStats {
     pub dropped_in: u64,
     /// Received values of a kind that is not accepted.
     pub rejected: u64,
-    /// Received values that are not newer than the one held.
+    /// Received values that were there already, or are older than an own one.
     pub stale: u64,
     /// Own values that came back from an old hub.
     pub echoes: u64,
     /// Own values that the hub did not take.
     pub refused: u64,
+    /// Own values under a shared identity that gave way to a newer one of another app.
+    pub superseded: u64,
     /// Own values withheld from an old hub, or larger than the hub takes.
     pub withheld: u64,
     /// Received bodies that are malformed.
@@ -195,8 +201,14 @@ pub struct Session {
     instance: Instance,
     /// What can be set; before connect.
     pub config: SessionConfig,
-    clock: HybridClock,
-    own: Table,
+    clock: Clock,
+    /// Whether a v1 hub told the time: until then own values have a stamp for now, and get theirs then.
+    has_hub_time: bool,
+    /// How often the hub of this link set the clock back.
+    rebases: u32,
+    /// When hello was said, in milliseconds of the boot clock.
+    hello_at: u64,
+    own: Own,
     feed: Feed,
     decoder: Decoder,
     phase: Phase,
@@ -257,8 +269,11 @@ impl Session {
             identity: identity.to_owned(),
             instance,
             config: SessionConfig::default(),
-            clock: HybridClock::default(),
-            own: Table::new(Room { states: usize::MAX, bytes: limits::SEND_QUEUE, share: 1, departed: 0 }),
+            clock: Clock::default(),
+            has_hub_time: false,
+            rebases: 0,
+            hello_at: 0,
+            own: Own::new(limits::SEND_QUEUE),
             feed: Feed::new(Framing::Tcp, limits::OUTBOX, &pool),
             decoder: Decoder::new(Framing::Tcp, 0),
             phase: Phase::Idle,
@@ -307,12 +322,12 @@ impl Session {
 
     /// Bytes that own values may take.
     pub fn set_send_queue(&mut self, bytes: usize) {
-        self.own.room.bytes = bytes;
+        self.own.table.room.bytes = bytes;
     }
 
     /// How many bytes of own values are kept.
     pub fn send_queue(&self) -> usize {
-        self.own.room.bytes
+        self.own.table.room.bytes
     }
 
     /// Where the link stands.
@@ -376,7 +391,7 @@ impl Session {
             conflated_out: self.stats.conflated_out + self.feed.conflated(),
             conflated_in: self.inbox.conflated,
             dropped_in: self.inbox.dropped,
-            own_bytes: self.own.bytes() as u64,
+            own_bytes: self.own.table.bytes() as u64,
             queued: self.inbox.len() as u64,
             queued_bytes: self.inbox.bytes() as u64,
             ..self.stats
@@ -452,12 +467,12 @@ impl Session {
             return self.publish_draft(now, Draft::new(&self.identity, name, value, kind)?);
         }
         wire::check_name(name)?;
-        let stamp = Stamp { clock: self.clock.tick(now.wall), instance: self.instance };
+        let stamp = Stamp { clock: self.clock.tick(now), instance: self.instance };
         let meta = Meta { stamp: Some(stamp), ..Meta::default() };
         let mut body = mem::take(&mut self.scratch);
         body.clear();
         let meta_at = wire::encode_value(&mut body, Form::V1, &self.identity, name, value, &meta);
-        let (done, len) = (self.publish_body(&body, None, meta_at, name, kind, stamp), body.len());
+        let (done, len) = (self.publish_body(now, &body, None, meta_at, name, kind, stamp), body.len());
         self.scratch = body;
         self.count_sent(done, len)
     }
@@ -465,17 +480,19 @@ impl Session {
     /// Publishes a value that was encoded beforehand.
     pub fn publish_draft(&mut self, now: Now, draft: Draft<'_>) -> Result<()> {
         let Draft { mut body, name, kind } = draft;
-        let stamp = Stamp { clock: self.clock.tick(now.wall), instance: self.instance };
+        let stamp = Stamp { clock: self.clock.tick(now), instance: self.instance };
         let meta_at = body.len();
         Meta { stamp: Some(stamp), ..Meta::default() }.encode(&mut body);
         let body = Arc::new(body);
-        let done = self.publish_body(&body, Some(&body), meta_at, name, kind, stamp);
+        let done = self.publish_body(now, &body, Some(&body), meta_at, name, kind, stamp);
         self.count_sent(done, body.len())
     }
 
     /// `shared`: the body, where it has an allocation that may be kept.
+    #[allow(clippy::too_many_arguments)]
     fn publish_body(
         &mut self,
+        now: Now,
         body: &[u8],
         shared: Option<&Arc<Vec<u8>>>,
         meta_at: usize,
@@ -489,28 +506,30 @@ impl Session {
             return Err(Error::new(Status::TooLarge, text));
         }
         let offer = Offer { body, shared, meta_at, sender: &self.identity, name, kind, stamp, origin: None };
-        let slot = match self.own.offer(offer) {
+        let slot = match self.own.put(now, offer) {
             Ok(slot) => slot,
-            Err(Refusal::Stale) => return Err(Status::Internal.into()),
-            Err(Refusal::Full) => {
-                let (held, room) = (self.own.bytes(), self.own.room.bytes);
+            Err(Refusal::Full | Refusal::Stale) => {
+                let (held, room) = (self.own.table.bytes(), self.own.table.room.bytes);
                 let text = format!("{name:?} ({} bytes) does not fit: {held} of {room} bytes are in use", body.len());
                 return Err(Error::new(Status::Full, text));
             }
         };
-        if let Phase::Up { conn } = self.phase {
-            let entry = self.own.get(slot).expect("just put there");
-            if wanted(&self.feed, entry, limit) {
-                trace!("{}: sends {}", one_line(&self.identity), Told::entry(entry));
-                if self.feed.change(&self.own, entry) {
-                    debug!("{}: the hub does not keep up: it gets newest values only", one_line(&self.identity));
-                }
-                Self::flush(&mut self.flushing, &mut self.actions, conn);
-            } else {
-                withhold(&mut self.stats, &mut self.warned_withheld, &mut self.warnings, entry);
-            }
-        }
+        self.change(slot, limit);
         Ok(())
+    }
+
+    /// Sends an own value that changed, if there is a link.
+    fn change(&mut self, slot: Slot, limit: usize) {
+        let (Phase::Up { conn }, Some(entry)) = (&self.phase, self.own.table.get(slot)) else { return };
+        if wanted(&self.feed, entry, limit) {
+            trace!("{}: sends {}", one_line(&self.identity), Told::entry(entry));
+            if self.feed.change(&self.own.table, entry) {
+                debug!("{}: the hub does not keep up: it gets newest values only", one_line(&self.identity));
+            }
+            Self::flush(&mut self.flushing, &mut self.actions, *conn);
+        } else {
+            withhold(&mut self.stats, &mut self.warned_withheld, &mut self.warnings, entry);
+        }
     }
 
     fn count_sent(&mut self, done: Result<()>, len: usize) -> Result<()> {
@@ -539,7 +558,7 @@ impl Session {
 
     /// What [`Session::is_acked`] takes for all that was published so far.
     pub fn request_ack(&mut self) -> u64 {
-        let version = self.own.version();
+        let version = self.own.table.version();
         self.ack_wanted = self.ack_wanted.max(version);
         self.paused &= self.is_acked(version);
         if let (Phase::Up { conn }, false) = (&self.phase, self.is_acked(version)) {
@@ -577,20 +596,40 @@ impl Session {
 
     /// Until when the link should not be closed, for what was written to an old hub to be handed on.
     pub fn settles_until(&self) -> Option<u64> {
-        let old = matches!(self.phase, Phase::Up { .. }) && self.feed.is_old() && self.own.version() > 0;
+        let old = matches!(self.phase, Phase::Up { .. }) && self.feed.is_old() && self.own.table.version() > 0;
         old.then(|| self.wrote_at + limits::OLD_HUB_SETTLES.as_nanos() as u64)
     }
 
-    /// Whether the hub has all that was published up to then.
+    /// Whether the hub has dealt with all that was published up to then.
     pub fn is_acked(&self, version: u64) -> bool {
         self.acked >= version
+    }
+
+    /// Whether the hub holds all that was published up to then, or something newer, once [`Session::is_acked`].
+    ///
+    /// # Errors
+    /// Why one of them was not taken, if it still is the newest of its name.
+    pub fn check_taken(&self, version: u64) -> Result<()> {
+        if let Some((name, why)) = self.own.refused(version) {
+            return Err(Error::new(why, format!("{name:?} was not taken by the hub: {}", why.text())));
+        }
+        if self.warned_withheld && !self.feed.is_old() {
+            let limit = limit(&self.feed, &self.config, self.hub_limit);
+            let over = |entry: &&Entry| entry.meta_at() > limit && entry.version() <= version;
+            if let Some(entry) = self.own.table.iter().find(over) {
+                let (name, len) = (entry.name(), entry.meta_at());
+                let text = format!("{name:?} was not sent: a message of {len} bytes; the limit is {limit}");
+                return Err(Error::new(Status::TooLarge, text));
+            }
+        }
+        Ok(())
     }
 
     /// The value of a key, or with no sender the newest of any sender, own values included.
     pub fn get(&mut self, sender: Option<&str>, name: &str) -> Option<State> {
         let own = match sender {
-            Some(sender) => self.own.find(sender, name),
-            None => self.own.find(&self.identity, name),
+            Some(sender) => self.own.table.find(sender, name),
+            None => self.own.table.find(&self.identity, name),
         };
         let kept = match sender {
             Some(sender) => self.kept.find(sender, name),
@@ -606,7 +645,7 @@ impl Session {
 
     /// The newest value of each key whose name is wanted, own values included, in no particular order.
     pub fn states(&mut self, wanted: impl Fn(&str) -> bool) -> Vec<State> {
-        let Session { own, kept, scratch, .. } = self;
+        let Session { own: Own { table: own, .. }, kept, scratch, .. } = self;
         let newer_is_own =
             |state: &&State| own.find(state.sender(), state.name()).is_some_and(|own| own.stamp() >= state.stamp());
         let newer_is_kept =
@@ -721,6 +760,8 @@ impl Session {
         self.paused = false;
         self.ack_asked = self.acked;
         self.pong = None;
+        self.rebases = 0;
+        self.own.unlink();
     }
 
     /// What a hub acknowledged another need not have.
@@ -766,10 +807,12 @@ impl Session {
             }
         }
         let (instance, epoch, accept) = (self.instance, self.epoch, self.accept_for_hub());
+        let time = Some(self.clock.read(now));
+        self.hello_at = now.boot;
         self.phase = Phase::Hello { conn, since: now.mono };
         debug!("{}: hello, connection {epoch}, accepts {accept:#x}, flags {:#x}", one_line(&self.identity), flags.0);
         let secret = self.config.secret;
-        self.control(conn, &Control::Hello { instance, epoch, accept, flags, time: None, secret });
+        self.control(conn, &Control::Hello { instance, epoch, accept, flags, time, secret });
     }
 
     /// The link is there, to the hub of this instance or to an old one.
@@ -790,13 +833,13 @@ impl Session {
         self.told_failure.clear();
         self.stats.connects += 1;
         self.warned_withheld = false;
-        self.feed.walk_all(&self.own);
+        self.feed.walk_all(&self.own.table);
         debug!(
             "{}: {} {}, announces {} own states",
             one_line(&self.identity),
             if hub.is_some() { "welcome at" } else { "at an old hub," },
             self.targets[self.target].url,
-            self.own.len()
+            self.own.table.len()
         );
         Self::flush(&mut self.flushing, &mut self.actions, conn);
         self.notice_link(Status::Ok, self.targets[self.target].url.clone());
@@ -867,8 +910,9 @@ impl Session {
 
     fn hear(&mut self, now: Now, conn: ConnId, control: Control<'_>) {
         match control {
-            Control::Welcome { instance, max_message, .. } if matches!(self.phase, Phase::Hello { .. }) => {
+            Control::Welcome { instance, max_message, time, .. } if matches!(self.phase, Phase::Hello { .. }) => {
                 self.hub_limit = usize::try_from(max_message).unwrap_or(usize::MAX);
+                self.welcomed(now, time);
                 self.up(conn, Some(instance));
             }
             Control::Refuse { status, text } => self.refused_by_hub(now, conn, status, text),
@@ -877,14 +921,22 @@ impl Session {
                 self.control(conn, &Control::Pong { token, time: None });
             }
             Control::Ping { token } => self.pong = Some(token),
-            Control::Pong { token, .. } => self.acked = self.acked.max(token.min(self.own.version())),
-            Control::Rejected { status, name } => {
-                self.stats.refused += 1;
-                let why = Status::from_code(status).unwrap_or(Status::Full).text();
-                debug!("{}: {} was not taken by the hub: {why}", one_line(&self.identity), Quoted(name));
-                if self.stats.refused == 1 {
-                    self.warnings.push_back(format!("{} was not taken by the hub: {why}", Quoted(name)));
+            Control::Pong { token, time } => {
+                time.into_iter().for_each(|time| self.observe(now, time));
+                if token >= self.own.restamped() {
+                    self.acked = self.acked.max(token.min(self.own.table.version()));
+                } else if self.ack_wanted > self.acked {
+                    // What the hub answers for was stamped anew since, and is on its way to it.
+                    self.ack_wanted = self.ack_wanted.max(self.own.restamped());
+                    Self::flush(&mut self.flushing, &mut self.actions, conn);
                 }
+            }
+            Control::Rejected { status, name } => {
+                let why = Status::from_code(status).filter(|&why| why != Status::Ok).unwrap_or(Status::Full);
+                self.not_taken(name, self.own.table.find_at(&self.identity, name), why);
+            }
+            Control::Stale { name, offered, held, time } if matches!(self.phase, Phase::Up { .. }) => {
+                self.was_stale(now, name, offered, held, time);
             }
             _ => {}
         }
@@ -911,6 +963,76 @@ impl Session {
         }
     }
 
+    /// The hub did not take an own value.
+    fn not_taken(&mut self, name: &str, slot: Option<Slot>, why: Status) {
+        slot.into_iter().for_each(|slot| self.own.refuse(slot, why));
+        self.stats.refused += 1;
+        let text = format!("{} was not taken by the hub: {}", Quoted(name), why.text());
+        debug!("{}: {text}", one_line(&self.identity));
+        if self.stats.refused == 1 {
+            self.warnings.push_back(text);
+        }
+    }
+
+    /// Learns another clock's reading.
+    fn observe(&mut self, now: Now, reading: u64) {
+        if self.clock.observe(now, reading) {
+            self.warnings.extend(self.clock.ahead_of_wall(now));
+        }
+    }
+
+    /// The hub lets this app in, and tells its time.
+    fn welcomed(&mut self, now: Now, time: Option<u64>) {
+        let is_first = !mem::replace(&mut self.has_hub_time, true);
+        let Some(time) = time else { return };
+        if is_first || is_beyond(self.clock.read(now), time) {
+            self.rebase(now, time, is_first);
+        } else {
+            self.observe(now, time);
+        }
+        self.warnings.extend(self.clock.ahead_of_wall(now));
+    }
+
+    /// Goes by the hub's time from now on. Own values with a later stamp, or all, are stamped by their age.
+    fn rebase(&mut self, now: Now, time: u64, all: bool) {
+        self.clock.rebase(now, time);
+        let limit = limit(&self.feed, &self.config, self.hub_limit);
+        // The hub told the time after it had heard the hello, or the value that it did not take.
+        let at = if matches!(self.phase, Phase::Hello { .. }) { self.hello_at } else { now.boot };
+        let (changed, last) = self.own.rebase(at, self.instance, time, all);
+        self.clock.observe(now, last);
+        for slot in changed {
+            self.change(slot, limit);
+        }
+        self.kept.forget_if(|stamp| is_beyond(stamp.clock, time));
+    }
+
+    /// The hub holds a later value of this key, or finds the stamp too far in the future. `offered` is the stamp that it
+    /// did not take.
+    fn was_stale(&mut self, now: Now, name: &str, offered: Stamp, held: Option<Stamp>, time: u64) {
+        let current = self.own.current(&self.identity, name, offered);
+        match (held, current) {
+            (None, Some(slot)) if self.rebases == MAX_REBASES => self.not_taken(name, Some(slot), Status::Invalid),
+            (None, Some(_)) => {
+                self.rebases += 1;
+                self.rebase(now, time, false);
+            }
+            // It was replaced since, and another answer is on its way.
+            (_, None) => self.observe(now, time),
+            (Some(held), Some(slot)) if self.config.shared && held.instance != self.instance => {
+                // Nobody's word is the last but by its stamp.
+                self.observe(now, time);
+                debug!("{}: {} gives way to a newer value", one_line(&self.identity), Quoted(name));
+                self.own.forget(slot);
+                self.stats.superseded += 1;
+            }
+            (Some(held), Some(slot)) => {
+                self.observe(now, time.max(held.clock));
+                self.restamp(now, slot);
+            }
+        }
+    }
+
     /// Whether the program gets this value: where it is kept, its stamp, and when it was made.
     fn receive(&mut self, now: Now, body: &Body<'_>) -> Option<(Place, Stamp, i64)> {
         if !matches!(self.phase, Phase::Up { .. }) {
@@ -922,20 +1044,27 @@ impl Session {
         }
         let (stamp, time) = match body.meta.stamp {
             Some(stamp) => {
-                self.clock.observe(stamp.clock);
+                self.observe(now, stamp.clock);
                 (stamp, stamp.millis() as i64)
             }
-            None => (Stamp { clock: self.clock.tick(now.wall), instance: self.instance }, 0),
+            None => (Stamp { clock: self.clock.tick(now), instance: self.instance }, 0),
         };
         let own = match body.sender == self.identity {
-            true => self.own.find(body.sender, body.name).map(|own| own.stamp()),
+            true => self.own.table.find_at(body.sender, body.name),
             false => None,
         };
-        if own.is_some_and(|own| stamp > own) && stamp.instance != self.instance && !self.config.shared {
-            // An earlier run under this identity, whose clock was ahead: what this run says counts.
+        let own = own.and_then(|slot| Some((slot, self.own.table.get(slot)?.stamp())));
+        if let (Some((slot, own)), false) = (own, stamp.instance == self.instance || self.config.shared) {
             self.stats.stale += 1;
-            self.restamp(now, body.name);
+            if stamp > own {
+                // An earlier run under this identity: what this run says counts.
+                self.restamp(now, slot);
+            }
             return None;
+        }
+        let own = own.map(|(_, stamp)| stamp);
+        if own.is_some_and(|own| stamp > own) {
+            self.adopt(now, body, stamp);
         }
         if body.kind.mask() & self.accept == 0 {
             self.stats.rejected += 1;
@@ -948,7 +1077,8 @@ impl Session {
         // One's own value comes back with its own stamp, if that was asked for.
         let older_than_own = own.is_some_and(|own| stamp < own || (stamp == own && !self.config.echo));
         let place = self.kept.place(body.sender, body.name);
-        if older_than_own || self.kept.at(place).is_some_and(|kept| stamp <= kept.stamp()) {
+        // An older value than before is what the hub knows: one that was killed took the newer one with it.
+        if older_than_own || self.kept.at(place).is_some_and(|kept| stamp == kept.stamp()) {
             self.stats.stale += 1;
             return None;
         }
@@ -957,15 +1087,27 @@ impl Session {
         Some((place, stamp, time))
     }
 
-    /// Gives an own value a stamp that is newer than all that is known.
-    fn restamp(&mut self, now: Now, name: &str) {
-        let Some(own) = self.own.find(&self.identity, name) else { return };
-        let (stamp, kind) = (Stamp { clock: self.clock.tick(now.wall), instance: self.instance }, own.kind());
-        let (mut body, meta_at) = (own.bytes().to_vec(), own.meta_at());
-        body.truncate(meta_at);
-        Meta { stamp: Some(stamp), ..Meta::default() }.encode(&mut body);
-        if let Err(error) = self.publish_body(&body, None, meta_at, name, kind, stamp) {
-            self.warnings.push_back(error.to_string());
+    /// Another app that shares the identity has sent a newer value of a key of this one: it is announced in the own
+    /// one's place, so that a hub that is killed gets it back also without that app.
+    fn adopt(&mut self, now: Now, body: &Body<'_>, stamp: Stamp) {
+        let mut bytes = Vec::with_capacity(body.meta_at + Stamp::META_LEN);
+        let meta = Meta { stamp: Some(stamp), ..Meta::default() };
+        let meta_at = wire::encode(&mut bytes, Form::V1, body.sender, body.name, body.data, &meta);
+        let (sender, name, kind) = (body.sender, body.name, body.kind);
+        let offer = Offer { body: &bytes, shared: None, meta_at, sender, name, kind, stamp, origin: None };
+        if self.own.put(now, offer).is_err() {
+            self.own.table.find_at(sender, name).into_iter().for_each(|slot| self.own.forget(slot));
+        }
+    }
+
+    /// Gives an own value a stamp that is newer than all that is known, and sends it again.
+    fn restamp(&mut self, now: Now, slot: Slot) {
+        let stamp = Stamp { clock: self.clock.tick(now), instance: self.instance };
+        if self.own.restamp(slot, stamp) {
+            self.change(slot, limit(&self.feed, &self.config, self.hub_limit));
+        } else if let Some(name) = self.own.table.get(slot).map(|entry| entry.name().to_owned()) {
+            // Somebody else stamps values of this key as fast.
+            self.not_taken(&name, Some(slot), Status::IdentityTaken);
         }
     }
 }
@@ -1151,6 +1293,7 @@ impl Protocol for Session {
         }
         if matches!(self.phase, Phase::Up { .. }) {
             let Session { identity, feed, own, config, hub_limit, stats, warned_withheld, warnings, .. } = self;
+            let own = &own.table;
             let limit = limit(feed, config, *hub_limit);
             let was_live = feed.is_live();
             feed.fill(own, |feed, entry| {
@@ -1186,7 +1329,7 @@ impl Protocol for Session {
         let more = self.feed.wrote(n);
         self.wrote_at = now.mono;
         if self.feed.is_old() && self.feed.is_drained() {
-            self.acked = self.own.version();
+            self.acked = self.own.table.version();
         }
         // An acknowledgement is asked for behind what was written.
         more || self.pong.is_some() || self.ack_wanted > self.ack_asked

@@ -26,7 +26,7 @@ pub const PAGE: usize = 64;
 const NONE: u32 = u32::MAX;
 
 /// The place of an entry.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Slot(pub u32);
 
 /// The place of an owner.
@@ -66,6 +66,15 @@ impl Stored {
             Stored::Small(bytes) => bytes,
             Stored::Shared(bytes) => bytes,
         }
+    }
+
+    /// Writes over some of the bytes. What waits to be written elsewhere stays as it is.
+    fn overwrite(&mut self, at: usize, with: &[u8]) {
+        let bytes = match self {
+            Stored::Small(bytes) => bytes,
+            Stored::Shared(bytes) => Arc::make_mut(bytes),
+        };
+        bytes[at..at + with.len()].copy_from_slice(with);
     }
 
     fn allocated(&self) -> usize {
@@ -412,8 +421,12 @@ impl Table {
 
     /// The entry of a key.
     pub fn find(&self, sender: &str, name: &str) -> Option<&Entry> {
-        let slot = self.find_slot(self.index.hash(sender, name), sender, name)?;
-        self.get(slot)
+        self.get(self.find_at(sender, name)?)
+    }
+
+    /// The place of the entry of a key.
+    pub fn find_at(&self, sender: &str, name: &str) -> Option<Slot> {
+        self.find_slot(self.index.hash(sender, name), sender, name)
     }
 
     /// From here on [`Table::newest`] finds a name without a look at every entry.
@@ -462,16 +475,43 @@ impl Table {
     pub fn offer(&mut self, offer: Offer<'_>) -> Result<Slot, Refusal> {
         let hash = self.index.hash(offer.sender, offer.name);
         match self.find_slot(hash, offer.sender, offer.name) {
+            Some(slot) if offer.stamp <= self.entries[slot.0 as usize].as_ref().expect("found in the index").stamp => {
+                Err(Refusal::Stale)
+            }
             Some(slot) => self.update(slot, offer),
             None => self.insert(hash, offer),
         }
     }
 
+    /// Takes a value, whatever the stamp of the one held, if there is room.
+    pub fn replace(&mut self, offer: Offer<'_>) -> Result<Slot, Refusal> {
+        let hash = self.index.hash(offer.sender, offer.name);
+        match self.find_slot(hash, offer.sender, offer.name) {
+            Some(slot) => self.update(slot, offer),
+            None => self.insert(hash, offer),
+        }
+    }
+
+    /// Gives the entry at `slot`, whose meta begins with its stamp, another one: a change.
+    pub fn restamp(&mut self, slot: Slot, stamp: Stamp) {
+        let Some(entry) = self.entries.get_mut(slot.0 as usize).and_then(Option::as_mut) else { return };
+        let at = entry.meta_at() + Stamp::META_LEN - Stamp::LEN;
+        entry.body.overwrite(at, &stamp.to_bytes());
+        entry.stamp = stamp;
+        self.version += 1;
+        entry.version = self.version;
+        self.pages[slot.0 as usize / PAGE] = self.version;
+    }
+
+    /// Forgets the entry at `slot`.
+    pub fn forget(&mut self, slot: Slot) {
+        let Some(owner) = self.get(slot).map(|entry| entry.owner) else { return };
+        self.remove(slot.0);
+        self.forget_owner_if_empty(owner);
+    }
+
     fn update(&mut self, slot: Slot, offer: Offer<'_>) -> Result<Slot, Refusal> {
         let entry = self.entries[slot.0 as usize].as_mut().expect("found in the index");
-        if offer.stamp <= entry.stamp {
-            return Err(Refusal::Stale);
-        }
         let (before, owner) = (entry.body.allocated(), entry.owner);
         if offer.body.len() > before {
             let more = offer.body.len() - before;

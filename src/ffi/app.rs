@@ -77,12 +77,14 @@ pub struct ns_app_stats_t {
     pub dropped_in: u64,
     /// Received values of a kind that is not accepted.
     pub rejected: u64,
-    /// Received values that are not newer than the one held.
+    /// Received values that were there already, or are older than an own one.
     pub stale: u64,
     /// Own values that came back from an old hub.
     pub echoes: u64,
     /// Own values that the hub did not take.
     pub refused: u64,
+    /// Own values under a shared identity (NS_OPT_SHARED) that gave way to a newer one of another app.
+    pub superseded: u64,
     /// Own values withheld from an old hub, or larger than the hub takes.
     pub withheld: u64,
     /// Malformed messages received.
@@ -113,6 +115,7 @@ impl From<AppStats> for ns_app_stats_t {
             stale: stats.stale,
             echoes: stats.echoes,
             refused: stats.refused,
+            superseded: stats.superseded,
             withheld: stats.withheld,
             malformed: stats.malformed,
             too_large: stats.too_large,
@@ -275,14 +278,19 @@ pub unsafe extern "C" fn ns_app_wait_connected(app: *mut ns_app, timeout_ms: c_i
     })
 }
 
-/// Waits until the hub has all that was sent so far, the newest value of each name: acknowledged, or
-/// written out to an old hub. `timeout_ms` milliseconds, -1 for ever, 0 only looks.
+/// Waits until the hub holds all that was sent so far, or something newer: the newest value of each
+/// name, in its memory, as it says itself. To an old hub: until it is written out. Under a shared
+/// identity (NS_OPT_SHARED) a value also counts that gave way to a newer one of another app: this app
+/// is sent that one, and ns_app_stats counts it as superseded. `timeout_ms` milliseconds, -1 for ever,
+/// 0 only looks.
 ///
 /// Blocks. Any thread, but not a callback on the app's own thread.
 ///
 /// - NS_ERR_TIMEOUT: not all of it, in this time; it goes on in the background. ns_last_error tells why
 ///   there is no link, or for how long nothing was heard from the hub
 /// - NS_ERR_REFUSED, NS_ERR_IDENTITY_TAKEN: the hub refused the app, which tries again by itself
+/// - NS_ERR_FULL, NS_ERR_TOO_LARGE: the hub has no room for one of the values, or does not take any
+///   of its size; ns_last_error names it
 /// - NS_ERR_STATE: ns_app_connect was not called, or inside a callback on the app's own thread
 /// - NS_ERR_INTERRUPTED: by ns_app_interrupt
 /// - NS_ERR_CLOSED: the app is closed, or was while this waited
@@ -512,7 +520,8 @@ pub unsafe extern "C" fn ns_app_send_msgpack(
 }
 
 /// The newest value of `name` by `sender` that this app knows; with `sender` NULL the newest of any
-/// sender, own values included. It does not ask the hub, and takes nothing from ns_app_recv. Free
+/// sender, own values included: the same one for every app that takes all kinds, whatever their clocks
+/// say. It does not ask the hub, and takes nothing from ns_app_recv. Free
 /// `*out` with ns_state_free; on failure it is NULL.
 ///
 /// Does not block. Any thread.

@@ -112,8 +112,9 @@ pub struct ns_hub_stats_t {
     pub refused: u64,
     /// States not newer than the one held.
     pub stale: u64,
-    /// Stamps too far ahead of the hub's clock.
-    pub clamped: u64,
+    /// States not taken because their stamp is beyond the year 2200, and more than a minute ahead of
+    /// the hub's time.
+    pub ahead: u64,
     /// Messages over the limit.
     pub too_large: u64,
     /// States in the name of another peer, or stamped by another instance.
@@ -146,7 +147,7 @@ impl From<HubStats> for ns_hub_stats_t {
             withheld: stats.withheld,
             refused: stats.refused,
             stale: stats.stale,
-            clamped: stats.clamped,
+            ahead: stats.ahead,
             too_large: stats.too_large,
             foreign_sender: stats.foreign_sender,
             reserved: stats.reserved,

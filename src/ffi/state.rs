@@ -129,6 +129,9 @@ pub unsafe extern "C" fn ns_state_matches(state: *const ns_state, pattern: *cons
 
 /// When it was sent, in milliseconds since 1970; 0 if that is not known, and for NULL.
 ///
+/// It is the time of the hub, which orders the values of all apps and never goes back. Where clocks are
+/// wrong it follows the one that is furthest ahead; an app that means harm can push it forward.
+///
 /// Does not block. Any thread.
 #[no_mangle]
 pub unsafe extern "C" fn ns_state_time(state: *const ns_state) -> i64 {

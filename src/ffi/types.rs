@@ -158,9 +158,6 @@ pub const NS_OPT_HUB_TABLE_BYTES: ns_opt = 109;
 /// Hub. How long the states of a departed sender are kept. In milliseconds: 1ms to 1000d,
 /// default 1d.
 pub const NS_OPT_HUB_DEPARTED_MS: ns_opt = 110;
-/// Hub. How far a stamp may be ahead of the hub's clock. In milliseconds: 1ms to 1000d,
-/// default 1min.
-pub const NS_OPT_HUB_CLOCK_AHEAD_MS: ns_opt = 111;
 /// Hub. Permissions of ipc sockets; for ipc://@name, which has no file, whose programs are let
 /// in, root's always. In octal: 0000 to 0777, default 0600.
 pub const NS_OPT_HUB_IPC_MODE: ns_opt = 112;

@@ -277,6 +277,15 @@ impl Direct {
         })
     }
 
+    /// What waits to be told of values that are stale: name, offered and held stamp, time.
+    pub fn stale(&mut self, conn: ConnId) -> Vec<(String, Stamp, Option<Stamp>, u64)> {
+        let stale = |bytes: Vec<u8>| match Control::decode(&wire::decode(&bytes, Form::V1).expect("a body")) {
+            Ok(Control::Stale { name, offered, held, time }) => Some((name.to_owned(), offered, held, time)),
+            _ => None,
+        };
+        self.bodies(conn).into_iter().filter_map(stale).collect()
+    }
+
     /// The token of the ping that waits, if one does.
     pub fn ping(&mut self, conn: ConnId) -> Option<u64> {
         self.bodies(conn).iter().find_map(|bytes| {

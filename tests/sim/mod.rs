@@ -8,6 +8,7 @@
 
 pub mod chaos;
 mod direct;
+mod direct_app;
 mod peers;
 mod world;
 
@@ -17,6 +18,7 @@ use nanostate::wire::{Form, Instance, Meta, Value};
 use nanostate::Kind;
 
 pub use direct::{note, whole_frames, Direct};
+pub use direct_app::DirectApp;
 pub use peers::{OldHub, OldPeer, RawPeer};
 pub use world::{App, Id, Process, World, MS, SEC};
 

@@ -10,7 +10,7 @@ use nanostate::framing::Framing;
 use nanostate::wire::{Secret, Stamp, ACCEPT_ANY};
 use nanostate::{Error, Kind, Status, Value};
 
-use super::{value, OldHub, OldPeer, RawPeer, Rng};
+use super::{number_of, value, OldHub, OldPeer, RawPeer, Rng};
 
 /// A millisecond and a second, in nanoseconds.
 pub const MS: u64 = 1_000_000;
@@ -60,11 +60,12 @@ pub struct App {
     pub taken: u64,
     /// What it sent last of each name, the sends that were refused not counted.
     pub sent: BTreeMap<String, (Kind, Vec<u8>)>,
-    /// An acknowledgement that is waited for: the version, and what it covers.
-    ack: Option<(u64, Vec<(String, Vec<u8>)>)>,
+    /// An acknowledgement that is waited for.
+    ack: Option<Ack>,
     pub acked: u64,
-    /// The world's [`World::hubs`] when each of `newest` was given.
+    /// On which of its links each of `newest` came.
     given: BTreeMap<(String, String), u64>,
+    /// The world's [`World::hubs`].
     hubs: u64,
 }
 
@@ -88,6 +89,7 @@ impl App {
 
     /// Takes what waits, and checks each.
     pub fn take(&mut self) {
+        let link = self.session.stats().connects;
         while let Some(state) = self.session.inbox.pop() {
             self.taken += 1;
             let key = (state.sender().to_owned(), state.name().to_owned());
@@ -100,13 +102,20 @@ impl App {
             if let Some((stamp, _)) = self.newest.get(&key) {
                 assert!(state.stamp() != *stamp, "{who} got {key:?} twice");
                 // A hub that was killed takes the stamps it knew of with it.
-                let older = state.stamp() < *stamp && self.given.get(&key) == Some(&self.hubs);
+                let may_be = self.hubs > 0 && self.given.get(&key) != Some(&link);
+                let older = state.stamp() < *stamp && !may_be;
                 assert!(!older, "{who} got {key:?} with an older stamp than before");
             }
-            self.given.insert(key.clone(), self.hubs);
+            self.given.insert(key.clone(), link);
             self.newest.insert(key, (state.stamp(), state.msgpack().to_vec()));
         }
     }
+}
+
+struct Ack {
+    version: u64,
+    /// What it covers: names and values.
+    sent: Vec<(String, Vec<u8>)>,
 }
 
 struct Node {
@@ -347,7 +356,7 @@ impl World {
         let version = app.session.request_ack();
         if !app.session.is_acked(version) {
             let sent = app.sent.iter().map(|(name, (_, value))| (name.clone(), value.clone())).collect();
-            app.ack = Some((version, sent));
+            app.ack = Some(Ack { version, sent });
         }
         self.act(id);
     }
@@ -624,7 +633,7 @@ impl World {
                 }
                 app.session.next_notice();
                 app.session.next_warning();
-                if app.ack.as_ref().is_some_and(|(version, ..)| app.session.is_acked(*version)) {
+                if app.ack.as_ref().is_some_and(|ack| app.session.is_acked(ack.version)) {
                     self.check_ack(id);
                 }
             }
@@ -645,7 +654,7 @@ impl World {
 
     fn check_ack(&mut self, id: Id) {
         let app = self.app(id);
-        let Some((_, sent)) = app.ack.take() else { return };
+        let Some(Ack { sent, .. }) = app.ack.take() else { return };
         app.acked += 1;
         let identity = app.identity.clone();
         let linked = self.wires.iter().rev().find_map(|wire| {
@@ -658,8 +667,20 @@ impl World {
             .iter()
             .map(|(name, _)| router.table().find(&identity, name).map(|held| held.data().to_vec()))
             .collect();
-        for ((name, _), held) in sent.iter().zip(held) {
-            assert!(held.is_some(), "{name} of {identity} is acked and not held");
+        let app = self.app(id);
+        for ((name, value), held) in sent.iter().zip(held) {
+            let Some(held) = held else { panic!("{name} of {identity} is acked and not held") };
+            let (Some(asked), Some(number)) = (number_of(value), number_of(&held)) else { continue };
+            // What another program with this identity sent later may stand, if this one was told.
+            let shown = app.session.get(Some(&identity), name).map(|state| state.msgpack().to_vec());
+            let told = app.session.config.shared && shown.as_ref() == Some(&held);
+            let text = |value| nanostate::wire::from_msgpack(value).chars().take(40).collect::<String>();
+            assert!(
+                number >= asked || told,
+                "{name} of {identity} is acked with {}, and the hub holds {}",
+                text(value),
+                text(&held)
+            );
         }
     }
 

@@ -24,7 +24,7 @@ fn flag(option: HubOption) -> String {
 fn heading(option: HubOption) -> Option<&'static str> {
     let heading = match option {
         HubOption::MaxMessage | HubOption::MaxPeers | HubOption::Outbox | HubOption::Unfinished => "Limits",
-        HubOption::StalledFrameMs | HubOption::HandshakeMs | HubOption::ClockAheadMs => "Limits",
+        HubOption::StalledFrameMs | HubOption::HandshakeMs => "Limits",
         HubOption::TableStates | HubOption::TableBytes | HubOption::DepartedMs => "States that are kept",
         HubOption::LegacyMax | HubOption::LegacyStructured | HubOption::LegacySnapshot => "Old programs",
         HubOption::IpcMode | HubOption::Echo => return None,

@@ -1,0 +1,243 @@
+//! An app's own newest values: when each was sent, and what the hub said of it.
+
+use hashbrown::HashMap;
+
+use super::table::{Offer, Refusal, Room, Slot, Table};
+use super::Now;
+use crate::wire::{Instance, Stamp};
+use crate::Status;
+
+/// How often a value is stamped anew on one link because the hub holds a later one under its key.
+const RETRIES: u32 = 3;
+
+/// An app's own newest values.
+pub struct Own {
+    /// The values, all of one sender, each with a meta that begins with its stamp.
+    pub table: Table,
+    /// When each was sent, by slot: milliseconds of the boot clock.
+    sent_at: Vec<u64>,
+    /// How often each was stamped anew on this link.
+    retries: HashMap<Slot, u32>,
+    /// Values that the hub of this link did not take, and why: each counts while it is the newest of its key.
+    refused: HashMap<Slot, (Stamp, Status)>,
+    /// The version of the last value that was stamped anew on this link: the hub holds it no sooner than it answers for
+    /// this version.
+    restamped: u64,
+}
+
+impl Own {
+    /// None yet, and never more than `bytes`.
+    pub fn new(bytes: usize) -> Own {
+        Own {
+            table: Table::new(Room { states: usize::MAX, bytes, share: 1, departed: 0 }),
+            sent_at: Vec::new(),
+            retries: HashMap::new(),
+            refused: HashMap::new(),
+            restamped: 0,
+        }
+    }
+
+    /// Takes a value that is sent now, whatever the stamp of the one before it.
+    ///
+    /// # Errors
+    /// [`Refusal::Full`].
+    pub fn put(&mut self, now: Now, offer: Offer<'_>) -> Result<Slot, Refusal> {
+        let slot = self.table.replace(offer)?;
+        let at = slot.0 as usize;
+        if at >= self.sent_at.len() {
+            self.sent_at.resize(at + 1, 0);
+        }
+        self.sent_at[at] = now.boot;
+        Ok(slot)
+    }
+
+    /// The value of this name has this stamp: where it is. Anything that is said of another stamp is out of date.
+    pub fn current(&self, sender: &str, name: &str, stamp: Stamp) -> Option<Slot> {
+        let slot = self.table.find_at(sender, name)?;
+        self.table.get(slot).filter(|entry| entry.stamp() == stamp).map(|_| slot)
+    }
+
+    /// Stamps a value anew. False: that was done too often on this link.
+    pub fn restamp(&mut self, slot: Slot, stamp: Stamp) -> bool {
+        let retries = self.retries.entry(slot).or_insert(0);
+        if *retries == RETRIES {
+            return false;
+        }
+        *retries += 1;
+        self.table.restamp(slot, stamp);
+        self.restamped = self.table.version();
+        true
+    }
+
+    /// Stamps values by their age, in the order in which they were sent: all of them, or those with a stamp after
+    /// `time`, which is what it is at `boot` milliseconds of the boot clock. Returns those that got another, and the
+    /// latest clock of all.
+    pub fn rebase(&mut self, boot: u64, instance: Instance, time: u64, all: bool) -> (Vec<Slot>, u64) {
+        let mut slots: Vec<_> = (0..self.table.slots() as u32)
+            .filter_map(|slot| {
+                self.table.get(Slot(slot)).map(|entry| (entry.version(), Slot(slot), entry.stamp().clock))
+            })
+            .collect();
+        slots.sort_unstable();
+        let mut last = 0;
+        let mut changed = Vec::new();
+        for (_, slot, clock) in slots {
+            if !all && clock <= time {
+                last = last.max(clock);
+                continue;
+            }
+            // Full milliseconds: a value is never taken for older than it is.
+            let age = boot.saturating_sub(self.sent_at[slot.0 as usize]).saturating_sub(1);
+            let clock = time.saturating_sub(age << 16).max(last.saturating_add(1));
+            last = clock;
+            self.table.restamp(slot, Stamp { clock, instance });
+            changed.push(slot);
+        }
+        self.restamped = self.table.version();
+        (changed, last)
+    }
+
+    /// Forgets a value: another program's value of its key is newer.
+    pub fn forget(&mut self, slot: Slot) {
+        self.retries.remove(&slot);
+        self.refused.remove(&slot);
+        self.table.forget(slot);
+    }
+
+    /// The hub did not take this value.
+    pub fn refuse(&mut self, slot: Slot, why: Status) {
+        if let Some(entry) = self.table.get(slot) {
+            self.refused.insert(slot, (entry.stamp(), why));
+        }
+    }
+
+    /// The name of a value, of those up to `version`, that the hub of this link did not take, and why.
+    pub fn refused(&self, version: u64) -> Option<(&str, Status)> {
+        self.refused.iter().find_map(|(&slot, &(stamp, why))| {
+            let entry = self.table.get(slot)?;
+            (entry.stamp() == stamp && entry.version() <= version).then(|| (entry.name(), why))
+        })
+    }
+
+    /// Up to which version the hub has to answer before an answer says that it holds everything.
+    pub fn restamped(&self) -> u64 {
+        self.restamped
+    }
+
+    /// On another link all is offered again.
+    pub fn unlink(&mut self) {
+        self.retries.clear();
+        self.refused.clear();
+        self.restamped = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::wire::{self, Form, Kind, Meta};
+
+    const INSTANCE: Instance = Instance([1; 16]);
+    const TIME: u64 = 1_800_000_000_000 << 16;
+
+    fn at(boot: u64) -> Now {
+        Now { mono: 0, wall: 0, boot }
+    }
+
+    fn put(own: &mut Own, boot: u64, name: &str, clock: u64) -> Slot {
+        let stamp = Stamp { clock, instance: INSTANCE };
+        let mut body = Vec::new();
+        let meta = Meta { stamp: Some(stamp), ..Meta::default() };
+        let meta_at = wire::encode(&mut body, Form::V1, "a", name, &[0xC3], &meta);
+        let offer =
+            Offer { body: &body, shared: None, meta_at, sender: "a", name, kind: Kind::Bool, stamp, origin: None };
+        own.put(at(boot), offer).expect("there is room")
+    }
+
+    fn clock_of(own: &Own, name: &str) -> u64 {
+        let entry = own.table.find("a", name).expect("there");
+        let meta = wire::decode(entry.bytes(), Form::V1).expect("a body").meta;
+        assert_eq!(meta.stamp, Some(entry.stamp()), "the body says the same");
+        entry.stamp().clock
+    }
+
+    #[test]
+    fn values_are_stamped_by_their_age_in_their_order() {
+        let mut own = Own::new(1 << 20);
+        for (boot, name) in [(100, "x"), (100, "y"), (4_100, "z"), (4_100, "x")] {
+            put(&mut own, boot, name, u64::MAX);
+        }
+        let second = 1000 << 16;
+        let (changed, last) = own.rebase(5_101, INSTANCE, TIME, true);
+        assert_eq!((changed.len(), last), (3, TIME - second + 1));
+        assert_eq!(clock_of(&own, "y"), TIME - 5 * second);
+        assert_eq!((clock_of(&own, "z"), clock_of(&own, "x")), (TIME - second, TIME - second + 1));
+        // Once more, of none that is not ahead.
+        assert!(own.rebase(6_101, INSTANCE, TIME + second, false).0.is_empty());
+    }
+
+    #[test]
+    fn a_value_is_stamped_anew_three_times_on_a_link() {
+        let mut own = Own::new(1 << 20);
+        let slot = put(&mut own, 1, "x", 5);
+        let stamp = |clock| Stamp { clock, instance: INSTANCE };
+        assert!((6..9).all(|clock| own.restamp(slot, stamp(clock))) && !own.restamp(slot, stamp(9)));
+        assert_eq!((clock_of(&own, "x"), own.restamped()), (8, 4));
+        own.unlink();
+        assert!(own.restamp(slot, stamp(9)));
+    }
+
+    #[test]
+    fn a_refusal_counts_while_the_value_is_the_newest() {
+        let mut own = Own::new(1 << 20);
+        let slot = put(&mut own, 1, "x", 5);
+        own.refuse(slot, Status::Full);
+        assert_eq!(own.refused(0), None);
+        assert_eq!(own.refused(1), Some(("x", Status::Full)));
+        put(&mut own, 1, "x", 6);
+        assert_eq!(own.refused(2), None);
+        let slot = own.current("a", "x", Stamp { clock: 6, instance: INSTANCE }).expect("there");
+        assert!(own.current("a", "x", Stamp { clock: 5, instance: INSTANCE }).is_none());
+        own.refuse(slot, Status::Full);
+        own.forget(slot);
+        assert!(own.refused(9).is_none() && own.table.is_empty());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// After a rebase the values have the order in which they were sent, none is in the future by more than the
+        /// counters need, and none is older than it is.
+        #[test]
+        fn a_rebase_keeps_the_order(
+            sent in vec((0usize..9, 0u64..100, any::<u64>(), 0u32..64), 1..60),
+            time in 0u64..1 << 60,
+            all in any::<bool>(),
+        ) {
+            let (mut own, mut boot) = (Own::new(1 << 20), 1_000);
+            let mut order: Vec<(String, u64)> = Vec::new();
+            let mut stamp = 0;
+            for (name, passed, ahead, shift) in sent {
+                boot += passed;
+                // As a clock does it: later every time.
+                stamp = (ahead >> shift).max(u64::saturating_add(stamp, 1));
+                let name = format!("n{name}");
+                put(&mut own, boot, &name, stamp);
+                order.retain(|(other, _)| *other != name);
+                order.push((name, boot));
+            }
+            let (_, last) = own.rebase(boot, INSTANCE, time, all);
+            let mut before = 0;
+            for (name, sent) in &order {
+                let clock = clock_of(&own, name);
+                prop_assert!(clock > before && clock <= time.max(1) + 60);
+                prop_assert!(!all || clock >= time.saturating_sub((boot - sent) << 16));
+                before = clock;
+            }
+            prop_assert_eq!(last, before);
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! One app, and a hand that plays its driver and the hub.
+
+use std::io::IoSlice;
+
+use nanostate::engine::session::{Link, Session};
+use nanostate::engine::{Action, Closed, ConnId, ConnInfo, Now, Protocol};
+use nanostate::framing::{frame_head, header, Decoder, Frame, Framing, Version, HEADER_LEN};
+use nanostate::wire::{self, Control, Form, Instance};
+use nanostate::{Status, Value};
+
+use super::{MS, SEC};
+
+const HUB: &str = "tcp://hub";
+
+/// An app whose connection is read and written by hand.
+pub struct DirectApp {
+    pub session: Session,
+    pub now: Now,
+    pub conns: u64,
+    pub dials: Vec<u64>,
+    pub closed: Vec<ConnId>,
+}
+
+impl DirectApp {
+    pub fn new() -> DirectApp {
+        let mut session = Session::new("a", Instance([1; 16]));
+        session.connect(vec![HUB.into()]);
+        let now = Now { mono: 100 * SEC, wall: 1_800_000_000_000, boot: 500_000 };
+        let mut app = DirectApp { session, now, conns: 0, dials: Vec::new(), closed: Vec::new() };
+        app.actions();
+        app
+    }
+
+    pub fn actions(&mut self) {
+        while let Some(action) = self.session.next_action() {
+            match action {
+                Action::Dial { token, .. } => self.dials.push(token),
+                Action::Close(conn) => self.closed.push(conn),
+                Action::Flush(_) => {}
+            }
+        }
+    }
+
+    pub fn pass(&mut self, time: u64) {
+        self.now.mono += time;
+        self.now.wall += time / MS;
+        self.now.boot += time / MS;
+        if self.session.deadline().is_some_and(|deadline| deadline <= self.now.mono) {
+            self.session.tick(self.now);
+        }
+        self.actions();
+    }
+
+    pub fn open(&mut self) -> ConnId {
+        self.conns += 1;
+        let token = self.dials.pop().expect("it dials");
+        let info = ConnInfo { framing: Framing::Tcp, from: HUB.into(), local: true, dialled: true, gateway: None };
+        self.session.opened(self.now, ConnId(self.conns), info, Some(token));
+        self.actions();
+        ConnId(self.conns)
+    }
+
+    pub fn bytes(&mut self, bytes: &[u8]) {
+        self.session.bytes(self.now, ConnId(self.conns), bytes);
+        self.actions();
+    }
+
+    pub fn hear(&mut self, control: Control<'_>) {
+        let mut body = Vec::new();
+        control.encode(wire::HUB_SENDER, &mut body);
+        self.receive(&body);
+    }
+
+    pub fn receive(&mut self, body: &[u8]) {
+        let frame = [&frame_head(Framing::Tcp, body.len())[..], body].concat();
+        self.bytes(&frame);
+    }
+
+    pub fn closed(&mut self) {
+        self.session.closed(self.now, ConnId(self.conns), Closed::ByPeer);
+        self.actions();
+    }
+
+    /// A v1 link to this hub.
+    pub fn link(&mut self, hub: u8) {
+        self.open();
+        self.bytes(&header(Version::V1));
+        self.hear(Control::Welcome {
+            instance: Instance([hub; 16]),
+            max_message: 1 << 20,
+            wall: self.now.wall,
+            time: None,
+        });
+        assert_eq!(self.session.link(), Link::Connected);
+    }
+
+    /// What it writes.
+    pub fn written(&mut self) -> Vec<u8> {
+        let mut out = Vec::new();
+        loop {
+            let mut slices = Vec::new();
+            self.session.gather(self.now, ConnId(self.conns), &mut slices);
+            let bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
+            if bytes.is_empty() {
+                return out;
+            }
+            self.session.wrote(self.now, ConnId(self.conns), bytes.len());
+            out.extend(bytes);
+        }
+    }
+
+    pub fn bodies(&mut self) -> Vec<Vec<u8>> {
+        let bytes = self.written();
+        let mut input = if bytes.starts_with(b"\0SP\0") { &bytes[HEADER_LEN..] } else { &bytes };
+        let mut decoder = Decoder::new(Framing::Tcp, usize::MAX);
+        let mut bodies = Vec::new();
+        while let Ok(Some(Frame::Body(body))) = decoder.next(&mut input) {
+            bodies.push(body.to_vec());
+        }
+        bodies
+    }
+
+    pub fn publish(&mut self, name: &str, value: &[u8]) -> Result<(), Status> {
+        let kind = wire::check(value).unwrap();
+        let done = self.session.publish(self.now, name, Value::Msgpack(value), kind);
+        self.actions();
+        done.map_err(|error| error.status())
+    }
+
+    pub fn ping(&mut self) -> Option<u64> {
+        self.bodies().iter().rev().find_map(|bytes| {
+            match Control::decode(&wire::decode(bytes, Form::V1).expect("a body")) {
+                Ok(Control::Ping { token }) => Some(token),
+                _ => None,
+            }
+        })
+    }
+}
