@@ -39,6 +39,12 @@
  * NS_OPT_CALLBACK_THREAD they run one at a time on the app's own thread instead: then ns_app_recv,
  * ns_app_dispatch and ns_app_fd are NS_ERR_STATE, and so is, inside a callback, every function that
  * could wait. A callback must not unwind (throw, longjmp out) and must return within a second.
+ * A thread that ends inside a callback (pthread_exit) closes the app or hub that ran it.
+ *
+ * Signals and cancellation. The library's own threads block all signals but those of their own faults
+ * (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS); callbacks run there with the signal mask of the
+ * thread that made the handle. Inside a call a thread cannot be cancelled: pthread_cancel takes effect
+ * after the call has returned, and ns_app_interrupt makes one that waits return.
  *
  * Fork. A child may exec, or make handles of its own. What it inherited is NS_ERR_STATE, and _free
  * then only closes descriptors. States stay readable.

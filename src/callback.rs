@@ -1,15 +1,37 @@
 //! Functions of the program that the library calls.
 
+use std::sync::{Arc, OnceLock};
+
 use parking_lot::{Mutex, ReentrantMutex};
+
+use crate::leaving;
 
 /// Lets one callback of a handle run at a time, and lets who replaces one wait until it has returned.
 #[derive(Default)]
-pub(crate) struct Gate(ReentrantMutex<()>);
+pub(crate) struct Gate {
+    mutex: ReentrantMutex<()>,
+    left: OnceLock<Box<dyn Fn() + Send + Sync>>,
+}
 
 impl Gate {
+    /// Says what to do when a thread ends inside a callback.
+    pub fn when_left(&self, left: impl Fn() + Send + Sync + 'static) {
+        let _ = self.left.set(Box::new(left));
+    }
+
+    /// The thread ends inside a callback, which keeps nobody waiting any longer.
+    #[allow(unsafe_code)]
+    fn leave(&self) {
+        // SAFETY: this thread has locked it in `Slot::call`, and does not come back there to unlock it.
+        unsafe { self.mutex.force_unlock() };
+        if let Some(left) = self.left.get() {
+            left();
+        }
+    }
+
     /// Whether this thread is inside a callback.
     pub fn inside(&self) -> bool {
-        self.0.is_owned_by_current_thread()
+        self.mutex.is_owned_by_current_thread()
     }
 }
 
@@ -32,7 +54,7 @@ impl<F: ?Sized> Slot<F> {
     /// Replaces the function. When this returns the old one is not running and will not run; inside a callback of the
     /// same thread, from its return on.
     pub fn set(&self, gate: &Gate, function: Option<Box<F>>) {
-        let _running = gate.0.lock();
+        let _running = gate.mutex.lock();
         let mut held = self.0.lock();
         held.generation += 1;
         let old = std::mem::replace(&mut held.function, function);
@@ -42,13 +64,14 @@ impl<F: ?Sized> Slot<F> {
     }
 
     /// Calls the function, if there is one.
-    pub fn call(&self, gate: &Gate, call: impl FnOnce(&mut F)) {
-        let _running = gate.0.lock();
+    pub fn call(&self, gate: &Arc<Gate>, call: impl FnOnce(&mut F)) {
+        let _running = gate.mutex.lock();
         let mut held = self.0.lock();
         let generation = held.generation;
         let Some(mut function) = held.function.take() else { return };
         drop(held);
-        call(&mut function);
+        let left = gate.clone();
+        leaving::closing(move || left.leave(), || call(&mut function));
         let mut held = self.0.lock();
         if held.generation == generation {
             held.function = Some(function);
@@ -59,7 +82,7 @@ impl<F: ?Sized> Slot<F> {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::sync::{mpsc, Arc};
+    use std::sync::mpsc;
 
     use super::*;
 

@@ -28,6 +28,7 @@ mod gateway;
 mod health;
 mod hub;
 mod instance;
+mod leaving;
 pub mod limits;
 pub mod log_queue;
 mod numbered;

@@ -16,10 +16,12 @@ use crate::engine::session::{Draft, Notice, Session};
 use crate::engine::ConnId;
 use crate::health::{run_loop, Health};
 use crate::instance::{random_instance, random_secret};
+use crate::leaving;
 use crate::limits;
 use crate::options::AppOption;
 use crate::pattern::Pattern;
 use crate::state::State;
+use crate::transport::thread::{join, SignalMask};
 use crate::transport::{self, Address, Backend, Driver, Shared};
 use crate::wire::{self, Kind, Value};
 use crate::{Error, Result, Status};
@@ -70,7 +72,9 @@ struct Inner {
     callback_thread: AtomicBool,
     loop_thread: Mutex<Option<ThreadId>>,
     last_inline: AtomicU64,
-    gate: Gate,
+    gate: Arc<Gate>,
+    /// Of the thread that made the app: callbacks on the app's own thread run with it.
+    mask: SignalMask,
     on_state: Slot<OnState>,
     on_link: Slot<OnLink>,
     on_reject: Slot<OnReject>,
@@ -119,14 +123,18 @@ impl App {
             callback_thread: AtomicBool::new(false),
             loop_thread: Mutex::new(None),
             last_inline: AtomicU64::new(0),
-            gate: Gate::default(),
+            gate: Arc::default(),
+            mask: SignalMask::here(),
             on_state: Slot::default(),
             on_link: Slot::default(),
             on_reject: Slot::default(),
             has_on_state: AtomicBool::new(false),
             readiness: Mutex::new(None),
         };
-        Ok(App(Arc::new(Handle { inner: Arc::new(inner), thread: Mutex::new(None) })))
+        let inner = Arc::new(inner);
+        let left = Arc::downgrade(&inner);
+        inner.gate.when_left(move || left.upgrade().into_iter().for_each(|inner| inner.leave()));
+        Ok(App(Arc::new(Handle { inner, thread: Mutex::new(None) })))
     }
 
     /// Sets an option.
@@ -759,10 +767,23 @@ impl Inner {
             self.after_turn();
             None
         };
-        run_loop(&self.health, &self.identity, || self.shared.run(|_| after_turn()));
+        let inner = self.clone();
+        let run = || leaving::closing(move || inner.end_loop(), || self.shared.run(|_| after_turn()));
+        run_loop(&self.health, &self.identity, run);
+        self.end_loop();
+    }
+
+    fn end_loop(&self) {
         let mut driver = self.shared.lock();
         driver.close_all();
         self.tell(&driver);
+    }
+
+    /// A thread has ended inside a callback: the app is closed. It is not logged, since the thread may run no more code of
+    /// the program.
+    fn leave(&self) {
+        self.health.close();
+        self.shared.stop();
     }
 
     fn after_turn(&self) {
@@ -772,8 +793,10 @@ impl Inner {
             return self.tell(&driver);
         }
         self.changed.notify_all();
+        let mut worn = None;
         while !self.shared.stopped() {
             let Some(item) = take(&mut driver, self.has_on_state.load(Ordering::Relaxed)) else { break };
+            worn.get_or_insert_with(|| self.mask.wear());
             MutexGuard::unlocked(&mut driver, || self.tell_item(item));
         }
     }
@@ -888,7 +911,7 @@ impl Handle {
             // It cannot be woken, and would be waited for indefinitely.
             return;
         }
-        let _ = thread.join();
+        join(thread);
         crate::flush_log();
     }
 }

@@ -4,12 +4,14 @@ use std::ffi::{c_char, c_int, c_void, CString};
 use std::ptr::NonNull;
 
 use super::counted::{Counted, Held};
+use super::enter::enter;
 use super::life::Life;
 use super::{
     data, held, ns_kind, ns_link, ns_opt, ns_state, ns_status, null, status, text, timeout, utf8, value, Carried, Out,
     OutStruct, NS_LINK_IDLE,
 };
 use crate::pattern::Pattern;
+use crate::transport::thread::NotCancelled;
 use crate::{App, AppOption, AppStats, Error, OnLink, OnReject, OnState, Result, Status, Value};
 
 /// An app: the endpoint in a program. It has an identity, connects to a hub, and sends and receives
@@ -343,6 +345,7 @@ pub unsafe extern "C" fn ns_app_close(app: *mut ns_app, linger_ms: c_int) -> ns_
 pub unsafe extern "C" fn ns_app_interrupt(app: *mut ns_app) {
     // Nothing is allocated or locked here, and no error kept: this may be a signal handler.
     if let Some(handle) = NonNull::new(app.cast::<Counted<Behind>>()) {
+        let _not_cancelled = NotCancelled::here();
         // SAFETY: the arguments are as the header demands.
         unsafe { Counted::glance(handle, |behind| behind.app.interrupt()) };
     }
@@ -587,7 +590,7 @@ pub unsafe extern "C" fn ns_app_each(
                 return Err(Status::Closed.into());
             }
             // SAFETY: the app is not freed, the state outlives the call, and the function is as the header demands.
-            if !unsafe { function(app, super::state::as_raw(&state), ctx) } {
+            if !unsafe { enter!(function, app, super::state::as_raw(&state), ctx) } {
                 break;
             }
         }
@@ -678,7 +681,7 @@ pub unsafe extern "C" fn ns_app_on_state(app: *mut ns_app, function: ns_state_fn
             Box::new(move |state| {
                 let state = super::state::as_raw(state);
                 // SAFETY: the app is not freed, the state outlives the call, and the function is as the header demands.
-                life.callback(|| unsafe { function(shown.get(), state, ctx.get()) }, close);
+                life.callback(|| unsafe { enter!(function, shown.get(), state, ctx.get()) }, close);
             })
         });
         // SAFETY: as above.
@@ -699,7 +702,8 @@ pub unsafe extern "C" fn ns_app_on_link(app: *mut ns_app, function: ns_link_fn, 
                 let text = c_string(text);
                 let (link, why) = (link as ns_link, why.code());
                 // SAFETY: the app is not freed, the text outlives the call, and the function is as the header demands.
-                life.callback(|| unsafe { function(shown.get(), link, why, text.as_ptr(), ctx.get()) }, close);
+                let call = || unsafe { enter!(function, shown.get(), link, why, text.as_ptr(), ctx.get()) };
+                life.callback(call, close);
             })
         });
         // SAFETY: as above.
@@ -722,7 +726,7 @@ pub unsafe extern "C" fn ns_app_on_reject(app: *mut ns_app, function: ns_reject_
                 life.callback(
                     // SAFETY: the app is not freed, the strings outlive the call, and the function is as the header
                     // demands.
-                    || unsafe { function(shown.get(), sender.as_ptr(), name.as_ptr(), kind, ctx.get()) },
+                    || unsafe { enter!(function, shown.get(), sender.as_ptr(), name.as_ptr(), kind, ctx.get()) },
                     close,
                 );
             })

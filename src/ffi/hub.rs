@@ -7,6 +7,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::counted::{Counted, Held};
+use super::enter::enter;
 use super::life::Life;
 use super::{held, ns_opt, ns_peer_event, ns_status, null, status, text, value, Carried, Out, OutStruct};
 use crate::{Hub, HubOption, HubStats, OnPeer, PeerStats, Result, Status};
@@ -369,7 +370,9 @@ pub unsafe extern "C" fn ns_hub_on_peer(hub: *mut ns_hub, function: ns_peer_fn, 
                 life.callback(
                     // SAFETY: the hub is not freed, the strings outlive the call, and the function is as the header
                     // demands.
-                    || unsafe { function(shown.get(), identity.as_ptr(), from.as_ptr(), event, why, ctx.get()) },
+                    || unsafe {
+                        enter!(function, shown.get(), identity.as_ptr(), from.as_ptr(), event, why, ctx.get())
+                    },
                     drop,
                 );
             })
@@ -428,7 +431,7 @@ pub unsafe extern "C" fn ns_hub_each_peer(
                 return Err(Status::Closed.into());
             }
             // SAFETY: the hub is not freed, the struct outlives the call, and the function is as the header demands.
-            if !unsafe { function(hub, place, ctx) } {
+            if !unsafe { enter!(function, hub, place, ctx) } {
                 break;
             }
         }

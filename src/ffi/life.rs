@@ -50,13 +50,13 @@ impl<T> Life<T> {
     }
 
     /// Runs a callback, unless the handle is freed. What was behind one that was freed meanwhile goes to `close`.
-    pub(super) fn callback(&self, call: impl FnOnce(), close: impl FnOnce(T)) {
+    pub(super) fn callback<R>(&self, call: impl FnOnce() -> R, close: impl FnOnce(T)) {
         if self.ended() {
             return;
         }
         // A thread that is ending has lost the list. Its callbacks run all the same.
         let listed = INSIDE.try_with(|inside| inside.borrow_mut().push(self.id())).is_ok();
-        call();
+        let _ = call();
         if listed {
             let _ = INSIDE.try_with(|inside| inside.borrow_mut().pop());
         }

@@ -13,6 +13,7 @@
 
 mod app;
 mod counted;
+mod enter;
 mod errors;
 mod hub;
 mod life;
@@ -37,11 +38,15 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::ptr::NonNull;
 use std::time::Duration;
 
+use crate::transport::thread::NotCancelled;
 use crate::{Error, Result, Status};
 use counted::{Counted, Held};
 
 /// Runs the body of a function: a panic becomes [`Status::Internal`], and a failure becomes this thread's last error.
+///
+/// Cancellation is off inside: it would unwind through Rust, which aborts.
 fn run<T>(body: impl FnOnce() -> Result<T>) -> Result<T> {
+    let _not_cancelled = NotCancelled::here();
     let outcome =
         catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|panic| Err(Error::new(Status::Internal, words(&*panic))));
     if let Err(error) = &outcome {

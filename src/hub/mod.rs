@@ -15,9 +15,11 @@ use crate::engine::Role;
 use crate::gateway;
 use crate::health::{run_loop, Health};
 use crate::instance::random_instance;
+use crate::leaving;
 use crate::limits;
 use crate::options::HubOption;
 use crate::repeats::Repeats;
+use crate::transport::thread::{join, SignalMask};
 use crate::transport::{self, host_name, Address, Backend, Driver, Shared};
 use crate::visible::one_line;
 use crate::{Error, Result, Status};
@@ -43,7 +45,9 @@ struct Inner {
     shared: Arc<Shared<Router>>,
     ipc_mode: AtomicU32,
     health: Health,
-    gate: Gate,
+    gate: Arc<Gate>,
+    /// Of the thread that made the hub: callbacks run with it.
+    mask: SignalMask,
     on_peer: Slot<OnPeer>,
     repeats: Mutex<Repeats<Said>>,
 }
@@ -87,11 +91,20 @@ impl Hub {
             shared: Shared::new(router, Backend::Best)?,
             ipc_mode: AtomicU32::new(limits::IPC_MODE),
             health: Health::default(),
-            gate: Gate::default(),
+            gate: Arc::default(),
+            mask: SignalMask::here(),
             on_peer: Slot::default(),
             repeats: Mutex::default(),
         };
-        Ok(Hub { inner: Arc::new(inner), thread: Mutex::new(None), addresses: Mutex::new(Vec::new()) })
+        let inner = Arc::new(inner);
+        let left = Arc::downgrade(&inner);
+        inner.gate.when_left(move || {
+            if let Some(inner) = left.upgrade() {
+                inner.health.close();
+                inner.shared.stop();
+            }
+        });
+        Ok(Hub { inner, thread: Mutex::new(None), addresses: Mutex::new(Vec::new()) })
     }
 
     /// Sets an option, before the first listen.
@@ -236,7 +249,7 @@ impl Hub {
         // A thread that cannot be woken would be waited for indefinitely.
         if let Some(thread) = thread.filter(|_| !self.inner.shared.is_deaf()) {
             if thread.thread().id() != std::thread::current().id() {
-                let _ = thread.join();
+                join(thread);
             }
         }
         if !self.inner.gate.inside() {
@@ -271,7 +284,9 @@ impl Inner {
     }
 
     fn run_loop(self: Arc<Self>) {
-        run_loop(&self.health, "the hub", || self.shared.run(|_| self.after_turn()));
+        let inner = self.clone();
+        let left = move || inner.shared.lock().close_all();
+        run_loop(&self.health, "the hub", || leaving::closing(left, || self.shared.run(|_| self.after_turn())));
         log_repeats(self.repeats.lock().take_due(u64::MAX));
         self.shared.lock().close_all();
     }
@@ -295,7 +310,11 @@ impl Inner {
             RouterEvent::Warning(text) => self.log(Said::Warning, text),
             RouterEvent::Info(text) => self.log(Said::Info, text),
             RouterEvent::Peer { identity, from, event, why, text } => {
-                self.on_peer.call(&self.gate, |function| function(&identity, &from, event, why, &text));
+                let call = |function: &mut OnPeer| {
+                    let _worn = self.mask.wear();
+                    function(&identity, &from, event, why, &text);
+                };
+                self.on_peer.call(&self.gate, call);
                 let who = if identity.is_empty() { from } else { format!("{} ({from})", one_line(&identity)) };
                 match event {
                     PeerEvent::Joined => log::info!("{who} joined"),

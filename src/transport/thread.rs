@@ -2,6 +2,7 @@
 
 use std::io;
 use std::mem::MaybeUninit;
+use std::os::unix::thread::JoinHandleExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{Builder, JoinHandle};
 
@@ -17,31 +18,121 @@ pub fn spawn<T: Send + 'static>(name: &str, f: impl FnOnce() -> T + Send + 'stat
 
 /// [`spawn`] with a stack of `stack` bytes, for a thread that runs callbacks of the program.
 ///
-/// All signals are blocked in it: the program's handlers run in the program's threads, and none of its system calls
-/// is interrupted.
+/// Signals are blocked in it: the program's handlers run in the program's threads, and none of its system calls is
+/// interrupted. Those that tell of a fault of the thread itself are not, since the program's handler would be skipped.
 pub fn spawn_with_stack<T: Send + 'static>(
     name: &str,
     stack: usize,
     f: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<JoinHandle<T>> {
+    let f = || {
+        // A callback may cancel the thread that it is in.
+        std::mem::forget(NotCancelled::here());
+        f()
+    };
     with_signals_blocked(|| Builder::new().name(name.to_owned()).stack_size(stack).spawn(f))
 }
 
-/// Runs `f` with all signals blocked in this thread: threads that it starts inherit that.
+/// Waits until a thread has ended, in whatever way: `JoinHandle::join` panics after `pthread_exit`.
+pub fn join<T>(thread: JoinHandle<T>) {
+    // SAFETY: the thread is joined once: its handle is gone.
+    unsafe { libc::pthread_join(thread.into_pthread_t(), std::ptr::null_mut()) };
+}
+
+/// Signals that tell of a fault of the thread that gets them.
+const FAULTS: [libc::c_int; 6] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGSYS];
+
+/// The signals that are blocked in a thread.
+#[derive(Clone, Copy)]
+pub struct SignalMask(libc::sigset_t);
+
+impl SignalMask {
+    /// That of this thread.
+    pub fn here() -> SignalMask {
+        let mut mask = MaybeUninit::<libc::sigset_t>::uninit();
+        // SAFETY: without a new set it only fills in `mask`, and cannot fail.
+        unsafe {
+            libc::pthread_sigmask(libc::SIG_SETMASK, std::ptr::null(), mask.as_mut_ptr());
+            SignalMask(mask.assume_init())
+        }
+    }
+
+    /// Gives this thread the mask until the result is dropped.
+    pub fn wear(&self) -> WornMask {
+        WornMask(self.set())
+    }
+
+    fn set(&self) -> SignalMask {
+        let mut before = MaybeUninit::<libc::sigset_t>::uninit();
+        // SAFETY: both sets live here; the call cannot fail, and fills in `before`.
+        unsafe {
+            libc::pthread_sigmask(libc::SIG_SETMASK, &self.0, before.as_mut_ptr());
+            SignalMask(before.assume_init())
+        }
+    }
+}
+
+/// While this lives the thread has another mask than before.
+pub struct WornMask(SignalMask);
+
+impl Drop for WornMask {
+    fn drop(&mut self) {
+        self.0.set();
+    }
+}
+
+/// While this lives the thread cannot be cancelled.
+pub struct NotCancelled {
+    #[cfg(target_os = "linux")]
+    before: libc::c_int,
+}
+
+#[cfg(target_os = "linux")]
+extern "C" {
+    fn pthread_setcancelstate(state: libc::c_int, before: *mut libc::c_int) -> libc::c_int;
+}
+
+impl NotCancelled {
+    /// Keeps cancellation off in this thread. Async-signal-safe.
+    #[cfg(target_os = "linux")]
+    pub fn here() -> NotCancelled {
+        const PTHREAD_CANCEL_DISABLE: libc::c_int = 1;
+        let mut before = 0;
+        // SAFETY: the number is one of the two, and `before` is writable.
+        unsafe { pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &mut before) };
+        NotCancelled { before }
+    }
+
+    /// Elsewhere cancellation does not unwind.
+    #[cfg(not(target_os = "linux"))]
+    pub fn here() -> NotCancelled {
+        NotCancelled {}
+    }
+}
+
+impl Drop for NotCancelled {
+    fn drop(&mut self) {
+        #[cfg(target_os = "linux")]
+        // SAFETY: as above; without a place for the state before.
+        unsafe {
+            pthread_setcancelstate(self.before, std::ptr::null_mut());
+        }
+    }
+}
+
+/// Runs `f` with all signals but [`FAULTS`] blocked in this thread: threads that it starts inherit that.
 pub(crate) fn with_signals_blocked<T>(f: impl FnOnce() -> T) -> T {
-    let mut before = MaybeUninit::<libc::sigset_t>::uninit();
-    // SAFETY: both sets live here; sigfillset initialises `all`, and pthread_sigmask, which cannot fail with these
-    // arguments, `before`.
-    let before = unsafe {
-        let mut all = MaybeUninit::<libc::sigset_t>::uninit();
-        libc::sigfillset(all.as_mut_ptr());
-        libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr());
-        before.assume_init()
+    // SAFETY: the set lives here; sigfillset initialises it, and the numbers are signals.
+    let blocked = unsafe {
+        let mut set = MaybeUninit::<libc::sigset_t>::uninit();
+        libc::sigfillset(set.as_mut_ptr());
+        for signal in FAULTS {
+            libc::sigdelset(set.as_mut_ptr(), signal);
+        }
+        SignalMask(set.assume_init())
     };
-    let result = f();
-    // SAFETY: `before` is the set that was filled in above.
-    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &before, std::ptr::null_mut()) };
-    result
+    let _worn = blocked.wear();
+    f()
 }
 
 /// This moment: nanoseconds of `CLOCK_MONOTONIC`, milliseconds since 1970, and milliseconds of `CLOCK_BOOTTIME`, which
