@@ -720,7 +720,8 @@ ns_status ns_app_option(const ns_app *app, ns_opt option, int64_t *out);
 /**
  * Connects to the hub at `url`, "tcp://127.0.0.1:15000" or "ipc:///run/hub" or "inproc://name".
  * NULL: the environment variable NANOSTATE_URL, else NS_DEFAULT_URL. Several addresses of one hub
- * are separated by commas and tried in order.
+ * are separated by commas and tried in order; a comma that no URL follows is part of a path or name.
+ * "ipc://run/hub" is a path from the present working directory, whatever that is later.
  *
  * Returns at once; connecting goes on in the background, for ever, also when there is no hub yet.
  * ns_app_wait_connected waits for it, ns_link_fn hears of it. Any thread.

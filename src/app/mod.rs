@@ -212,7 +212,8 @@ impl App {
             None => std::env::var(limits::URL_VARIABLE).ok().filter(|url| !url.is_empty()),
         };
         let url = url.or(variable.as_deref()).unwrap_or(limits::DEFAULT_URL);
-        let addresses = Address::list(url)?;
+        // The program may change its directory before the next attempt.
+        let addresses: Vec<_> = Address::list(url)?.into_iter().map(Address::absolute).collect();
         let inner = &self.0.inner;
         inner.check_usable()?;
         self.start_thread()?;

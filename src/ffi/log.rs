@@ -10,6 +10,7 @@ use std::sync::{Once, OnceLock};
 
 use log::{LevelFilter, Log, Metadata, Record};
 
+use super::enter::enter;
 use super::value;
 use crate::log_queue::{self, Line, LogQueue};
 use crate::{Error, Result, Status};
@@ -92,7 +93,7 @@ fn deliver(line: &Line) {
         (Some(function), ctx) => {
             let text = CString::new(line.text.as_str()).unwrap_or_default();
             // SAFETY: the text outlives the call, and the function and `ctx` are as the header demands.
-            unsafe { function(line.level as c_int, text.as_ptr(), ctx) };
+            unsafe { enter!(function, line.level as c_int, text.as_ptr(), ctx) };
         }
         (None, _) => {
             // One line in one write, so that lines of several processes do not mix.

@@ -177,6 +177,7 @@ impl Hub {
         let shared = &self.inner.shared;
         let Some(address) = GatewayAddress::parse(url) else {
             let address = Address::parse(url)?;
+            address.check_listen()?;
             return self.listens(None, || shared.listen(&address, mode));
         };
         let address = address?;

@@ -63,15 +63,37 @@ impl Address {
         }
     }
 
-    /// Reads a comma-separated list of addresses to dial.
+    /// Reads a comma-separated list of addresses to dial. A comma that no URL follows is a part of the path or name that
+    /// it is in.
     pub fn list(urls: &str) -> Result<Vec<Address>> {
-        urls.split(',')
+        split(urls)
             .map(|url| {
-                let address = Address::parse(url.trim())?;
+                let address = Address::parse(url)?;
                 address.check_dial()?;
                 Ok(address)
             })
             .collect()
+    }
+
+    /// Whether a program can dial what a listener here prints; [`Status::Url`] if its URL would be read as several.
+    pub fn check_listen(&self) -> Result<()> {
+        let url = self.to_string();
+        if split(&url).ne([url.as_str()]) {
+            return Err(malformed(&url, "no program could connect: in a list of addresses it would be another"));
+        }
+        Ok(())
+    }
+
+    /// The address as it is from any working directory. A path that would be too long for a socket stays relative.
+    pub fn absolute(self) -> Address {
+        let Address::Ipc(path) = &self else { return self };
+        match std::path::absolute(path) {
+            Ok(whole) if whole.as_os_str().len() < sun_path() => match whole.into_os_string().into_string() {
+                Ok(whole) => Address::Ipc(whole),
+                Err(_) => self,
+            },
+            _ => self,
+        }
     }
 
     /// Whether it can be dialled; [`Status::Url`] for `*` and port 0.
@@ -127,7 +149,7 @@ fn tcp(url: &str, rest: &str) -> Result<Address> {
             let (host, after) = rest.split_once(']').ok_or_else(|| malformed(url, "`]` is missing"))?;
             let host = match (host.parse(), host.split_once('%')) {
                 (Ok(ip), _) => Host::V6(ip),
-                (_, Some((ip, zone))) if ip.parse::<Ipv6Addr>().is_ok() && is_name(zone) => Host::Name(host.to_owned()),
+                (_, Some((ip, zone))) if ip.parse::<Ipv6Addr>().is_ok() && is_zone(zone) => Host::Name(host.to_owned()),
                 _ => return Err(malformed(url, format!("{host:?} is not an IPv6 address"))),
             };
             (host, after.strip_prefix(':'))
@@ -157,6 +179,30 @@ fn tcp(url: &str, rest: &str) -> Result<Address> {
         }
         Some(port) => Err(malformed(url, format!("the port {port:?} is not a number from 0 to 65535"))),
     }
+}
+
+/// The URLs of a list.
+fn split(urls: &str) -> impl Iterator<Item = &str> {
+    let begins_url = |text: &str| {
+        let scheme = text.trim_start().split_once("://").map_or("", |(scheme, _)| scheme);
+        !scheme.is_empty() && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
+    };
+    let mut rest = Some(urls);
+    std::iter::from_fn(move || {
+        let text = rest.take()?;
+        let comma = text.match_indices(',').map(|(at, _)| at).find(|at| begins_url(&text[at + 1..]));
+        let (url, after) = match comma {
+            Some(at) => (&text[..at], Some(&text[at + 1..])),
+            None => (text, None),
+        };
+        rest = after;
+        Some(url.trim())
+    })
+}
+
+/// An interface of the system, by its name or its number.
+fn is_zone(zone: &str) -> bool {
+    !zone.is_empty() && zone.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'%' | b'/' | b'[' | b','))
 }
 
 fn is_name(host: &str) -> bool {
@@ -234,6 +280,9 @@ mod tests {
             "tcp://*:0",
             "tcp://[::1]:15000",
             "tcp://[fe80::1%eth0]:7",
+            "tcp://[fe80::1%3]:7",
+            "tcp://[fe80::1%br-lan.7]:7",
+            "ipc:///tmp/a,b.sock",
             "tcp://a-host.example:65535",
             "ipc:///tmp/a.sock",
             "ipc://relative/a.sock",
@@ -303,8 +352,32 @@ mod tests {
     fn a_list_names_addresses_to_dial() {
         let list = Address::list("tcp://a:1, ipc:///b").unwrap();
         assert_eq!(list, [Address::parse("tcp://a:1").unwrap(), Address::parse("ipc:///b").unwrap()]);
-        for bad in ["", "tcp://a:1,", "tcp://*:1", "tcp://a:0"] {
+        for bad in ["", "tcp://a:1,", "tcp://a:1,b:2", "tcp://*:1", "tcp://a:0", "tcp://[fe80::1%]:1"] {
             assert_eq!(Address::list(bad).unwrap_err().status(), Status::Url, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_comma_in_a_path_is_not_the_end_of_a_url() {
+        let paths = ["ipc:///a,b.sock", "ipc:///a,", "inproc://a, b", "tcp://a:1"];
+        let list = Address::list(&paths.join(",")).unwrap();
+        assert_eq!(list.iter().map(Address::to_string).collect::<Vec<_>>(), paths);
+        for url in paths {
+            Address::parse(url).unwrap().check_listen().unwrap();
+        }
+        for url in ["ipc:///a,tcp://b", "inproc://a, ipc:///b", "ipc:///a "] {
+            assert_eq!(Address::parse(url).unwrap().check_listen().unwrap_err().status(), Status::Url, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_relative_path_is_made_absolute_where_it_fits() {
+        let absolute = |url: &str| Address::parse(url).unwrap().absolute().to_string();
+        let here = std::env::current_dir().unwrap();
+        assert_eq!(absolute("ipc://run/hub"), format!("ipc://{}/run/hub", here.display()));
+        let long = format!("ipc://{}", "x".repeat(sun_path() - 1));
+        for url in ["ipc:///run/hub", "tcp://a:1", "inproc://run/hub", &long] {
+            assert_eq!(absolute(url), url);
         }
     }
 }
