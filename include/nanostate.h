@@ -730,6 +730,7 @@ ns_status ns_app_option(const ns_app *app, ns_opt option, int64_t *out);
  * - NS_ERR_UTF8: `url` is not UTF-8
  * - NS_ERR_UNSUPPORTED: this build does not have that transport
  * - NS_ERR_STATE: the app is connecting or connected: ns_app_disconnect first
+ * - NS_ERR_NO_MEMORY, NS_ERR_IO: no memory or threads left for the app's thread
  * - NS_ERR_CLOSED: the app is closed
  * - NS_ERR_INVALID: `app` is NULL
  */
@@ -841,6 +842,7 @@ ns_link ns_app_link(const ns_app *app);
  * - NS_ERR_NAME: `name` is empty, too long or reserved
  * - NS_ERR_TOO_LARGE: over NS_OPT_MAX_MESSAGE, or what the hub takes
  * - NS_ERR_FULL: own values fill NS_OPT_SEND_QUEUE; nothing changed
+ * - NS_ERR_NO_MEMORY: there is no memory for a copy of the value
  * - NS_ERR_CLOSED: the app is closed
  */
 ns_status ns_app_send_text(ns_app *app, const char *name, const char *text);
@@ -948,6 +950,7 @@ ns_status ns_app_each(ns_app *app, const char *pattern, ns_each_state_fn functio
  * - NS_ERR_REFUSED, NS_ERR_IDENTITY_TAKEN: the hub refused the app, which tries again by itself; told
  *   once for each new refusal
  * - NS_ERR_STATE: there is an on_state function, or NS_OPT_CALLBACK_THREAD is set
+ * - NS_ERR_NO_MEMORY, NS_ERR_IO: as ns_app_connect, for an app that was never connected
  * - NS_ERR_INTERRUPTED: by ns_app_interrupt
  * - NS_ERR_CLOSED: the app is closed, or was while this waited
  * - NS_ERR_INVALID: `app` or `out` is NULL, or `timeout_ms` is below -1
@@ -963,6 +966,7 @@ ns_status ns_app_recv(ns_app *app, int timeout_ms, ns_state **out);
  * - NS_ERR_TIMEOUT: nothing came
  * - NS_ERR_REFUSED, NS_ERR_IDENTITY_TAKEN: as of ns_app_recv
  * - NS_ERR_STATE: NS_OPT_CALLBACK_THREAD is set, or inside a callback of this app
+ * - NS_ERR_NO_MEMORY, NS_ERR_IO: as ns_app_connect, for an app that was never connected
  * - NS_ERR_INTERRUPTED: by ns_app_interrupt
  * - NS_ERR_CLOSED: the app is closed, was closed while this waited, or a callback freed it
  * - NS_ERR_INVALID: `app` is NULL, or `timeout_ms` is below -1
@@ -978,6 +982,7 @@ ns_status ns_app_dispatch(ns_app *app, int timeout_ms, size_t max);
  * waits in ns_app_recv: a state then takes one change of threads more. Does not block. Any thread.
  *
  * - NS_ERR_STATE (see ns_last_error): NS_OPT_CALLBACK_THREAD is set
+ * - NS_ERR_IO: no descriptors left
  * - NS_ERR_CLOSED: the app is closed
  * - NS_ERR_INVALID: `app` is NULL
  */

@@ -31,6 +31,7 @@ mod instance;
 mod leaving;
 pub mod limits;
 pub mod log_queue;
+mod memory;
 mod numbered;
 pub mod options;
 pub mod pattern;

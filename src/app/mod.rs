@@ -327,7 +327,8 @@ impl App {
     ///
     /// # Errors
     /// [`Status::Name`]; [`Status::Msgpack`], [`Status::Utf8`]: not one well-formed value; [`Status::TooLarge`];
-    /// [`Status::Full`]: own values fill the send queue, and nothing changed; [`Status::Closed`].
+    /// [`Status::Full`]: own values fill the send queue, and nothing changed; [`Status::NoMemory`] for a large value;
+    /// [`Status::Closed`].
     pub fn send(&self, name: &str, value: Value<'_>) -> Result<()> {
         let kind = value.kind()?;
         if value.max_encoded_len() > AppOption::MaxMessage.about().high as usize {
@@ -363,7 +364,7 @@ impl App {
     /// # Errors
     /// [`Status::Invalid`] with the offset of the fault; else as [`App::send`].
     pub fn send_json(&self, name: &str, json: &str) -> Result<()> {
-        let mut value = Vec::with_capacity(json.len());
+        let mut value = crate::memory::with_capacity(json.len(), name)?;
         wire::to_msgpack(json, &mut value)?;
         self.send(name, Value::Msgpack(&value))
     }

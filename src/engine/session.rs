@@ -1128,11 +1128,11 @@ impl<'a> Draft<'a> {
     /// Encodes a value, which is checked, for the session of this identity.
     ///
     /// # Errors
-    /// [`Status::Name`].
+    /// [`Status::Name`]; [`Status::NoMemory`].
     pub fn new(identity: &str, name: &'a str, value: Value<'_>, kind: Kind) -> Result<Draft<'a>> {
         wire::check_name(name)?;
         let room = wire::max_head_len(identity, name, &value) + Stamp::META_LEN;
-        let mut body = Vec::with_capacity(room);
+        let mut body = crate::memory::with_capacity(room, name)?;
         wire::encode_head(&mut body, Form::V1, identity, name, value);
         Ok(Draft { body, name, kind })
     }

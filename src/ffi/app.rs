@@ -247,6 +247,7 @@ pub unsafe extern "C" fn ns_app_option(app: *const ns_app, option: ns_opt, out: 
 /// - NS_ERR_UTF8: `url` is not UTF-8
 /// - NS_ERR_UNSUPPORTED: this build does not have that transport
 /// - NS_ERR_STATE: the app is connecting or connected: ns_app_disconnect first
+/// - NS_ERR_NO_MEMORY, NS_ERR_IO: no memory or threads left for the app's thread
 /// - NS_ERR_CLOSED: the app is closed
 /// - NS_ERR_INVALID: `app` is NULL
 #[no_mangle]
@@ -413,6 +414,7 @@ pub unsafe extern "C" fn ns_app_link(app: *const ns_app) -> ns_link {
 /// - NS_ERR_NAME: `name` is empty, too long or reserved
 /// - NS_ERR_TOO_LARGE: over NS_OPT_MAX_MESSAGE, or what the hub takes
 /// - NS_ERR_FULL: own values fill NS_OPT_SEND_QUEUE; nothing changed
+/// - NS_ERR_NO_MEMORY: there is no memory for a copy of the value
 /// - NS_ERR_CLOSED: the app is closed
 #[no_mangle]
 pub unsafe extern "C" fn ns_app_send_text(app: *mut ns_app, name: *const c_char, text: *const c_char) -> ns_status {
@@ -608,6 +610,7 @@ pub unsafe extern "C" fn ns_app_each(
 /// - NS_ERR_REFUSED, NS_ERR_IDENTITY_TAKEN: the hub refused the app, which tries again by itself; told
 ///   once for each new refusal
 /// - NS_ERR_STATE: there is an on_state function, or NS_OPT_CALLBACK_THREAD is set
+/// - NS_ERR_NO_MEMORY, NS_ERR_IO: as ns_app_connect, for an app that was never connected
 /// - NS_ERR_INTERRUPTED: by ns_app_interrupt
 /// - NS_ERR_CLOSED: the app is closed, or was while this waited
 /// - NS_ERR_INVALID: `app` or `out` is NULL, or `timeout_ms` is below -1
@@ -632,6 +635,7 @@ pub unsafe extern "C" fn ns_app_recv(app: *mut ns_app, timeout_ms: c_int, out: *
 /// - NS_ERR_TIMEOUT: nothing came
 /// - NS_ERR_REFUSED, NS_ERR_IDENTITY_TAKEN: as of ns_app_recv
 /// - NS_ERR_STATE: NS_OPT_CALLBACK_THREAD is set, or inside a callback of this app
+/// - NS_ERR_NO_MEMORY, NS_ERR_IO: as ns_app_connect, for an app that was never connected
 /// - NS_ERR_INTERRUPTED: by ns_app_interrupt
 /// - NS_ERR_CLOSED: the app is closed, was closed while this waited, or a callback freed it
 /// - NS_ERR_INVALID: `app` is NULL, or `timeout_ms` is below -1
@@ -654,6 +658,7 @@ pub unsafe extern "C" fn ns_app_dispatch(app: *mut ns_app, timeout_ms: c_int, ma
 /// waits in ns_app_recv: a state then takes one change of threads more. Does not block. Any thread.
 ///
 /// - NS_ERR_STATE (see ns_last_error): NS_OPT_CALLBACK_THREAD is set
+/// - NS_ERR_IO: no descriptors left
 /// - NS_ERR_CLOSED: the app is closed
 /// - NS_ERR_INVALID: `app` is NULL
 #[no_mangle]

@@ -188,7 +188,7 @@ pub enum Frame<'a> {
     Body(&'a [u8]),
     /// A whole body that came in pieces, too large to be copied once more: in an allocation of its own.
     Large(Vec<u8>),
-    /// A frame of so many bytes, over the limit; they are skipped as they come.
+    /// A frame of so many bytes, over the limit or more than there is memory for; they are skipped as they come.
     TooLarge(u64),
 }
 
@@ -327,7 +327,12 @@ impl Decoder {
                 }
                 State::Body(len) => {
                     let (piece, rest) = input.split_at(input.len().min(len - self.buffer.len()));
-                    self.append(piece, len);
+                    if !self.append(piece, len) {
+                        // Skipped as one that is over the limit; the bytes that came are forgotten.
+                        self.state = State::Skip((len - self.buffer.len()) as u64);
+                        self.buffer = Vec::new();
+                        return Ok(Some(Frame::TooLarge(len as u64)));
+                    }
                     *input = rest;
                     if self.buffer.len() < len {
                         return Ok(None);
@@ -343,14 +348,18 @@ impl Decoder {
         }
     }
 
-    /// Adds to a body of `len` bytes. The claimed length is only ever a bound: what is allocated follows what came.
-    fn append(&mut self, piece: &[u8], len: usize) {
+    /// Adds to a body of `len` bytes; false if there is no memory for it. The claimed length is only ever a bound: what is
+    /// allocated follows what came.
+    fn append(&mut self, piece: &[u8], len: usize) -> bool {
         let needed = self.buffer.len() + piece.len();
         if needed > self.buffer.capacity() {
             let capacity = needed.max(self.buffer.capacity().saturating_mul(2)).min(len);
-            self.buffer.reserve_exact(capacity - self.buffer.len());
+            if self.buffer.try_reserve_exact(capacity - self.buffer.len()).is_err() {
+                return false;
+            }
         }
         self.buffer.extend_from_slice(piece);
+        true
     }
 
     /// Bytes allocated for the unfinished frame. They grow with the bytes that came, and are given back with the frame
