@@ -14,8 +14,8 @@ use nanostate::engine::ConnId;
 use nanostate::framing::{frame_head, Framing};
 use nanostate::limits;
 use nanostate::wire::{self, Control, Form, HelloFlags, Instance, Malformed, Meta, Secret, Stamp};
-use nanostate::{App, AppOption, Hub, HubOption, Link, Status, Value};
-use sim::{body, Direct, SEC};
+use nanostate::{App, AppOption, Hub, HubOption, Kind, Link, Status, Value};
+use sim::{body, value, Direct, MS, SEC};
 use support::{app, hub, until, Raw, RawListener, TempDir, Transport};
 
 /// Longer than anything here takes.
@@ -385,6 +385,38 @@ fn a_meta_is_at_most_one_kibibyte_and_stays_whole() {
     // The hub's stamp comes on top.
     let body = wire::decode(&bodies[0], Form::V1).unwrap();
     assert!(body.name == "n1024" && body.meta.stamp.is_some() && body.raw_meta.len() > 1024);
+}
+
+#[test]
+fn what_the_hub_held_is_marked_as_retained_and_what_comes_later_is_not() {
+    let flags = |hub: &mut Direct, conn| {
+        let flag = |bytes: Vec<u8>| {
+            let body = wire::decode(&bytes, Form::V1).unwrap();
+            (!body.is_reserved()).then(|| (body.name.to_owned(), body.meta.flags, body.meta.stamp.is_some()))
+        };
+        hub.bodies(conn).into_iter().filter_map(flag).collect::<Vec<_>>()
+    };
+    let of = |name: &str, flags| (name.to_owned(), flags, true);
+    let mut hub = Direct::new(RouterConfig::default());
+    let a = hub.open_v1("a", 1);
+    hub.publish(a, "a", "small", &[1]);
+    hub.publish(a, "a", "large", &value(Kind::Text, 1, 100_000));
+    // Before it reads anything, a change comes.
+    let b = hub.hello("b", 2, 1, HelloFlags(0));
+    hub.pass(MS);
+    hub.publish(a, "a", "small", &[2]);
+    hub.publish(a, "a", "new", &[3]);
+    let mut got = flags(&mut hub, b);
+    got.sort();
+    assert_eq!(got, [of("large", Meta::RETAINED), of("new", 0), of("small", 0)]);
+    hub.pass(MS);
+    hub.publish(a, "a", "small", &[4]);
+    assert_eq!(flags(&mut hub, b), [of("small", 0)]);
+    // Asked for once more.
+    hub.control(b, "b", Control::Accept { mask: wire::ACCEPT_ANY });
+    let mut got = flags(&mut hub, b);
+    got.sort();
+    assert_eq!(got, ["large", "new", "small"].map(|name| of(name, Meta::RETAINED)));
 }
 
 // ---- streams that are none

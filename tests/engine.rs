@@ -1821,10 +1821,10 @@ fn who_does_not_speak_a_gateways_protocol_is_refused_with_what_is_wrong() {
         };
         let own = |bytes: [u8; HEADER_LEN], words: &str| (bytes, words.to_owned(), String::new());
         let cases = others.map(other).chain([
-            own(with(7, 1), "the reserved bytes of the SP header are [00, 01]"),
-            own(with(6, 1), "the reserved bytes of the SP header are [01, 00]"),
-            own(with(3, 1), "not an SP header: it begins with [00, 53, 50, 01]"),
-            own(*b"GET / HT", "not an SP header: it begins with [47, 45, 54, 20]"),
+            own(with(7, 1), "the reserved bytes of the SP header are 00 01"),
+            own(with(6, 1), "the reserved bytes of the SP header are 01 00"),
+            own(with(3, 1), "not an SP header: it begins with 00 53 50 01"),
+            own(*b"GET / HT", "not an SP header: it begins with \"GET \""),
             // Apps, and what they would say to a hub of their own.
             own(header(Version::V1), "protocol 0x70, not "),
         ]);

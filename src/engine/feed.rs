@@ -11,7 +11,7 @@ use super::gateway::prefix_len;
 use super::outbox::{Outbox, Pool};
 use super::table::{Entry, EntryBody, Slot, Table};
 use crate::framing::{frame_head, Framing, MAX_HEAD};
-use crate::wire::Form;
+use crate::wire::{self, Form, Meta};
 
 /// A walk adds values while less than this waits.
 const FILL: usize = 256 << 10;
@@ -111,6 +111,12 @@ pub struct Feed {
     late: u64,
     /// The table's version when catching up began.
     fell_behind: u64,
+    /// Whether values that were there when a walk was asked for are marked as retained.
+    marks: bool,
+    /// The version of the table when the walk that is in its first pass was asked for; else 0.
+    snapshot: u64,
+    /// Kept for its allocation.
+    meta: Vec<u8>,
     /// Values and their bytes put into the outbox.
     pub sent: u64,
     /// Bytes of their bodies.
@@ -131,6 +137,9 @@ impl Feed {
             missed: 0,
             late: 0,
             fell_behind: 0,
+            marks: false,
+            snapshot: 0,
+            meta: Vec::new(),
             sent: 0,
             sent_bytes: 0,
         }
@@ -145,6 +154,11 @@ impl Feed {
     pub fn set_named(&mut self) {
         self.form = Form::Old;
         self.named = true;
+    }
+
+    /// From here on what is in the table when all of it is asked for is marked as retained.
+    pub fn mark_retained(&mut self) {
+        self.marks = true;
     }
 
     /// Whether bodies have three elements.
@@ -189,6 +203,9 @@ impl Feed {
     pub fn walk_all(&mut self, table: &Table) {
         self.fell_behind = table.version();
         self.walk = Some(Walk::from(0));
+        if self.marks {
+            self.snapshot = table.version();
+        }
     }
 
     /// Sends everything in the table, from the start, behind what is being sent of it already: often asked for, it still
@@ -258,6 +275,19 @@ impl Feed {
         }
     }
 
+    /// A value that the table held when this side asked for all.
+    fn write_retained(&mut self, entry: &Entry) {
+        let (mut meta, meta_at) = (std::mem::take(&mut self.meta), entry.meta_at());
+        meta.clear();
+        wire::with_flags(&entry.bytes()[meta_at..], Meta::RETAINED, &mut meta);
+        let len = meta_at + meta.len();
+        self.sent += 1;
+        self.sent_bytes += len as u64;
+        self.write_from(0, &frame_head(self.framing, len), entry, meta_at);
+        self.outbox.copy(&[], &meta);
+        self.meta = meta;
+    }
+
     fn write_from(&mut self, first: usize, start: &[u8], entry: &Entry, len: usize) {
         match entry.body() {
             EntryBody::Small(bytes) => self.outbox.copy(start, &bytes[first..len]),
@@ -279,10 +309,15 @@ impl Feed {
                     let entry = table.get(slot).expect("a walk gives slots that hold an entry");
                     if wanted(self, entry) {
                         self.late += u64::from(!before && self.came_while_behind(entry));
-                        self.write(entry);
+                        if entry.version() <= self.snapshot {
+                            self.write_retained(entry);
+                        } else {
+                            self.write(entry);
+                        }
                     }
                 }
                 None => {
+                    self.snapshot = 0;
                     if walk.again(table) {
                         self.outbox_done();
                         return;

@@ -858,7 +858,7 @@ impl Router {
         if body.meta_at > self.max_body(i) {
             return Err(self.too_large(i, body.meta_at as u64));
         }
-        // No feature is announced yet, and only a hub says that it holds a value.
+        // No feature is announced yet, and only a hub says that it held a value.
         body.meta.check_features(0).map_err(NotTaken::Malformed)?;
         if body.raw_meta.len() > limits::MAX_META {
             return Err(NotTaken::Malformed(Malformed::Meta));
@@ -1112,6 +1112,7 @@ impl Router {
             debug!("{} is welcomed, and sent {} states that are held", self.peers[i].name(), self.table.len());
             let time = Some(self.welcome_time(now, i));
             self.control_to(i, &Control::Welcome { instance, max_message, wall: now.wall, time });
+            self.peers[i].feed.mark_retained();
             self.join(i, true);
         }
         for waits in waiting {

@@ -102,8 +102,7 @@ impl<'a> Meta<'a> {
             put_uint(out, sequence);
         }
         if self.flags != 0 {
-            put_uint(out, key::FLAGS);
-            put_uint(out, u64::from(self.flags));
+            put_flags(out, self.flags);
         }
         if let Some(request) = self.request {
             put_uint(out, key::REQUEST);
@@ -166,31 +165,46 @@ impl<'a> Meta<'a> {
 /// none. All other keys stay as they are, byte for byte. An empty `raw_meta` (that of an old body) is an empty map.
 pub fn with_stamp(raw_meta: &[u8], stamp: Stamp, out: &mut Vec<u8>) {
     let start = out.len();
-    if replace_stamp(raw_meta, stamp, out).is_err() {
+    if replace(raw_meta, key::STAMP, |out| put_stamp(out, stamp), out).is_err() {
         out.truncate(start);
         Meta { stamp: Some(stamp), ..Meta::default() }.encode(out);
     }
 }
 
-fn replace_stamp(raw_meta: &[u8], stamp: Stamp, out: &mut Vec<u8>) -> Result<(), Malformed> {
+/// Appends `raw_meta`, as [`super::decode`] gave it, with these flags, all other keys as they are.
+pub fn with_flags(raw_meta: &[u8], flags: u32, out: &mut Vec<u8>) {
+    let start = out.len();
+    if replace(raw_meta, key::FLAGS, |out| put_flags(out, flags), out).is_err() {
+        out.truncate(start);
+        out.extend_from_slice(raw_meta);
+    }
+}
+
+/// Appends a map with the key and value that `put` writes: in the place of that key, or at the front if there was none.
+fn replace(raw_meta: &[u8], wanted: u64, put: impl Fn(&mut Vec<u8>), out: &mut Vec<u8>) -> Result<(), Malformed> {
     let mut reader = Reader::new(raw_meta);
     let pairs = pairs(&mut reader)?;
     let entries = reader.rest();
     for _ in 0..pairs {
         let before = reader.rest();
-        let is_stamp = reader.token()?.as_uint() == Some(key::STAMP);
+        let is_wanted = reader.token()?.as_uint() == Some(wanted);
         reader.value()?;
-        if is_stamp {
+        if is_wanted {
             out.extend_from_slice(&raw_meta[..raw_meta.len() - before.len()]);
-            put_stamp(out, stamp);
+            put(out);
             out.extend_from_slice(reader.rest());
             return Ok(());
         }
     }
     put_map(out, pairs.saturating_add(1));
-    put_stamp(out, stamp);
+    put(out);
     out.extend_from_slice(entries);
     Ok(())
+}
+
+fn put_flags(out: &mut Vec<u8>, flags: u32) {
+    put_uint(out, key::FLAGS);
+    put_uint(out, u64::from(flags));
 }
 
 fn put_stamp(out: &mut Vec<u8>, stamp: Stamp) {
@@ -245,6 +259,21 @@ mod tests {
             with_stamp(raw, NEWER, &mut out);
             assert_eq!(out, expected, "{raw:02x?}");
         }
+    }
+
+    #[test]
+    fn flags_are_put_beside_all_other_keys() {
+        let mut raw = Vec::new();
+        let meta = Meta { stamp: Some(NEWER), sequence: Some(7), ..Meta::default() };
+        meta.encode(&mut raw);
+        let mut out = Vec::new();
+        with_flags(&raw, Meta::RETAINED, &mut out);
+        let flagged = Meta { flags: Meta::RETAINED, ..meta };
+        assert_eq!(Meta::decode(&out), Ok((flagged, raw.len() + 2)));
+        // In the place of others.
+        let mut again = Vec::new();
+        with_flags(&out, Meta::CLEAR, &mut again);
+        assert_eq!(Meta::decode(&again).map(|(meta, len)| (meta.flags, len)), Ok((Meta::CLEAR, out.len())));
     }
 
     #[test]
