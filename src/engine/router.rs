@@ -17,7 +17,9 @@ use super::requests::{self, Request, Survey, Takes};
 use super::table::{Entry, Offer, Refusal, Room, Slot, Table};
 use super::told::Told;
 use super::{Action, Closed, ConnId, ConnInfo, Now, Protocol};
-use crate::framing::{gateway_header, header, parse_gateway_header, parse_header, Decoder, Frame, Version, HEADER_LEN};
+use crate::framing::{
+    self, gateway_header, header, parse_gateway_header, parse_header, Decoder, Frame, Version, HEADER_LEN,
+};
 use crate::numbered::numbered;
 use crate::visible::{one_line, Quoted};
 use crate::wire::{self, Body, Control, Form, HelloFlags, Instance, Malformed, Meta, Secret, Stamp};
@@ -621,7 +623,7 @@ impl Router {
             Ok(version) => version,
             Err(error) => return self.close(now, i, Status::Invalid, error.to_string()),
         };
-        debug!("{}: its header is {bytes:02x?}: {version:?}", peer.name());
+        debug!("{}: its header is {}: {version}", peer.name(), framing::shown(&bytes));
         peer.feed.raw(&gateway.map_or(header(version), |gateway| gateway_header(gateway.role.speaks())));
         Self::flush(&mut self.actions, peer);
         let surplus = peer.surplus;

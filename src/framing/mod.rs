@@ -76,6 +76,15 @@ pub enum Version {
     V1,
 }
 
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Version::Old => "old",
+            Version::V1 => "v1",
+        })
+    }
+}
+
 /// Why 8 bytes are not a header that we can speak to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum HeaderError {
@@ -204,7 +213,7 @@ pub enum FrameError {
 }
 
 /// Bytes that should not be there, for a log: as text if they look like one, else in hexadecimal.
-fn shown(bytes: &[u8]) -> String {
+pub(crate) fn shown(bytes: &[u8]) -> String {
     let printable = |byte: &u8| matches!(byte, b' '..=b'~' | b'\t' | b'\r' | b'\n');
     if bytes.iter().all(printable) {
         return format!("\"{}\"", bytes.escape_ascii());
