@@ -66,7 +66,7 @@ const SEND: &[ns_status] =
     &[NS_ERR_INVALID, NS_ERR_UTF8, NS_ERR_NAME, NS_ERR_TOO_LARGE, NS_ERR_FULL, NS_ERR_CLOSED, NS_ERR_MSGPACK];
 const GET: &[ns_status] = &[NS_ERR_NOT_FOUND, NS_ERR_UTF8, NS_ERR_INVALID];
 const EACH: &[ns_status] = &[NS_ERR_NAME, NS_ERR_UTF8, NS_ERR_CLOSED, NS_ERR_INVALID];
-const RECV: &[ns_status] = &[NS_ERR_TIMEOUT, NS_ERR_STATE, NS_ERR_INTERRUPTED, NS_ERR_CLOSED, NS_ERR_INVALID];
+const RECV: &[ns_status] = WAIT_CONNECTED;
 const NEW: &[ns_status] = &[NS_ERR_INVALID, NS_ERR_UTF8, NS_ERR_IDENTITY];
 const HUB_SET: &[ns_status] = &[NS_ERR_INVALID, NS_ERR_STATE];
 const LISTEN: &[ns_status] = &[
