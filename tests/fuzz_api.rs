@@ -841,10 +841,10 @@ impl Run {
                 let (option, value) = self.an_option(rng, 1);
                 let mut is = -7;
                 let status = status!(self, CLOSED_INVALID, ns_app_option(app, option, &mut is));
-                invalid_if("ns_app_option", null || !(1..=10).contains(&option), status);
+                invalid_if("ns_app_option", null || nanostate::AppOption::from_code(option).is_none(), status);
                 self.require(status == NS_OK || is == 0, || format!("ns_app_option {option}: {status}, {is}"));
                 let status = status!(self, SET, ns_app_set(app, option, value));
-                invalid_if("ns_app_set", null || !(1..=10).contains(&option), status);
+                invalid_if("ns_app_set", null || nanostate::AppOption::from_code(option).is_none(), status);
                 self.check_open(handle_ref, "ns_app_set", status);
                 if let (Some(handle), NS_OK, NS_OPT_CALLBACK_THREAD) = (handle, status, option) {
                     handle.callback_thread.store(value == 1, SeqCst);
@@ -1077,10 +1077,10 @@ impl Run {
                 let (option, value) = self.an_option(rng, 101);
                 let mut is = -7;
                 let status = status!(self, INVALID, ns_hub_option(hub, option, &mut is));
-                let known = !null && (101..=115).contains(&option);
+                let known = !null && nanostate::HubOption::from_code(option).is_some();
                 self.require((status == NS_OK) == known, || format!("ns_hub_option {option}: {status}, {is}"));
                 let status = status!(self, HUB_SET, ns_hub_set(hub, option, value));
-                let invalid = null || !(101..=115).contains(&option);
+                let invalid = null || nanostate::HubOption::from_code(option).is_none();
                 self.require(!invalid || status == NS_ERR_INVALID, || format!("ns_hub_set {option}: {status}"));
             }
             2..=4 => self.listen(rng, handle),
