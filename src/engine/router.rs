@@ -246,9 +246,9 @@ impl Profile {
         if !self.listens {
             return Verdict::Skip;
         }
-        // Of other senders too somebody may claim this instance, which is no secret.
-        let stamped_here = !self.old && entry.stamp().instance == self.instance && entry.sender() == &*self.identity;
-        let own = entry.origin() == Some(self.conn) || stamped_here;
+        // Anybody may claim this instance, which is no secret: only under this identity it says who made the value.
+        let stamped_here = || !self.old && entry.stamp().instance == self.instance && entry.is_from(&self.identity);
+        let own = entry.origin() == Some(self.conn) || stamped_here();
         if own && !config.echo && !self.echo {
             return Verdict::Skip;
         }
@@ -256,7 +256,7 @@ impl Profile {
             self.takes_as_old(config, entry) == Takes::Yes
         } else {
             // An app has to know of the values of an earlier run under its identity, to make newer ones.
-            entry.kind().mask() & self.accept != 0 || entry.sender() == &*self.identity
+            entry.kind().mask() & self.accept != 0 || entry.is_from(&self.identity)
         };
         if takes {
             Verdict::Send
