@@ -7,7 +7,7 @@ mod support;
 
 use std::collections::BTreeMap;
 
-use nanostate::wire::{self, Control, Form, Malformed, Meta, Value};
+use nanostate::wire::{self, Control, Form, Instance, Malformed, Meta, Stamp, Value};
 use nanostate::{App, Hub};
 use support::{
     app, c_program, hub, key, receive, receive_until, send, until, waiting, Process, Random, Raw, RawListener, TempDir,
@@ -177,8 +177,10 @@ struct Expected {
 }
 
 impl Expected {
-    /// Counts a message; `false` if it says something on a v1 link, which this is not about.
-    fn add(&mut self, bytes: &[u8], form: Form, held: &[&str]) -> bool {
+    /// Counts a message of the program with this instance; `false` if it says something on a v1 link, which this is not
+    /// about.
+    fn add(&mut self, bytes: &[u8], form: Form, instance: Instance, held: &[&str]) -> bool {
+        let others = |stamp: Option<Stamp>| stamp.is_some_and(|stamp| stamp.instance != instance);
         match wire::decode(bytes, form) {
             Err(reason) => self.malformed.push(reason),
             Ok(body) if body.is_reserved() && form == Form::Old => self.reserved += 1,
@@ -187,6 +189,10 @@ impl Expected {
                 Err(reason) => self.malformed.push(reason),
             },
             Ok(body) if form == Form::V1 && body.sender != ATTACKER => self.foreign += 1,
+            Ok(body) if form == Form::V1 && body.meta.check_features(0).is_err() => {
+                self.malformed.push(Malformed::Feature)
+            }
+            Ok(body) if form == Form::V1 && others(body.meta.stamp) => self.foreign += 1,
             Ok(body) if form == Form::Old && held.contains(&body.sender) => self.foreign += 1,
             Ok(_) => self.states += 1,
         }
@@ -201,12 +207,12 @@ fn rage(raw: &mut Raw, form: Form, seed: u64, expected: &mut Expected, held: &[&
     for i in 0..RANDOM {
         let state = random_state(&mut random, raw, i);
         let message = random_message(&mut random, &state);
-        if expected.add(&message, form, held) {
+        if expected.add(&message, form, raw.instance(), held) {
             raw.frame(&message, &mut out);
         }
         if i % GOOD_IN == GOOD_IN - 1 {
             let good = raw.body(&format!("good/{}", i / GOOD_IN), Value::Text("good"), support::clock() + i as u64);
-            assert!(expected.add(&good, form, held));
+            assert!(expected.add(&good, form, raw.instance(), held));
             raw.frame(&good, &mut out);
         }
         if out.len() > 1 << 16 || i == RANDOM - 1 {
@@ -394,7 +400,7 @@ fn random_messages_harm_nobody(transport: Transport, form: Form) {
     assert_eq!(counts_of(&hub), counts(&expected.malformed));
     assert_eq!(stats.malformed, expected.malformed.len() as u64);
     assert_eq!((stats.reserved, stats.foreign_sender, stats.too_large), (expected.reserved, expected.foreign, 0));
-    assert_eq!(stats.messages_in + stats.stale + stats.refused, expected.states);
+    assert_eq!(stats.messages_in + stats.stale + stats.ahead + stats.refused, expected.states);
     assert!(expected.malformed.len() > RANDOM / 4 && expected.states > RANDOM as u64 / 20, "{}", expected.states);
     assert_eq!(rust_app.stats().malformed, 0);
     c_app_ends_well(c_app);
