@@ -144,7 +144,7 @@ fn each_level_says_what_the_header_says_of_it() {
     for part in ["connecting to tcp://", "hello", "welcome at tcp://", "announces ", "on their way"] {
         assert!(says(&app, "debug", part), "{part}: {app:?}");
     }
-    for part in ["connected", "V1", "hello", "welcomed", "has what is held"] {
+    for part in ["connected", "header is 00 53 50 00 00 70 4E 01: v1", "hello", "welcomed", "has what is held"] {
         assert!(says(&hub, "debug", part), "{part}: {hub:?}");
     }
     assert!(!app.iter().chain(&hub).any(|line| line.contains(" trace ")), "{app:?} {hub:?}");
