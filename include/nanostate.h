@@ -35,10 +35,10 @@
  *
  * Threads. Every function may be called from any thread, and a handle be used by several at once.
  *
- * Callbacks run in the thread that calls ns_app_dispatch; or in ns_app_recv, all but on_state. With
- * NS_OPT_CALLBACK_THREAD they run one at a time on the app's own thread instead: then ns_app_recv,
- * ns_app_dispatch and ns_app_fd are NS_ERR_STATE, and so is, inside a callback, every function that
- * could wait. A callback must not unwind (throw, longjmp out) and must return within a second.
+ * Callbacks run in the thread that calls ns_app_dispatch or, except on_state, ns_app_recv. With
+ * NS_OPT_CALLBACK_THREAD they run one at a time on the app's own thread instead. Then ns_app_recv,
+ * ns_app_dispatch and ns_app_fd return NS_ERR_STATE, and so does, inside a callback, every function
+ * that could wait. A callback must not unwind (throw, longjmp out) and must return within a second.
  * A thread that ends inside a callback (pthread_exit) closes the app or hub that ran it.
  *
  * Signals and cancellation. The library's own threads block all signals but those of their own faults
@@ -99,7 +99,7 @@ extern "C" {
 /* Numbers -------------------------------------------------------------------------------------- */
 
 /**
- * What a call came to: NS_OK, or a negative NS_ERR_ number. The numbers never change.
+ * The result of a call: NS_OK, or a negative NS_ERR_ number. The numbers never change.
  */
 typedef int32_t ns_status;
 enum {
@@ -137,11 +137,12 @@ enum {
     NS_ERR_RANGE = -15,
     /** Over the message limit. */
     NS_ERR_TOO_LARGE = -16,
-    /** The send queue is full. The value was not taken; all taken before are kept. */
+    /** No room. A send: the send queue is full, and nothing changed. Else: the hub has no room for
+     *  a value, or for another peer. */
     NS_ERR_FULL = -17,
     /** The address is in use. */
     NS_ERR_IN_USE = -18,
-    /** The connection was refused. */
+    /** The connection was refused, or the hub refused the app. */
     NS_ERR_REFUSED = -19,
     /** The host name could not be resolved. */
     NS_ERR_RESOLVE = -20,
@@ -269,8 +270,8 @@ enum {
     /** Hub. How long the states of a departed sender are kept. In milliseconds: 1ms to 1000d,
      *  default 1d. */
     NS_OPT_HUB_DEPARTED_MS = 110,
-    /** Hub. Permissions of ipc sockets; for ipc://@name, which has no file, whose programs are let
-     *  in, root's always. In octal: 0000 to 0777, default 0600. */
+    /** Hub. Permissions of ipc socket files; ipc://@name, which has no file, lets in the users that
+     *  they would, and root. In octal: 0000 to 0777, default 0600. */
     NS_OPT_HUB_IPC_MODE = 112,
     /** Hub. Send states back to the connection they came from, too, as the original hub did; apps
      *  drop their own unless they ask for them. 0 or 1, default 0. */
@@ -332,7 +333,7 @@ const char *ns_last_error(void);
  * The name of a status, as C has it: "NS_ERR_TIMEOUT"; ns_strerror says what it means. "unknown" for a
  * number that is no status.
  *
- * The text is static. Does not block, cannot fail; any thread. So with the functions below.
+ * The text is static. Does not block, cannot fail; any thread. The same holds for the functions below.
  */
 const char *ns_status_name(ns_status status);
 
@@ -363,9 +364,9 @@ const char *ns_malformed_name(int reason);
 enum {
     /** A level of the log. Nothing. */
     NS_LOG_OFF = 0,
-    /** What went wrong for good. */
+    /** Failures that end something: a handle that is closed. */
     NS_LOG_ERROR = 1,
-    /** What goes wrong and goes on: refused peers, malformed messages. */
+    /** Problems that end nothing: refused peers, malformed messages. */
     NS_LOG_WARN = 2,
     /** Joins, leaves, connects. */
     NS_LOG_INFO = 3,
@@ -377,11 +378,11 @@ enum {
 
 /**
  * Gets a line of the log: an NS_LOG_ level and a text, which is borrowed for the call. The text is
- * one line without a newline; what does not print, of peers for instance, is escaped.
+ * one line without a newline; characters that are not visible, from peers for instance, are escaped.
  *
- * Called from a thread of the log, one line at a time, some time after what the line tells of. That
- * thread alone waits for it: 4096 lines are kept, of what comes then the number is told in a line.
- * It must call no nanostate function.
+ * Called from the log's own thread, one line at a time, some time after the event. A slow function
+ * delays that thread only: up to 4096 lines wait for it, later ones are dropped, and a line tells how
+ * many. It must call no nanostate function.
  */
 typedef void (*ns_log_fn)(int level, const char *text, void *ctx);
 
@@ -390,13 +391,13 @@ typedef void (*ns_log_fn)(int level, const char *text, void *ctx);
  * errors and warnings, NS_LOG_OFF silences it. With `function` NULL they go to standard error.
  *
  * Until it is called, the environment variable NANOSTATE_LOG decides: "error", "warn", "info",
- * "debug" or "trace" lets lines out to standard error; otherwise the library is silent.
+ * "debug" or "trace" sends lines to standard error; otherwise the library is silent.
  *
- * When it returns, the function before is not running and will not run: it waits for a running call
- * of it, and before that, a second at most while none returns, for the lines that are on their way
- * to it. Freeing a handle, and the end of the process by exit, give the lines so far such a second
- * too. NS_LOG_OFF ends the thread of the log. `ctx` is passed to `function` and otherwise left
- * alone. In a child of fork the log goes on, from a thread of the child.
+ * When it returns, the previous function is not running and will not run. It first waits for the
+ * lines that are on their way to that function, until none has got out for a second, then for a call
+ * that is running. Freeing a handle, and exit, also wait for lines in this way. NS_LOG_OFF ends the
+ * log's own thread. `ctx` is passed to `function` and otherwise left alone. In a child of fork the log
+ * goes on, from a thread of the child.
  *
  * Any thread; inside the function itself it does nothing.
  */
@@ -666,7 +667,7 @@ typedef struct {
      */
     uint64_t too_large;
     /**
-     * Links that came to be.
+     * Links that were established.
      */
     uint64_t connects;
     /**
@@ -743,7 +744,8 @@ ns_status ns_app_connect(ns_app *app, const char *url);
  *
  * - NS_ERR_TIMEOUT: ns_last_error tells the last failure, "connection refused: tcp://127.0.0.1:15000
  *   (is "nanostate hub" running?)"
- * - NS_ERR_REFUSED, NS_ERR_IDENTITY_TAKEN: the hub refused the app, which tries again by itself
+ * - NS_ERR_REFUSED, NS_ERR_IDENTITY_TAKEN, NS_ERR_FULL: the hub refused the app, the last because it
+ *   has too many peers; the app tries again by itself
  * - NS_ERR_STATE: ns_app_connect was not called, or inside a callback on the app's own thread
  * - NS_ERR_INTERRUPTED: by ns_app_interrupt
  * - NS_ERR_CLOSED: the app is closed, or was while this waited
@@ -752,19 +754,19 @@ ns_status ns_app_connect(ns_app *app, const char *url);
 NS_MUST_CHECK ns_status ns_app_wait_connected(ns_app *app, int timeout_ms);
 
 /**
- * Waits until the hub holds all that was sent so far, or something newer: the newest value of each
- * name, in its memory, as it says itself. To an old hub: until it is written out. Under a shared
- * identity (NS_OPT_SHARED) a value also counts that gave way to a newer one of another app: this app
- * is sent that one, and ns_app_stats counts it as superseded. `timeout_ms` milliseconds, -1 for ever,
- * 0 only looks.
+ * Waits until the hub has confirmed that it holds, in memory, the newest value of each name that was
+ * sent so far, or a newer one. With an old hub: until the values are written to the connection. Under
+ * a shared identity (NS_OPT_SHARED) a value counts as held, too, if it gave way to a newer one of
+ * another app: the hub sends that one, and ns_app_stats counts the other as superseded. `timeout_ms`
+ * milliseconds, -1 for ever, 0 only looks.
  *
  * Blocks. Any thread, but not a callback on the app's own thread.
  *
- * - NS_ERR_TIMEOUT: not all of it, in this time; it goes on in the background. ns_last_error tells why
- *   there is no link, or for how long nothing was heard from the hub
+ * - NS_ERR_TIMEOUT: not all of them in this time; sending goes on in the background. ns_last_error
+ *   tells why there is no link, or how long nothing has been heard from the hub
  * - NS_ERR_REFUSED, NS_ERR_IDENTITY_TAKEN: the hub refused the app, which tries again by itself
- * - NS_ERR_FULL, NS_ERR_TOO_LARGE: the hub has no room for one of the values, or does not take any
- *   of its size; ns_last_error names it
+ * - NS_ERR_FULL, NS_ERR_TOO_LARGE: the hub has no room for one of the values, or takes none of its
+ *   size; ns_last_error names it. NS_ERR_FULL also if the hub has no room for the app
  * - NS_ERR_STATE: ns_app_connect was not called, or inside a callback on the app's own thread
  * - NS_ERR_INTERRUPTED: by ns_app_interrupt
  * - NS_ERR_CLOSED: the app is closed, or was while this waited
@@ -912,8 +914,8 @@ ns_status ns_app_send_msgpack(ns_app *app, const char *name, const void *value, 
 /**
  * The newest value of `name` by `sender` that this app knows; with `sender` NULL the newest of any
  * sender, own values included: the same one for every app that takes all kinds, whatever their clocks
- * say. It does not ask the hub, and takes nothing from ns_app_recv. Free
- * `*out` with ns_state_free; on failure it is NULL.
+ * say. It does not ask the hub, and takes nothing from ns_app_recv. Free `*out` with ns_state_free; on
+ * failure it is NULL.
  *
  * Does not block. Any thread.
  *
@@ -947,8 +949,8 @@ ns_status ns_app_each(ns_app *app, const char *pattern, ns_each_state_fn functio
  * Blocks. Any thread; several may receive, and each state goes to one of them.
  *
  * - NS_ERR_TIMEOUT: nothing came
- * - NS_ERR_REFUSED, NS_ERR_IDENTITY_TAKEN: the hub refused the app, which tries again by itself; told
- *   once for each new refusal
+ * - NS_ERR_REFUSED, NS_ERR_IDENTITY_TAKEN, NS_ERR_FULL: the hub refused the app, as of
+ *   ns_app_wait_connected; returned once for each new refusal
  * - NS_ERR_STATE: there is an on_state function, or NS_OPT_CALLBACK_THREAD is set
  * - NS_ERR_NO_MEMORY, NS_ERR_IO: as ns_app_connect, for an app that was never connected
  * - NS_ERR_INTERRUPTED: by ns_app_interrupt
@@ -964,7 +966,7 @@ ns_status ns_app_recv(ns_app *app, int timeout_ms, ns_state **out);
  * Blocks. Any thread; callbacks of one app run one at a time.
  *
  * - NS_ERR_TIMEOUT: nothing came
- * - NS_ERR_REFUSED, NS_ERR_IDENTITY_TAKEN: as of ns_app_recv
+ * - NS_ERR_REFUSED, NS_ERR_IDENTITY_TAKEN, NS_ERR_FULL: as of ns_app_recv
  * - NS_ERR_STATE: NS_OPT_CALLBACK_THREAD is set, or inside a callback of this app
  * - NS_ERR_NO_MEMORY, NS_ERR_IO: as ns_app_connect, for an app that was never connected
  * - NS_ERR_INTERRUPTED: by ns_app_interrupt
@@ -979,7 +981,8 @@ ns_status ns_app_dispatch(ns_app *app, int timeout_ms, size_t max);
  *
  * It belongs to the app, is the same for its whole life, and is closed by ns_app_free: never read,
  * write or close it. From the first call on the app's own thread reads the socket, also while another
- * waits in ns_app_recv: a state then takes one change of threads more. Does not block. Any thread.
+ * waits in ns_app_recv: each state then takes one extra thread switch. Does not block.
+ * Any thread.
  *
  * - NS_ERR_STATE (see ns_last_error): NS_OPT_CALLBACK_THREAD is set
  * - NS_ERR_IO: no descriptors left
@@ -1059,7 +1062,7 @@ enum {
     NS_MALFORMED_RESERVED = 9,
     /** Its fourth element is not of the known form. */
     NS_MALFORMED_META = 10,
-    /** It is between app and hub, and not of its form. */
+    /** It is a message between app and hub whose data has the wrong form. */
     NS_MALFORMED_CONTROL = 11,
     /** It uses a feature that was not announced: a flag, a request or a target. */
     NS_MALFORMED_FEATURE = 12
@@ -1149,8 +1152,8 @@ typedef struct {
      */
     uint64_t stale;
     /**
-     * States not taken because their stamp is beyond the year 2200, and more than a minute ahead of
-     * the hub's time.
+     * States not taken because their stamp is both beyond the year 2200 and more than a minute ahead
+     * of the hub's time.
      */
     uint64_t ahead;
     /**

@@ -110,7 +110,7 @@ inline namespace without_exceptions {
 
 // Numbers ------------------------------------------------------------------------------------------------------------
 
-/// What a call came to.
+/// The result of a call.
 enum class [[nodiscard]] Status : ns_status {
     ok = NS_OK,
     invalid = NS_ERR_INVALID,

@@ -229,8 +229,8 @@ impl App {
     /// Waits until the hub has welcomed the app. `None` waits for ever. Blocks.
     ///
     /// # Errors
-    /// [`Status::Timeout`] with the last failure to connect in words; the status of the hub's refusal, [`Status::IdentityTaken`]
-    /// for one; [`Status::State`]: not asked to connect, or inside a callback on the app's own thread;
+    /// [`Status::Timeout`] with the last failure to connect in words; the status of the hub's refusal, for instance
+    /// [`Status::IdentityTaken`]; [`Status::State`]: not asked to connect, or inside a callback on the app's own thread;
     /// [`Status::Interrupted`]; [`Status::Closed`].
     pub fn wait_connected(&self, timeout: Option<Duration>) -> Result<()> {
         let inner = &self.0.inner;
@@ -243,9 +243,10 @@ impl App {
         })
     }
 
-    /// Waits until the hub holds all that was sent so far, or something newer: the newest value of each name, in its
-    /// memory, as it says itself. To an old hub: until it is written out. Under a shared identity a value also counts
-    /// that gave way to a newer one of another app ([`AppStats::superseded`]). `None` waits for ever. Blocks.
+    /// Waits until the hub has confirmed that it holds, in memory, the newest value of each name that was sent so far,
+    /// or a newer one. With an old hub: until the values are written to the connection. Under a shared identity a value
+    /// counts as held, too, if it gave way to a newer one of another app ([`AppStats::superseded`]). `None` waits for
+    /// ever. Blocks.
     ///
     /// # Errors
     /// [`Status::Full`], [`Status::TooLarge`]: the hub did not take one of the values;
@@ -373,7 +374,7 @@ impl App {
     /// and for rejected states run in here.
     ///
     /// # Errors
-    /// [`Status::Timeout`]; the status of a refusal by the hub, [`Status::IdentityTaken`] for one, once for each;
+    /// [`Status::Timeout`]; the status of a refusal by the hub, once for each, for instance [`Status::IdentityTaken`];
     /// [`Status::State`]: callbacks have their own thread, or there is a callback for states; [`Status::Interrupted`];
     /// [`Status::Closed`].
     pub fn recv(&self, timeout: Option<Duration>) -> Result<State> {

@@ -134,7 +134,7 @@ pub struct AppStats {
     pub malformed: u64,
     /// Received frames over the limit.
     pub too_large: u64,
-    /// Links that came to be.
+    /// Links that were established.
     pub connects: u64,
     /// Now: bytes of own values.
     pub own_bytes: u64,

@@ -93,7 +93,7 @@ pub struct ns_app_stats_t {
     pub malformed: u64,
     /// Messages received over the limit.
     pub too_large: u64,
-    /// Links that came to be.
+    /// Links that were established.
     pub connects: u64,
     /// Now: bytes of own values.
     pub own_bytes: u64,
@@ -267,7 +267,8 @@ pub unsafe extern "C" fn ns_app_connect(app: *mut ns_app, url: *const c_char) ->
 ///
 /// - NS_ERR_TIMEOUT: ns_last_error tells the last failure, "connection refused: tcp://127.0.0.1:15000
 ///   (is "nanostate hub" running?)"
-/// - NS_ERR_REFUSED, NS_ERR_IDENTITY_TAKEN: the hub refused the app, which tries again by itself
+/// - NS_ERR_REFUSED, NS_ERR_IDENTITY_TAKEN, NS_ERR_FULL: the hub refused the app, the last because it
+///   has too many peers; the app tries again by itself
 /// - NS_ERR_STATE: ns_app_connect was not called, or inside a callback on the app's own thread
 /// - NS_ERR_INTERRUPTED: by ns_app_interrupt
 /// - NS_ERR_CLOSED: the app is closed, or was while this waited
@@ -282,19 +283,19 @@ pub unsafe extern "C" fn ns_app_wait_connected(app: *mut ns_app, timeout_ms: c_i
     })
 }
 
-/// Waits until the hub holds all that was sent so far, or something newer: the newest value of each
-/// name, in its memory, as it says itself. To an old hub: until it is written out. Under a shared
-/// identity (NS_OPT_SHARED) a value also counts that gave way to a newer one of another app: this app
-/// is sent that one, and ns_app_stats counts it as superseded. `timeout_ms` milliseconds, -1 for ever,
-/// 0 only looks.
+/// Waits until the hub has confirmed that it holds, in memory, the newest value of each name that was
+/// sent so far, or a newer one. With an old hub: until the values are written to the connection. Under
+/// a shared identity (NS_OPT_SHARED) a value counts as held, too, if it gave way to a newer one of
+/// another app: the hub sends that one, and ns_app_stats counts the other as superseded. `timeout_ms`
+/// milliseconds, -1 for ever, 0 only looks.
 ///
 /// Blocks. Any thread, but not a callback on the app's own thread.
 ///
-/// - NS_ERR_TIMEOUT: not all of it, in this time; it goes on in the background. ns_last_error tells why
-///   there is no link, or for how long nothing was heard from the hub
+/// - NS_ERR_TIMEOUT: not all of them in this time; sending goes on in the background. ns_last_error
+///   tells why there is no link, or how long nothing has been heard from the hub
 /// - NS_ERR_REFUSED, NS_ERR_IDENTITY_TAKEN: the hub refused the app, which tries again by itself
-/// - NS_ERR_FULL, NS_ERR_TOO_LARGE: the hub has no room for one of the values, or does not take any
-///   of its size; ns_last_error names it
+/// - NS_ERR_FULL, NS_ERR_TOO_LARGE: the hub has no room for one of the values, or takes none of its
+///   size; ns_last_error names it. NS_ERR_FULL also if the hub has no room for the app
 /// - NS_ERR_STATE: ns_app_connect was not called, or inside a callback on the app's own thread
 /// - NS_ERR_INTERRUPTED: by ns_app_interrupt
 /// - NS_ERR_CLOSED: the app is closed, or was while this waited
@@ -527,8 +528,8 @@ pub unsafe extern "C" fn ns_app_send_msgpack(
 
 /// The newest value of `name` by `sender` that this app knows; with `sender` NULL the newest of any
 /// sender, own values included: the same one for every app that takes all kinds, whatever their clocks
-/// say. It does not ask the hub, and takes nothing from ns_app_recv. Free
-/// `*out` with ns_state_free; on failure it is NULL.
+/// say. It does not ask the hub, and takes nothing from ns_app_recv. Free `*out` with ns_state_free; on
+/// failure it is NULL.
 ///
 /// Does not block. Any thread.
 ///
@@ -607,8 +608,8 @@ pub unsafe extern "C" fn ns_app_each(
 /// Blocks. Any thread; several may receive, and each state goes to one of them.
 ///
 /// - NS_ERR_TIMEOUT: nothing came
-/// - NS_ERR_REFUSED, NS_ERR_IDENTITY_TAKEN: the hub refused the app, which tries again by itself; told
-///   once for each new refusal
+/// - NS_ERR_REFUSED, NS_ERR_IDENTITY_TAKEN, NS_ERR_FULL: the hub refused the app, as of
+///   ns_app_wait_connected; returned once for each new refusal
 /// - NS_ERR_STATE: there is an on_state function, or NS_OPT_CALLBACK_THREAD is set
 /// - NS_ERR_NO_MEMORY, NS_ERR_IO: as ns_app_connect, for an app that was never connected
 /// - NS_ERR_INTERRUPTED: by ns_app_interrupt
@@ -633,7 +634,7 @@ pub unsafe extern "C" fn ns_app_recv(app: *mut ns_app, timeout_ms: c_int, out: *
 /// Blocks. Any thread; callbacks of one app run one at a time.
 ///
 /// - NS_ERR_TIMEOUT: nothing came
-/// - NS_ERR_REFUSED, NS_ERR_IDENTITY_TAKEN: as of ns_app_recv
+/// - NS_ERR_REFUSED, NS_ERR_IDENTITY_TAKEN, NS_ERR_FULL: as of ns_app_recv
 /// - NS_ERR_STATE: NS_OPT_CALLBACK_THREAD is set, or inside a callback of this app
 /// - NS_ERR_NO_MEMORY, NS_ERR_IO: as ns_app_connect, for an app that was never connected
 /// - NS_ERR_INTERRUPTED: by ns_app_interrupt
@@ -655,7 +656,8 @@ pub unsafe extern "C" fn ns_app_dispatch(app: *mut ns_app, timeout_ms: c_int, ma
 ///
 /// It belongs to the app, is the same for its whole life, and is closed by ns_app_free: never read,
 /// write or close it. From the first call on the app's own thread reads the socket, also while another
-/// waits in ns_app_recv: a state then takes one change of threads more. Does not block. Any thread.
+/// waits in ns_app_recv: each state then takes one extra thread switch. Does not block.
+/// Any thread.
 ///
 /// - NS_ERR_STATE (see ns_last_error): NS_OPT_CALLBACK_THREAD is set
 /// - NS_ERR_IO: no descriptors left

@@ -74,7 +74,7 @@ pub const NS_MALFORMED_DEPTH: c_int = 8;
 pub const NS_MALFORMED_RESERVED: c_int = 9;
 /// Its fourth element is not of the known form.
 pub const NS_MALFORMED_META: c_int = 10;
-/// It is between app and hub, and not of its form.
+/// It is a message between app and hub whose data has the wrong form.
 pub const NS_MALFORMED_CONTROL: c_int = 11;
 /// It uses a feature that was not announced: a flag, a request or a target.
 pub const NS_MALFORMED_FEATURE: c_int = 12;
@@ -113,8 +113,8 @@ pub struct ns_hub_stats_t {
     pub refused: u64,
     /// States not newer than the one held.
     pub stale: u64,
-    /// States not taken because their stamp is beyond the year 2200, and more than a minute ahead of
-    /// the hub's time.
+    /// States not taken because their stamp is both beyond the year 2200 and more than a minute ahead
+    /// of the hub's time.
     pub ahead: u64,
     /// Messages over the limit.
     pub too_large: u64,

@@ -17,9 +17,9 @@ use crate::{Error, Result, Status};
 
 /// A level of the log. Nothing.
 pub const NS_LOG_OFF: c_int = 0;
-/// What went wrong for good.
+/// Failures that end something: a handle that is closed.
 pub const NS_LOG_ERROR: c_int = 1;
-/// What goes wrong and goes on: refused peers, malformed messages.
+/// Problems that end nothing: refused peers, malformed messages.
 pub const NS_LOG_WARN: c_int = 2;
 /// Joins, leaves, connects.
 pub const NS_LOG_INFO: c_int = 3;
@@ -29,14 +29,14 @@ pub const NS_LOG_DEBUG: c_int = 4;
 pub const NS_LOG_TRACE: c_int = 5;
 
 /// Gets a line of the log: an NS_LOG_ level and a text, which is borrowed for the call. The text is
-/// one line without a newline; what does not print, of peers for instance, is escaped.
+/// one line without a newline; characters that are not visible, from peers for instance, are escaped.
 ///
-/// Called from a thread of the log, one line at a time, some time after what the line tells of. That
-/// thread alone waits for it: 4096 lines are kept, of what comes then the number is told in a line.
-/// It must call no nanostate function.
+/// Called from the log's own thread, one line at a time, some time after the event. A slow function
+/// delays that thread only: up to 4096 lines wait for it, later ones are dropped, and a line tells how
+/// many. It must call no nanostate function.
 pub type ns_log_fn = Option<unsafe extern "C" fn(level: c_int, text: *const c_char, ctx: *mut c_void)>;
 
-/// The environment variable that lets the log out to standard error.
+/// The environment variable that sends the log to standard error.
 const VARIABLE: &str = "NANOSTATE_LOG";
 
 /// The lines on their way to the program's function, or to standard error.
@@ -186,13 +186,13 @@ fn set(function: ns_log_fn, level: c_int, ctx: *mut c_void) -> Result<()> {
 /// errors and warnings, NS_LOG_OFF silences it. With `function` NULL they go to standard error.
 ///
 /// Until it is called, the environment variable NANOSTATE_LOG decides: "error", "warn", "info",
-/// "debug" or "trace" lets lines out to standard error; otherwise the library is silent.
+/// "debug" or "trace" sends lines to standard error; otherwise the library is silent.
 ///
-/// When it returns, the function before is not running and will not run: it waits for a running call
-/// of it, and before that, a second at most while none returns, for the lines that are on their way
-/// to it. Freeing a handle, and the end of the process by exit, give the lines so far such a second
-/// too. NS_LOG_OFF ends the thread of the log. `ctx` is passed to `function` and otherwise left
-/// alone. In a child of fork the log goes on, from a thread of the child.
+/// When it returns, the previous function is not running and will not run. It first waits for the
+/// lines that are on their way to that function, until none has got out for a second, then for a call
+/// that is running. Freeing a handle, and exit, also wait for lines in this way. NS_LOG_OFF ends the
+/// log's own thread. `ctx` is passed to `function` and otherwise left alone. In a child of fork the log
+/// goes on, from a thread of the child.
 ///
 /// Any thread; inside the function itself it does nothing.
 #[no_mangle]

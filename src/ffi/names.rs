@@ -32,7 +32,7 @@ impl Names {
 /// The name of a status, as C has it: "NS_ERR_TIMEOUT"; ns_strerror says what it means. "unknown" for a
 /// number that is no status.
 ///
-/// The text is static. Does not block, cannot fail; any thread. So with the functions below.
+/// The text is static. Does not block, cannot fail; any thread. The same holds for the functions below.
 #[no_mangle]
 pub extern "C" fn ns_status_name(status: ns_status) -> *const c_char {
     static NAMES: Names = Names::new();

@@ -1,7 +1,7 @@
 //! The numbers of the C API. cbindgen prints literals only, so they are literals here, and the tests below hold each
 //! against the Rust enum that it stands for.
 
-/// What a call came to: NS_OK, or a negative NS_ERR_ number. The numbers never change.
+/// The result of a call: NS_OK, or a negative NS_ERR_ number. The numbers never change.
 pub type ns_status = i32;
 
 /// Success.
@@ -38,11 +38,12 @@ pub const NS_ERR_KIND: ns_status = -14;
 pub const NS_ERR_RANGE: ns_status = -15;
 /// Over the message limit.
 pub const NS_ERR_TOO_LARGE: ns_status = -16;
-/// The send queue is full. The value was not taken; all taken before are kept.
+/// No room. A send: the send queue is full, and nothing changed. Else: the hub has no room for
+/// a value, or for another peer.
 pub const NS_ERR_FULL: ns_status = -17;
 /// The address is in use.
 pub const NS_ERR_IN_USE: ns_status = -18;
-/// The connection was refused.
+/// The connection was refused, or the hub refused the app.
 pub const NS_ERR_REFUSED: ns_status = -19;
 /// The host name could not be resolved.
 pub const NS_ERR_RESOLVE: ns_status = -20;
@@ -158,8 +159,8 @@ pub const NS_OPT_HUB_TABLE_BYTES: ns_opt = 109;
 /// Hub. How long the states of a departed sender are kept. In milliseconds: 1ms to 1000d,
 /// default 1d.
 pub const NS_OPT_HUB_DEPARTED_MS: ns_opt = 110;
-/// Hub. Permissions of ipc sockets; for ipc://@name, which has no file, whose programs are let
-/// in, root's always. In octal: 0000 to 0777, default 0600.
+/// Hub. Permissions of ipc socket files; ipc://@name, which has no file, lets in the users that
+/// they would, and root. In octal: 0000 to 0777, default 0600.
 pub const NS_OPT_HUB_IPC_MODE: ns_opt = 112;
 /// Hub. Send states back to the connection they came from, too, as the original hub did; apps
 /// drop their own unless they ask for them. 0 or 1, default 0.

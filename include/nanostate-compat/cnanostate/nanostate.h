@@ -190,7 +190,7 @@ private:
         return false;
     }
 
-    /* Runs in a receive. A refused app does not try again: who waits for states waits in vain. */
+    /* Runs in a receive. Closes a refused app, which would try again by itself: the receive ends instead of waiting. */
     static void on_link(ns_app *app, ns_link link, ns_status, const char *text, void *self)
     {
         if (link == NS_LINK_REFUSED) {
@@ -212,7 +212,7 @@ private:
         return true;
     }
 
-    /* What a call on the app came to. Why it is closed has been said. */
+    /* Whether a call on the app succeeded. Why the app is closed has been said. */
     bool done(ns_status status, Trouble trouble)
     {
         if (status != NS_OK && status != NS_ERR_CLOSED)
