@@ -1,4 +1,4 @@
-//! Every default limit and time, once. Each is settable by the option of its name.
+//! Every limit and time, once: the defaults of options of the same name, and those that cannot be set.
 
 use std::time::Duration;
 

@@ -417,7 +417,7 @@ public:
             observers.remove(key);
     }
 
-    // After a call that sent, with what it came to.
+    // After a call that sent, with its result.
     bool sent(const QByteArray &utf8, ns_status status)
     {
         if (status != NS_OK)

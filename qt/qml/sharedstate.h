@@ -102,7 +102,7 @@ private:
         PendingChange = 8
     };
 
-    // What a set value came to.
+    // What became of a value that was set.
     enum class Sent {
         No,
         Yes,

@@ -182,7 +182,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-        /// Whatever it observes and whatever the wall clock says: it never goes back, runs with the boot clock, and what it gives out is later than all before, up to its end.
+        /// Whatever it observes and whatever the wall clock says: it never goes back, runs with the boot clock, and what
+        /// it gives out is later than all before, up to its end.
         #[test]
         fn it_never_goes_back(steps in vec((0u8..3, any::<u64>(), 0u32..64, 0u64..5_000, any::<u64>()), 1..200)) {
             let mut clock = Clock::default();

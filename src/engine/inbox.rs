@@ -21,7 +21,7 @@ pub struct Inbox {
     hasher: KeyHasher,
     /// States replaced by newer ones.
     pub conflated: u64,
-    /// States dropped for want of room.
+    /// States dropped for lack of room.
     pub dropped: u64,
 }
 

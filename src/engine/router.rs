@@ -151,7 +151,7 @@ pub struct HubStats {
     pub withheld: u64,
     /// Messages to programs behind a gateway that were too slow for them.
     pub dropped: u64,
-    /// States that were not taken for want of room.
+    /// States that were not taken for lack of room.
     pub refused: u64,
     /// States that were not newer than the one held.
     pub stale: u64,
@@ -320,7 +320,7 @@ struct Peer {
     epoch: u64,
     secret: Option<Secret>,
     flags: HelloFlags,
-    /// When it was first asked whether it lives and has said nothing since.
+    /// When it was first asked whether it lives since it last sent bytes.
     probed: Option<u64>,
     /// There were as many peers as there may be when it came.
     surplus: bool,
@@ -362,7 +362,7 @@ impl Peer {
         proven && self.profile.instance == other.profile.instance
     }
 
-    /// It is asked whether it lives. The time counts from the first such question since it last said something.
+    /// Notes that it is asked whether it lives. The time counts from the first such question since it last sent bytes.
     fn probe(&mut self, now: Now) {
         if self.probed.is_none_or(|at| self.progress > at) {
             self.probed = Some(now.mono);
@@ -375,7 +375,7 @@ impl Peer {
         self.probed.is_some_and(|at| self.progress <= at && now.mono - at >= lost)
     }
 
-    /// Whether an answer may be added: who asks and does not read must not fill memory.
+    /// Whether an answer may be added: a peer that asks and does not read must not fill memory.
     fn has_room(&self, config: &RouterConfig) -> bool {
         self.feed.waiting() <= config.outbox.min(ANSWERS)
     }
@@ -394,7 +394,7 @@ const POOLED: usize = 64;
 
 /// How many requests are answered before it is the turn of others, some 0.1 ms.
 const TURN: usize = 64;
-/// So many bytes of answers, or things looked at for them, count as one request more.
+/// This many bytes of answers, or things looked at for them, count as one more request.
 const TURN_BYTES: usize = 4096;
 const TURN_LOOKS: usize = 16;
 /// More answers are not added where so many bytes wait: as many clients as there may be must not fill memory.
@@ -823,9 +823,9 @@ impl Router {
         }
     }
 
-    /// The time by which an app that is let in stamps what it has set before it heard of any time: later than all that
-    /// was stamped so far. What its own clock says comes into it only while there is nothing to be compared with: the
-    /// ages of the others' values would no longer be right.
+    /// The time from which an app that is let in stamps the values that it set before its first welcome: later than all
+    /// stamps so far. The app's own clock raises it only while the table has never held anything; otherwise its values
+    /// would seem younger, compared with those of others, than they are.
     fn welcome_time(&mut self, now: Now, i: usize) -> u64 {
         let theirs = self.peers[i].time.filter(|&theirs| !self.clock.is_beyond(now, theirs));
         if let (Some(theirs), true) = (theirs, self.table.version() == 0) {
@@ -1243,7 +1243,8 @@ impl Router {
         }
     }
 
-    /// Takes frames; how many bytes of them. Not all of who asks much, or does not take what is answered.
+    /// Takes frames, and returns how many bytes of them. Leaves the rest of a peer that sends many requests, or does not
+    /// read the answers, for later.
     fn take_frames(&mut self, now: Now, i: usize, all: &[u8]) -> usize {
         let mut input = all;
         let framing = self.peers[i].info.framing;

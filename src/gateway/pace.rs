@@ -7,7 +7,7 @@
 //! is waited for, and shorter when that takes long: a batch and its probes always fit in a queue, so who is waited for
 //! loses nothing.
 //!
-//! Nobody is waited for without end: who is still busy then is *behind*, and the others go on without him. When fewer
+//! Nobody is waited for indefinitely: who is still busy then is *behind*, and the others go on without him. When fewer
 //! are behind than when something was dropped, everything is to be sent again.
 
 use std::time::Duration;

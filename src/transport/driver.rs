@@ -1030,7 +1030,7 @@ impl<P: Protocol> Shared<P> {
         self.wake();
     }
 
-    /// Whether the loop can no longer be woken, for the program closed a descriptor that is not its own. Then its
+    /// Whether the loop can no longer be woken, because the program closed a descriptor that is not its own. Then its
     /// thread is not to be waited for.
     pub fn is_deaf(&self) -> bool {
         self.poller.is_deaf()
@@ -1112,7 +1112,7 @@ impl<P: Protocol> Shared<P> {
     /// to be called again at the latest, in nanoseconds of [`now`]. A panic of the engine or of `after` passes through.
     ///
     /// # Errors
-    /// [`Status::Io`]: waiting fails, for the program closed a descriptor that is not its own.
+    /// [`Status::Io`]: waiting fails, because the program closed a descriptor that is not its own.
     pub fn run(self: &Arc<Self>, mut after: impl FnMut(&Arc<Shared<P>>) -> Option<u64>) -> Result<()> {
         let mut turns = Loop::new(self);
         let mut again = None;
@@ -1144,7 +1144,7 @@ impl<P: Protocol> Loop<P> {
     /// One turn: waits until something is ready, the engine's deadline has come, a wake, or `timeout`; then does it.
     ///
     /// # Errors
-    /// [`Status::Io`]: waiting fails, for the program closed a descriptor that is not its own. It is no panic, and
+    /// [`Status::Io`]: waiting fails, because the program closed a descriptor that is not its own. It is no panic, and
     /// must not turn into a loop without a pause that nobody sees.
     pub fn turn(&mut self, timeout: Option<Duration>) -> Result<()> {
         let until = match (self.idle, self.until) {

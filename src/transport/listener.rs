@@ -51,8 +51,7 @@ pub enum Accept {
 
 impl Listener {
     /// Binds and listens. `ipc_mode` are the permission bits of a socket file, or say who may connect to a socket
-    /// without one. A host name is resolved, which may take
-    /// seconds; the others return at once.
+    /// without one. To resolve a host name may take seconds; all other addresses are bound at once.
     ///
     /// [`Status::InUse`] if somebody else has the address, [`Status::Permission`], [`Status::Resolve`], or another
     /// failure of the system. `inproc` has listeners of its own.

@@ -1,4 +1,4 @@
-//! What NNG does meanwhile: receiving without end, and waiting for a time.
+//! What NNG does meanwhile: receiving indefinitely, and waiting for a time.
 
 use std::cell::UnsafeCell;
 use std::ffi::{c_int, c_void};
@@ -75,7 +75,7 @@ const RESUMED: u8 = 2;
 /// The socket is closed, this is dropped, or the function panicked: for ever.
 const STOPPED: u8 = 3;
 
-/// Receives without end: one of NNG's threads calls a function with each message, and goes on as soon as it says true.
+/// Receives indefinitely: one of NNG's threads calls a function with each message, and goes on as soon as it says true.
 ///
 /// Dropping it stops it: when that returns the function is not running and will not run, so it must not happen in the
 /// function. Messages that NNG has taken from a connection and not yet given to the function may be lost then.

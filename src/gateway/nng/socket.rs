@@ -323,7 +323,7 @@ impl Socket {
         Err((why, message))
     }
 
-    /// What a [`Protocol::Pub`] did with its messages; none for others, or for want of memory.
+    /// What a [`Protocol::Pub`] did with its messages; none for others, or for lack of memory.
     ///
     /// NNG copies all statistics of the process for it, each one of every connection in an allocation of its own: not
     /// for every message.
