@@ -7,15 +7,15 @@ BUILD  := build
 BUILT   = $(BUILD)/.built
 JOBS   := $(shell nproc)
 
-# Where to install.
+# The directory to install into.
 PREFIX  ?= /usr/local
-# The root that a package is made of: install puts everything below it.
+# A staging directory for packages: install puts everything below it.
 DESTDIR ?=
 # The cargo to build with.
 CARGO   ?= cargo
 # The Qt libraries to build, of 6, 5, "6;5", AUTO (those of the Qt that is there) or OFF.
 QT      ?= AUTO
-# How many inputs the fuzzers try of each target.
+# How many inputs the fuzzers try for each target.
 RUNS    ?=
 WARN    := -Wall -Wextra -Werror -pedantic
 

@@ -1,4 +1,4 @@
-//! Every limit and time, once: the defaults of options of the same name, and those that cannot be set.
+//! Limits and times, each once: the defaults of the options of the same name, and some that cannot be set.
 
 use std::time::Duration;
 

@@ -46,8 +46,8 @@ Failure lastFailure(ns_status status)
     return failure(status, fromCString(ns_last_error()));
 }
 
-// Whether a call that waits ended since the hub does not let the app in, which goes on by itself. With the others the
-// app is of no use any more.
+// Whether a call failed because the hub refused the app, which then tries again by itself. After other failures the app
+// is of no use any more.
 bool isRefusal(ns_status status)
 {
     return status != NS_OK && status != NS_ERR_TIMEOUT && status != NS_ERR_INTERRUPTED && status != NS_ERR_CLOSED

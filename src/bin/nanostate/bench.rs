@@ -47,13 +47,13 @@ pub struct Arguments {
     /// How long each of the three measurements takes
     #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = value_parser!(u32).range(1..))]
     duration: u32,
-    /// Measure so many round trips, states and updates instead, however long it takes
+    /// Measure this many round trips, states and updates instead, however long it takes
     #[arg(long, short = 'n', value_name = "N", conflicts_with = "duration", value_parser = value_parser!(u64).range(1..))]
     count: Option<u64>,
     #[arg(long, value_name = "N", help = names_help())]
     #[arg(value_parser = value_parser!(u32).range(1..=limits::TABLE_STATES as i64))]
     names: Option<u32>,
-    /// Give up after so many seconds without a hub, or without an answer from it
+    /// Give up after this many seconds without a hub, or without an answer from it
     #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = value_parser!(u32).range(1..))]
     timeout: u32,
     #[arg(long, help = json_help())]
@@ -69,8 +69,8 @@ fn long_about() -> String {
          time, in µs (0.000001 s).\n\ndistinct names: as fast as they arrive, none replaced by a newer one; MB are \
          1,000,000 bytes of values.\n\nrepeated names: updates of at most {REPEATED} names as fast as they can be \
          sent, until the newest of each has arrived; conflated are those that a newer one replaced on the way.\n\nThe \
-         hub passes these states on to all other apps as well. They are named bench/PID/… and made empty at the end; so \
-         they stay until the hub forgets apps that left ({} h), or is started again.",
+         hub passes these states on to all other apps as well. They are named bench/PID/… and made empty at the end, but \
+         they stay until the hub forgets apps that left ({} h), or is restarted.",
         limits::DEPARTED.as_secs() / 3600
     )
 }

@@ -22,7 +22,7 @@ const STANDARD_INPUT: &str = "-";
 pub struct Arguments {
     /// The state's name, like cpu/load
     name: String,
-    /// Its value; - reads standard input, as it is; -- stands before a text that begins with -
+    /// Its value; - reads standard input, as it is; put -- before a text that begins with -
     #[arg(allow_hyphen_values = true)]
     value: Option<OsString>,
     /// What the value is
@@ -31,7 +31,7 @@ pub struct Arguments {
     /// Send as this identity; runs of this command share it
     #[arg(long = "as", value_name = "IDENTITY", default_value = IDENTITY)]
     identity: String,
-    /// Give up after so many seconds
+    /// Give up after this many seconds
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
     timeout: Duration,
     #[command(flatten)]

@@ -25,13 +25,13 @@ const RECV_QUEUE: i64 = 256 << 20;
 #[command(after_help = "Exit codes: 0 done, or stopped by SIGINT or SIGTERM; 1 failed; 2 wrong usage;
 130 and 143 stopped by SIGINT and SIGTERM before --count states had come.")]
 pub struct Arguments {
-    /// Only states with such a name; * is one segment between / or a part of one, ** any number of segments
+    /// Only states whose name matches; * is one segment between / or a part of one, ** any number of segments
     #[arg(value_name = "PATTERN")]
     patterns: Vec<String>,
     /// Print a JSON object per line: sender, name, kind, time (ms since 1970, or null), data (bytes in base64)
     #[arg(long)]
     json: bool,
-    /// Stop after so many states
+    /// Stop after this many states
     #[arg(long, short = 'n', value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
     #[command(flatten)]
