@@ -73,8 +73,8 @@ extern "C" {
 #define NS_VERSION_NUMBER (NS_VERSION_MAJOR << 16 | NS_VERSION_MINOR << 8 | NS_VERSION_PATCH)
 
 /**
- * Stands before functions whose result has to be looked at: the compiler warns where it is not.
- * Defined as nothing where a compiler has no such thing, or by a program that wants no warning.
+ * Marks functions whose result has to be checked: the compiler warns where it is ignored. Empty where
+ * a compiler has no such attribute; a program that wants no warning may define it as nothing.
  */
 #ifndef NS_MUST_CHECK
 #if defined(__cplusplus) && __cplusplus >= 201703L
@@ -585,9 +585,9 @@ typedef bool (*ns_each_state_fn)(ns_app *app, const ns_state *state, void *ctx);
 typedef void (*ns_state_fn)(ns_app *app, const ns_state *state, void *ctx);
 
 /**
- * Hears of a change of the link, and while it is NS_LINK_CONNECTING of each new reason why it does not
- * come about: once, not with every attempt. `why` is NS_OK, or what broke or prevents it, and `text`
- * says so in words, "" if there is nothing to say; `text` is borrowed for the call.
+ * Hears of each change of the link and, as long as there is none, of each new reason: once, not with
+ * every attempt. `why` is NS_OK, or what broke or prevents the link, and `text` says so in words, ""
+ * if there is nothing to say; `text` is borrowed for the call.
  *
  * Runs where callbacks run (see the top of this file).
  */
@@ -766,7 +766,8 @@ NS_MUST_CHECK ns_status ns_app_wait_connected(ns_app *app, int timeout_ms);
  *   tells why there is no link, or how long nothing has been heard from the hub
  * - NS_ERR_REFUSED, NS_ERR_IDENTITY_TAKEN: the hub refused the app, which tries again by itself
  * - NS_ERR_FULL, NS_ERR_TOO_LARGE: the hub has no room for one of the values, or takes none of its
- *   size; ns_last_error names it. NS_ERR_FULL also if the hub has no room for the app
+ *   size; ns_last_error names it. NS_ERR_FULL also if the hub has no room for the app,
+ *   NS_ERR_IDENTITY_TAKEN also if another program keeps replacing a value under this identity
  * - NS_ERR_STATE: ns_app_connect was not called, or inside a callback on the app's own thread
  * - NS_ERR_INTERRUPTED: by ns_app_interrupt
  * - NS_ERR_CLOSED: the app is closed, or was while this waited
@@ -928,7 +929,7 @@ ns_status ns_app_get(ns_app *app, const char *sender, const char *name, ns_state
 /**
  * Calls `function` for the newest value of each (sender, name) that this app knows and whose name
  * matches `pattern`: `*` is one segment of a name or part of one, `**` any number of segments, NULL
- * every name. Own values are included; the order is none in particular. It does not ask the hub, and
+ * every name. Own values are included; they come in no particular order. It does not ask the hub, and
  * takes nothing from ns_app_recv.
  *
  * The calls come in this thread, before it returns, until one returns false, which is a success too.
@@ -995,7 +996,7 @@ int ns_app_fd(ns_app *app);
  * Sets the function that gets states; NULL for none. With one, states come through ns_app_dispatch
  * (or on the app's own thread) and ns_app_recv is NS_ERR_STATE.
  *
- * When it returns, the function before is not running and will not run, unless this is called inside
+ * When it returns, the previous function is not running and will not run, unless this is called inside
  * it. `ctx` is passed to it and otherwise left alone. Waits for a running callback. Any thread.
  *
  * - NS_ERR_CLOSED: the app is closed
@@ -1104,7 +1105,7 @@ typedef struct {
      */
     uint64_t joined;
     /**
-     * Peers that were not.
+     * Peers that were refused.
      */
     uint64_t refused_peers;
     /**
@@ -1320,7 +1321,7 @@ const char *ns_hub_address(const ns_hub *hub, size_t i);
 /**
  * Sets the function that hears of peers; NULL for none.
  *
- * When it returns, the function before is not running and will not run, unless this is called inside
+ * When it returns, the previous function is not running and will not run, unless this is called inside
  * it. `ctx` is passed to it and otherwise left alone. Waits for a running call. Any thread.
  *
  * - NS_ERR_INVALID: `hub` is NULL
@@ -1339,8 +1340,8 @@ ns_status ns_hub_stats(const ns_hub *hub, ns_hub_stats_t *out, size_t size);
 
 /**
  * Calls `function` for each peer that takes part, with its counters. All are read at one moment,
- * before the first call: each peer is shown once, whoever comes and goes meanwhile. The order is none
- * in particular. `size` is sizeof(ns_peer_stats_t), as in ns_hub_stats.
+ * before the first call: each peer is shown once, whoever comes and goes meanwhile. They come in no
+ * particular order. `size` is sizeof(ns_peer_stats_t), as in ns_hub_stats.
  *
  * The calls come in this thread, before it returns, until one returns false, which is a success too.
  * `function` may use the hub. Does not wait for others. Any thread.

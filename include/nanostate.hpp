@@ -657,7 +657,7 @@ template <typename F> decltype(auto) visit(const State &state, F &&f) { return s
 
 /// Gets a state, borrowed for the call: copy it to keep it.
 using StateFunction = std::function<void(const State &state)>;
-/// Hears of a change of the link, and of each new reason why it does not come about: `why` is ok, or what broke or
+/// Hears of each change of the link and, as long as there is none, of each new reason: `why` is ok, or what broke or
 /// prevents it, and `text` says so in words.
 using LinkFunction = std::function<void(Link link, Status why, std::string_view text)>;
 /// Hears of a state that was not delivered, because its kind is not accepted.
@@ -1420,7 +1420,7 @@ inline bool has(std::string_view feature) noexcept
 
 /// Sends the log of all handles, lines up to `level`, to `function`; with an empty one to standard error. It is called
 /// from a thread of the log, one line at a time, and must use nothing of nanostate; what it throws is dropped. Waits for
-/// a running call of the function before, and up to a second for the lines that are on their way to it.
+/// a running call of the previous function, and up to a few seconds for the lines that are on their way to it.
 inline Status try_set_log(LogFunction function, LogLevel level) noexcept
 {
     // Never destroyed: the library may log while the program ends.

@@ -129,7 +129,7 @@ pub struct HubStats {
     pub old_peers: u64,
     /// Peers that were let in.
     pub joined: u64,
-    /// Peers that were not.
+    /// Peers that were refused.
     pub refused_peers: u64,
     /// Now: entries of the table.
     pub states: u64,

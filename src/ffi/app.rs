@@ -42,9 +42,9 @@ pub type ns_state_fn = Option<unsafe extern "C" fn(app: *mut ns_app, state: *con
 pub type ns_each_state_fn =
     Option<unsafe extern "C" fn(app: *mut ns_app, state: *const ns_state, ctx: *mut c_void) -> bool>;
 
-/// Hears of a change of the link, and while it is NS_LINK_CONNECTING of each new reason why it does not
-/// come about: once, not with every attempt. `why` is NS_OK, or what broke or prevents it, and `text`
-/// says so in words, "" if there is nothing to say; `text` is borrowed for the call.
+/// Hears of each change of the link and, as long as there is none, of each new reason: once, not with
+/// every attempt. `why` is NS_OK, or what broke or prevents the link, and `text` says so in words, ""
+/// if there is nothing to say; `text` is borrowed for the call.
 ///
 /// Runs where callbacks run (see the top of this file).
 pub type ns_link_fn = Option<
@@ -295,7 +295,8 @@ pub unsafe extern "C" fn ns_app_wait_connected(app: *mut ns_app, timeout_ms: c_i
 ///   tells why there is no link, or how long nothing has been heard from the hub
 /// - NS_ERR_REFUSED, NS_ERR_IDENTITY_TAKEN: the hub refused the app, which tries again by itself
 /// - NS_ERR_FULL, NS_ERR_TOO_LARGE: the hub has no room for one of the values, or takes none of its
-///   size; ns_last_error names it. NS_ERR_FULL also if the hub has no room for the app
+///   size; ns_last_error names it. NS_ERR_FULL also if the hub has no room for the app,
+///   NS_ERR_IDENTITY_TAKEN also if another program keeps replacing a value under this identity
 /// - NS_ERR_STATE: ns_app_connect was not called, or inside a callback on the app's own thread
 /// - NS_ERR_INTERRUPTED: by ns_app_interrupt
 /// - NS_ERR_CLOSED: the app is closed, or was while this waited
@@ -564,7 +565,7 @@ pub unsafe extern "C" fn ns_app_get(
 
 /// Calls `function` for the newest value of each (sender, name) that this app knows and whose name
 /// matches `pattern`: `*` is one segment of a name or part of one, `**` any number of segments, NULL
-/// every name. Own values are included; the order is none in particular. It does not ask the hub, and
+/// every name. Own values are included; they come in no particular order. It does not ask the hub, and
 /// takes nothing from ns_app_recv.
 ///
 /// The calls come in this thread, before it returns, until one returns false, which is a success too.
@@ -674,7 +675,7 @@ pub unsafe extern "C" fn ns_app_fd(app: *mut ns_app) -> c_int {
 /// Sets the function that gets states; NULL for none. With one, states come through ns_app_dispatch
 /// (or on the app's own thread) and ns_app_recv is NS_ERR_STATE.
 ///
-/// When it returns, the function before is not running and will not run, unless this is called inside
+/// When it returns, the previous function is not running and will not run, unless this is called inside
 /// it. `ctx` is passed to it and otherwise left alone. Waits for a running callback. Any thread.
 ///
 /// - NS_ERR_CLOSED: the app is closed

@@ -89,7 +89,7 @@ pub struct ns_hub_stats_t {
     pub old_peers: u64,
     /// Peers that were let in.
     pub joined: u64,
-    /// Peers that were not.
+    /// Peers that were refused.
     pub refused_peers: u64,
     /// Now: states kept.
     pub states: u64,
@@ -352,7 +352,7 @@ pub unsafe extern "C" fn ns_hub_address(hub: *const ns_hub, i: usize) -> *const 
 
 /// Sets the function that hears of peers; NULL for none.
 ///
-/// When it returns, the function before is not running and will not run, unless this is called inside
+/// When it returns, the previous function is not running and will not run, unless this is called inside
 /// it. `ctx` is passed to it and otherwise left alone. Waits for a running call. Any thread.
 ///
 /// - NS_ERR_INVALID: `hub` is NULL
@@ -399,8 +399,8 @@ pub unsafe extern "C" fn ns_hub_stats(hub: *const ns_hub, out: *mut ns_hub_stats
 }
 
 /// Calls `function` for each peer that takes part, with its counters. All are read at one moment,
-/// before the first call: each peer is shown once, whoever comes and goes meanwhile. The order is none
-/// in particular. `size` is sizeof(ns_peer_stats_t), as in ns_hub_stats.
+/// before the first call: each peer is shown once, whoever comes and goes meanwhile. They come in no
+/// particular order. `size` is sizeof(ns_peer_stats_t), as in ns_hub_stats.
 ///
 /// The calls come in this thread, before it returns, until one returns false, which is a success too.
 /// `function` may use the hub. Does not wait for others. Any thread.

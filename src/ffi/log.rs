@@ -167,7 +167,7 @@ fn set(function: ns_log_fn, level: c_int, ctx: *mut c_void) -> Result<()> {
     // The environment counts until now only.
     start_log();
     let level = LevelFilter::iter().nth(level.max(0) as usize).unwrap_or(LevelFilter::Trace);
-    // What was said before is for the function before, if that does not take too long.
+    // Lines logged so far are for the previous function, if that does not take too long.
     flush();
     let has_function = || SINK.get().0.is_some();
     QUEUE.while_held(has_function, || {
