@@ -259,7 +259,8 @@ inline Status out_of_memory() noexcept { return refuse(Status::no_memory, to_str
 
 } // namespace detail
 
-/// The last failure of a function of this file in this thread, in words; valid for the next 16, or until the thread ends.
+/// The last failure of a function of this file in this thread, in words; valid for the next 16 failures, or until the
+/// thread ends.
 inline const char *last_error() noexcept { return detail::own_words != nullptr ? detail::own_words : ns_last_error(); }
 
 /// What functions throw. what() is last_error().

@@ -67,8 +67,8 @@ statuses! {
     Range = -15, NS_ERR_RANGE, "the number does not fit";
     /// Over the message limit.
     TooLarge = -16, NS_ERR_TOO_LARGE, "too large";
-    /// The send queue is full.
-    Full = -17, NS_ERR_FULL, "queue full";
+    /// No room: in the send queue, in the hub's table, or for another peer.
+    Full = -17, NS_ERR_FULL, "no room left";
     /// The address is in use.
     InUse = -18, NS_ERR_IN_USE, "address in use";
     /// The connection was refused.
