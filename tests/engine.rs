@@ -468,6 +468,18 @@ fn a_stamp_ahead_raises_the_hubs_time_and_one_beyond_2200_is_refused() {
 }
 
 #[test]
+fn a_name_that_is_not_visible_is_escaped_where_a_stamp_is_refused() {
+    let mut hub = Direct::new(RouterConfig::default());
+    let a = hub.open_v1("a", 1);
+    hub.publish_at(a, "a", "x\u{2800}", &[1], Stamp { clock: u64::MAX, instance: Instance([1; 16]) });
+    let warnings = hub.warnings();
+    assert!(
+        warnings.iter().any(|text| text.ends_with(r#""x\u2800" not taken: its stamp is too far in the future"#)),
+        "{warnings:?}"
+    );
+}
+
+#[test]
 fn an_app_is_told_before_the_pong_that_the_hub_holds_a_later_value() {
     let mut hub = Direct::new(RouterConfig::default());
     let (a, b) = (hub.hello("s", 1, 1, HelloFlags::SHARED), hub.hello("s", 2, 1, HelloFlags::SHARED));

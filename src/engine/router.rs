@@ -303,7 +303,7 @@ enum NotTaken<'a> {
     Stale(&'a str),
     #[error("{} not taken: the hub's table is full", Quoted(.0))]
     Full(&'a str),
-    #[error("{0:?} not taken: its stamp is too far in the future")]
+    #[error("{} not taken: its stamp is too far in the future", Quoted(.0))]
     Ahead(&'a str),
 }
 

@@ -169,5 +169,30 @@ fn clock(id: libc::clockid_t) -> u64 {
         libc::clock_gettime(id, time.as_mut_ptr());
         time.assume_init()
     };
-    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+    nanoseconds(time)
+}
+
+/// A time in nanoseconds. One before 1970, which only a library that fakes the clock tells, is 1970.
+fn nanoseconds(time: libc::timespec) -> u64 {
+    /// The last second that Linux knows, in 2262.
+    const LAST: u64 = i64::MAX as u64 / 1_000_000_000;
+    let (seconds, rest) = (u64::try_from(time.tv_sec).unwrap_or(0), u64::try_from(time.tv_nsec).unwrap_or(0));
+    seconds.min(LAST) * 1_000_000_000 + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_before_1970_or_beyond_all_times_is_no_fault() {
+        let at = |tv_sec| {
+            // SAFETY: a time of zeros is one.
+            let mut time: libc::timespec = unsafe { MaybeUninit::zeroed().assume_init() };
+            (time.tv_sec, time.tv_nsec) = (tv_sec, 7);
+            nanoseconds(time)
+        };
+        assert_eq!((at(-1), at(libc::time_t::MIN), at(0), at(2)), (7, 7, 7, 2_000_000_007));
+        assert!(at(libc::time_t::MAX) >= at(2_000_000_000));
+    }
 }
