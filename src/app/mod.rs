@@ -23,6 +23,7 @@ use crate::pattern::Pattern;
 use crate::state::State;
 use crate::transport::thread::{join, SignalMask};
 use crate::transport::{self, Address, Backend, Driver, Shared};
+use crate::visible::Quoted;
 use crate::wire::{self, Kind, Value};
 use crate::{Error, Result, Status};
 use deadline::Deadline;
@@ -333,7 +334,7 @@ impl App {
     pub fn send(&self, name: &str, value: Value<'_>) -> Result<()> {
         let kind = value.kind()?;
         if value.max_encoded_len() > AppOption::MaxMessage.about().high as usize {
-            return Err(Error::new(Status::TooLarge, format!("{name:?} is larger than any message may be")));
+            return Err(Error::new(Status::TooLarge, format!("{} is larger than any message may be", Quoted(name))));
         }
         let inner = &self.0.inner;
         // Without the lock, which the loop needs meanwhile.

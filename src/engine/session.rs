@@ -502,7 +502,7 @@ impl Session {
     ) -> Result<()> {
         let limit = limit(&self.feed, &self.config, self.hub_limit);
         if meta_at > limit {
-            let text = format!("{name:?} makes a message of {meta_at} bytes; the limit is {limit}");
+            let text = format!("{} makes a message of {meta_at} bytes; the limit is {limit}", Quoted(name));
             return Err(Error::new(Status::TooLarge, text));
         }
         let offer = Offer { body, shared, meta_at, sender: &self.identity, name, kind, stamp, origin: None };
@@ -510,7 +510,8 @@ impl Session {
             Ok(slot) => slot,
             Err(Refusal::Full | Refusal::Stale) => {
                 let (held, room) = (self.own.table.bytes(), self.own.table.room.bytes);
-                let text = format!("{name:?} ({} bytes) does not fit: {held} of {room} bytes are in use", body.len());
+                let text =
+                    format!("{} ({} bytes) does not fit: {held} of {room} bytes are in use", Quoted(name), body.len());
                 return Err(Error::new(Status::Full, text));
             }
         };
@@ -611,14 +612,14 @@ impl Session {
     /// Why one of them was not taken, if it still is the newest of its name.
     pub fn check_taken(&self, version: u64) -> Result<()> {
         if let Some((name, why)) = self.own.refused(version) {
-            return Err(Error::new(why, format!("{name:?} was not taken by the hub: {}", why.text())));
+            return Err(Error::new(why, format!("{} was not taken by the hub: {}", Quoted(name), why.text())));
         }
         if self.warned_withheld && !self.feed.is_old() {
             let limit = limit(&self.feed, &self.config, self.hub_limit);
             let over = |entry: &&Entry| entry.meta_at() > limit && entry.version() <= version;
             if let Some(entry) = self.own.table.iter().find(over) {
                 let (name, len) = (entry.name(), entry.meta_at());
-                let text = format!("{name:?} was not sent: a message of {len} bytes; the limit is {limit}");
+                let text = format!("{} was not sent: a message of {len} bytes; the limit is {limit}", Quoted(name));
                 return Err(Error::new(Status::TooLarge, text));
             }
         }
@@ -1012,7 +1013,7 @@ impl Session {
     fn was_stale(&mut self, now: Now, name: &str, offered: Stamp, held: Option<Stamp>, time: u64) {
         let current = self.own.current(&self.identity, name, offered);
         match (held, current) {
-            (None, Some(slot)) if self.rebases == MAX_REBASES => self.not_taken(name, Some(slot), Status::Invalid),
+            (None, Some(slot)) if self.rebases == MAX_REBASES => self.not_taken(name, Some(slot), Status::Refused),
             (None, Some(_)) => {
                 self.rebases += 1;
                 self.rebase(now, time, false);
