@@ -583,6 +583,20 @@ fn another_app_with_a_held_identity_is_refused_while_the_holder_answers() {
 }
 
 #[test]
+fn a_holder_that_answers_the_last_of_several_pings_keeps_its_identity_from_all_who_asked() {
+    let mut hub = Direct::new(RouterConfig::default());
+    let holder = hub.open_v1("a", 1);
+    let first = hub.hello("a", 2, 1, HelloFlags(0));
+    hub.ping(holder).expect("the holder is asked");
+    let second = hub.hello("a", 3, 1, HelloFlags(0));
+    let token = hub.ping(holder).expect("it is asked again");
+    hub.control(holder, "a", Control::Pong { token, time: None });
+    assert_eq!([first, second].map(|other| hub.refusal(other)), [Some(Status::IdentityTaken); 2]);
+    hub.pass(2 * SEC);
+    assert!(!hub.is_closed(holder));
+}
+
+#[test]
 fn another_app_takes_the_identity_of_a_holder_that_is_silent_for_a_second() {
     let mut hub = Direct::new(RouterConfig::default());
     let holder = hub.open_v1("a", 1);

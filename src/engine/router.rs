@@ -1178,11 +1178,12 @@ impl Router {
         }
     }
 
-    /// A probed holder answered: who asked for its identity is refused.
+    /// A probed holder answered: whoever asked for its identity up to then is refused. Tokens only grow, and a holder
+    /// that is behind answers the last ping alone.
     fn holder_lives(&mut self, now: Now, conn: ConnId, answered: u64) {
         for i in 0..self.peers.len() {
             let stage = &self.peers[i].stage;
-            if matches!(stage, Stage::Probing { holder, token, .. } if *holder == conn && *token == answered) {
+            if matches!(stage, Stage::Probing { holder, token, .. } if *holder == conn && *token <= answered) {
                 let text = format!("{} is held by another app", one_line(&self.peers[i].profile.identity));
                 self.refuse(now, i, Status::IdentityTaken, text);
             }
