@@ -1312,7 +1312,7 @@ ns_status ns_hub_listen(ns_hub *hub, const char *url);
 
 /**
  * Where the hub really listens, in the order of ns_hub_listen: the URL with the port that the system
- * chose for port 0. NULL past the end, and for a NULL hub.
+ * chose for port 0, and with an absolute path. NULL past the end, and for a NULL hub.
  *
  * The text belongs to the hub and is valid until ns_hub_free. Does not block. Any thread.
  */

@@ -101,6 +101,7 @@ fn a_relative_address_is_found_again_from_another_directory() {
     let hub = Hub::new().unwrap();
     hub.listen(url).unwrap();
     let here = std::env::current_dir().unwrap();
+    assert_eq!(hub.address(0), Some(format!("ipc://{}/run/hub", here.display())), "so that others find it, too");
     let app = App::new("moves").unwrap();
     app.connect(Some(url)).unwrap();
     app.wait_connected(LONG).unwrap();

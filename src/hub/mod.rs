@@ -205,7 +205,7 @@ impl Hub {
         Ok(())
     }
 
-    /// Where the `i`th listen really listens; `None` past the end.
+    /// Where the `i`th listen really listens, with its port or absolute path; `None` past the end.
     pub fn address(&self, i: usize) -> Option<String> {
         self.addresses.lock().get(i).cloned()
     }

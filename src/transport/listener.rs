@@ -219,7 +219,7 @@ fn ipc(address: &Address, path: &str, mode: u32) -> Result<Listener> {
     file.made(mode).map_err(|error| Error::io(&error, address))?;
     // Nobody could connect until here.
     start(address, &socket)?;
-    let mut listener = Listener::new(socket, false, address.to_string());
+    let mut listener = Listener::new(socket, false, address.clone().absolute().to_string());
     listener._file = Some(file);
     Ok(listener)
 }
