@@ -307,6 +307,8 @@ def seen(app, state, ctx):
     count += 1
     time.sleep(0)
 function = STATE_FN(seen)
+# Otherwise Python frees it at its end, while a thread may be about to call it.
+ctypes.pythonapi.Py_IncRef(ctypes.py_object(function))
 ok(lib.ns_app_new(b"python", ctypes.byref(app)))
 ok(lib.ns_app_set(app, 2, ctypes.c_int64(1)))
 ok(lib.ns_app_on_state(app, function, None))
@@ -324,7 +326,7 @@ while count < 10:
     let python = if fs::exists("/usr/bin/python3").unwrap() { "/usr/bin/python3" } else { "python3" };
     for _ in 0..16 {
         let mut command = Command::new(python);
-        command.arg(&source).arg(&library().shared);
+        command.args(["-X", "faulthandler"]).arg(&source).arg(&library().shared);
         let ended = support::run(command, b"");
         assert!(ended.code == Some(0), "{ended:?}");
     }
