@@ -13,7 +13,7 @@ pub fn run() -> Result<String, Failure> {
     Ok(format!("{}-{:08x}", process::id(), u32::from_ne_bytes(random)))
 }
 
-/// The identity of an app of `command` in that run: with the machine's name, for whoever looks for the process.
+/// The identity of an app of `command` in that run: with the machine's name, so that the process can be found.
 pub fn of(command: &str, run: &str) -> String {
     on(&host_name(), command, run)
 }

@@ -11,7 +11,7 @@ use crate::{output, Failure};
 /// The environment variable with the level.
 pub const VARIABLE: &str = "NANOSTATE_LOG";
 
-/// Who reads standard error must not hold up who logs.
+/// A reader of standard error must not hold up the threads that log.
 static QUEUE: LogQueue = LogQueue::new(write);
 
 fn write(line: &Line) {
