@@ -335,12 +335,12 @@ fn a_hub_stays_within_its_limits_whatever_its_peers_send() {
         let mut router = Router::new(rng.instance(), config);
         router.room_mut().bytes = TABLE;
         router.room_mut().states = 40;
-        let mut now = Now { mono: SEC, wall: 1_800_000_000_000, boot: 500_000 };
+        let mut now = Now { mono: SEC, wall: 1_800_000_000_000, boot: 500 * SEC };
         let (mut conns, mut next) = (Vec::new(), 0);
         for _ in 0..200 {
             now.mono += rng.below(200 * MS);
             now.wall = (now.wall + rng.below(400)).saturating_sub(rng.below(300));
-            now.boot += rng.below(400);
+            now.boot += rng.below(400_000_000);
             match rng.below(12) {
                 0 => {
                     next += 1;
@@ -732,7 +732,7 @@ fn a_hub_bears_whatever_comes_in_by_its_gateways() {
         let mut router = Router::new(rng.instance(), config);
         (router.about.host, router.about.addresses) = ("host".into(), vec!["tcp://hub".into(), "ipc:///hub".into()]);
         (router.room_mut().bytes, router.room_mut().states) = (TABLE, 40);
-        let mut now = Now { mono: SEC, wall: 1_800_000_000_000, boot: 500_000 };
+        let mut now = Now { mono: SEC, wall: 1_800_000_000_000, boot: 500 * SEC };
         let (mut doors, mut strangers, mut next) = (Vec::<Door>::new(), Vec::new(), 0);
         // Peers that take part; what gateways dropped that are gone.
         let (mut peers, mut dropped) = (0, 0);
@@ -741,7 +741,7 @@ fn a_hub_bears_whatever_comes_in_by_its_gateways() {
         for _ in 0..200 {
             now.mono += rng.below(200 * MS);
             now.wall = (now.wall + rng.below(400)).saturating_sub(rng.below(300));
-            now.boot += rng.below(400);
+            now.boot += rng.below(400_000_000);
             match rng.below(16) {
                 0 => {
                     next += 1;
@@ -935,13 +935,13 @@ fn an_app_bears_whatever_its_hub_sends() {
         app.inbox.set_limit(20_000);
         app.set_tells_rejects(rng.one_in(2));
         app.connect(vec!["tcp://one".into(), "tcp://two".into()]);
-        let mut now = Now { mono: SEC, wall: 1_800_000_000_000, boot: 500_000 };
+        let mut now = Now { mono: SEC, wall: 1_800_000_000_000, boot: 500 * SEC };
         let (mut conns, mut dials, mut next) = (Vec::new(), Vec::new(), 0);
         let mut framing = Framing::Tcp;
         for step in 0..150 {
             now.mono += rng.below(300 * MS);
             now.wall = (now.wall + rng.below(400)).saturating_sub(rng.below(300));
-            now.boot += rng.below(400);
+            now.boot += rng.below(400_000_000);
             turn(&mut app, now, &mut conns, &mut dials, usize::MAX);
             if let Some(token) = dials.pop() {
                 next += 1;

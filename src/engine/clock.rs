@@ -3,7 +3,7 @@
 //! It begins at the wall clock and runs with the boot clock, so that no later step of the wall clock matters. A later
 //! reading of another clock raises it; nothing but [`Clock::rebase`] lowers it.
 
-use super::Now;
+use super::{Now, MS};
 
 /// 2200-01-01 in milliseconds since 1970. A stamp beyond it can be a fault of the clock that made it.
 const YEAR_2200: u64 = 7_258_118_400_000;
@@ -18,12 +18,35 @@ const LAST_MILLIS: u64 = u64::MAX >> 16;
 /// A reading has milliseconds since 1970 in the upper 48 bits and a counter in the lower 16. It saturates.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Clock {
-    /// What is added to the boot clock, in milliseconds. None until the clock is first used.
-    base: Option<i64>,
+    /// None until the clock is first used.
+    base: Option<Base>,
     /// The latest reading that was given out or observed.
     last: u64,
     /// Whether it was told that the clock is ahead of the wall clock.
     told_ahead: bool,
+}
+
+/// What is added to the boot clock. It is exact: with a base in full milliseconds, two clocks whose milliseconds begin
+/// at different times would raise each other with each message, and run fast.
+#[derive(Clone, Copy, Debug)]
+struct Base {
+    /// Added first, so that a millisecond began when the base was set. Nanoseconds, less than a millisecond.
+    nanos: u64,
+    /// Added to the full milliseconds.
+    millis: i64,
+}
+
+impl Base {
+    /// With it, the millisecond `millis` begins at `boot`.
+    fn at(boot: u64, millis: u64) -> Base {
+        let nanos = (MS - boot % MS) % MS;
+        // Both are far below 2^63: readings have 48 bits of milliseconds, the boot clock 64 bits of nanoseconds.
+        Base { nanos, millis: millis as i64 - (boot.saturating_add(nanos) / MS) as i64 }
+    }
+
+    fn millis(self, boot: u64) -> u64 {
+        (boot.saturating_add(self.nanos) / MS).saturating_add_signed(self.millis).min(LAST_MILLIS)
+    }
 }
 
 impl Clock {
@@ -48,7 +71,7 @@ impl Clock {
         let (millis, observed) = (self.millis(now), reading >> 16);
         let raised = observed > millis;
         if raised {
-            self.base = Some(difference(observed, now.boot));
+            self.base = Some(Base::at(now.boot, observed));
         }
         raised
     }
@@ -56,7 +79,7 @@ impl Clock {
     /// Sets the clock to the reading of another, which may be earlier.
     pub fn rebase(&mut self, now: Now, reading: u64) {
         self.last = reading;
-        self.base = Some(difference(reading >> 16, now.boot));
+        self.base = Some(Base::at(now.boot, reading >> 16));
     }
 
     /// Whether a reading is too far in the future to be observed: beyond the year 2200, and more than a minute ahead of
@@ -78,20 +101,13 @@ impl Clock {
     }
 
     fn millis(&mut self, now: Now) -> u64 {
-        let base = *self.base.get_or_insert_with(|| difference(now.wall.min(LAST_MILLIS), now.boot));
-        now.boot.saturating_add_signed(base).min(LAST_MILLIS)
+        self.base.get_or_insert_with(|| Base::at(now.boot, now.wall.min(LAST_MILLIS))).millis(now.boot)
     }
 }
 
 /// Whether a reading is beyond the year 2200, and more than a minute ahead of a clock that reads `time`.
 pub fn is_beyond(reading: u64, time: u64) -> bool {
     reading >> 16 > YEAR_2200.max((time >> 16) + AHEAD)
-}
-
-/// What has to be added to `from`. Both are far below 2^63: readings have 48 bits of milliseconds, the boot clock's
-/// nanoseconds have 64.
-fn difference(to: u64, from: u64) -> i64 {
-    to as i64 - from as i64
 }
 
 #[cfg(test)]
@@ -103,8 +119,8 @@ mod tests {
 
     const WALL: u64 = 1_800_000_000_000;
 
-    fn at(boot: u64) -> Now {
-        Now { mono: 0, wall: WALL, boot }
+    fn at(millis: u64) -> Now {
+        Now { mono: 0, wall: WALL, boot: millis * MS }
     }
 
     #[test]
@@ -131,24 +147,29 @@ mod tests {
     }
 
     #[test]
-    fn clocks_that_hear_of_each_other_all_the_time_run_no_slower_for_it() {
-        let (mut a, mut b) = (Clock::default(), Clock::default());
-        for boot in 0..10_000 {
-            for _ in 0..3 {
-                let reading = a.tick(at(boot));
-                b.observe(at(boot), reading);
-                let reading = b.tick(at(boot));
-                a.observe(at(boot), reading);
+    fn clocks_that_hear_of_each_other_all_the_time_run_with_the_boot_clock() {
+        let at = |micros: u64| Now { mono: 0, wall: WALL, boot: micros * 1_000 };
+        // In microseconds: how far the boot clock of the second is ahead.
+        for phase in [0, 1, 300, 500, 999] {
+            let (mut a, mut b) = (Clock::default(), Clock::default());
+            for time in (0..10_000_000).step_by(100) {
+                let reading = a.tick(at(time));
+                b.observe(at(time + 50 + phase), reading);
+                let reading = b.tick(at(time + 50 + phase));
+                a.observe(at(time + 100), reading);
+            }
+            for clock in [&mut a, &mut b] {
+                let passed = (clock.read(at(10_000_000)) >> 16) - WALL;
+                assert!((9_999..=10_002).contains(&passed), "{passed} ms in 10 s, {phase} µs apart");
             }
         }
-        assert_eq!((a.read(at(10_000)) >> 16, b.read(at(10_000)) >> 16), (WALL + 10_000, WALL + 10_000));
     }
 
     #[test]
     fn it_saturates_and_a_rebase_brings_it_back() {
         let mut clock = Clock::default();
         clock.observe(at(0), u64::MAX);
-        assert_eq!((clock.tick(at(0)), clock.tick(at(u64::MAX >> 20))), (u64::MAX, u64::MAX));
+        assert_eq!((clock.tick(at(0)), clock.tick(at(u64::MAX / MS))), (u64::MAX, u64::MAX));
         clock.rebase(at(0), WALL << 16);
         assert_eq!(clock.tick(at(0)), WALL << 16 | 1);
         let mut late = Clock::default();
@@ -185,7 +206,7 @@ mod tests {
         /// Whatever it observes and whatever the wall clock says: it never goes back, runs with the boot clock, and what
         /// it gives out is later than all before, up to its end.
         #[test]
-        fn it_never_goes_back(steps in vec((0u8..3, any::<u64>(), 0u32..64, 0u64..5_000, any::<u64>()), 1..200)) {
+        fn it_never_goes_back(steps in vec((0u8..3, any::<u64>(), 0u32..64, 0u64..5_000 * MS, any::<u64>()), 1..200)) {
             let mut clock = Clock::default();
             let mut now = at(1_000);
             let (mut latest, mut read) = (0, 0);
@@ -209,7 +230,7 @@ mod tests {
                 prop_assert!(read >= before && read >= latest);
                 // One second later it is one second later, but for the counters that grew into the milliseconds.
                 let mut later = clock;
-                let next = later.read(Now { boot: now.boot + 1_000, ..now }) >> 16;
+                let next = later.read(Now { boot: now.boot + 1_000 * MS, ..now }) >> 16;
                 prop_assert!(next + 200 >= ((read >> 16) + 1_000).min(LAST_MILLIS));
             }
         }

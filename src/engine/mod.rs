@@ -21,4 +21,5 @@ pub mod table;
 mod told;
 
 pub use gateway::{Gateway, Role};
+pub(crate) use protocol::MS;
 pub use protocol::{Action, Closed, ConnId, ConnInfo, Now, Protocol};

@@ -3,7 +3,7 @@
 use hashbrown::HashMap;
 
 use super::table::{Offer, Refusal, Room, Slot, Table};
-use super::Now;
+use super::{Now, MS};
 use crate::wire::{Instance, Stamp};
 use crate::Status;
 
@@ -14,7 +14,7 @@ const RETRIES: u32 = 3;
 pub struct Own {
     /// The values, all of one sender, each with a meta that begins with its stamp.
     pub table: Table,
-    /// When each was sent, by slot: milliseconds of the boot clock.
+    /// When each was sent, by slot: nanoseconds of the boot clock.
     sent_at: Vec<u64>,
     /// How often each was stamped anew on this link.
     retries: HashMap<Slot, u32>,
@@ -70,7 +70,7 @@ impl Own {
     }
 
     /// Stamps values by their age, in the order in which they were sent: all of them, or those with a stamp after
-    /// `time`, which is what it is at `boot` milliseconds of the boot clock. Returns those that got another, and the
+    /// `time`, which is what it is at `boot` nanoseconds of the boot clock. Returns those that got another, and the
     /// latest clock of all.
     pub fn rebase(&mut self, boot: u64, instance: Instance, time: u64, all: bool) -> (Vec<Slot>, u64) {
         let mut slots: Vec<_> = (0..self.table.slots() as u32)
@@ -86,8 +86,8 @@ impl Own {
                 last = last.max(clock);
                 continue;
             }
-            // Full milliseconds: a value is never taken for older than it is.
-            let age = boot.saturating_sub(self.sent_at[slot.0 as usize]).saturating_sub(1);
+            // A millisecond less: a value that was sent before this one may have a counter in the same millisecond.
+            let age = (boot.saturating_sub(self.sent_at[slot.0 as usize]) / MS).saturating_sub(1);
             let clock = time.saturating_sub(age << 16).max(last.saturating_add(1));
             last = clock;
             self.table.restamp(slot, Stamp { clock, instance });
@@ -147,14 +147,15 @@ mod tests {
         Now { mono: 0, wall: 0, boot }
     }
 
-    fn put(own: &mut Own, boot: u64, name: &str, clock: u64) -> Slot {
+    /// At `millis` of the boot clock.
+    fn put(own: &mut Own, millis: u64, name: &str, clock: u64) -> Slot {
         let stamp = Stamp { clock, instance: INSTANCE };
         let mut body = Vec::new();
         let meta = Meta { stamp: Some(stamp), ..Meta::default() };
         let meta_at = wire::encode(&mut body, Form::V1, "a", name, &[0xC3], &meta);
         let offer =
             Offer { body: &body, shared: None, meta_at, sender: "a", name, kind: Kind::Bool, stamp, origin: None };
-        own.put(at(boot), offer).expect("there is room")
+        own.put(at(millis * MS), offer).expect("there is room")
     }
 
     fn clock_of(own: &Own, name: &str) -> u64 {
@@ -171,12 +172,12 @@ mod tests {
             put(&mut own, boot, name, u64::MAX);
         }
         let second = 1000 << 16;
-        let (changed, last) = own.rebase(5_101, INSTANCE, TIME, true);
+        let (changed, last) = own.rebase(5_101 * MS, INSTANCE, TIME, true);
         assert_eq!((changed.len(), last), (3, TIME - second + 1));
         assert_eq!(clock_of(&own, "y"), TIME - 5 * second);
         assert_eq!((clock_of(&own, "z"), clock_of(&own, "x")), (TIME - second, TIME - second + 1));
         // Once more, of none that is not ahead.
-        assert!(own.rebase(6_101, INSTANCE, TIME + second, false).0.is_empty());
+        assert!(own.rebase(6_101 * MS, INSTANCE, TIME + second, false).0.is_empty());
     }
 
     #[test]
@@ -229,7 +230,7 @@ mod tests {
                 order.retain(|(other, _)| *other != name);
                 order.push((name, boot));
             }
-            let (_, last) = own.rebase(boot, INSTANCE, time, all);
+            let (_, last) = own.rebase(boot * MS, INSTANCE, time, all);
             let mut before = 0;
             for (name, sent) in &order {
                 let clock = clock_of(&own, name);

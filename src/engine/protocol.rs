@@ -9,6 +9,9 @@ use super::gateway::Gateway;
 use crate::framing::Framing;
 use crate::Error;
 
+/// A millisecond in nanoseconds.
+pub(crate) const MS: u64 = 1_000_000;
+
 /// A moment, told by whoever drives an engine.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub struct Now {
@@ -16,7 +19,7 @@ pub struct Now {
     pub mono: u64,
     /// Milliseconds since 1970; may jump.
     pub wall: u64,
-    /// Milliseconds of a clock that never goes back, and goes on while the machine is suspended.
+    /// Nanoseconds of a clock that never goes back, and goes on while the machine is suspended.
     pub boot: u64,
 }
 

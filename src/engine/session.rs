@@ -206,7 +206,7 @@ pub struct Session {
     has_hub_time: bool,
     /// How often the hub of this link set the clock back.
     rebases: u32,
-    /// When hello was said, in milliseconds of the boot clock.
+    /// When hello was said, in nanoseconds of the boot clock.
     hello_at: u64,
     own: Own,
     feed: Feed,

@@ -6,7 +6,7 @@ use std::os::unix::thread::JoinHandleExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{Builder, JoinHandle};
 
-use crate::engine::Now;
+use crate::engine::{Now, MS};
 
 /// The stack of a library thread, in bytes. It runs no code of the program unless its owner asks for more.
 pub const STACK: usize = 256 << 10;
@@ -152,8 +152,8 @@ pub fn now() -> Now {
         BOOT.store(clock(SUSPENDED_TOO).wrapping_sub(mono), Ordering::Relaxed);
         UNTIL.store(mono + GOOD_FOR, Ordering::Release);
     }
-    let millis = |offset: &AtomicU64| mono.wrapping_add(offset.load(Ordering::Relaxed)) / 1_000_000;
-    Now { mono, wall: millis(&WALL), boot: millis(&BOOT) }
+    let nanos = |offset: &AtomicU64| mono.wrapping_add(offset.load(Ordering::Relaxed));
+    Now { mono, wall: nanos(&WALL) / MS, boot: nanos(&BOOT) }
 }
 
 /// The clock that goes on while the machine is suspended. Elsewhere than on Linux that of `CLOCK_MONOTONIC` has to do.

@@ -27,7 +27,7 @@ pub struct Direct {
 impl Direct {
     pub fn new(config: RouterConfig) -> Direct {
         let router = Router::new(Instance([9; 16]), config);
-        let now = Now { mono: 100 * SEC, wall: 1_800_000_000_000, boot: 500_000 };
+        let now = Now { mono: 100 * SEC, wall: 1_800_000_000_000, boot: 500 * SEC };
         Direct { router, now, next: 0, closed: Vec::new(), instances: HashMap::new(), last: HashMap::new() }
     }
 
@@ -35,7 +35,7 @@ impl Direct {
     pub fn pass(&mut self, time: u64) {
         self.now.mono += time;
         self.now.wall += time / 1_000_000;
-        self.now.boot += time / 1_000_000;
+        self.now.boot += time;
         if self.router.deadline().is_some_and(|deadline| deadline <= self.now.mono) {
             self.router.tick(self.now);
         }

@@ -25,7 +25,7 @@ impl DirectApp {
     pub fn new() -> DirectApp {
         let mut session = Session::new("a", Instance([1; 16]));
         session.connect(vec![HUB.into()]);
-        let now = Now { mono: 100 * SEC, wall: 1_800_000_000_000, boot: 500_000 };
+        let now = Now { mono: 100 * SEC, wall: 1_800_000_000_000, boot: 500 * SEC };
         let mut app = DirectApp { session, now, conns: 0, dials: Vec::new(), closed: Vec::new() };
         app.actions();
         app
@@ -44,7 +44,7 @@ impl DirectApp {
     pub fn pass(&mut self, time: u64) {
         self.now.mono += time;
         self.now.wall += time / MS;
-        self.now.boot += time / MS;
+        self.now.boot += time;
         if self.session.deadline().is_some_and(|deadline| deadline <= self.now.mono) {
             self.session.tick(self.now);
         }

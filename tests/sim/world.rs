@@ -123,7 +123,7 @@ struct Node {
     process: Option<Process>,
     /// How far its wall clock is off, in milliseconds.
     skew: i64,
-    /// What its boot clock said when the world began, in milliseconds.
+    /// What its boot clock said when the world began, in nanoseconds.
     boot: u64,
     /// For how long its machine was suspended, in nanoseconds: its monotonic clock stood still.
     suspended: u64,
@@ -135,7 +135,7 @@ impl Node {
     fn now(&self, mono: u64) -> Now {
         let asleep = self.asleep.map_or(0, |(since, _)| mono - since);
         let wall = (EPOCH + mono / MS) as i64 + self.skew;
-        Now { mono: mono - self.suspended - asleep, wall: wall.max(0) as u64, boot: self.boot + mono / MS }
+        Now { mono: mono - self.suspended - asleep, wall: wall.max(0) as u64, boot: self.boot + mono }
     }
 
     /// When the world's time is that of this machine's monotonic clock.
@@ -236,7 +236,9 @@ impl World {
 
     fn add(&mut self, process: Process) -> Id {
         // Not drawn from the world's numbers: they would be others for every seed.
-        let boot = 86_400_000 * (self.nodes.len() as u64 * 7919 % 500);
+        let number = self.nodes.len() as u64;
+        // Their milliseconds begin at different times, too.
+        let boot = 86_400_000 * MS * (number * 7919 % 500) + number * 377_003 % MS;
         self.nodes.push(Node { process: Some(process), skew: 0, boot, suspended: 0, asleep: None });
         self.nodes.len() - 1
     }
