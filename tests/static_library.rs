@@ -21,7 +21,6 @@ const OTHERS: &[(&str, &str)] = &[
     ("stat64", "in the static part of every glibc before 2.33"),
     ("atexit", "in the static part of every glibc"),
     ("pthread_atfork", "in the static part of every glibc"),
-    ("arc4random", "NNG takes it where the machine that builds has it, and does without elsewhere"),
 ];
 
 /// Undefined symbols of a binding, `GLOBAL` or `WEAK`, in an object or archive.
