@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::OnceLock;
 
 use crate::engine::Protocol;
-use crate::transport::Shared;
+use crate::runtime::Shared;
 use crate::{Error, Result, Status};
 
 /// Whether a handle was closed, by its program or because its loop cannot go on.

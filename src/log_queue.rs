@@ -12,7 +12,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use log::Level;
 
-use crate::transport::{spawn_with_stack, PerProcess};
+use crate::runtime::spawn_with_stack;
+use crate::transport::PerProcess;
 use crate::visible;
 
 /// Lines that may wait.

@@ -10,7 +10,7 @@
 
 #[path = "../src/transport/sync.rs"]
 mod sync;
-#[path = "../src/transport/token.rs"]
+#[path = "../src/runtime/token.rs"]
 mod token;
 #[path = "../src/transport/wake.rs"]
 mod wake;

@@ -20,9 +20,11 @@ use crate::leaving;
 use crate::limits;
 use crate::options::AppOption;
 use crate::pattern::Pattern;
+use crate::runtime::address::addresses_to_dial;
+use crate::runtime::thread::{join, SignalMask};
+use crate::runtime::{self, Driver, Shared};
 use crate::state::State;
-use crate::transport::thread::{join, SignalMask};
-use crate::transport::{self, Address, Backend, Driver, Shared};
+use crate::transport::{Address, Backend};
 use crate::visible::Quoted;
 use crate::wire::{self, Kind, Value};
 use crate::{Error, Result, Status};
@@ -214,7 +216,7 @@ impl App {
         };
         let url = url.or(variable.as_deref()).unwrap_or(limits::DEFAULT_URL);
         // The program may change its directory before the next attempt.
-        let addresses: Vec<_> = Address::list(url)?.into_iter().map(Address::absolute).collect();
+        let addresses: Vec<_> = addresses_to_dial(url)?.into_iter().map(Address::absolute).collect();
         let inner = &self.0.inner;
         inner.check_usable()?;
         self.start_thread()?;
@@ -344,7 +346,7 @@ impl App {
         };
         let mut driver = inner.open()?;
         let nothing_waits = driver.protocol.waiting() == 0;
-        let now = transport::now();
+        let now = runtime::now();
         match draft {
             Some(draft) => driver.protocol.publish_draft(now, draft)?,
             None => driver.protocol.publish(now, name, value, kind)?,
@@ -541,9 +543,9 @@ impl App {
         let inner = self.0.inner.clone();
         let stack = match inner.callback_thread.load(Ordering::Relaxed) {
             true => CALLBACK_STACK,
-            false => transport::STACK,
+            false => runtime::STACK,
         };
-        let started = transport::spawn_with_stack("nanostate-app", stack, move || inner.run_loop());
+        let started = runtime::spawn_with_stack("nanostate-app", stack, move || inner.run_loop());
         let started = started.map_err(|error| Error::io(&error, "a thread for the app"))?;
         *self.0.inner.loop_thread.lock() = Some(started.thread().id());
         *thread = Some(started);
@@ -589,7 +591,7 @@ impl Inner {
     /// A time-out while there is a link: for how long the hub has been silent.
     fn not_acknowledged(&self, timed_out: Error) -> Error {
         let driver = self.shared.lock();
-        match driver.protocol.silence(transport::now()) {
+        match driver.protocol.silence(runtime::now()) {
             Some((url, silence)) => {
                 let seconds = Duration::from_nanos(silence).as_secs_f64();
                 let text = format!("timed out: nothing heard for {seconds:.1} s from the hub at {url}");
@@ -601,7 +603,7 @@ impl Inner {
 
     /// Runs what the engine asks for, in this thread.
     fn act(&self, driver: &mut Guard<'_>) {
-        driver.run_actions(transport::now());
+        driver.run_actions(runtime::now());
     }
 
     /// Waits until `ready` says something, looking again whenever something changed.
@@ -641,7 +643,7 @@ impl Inner {
 
     /// The next thing for the program: a notice, or a state if those are asked for.
     ///
-    /// The thread that waits here reads the socket itself if no other does: see [`crate::transport`].
+    /// The thread that waits here reads the socket itself if no other does: see [`crate::runtime`].
     fn next(&self, deadline: &mut Deadline, wants_states: impl Fn() -> Result<bool>) -> Result<Item> {
         let mut driver = self.open()?;
         // Asked each time: a callback may be set meanwhile.
@@ -824,7 +826,7 @@ impl Inner {
                     }
                 }
                 while let Some(settled) = driver.protocol.settles_until() {
-                    let left = Duration::from_nanos(settled.saturating_sub(transport::now().mono));
+                    let left = Duration::from_nanos(settled.saturating_sub(runtime::now().mono));
                     let settled = until.into_iter().chain(Deadline::after(Some(left)).at()).min();
                     if left.is_zero() || until.is_some_and(|until| Instant::now() >= until) {
                         break;
@@ -880,7 +882,7 @@ fn take(driver: &mut Driver<Session>, states: bool) -> Option<Item> {
     let was_paused = driver.protocol.is_paused();
     let state = driver.protocol.take_state();
     if was_paused && !driver.protocol.is_paused() {
-        driver.run_actions(transport::now());
+        driver.run_actions(runtime::now());
     }
     state.map(Item::State)
 }

@@ -11,7 +11,7 @@ use super::{
     OutStruct, NS_LINK_IDLE,
 };
 use crate::pattern::Pattern;
-use crate::transport::thread::NotCancelled;
+use crate::runtime::thread::NotCancelled;
 use crate::{App, AppOption, AppStats, Error, OnLink, OnReject, OnState, Result, Status, Value};
 
 /// An app: the endpoint in a program. It has an identity, connects to a hub, and sends and receives

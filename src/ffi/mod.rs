@@ -38,7 +38,7 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::ptr::NonNull;
 use std::time::Duration;
 
-use crate::transport::thread::NotCancelled;
+use crate::runtime::thread::NotCancelled;
 use crate::{Error, Result, Status};
 use counted::{Counted, Held};
 

@@ -2,7 +2,7 @@
 //! NNG's, and opened here; the others are the hub's own listeners.
 //!
 //! To the [router](crate::engine::router::Router) a gateway is one peer, whatever the number of its clients, and to the
-//! [driver](crate::transport::Driver) one connection, which a [`GatewaySocket`](socket::GatewaySocket) carries. NNG runs
+//! [driver](crate::runtime::Driver) one connection, which a [`GatewaySocket`](socket::GatewaySocket) carries. NNG runs
 //! while there is a gateway in the process; its threads only hand over.
 //!
 //! * `nng`: what is needed of NNG, safe to use; only there is C called;
@@ -27,8 +27,9 @@ use self::socket::GatewaySocket;
 use crate::engine::router::{Router, RouterConfig};
 use crate::engine::Role;
 use crate::hub::address::{GatewayAddress, Place};
+use crate::runtime::{now, Shared};
 use crate::transport::listener::candidates;
-use crate::transport::{now, Address, Host, Shared};
+use crate::transport::{Address, Host};
 use crate::{Error, Result, Status};
 
 /// What NNG may take besides a body: what requests have in front. A state that is a little too large is then refused by

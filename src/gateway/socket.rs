@@ -14,7 +14,8 @@ use super::nng::{Cut, Library, Message, Receiver, Responder, SendError, Socket, 
 use super::pace::{Pace, Step, Why};
 use crate::engine::gateway::{self, Role, Status};
 use crate::framing::{frame_head, Decoder, Frame, Framing};
-use crate::transport::{now, Carrier, Ready};
+use crate::runtime::now;
+use crate::transport::{Carrier, Ready};
 use crate::Result;
 
 /// How frames are cut out of both streams.

@@ -19,8 +19,11 @@ use crate::leaving;
 use crate::limits;
 use crate::options::HubOption;
 use crate::repeats::Repeats;
-use crate::transport::thread::{join, SignalMask};
-use crate::transport::{self, host_name, Address, Backend, Driver, Shared};
+use crate::runtime::thread::{join, SignalMask};
+use crate::runtime::{self, Driver, Shared};
+#[cfg(not(feature = "nng"))]
+use crate::transport::url::unsupported;
+use crate::transport::{host_name, Address, Backend};
 use crate::visible::one_line;
 use crate::{Error, Result, Status};
 
@@ -190,7 +193,7 @@ impl Hub {
             #[cfg(feature = "nng")]
             _ => gateway::open(shared, url, &address),
             #[cfg(not(feature = "nng"))]
-            _ => Err(transport::url::unsupported(url, "not in a build without the feature `nng`")),
+            _ => Err(unsupported(url, "not in a build without the feature `nng`")),
         })
     }
 
@@ -264,7 +267,7 @@ impl Hub {
         if thread.is_none() {
             let inner = self.inner.clone();
             // It runs a callback of the program.
-            let started = transport::spawn_with_stack("nanostate-hub", HUB_STACK, move || inner.run_loop());
+            let started = runtime::spawn_with_stack("nanostate-hub", HUB_STACK, move || inner.run_loop());
             *thread = Some(started.map_err(|error| Error::io(&error, "a thread for the hub"))?);
         }
         Ok(())
@@ -300,8 +303,8 @@ impl Inner {
         }
         drop(driver);
         let mut repeats = self.repeats.lock();
-        if repeats.due().is_some_and(|due| due <= transport::now().mono) {
-            log_repeats(repeats.take_due(transport::now().mono));
+        if repeats.due().is_some_and(|due| due <= runtime::now().mono) {
+            log_repeats(repeats.take_due(runtime::now().mono));
         }
         repeats.due()
     }
@@ -327,7 +330,7 @@ impl Inner {
     }
 
     fn log(&self, said: Said, text: String) {
-        if let Some(text) = self.repeats.lock().say(transport::now().mono, said, said.burst(), text) {
+        if let Some(text) = self.repeats.lock().say(runtime::now().mono, said, said.burst(), text) {
             log::log!(said.level(), "{text}");
         }
     }

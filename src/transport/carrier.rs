@@ -26,7 +26,7 @@ pub struct Ready {
 }
 
 impl Ready {
-    pub(super) fn new(mailbox: &Arc<Mailbox>, key: u64) -> Ready {
+    pub(crate) fn new(mailbox: &Arc<Mailbox>, key: u64) -> Ready {
         Ready { mailbox: Arc::downgrade(mailbox), key }
     }
 

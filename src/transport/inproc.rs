@@ -56,7 +56,7 @@ fn pair() -> (End, End) {
 
 impl End {
     /// Gives the end to a loop. It is then read and written as if it were ready.
-    pub(super) fn attach(&mut self, owner: Ready) {
+    pub(crate) fn attach(&mut self, owner: Ready) {
         self.owner = Some(owner);
     }
 
@@ -165,7 +165,7 @@ pub struct Listener {
 
 impl Listener {
     /// Takes the name: connections come to `mailbox` with `key`. [`Status::InUse`] if it is taken.
-    pub(super) fn bind(name: &str, mailbox: &Arc<Mailbox>, key: u64) -> Result<Listener> {
+    pub(crate) fn bind(name: &str, mailbox: &Arc<Mailbox>, key: u64) -> Result<Listener> {
         static IDS: AtomicU64 = AtomicU64::new(0);
         let registered = |id| Registered { id, mailbox: Arc::downgrade(mailbox), key };
         let id = IDS.fetch_add(1, Ordering::Relaxed);

@@ -126,7 +126,7 @@ impl AsRawFd for Listener {
 }
 
 /// Resolves a host name, waiting for it.
-pub(super) fn resolve(name: &str, port: u16) -> Result<Vec<SocketAddr>> {
+pub(crate) fn resolve(name: &str, port: u16) -> Result<Vec<SocketAddr>> {
     let failed =
         |why: &dyn std::fmt::Display| Error::new(Status::Resolve, format!("{}: {name}: {why}", Status::Resolve.text()));
     let addresses: Vec<SocketAddr> =

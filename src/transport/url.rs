@@ -4,8 +4,6 @@ use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-use crate::engine::Role;
-use crate::framing::Framing;
 use crate::{Error, Result, Status};
 
 /// Schemes that there are.
@@ -56,23 +54,8 @@ impl Address {
             "inproc" if rest.is_empty() => Err(malformed(url, "the name is missing")),
             "inproc" => Ok(Address::Inproc(rest.to_owned())),
             later if LATER.contains(&later) => Err(unsupported(url, "not in this version")),
-            gateway if Role::of_scheme(gateway).is_some() => {
-                Err(unsupported(url, "a gateway is for a hub to listen at"))
-            }
             _ => Err(unknown_scheme(url, &scheme, KNOWN)),
         }
-    }
-
-    /// Reads a comma-separated list of addresses to dial. A comma that no URL follows is a part of the path or name that
-    /// it is in.
-    pub fn list(urls: &str) -> Result<Vec<Address>> {
-        split(urls)
-            .map(|url| {
-                let address = Address::parse(url)?;
-                address.check_dial()?;
-                Ok(address)
-            })
-            .collect()
     }
 
     /// Whether a program can dial what a listener here prints; [`Status::Url`] if its URL would be read as several.
@@ -102,15 +85,6 @@ impl Address {
             Address::Tcp { host: Host::Any, .. } => Err(malformed(&self.to_string(), "`*` is for listening only")),
             Address::Tcp { port: 0, .. } => Err(malformed(&self.to_string(), "port 0 is for listening only")),
             _ => Ok(()),
-        }
-    }
-
-    /// How bodies are cut out of its bytes.
-    pub fn framing(&self) -> Framing {
-        match self {
-            Address::Tcp { .. } => Framing::Tcp,
-            Address::Ipc(_) | Address::Abstract(_) => Framing::Ipc,
-            Address::Inproc(_) => Framing::Inproc,
         }
     }
 }
@@ -181,8 +155,8 @@ fn tcp(url: &str, rest: &str) -> Result<Address> {
     }
 }
 
-/// The URLs of a list.
-fn split(urls: &str) -> impl Iterator<Item = &str> {
+/// The URLs of a comma-separated list. A comma that no URL follows is a part of the path or name that it is in.
+pub(crate) fn split(urls: &str) -> impl Iterator<Item = &str> {
     let begins_url = |text: &str| {
         let scheme = text.trim_start().split_once("://").map_or("", |(scheme, _)| scheme);
         !scheme.is_empty() && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
@@ -336,37 +310,6 @@ mod tests {
             let error = Address::parse(url).unwrap_err();
             assert_eq!(error.status(), Status::Unsupported, "{url}");
             assert_eq!(error.to_string(), format!("not supported: {url}: not in this version"));
-        }
-    }
-
-    #[test]
-    fn a_gateway_cannot_be_dialled() {
-        for url in ["pub+tcp://h:1", "respondent+ipc:///x"] {
-            let error = Address::parse(url).unwrap_err();
-            assert_eq!(error.status(), Status::Unsupported, "{url}");
-            assert!(error.to_string().starts_with(&format!("not supported: {url}: a gateway ")), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_list_names_addresses_to_dial() {
-        let list = Address::list("tcp://a:1, ipc:///b").unwrap();
-        assert_eq!(list, [Address::parse("tcp://a:1").unwrap(), Address::parse("ipc:///b").unwrap()]);
-        for bad in ["", "tcp://a:1,", "tcp://a:1,b:2", "tcp://*:1", "tcp://a:0", "tcp://[fe80::1%]:1"] {
-            assert_eq!(Address::list(bad).unwrap_err().status(), Status::Url, "{bad}");
-        }
-    }
-
-    #[test]
-    fn a_comma_in_a_path_is_not_the_end_of_a_url() {
-        let paths = ["ipc:///a,b.sock", "ipc:///a,", "inproc://a, b", "tcp://a:1"];
-        let list = Address::list(&paths.join(",")).unwrap();
-        assert_eq!(list.iter().map(Address::to_string).collect::<Vec<_>>(), paths);
-        for url in paths {
-            Address::parse(url).unwrap().check_listen().unwrap();
-        }
-        for url in ["ipc:///a,tcp://b", "inproc://a, ipc:///b", "ipc:///a "] {
-            assert_eq!(Address::parse(url).unwrap().check_listen().unwrap_err().status(), Status::Url, "{url}");
         }
     }
 

@@ -9,9 +9,9 @@ use ::nng as sys;
 use log::Level;
 use parking_lot::Mutex;
 
+use crate::runtime::thread::with_signals_blocked;
 use crate::transport::fork::Birth;
 use crate::transport::occupy_standard;
-use crate::transport::thread::with_signals_blocked;
 use crate::{Error, Result, Status};
 
 /// How many [`Library`]s there are.

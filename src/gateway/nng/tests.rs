@@ -18,7 +18,7 @@ use super::library::{check, severity};
 use super::responder::MOST_BYTES;
 use super::socket::QueueCounts;
 use super::*;
-use crate::transport::tests::{Directory, FORKS};
+use crate::runtime::tests::{Directory, FORKS};
 use crate::{Error, Result, Status};
 
 /// Longer than anything here takes: waiting this long is a failure.

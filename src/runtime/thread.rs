@@ -1,12 +1,9 @@
-//! Library threads, and the clock they tell engines.
+//! Threads of the library.
 
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::unix::thread::JoinHandleExt;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{Builder, JoinHandle};
-
-use crate::engine::{Now, MS};
 
 /// The stack of a library thread, in bytes. It runs no code of the program unless its owner asks for more.
 pub const STACK: usize = 256 << 10;
@@ -133,66 +130,4 @@ pub(crate) fn with_signals_blocked<T>(f: impl FnOnce() -> T) -> T {
     };
     let _worn = blocked.wear();
     f()
-}
-
-/// This moment: nanoseconds of `CLOCK_MONOTONIC`, milliseconds since 1970, and milliseconds of `CLOCK_BOOTTIME`, which
-/// goes on while the machine is suspended.
-///
-/// The other clocks are read again once a millisecond is over: they are the first one and an offset until then.
-pub fn now() -> Now {
-    /// Nanoseconds that a look at the other clocks is good for.
-    const GOOD_FOR: u64 = 1_000_000;
-    static WALL: AtomicU64 = AtomicU64::new(0);
-    static BOOT: AtomicU64 = AtomicU64::new(0);
-    static UNTIL: AtomicU64 = AtomicU64::new(0);
-    let mono = clock(libc::CLOCK_MONOTONIC);
-    // Acquire: what is read are the offsets of that look or, at worst, of one that another thread began earlier.
-    if mono >= UNTIL.load(Ordering::Acquire) {
-        WALL.store(clock(libc::CLOCK_REALTIME).wrapping_sub(mono), Ordering::Relaxed);
-        BOOT.store(clock(SUSPENDED_TOO).wrapping_sub(mono), Ordering::Relaxed);
-        UNTIL.store(mono + GOOD_FOR, Ordering::Release);
-    }
-    let nanos = |offset: &AtomicU64| mono.wrapping_add(offset.load(Ordering::Relaxed));
-    Now { mono, wall: nanos(&WALL) / MS, boot: nanos(&BOOT) }
-}
-
-/// The clock that goes on while the machine is suspended. Elsewhere than on Linux that of `CLOCK_MONOTONIC` has to do.
-#[cfg(target_os = "linux")]
-const SUSPENDED_TOO: libc::clockid_t = libc::CLOCK_BOOTTIME;
-#[cfg(not(target_os = "linux"))]
-const SUSPENDED_TOO: libc::clockid_t = libc::CLOCK_MONOTONIC;
-
-fn clock(id: libc::clockid_t) -> u64 {
-    let mut time = MaybeUninit::<libc::timespec>::uninit();
-    // SAFETY: `time` is writable; the clocks exist on every system, so the call fills it in.
-    let time = unsafe {
-        libc::clock_gettime(id, time.as_mut_ptr());
-        time.assume_init()
-    };
-    nanoseconds(time)
-}
-
-/// A time in nanoseconds. One before 1970, which only a library that fakes the clock tells, is 1970.
-fn nanoseconds(time: libc::timespec) -> u64 {
-    /// The last second that Linux knows, in 2262.
-    const LAST: u64 = i64::MAX as u64 / 1_000_000_000;
-    let (seconds, rest) = (u64::try_from(time.tv_sec).unwrap_or(0), u64::try_from(time.tv_nsec).unwrap_or(0));
-    seconds.min(LAST) * 1_000_000_000 + rest
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_time_before_1970_or_beyond_all_times_is_no_fault() {
-        let at = |tv_sec| {
-            // SAFETY: a time of zeros is one.
-            let mut time: libc::timespec = unsafe { MaybeUninit::zeroed().assume_init() };
-            (time.tv_sec, time.tv_nsec) = (tv_sec, 7);
-            nanoseconds(time)
-        };
-        assert_eq!((at(-1), at(libc::time_t::MIN), at(0), at(2)), (7, 7, 7, 2_000_000_007));
-        assert!(at(libc::time_t::MAX) >= at(2_000_000_000));
-    }
 }

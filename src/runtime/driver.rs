@@ -16,21 +16,22 @@ use hashbrown::HashMap;
 use parking_lot::{Mutex, MutexGuard};
 use socket2::SockAddr;
 
-use super::carrier::{Carrier, Ready};
-use super::fork::Birth;
-use super::inproc;
-use super::listener::{self, Accept, Listener};
-use super::mailbox::{Letter, Mailbox};
-use super::poller::{Backend, Event, Interest, Poller};
-use super::sleeper::{Sleeper, Woken};
-use super::socket::{Connect, Stream};
-use super::thread::{now, spawn};
+use super::address::framing;
+use super::clock::now;
+use super::thread::spawn;
 use super::token::{Left, Token};
-use super::url::{Address, Host};
 use crate::engine::{Action, Closed, ConnId, ConnInfo, Gateway, Now, Protocol};
 use crate::framing::Framing;
 use crate::limits;
 use crate::repeats::Repeats;
+use crate::transport::fork::Birth;
+use crate::transport::inproc;
+use crate::transport::listener::{self, Accept, Listener};
+use crate::transport::mailbox::{Letter, Mailbox};
+use crate::transport::poller::{Backend, Event, Interest, Poller};
+use crate::transport::sleeper::{Sleeper, Woken};
+use crate::transport::socket::{Connect, Stream};
+use crate::transport::{Address, Carrier, Host, Ready};
 use crate::{Error, Result, Status};
 
 /// What one read takes, in bytes.
@@ -831,7 +832,7 @@ impl<P: Protocol> Driver<P> {
     fn dialled(&mut self, now: Now, key: u64, stream: Stream) {
         let Some(Entry::Dial(dial)) = self.entries.remove(&key) else { return };
         let url = dial.address.to_string();
-        self.open(now, Link::Socket(stream), dial.address.framing(), &url, Origin::Dialled(dial.token));
+        self.open(now, Link::Socket(stream), framing(&dial.address), &url, Origin::Dialled(dial.token));
     }
 
     // ---- listening

@@ -12,10 +12,12 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, MutexGuard, RwLock, RwLockWriteGuard};
 
+use super::address;
 use super::*;
 use crate::engine::{Action, Closed, ConnId, ConnInfo, Now, Protocol};
 use crate::framing::Framing;
 use crate::limits::IPC_MODE;
+use crate::transport::{listener, Address, Backend};
 use crate::{Error, Status};
 
 /// Longer than anything here takes: waiting this long is a failure.
@@ -415,7 +417,7 @@ fn both_sides_are_told_of_opening_bytes_and_close_in_order() {
         hub.received(accepted, b"hello hub");
         assert!(token.is_none() && !info.dialled && info.local);
         let framing = app.opened(0).1.framing;
-        assert_eq!(framing, Address::parse(&url).unwrap().framing());
+        assert_eq!(framing, address::framing(&Address::parse(&url).unwrap()));
         assert_eq!(framing, info.framing);
         match framing {
             Framing::Tcp => assert!(info.from.starts_with("tcp://"), "{}", info.from),

@@ -1,0 +1,73 @@
+//! What engines have to know of addresses, which a transport does not.
+
+use crate::engine::Role;
+use crate::framing::Framing;
+use crate::transport::url::{split, unsupported};
+use crate::transport::Address;
+use crate::Result;
+
+/// How bodies are cut out of the bytes of a connection to `address`.
+pub fn framing(address: &Address) -> Framing {
+    match address {
+        Address::Tcp { .. } => Framing::Tcp,
+        Address::Ipc(_) | Address::Abstract(_) => Framing::Ipc,
+        Address::Inproc(_) => Framing::Inproc,
+    }
+}
+
+/// Reads a comma-separated list of addresses to dial. A comma that no URL follows is a part of the path or name that it
+/// is in.
+///
+/// # Errors
+/// As of [`Address::parse`] and [`Address::check_dial`]; [`Status::Unsupported`](crate::Status::Unsupported) for the
+/// address of a gateway.
+pub fn addresses_to_dial(urls: &str) -> Result<Vec<Address>> {
+    split(urls).map(address_to_dial).collect()
+}
+
+fn address_to_dial(url: &str) -> Result<Address> {
+    let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme).to_ascii_lowercase();
+    if Role::of_scheme(&scheme).is_some() {
+        return Err(unsupported(url, "a gateway is for a hub to listen at"));
+    }
+    let address = Address::parse(url)?;
+    address.check_dial()?;
+    Ok(address)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Status;
+
+    #[test]
+    fn a_gateway_cannot_be_dialled() {
+        for url in ["pub+tcp://h:1", "respondent+ipc:///x"] {
+            let error = addresses_to_dial(url).unwrap_err();
+            assert_eq!(error.status(), Status::Unsupported, "{url}");
+            assert!(error.to_string().starts_with(&format!("not supported: {url}: a gateway ")), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_list_names_addresses_to_dial() {
+        let list = addresses_to_dial("tcp://a:1, ipc:///b").unwrap();
+        assert_eq!(list, [Address::parse("tcp://a:1").unwrap(), Address::parse("ipc:///b").unwrap()]);
+        for bad in ["", "tcp://a:1,", "tcp://a:1,b:2", "tcp://*:1", "tcp://a:0", "tcp://[fe80::1%]:1"] {
+            assert_eq!(addresses_to_dial(bad).unwrap_err().status(), Status::Url, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_comma_in_a_path_is_not_the_end_of_a_url() {
+        let paths = ["ipc:///a,b.sock", "ipc:///a,", "inproc://a, b", "tcp://a:1"];
+        let list = addresses_to_dial(&paths.join(",")).unwrap();
+        assert_eq!(list.iter().map(Address::to_string).collect::<Vec<_>>(), paths);
+        for url in paths {
+            Address::parse(url).unwrap().check_listen().unwrap();
+        }
+        for url in ["ipc:///a,tcp://b", "inproc://a, ipc:///b", "ipc:///a "] {
+            assert_eq!(Address::parse(url).unwrap().check_listen().unwrap_err().status(), Status::Url, "{url}");
+        }
+    }
+}
