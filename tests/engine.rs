@@ -2204,7 +2204,7 @@ fn what_asks_much_at_once_is_answered_in_order_one_in_each_turn() {
     let mut answers = Vec::new();
     for turn in 0..12 {
         if turn > 0 {
-            assert_eq!(hub.router.deadline(), Some(hub.now.mono), "the rest of it has not to wait");
+            assert!(hub.router.is_ready(), "the rest of it has not to wait");
             // The others have their turns: what they say now is known to the next answer.
             hub.publish_at(
                 a,
@@ -2224,7 +2224,7 @@ fn what_asks_much_at_once_is_answered_in_order_one_in_each_turn() {
         assert_eq!(wire::from_msgpack(answer), expected, "turn {turn}");
     }
     hub.settle();
-    assert!(hub.bodies(rep).is_empty() && hub.router.deadline().is_none_or(|deadline| deadline > hub.now.mono));
+    assert!(hub.bodies(rep).is_empty() && !hub.router.is_due(hub.now));
 }
 
 #[test]
@@ -2239,7 +2239,7 @@ fn those_who_ask_much_share_the_turns_and_none_waits_for_all_of_another() {
     }
     assert_eq!(answered(&mut hub), [1, 0, 0, 0], "the others wait, and not in vain");
     let mut served = Vec::new();
-    while hub.router.deadline() == Some(hub.now.mono) {
+    while hub.router.is_ready() {
         hub.pass(0);
         let now = answered(&mut hub);
         assert_eq!(now.iter().sum::<usize>(), 1, "one in each turn");
@@ -2258,7 +2258,7 @@ fn those_who_ask_much_share_the_turns_and_none_waits_for_all_of_another() {
     }
     let mut total = answered(&mut hub).iter().sum::<usize>();
     assert!(total < 100, "{total} at once");
-    while hub.router.deadline() == Some(hub.now.mono) {
+    while hub.router.is_ready() {
         hub.pass(0);
         let now = answered(&mut hub).iter().sum::<usize>();
         assert!((1..100).contains(&now), "{now} in a turn");
@@ -2349,7 +2349,7 @@ fn a_client_that_reads_no_answers_is_not_read_and_goes_on_when_it_does() {
         hub.settle();
         assert_eq!(hub.peer(client).outbox_bytes as usize, OUTBOX + 1, "one byte too many");
         outgoing.read(&mut hub, 1);
-        assert!(hub.router.deadline() == Some(hub.now.mono), "it goes on");
+        assert!(hub.router.is_ready(), "it goes on");
         hub.settle();
         assert!(hub.peer(client).outbox_bytes as usize > OUTBOX && !hub.router.reads(client));
         for _ in 0..100 {
@@ -2426,7 +2426,10 @@ fn who_leaves_with_questions_that_are_not_answered_leaves_nothing_behind() {
         hub.pass(3600 * SEC);
         let stats = hub.router.stats();
         assert_eq!((stats.peers, stats.unfinished_bytes, stats.malformed), (0, 0, 0));
-        assert!(hub.closed.is_empty() && hub.router.deadline().is_none(), "there is nothing to do");
+        assert!(
+            hub.closed.is_empty() && hub.router.deadline().is_none() && !hub.router.is_ready(),
+            "there is nothing to do"
+        );
     }
 }
 
@@ -2813,6 +2816,26 @@ fn a_hub_that_does_not_answer_is_given_up_after_the_handshakes_time() {
     app.pass(5 * SEC);
     assert_eq!(app.closed, [conn]);
     assert_eq!(app.session.last_failure().map(|error| error.status()), Some(Status::Timeout));
+}
+
+#[test]
+fn an_app_whose_program_takes_nothing_comes_back_to_its_hub() {
+    let mut app = DirectApp::new();
+    app.session.inbox.set_limit(10_000);
+    app.link(1);
+    for number in 0..20 {
+        let meta = Meta { stamp: Some(stamp(1_800_000_000_000)), ..Meta::default() };
+        app.receive(&body(Form::V1, "b", &format!("n{number}"), &value(Kind::Text, number, 300), &meta));
+    }
+    assert!(!app.session.reads(ConnId(app.conns)), "the program has enough to take");
+    app.closed();
+    app.pass(SEC);
+    let conn = app.open();
+    app.bytes(&header(Version::V1));
+    app.pass(SEC);
+    assert!(app.session.reads(conn), "the welcome is behind nothing that the program would have to take");
+    app.pass(10 * SEC);
+    assert_eq!(app.closed, [conn], "a hub that says nothing is given up all the same");
 }
 
 #[test]

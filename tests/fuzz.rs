@@ -361,7 +361,7 @@ fn a_hub_stays_within_its_limits_whatever_its_peers_send() {
                     let conn = conns.swap_remove(rng.index(conns.len()));
                     router.closed(now, conn, Closed::ByPeer);
                 }
-                2 if router.deadline().is_some_and(|deadline| deadline <= now.mono) => router.tick(now),
+                2 if router.is_due(now) => router.tick(now),
                 _ if !conns.is_empty() => {
                     let conn = rng.pick(&conns);
                     let (framing, v1) = (rng.pick(&FRAMINGS), rng.one_in(2));
@@ -786,7 +786,7 @@ fn a_hub_bears_whatever_comes_in_by_its_gateways() {
                     dropped += row.map_or(0, |row| row.dropped);
                     router.closed(now, door.conn, Closed::ByPeer);
                 }
-                4 if router.deadline().is_some_and(|deadline| deadline <= now.mono) => {
+                4 if router.is_due(now) => {
                     let before = bodies(&router);
                     router.tick(now);
                     counted += bodies(&router) - before;
@@ -804,7 +804,7 @@ fn a_hub_bears_whatever_comes_in_by_its_gateways() {
                         door.says(&mut rng, if door.is_native() { max_message } else { max_note });
                     }
                     if !router.reads(door.conn) {
-                        let goes_on = router.deadline().is_some_and(|deadline| deadline <= now.mono);
+                        let goes_on = router.is_due(now);
                         let takes = !door.routes.is_empty() || door.header > 0;
                         assert!(takes || goes_on, "only who has answers to take is not read");
                     }
@@ -891,7 +891,7 @@ fn a_hub_bears_whatever_comes_in_by_its_gateways() {
                 door.writes(&mut router, now, &mut rng);
                 while door.reads(&mut router, now, usize::MAX) > 0 {}
             }
-            let goes_on = router.deadline().is_some_and(|deadline| deadline <= now.mono);
+            let goes_on = router.is_due(now);
             if goes_on {
                 router.tick(now);
             }
@@ -984,7 +984,7 @@ fn an_app_bears_whatever_its_hub_sends() {
                     }
                 }
             }
-            if app.deadline().is_some_and(|deadline| deadline <= now.mono) {
+            if app.is_due(now) {
                 app.tick(now);
             }
             if rng.one_in(10) {

@@ -13,12 +13,15 @@ pub mod inbox;
 pub mod kept;
 pub mod outbox;
 pub mod own;
+mod peers;
 mod protocol;
 pub mod requests;
 pub mod router;
 pub mod session;
 pub mod table;
+mod timers;
 mod told;
+mod turns;
 
 pub use gateway::{Gateway, Role};
 pub(crate) use protocol::MS;

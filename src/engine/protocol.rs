@@ -69,8 +69,8 @@ pub enum Closed {
 
 /// The seam between an engine and whatever moves its bytes.
 ///
-/// After every call the driver takes all [`Protocol::next_action`]s, and calls [`Protocol::tick`] once
-/// [`Protocol::deadline`] has come.
+/// After every call the driver takes all [`Protocol::next_action`]s, each after it has carried out the one before, and
+/// calls [`Protocol::tick`] once it [is due](Protocol::is_due).
 pub trait Protocol {
     /// A connection is there. `token` is that of the [`Action::Dial`] it answers; an accepted one has none.
     fn opened(&mut self, now: Now, conn: ConnId, info: ConnInfo, token: Option<u64>);
@@ -93,6 +93,15 @@ pub trait Protocol {
     fn next_action(&mut self) -> Option<Action>;
     /// When [`Protocol::tick`] is to be called, in [`Now::mono`] nanoseconds.
     fn deadline(&self) -> Option<u64>;
-    /// The deadline has come.
+    /// Whether there is work that waits for nothing but for others to have their turn: [`Protocol::tick`] is to be called
+    /// in the driver's next turn, whatever the time.
+    fn is_ready(&self) -> bool {
+        false
+    }
+    /// Whether [`Protocol::tick`] is to be called now.
+    fn is_due(&self, now: Now) -> bool {
+        self.is_ready() || self.deadline().is_some_and(|deadline| deadline <= now.mono)
+    }
+    /// Does what [is due](Protocol::is_due).
     fn tick(&mut self, now: Now);
 }

@@ -13,9 +13,12 @@ use super::feed::Feed;
 use super::gateway::{self, Gateway, Note, Role};
 use super::hash::{key_hasher, KeyHasher};
 use super::outbox::Pool;
+use super::peers::{PeerId, Peers};
 use super::requests::{self, Request, Survey, Takes};
 use super::table::{Entry, Offer, Refusal, Room, Slot, Table};
+use super::timers::{TimerKey, Timers};
 use super::told::Told;
+use super::turns::Turns;
 use super::{Action, Closed, ConnId, ConnInfo, Now, Protocol};
 use crate::framing::{
     self, gateway_header, header, parse_gateway_header, parse_header, Decoder, Frame, Version, HEADER_LEN,
@@ -210,12 +213,37 @@ enum Stage {
     Header([u8; HEADER_LEN], usize),
     /// A v1 link that has not said hello.
     Hello,
-    /// Its identity is held by `holder`, who is being asked whether it lives.
-    Probing { holder: ConnId, token: u64, until: u64 },
+    /// Its identity is held by `holder`, which is being asked by this ping whether it lives.
+    Probing { holder: PeerId, token: u64 },
     /// It takes part.
     Up,
     /// To be closed.
     Closing,
+}
+
+/// What a deadline of a hub is for; a peer is named by its place.
+#[derive(Clone, Copy)]
+enum Timer {
+    /// Values of a departed sender expire.
+    Expiry,
+    /// The peer has not joined.
+    Handshake(u32),
+    /// The peer has sent a part of a frame.
+    Stalled(u32),
+    /// The holder of the identity that the peer wants has not answered.
+    Probe(u32),
+}
+
+impl TimerKey for Timer {
+    fn index(self) -> usize {
+        let (place, kind) = match self {
+            Timer::Expiry => return 0,
+            Timer::Handshake(place) => (place, 1),
+            Timer::Stalled(place) => (place, 2),
+            Timer::Probe(place) => (place, 3),
+        };
+        3 * place as usize + kind
+    }
 }
 
 /// What decides which entries a peer is sent.
@@ -322,9 +350,11 @@ struct Peer {
     flags: HelloFlags,
     /// When it was first asked whether it lives since it last sent bytes.
     probed: Option<u64>,
+    /// Peers that want its identity, and wait for it to answer or to leave.
+    claimants: Vec<PeerId>,
     /// There were as many peers as there may be when it came.
     surplus: bool,
-    opened: u64,
+    /// When it last sent bytes.
     progress: u64,
     flushing: bool,
     /// The newest ping that found no room for its answer.
@@ -392,9 +422,7 @@ impl Peer {
 /// Chunks of each size that a hub keeps for later of what waited to be written: 5.3 MiB.
 const POOLED: usize = 64;
 
-/// How many requests are answered before it is the turn of others, some 0.1 ms.
-const TURN: usize = 64;
-/// This many bytes of answers, or things looked at for them, count as one more request.
+/// This many bytes of answers, or things looked at for them, count as one more request in a [turn](Turns).
 const TURN_BYTES: usize = 4096;
 const TURN_LOOKS: usize = 16;
 /// More answers are not added where so many bytes wait: as many clients as there may be must not fill memory.
@@ -409,23 +437,19 @@ pub struct Router {
     instance: Instance,
     clock: Clock,
     table: Table,
-    peers: Vec<Peer>,
-    by_conn: HashMap<ConnId, usize>,
+    peers: Peers<Peer>,
     identities: HashMap<Box<str>, Vec<ConnId>, KeyHasher>,
     actions: VecDeque<Action>,
-    /// Closing peers whose [`Action::Close`] was handed out.
-    gone: Vec<ConnId>,
+    /// The peer whose [`Action::Close`] was handed out last, and is being carried out.
+    closing: Option<ConnId>,
     events: VecDeque<RouterEvent>,
     stats: HubStats,
     unfinished: usize,
-    deadline: Option<u64>,
+    timers: Timers<Timer>,
     next_token: u64,
     /// Whether there was a peer that is not always read.
     holds_back: bool,
-    /// How much of this [`TURN`] was answered.
-    spent: usize,
-    /// Whose deferred requests are next.
-    next: usize,
+    turns: Turns,
     scratch: Vec<u8>,
     pool: Pool,
 }
@@ -438,19 +462,17 @@ impl Router {
             instance,
             clock: Clock::default(),
             table: Table::new(Room::default()),
-            peers: Vec::new(),
-            by_conn: HashMap::new(),
+            peers: Peers::new(),
             identities: HashMap::with_hasher(key_hasher()),
             actions: VecDeque::new(),
-            gone: Vec::new(),
+            closing: None,
             events: VecDeque::new(),
             stats: HubStats::default(),
             unfinished: 0,
-            deadline: None,
+            timers: Timers::new(),
             next_token: 1,
             holds_back: false,
-            spent: 0,
-            next: 0,
+            turns: Turns::default(),
             about: About::default(),
             scratch: Vec::new(),
             pool: Pool::new(POOLED),
@@ -516,8 +538,12 @@ impl Router {
         })
     }
 
-    fn set_deadline(&mut self, at: u64) {
-        self.deadline = Some(self.deadline.map_or(at, |deadline| deadline.min(at)));
+    /// Sees to it that values of departed senders expire in time.
+    fn set_expiry(&mut self) {
+        match self.table.next_expiry() {
+            Some(at) => self.timers.set(Timer::Expiry, at),
+            None => self.timers.clear(Timer::Expiry),
+        }
     }
 
     fn flush(actions: &mut VecDeque<Action>, peer: &mut Peer) {
@@ -542,30 +568,31 @@ impl Router {
         }
     }
 
-    /// Removes peers whose close was carried out.
-    fn reap(&mut self) {
-        while let Some(conn) = self.gone.pop() {
-            self.remove(conn);
-        }
-    }
-
     fn remove(&mut self, conn: ConnId) {
-        let Some(i) = self.by_conn.remove(&conn) else { return };
-        let peer = self.peers.swap_remove(i);
-        self.unfinished -= peer.unfinished;
-        if let Some(moved) = self.peers.get(i) {
-            self.by_conn.insert(moved.profile.conn, i);
+        if let Some(peer) = self.peers.remove(conn) {
+            self.unfinished -= peer.unfinished;
         }
     }
 
-    /// The peer is no longer one: tells the owner, frees its identity.
+    /// The peer is no longer one: tells the owner, frees its identity. Nothing remembers it from here on.
     fn leave(&mut self, now: Now, i: usize, why: Status, text: String) {
-        let peer = &mut self.peers[i];
-        let event = match mem::replace(&mut peer.stage, Stage::Closing) {
+        let id = self.peers.id(i);
+        let event = match mem::replace(&mut self.peers[i].stage, Stage::Closing) {
             Stage::Closing => return,
             Stage::Up => PeerEvent::Left,
-            _ => PeerEvent::Refused,
+            Stage::Probing { holder, .. } => {
+                if let Some(h) = self.peers.place(holder) {
+                    self.peers[h].claimants.retain(|&claimant| claimant != id);
+                }
+                PeerEvent::Refused
+            }
+            Stage::Header(..) | Stage::Hello => PeerEvent::Refused,
         };
+        for timer in [Timer::Handshake, Timer::Stalled, Timer::Probe] {
+            self.timers.clear(timer(i as u32));
+        }
+        self.turns.leave(id);
+        let peer = &mut self.peers[i];
         let (conn, identity) = (peer.profile.conn, peer.profile.identity.to_string());
         self.events.push_back(RouterEvent::Peer {
             identity: identity.clone(),
@@ -592,10 +619,9 @@ impl Router {
         if let Some(&other) = self.identities.get(identity.as_str()).and_then(|holders| holders.first()) {
             self.table.arrived(&identity, other);
         }
-        if let Some(at) = self.table.next_expiry() {
-            self.set_deadline(at);
-        }
-        self.admit_waiting(now, conn);
+        self.set_expiry();
+        let claimants = self.take_claimants(i);
+        claimants.into_iter().for_each(|claimant| self.admit(now, claimant));
     }
 
     /// Ends the connection from this side.
@@ -644,6 +670,11 @@ impl Router {
     fn join(&mut self, i: usize, snapshot: bool) {
         let peer = &mut self.peers[i];
         peer.stage = Stage::Up;
+        self.timers.clear(Timer::Handshake(i as u32));
+        if peer.decoder.unfinished() {
+            // It came while the peer waited to be let in.
+            self.timers.set(Timer::Stalled(i as u32), peer.progress + self.config.stalled_frame);
+        }
         if snapshot {
             peer.feed.walk_all(&self.table);
         }
@@ -982,7 +1013,7 @@ impl Router {
             Role::Rep => self.answer(now, i, route.len(), message),
             Role::Respondent => self.introduction(),
         };
-        self.spent += 1 + answer.len() / TURN_BYTES;
+        self.turns.spend(1 + answer.len() / TURN_BYTES);
         self.answer_to(i, route, &answer);
     }
 
@@ -995,11 +1026,11 @@ impl Router {
         });
         match done {
             Ok(request) => {
-                self.spent += match request {
+                self.turns.spend(match request {
                     Request::List(_) => self.table.len() / TURN_LOOKS,
                     Request::Peers => self.identities.len() / TURN_LOOKS,
                     Request::Get(_) | Request::Publish => 0,
-                };
+                });
                 let (config, profile) = (&self.config, &self.peers[i].profile);
                 let trace = if profile.notes { gateway::MAX_TRACE } else { trace };
                 let limit = config.legacy_max.saturating_sub(trace);
@@ -1085,7 +1116,7 @@ impl Router {
                 self.control_to(i, &Control::Pong { token, time });
             }
             Control::Ping { token } if up => self.peers[i].pong = Some(token),
-            Control::Pong { token, .. } if up => self.holder_lives(now, self.peers[i].profile.conn, token),
+            Control::Pong { token, .. } if up => self.holder_lives(now, i, token),
             Control::Accept { mask } if up => {
                 let peer = &mut self.peers[i];
                 // Said again, it asks for what the app itself left out.
@@ -1128,7 +1159,7 @@ impl Router {
         let (epoch, flags) = (self.peers[i].epoch, self.peers[i].flags);
         let identity = self.peers[i].profile.identity.clone();
         let holds_alone = |router: &Router, holder: ConnId| {
-            let held = &router.peers[router.by_conn[&holder]];
+            let Some(held) = router.peers.find(holder).map(|h| &router.peers[h]) else { return false };
             !(flags.contains(HelloFlags::SHARED) && held.flags.contains(HelloFlags::SHARED))
                 || held.is_same_app(&router.peers[i])
         };
@@ -1136,26 +1167,28 @@ impl Router {
         while let Some(holder) =
             self.identities.get(&identity).and_then(|held| held.iter().copied().find(|&h| holds_alone(self, h)))
         {
-            let h = self.by_conn[&holder];
+            let Some(h) = self.peers.find(holder) else { break };
             let held = &self.peers[h];
             if held.is_same_app(&self.peers[i]) {
                 if epoch <= held.epoch {
                     self.refuse(now, i, Status::IdentityTaken, "a newer connection of the same app".into());
                     return false;
                 }
-                self.set_aside(holder, waiting);
+                waiting.extend(self.take_claimants(h));
                 self.close(now, h, Status::Closed, "replaced by a newer connection of the same app".into());
             } else if flags.contains(HelloFlags::TAKE_OVER) && !flags.contains(HelloFlags::RETRY) {
                 let text = format!("{} was taken over by {}", one_line(&identity), self.peers[i].info.from);
-                self.set_aside(holder, waiting);
+                waiting.extend(self.take_claimants(h));
                 self.refuse(now, h, Status::IdentityTaken, text);
             } else {
                 let token = self.next_token;
                 self.next_token += 1;
-                let until = now.mono + limits::IDENTITY_PROBE.as_nanos() as u64;
-                self.peers[i].stage = Stage::Probing { holder, token, until };
+                self.peers[i].stage = Stage::Probing { holder: self.peers.id(h), token };
+                let claimant = self.peers.id(i);
+                self.peers[h].claimants.push(claimant);
                 self.peers[h].probe(now);
-                self.set_deadline(until);
+                self.timers.clear(Timer::Handshake(i as u32));
+                self.timers.set(Timer::Probe(i as u32), now.mono + limits::IDENTITY_PROBE.as_nanos() as u64);
                 debug!(
                     "{} holds the identity of {}, and is asked whether it lives",
                     self.peers[h].name(),
@@ -1168,35 +1201,40 @@ impl Router {
         true
     }
 
-    /// Takes out who waits for this holder, so that its leaving does not let them in.
-    fn set_aside(&mut self, gone: ConnId, waiting: &mut Vec<usize>) {
-        for (i, peer) in self.peers.iter_mut().enumerate() {
-            if matches!(peer.stage, Stage::Probing { holder, .. } if holder == gone) {
-                peer.stage = Stage::Hello;
-                waiting.push(i);
-            }
+    /// Takes those who wait for this holder, whose identity they are to be admitted to.
+    fn take_claimants(&mut self, holder: usize) -> Vec<usize> {
+        let claimants = mem::take(&mut self.peers[holder].claimants);
+        let places: Vec<_> = claimants.into_iter().filter_map(|claimant| self.peers.place(claimant)).collect();
+        for &i in &places {
+            self.peers[i].stage = Stage::Hello;
+            self.timers.clear(Timer::Probe(i as u32));
         }
+        places
     }
 
     /// A probed holder answered: whoever asked for its identity up to then is refused. Tokens only grow, and a holder
     /// that is behind answers the last ping alone.
-    fn holder_lives(&mut self, now: Now, conn: ConnId, answered: u64) {
-        for i in 0..self.peers.len() {
-            let stage = &self.peers[i].stage;
-            if matches!(stage, Stage::Probing { holder, token, .. } if *holder == conn && *token <= answered) {
+    fn holder_lives(&mut self, now: Now, holder: usize, answered: u64) {
+        for claimant in self.peers[holder].claimants.clone() {
+            let Some(i) = self.peers.place(claimant) else { continue };
+            if matches!(self.peers[i].stage, Stage::Probing { token, .. } if token <= answered) {
                 let text = format!("{} is held by another app", one_line(&self.peers[i].profile.identity));
                 self.refuse(now, i, Status::IdentityTaken, text);
             }
         }
     }
 
-    /// `gone` left: who waited for its identity is let in.
-    fn admit_waiting(&mut self, now: Now, gone: ConnId) {
-        for i in 0..self.peers.len() {
-            if matches!(self.peers[i].stage, Stage::Probing { holder, .. } if holder == gone) {
-                self.peers[i].stage = Stage::Hello;
-                self.admit(now, i);
-            }
+    /// The holder of the identity that this peer wants did not answer in time.
+    fn probe_unanswered(&mut self, now: Now, i: usize) {
+        let Stage::Probing { holder, .. } = self.peers[i].stage else { return };
+        let Some(h) = self.peers.place(holder) else { return };
+        if self.peers[i].flags.contains(HelloFlags::RETRY) && !self.peers[h].is_lost(now) {
+            let identity = one_line(&self.peers[i].profile.identity);
+            let text = format!("{identity} is held by another app, which is slow to answer");
+            self.refuse(now, i, Status::IdentityTaken, text);
+        } else {
+            let text = format!("no answer in time; replaced by {}", self.peers[i].info.from);
+            self.refuse(now, h, Status::IdentityTaken, text);
         }
     }
 
@@ -1225,7 +1263,7 @@ impl Router {
         let held = input.capacity();
         peer.deferred = (input, at);
         if peer.has_room(&self.config) {
-            self.set_deadline(now.mono);
+            self.turns.wait(self.peers.id(i));
         }
         self.holds(now, i, held);
     }
@@ -1253,7 +1291,7 @@ impl Router {
         let answers = self.peers[i].profile.gateway.is_some_and(|gateway| gateway.role.answers());
         let mut decoder = mem::replace(&mut self.peers[i].decoder, Decoder::new(framing, max));
         loop {
-            if answers && !input.is_empty() && (self.spent >= TURN || !self.peers[i].has_room(&self.config)) {
+            if answers && !input.is_empty() && (self.turns.is_over() || !self.peers[i].has_room(&self.config)) {
                 break;
             }
             match decoder.next(&mut input) {
@@ -1279,8 +1317,10 @@ impl Router {
         self.unfinished = self.unfinished - peer.unfinished + decoder.allocated();
         peer.unfinished = decoder.allocated();
         peer.decoder = decoder;
-        if unfinished {
-            self.set_deadline(now.mono + self.config.stalled_frame);
+        if unfinished && peer.is_up() {
+            self.timers.set(Timer::Stalled(i as u32), now.mono + self.config.stalled_frame);
+        } else {
+            self.timers.clear(Timer::Stalled(i as u32));
         }
         self.check_unfinished(now, i);
         all.len() - input.len()
@@ -1325,7 +1365,6 @@ fn stamped(body: &Body<'_>, stamp: Stamp, out: &mut Vec<u8>) -> usize {
 
 impl Protocol for Router {
     fn opened(&mut self, now: Now, conn: ConnId, info: ConnInfo, _token: Option<u64>) {
-        self.reap();
         let feed = Feed::new(info.framing, self.config.outbox, &self.pool);
         let stage = if info.framing.has_header() { Stage::Header([0; HEADER_LEN], 0) } else { Stage::Hello };
         debug!("{} connected", info.from);
@@ -1334,9 +1373,8 @@ impl Protocol for Router {
         let notes = gateway.is_some() && !info.framing.has_header();
         let surplus = |router: &Router| router.peers.iter().filter(|peer| peer.surplus).count();
         let full =
-            self.by_conn.len() >= self.config.max_peers && self.by_conn.len() - surplus(self) >= self.config.max_peers;
-        self.by_conn.insert(conn, self.peers.len());
-        self.peers.push(Peer {
+            self.peers.len() >= self.config.max_peers && self.peers.len() - surplus(self) >= self.config.max_peers;
+        let peer = Peer {
             stage,
             profile: Profile {
                 conn,
@@ -1358,7 +1396,7 @@ impl Protocol for Router {
             flags: HelloFlags(0),
             probed: None,
             surplus: full,
-            opened: now.mono,
+            claimants: Vec::new(),
             progress: now.mono,
             flushing: false,
             pong: None,
@@ -1367,8 +1405,8 @@ impl Protocol for Router {
             counters: PeerStats::default(),
             warned: Warned::default(),
             info,
-        });
-        let i = self.peers.len() - 1;
+        };
+        let i = self.peers.insert(conn, peer);
         // Who speaks v1 is told why: at once, or when the header says so.
         if full && (gateway.is_some() || surplus(self) > limits::SURPLUS_PEERS) {
             return self.close(now, i, Status::Full, self.full());
@@ -1380,15 +1418,14 @@ impl Protocol for Router {
         self.peers[i].decoder.set_max(max);
         match gateway {
             Some(gateway) if notes => self.join_gateway(i, gateway),
-            _ => self.set_deadline(now.mono + self.config.handshake),
+            _ => self.timers.set(Timer::Handshake(i as u32), now.mono + self.config.handshake),
         }
     }
 
     fn dial_failed(&mut self, _now: Now, _token: u64, _error: Error) {}
 
     fn bytes(&mut self, now: Now, conn: ConnId, mut input: &[u8]) {
-        self.reap();
-        let Some(&i) = self.by_conn.get(&conn) else { return };
+        let Some(i) = self.peers.find(conn) else { return };
         if let Stage::Header(bytes, have) = &mut self.peers[i].stage {
             let n = input.len().min(HEADER_LEN - *have);
             bytes[*have..*have + n].copy_from_slice(&input[..n]);
@@ -1419,7 +1456,7 @@ impl Protocol for Router {
         if !self.holds_back {
             return true;
         }
-        let Some(&i) = self.by_conn.get(&conn) else { return true };
+        let Some(i) = self.peers.find(conn) else { return true };
         let peer = &self.peers[i];
         if peer.behind && !peer.has_room(&self.config) {
             return false;
@@ -1430,8 +1467,7 @@ impl Protocol for Router {
     }
 
     fn closed(&mut self, now: Now, conn: ConnId, why: Closed) {
-        self.reap();
-        let Some(&i) = self.by_conn.get(&conn) else { return };
+        let Some(i) = self.peers.find(conn) else { return };
         let (status, text) = match why {
             Closed::ByPeer => (Status::Closed, Status::Closed.text().to_owned()),
             Closed::Failed(error) => (error.status(), error.to_string()),
@@ -1441,8 +1477,8 @@ impl Protocol for Router {
     }
 
     fn gather<'a>(&'a mut self, now: Now, conn: ConnId, slices: &mut Vec<IoSlice<'a>>) {
-        let Router { table, peers, by_conn, config, stats, events, scratch, pool, clock, .. } = self;
-        let Some(&i) = by_conn.get(&conn) else { return };
+        let Router { table, peers, config, stats, events, scratch, pool, clock, .. } = self;
+        let Some(i) = peers.find(conn) else { return };
         let peer = &mut peers[i];
         peer.flushing = false;
         if let (Some(token), true) = (peer.pong, peer.has_room(config)) {
@@ -1471,94 +1507,106 @@ impl Protocol for Router {
         peer.feed.gather(slices);
     }
 
-    fn wrote(&mut self, now: Now, conn: ConnId, n: usize) -> bool {
-        let Some(&i) = self.by_conn.get(&conn) else { return false };
+    fn wrote(&mut self, _now: Now, conn: ConnId, n: usize) -> bool {
+        let Some(i) = self.peers.find(conn) else { return false };
         let peer = &mut self.peers[i];
         let more = peer.feed.wrote(n) || peer.pong.is_some();
         peer.behind &= !peer.has_room(&self.config);
-        if !peer.deferred.0.is_empty() && peer.has_room(&self.config) {
-            self.set_deadline(now.mono);
+        if !peer.deferred.0.is_empty() && peer.is_up() && peer.has_room(&self.config) {
+            self.turns.wait(self.peers.id(i));
         }
         more
     }
 
     fn next_action(&mut self) -> Option<Action> {
-        let Some(action) = self.actions.pop_front() else {
-            // All was carried out.
-            self.reap();
-            return None;
-        };
+        if let Some(closed) = self.closing.take() {
+            self.remove(closed);
+        }
+        let action = self.actions.pop_front()?;
         if let Action::Close(conn) = action {
-            self.gone.push(conn);
+            self.closing = Some(conn);
         }
         Some(action)
     }
 
     fn deadline(&self) -> Option<u64> {
-        self.deadline
+        self.timers.earliest()
+    }
+
+    fn is_ready(&self) -> bool {
+        self.turns.are_waited_for()
     }
 
     fn tick(&mut self, now: Now) {
-        self.reap();
-        if self.deadline.is_none_or(|deadline| deadline > now.mono) {
+        if !self.is_due(now) {
             return;
         }
-        self.deadline = None;
-        self.table.expire(now.mono);
-        if let Some(at) = self.table.next_expiry() {
-            self.set_deadline(at);
-        }
-        self.spent = 0;
-        let count = self.peers.len();
-        let first = self.next % count.max(1);
-        for i in (first..count).chain(0..first) {
-            let peer = &self.peers[i];
-            match peer.stage {
-                Stage::Closing => {}
-                Stage::Header(..) | Stage::Hello => {
-                    let until = peer.opened + self.config.handshake;
-                    if until <= now.mono {
-                        self.close(now, i, Status::Timeout, "no handshake in time".into());
-                    } else {
-                        self.set_deadline(until);
-                    }
+        while let Some(timer) = self.timers.take_due(now.mono) {
+            match timer {
+                Timer::Expiry => {
+                    self.table.expire(now.mono);
+                    self.set_expiry();
                 }
-                Stage::Probing { holder, until, .. } if until <= now.mono => {
-                    let h = self.by_conn[&holder];
-                    if peer.flags.contains(HelloFlags::RETRY) && !self.peers[h].is_lost(now) {
-                        let text = format!(
-                            "{} is held by another app, which is slow to answer",
-                            one_line(&peer.profile.identity)
-                        );
-                        self.refuse(now, i, Status::IdentityTaken, text);
-                    } else {
-                        let text = format!("no answer in time; replaced by {}", peer.info.from);
-                        self.refuse(now, h, Status::IdentityTaken, text);
-                    }
+                Timer::Handshake(i) => self.close(now, i as usize, Status::Timeout, "no handshake in time".into()),
+                Timer::Stalled(i) => {
+                    let text = "an unfinished message made no progress".into();
+                    self.close(now, i as usize, Status::Timeout, text);
                 }
-                Stage::Probing { until, .. } => self.set_deadline(until),
-                Stage::Up if !peer.deferred.0.is_empty() => {
-                    if peer.has_room(&self.config) {
-                        if self.spent < TURN {
-                            self.next = i + 1;
-                            self.resume(now, i);
-                        } else {
-                            self.set_deadline(now.mono);
-                        }
-                    }
-                }
-                Stage::Up => {
-                    let until = peer.progress + self.config.stalled_frame;
-                    if !peer.decoder.unfinished() {
-                        continue;
-                    }
-                    if until <= now.mono {
-                        self.close(now, i, Status::Timeout, "an unfinished message made no progress".into());
-                    } else {
-                        self.set_deadline(until);
-                    }
-                }
+                Timer::Probe(i) => self.probe_unanswered(now, i as usize),
             }
         }
+        self.turns.begin();
+        while let Some(id) = self.turns.next() {
+            if let Some(i) = self.peers.place(id).filter(|&i| self.peers[i].has_room(&self.config)) {
+                self.resume(now, i);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::framing::Framing;
+
+    fn open(router: &mut Router, now: Now, conn: ConnId) {
+        let info = ConnInfo { framing: Framing::Tcp, from: String::new(), local: true, dialled: false, gateway: None };
+        router.opened(now, conn, info, None);
+    }
+
+    fn act(router: &mut Router) -> Vec<Action> {
+        let actions = std::iter::from_fn(|| router.next_action()).collect();
+        while router.next_event().is_some() {}
+        actions
+    }
+
+    #[test]
+    fn a_tick_and_a_departure_cost_what_is_due_and_not_the_number_of_peers() {
+        const IDLE: u64 = 10_000;
+        let config = RouterConfig { max_peers: 2 * IDLE as usize, ..RouterConfig::default() };
+        let (handshake, stalled) = (config.handshake, config.stalled_frame);
+        let mut router = Router::new(Instance([9; 16]), config);
+        let mut now = Now { mono: 1, ..Now::default() };
+        let [silent, slow, leaving] = [IDLE, IDLE + 1, IDLE + 2].map(ConnId);
+        for conn in (0..IDLE).map(ConnId).chain([slow, leaving]) {
+            open(&mut router, now, conn);
+            router.bytes(now, conn, &header(Version::Old));
+        }
+        assert_eq!(router.deadline(), None, "none of them has anything to wait for");
+        open(&mut router, now, silent);
+        router.bytes(now, slow, &[0]);
+        act(&mut router);
+        let cost = |router: &Router| router.timers.looked_at + router.peers.walks.get();
+        let before = cost(&router);
+        for (wait, closed) in [(handshake, silent), (stalled, slow)] {
+            now.mono = 1 + wait;
+            assert_eq!(router.deadline(), Some(now.mono));
+            router.tick(now);
+            assert_eq!(act(&mut router), [Action::Close(closed)]);
+        }
+        router.closed(now, leaving, Closed::ByPeer);
+        assert_eq!((router.deadline(), router.stats().peers), (None, IDLE));
+        let cost = cost(&router) - before - 1;
+        assert!(cost <= 4, "{cost} looks, beside those for the stats");
     }
 }

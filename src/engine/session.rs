@@ -15,6 +15,7 @@ use super::kept::{Kept, Place};
 use super::outbox::Pool;
 use super::own::Own;
 use super::table::{Entry, Offer, Refusal, Slot, SHARE_FROM};
+use super::timers::{TimerKey, Timers};
 use super::told::Told;
 use super::{Action, Closed, ConnId, ConnInfo, Now, Protocol};
 use crate::framing::{header, parse_header, Decoder, Frame, Framing, Version, HEADER_LEN};
@@ -146,9 +147,8 @@ pub struct AppStats {
 
 enum Phase {
     Idle,
-    Waiting {
-        until: u64,
-    },
+    /// For the next attempt.
+    Waiting,
     Dialling {
         token: u64,
     },
@@ -158,16 +158,31 @@ enum Phase {
         sent: Version,
         bytes: [u8; HEADER_LEN],
         have: usize,
-        since: u64,
     },
     /// Hello is sent.
     Hello {
         conn: ConnId,
-        since: u64,
     },
     Up {
         conn: ConnId,
     },
+}
+
+/// What a deadline of an app is for.
+#[derive(Clone, Copy)]
+enum Timer {
+    /// The next attempt to connect.
+    Backoff,
+    /// The hub has not answered.
+    Handshake,
+    /// Bytes of the hub are left unread, and the program takes nothing. Set exactly while they are.
+    Patience,
+}
+
+impl TimerKey for Timer {
+    fn index(self) -> usize {
+        self as usize
+    }
 }
 
 /// What is left of a refusal by the hub.
@@ -235,8 +250,7 @@ pub struct Session {
     pong: Option<u64>,
     /// What the program has not taken.
     pub inbox: Inbox,
-    /// Bytes of the hub are left unread, so that it conflates and nothing has to be dropped here.
-    paused: bool,
+    timers: Timers<Timer>,
     /// States taken by the program, and how many and when that was last looked at.
     taken: u64,
     taken_seen: u64,
@@ -295,7 +309,7 @@ impl Session {
             acked: 0,
             pong: None,
             inbox: Inbox::new(limits::RECV_QUEUE),
-            paused: false,
+            timers: Timers::new(),
             taken: 0,
             taken_seen: 0,
             taken_at: 0,
@@ -561,9 +575,11 @@ impl Session {
     pub fn request_ack(&mut self) -> u64 {
         let version = self.own.table.version();
         self.ack_wanted = self.ack_wanted.max(version);
-        self.paused &= self.is_acked(version);
-        if let (Phase::Up { conn }, false) = (&self.phase, self.is_acked(version)) {
-            Self::flush(&mut self.flushing, &mut self.actions, *conn);
+        if !self.is_acked(version) {
+            self.timers.clear(Timer::Patience);
+            if let Phase::Up { conn } = &self.phase {
+                Self::flush(&mut self.flushing, &mut self.actions, *conn);
+            }
         }
         version
     }
@@ -572,15 +588,15 @@ impl Session {
     pub fn take_state(&mut self) -> Option<State> {
         let state = self.inbox.pop()?;
         self.taken += 1;
-        if self.paused && self.inbox.bytes() <= self.inbox.limit() / 4 {
-            self.paused = false;
+        if self.is_paused() && self.inbox.bytes() <= self.inbox.limit() / 4 {
+            self.timers.clear(Timer::Patience);
         }
         Some(state)
     }
 
-    /// Whether bytes of the hub are left unread.
+    /// Whether bytes of the hub are left unread, so that it conflates and nothing has to be dropped here.
     pub fn is_paused(&self) -> bool {
-        self.paused
+        self.timers.is_set(Timer::Patience)
     }
 
     /// Stops reading while a program that takes its states has as many as it may have. One that takes none, or waits
@@ -590,9 +606,12 @@ impl Session {
             self.taken_seen = self.taken;
             self.taken_at = now.mono;
         }
-        self.paused = self.inbox.bytes() >= self.inbox.limit() / 2
-            && now.mono < self.taken_at + PATIENCE
-            && self.ack_wanted <= self.acked;
+        let until = self.taken_at + PATIENCE;
+        if self.inbox.bytes() >= self.inbox.limit() / 2 && now.mono < until && self.ack_wanted <= self.acked {
+            self.timers.set(Timer::Patience, until);
+        } else {
+            self.timers.clear(Timer::Patience);
+        }
     }
 
     /// Until when the link should not be closed, for what was written to an old hub to be handed on.
@@ -712,6 +731,7 @@ impl Session {
         let token = self.next_token;
         self.next_token += 1;
         self.phase = Phase::Dialling { token };
+        self.timers.clear(Timer::Backoff);
         debug!("{}: connecting to {}", one_line(&self.identity), self.targets[self.target].url);
         self.actions.push_back(Action::Dial { token, url: self.targets[self.target].url.clone() });
     }
@@ -749,7 +769,8 @@ impl Session {
         self.attempt += 1;
         let delay = full / 2 + self.random(full / 2 + 1);
         debug!("{}: tries again in {} ms", one_line(&self.identity), delay / 1_000_000);
-        self.phase = Phase::Waiting { until: now.mono + delay };
+        self.phase = Phase::Waiting;
+        self.timers.set(Timer::Backoff, now.mono + delay);
     }
 
     /// Forgets the connection.
@@ -758,7 +779,7 @@ impl Session {
         self.feed = Feed::new(Framing::Tcp, limits::OUTBOX, &self.pool);
         self.decoder = Decoder::new(Framing::Tcp, 0);
         self.flushing = false;
-        self.paused = false;
+        self.timers.clear_all();
         self.ack_asked = self.acked;
         self.pong = None;
         self.rebases = 0;
@@ -810,15 +831,22 @@ impl Session {
         let (instance, epoch, accept) = (self.instance, self.epoch, self.accept_for_hub());
         let time = Some(self.clock.read(now));
         self.hello_at = now.boot;
-        self.phase = Phase::Hello { conn, since: now.mono };
+        self.phase = Phase::Hello { conn };
+        self.expect_answer(now);
         debug!("{}: hello, connection {epoch}, accepts {accept:#x}, flags {:#x}", one_line(&self.identity), flags.0);
         let secret = self.config.secret;
         self.control(conn, &Control::Hello { instance, epoch, accept, flags, time, secret });
     }
 
+    /// The hub has its time to answer what it is sent now.
+    fn expect_answer(&mut self, now: Now) {
+        self.timers.set(Timer::Handshake, now.mono + limits::HANDSHAKE.as_nanos() as u64);
+    }
+
     /// The link is there, to the hub of this instance or to an old one.
     fn up(&mut self, conn: ConnId, hub: Option<Instance>) {
         self.phase = Phase::Up { conn };
+        self.timers.clear(Timer::Handshake);
         if self.hub != hub {
             self.forget_acks();
             if self.hub.is_none() {
@@ -1220,7 +1248,8 @@ impl Protocol for Session {
         }
         let old = self.targets[self.target].old_until > now.mono;
         let sent = if old { Version::Old } else { Version::V1 };
-        self.phase = Phase::Header { conn, sent, bytes: [0; HEADER_LEN], have: 0, since: now.mono };
+        self.phase = Phase::Header { conn, sent, bytes: [0; HEADER_LEN], have: 0 };
+        self.expect_answer(now);
         self.feed.raw(&header(sent));
         Self::flush(&mut self.flushing, &mut self.actions, conn);
     }
@@ -1269,7 +1298,7 @@ impl Protocol for Session {
     }
 
     fn reads(&self, _conn: ConnId) -> bool {
-        !self.paused
+        !self.is_paused()
     }
 
     fn closed(&mut self, now: Now, conn: ConnId, why: Closed) {
@@ -1341,26 +1370,18 @@ impl Protocol for Session {
     }
 
     fn deadline(&self) -> Option<u64> {
-        let handshake = limits::HANDSHAKE.as_nanos() as u64;
-        match self.phase {
-            Phase::Waiting { until } => Some(until),
-            Phase::Header { since, .. } | Phase::Hello { since, .. } => Some(since + handshake),
-            Phase::Up { .. } if self.paused => Some(self.taken_at + PATIENCE),
-            _ => None,
-        }
+        self.timers.earliest()
     }
 
     fn tick(&mut self, now: Now) {
-        if self.deadline().is_none_or(|deadline| deadline > now.mono) {
-            return;
-        }
-        match self.phase {
-            Phase::Waiting { .. } => self.dial(),
-            Phase::Up { .. } => self.pause_if_full(now),
-            Phase::Header { .. } | Phase::Hello { .. } => {
-                self.drop_link(now, Error::new(Status::Timeout, "the hub did not answer in time"));
+        while let Some(timer) = self.timers.take_due(now.mono) {
+            match timer {
+                Timer::Backoff => self.dial(),
+                Timer::Patience => self.pause_if_full(now),
+                Timer::Handshake => {
+                    self.drop_link(now, Error::new(Status::Timeout, "the hub did not answer in time"));
+                }
             }
-            _ => {}
         }
     }
 }

@@ -287,7 +287,7 @@ impl<P: Protocol> Driver<P> {
                 (Some(_), None) => true,
                 (None, _) => false,
             };
-            if sooner || !self.again.is_empty() {
+            if sooner || self.goes_on() {
                 self.poller.wake();
             }
         }
@@ -476,6 +476,11 @@ impl<P: Protocol> Driver<P> {
                 self.again.push(key);
             }
         }
+    }
+
+    /// Whether the next turn has something to do at once.
+    fn goes_on(&self) -> bool {
+        !self.again.is_empty() || self.protocol.is_ready()
     }
 
     fn next_time(&self) -> Option<u64> {
@@ -1203,7 +1208,7 @@ impl<P: Protocol> Loop<P> {
             driver.timers.pop_first();
             driver.timer(now, key);
         }
-        if driver.protocol.deadline().is_some_and(|deadline| deadline <= now.mono) {
+        if driver.protocol.is_due(now) {
             driver.protocol.tick(now);
         }
         driver.run_actions(now);
@@ -1211,7 +1216,7 @@ impl<P: Protocol> Loop<P> {
             driver.buffer = std::mem::take(buffer);
         }
         self.until = driver.next_time();
-        self.idle = driver.again.is_empty();
+        self.idle = !driver.goes_on();
         driver.sleeps = Some(Sleep { until: self.until });
         Ok(())
     }

@@ -36,7 +36,7 @@ impl Direct {
         self.now.mono += time;
         self.now.wall += time / 1_000_000;
         self.now.boot += time;
-        if self.router.deadline().is_some_and(|deadline| deadline <= self.now.mono) {
+        if self.router.is_due(self.now) {
             self.router.tick(self.now);
         }
         self.actions();
@@ -90,7 +90,7 @@ impl Direct {
     /// Lets the hub go on with everything that it left for later, if what it waits for is a turn.
     pub fn settle(&mut self) {
         for turn in 0.. {
-            if self.router.deadline().is_none_or(|deadline| deadline > self.now.mono) {
+            if !self.router.is_due(self.now) {
                 break;
             }
             assert!(turn < 100_000, "it comes to an end");

@@ -45,7 +45,7 @@ impl DirectApp {
         self.now.mono += time;
         self.now.wall += time / MS;
         self.now.boot += time;
-        if self.session.deadline().is_some_and(|deadline| deadline <= self.now.mono) {
+        if self.session.is_due(self.now) {
             self.session.tick(self.now);
         }
         self.actions();

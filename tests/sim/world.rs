@@ -709,8 +709,9 @@ impl World {
         let due = |dial: &Dial| dial.at <= self.mono && !self.is_asleep(dial.node) && !self.listener_sleeps(&dial.url);
         events.extend((0..self.dials.len()).filter(|&d| due(&self.dials[d])).map(Event::Dial));
         for (id, node) in self.nodes.iter_mut().enumerate().filter(|(_, node)| node.asleep.is_none()) {
-            let deadline = node.process.as_mut().and_then(|process| process.protocol().deadline());
-            if deadline.is_some_and(|at| node.at(at) <= self.mono) {
+            let Some(process) = node.process.as_mut() else { continue };
+            let (is_ready, deadline) = (process.protocol().is_ready(), process.protocol().deadline());
+            if is_ready || deadline.is_some_and(|at| node.at(at) <= self.mono) {
                 events.push(Event::Tick(id));
             }
         }
