@@ -1199,7 +1199,10 @@ fn a_state_for_subscribers_has_its_name_in_front_and_both_within_the_limit() {
     assert!(frames.iter().all(|frame| frame.len() == 1000));
     assert_eq!((hub.peer(gateway).withheld, hub.router.stats().withheld), (2, 2));
     let warnings = hub.warnings();
-    assert!(matches!(&warnings[..], [text] if text.contains("\"M\"") && text.contains("--legacy-max")), "{warnings:?}");
+    assert!(
+        matches!(&warnings[..], [text] if text.contains("\"M\"") && text.contains("NS_OPT_HUB_LEGACY_MAX")),
+        "{warnings:?}"
+    );
     // An answer has the longest trace in front.
     hub.publish(a, "a", "O", &text("O", 1000 - MAX_TRACE));
     hub.publish(a, "a", "P", &text("P", 1001 - MAX_TRACE));
@@ -1208,7 +1211,7 @@ fn a_state_for_subscribers_has_its_name_in_front_and_both_within_the_limit() {
         [(r#"["get", "P"]"#, "965 bytes, at most 964"), (r#"["get", "N"]"#, "1001 bytes, at most 1000")]
     {
         let refused = fault(&mut hub, requests, &json(request));
-        assert!(refused.contains(words) && refused.contains("--legacy-max"), "{refused}");
+        assert!(refused.contains(words) && refused.contains("NS_OPT_HUB_LEGACY_MAX"), "{refused}");
     }
 }
 
@@ -1227,7 +1230,7 @@ fn what_a_gateway_withholds_is_counted_and_logged_once_with_what_allows_it() {
     let warnings = hub.warnings();
     let [text] = &warnings[..] else { panic!("one line: {warnings:?}") };
     assert!(text.contains("\"m\" (map)") && text.contains("?structured=1"), "{text}");
-    assert!(!text.contains("--legacy-structured"), "{text}");
+    assert!(!text.contains("NS_OPT_HUB_LEGACY_STRUCTURED"), "{text}");
     // What is asked of all old peers is so of gateways.
     let mut hub = Direct::new(RouterConfig { legacy_structured: true, ..RouterConfig::default() });
     let (a, gateway) = (hub.open_v1("a", 1), hub.open_pub(false));
@@ -1967,7 +1970,7 @@ fn a_state_for_a_subscriber_is_within_the_limit_with_its_name() {
     let warnings = hub.warnings();
     assert_eq!(warnings.len(), 2, "one of each: {warnings:?}");
     assert!(
-        warnings.iter().all(|text| text.contains("\"M\" of 1001 bytes") && text.contains("--legacy-max")),
+        warnings.iter().all(|text| text.contains("\"M\" of 1001 bytes") && text.contains("NS_OPT_HUB_LEGACY_MAX")),
         "{warnings:?}"
     );
 }

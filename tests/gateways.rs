@@ -811,7 +811,7 @@ fn nothing_over_the_limits_crosses_a_gateway() {
     assert_eq!(got, BTreeSet::from(["whole"]));
     assert_eq!(req.request(json!(["get", name])), json!(["ours", name, whole]));
     let withheld = r#""out/larger" of "ours" is withheld"#;
-    let answer = format!("{withheld}: {} bytes, at most {LIMIT}; --legacy-max allows more", LIMIT + 1);
+    let answer = format!("{withheld}: {} bytes, at most {LIMIT}; NS_OPT_HUB_LEGACY_MAX allows more", LIMIT + 1);
     assert_eq!(req.request(json!(["get", "out/larger"])), answer);
     assert_eq!(req.request(json!(["list", "out/las*"])), json!([["ours", "out/last", "x"]]));
     // One that fits by itself, and all of them together do not.

@@ -1,11 +1,12 @@
 //! What a program may ask a hub through a `rep+` or `respondent+` gateway, and how the answers are written.
 //!
 //! A request is one MessagePack value: a body of three elements publishes, a shorter array begins with a verb of
-//! [`VERBS`]. An answer is one value, too: what was asked for, or a str that says why not.
+//! `VERBS`. An answer is one value, too: what was asked for, or a str that says why not.
 
 use rmp::Marker;
 
 use super::table::{Entry, Table};
+use crate::options::HubOption;
 use crate::pattern::Pattern;
 use crate::visible;
 use crate::wire::{self, Form, Malformed, Value};
@@ -145,7 +146,7 @@ fn cut(text: &str, max: usize) -> String {
     }
 }
 
-/// Appends the answer to what cannot be done: a str on one line, of at most [`MAX_FAULT`] characters.
+/// Appends the answer to what cannot be done: a str on one line, of at most `MAX_FAULT` characters.
 pub fn fault(text: &str, out: &mut Vec<u8>) {
     let mut line = String::new();
     for char in cut(text, MAX_FAULT).chars() {
@@ -195,8 +196,8 @@ fn get(table: &Table, name: &str, takes: impl Fn(&Entry) -> Takes, out: &mut Vec
             fault(&format!("{} ({kind}) is withheld: ?structured=1 in the hub's address allows it", state()), out);
         }
         Takes::TooLarge(limit) => {
-            let len = entry.meta_at();
-            fault(&format!("{} is withheld: {len} bytes, at most {limit}; --legacy-max allows more", state()), out);
+            let (len, option) = (entry.meta_at(), HubOption::LegacyMax.about().name);
+            fault(&format!("{} is withheld: {len} bytes, at most {limit}; {option} allows more", state()), out);
         }
     }
 }
@@ -538,7 +539,7 @@ mod tests {
         let texts = [
             ("x", r#""x" of "b" (int) is withheld: ?structured=1 in the hub's address allows it"#),
             ("m", r#""m" of "a" (map) is withheld: ?structured=1 in the hub's address allows it"#),
-            ("l", r#""l" of "a" is withheld: 106 bytes, at most 50; --legacy-max allows more"#),
+            ("l", r#""l" of "a" is withheld: 106 bytes, at most 50; NS_OPT_HUB_LEGACY_MAX allows more"#),
         ];
         for (name, text) in texts {
             assert_eq!(fault_text(&asked(&Request::Get(name))), text);

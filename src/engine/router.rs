@@ -24,6 +24,7 @@ use crate::framing::{
     self, gateway_header, header, parse_gateway_header, parse_header, Decoder, Frame, Version, HEADER_LEN,
 };
 use crate::numbered::numbered;
+use crate::options::HubOption;
 use crate::visible::{one_line, Quoted};
 use crate::wire::{self, Body, Control, Form, HelloFlags, Instance, Malformed, Meta, Secret, Stamp};
 use crate::{limits, Error, Status};
@@ -1340,10 +1341,11 @@ fn withheld(
         let (len, gateway) = (peer.profile.len_as_old(entry), peer.profile.gateway.is_some());
         let (peer, name, kind) = (peer.name(), Quoted(entry.name()), entry.kind().name());
         let text = if len > config.legacy_max {
-            format!("{peer}: {name} of {len} bytes withheld from an old peer; --legacy-max allows it")
+            let option = HubOption::LegacyMax.about().name;
+            format!("{peer}: {name} of {len} bytes withheld from an old peer; {option} allows it")
         } else {
-            let flag = if gateway { "?structured=1" } else { "--legacy-structured" };
-            format!("{peer}: {name} ({kind}) withheld from an old peer; {flag} allows it")
+            let option = if gateway { "?structured=1" } else { HubOption::LegacyStructured.about().name };
+            format!("{peer}: {name} ({kind}) withheld from an old peer; {option} allows it")
         };
         events.push_back(RouterEvent::Warning(text));
     }

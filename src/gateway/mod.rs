@@ -27,6 +27,7 @@ use self::socket::GatewaySocket;
 use crate::engine::router::{Router, RouterConfig};
 use crate::engine::Role;
 use crate::hub::address::{GatewayAddress, Place};
+use crate::options::HubOption;
 use crate::runtime::{now, Shared};
 use crate::transport::listener::candidates;
 use crate::transport::{Address, Host};
@@ -134,7 +135,7 @@ impl fmt::Display for Room {
         write!(f, "there are {} already", self.most)?;
         if let Some((all, each)) = self.bytes {
             write!(f, ": each may hold {each} of {all} bytes with a message that it has not sent all of")?;
-            write!(f, " (a smaller --legacy-max allows more)")?;
+            write!(f, " (a smaller {} allows more)", HubOption::LegacyMax.about().name)?;
         }
         Ok(())
     }
@@ -259,7 +260,7 @@ mod tests {
             assert_eq!(
                 room.to_string(),
                 "there are 10 already: each may hold 1048576 of 10485760 bytes with a message that it has not sent \
-                 all of (a smaller --legacy-max allows more)"
+                 all of (a smaller NS_OPT_HUB_LEGACY_MAX allows more)"
             );
             let small = RouterConfig { legacy_max: 1000, ..config.clone() };
             assert_eq!(Room::of(&small, role), Room { most: 100, bytes: None });

@@ -1,5 +1,7 @@
 //! The flags of `nanostate hub` that set options of the hub: one for each, made from the library's table.
 
+use std::borrow::Cow;
+
 use clap::builder::ValueParser;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use nanostate::options::Unit;
@@ -18,6 +20,12 @@ fn flag(option: HubOption) -> String {
         _ => name,
     };
     name.to_ascii_lowercase().replace('_', "-")
+}
+
+/// A text of the library with flags in place of the options that it names.
+pub fn with_flags(text: &str) -> Cow<'_, str> {
+    let named = HubOption::ALL.iter().filter(|option| text.contains(option.about().name));
+    named.fold(text.into(), |text, option| text.replace(option.about().name, &format!("--{}", flag(*option))).into())
 }
 
 /// The group of `--help` that an option belongs to; none is that of the other flags.
@@ -102,6 +110,15 @@ mod tests {
             assert_eq!(given, Ok(vec![(*option, about.high)]), "{flag}");
         }
         assert_eq!(parse(&[]), Ok(vec![]));
+    }
+
+    #[test]
+    fn a_text_of_the_library_names_flags() {
+        for option in HubOption::ALL {
+            let name = option.about().name;
+            assert_eq!(with_flags(&format!("a {name}; {name} b")), format!("a --{0}; --{0} b", flag(*option)));
+        }
+        assert_eq!(with_flags("NS_OPT_HUB_, NS_OPT_LINGER_MS"), "NS_OPT_HUB_, NS_OPT_LINGER_MS");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::{env, str::FromStr as _};
 use log::{LevelFilter, Log, Metadata, Record};
 use nanostate::log_queue::{self, Line, LogQueue};
 
-use crate::{output, Failure};
+use crate::{hub_options, output, Failure};
 
 /// The environment variable with the level.
 pub const VARIABLE: &str = "NANOSTATE_LOG";
@@ -18,8 +18,9 @@ fn write(line: &Line) {
     let since = line.at.duration_since(UNIX_EPOCH).unwrap_or_default();
     let time = output::timestamp(since.as_millis().try_into().unwrap_or(0));
     let level = line.level.as_str().to_ascii_lowercase();
+    let text = hub_options::with_flags(&line.text);
     // One write per line, so that lines of several processes on one terminal or file stay whole.
-    log_queue::write_to_stderr(format!("{time} {level:<5} {}\n", line.text).as_bytes());
+    log_queue::write_to_stderr(format!("{time} {level:<5} {text}\n").as_bytes());
 }
 
 /// Lets what was logged out, for a moment at most: nobody may read it.
