@@ -8,25 +8,14 @@ mod support;
 use std::fs;
 use std::process::Command;
 
-use common::{compile_c, library, scratch, Link, Standard};
+use common::{compile_c_text, library, scratch, Link, Standard};
 
 /// A program in C, run once for each of its cases.
 const PROGRAM: &str = r#"
-    #include <nanostate.h>
     #include <pthread.h>
     #include <signal.h>
-    #include <stdio.h>
     #include <string.h>
-    #include <unistd.h>
     #include <sys/wait.h>
-
-    #define CHECK(condition) ((condition) ? (void)0 : failed(__LINE__, #condition))
-    void failed(int line, const char *what);
-    void failed(int line, const char *what)
-    {
-        fprintf(stderr, "%d: %s: %s\n", line, what, ns_last_error());
-        _exit(1);
-    }
 
     static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
     static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
@@ -243,10 +232,7 @@ const PROGRAM: &str = r#"
 /// Runs a case with the shared library and with the static one.
 fn passes(case: &str) {
     for (link, standard) in [(Link::Shared, Standard::C99), (Link::Static, Standard::C11)] {
-        let source = scratch("src").join(format!("{case}.c"));
-        fs::write(&source, PROGRAM).unwrap();
-        let program = compile_c(case, &[source], standard, link, &["-D_DEFAULT_SOURCE"]);
-        let mut command = Command::new(program);
+        let mut command = Command::new(compile_c_text(case, PROGRAM, standard, link));
         command.arg(case);
         let ended = support::run(command, b"");
         assert!(ended.code == Some(0), "{case}, {link:?}: {ended:?}");

@@ -159,6 +159,28 @@ pub fn compile_c(name: &str, sources: &[PathBuf], standard: Standard, link: Link
     dir.join(name)
 }
 
+/// What a program in C begins with that stands in a test: a check that ends it with a line on standard error.
+const C_CHECK: &str = r#"
+    #include <nanostate.h>
+    #include <stdio.h>
+    #include <unistd.h>
+
+    #define CHECK(condition) ((condition) ? (void)0 : failed(__LINE__, #condition))
+    void failed(int line, const char *what);
+    void failed(int line, const char *what)
+    {
+        fprintf(stderr, "%d: %s: %s\n", line, what, ns_last_error());
+        _exit(1);
+    }
+"#;
+
+/// Compiles a program in C that stands in a test, as [`compile_c`]. It may use `CHECK`.
+pub fn compile_c_text(name: &str, program: &str, standard: Standard, link: Link) -> PathBuf {
+    let source = scratch("src").join(format!("{name}.c"));
+    fs::write(&source, format!("{C_CHECK}#line 1\n{program}")).unwrap();
+    compile_c(name, &[source], standard, link, &["-D_DEFAULT_SOURCE"])
+}
+
 /// The C or C++ compiler of this machine, as CC, CXX, CFLAGS and CXXFLAGS say.
 pub fn compiler(standard: Standard) -> Command {
     let target = env!("NANOSTATE_TARGET");
