@@ -529,6 +529,7 @@ ns_status ns_state_ext(const ns_state *state, int8_t *type, const void **data, s
  * Made at the first call and kept with the state: `*json` belongs to it; on failure it is "" and
  * `*len` 0. Does not block. Any thread.
  *
+ * - NS_ERR_NO_MEMORY: there is no memory for the text
  * - NS_ERR_INVALID: `state` or `json` is NULL
  */
 ns_status ns_state_json(const ns_state *state, const char **json, size_t *len);
@@ -663,7 +664,7 @@ typedef struct {
      */
     uint64_t malformed;
     /**
-     * Messages received over the limit.
+     * Messages received over the limit, or larger than there was memory for.
      */
     uint64_t too_large;
     /**
@@ -765,9 +766,10 @@ NS_MUST_CHECK ns_status ns_app_wait_connected(ns_app *app, int timeout_ms);
  * - NS_ERR_TIMEOUT: not all of them in this time; sending goes on in the background. ns_last_error
  *   tells why there is no link, or how long nothing has been heard from the hub
  * - NS_ERR_REFUSED, NS_ERR_IDENTITY_TAKEN: the hub refused the app, which tries again by itself
- * - NS_ERR_FULL, NS_ERR_TOO_LARGE: the hub has no room for one of the values, or takes none of its
- *   size; ns_last_error names it. NS_ERR_FULL also if the hub has no room for the app,
+ * - NS_ERR_FULL, NS_ERR_TOO_LARGE: the hub has no room or no memory for one of the values, or takes
+ *   none of its size; ns_last_error names it. NS_ERR_FULL also if the hub has no room for the app,
  *   NS_ERR_IDENTITY_TAKEN also if another program keeps replacing a value under this identity
+ * - NS_ERR_NO_MEMORY: a large value needs a new stamp, and there is no memory for a copy
  * - NS_ERR_STATE: ns_app_connect was not called, or inside a callback on the app's own thread
  * - NS_ERR_INTERRUPTED: by ns_app_interrupt
  * - NS_ERR_CLOSED: the app is closed, or was while this waited
@@ -921,6 +923,7 @@ ns_status ns_app_send_msgpack(ns_app *app, const char *name, const void *value, 
  * Does not block. Any thread.
  *
  * - NS_ERR_NOT_FOUND: this app knows no such value, or is closed
+ * - NS_ERR_NO_MEMORY: there is no memory for a copy of a large own value
  * - NS_ERR_UTF8: `sender` or `name` is not UTF-8
  * - NS_ERR_INVALID: `app`, `name` or `out` is NULL
  */
@@ -938,6 +941,7 @@ ns_status ns_app_get(ns_app *app, const char *sender, const char *name, ns_state
  *
  * - NS_ERR_NAME: `pattern` is empty or too long
  * - NS_ERR_UTF8: `pattern` is not UTF-8
+ * - NS_ERR_NO_MEMORY: there is no memory for copies of large own values
  * - NS_ERR_CLOSED: the app is closed, or was freed during the walk
  * - NS_ERR_INVALID: `app` or `function` is NULL
  */
@@ -1145,7 +1149,7 @@ typedef struct {
      */
     uint64_t withheld;
     /**
-     * States not taken for lack of room.
+     * States not taken for lack of room or memory.
      */
     uint64_t refused;
     /**

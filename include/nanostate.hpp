@@ -451,7 +451,7 @@ public:
         ns_state_msgpack(state_, &data, &size);
         return {data, size};
     }
-    /// The value as JSON, made at the first call.
+    /// The value as JSON, made at the first call. Empty if there is no memory for it.
     std::string_view json() const noexcept
     {
         const char *json;

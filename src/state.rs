@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 
 use triomphe::ThinArc;
 
+use crate::memory::NoMemory;
 use crate::wire::{self, Kind, Number, Stamp};
 use crate::{Error, Result, Status};
 
@@ -88,10 +89,17 @@ impl State {
         bytes[start + sender_len] = 0;
         bytes.copy_within(body.name.clone(), value_at - 1 - name_len);
         bytes[value_at - 1] = 0;
-        // Over the first byte of meta, if there is one.
+        // Over the first byte of meta, if there is one; else into the place of the third byte.
         bytes.truncate(body.data_end);
-        bytes.reserve_exact(1);
-        bytes.push(0);
+        let start = if bytes.len() < bytes.capacity() {
+            bytes.push(0);
+            start
+        } else {
+            bytes.copy_within(start.., start - 1);
+            let last = bytes.len() - 1;
+            bytes[last] = 0;
+            start - 1
+        };
         let head = Head {
             stamp,
             time,
@@ -287,19 +295,27 @@ impl State {
         wire::ext(self.msgpack()).ok_or_else(|| self.wrong_kind(Kind::Ext.name()))
     }
 
-    /// Its value as JSON, made when first asked for.
+    /// Its value as JSON, made when first asked for. Empty if there is no memory for it.
     pub fn json(&self) -> &str {
-        let json = self.json_c();
+        let json = self.json_c().unwrap_or(&[0]);
         std::str::from_utf8(&json[..json.len() - 1]).unwrap_or_default()
     }
 
     /// As [`State::json`], with a NUL behind it.
-    pub fn json_c(&self) -> &[u8] {
-        self.0.header.header.json.get_or_init(|| {
-            let mut json = wire::from_msgpack(self.msgpack()).into_bytes();
-            json.push(0);
-            json.into()
-        })
+    ///
+    /// # Errors
+    /// [`Status::NoMemory`].
+    pub fn json_c(&self) -> Result<&[u8]> {
+        let made = &self.0.header.header.json;
+        if let Some(json) = made.get() {
+            return Ok(json);
+        }
+        let mut json = wire::json_text(self.msgpack()).map_err(|NoMemory| {
+            let text = format!("{}: the JSON text of {} of {}", Status::NoMemory.text(), self.name(), self.sender());
+            Error::new(Status::NoMemory, text)
+        })?;
+        json.push(0);
+        Ok(made.get_or_init(|| json.into()))
     }
 }
 

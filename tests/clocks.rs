@@ -669,6 +669,19 @@ fn a_value_that_the_hub_has_no_room_for_is_not_acknowledged() {
 }
 
 #[test]
+fn a_value_that_waited_for_the_first_welcome_and_is_not_taken_is_not_acknowledged() {
+    let mut app = DirectApp::new();
+    app.publish("x", &[1]).unwrap();
+    let version = app.session.request_ack();
+    app.welcome(1, TIME);
+    assert_eq!(app.sends().len(), 1);
+    app.hear(Control::Rejected { status: Status::Full.code(), name: "x" });
+    app.hear(Control::Pong { token: u64::MAX, time: Some(TIME) });
+    assert!(app.session.is_acked(version));
+    assert_eq!(app.session.check_taken(version).map_err(|error| error.status()), Err(Status::Full));
+}
+
+#[test]
 fn a_hub_that_is_killed_gets_the_newest_value_back_from_whoever_shares_the_identity() {
     each_seed(10, 1000, |seed| {
         let mut world = World::new(seed);

@@ -201,6 +201,7 @@ fn a_stream_gives_the_same_bodies_however_it_is_cut() {
                     Ok(Some(Frame::Body(body))) => got.push(Got::Body(body.to_vec())),
                     Ok(Some(Frame::Large(body))) => got.push(Got::Body(body)),
                     Ok(Some(Frame::TooLarge(len))) => got.push(Got::TooLarge(len)),
+                    Ok(Some(Frame::NoMemory { len, .. })) => panic!("no memory for {len} bytes"),
                     Ok(None) => break,
                     Err(_) => {
                         got.push(Got::Broken);
@@ -836,6 +837,7 @@ fn a_hub_bears_whatever_comes_in_by_its_gateways() {
                         );
                     }
                     RouterEvent::Warning(text) => assert!(!text.contains(char::is_control), "{text:?}"),
+                    RouterEvent::NoMemory(text) => panic!("{text}"),
                     RouterEvent::Info(_) => {}
                 }
             }

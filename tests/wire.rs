@@ -177,6 +177,7 @@ fn cut<'a>(
                 Ok(Some(Frame::Body(body))) => frames.push(to_hex(body)),
                 Ok(Some(Frame::Large(body))) => frames.push(to_hex(&body)),
                 Ok(Some(Frame::TooLarge(len))) => frames.push(format!("too-large {len}")),
+                Ok(Some(Frame::NoMemory { len, .. })) => panic!("no memory for {len} bytes"),
                 Ok(None) => break,
                 Err(error) => {
                     let good = frame_head(framing, 0);

@@ -18,6 +18,7 @@ use crate::health::{run_loop, Health};
 use crate::instance::{random_instance, random_secret};
 use crate::leaving;
 use crate::limits;
+use crate::memory;
 use crate::options::AppOption;
 use crate::pattern::Pattern;
 use crate::runtime::address::addresses_to_dial;
@@ -368,8 +369,11 @@ impl App {
     /// # Errors
     /// [`Status::Invalid`] with the offset of the fault; else as [`App::send`].
     pub fn send_json(&self, name: &str, json: &str) -> Result<()> {
-        let mut value = crate::memory::with_capacity(json.len(), name)?;
-        wire::to_msgpack(json, &mut value)?;
+        let mut value = memory::for_value(json.len(), name)?;
+        wire::to_msgpack(json, &mut value).map_err(|error| match error.status() {
+            Status::NoMemory => memory::none_for(json.len(), name),
+            _ => error,
+        })?;
         self.send(name, Value::Msgpack(&value))
     }
 
@@ -504,17 +508,25 @@ impl App {
     /// The newest value of a key that this app knows, or with no sender the newest of any sender, own values included.
     /// Does not ask the hub.
     pub fn get(&self, sender: Option<&str>, name: &str) -> Option<State> {
-        self.0.inner.open().ok()?.protocol.get(sender, name)
+        self.find(sender, name).ok().flatten()
+    }
+
+    /// As [`App::get`], and says why there is none.
+    ///
+    /// # Errors
+    /// [`Status::NoMemory`] for a copy of a large own value; [`Status::Closed`].
+    pub fn find(&self, sender: Option<&str>, name: &str) -> Result<Option<State>> {
+        self.0.inner.open()?.protocol.find(sender, name)
     }
 
     /// The newest value of each (sender, name) that this app knows and whose name matches; `None` is every name. Own
     /// values included, in no particular order. Does not ask the hub.
     ///
     /// # Errors
-    /// [`Status::Closed`].
+    /// [`Status::NoMemory`] for copies of large own values; [`Status::Closed`].
     pub fn states(&self, pattern: Option<&Pattern>) -> Result<Vec<State>> {
         let wanted = |name: &str| pattern.is_none_or(|pattern| pattern.matches(name));
-        Ok(self.0.inner.open()?.protocol.states(wanted))
+        self.0.inner.open()?.protocol.states(wanted)
     }
 
     /// Counters since it was made.

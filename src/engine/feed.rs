@@ -6,10 +6,11 @@
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
+use std::sync::Arc;
 
 use super::gateway::prefix_len;
 use super::outbox::{Outbox, Pool};
-use super::table::{Entry, EntryBody, Slot, Table};
+use super::table::{Entry, EntryBody, Slot, Table, SHARE_FROM};
 use crate::framing::{frame_head, Framing, MAX_HEAD};
 use crate::wire::{self, Form, Meta};
 
@@ -225,6 +226,18 @@ impl Feed {
     /// A body that is not in the table.
     pub fn message(&mut self, body: &[u8]) {
         self.outbox.copy(&frame_head(self.framing, body.len()), body);
+    }
+
+    /// A message that is `start` and then `rest`, which is not copied if it is large.
+    pub fn message_behind(&mut self, start: &mut Vec<u8>, rest: Vec<u8>) {
+        let head = frame_head(self.framing, start.len() + rest.len());
+        if rest.len() < SHARE_FROM {
+            start.extend_from_slice(&rest);
+            return self.outbox.copy(&head, start);
+        }
+        self.outbox.copy(&head, start);
+        let all = 0..rest.len();
+        self.outbox.share(&[], Arc::new(rest), all);
     }
 
     /// A change. The entry is in the table already. Whether this is the one with which the other side falls behind.

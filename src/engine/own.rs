@@ -2,7 +2,7 @@
 
 use hashbrown::HashMap;
 
-use super::table::{Offer, Refusal, Room, Slot, Table};
+use super::table::{Entry, Offer, Refusal, Room, Slot, Table};
 use super::{Now, MS};
 use crate::wire::{Instance, Stamp};
 use crate::Status;
@@ -14,8 +14,8 @@ const RETRIES: u32 = 3;
 pub struct Own {
     /// The values, all of one sender, each with a meta that begins with its stamp.
     pub table: Table,
-    /// When each was sent, by slot: nanoseconds of the boot clock.
-    sent_at: Vec<u64>,
+    /// When each was sent, by slot.
+    sent: Vec<Sent>,
     /// How often each was stamped anew on this link.
     retries: HashMap<Slot, u32>,
     /// Values that the hub of this link did not take, and why: each counts while it is the newest of its key.
@@ -25,12 +25,21 @@ pub struct Own {
     restamped: u64,
 }
 
+/// When a value was sent: a new stamp does not change that.
+#[derive(Clone, Copy, Default)]
+struct Sent {
+    /// In nanoseconds of the boot clock.
+    boot: u64,
+    /// The version of the table.
+    version: u64,
+}
+
 impl Own {
     /// None yet, and never more than `bytes`.
     pub fn new(bytes: usize) -> Own {
         Own {
             table: Table::new(Room { states: usize::MAX, bytes, share: 1, departed: 0 }),
-            sent_at: Vec::new(),
+            sent: Vec::new(),
             retries: HashMap::new(),
             refused: HashMap::new(),
             restamped: 0,
@@ -40,14 +49,14 @@ impl Own {
     /// Takes a value that is sent now, whatever the stamp of the one before it.
     ///
     /// # Errors
-    /// [`Refusal::Full`].
+    /// [`Refusal::Full`]; [`Refusal::NoMemory`].
     pub fn put(&mut self, now: Now, offer: Offer<'_>) -> Result<Slot, Refusal> {
         let slot = self.table.replace(offer)?;
         let at = slot.0 as usize;
-        if at >= self.sent_at.len() {
-            self.sent_at.resize(at + 1, 0);
+        if at >= self.sent.len() {
+            self.sent.resize(at + 1, Sent::default());
         }
-        self.sent_at[at] = now.boot;
+        self.sent[at] = Sent { boot: now.boot, version: self.table.version() };
         Ok(slot)
     }
 
@@ -57,16 +66,20 @@ impl Own {
         self.table.get(slot).filter(|entry| entry.stamp() == stamp).map(|_| slot)
     }
 
-    /// Stamps a value anew. False: that was done too often on this link.
-    pub fn restamp(&mut self, slot: Slot, stamp: Stamp) -> bool {
+    /// Stamps a value anew.
+    ///
+    /// # Errors
+    /// [`Status::IdentityTaken`]: that was done too often on this link, so that somebody else stamps values of this key
+    /// as fast; [`Status::NoMemory`].
+    pub fn restamp(&mut self, slot: Slot, stamp: Stamp) -> Result<(), Status> {
         let retries = self.retries.entry(slot).or_insert(0);
         if *retries == RETRIES {
-            return false;
+            return Err(Status::IdentityTaken);
         }
         *retries += 1;
-        self.table.restamp(slot, stamp);
+        self.table.restamp(slot, stamp)?;
         self.restamped = self.table.version();
-        true
+        Ok(())
     }
 
     /// Stamps values by their age, in the order in which they were sent: all of them, or those with a stamp after
@@ -87,10 +100,14 @@ impl Own {
                 continue;
             }
             // A millisecond less: a value that was sent before this one may have a counter in the same millisecond.
-            let age = (boot.saturating_sub(self.sent_at[slot.0 as usize]) / MS).saturating_sub(1);
+            let age = (boot.saturating_sub(self.sent[slot.0 as usize].boot) / MS).saturating_sub(1);
             let clock = time.saturating_sub(age << 16).max(last.saturating_add(1));
+            // Without memory it keeps its stamp, which the hub of this link has not taken.
+            if self.table.restamp(slot, Stamp { clock, instance }).is_err() {
+                self.refuse(slot, Status::NoMemory);
+                continue;
+            }
             last = clock;
-            self.table.restamp(slot, Stamp { clock, instance });
             changed.push(slot);
         }
         self.restamped = self.table.version();
@@ -111,12 +128,22 @@ impl Own {
         }
     }
 
-    /// The name of a value, of those up to `version`, that the hub of this link did not take, and why.
+    /// The name of a value, of those sent up to `version`, that the hub of this link did not take, and why.
     pub fn refused(&self, version: u64) -> Option<(&str, Status)> {
         self.refused.iter().find_map(|(&slot, &(stamp, why))| {
-            let entry = self.table.get(slot)?;
-            (entry.stamp() == stamp && entry.version() <= version).then(|| (entry.name(), why))
+            let entry = self.sent_until(version, slot)?;
+            (entry.stamp() == stamp).then(|| (entry.name(), why))
         })
+    }
+
+    /// A value of those sent up to `version` that is over this limit.
+    pub fn over(&self, version: u64, limit: usize) -> Option<&Entry> {
+        let mut sent = (0..self.table.slots() as u32).filter_map(|slot| self.sent_until(version, Slot(slot)));
+        sent.find(|entry| entry.meta_at() > limit)
+    }
+
+    fn sent_until(&self, version: u64, slot: Slot) -> Option<&Entry> {
+        self.table.get(slot).filter(|_| self.sent[slot.0 as usize].version <= version)
     }
 
     /// Up to which version the hub has to answer before an answer says that it holds everything.
@@ -185,10 +212,11 @@ mod tests {
         let mut own = Own::new(1 << 20);
         let slot = put(&mut own, 1, "x", 5);
         let stamp = |clock| Stamp { clock, instance: INSTANCE };
-        assert!((6..9).all(|clock| own.restamp(slot, stamp(clock))) && !own.restamp(slot, stamp(9)));
+        assert!((6..9).all(|clock| own.restamp(slot, stamp(clock)) == Ok(())));
+        assert_eq!(own.restamp(slot, stamp(9)), Err(Status::IdentityTaken));
         assert_eq!((clock_of(&own, "x"), own.restamped()), (8, 4));
         own.unlink();
-        assert!(own.restamp(slot, stamp(9)));
+        assert_eq!(own.restamp(slot, stamp(9)), Ok(()));
     }
 
     #[test]

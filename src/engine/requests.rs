@@ -6,6 +6,7 @@
 use rmp::Marker;
 
 use super::table::{Entry, Table};
+use crate::memory;
 use crate::options::HubOption;
 use crate::pattern::Pattern;
 use crate::visible;
@@ -21,6 +22,9 @@ const MAX_FAULT: usize = 1000;
 /// What a list may cost: the length of the pattern by that of each name, as matching does in the worst case. The hub
 /// does nothing else meanwhile. A million names of 20 bytes have a pattern of 6, a hundred thousand one of 67.
 const MAX_STEPS: usize = 1 << 27;
+
+/// What the text of an answer says where the hub has no memory for more.
+const NO_MEMORY: &str = Status::NoMemory.text();
 
 /// What is asked for.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -190,7 +194,10 @@ fn get(table: &Table, name: &str, takes: impl Fn(&Entry) -> Takes, out: &mut Vec
     let Some(entry) = table.newest(name) else { return Value::Nil.encode(out) };
     let state = || format!("{} of {}", quoted(name), quoted(entry.sender()));
     match takes(entry) {
-        Takes::Yes => old_form(entry).iter().for_each(|part| out.extend_from_slice(part)),
+        Takes::Yes if memory::reserve(out, entry.meta_at()).is_ok() => {
+            old_form(entry).iter().for_each(|part| out.extend_from_slice(part));
+        }
+        Takes::Yes => fault(&format!("{} has {} bytes: {NO_MEMORY}", state(), entry.meta_at()), out),
         Takes::NotKind => {
             let kind = entry.kind().name();
             fault(&format!("{} ({kind}) is withheld: ?structured=1 in the hub's address allows it", state()), out);
@@ -289,6 +296,8 @@ struct Array<'o> {
     count: u32,
     /// The bytes of its elements.
     len: usize,
+    /// There was no memory for an element.
+    no_memory: bool,
 }
 
 impl<'o> Array<'o> {
@@ -297,14 +306,17 @@ impl<'o> Array<'o> {
         let start = out.len();
         // The shortest head; most answers need no other.
         array_head(0, out);
-        Array { out, start, limit, count: 0, len: 0 }
+        Array { out, start, limit, count: 0, len: 0, no_memory: false }
     }
 
     /// Appends an element, whose pieces these are.
     fn push(&mut self, pieces: [&[u8]; 2]) {
         self.count = self.count.saturating_add(1);
         self.len = pieces.iter().fold(self.len, |len, piece| len.saturating_add(piece.len()));
-        if self.fits() {
+        if self.fits() && !self.no_memory {
+            self.no_memory = self.out.try_reserve(pieces.iter().map(|piece| piece.len()).sum()).is_err();
+        }
+        if self.fits() && !self.no_memory {
             pieces.iter().for_each(|piece| self.out.extend_from_slice(piece));
         }
     }
@@ -333,6 +345,11 @@ impl<'o> Array<'o> {
         }
         let mut head = Vec::with_capacity(5);
         array_head(self.count, &mut head);
+        if self.no_memory || self.out.try_reserve(head.len()).is_err() {
+            let (count, size) = (self.count, self.size());
+            self.out.truncate(self.start);
+            return fault(&format!("the answer would have {size} bytes: {NO_MEMORY}: {count} {}", what()), self.out);
+        }
         self.out.splice(self.start..=self.start, head);
     }
 }

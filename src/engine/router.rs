@@ -15,7 +15,7 @@ use super::hash::{key_hasher, KeyHasher};
 use super::outbox::Pool;
 use super::peers::{PeerId, Peers};
 use super::requests::{self, Request, Survey, Takes};
-use super::table::{Entry, Offer, Refusal, Room, Slot, Table};
+use super::table::{Entry, Offer, Refusal, Room, Slot, Table, SHARE_FROM};
 use super::timers::{TimerKey, Timers};
 use super::told::Told;
 use super::turns::Turns;
@@ -26,8 +26,8 @@ use crate::framing::{
 use crate::numbered::numbered;
 use crate::options::HubOption;
 use crate::visible::{one_line, Quoted};
-use crate::wire::{self, Body, Control, Form, HelloFlags, Instance, Malformed, Meta, Secret, Stamp};
-use crate::{limits, Error, Status};
+use crate::wire::{self, Body, Control, Form, HelloFlags, Instance, Malformed, Meta, Secret, Stamp, Value};
+use crate::{limits, memory, Error, Status};
 
 /// What can be set. Times are in nanoseconds.
 #[derive(Clone, Debug)]
@@ -119,6 +119,8 @@ pub enum RouterEvent {
     },
     /// Something that the operator should know, once per peer.
     Warning(String),
+    /// A state was not taken because there is no memory for it. Each time.
+    NoMemory(String),
     /// Something that the operator may want to know.
     Info(String),
 }
@@ -155,7 +157,7 @@ pub struct HubStats {
     pub withheld: u64,
     /// Messages to programs behind a gateway that were too slow for them.
     pub dropped: u64,
-    /// States that were not taken for lack of room.
+    /// States that were not taken for lack of room or memory.
     pub refused: u64,
     /// States that were not newer than the one held.
     pub stale: u64,
@@ -332,6 +334,10 @@ enum NotTaken<'a> {
     Stale(&'a str),
     #[error("{} not taken: the hub's table is full", Quoted(.0))]
     Full(&'a str),
+    #[error("{} not taken: no memory for a message of {len} bytes", Quoted(.name))]
+    NoMemory { name: &'a str, len: u64 },
+    #[error("message of {0} bytes not taken: no memory for it")]
+    NoMemoryForFrame(u64),
     #[error("{} not taken: its stamp is too far in the future", Quoted(.0))]
     Ahead(&'a str),
 }
@@ -756,6 +762,11 @@ impl Router {
             NotTaken::ForeignSender(_) | NotTaken::ForeignInstance(_) => stats.foreign_sender += 1,
             NotTaken::Reserved(_) => stats.reserved += 1,
             NotTaken::Full(_) => stats.refused += 1,
+            NotTaken::NoMemory { .. } | NotTaken::NoMemoryForFrame(_) => {
+                stats.refused += 1;
+                let text = format!("{}: {why}", self.peers[i].name());
+                return self.events.push_back(RouterEvent::NoMemory(text));
+            }
             NotTaken::Ahead(_) => stats.ahead += 1,
             // Nobody's fault.
             NotTaken::Stale(_) => {
@@ -822,11 +833,27 @@ impl Router {
         }
     }
 
+    /// There was no memory for a message that begins so.
+    fn no_memory(&mut self, now: Now, i: usize, len: u64, start: &[u8]) {
+        let peer = &self.peers[i];
+        let named = match wire::decode_start(start, Form::V1) {
+            Some((sender, name)) if peer.is_up() && !peer.profile.old && *sender == *peer.profile.identity => {
+                Some(name)
+            }
+            _ => None,
+        };
+        let why = named.map_or(NotTaken::NoMemoryForFrame(len), |name| NotTaken::NoMemory { name, len });
+        self.tell_not_taken(now, i, None, &why);
+        self.count(i, &why);
+    }
+
     /// Tells an app that its state was not taken, before the answer to any ping that comes behind that.
     fn tell_not_taken(&mut self, now: Now, i: usize, offered: Option<Stamp>, why: &NotTaken<'_>) {
         let time = self.clock.read(now);
         match (why, offered) {
-            (NotTaken::Full(name), _) => self.control_to(i, &Control::Rejected { status: Status::Full.code(), name }),
+            (NotTaken::Full(name) | NotTaken::NoMemory { name, .. }, _) => {
+                self.control_to(i, &Control::Rejected { status: Status::Full.code(), name });
+            }
             (NotTaken::Ahead(name), Some(offered)) => {
                 self.control_to(i, &Control::Stale { name, offered, held: None, time });
             }
@@ -921,17 +948,30 @@ impl Router {
         stamp: Stamp,
         bytes: Option<Canonical<'_>>,
     ) -> Result<(), NotTaken<'b>> {
+        let (sender, name, kind) = (body.sender, body.name, body.kind);
         let mut scratch = mem::take(&mut self.scratch);
+        let large;
         let (bytes, shared, meta_at) = match bytes {
             Some((bytes, shared)) => (bytes, shared, body.meta_at),
-            None => {
+            None if body.data.len() < SHARE_FROM => {
                 scratch.clear();
                 let meta_at = stamped(body, stamp, &mut scratch);
                 (&scratch[..], None, meta_at)
             }
+            // Written where it stays.
+            None => {
+                let data = Value::Msgpack(body.data);
+                let len = wire::max_head_len(sender, name, &data) + body.raw_meta.len() + Stamp::MAX_ADDED;
+                let Ok(mut room) = memory::with_capacity(len) else {
+                    self.scratch = scratch;
+                    return Err(NotTaken::NoMemory { name, len: len as u64 });
+                };
+                let meta_at = stamped(body, stamp, &mut room);
+                large = Arc::new(room);
+                (&large[..], Some(&large), meta_at)
+            }
         };
         let origin = Some(self.peers[i].profile.conn);
-        let (sender, name, kind) = (body.sender, body.name, body.kind);
         let offer = Offer { body: bytes, shared, meta_at, sender, name, kind, stamp, origin };
         let len = bytes.len() as u64;
         let taken = self.table.offer(offer);
@@ -952,6 +992,7 @@ impl Router {
             }
             Err(Refusal::Stale) => return Err(NotTaken::Stale(name)),
             Err(Refusal::Full) => return Err(NotTaken::Full(name)),
+            Err(Refusal::NoMemory) => return Err(NotTaken::NoMemory { name, len }),
         }
         Ok(())
     }
@@ -982,7 +1023,7 @@ impl Router {
                     Role::Rep => {
                         let mut answer = Vec::new();
                         requests::fault(&why.to_string(), &mut answer);
-                        self.answer_to(i, route, &answer);
+                        self.answer_to(i, route, answer);
                     }
                     Role::Respondent => self.heard(now, i, role, route, &[]),
                     Role::Pub | Role::Pull => {}
@@ -1015,7 +1056,7 @@ impl Router {
             Role::Respondent => self.introduction(),
         };
         self.turns.spend(1 + answer.len() / TURN_BYTES);
-        self.answer_to(i, route, &answer);
+        self.answer_to(i, route, answer);
     }
 
     /// The answer to a request, which goes out behind a trace of so many bytes.
@@ -1056,7 +1097,7 @@ impl Router {
         answer
     }
 
-    fn answer_to(&mut self, i: usize, route: &[u8], answer: &[u8]) {
+    fn answer_to(&mut self, i: usize, route: &[u8], answer: Vec<u8>) {
         self.scratch.clear();
         let peer = &mut self.peers[i];
         if peer.profile.notes {
@@ -1064,8 +1105,7 @@ impl Router {
         } else {
             self.scratch.extend_from_slice(route);
         }
-        self.scratch.extend_from_slice(answer);
-        peer.feed.message(&self.scratch);
+        peer.feed.message_behind(&mut self.scratch, answer);
         Self::flush(&mut self.actions, peer);
     }
 
@@ -1302,6 +1342,7 @@ impl Router {
                     self.body(now, i, &body, Some(&body));
                 }
                 Ok(Some(Frame::TooLarge(len))) => self.count(i, &self.too_large(i, len)),
+                Ok(Some(Frame::NoMemory { len, start })) => self.no_memory(now, i, len, start),
                 Ok(None) => break,
                 Err(error) => {
                     self.close(now, i, Status::Invalid, error.to_string());

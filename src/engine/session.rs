@@ -19,6 +19,7 @@ use super::timers::{TimerKey, Timers};
 use super::told::Told;
 use super::{Action, Closed, ConnId, ConnInfo, Now, Protocol};
 use crate::framing::{header, parse_header, Decoder, Frame, Framing, Version, HEADER_LEN};
+use crate::memory::{self, NoMemory};
 use crate::numbered::numbered;
 use crate::state::{Outline, State};
 use crate::visible::{one_line, sentence, Quoted};
@@ -133,7 +134,7 @@ pub struct AppStats {
     pub withheld: u64,
     /// Received bodies that are malformed.
     pub malformed: u64,
-    /// Received frames over the limit.
+    /// Received frames over the limit, or larger than there was memory for.
     pub too_large: u64,
     /// Links that were established.
     pub connects: u64,
@@ -268,6 +269,7 @@ pub struct Session {
     told_failure: String,
     stats: AppStats,
     warned_withheld: bool,
+    warned_no_memory: bool,
     warnings: VecDeque<String>,
     scratch: Vec<u8>,
     pool: Pool,
@@ -323,6 +325,7 @@ impl Session {
             told_failure: String::new(),
             stats: AppStats::default(),
             warned_withheld: false,
+            warned_no_memory: false,
             warnings: VecDeque::new(),
             scratch: Vec::new(),
             pool,
@@ -522,6 +525,7 @@ impl Session {
         let offer = Offer { body, shared, meta_at, sender: &self.identity, name, kind, stamp, origin: None };
         let slot = match self.own.put(now, offer) {
             Ok(slot) => slot,
+            Err(Refusal::NoMemory) => return Err(memory::none_for(body.len(), name)),
             Err(Refusal::Full | Refusal::Stale) => {
                 let (held, room) = (self.own.table.bytes(), self.own.table.room.bytes);
                 let text =
@@ -635,8 +639,7 @@ impl Session {
         }
         if self.warned_withheld && !self.feed.is_old() {
             let limit = limit(&self.feed, &self.config, self.hub_limit);
-            let over = |entry: &&Entry| entry.meta_at() > limit && entry.version() <= version;
-            if let Some(entry) = self.own.table.iter().find(over) {
+            if let Some(entry) = self.own.over(version, limit) {
                 let (name, len) = (entry.name(), entry.meta_at());
                 let text = format!("{} was not sent: a message of {len} bytes; the limit is {limit}", Quoted(name));
                 return Err(Error::new(Status::TooLarge, text));
@@ -645,8 +648,16 @@ impl Session {
         Ok(())
     }
 
-    /// The value of a key, or with no sender the newest of any sender, own values included.
+    /// As [`Session::find`]; none without memory, too.
     pub fn get(&mut self, sender: Option<&str>, name: &str) -> Option<State> {
+        self.find(sender, name).ok().flatten()
+    }
+
+    /// The value of a key, or with no sender the newest of any sender, own values included.
+    ///
+    /// # Errors
+    /// [`Status::NoMemory`]: for a copy of a large own value.
+    pub fn find(&mut self, sender: Option<&str>, name: &str) -> Result<Option<State>> {
         let own = match sender {
             Some(sender) => self.own.table.find(sender, name),
             None => self.own.table.find(&self.identity, name),
@@ -659,12 +670,15 @@ impl Session {
             (Some(own), kept) if kept.is_none_or(|kept| own.stamp() >= kept.stamp()) => {
                 own_state(own, &mut self.scratch)
             }
-            (_, kept) => kept.cloned(),
+            (_, kept) => Ok(kept.cloned()),
         }
     }
 
     /// The newest value of each key whose name is wanted, own values included, in no particular order.
-    pub fn states(&mut self, wanted: impl Fn(&str) -> bool) -> Vec<State> {
+    ///
+    /// # Errors
+    /// [`Status::NoMemory`]: for a copy of a large own value.
+    pub fn states(&mut self, wanted: impl Fn(&str) -> bool) -> Result<Vec<State>> {
         let Session { own: Own { table: own, .. }, kept, scratch, .. } = self;
         let newer_is_own =
             |state: &&State| own.find(state.sender(), state.name()).is_some_and(|own| own.stamp() >= state.stamp());
@@ -672,7 +686,7 @@ impl Session {
             |entry: &&Entry| kept.find(entry.sender(), entry.name()).is_some_and(|kept| kept.stamp() > entry.stamp());
         let received = kept.iter().filter(|state| wanted(state.name()) && !newer_is_own(state)).cloned();
         let published = own.iter().filter(|entry| wanted(entry.name()) && !newer_is_kept(entry));
-        received.chain(published.filter_map(|entry| own_state(entry, scratch))).collect()
+        received.map(Ok).chain(published.filter_map(|entry| own_state(entry, scratch).transpose())).collect()
     }
 
     /// Takes only these kinds from now on.
@@ -917,6 +931,7 @@ impl Session {
                     let outline = Outline::of(&body, &bytes);
                     State::in_place(bytes.into_owned(), &outline, stamp, time)
                 } else {
+                    // It lay whole in what one read gave, which is no more than `memory::LARGE`.
                     State::new(&mut self.scratch, &body, stamp, time)
                 };
                 self.kept.insert(place, state.clone());
@@ -927,6 +942,14 @@ impl Session {
                 Err(reason) => self.malformed(reason),
             },
             (true, Form::Old) => self.malformed(Malformed::Name),
+        }
+    }
+
+    /// Something large was left out. The first is logged.
+    fn warn_no_memory(&mut self, what: &str) {
+        debug!("{}: {what}: {}", one_line(&self.identity), Status::NoMemory.text());
+        if !mem::replace(&mut self.warned_no_memory, true) {
+            self.warnings.push_back(format!("{what}: {}", Status::NoMemory.text()));
         }
     }
 
@@ -1119,12 +1142,20 @@ impl Session {
     /// Another app that shares the identity has sent a newer value of a key of this one: it is announced in the own
     /// one's place, so that a hub that is killed gets it back also without that app.
     fn adopt(&mut self, now: Now, body: &Body<'_>, stamp: Stamp) {
-        let mut bytes = Vec::with_capacity(body.meta_at + Stamp::META_LEN);
-        let meta = Meta { stamp: Some(stamp), ..Meta::default() };
-        let meta_at = wire::encode(&mut bytes, Form::V1, body.sender, body.name, body.data, &meta);
         let (sender, name, kind) = (body.sender, body.name, body.kind);
-        let offer = Offer { body: &bytes, shared: None, meta_at, sender, name, kind, stamp, origin: None };
-        if self.own.put(now, offer).is_err() {
+        let value = Value::Msgpack(body.data);
+        let copied = memory::with_capacity(wire::max_head_len(sender, name, &value) + Stamp::META_LEN);
+        let adopted = copied.map_err(Refusal::from).and_then(|mut bytes| {
+            let meta = Meta { stamp: Some(stamp), ..Meta::default() };
+            let meta_at = wire::encode_value(&mut bytes, Form::V1, sender, name, value, &meta);
+            let bytes = Arc::new(bytes);
+            let offer = Offer { body: &bytes, shared: Some(&bytes), meta_at, sender, name, kind, stamp, origin: None };
+            self.own.put(now, offer)
+        });
+        if let Err(why) = adopted {
+            if why == Refusal::NoMemory {
+                self.warn_no_memory(&format!("{} is not announced in the place of the own value", Quoted(name)));
+            }
             self.own.table.find_at(sender, name).into_iter().for_each(|slot| self.own.forget(slot));
         }
     }
@@ -1132,11 +1163,13 @@ impl Session {
     /// Gives an own value a stamp that is newer than all that is known, and sends it again.
     fn restamp(&mut self, now: Now, slot: Slot) {
         let stamp = Stamp { clock: self.clock.tick(now), instance: self.instance };
-        if self.own.restamp(slot, stamp) {
-            self.change(slot, limit(&self.feed, &self.config, self.hub_limit));
-        } else if let Some(name) = self.own.table.get(slot).map(|entry| entry.name().to_owned()) {
-            // Somebody else stamps values of this key as fast.
-            self.not_taken(&name, Some(slot), Status::IdentityTaken);
+        match self.own.restamp(slot, stamp) {
+            Ok(()) => self.change(slot, limit(&self.feed, &self.config, self.hub_limit)),
+            Err(why) => {
+                if let Some(name) = self.own.table.get(slot).map(|entry| entry.name().to_owned()) {
+                    self.not_taken(&name, Some(slot), why);
+                }
+            }
         }
     }
 }
@@ -1161,22 +1194,23 @@ impl<'a> Draft<'a> {
     pub fn new(identity: &str, name: &'a str, value: Value<'_>, kind: Kind) -> Result<Draft<'a>> {
         wire::check_name(name)?;
         let room = wire::max_head_len(identity, name, &value) + Stamp::META_LEN;
-        let mut body = crate::memory::with_capacity(room, name)?;
+        let mut body = memory::for_value(room, name)?;
         wire::encode_head(&mut body, Form::V1, identity, name, value);
         Ok(Draft { body, name, kind })
     }
 }
 
 /// An own value in the form in which the program gets states.
-fn own_state(own: &Entry, scratch: &mut Vec<u8>) -> Option<State> {
+fn own_state(own: &Entry, scratch: &mut Vec<u8>) -> Result<Option<State>> {
     let (bytes, stamp) = (own.bytes(), own.stamp());
-    let body = wire::decode(bytes, Form::V1).ok()?;
+    let Ok(body) = wire::decode(bytes, Form::V1) else { return Ok(None) };
     let time = stamp.millis() as i64;
     if bytes.len() < SHARE_FROM {
-        return Some(State::new(scratch, &body, stamp, time));
+        return Ok(Some(State::new(scratch, &body, stamp, time)));
     }
     // Copied once, and not by way of what stays.
-    Some(State::in_place(bytes.to_vec(), &Outline::of(&body, bytes), stamp, time))
+    let copy = memory::copy(bytes).map_err(|NoMemory| memory::none_for(bytes.len(), body.name))?;
+    Ok(Some(State::in_place(copy, &Outline::of(&body, bytes), stamp, time)))
 }
 
 /// Adds what is most likely wrong where nobody listens at all.
@@ -1286,6 +1320,10 @@ impl Protocol for Session {
                     if self.stats.too_large == 1 {
                         self.warnings.push_back(format!("message of {len} bytes dropped: over the limit"));
                     }
+                }
+                Ok(Some(Frame::NoMemory { len, .. })) => {
+                    self.stats.too_large += 1;
+                    self.warn_no_memory(&format!("message of {len} bytes dropped"));
                 }
                 Ok(None) => break,
                 Err(error) => return self.drop_link(now, Error::new(Status::Invalid, error.to_string())),

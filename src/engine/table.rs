@@ -14,6 +14,7 @@ use hashbrown::HashTable;
 use super::hash::{key_hasher, KeyHash, KeyHasher, KeyIndex};
 use super::ConnId;
 use crate::limits;
+use crate::memory::{self, NoMemory};
 use crate::wire::{Kind, Stamp};
 
 /// Bodies from this size on are shared between the table and all outboxes; smaller ones are copied.
@@ -39,15 +40,18 @@ enum Stored {
 }
 
 impl Stored {
-    fn new(body: &[u8], shared: Option<&Arc<Vec<u8>>>) -> Stored {
+    fn new(body: &[u8], shared: Option<&Arc<Vec<u8>>>) -> Result<Stored, NoMemory> {
         if body.len() < SHARE_FROM {
-            Stored::Small(body.to_vec())
-        } else {
-            Stored::Shared(shared.cloned().unwrap_or_else(|| Arc::new(body.to_vec())))
+            return Ok(Stored::Small(body.to_vec()));
         }
+        Ok(Stored::Shared(match shared {
+            Some(shared) => shared.clone(),
+            None => Arc::new(memory::copy(body)?),
+        }))
     }
 
-    fn replace(&mut self, body: &[u8], shared: Option<&Arc<Vec<u8>>>) {
+    /// Stays as it is if there is no memory.
+    fn replace(&mut self, body: &[u8], shared: Option<&Arc<Vec<u8>>>) -> Result<(), NoMemory> {
         match self {
             Stored::Small(old) if body.len() < SHARE_FROM => {
                 old.clear();
@@ -57,8 +61,9 @@ impl Stored {
                 old.reserve_exact(body.len());
                 old.extend_from_slice(body);
             }
-            _ => *self = Stored::new(body, shared),
+            _ => *self = Stored::new(body, shared)?,
         }
+        Ok(())
     }
 
     fn bytes(&self) -> &[u8] {
@@ -68,13 +73,20 @@ impl Stored {
         }
     }
 
-    /// Writes over some of the bytes. What waits to be written elsewhere stays as it is.
-    fn overwrite(&mut self, at: usize, with: &[u8]) {
+    /// Overwrites some of the bytes. What waits to be written elsewhere stays as it is, and so does all of it if there is
+    /// no memory.
+    fn overwrite(&mut self, at: usize, with: &[u8]) -> Result<(), NoMemory> {
         let bytes = match self {
             Stored::Small(bytes) => bytes,
-            Stored::Shared(bytes) => Arc::make_mut(bytes),
+            Stored::Shared(shared) => {
+                if Arc::get_mut(shared).is_none() {
+                    *shared = Arc::new(memory::copy(shared)?);
+                }
+                Arc::make_mut(shared)
+            }
         };
         bytes[at..at + with.len()].copy_from_slice(with);
+        Ok(())
     }
 
     fn allocated(&self) -> usize {
@@ -229,6 +241,14 @@ pub enum Refusal {
     Stale,
     /// There is no room.
     Full,
+    /// There is no memory.
+    NoMemory,
+}
+
+impl From<NoMemory> for Refusal {
+    fn from(NoMemory: NoMemory) -> Refusal {
+        Refusal::NoMemory
+    }
 }
 
 /// Who publishes: counts what the table holds of it.
@@ -498,14 +518,18 @@ impl Table {
     }
 
     /// Gives the entry at `slot`, whose meta begins with its stamp, another one: a change.
-    pub fn restamp(&mut self, slot: Slot, stamp: Stamp) {
-        let Some(entry) = self.entries.get_mut(slot.0 as usize).and_then(Option::as_mut) else { return };
+    ///
+    /// # Errors
+    /// There is no memory, and nothing changed.
+    pub(crate) fn restamp(&mut self, slot: Slot, stamp: Stamp) -> Result<(), NoMemory> {
+        let Some(entry) = self.entries.get_mut(slot.0 as usize).and_then(Option::as_mut) else { return Ok(()) };
         let at = entry.meta_at() + Stamp::META_LEN - Stamp::LEN;
-        entry.body.overwrite(at, &stamp.to_bytes());
+        entry.body.overwrite(at, &stamp.to_bytes())?;
         entry.stamp = stamp;
         self.version += 1;
         entry.version = self.version;
         self.pages[slot.0 as usize / PAGE] = self.version;
+        Ok(())
     }
 
     /// Forgets the entry at `slot`.
@@ -532,7 +556,7 @@ impl Table {
         }
         let entry = self.entries[slot.0 as usize].as_mut().expect("found in the index");
         let owner = &mut self.owners[owner.0 as usize];
-        entry.body.replace(offer.body, offer.shared);
+        entry.body.replace(offer.body, offer.shared)?;
         let after = entry.body.allocated();
         self.bytes = self.bytes - before + after;
         owner.bytes = owner.bytes - before + after;
@@ -565,12 +589,19 @@ impl Table {
                 return Err(Refusal::Full);
             }
         }
+        let body = match Stored::new(offer.body, offer.shared) {
+            Ok(body) => body,
+            Err(NoMemory) => {
+                self.forget_owner_if_empty(owner);
+                return Err(Refusal::NoMemory);
+            }
+        };
         self.hold(owner, offer.origin);
         self.version += 1;
         let held = &mut self.owners[owner.0 as usize];
         let next = held.first;
         let entry = Entry {
-            body: Stored::new(offer.body, offer.shared),
+            body,
             meta_at: offer.meta_at as u32,
             sender_len: offer.sender.len() as u8,
             name_len: offer.name.len() as u16,

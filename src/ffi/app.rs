@@ -91,7 +91,7 @@ pub struct ns_app_stats_t {
     pub withheld: u64,
     /// Malformed messages received.
     pub malformed: u64,
-    /// Messages received over the limit.
+    /// Messages received over the limit, or larger than there was memory for.
     pub too_large: u64,
     /// Links that were established.
     pub connects: u64,
@@ -294,9 +294,10 @@ pub unsafe extern "C" fn ns_app_wait_connected(app: *mut ns_app, timeout_ms: c_i
 /// - NS_ERR_TIMEOUT: not all of them in this time; sending goes on in the background. ns_last_error
 ///   tells why there is no link, or how long nothing has been heard from the hub
 /// - NS_ERR_REFUSED, NS_ERR_IDENTITY_TAKEN: the hub refused the app, which tries again by itself
-/// - NS_ERR_FULL, NS_ERR_TOO_LARGE: the hub has no room for one of the values, or takes none of its
-///   size; ns_last_error names it. NS_ERR_FULL also if the hub has no room for the app,
+/// - NS_ERR_FULL, NS_ERR_TOO_LARGE: the hub has no room or no memory for one of the values, or takes
+///   none of its size; ns_last_error names it. NS_ERR_FULL also if the hub has no room for the app,
 ///   NS_ERR_IDENTITY_TAKEN also if another program keeps replacing a value under this identity
+/// - NS_ERR_NO_MEMORY: a large value needs a new stamp, and there is no memory for a copy
 /// - NS_ERR_STATE: ns_app_connect was not called, or inside a callback on the app's own thread
 /// - NS_ERR_INTERRUPTED: by ns_app_interrupt
 /// - NS_ERR_CLOSED: the app is closed, or was while this waited
@@ -535,6 +536,7 @@ pub unsafe extern "C" fn ns_app_send_msgpack(
 /// Does not block. Any thread.
 ///
 /// - NS_ERR_NOT_FOUND: this app knows no such value, or is closed
+/// - NS_ERR_NO_MEMORY: there is no memory for a copy of a large own value
 /// - NS_ERR_UTF8: `sender` or `name` is not UTF-8
 /// - NS_ERR_INVALID: `app`, `name` or `out` is NULL
 #[no_mangle]
@@ -553,7 +555,11 @@ pub unsafe extern "C" fn ns_app_get(
         let sender = (!sender.is_null()).then(|| unsafe { text(sender, "sender") }).transpose()?;
         // SAFETY: as above.
         let name = unsafe { text(name, "name") }?;
-        let found = handle.app.get(sender, name);
+        let found = match handle.app.find(sender, name) {
+            // It knows nothing.
+            Err(error) if error.status() == Status::Closed => None,
+            found => found?,
+        };
         let state = found.ok_or_else(|| match sender {
             Some(sender) => Error::new(Status::NotFound, format!("{name:?} of {sender:?} is not known here")),
             None => Error::new(Status::NotFound, format!("{name:?} is not known here")),
@@ -574,6 +580,7 @@ pub unsafe extern "C" fn ns_app_get(
 ///
 /// - NS_ERR_NAME: `pattern` is empty or too long
 /// - NS_ERR_UTF8: `pattern` is not UTF-8
+/// - NS_ERR_NO_MEMORY: there is no memory for copies of large own values
 /// - NS_ERR_CLOSED: the app is closed, or was freed during the walk
 /// - NS_ERR_INVALID: `app` or `function` is NULL
 #[no_mangle]

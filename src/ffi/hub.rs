@@ -109,7 +109,7 @@ pub struct ns_hub_stats_t {
     pub conflated: u64,
     /// States that a receiver was not sent: of a kind that it does not take, or too large for it.
     pub withheld: u64,
-    /// States not taken for lack of room.
+    /// States not taken for lack of room or memory.
     pub refused: u64,
     /// States not newer than the one held.
     pub stale: u64,

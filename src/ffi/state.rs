@@ -266,6 +266,7 @@ pub unsafe extern "C" fn ns_state_ext(
 /// Made at the first call and kept with the state: `*json` belongs to it; on failure it is "" and
 /// `*len` 0. Does not block. Any thread.
 ///
+/// - NS_ERR_NO_MEMORY: there is no memory for the text
 /// - NS_ERR_INVALID: `state` or `json` is NULL
 #[no_mangle]
 pub unsafe extern "C" fn ns_state_json(state: *const ns_state, json: *mut *const c_char, len: *mut usize) -> ns_status {
@@ -273,7 +274,7 @@ pub unsafe extern "C" fn ns_state_json(state: *const ns_state, json: *mut *const
     // SAFETY: the arguments are as the header demands.
     status(|| unsafe {
         read_slice(state, json, (len, false), |state| {
-            let with_nul = state.json_c();
+            let with_nul = state.json_c()?;
             Ok((with_nul.as_ptr().cast(), with_nul.len() - 1))
         })
     })

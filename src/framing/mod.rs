@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Deref;
 
-use crate::limits::ABSURD_FRAME;
+use crate::limits::{ABSURD_FRAME, MAX_NAME, MAX_SENDER};
 
 /// How bodies are cut out of a stream of bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -197,8 +197,15 @@ pub enum Frame<'a> {
     Body(&'a [u8]),
     /// A whole body that came in pieces, too large to be copied once more: in an allocation of its own.
     Large(Vec<u8>),
-    /// A frame of so many bytes, over the limit or more than there is memory for; they are skipped as they come.
+    /// A frame of so many bytes, over the limit; they are skipped as they come.
     TooLarge(u64),
+    /// A frame that there is no memory for; it is skipped as it comes.
+    NoMemory {
+        /// Its length in bytes.
+        len: u64,
+        /// How its body begins: at least with sender and name, if that much has come.
+        start: &'a [u8],
+    },
 }
 
 /// Why a stream cannot be cut any further; the connection is of no use from there on.
@@ -223,6 +230,9 @@ pub(crate) fn shown(bytes: &[u8]) -> String {
 
 /// A buffer up to this size is kept for the next unfinished frame; a larger one is given out.
 const KEPT: usize = 4096;
+
+/// What is kept of a frame that there is no memory for: the heads of array, sender and name, and these two.
+const START_LEN: usize = 5 + 5 + MAX_SENDER + 5 + MAX_NAME;
 
 /// Cuts bodies out of a stream, behind the SP header. Keeps an unfinished frame only; a body that lies whole in the
 /// input is not copied.
@@ -291,6 +301,7 @@ impl Decoder {
                     self.state = START;
                 }
                 State::Skip(left) => {
+                    self.buffer.clear();
                     let taken = left.min(input.len() as u64);
                     *input = &input[taken as usize..];
                     if taken < left {
@@ -337,10 +348,11 @@ impl Decoder {
                 State::Body(len) => {
                     let (piece, rest) = input.split_at(input.len().min(len - self.buffer.len()));
                     if !self.append(piece, len) {
-                        // Skipped as one that is over the limit; the bytes that came are forgotten.
                         self.state = State::Skip((len - self.buffer.len()) as u64);
-                        self.buffer = Vec::new();
-                        return Ok(Some(Frame::TooLarge(len as u64)));
+                        let mut start = self.buffer[..self.buffer.len().min(START_LEN)].to_vec();
+                        start.extend_from_slice(&piece[..piece.len().min(START_LEN - start.len())]);
+                        self.buffer = start;
+                        return Ok(Some(Frame::NoMemory { len: len as u64, start: &self.buffer }));
                     }
                     *input = rest;
                     if self.buffer.len() < len {

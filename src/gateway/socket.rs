@@ -193,7 +193,10 @@ impl GatewaySocket {
             return Ok(false);
         }
         self.outgoing.last.clear();
-        self.outgoing.last.extend_from_slice(message.body());
+        // Without memory nobody is asked until the next one.
+        if self.outgoing.last.try_reserve(message.body().len()).is_ok() {
+            self.outgoing.last.extend_from_slice(message.body());
+        }
         self.transmit(message, (step == Step::Probe).then_some(Why::Turn))?;
         Ok(true)
     }
@@ -238,9 +241,11 @@ impl GatewaySocket {
 
     /// Asks whether those who are behind have caught up, when it is time and nothing else is sent.
     fn ask(&mut self) -> io::Result<()> {
-        if self.outgoing.waiting.is_none() && self.outgoing.pace.asks(now().mono) {
-            let message = message(&self.outgoing.last)?;
-            self.transmit(message, Some(Why::Asked))?;
+        if self.outgoing.waiting.is_none() && !self.outgoing.last.is_empty() && self.outgoing.pace.asks(now().mono) {
+            match message(&self.outgoing.last) {
+                Err(error) if error.kind() == io::ErrorKind::OutOfMemory => self.outgoing.last = Vec::new(),
+                message => self.transmit(message?, Some(Why::Asked))?,
+            }
         }
         Ok(())
     }
@@ -265,7 +270,10 @@ fn order(role: Role, frame: &[u8]) -> io::Result<Option<Order>> {
 }
 
 fn message(body: &[u8]) -> io::Result<Message> {
-    let mut message = Message::with_capacity(body.len()).map_err(io::Error::other)?;
+    let mut message = Message::with_capacity(body.len()).map_err(|error| match error.status() {
+        crate::Status::NoMemory => io::ErrorKind::OutOfMemory.into(),
+        _ => io::Error::other(error),
+    })?;
     message.append(body).map_err(io::Error::other)?;
     Ok(message)
 }
@@ -384,10 +392,19 @@ impl Carrier for GatewaySocket {
             let mut rest = &slice[..];
             loop {
                 let order = match self.outgoing.decoder.next(&mut rest).map_err(io::Error::other)? {
-                    Some(Frame::Body(frame)) => order(self.role, frame)?,
-                    Some(Frame::Large(frame)) => order(self.role, &frame)?,
-                    Some(Frame::TooLarge(_)) => None,
+                    Some(Frame::Body(frame)) => order(self.role, frame),
+                    Some(Frame::Large(frame)) => order(self.role, &frame),
+                    Some(Frame::TooLarge(_)) => Ok(None),
+                    Some(Frame::NoMemory { .. }) => Err(io::ErrorKind::OutOfMemory.into()),
                     None => break,
+                };
+                let order = match order {
+                    Err(error) if error.kind() == io::ErrorKind::OutOfMemory => {
+                        self.incoming.status.dropped += 1;
+                        self.incoming.changed = true;
+                        None
+                    }
+                    order => order?,
                 };
                 let Some(order) = order else { continue };
                 let more = self.send(order)?;

@@ -60,13 +60,14 @@ struct Inner {
 enum Said {
     Refused(Status),
     Warning,
+    NoMemory,
     Info,
 }
 
 impl Said {
     fn level(self) -> log::Level {
         match self {
-            Said::Refused(_) | Said::Warning => log::Level::Warn,
+            Said::Refused(_) | Said::Warning | Said::NoMemory => log::Level::Warn,
             Said::Info => log::Level::Info,
         }
     }
@@ -75,7 +76,7 @@ impl Said {
     /// which it was not said before.
     fn burst(self) -> u32 {
         match self {
-            Said::Refused(_) => 1,
+            Said::Refused(_) | Said::NoMemory => 1,
             Said::Warning | Said::Info => 64,
         }
     }
@@ -312,6 +313,7 @@ impl Inner {
     fn tell(&self, event: RouterEvent) {
         match event {
             RouterEvent::Warning(text) => self.log(Said::Warning, text),
+            RouterEvent::NoMemory(text) => self.log(Said::NoMemory, text),
             RouterEvent::Info(text) => self.log(Said::Info, text),
             RouterEvent::Peer { identity, from, event, why, text } => {
                 let call = |function: &mut OnPeer| {

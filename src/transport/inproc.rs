@@ -99,7 +99,12 @@ impl End {
         let mut whole = true;
         for slice in slices {
             let room = CAPACITY - pipe.bytes.len();
-            let taken = slice.len().min(room);
+            let mut taken = slice.len().min(room);
+            let (len, free) = (pipe.bytes.len(), pipe.bytes.capacity() - pipe.bytes.len());
+            if taken > free && len + taken > KEPT && pipe.bytes.try_reserve(taken).is_err() {
+                // Without memory for all of it: as much as fits where it is, or begins an empty pipe.
+                taken = if len == 0 { taken.min(KEPT) } else { free };
+            }
             pipe.bytes.extend(&slice[..taken]);
             n += taken;
             if taken < slice.len() {

@@ -168,6 +168,15 @@ pub fn decode(bytes: &[u8], form: Form) -> Result<Body<'_>, Malformed> {
     })
 }
 
+/// Sender and name of a body of which this is the beginning, if they are sound. Nothing behind them is looked at.
+pub fn decode_start(bytes: &[u8], form: Form) -> Option<(&str, &str)> {
+    let mut reader = Reader::new(bytes);
+    array_head(bytes, &mut reader, form).ok()?;
+    let (sender, _) = key(&mut reader, form, MAX_SENDER, Malformed::Sender).ok()?;
+    let (name, _) = key(&mut reader, form, MAX_NAME, Malformed::Name).ok()?;
+    Some((sender, name))
+}
+
 /// Goes over the head of the outer array and tells whether it is the one byte that [`encode`] writes.
 #[inline]
 fn array_head(bytes: &[u8], reader: &mut Reader, form: Form) -> Result<bool, Malformed> {

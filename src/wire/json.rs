@@ -1,7 +1,7 @@
 //! JSON to MessagePack and back, without a tree between them.
 
 use std::fmt;
-use std::io::Write;
+use std::io::{self, Write};
 
 use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
@@ -12,19 +12,31 @@ use serde_core::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visito
 use super::time::Time;
 use super::value::{infallible, Reader, Token, Value};
 use crate::limits::MAX_DEPTH;
+use crate::memory::{self, NoMemory};
 use crate::{Error, Result, Status};
 
 /// Appends the MessagePack of one JSON text. The order of keys stays, and one that is there twice stays so; a number
 /// without fraction and exponent becomes an integer, or a double beyond 64 bits.
 ///
 /// # Errors
-/// [`Status::Invalid`], with words that name the byte offset; `out` is then as it was.
+/// [`Status::Invalid`], with words that name the byte offset; [`Status::NoMemory`] for a large one. `out` is then as it
+/// was.
 pub fn to_msgpack(json: &str, out: &mut Vec<u8>) -> Result<()> {
+    if json.len() > memory::LARGE {
+        // The parser collects a string with escapes, or a long number, in memory that it grows by doubling, and can only
+        // abort without. That memory is asked for beforehand.
+        drop(memory::with_capacity(json.len().saturating_mul(2))?);
+    }
     let start = out.len();
     let mut deserializer = serde_json::Deserializer::from_str(json);
-    let done = Writer { out, depth: 0 }.deserialize(&mut deserializer).and_then(|()| deserializer.end());
+    let mut out = Output { bytes: out, no_memory: false };
+    let done = Writer { out: &mut out, depth: 0 }.deserialize(&mut deserializer).and_then(|()| deserializer.end());
+    let Output { bytes: out, no_memory } = out;
     done.map_err(|error| {
         out.truncate(start);
+        if no_memory {
+            return NoMemory.into();
+        }
         let text = error.to_string();
         let place = format!(" at line {} column {}", error.line(), error.column());
         let what = text.strip_suffix(&place).unwrap_or(&text);
@@ -41,16 +53,60 @@ fn offset(json: &str, error: &serde_json::Error) -> usize {
     (line + error.column().saturating_sub(1)).min(json.len())
 }
 
+/// Bytes that grow as long as there is memory.
+struct Output<'b> {
+    bytes: &'b mut Vec<u8>,
+    /// Something is missing, for which there was none.
+    no_memory: bool,
+}
+
+impl Output<'_> {
+    /// Makes room for `more` bytes. False if there is no memory for them.
+    fn reserve(&mut self, more: usize) -> bool {
+        let room = self.bytes.try_reserve(more).is_ok();
+        self.no_memory |= !room;
+        room
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        if self.reserve(bytes.len()) {
+            self.bytes.extend_from_slice(bytes);
+        }
+    }
+}
+
+impl Write for Output<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.push(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Writes whatever the parser finds.
-struct Writer<'o> {
-    out: &'o mut Vec<u8>,
+struct Writer<'o, 'b> {
+    out: &'o mut Output<'b>,
     /// How many containers are open.
     depth: usize,
 }
 
-impl Writer<'_> {
-    fn value(self, value: Value) {
-        value.encode(self.out);
+impl Writer<'_, '_> {
+    fn value<E: serde_core::de::Error>(mut self, value: Value) -> Result<(), E> {
+        self.reserve(value.max_encoded_len())?;
+        value.encode(self.out.bytes);
+        Ok(())
+    }
+
+    /// Makes room for `more` bytes.
+    fn reserve<E: serde_core::de::Error>(&mut self, more: usize) -> Result<(), E> {
+        if self.out.reserve(more) {
+            Ok(())
+        } else {
+            Err(E::custom(Status::NoMemory.text()))
+        }
     }
 
     /// A container's place for its head, and the depth of what is in it.
@@ -58,32 +114,34 @@ impl Writer<'_> {
         if self.depth == MAX_DEPTH {
             return Err(E::custom(format_args!("nested deeper than {MAX_DEPTH}")));
         }
-        let head = self.out.len();
-        self.out.push(0);
+        self.reserve(1)?;
+        let head = self.out.bytes.len();
+        self.out.bytes.push(0);
         Ok((head, self.depth + 1))
     }
 
     /// Writes the head now that the count is known. More than the one byte that was kept is rare, and costs a move.
     fn close<E: serde_core::de::Error>(
-        self,
+        mut self,
         head: usize,
         count: usize,
         short: impl FnOnce(u8) -> Marker,
         long: impl FnOnce(&mut Vec<u8>, u32),
     ) -> Result<(), E> {
         if count < 16 {
-            self.out[head] = short(count as u8).to_u8();
+            self.out.bytes[head] = short(count as u8).to_u8();
             return Ok(());
         }
         let count = u32::try_from(count).map_err(|_| E::custom("too many elements"))?;
         let mut bytes = Vec::with_capacity(5);
         long(&mut bytes, count);
-        self.out.splice(head..=head, bytes);
+        self.reserve(bytes.len())?;
+        self.out.bytes.splice(head..=head, bytes);
         Ok(())
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Writer<'_> {
+impl<'de> DeserializeSeed<'de> for Writer<'_, '_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -91,41 +149,35 @@ impl<'de> DeserializeSeed<'de> for Writer<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Writer<'_> {
+impl<'de> Visitor<'de> for Writer<'_, '_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str("a JSON value")
     }
 
-    fn visit_unit<E>(self) -> Result<(), E> {
-        self.value(Value::Nil);
-        Ok(())
+    fn visit_unit<E: serde_core::de::Error>(self) -> Result<(), E> {
+        self.value(Value::Nil)
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<(), E> {
-        self.value(Value::Bool(value));
-        Ok(())
+    fn visit_bool<E: serde_core::de::Error>(self, value: bool) -> Result<(), E> {
+        self.value(Value::Bool(value))
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<(), E> {
-        self.value(Value::Int(value));
-        Ok(())
+    fn visit_i64<E: serde_core::de::Error>(self, value: i64) -> Result<(), E> {
+        self.value(Value::Int(value))
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<(), E> {
-        self.value(Value::Uint(value));
-        Ok(())
+    fn visit_u64<E: serde_core::de::Error>(self, value: u64) -> Result<(), E> {
+        self.value(Value::Uint(value))
     }
 
-    fn visit_f64<E>(self, value: f64) -> Result<(), E> {
-        self.value(Value::Double(value));
-        Ok(())
+    fn visit_f64<E: serde_core::de::Error>(self, value: f64) -> Result<(), E> {
+        self.value(Value::Double(value))
     }
 
-    fn visit_str<E>(self, value: &str) -> Result<(), E> {
-        self.value(Value::Text(value));
-        Ok(())
+    fn visit_str<E: serde_core::de::Error>(self, value: &str) -> Result<(), E> {
+        self.value(Value::Text(value))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<(), A::Error> {
@@ -154,52 +206,69 @@ impl<'de> Visitor<'de> for Writer<'_> {
 /// other extension `{"ext":type,"data":"base64"}`; a float that is no number or infinite `null`. A key of a map becomes a
 /// string: text and bytes as they do elsewhere, a scalar as its JSON text, and anything structured as the base64 of its
 /// MessagePack (as JSON text inside JSON text, nested, it would double with each level).
+///
+/// # Panics
+/// There is no memory for it.
 pub fn from_msgpack(value: &[u8]) -> String {
-    let mut out = Vec::with_capacity(value.len() + value.len() / 2 + 8);
+    let json = json_text(value).unwrap_or_else(|NoMemory| panic!("{}", Status::NoMemory.text()));
+    String::from_utf8(json).unwrap_or_default()
+}
+
+/// As [`from_msgpack`], with room for one byte more.
+///
+/// # Errors
+/// There is no memory for it.
+pub(crate) fn json_text(value: &[u8]) -> Result<Vec<u8>, NoMemory> {
+    let mut bytes = memory::with_capacity(value.len() + value.len() / 2 + 8)?;
+    let mut out = Output { bytes: &mut bytes, no_memory: false };
     write_json(&mut Reader::new(value), MAX_DEPTH, &mut out);
-    String::from_utf8(out).unwrap_or_default()
+    if out.reserve(1) && !out.no_memory {
+        Ok(bytes)
+    } else {
+        Err(NoMemory)
+    }
 }
 
 /// Writes one value. What [`super::check`] would refuse ends as `null`: text in, never a fault out.
-fn write_json(reader: &mut Reader, depth_left: usize, out: &mut Vec<u8>) {
+fn write_json(reader: &mut Reader, depth_left: usize, out: &mut Output) {
     let Ok(token) = reader.token() else {
-        out.extend_from_slice(b"null");
+        out.push(b"null");
         return;
     };
     match token {
         Token::Array(count) if depth_left > 0 => {
-            out.push(b'[');
+            out.push(b"[");
             for i in 0..count {
                 if reader.rest().is_empty() {
                     break;
                 }
                 if i > 0 {
-                    out.push(b',');
+                    out.push(b",");
                 }
                 write_json(reader, depth_left - 1, out);
             }
-            out.push(b']');
+            out.push(b"]");
         }
         Token::Map(pairs) if depth_left > 0 => {
-            out.push(b'{');
+            out.push(b"{");
             for i in 0..pairs {
                 if reader.rest().is_empty() {
                     break;
                 }
                 if i > 0 {
-                    out.push(b',');
+                    out.push(b",");
                 }
                 write_key(reader, out);
-                out.push(b':');
+                out.push(b":");
                 write_json(reader, depth_left - 1, out);
             }
-            out.push(b'}');
+            out.push(b"}");
         }
         token => write_scalar(token, out),
     }
 }
 
-fn write_key(reader: &mut Reader, out: &mut Vec<u8>) {
+fn write_key(reader: &mut Reader, out: &mut Output) {
     let before = reader.rest();
     let _ = reader.value();
     let raw = &before[..before.len() - reader.rest().len()];
@@ -207,14 +276,14 @@ fn write_key(reader: &mut Reader, out: &mut Vec<u8>) {
         Ok(token @ (Token::Str(_) | Token::Bin(_))) => write_scalar(token, out),
         Ok(Token::Array(_) | Token::Map(_) | Token::Ext(..)) | Err(_) => write_base64(raw, out),
         Ok(token) => {
-            out.push(b'"');
+            out.push(b"\"");
             write_scalar(token, out);
-            out.push(b'"');
+            out.push(b"\"");
         }
     }
 }
 
-fn write_scalar(token: Token, out: &mut Vec<u8>) {
+fn write_scalar(token: Token, out: &mut Output) {
     match token {
         Token::Bool(value) => infallible(write!(out, "{value}")),
         Token::Int(value) => infallible(write!(out, "{value}")),
@@ -229,13 +298,13 @@ fn write_scalar(token: Token, out: &mut Vec<u8>) {
             }
             infallible(write!(out, "{{\"ext\":{number},\"data\":"));
             write_base64(bytes, out);
-            out.push(b'}');
+            out.push(b"}");
         }
-        Token::Nil | Token::Double(_) | Token::Array(_) | Token::Map(_) => out.extend_from_slice(b"null"),
+        Token::Nil | Token::Double(_) | Token::Array(_) | Token::Map(_) => out.push(b"null"),
     }
 }
 
-fn write_base64(bytes: &[u8], out: &mut Vec<u8>) {
+fn write_base64(bytes: &[u8], out: &mut Output) {
     infallible(write!(out, "\"{}\"", Base64Display::new(bytes, &STANDARD)));
 }
 

@@ -33,6 +33,9 @@ impl Stamp {
     /// The length of a meta that has a stamp and nothing else: the heads of map and bin, and the key.
     pub const META_LEN: usize = 1 + 1 + 2 + Stamp::LEN;
 
+    /// What [`with_stamp`] adds to a meta at most: a longer head of the map, and the rest of [`Stamp::META_LEN`].
+    pub const MAX_ADDED: usize = 4 + Stamp::META_LEN;
+
     /// Milliseconds since 1970.
     pub const fn millis(self) -> u64 {
         self.clock >> 16

@@ -13,10 +13,11 @@ mod time;
 mod value;
 
 pub use body::{
-    check_identity, check_name, decode, encode, encode_head, encode_value, max_head_len, Body, Form, Malformed,
-    RESERVED,
+    check_identity, check_name, decode, decode_start, encode, encode_head, encode_value, max_head_len, Body, Form,
+    Malformed, RESERVED,
 };
 pub use control::{Control, HelloFlags, HUB_SENDER};
+pub(crate) use json::json_text;
 pub use json::{from_msgpack, to_msgpack};
 pub use meta::{with_flags, with_stamp, Instance, Meta, Stamp};
 pub use secret::Secret;

@@ -44,7 +44,7 @@ impl Line {
             match self.decoder.next(&mut input).expect("whole frames only") {
                 Some(Frame::Body(body)) => each(body),
                 Some(Frame::Large(body)) => each(&body),
-                Some(Frame::TooLarge(len)) => panic!("a frame of {len} bytes"),
+                Some(Frame::TooLarge(len) | Frame::NoMemory { len, .. }) => panic!("a frame of {len} bytes"),
                 None => return,
             }
         }

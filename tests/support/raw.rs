@@ -194,7 +194,7 @@ impl Raw {
             let frame = self.decoder.next(&mut rest).unwrap().map(|frame| match frame {
                 Frame::Body(body) => body.to_vec(),
                 Frame::Large(body) => body,
-                Frame::TooLarge(n) => panic!("a frame of {n} bytes"),
+                Frame::TooLarge(len) | Frame::NoMemory { len, .. } => panic!("a frame of {len} bytes"),
             });
             self.taken = self.input.len() - rest.len();
             if frame.is_some() {
