@@ -9,7 +9,7 @@
 //! * [`framing`]: byte streams to bodies and back;
 //! * [`engine`]: what a hub and an app do with bodies: no sockets, no threads, no clock of its own;
 //! * [`transport`]: `tcp`, `ipc` and `inproc` byte streams;
-//! * [`runtime`]: where engines meet transports: connections, the loop, threads, clocks;
+//! * `runtime`: where engines meet transports: connections, the loop, threads, clocks;
 //! * `gateway`: the other scalability protocols where NNG carries them, on `ws` and `inproc`;
 //! * [`log_queue`], [`visible`]: lines of the log on their way out, and texts of others in them;
 //! * [`App`], [`Hub`], [`State`]: the handles a program uses;
@@ -39,7 +39,7 @@ pub mod pattern;
 mod repeats;
 #[cfg(all(test, not(loom)))]
 mod rooms;
-pub mod runtime;
+mod runtime;
 mod state;
 pub mod transport;
 pub mod visible;

@@ -4,22 +4,32 @@
 //! the real flag; `Notify` stands for the descriptor, which also remembers one notification. A lost wake is a deadlock,
 //! which `loom` reports.
 //!
-//! And a thread that waits may read the connection in the loop's place: the model is that of `App::recv`, with the real
-//! [`token::Token`], over a socket of one counter.
+//! And a thread that waits may read the connection in the loop's place: the models run the loop of `App::recv`, the
+//! file that is shipped, with a connection of one counter and a kernel that tells of it.
 #![cfg(loom)]
 
+#[path = "../src/runtime/deadline.rs"]
+#[allow(dead_code)]
+mod deadline;
+#[path = "../src/runtime/reader.rs"]
+#[allow(dead_code)]
+mod reader;
 #[path = "../src/transport/sync.rs"]
 mod sync;
-#[path = "../src/runtime/token.rs"]
-mod token;
 #[path = "../src/transport/wake.rs"]
+#[allow(dead_code)]
 mod wake;
 
+use std::io;
+use std::ops::{Deref, DerefMut};
+use std::time::{Duration, Instant};
+
+use deadline::Deadline;
 use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use loom::sync::{Arc, Condvar, Mutex, MutexGuard, Notify};
 use loom::thread;
-use token::{Left, Token};
-use wake::WakeFlag;
+use reader::{Lender, Monitor, Reader, Wait};
+use wake::{WakeFlag, Woken};
 
 struct Loop {
     flag: WakeFlag,
@@ -142,48 +152,17 @@ struct Socket {
     closed: bool,
     /// The loop's poller tells of it.
     armed: bool,
-    /// A thread of the program sleeps on it.
-    polled: bool,
+    /// Threads of the program that sleep on it.
+    polled: Vec<Arc<Notify>>,
 }
 
-/// What is behind the driver's lock.
-#[derive(Default)]
-struct Driver {
-    token: Token,
-    lent: bool,
-    connected: bool,
-    inbox: usize,
-    interrupted: bool,
-    /// Reads that ran at the same time would be one too many.
-    reads: usize,
-}
-
-/// An app: its loop, its connection, and what wakes whom.
-struct App {
-    driver: Mutex<Driver>,
-    changed: Condvar,
+/// The kernel's part of the connection, and of the loop's sleep.
+struct Kernel {
     socket: Mutex<Socket>,
     poller: Loop,
-    sleeper: WakeFlag,
-    /// Both of what a thread that reads sleeps on: the socket and its descriptor.
-    slept_on: Notify,
-    stopped: AtomicBool,
 }
 
-impl App {
-    fn new() -> Arc<App> {
-        let driver = Driver { connected: true, ..Driver::default() };
-        Arc::new(App {
-            driver: Mutex::new(driver),
-            changed: Condvar::new(),
-            socket: Mutex::new(Socket { armed: true, ..Socket::default() }),
-            poller: Loop::new(),
-            sleeper: WakeFlag::new(),
-            slept_on: Notify::new(),
-            stopped: AtomicBool::new(false),
-        })
-    }
-
+impl Kernel {
     /// The hub's part: a message, or the end.
     fn arrives(&self, change: impl FnOnce(&mut Socket)) {
         let mut socket = self.socket.lock().unwrap();
@@ -191,9 +170,7 @@ impl App {
         if socket.armed {
             self.poller.descriptor.notify();
         }
-        if socket.polled {
-            self.slept_on.notify();
-        }
+        socket.polled.iter().for_each(|thread| thread.notify());
     }
 
     /// `Poller::set`: level-triggered, it tells at once of what is there.
@@ -204,139 +181,234 @@ impl App {
             self.poller.descriptor.notify();
         }
     }
+}
 
-    fn wake_reader(&self, driver: &Driver) {
-        if driver.token.is_with_caller() && self.sleeper.wake() {
-            self.slept_on.notify();
+/// `SocketWaiter`: waits for the socket and for its own descriptor.
+struct Waiter {
+    kernel: Arc<Kernel>,
+    woken: Arc<Notify>,
+}
+
+impl Wait for Waiter {
+    type Source = ();
+
+    fn wait(&self, (): (), timeout: Option<Duration>) -> io::Result<Woken> {
+        let ready = {
+            let mut socket = self.kernel.socket.lock().unwrap();
+            socket.polled.push(self.woken.clone());
+            socket.unread > 0 || socket.closed
+        };
+        if !ready && timeout != Some(Duration::ZERO) {
+            self.woken.wait();
+        }
+        let mut socket = self.kernel.socket.lock().unwrap();
+        socket.polled.retain(|thread| !Arc::ptr_eq(thread, &self.woken));
+        let ready = socket.unread > 0 || socket.closed;
+        Ok(if ready { Woken::Readable } else { Woken::Otherwise })
+    }
+
+    fn wake(&self) {
+        self.woken.notify();
+    }
+}
+
+/// `Conns`, with one connection.
+struct Connection {
+    kernel: Arc<Kernel>,
+    open: bool,
+    lent: bool,
+}
+
+impl Lender for Connection {
+    type Conn = ();
+    type Wait = Waiter;
+
+    fn lend(&mut self, (): ()) -> bool {
+        if self.open && !std::mem::replace(&mut self.lent, true) {
+            self.kernel.arm(false);
+        }
+        self.open
+    }
+
+    fn take_back(&mut self, (): ()) {
+        if self.open {
+            self.lent = false;
+            self.kernel.arm(true);
         }
     }
 
-    fn return_to_loop(&self, driver: &mut Driver) {
-        driver.lent = false;
-        if driver.connected {
-            self.arm(true);
+    fn is_paused(&self, (): ()) -> bool {
+        false
+    }
+
+    fn source(&self, (): ()) -> Option<()> {
+        self.open.then_some(())
+    }
+
+    fn waiter(&self) -> io::Result<Waiter> {
+        Ok(Waiter { kernel: self.kernel.clone(), woken: Arc::new(Notify::new()) })
+    }
+}
+
+/// What is behind the driver's lock.
+struct Driver {
+    reader: Reader<Connection>,
+    connection: Connection,
+    inbox: usize,
+    interrupted: bool,
+    /// Reads that ran at the same time would be one too many.
+    reads: usize,
+}
+
+impl Driver {
+    /// `Driver::take`.
+    fn close(&mut self) {
+        self.connection.open = false;
+        if std::mem::take(&mut self.connection.lent) {
+            self.reader.close();
         }
     }
 
     /// `Driver::read`, whoever reads: everything that is there.
-    fn read(&self, driver: &mut Driver) {
-        assert!(driver.connected);
-        driver.reads += 1;
-        assert_eq!(driver.reads, 1, "two threads read");
-        let mut socket = self.socket.lock().unwrap();
-        driver.inbox += std::mem::take(&mut socket.unread);
+    fn read(&mut self) {
+        assert!(self.connection.open);
+        self.reads += 1;
+        assert_eq!(self.reads, 1, "two threads read");
+        let kernel = self.connection.kernel.clone();
+        let mut socket = kernel.socket.lock().unwrap();
+        self.inbox += std::mem::take(&mut socket.unread);
         if socket.closed {
-            driver.connected = false;
-            driver.lent = false;
-            if driver.token.void() && self.sleeper.wake() {
-                self.slept_on.notify();
-            }
+            self.close();
         }
-        driver.reads -= 1;
+        self.reads -= 1;
+    }
+}
+
+/// The lock, which a wait lets go.
+struct Guard<'a> {
+    lock: &'a Mutex<Driver>,
+    held: Option<MutexGuard<'a, Driver>>,
+}
+
+impl Deref for Guard<'_> {
+    type Target = Driver;
+
+    fn deref(&self) -> &Driver {
+        self.held.as_ref().expect("held")
+    }
+}
+
+impl DerefMut for Guard<'_> {
+    fn deref_mut(&mut self) -> &mut Driver {
+        self.held.as_mut().expect("held")
+    }
+}
+
+/// An app: its loop, its connection, and what wakes whom.
+struct App {
+    driver: Mutex<Driver>,
+    changed: Condvar,
+    kernel: Arc<Kernel>,
+    stopped: AtomicBool,
+}
+
+impl Monitor for App {
+    type Conns = Connection;
+    type Driver = Driver;
+    type Guard<'a> = Guard<'a>;
+
+    fn parts(driver: &mut Driver) -> (&mut Reader<Connection>, &mut Connection) {
+        (&mut driver.reader, &mut driver.connection)
+    }
+
+    fn connection(&self, driver: &Driver) -> Option<()> {
+        driver.connection.open.then_some(())
+    }
+
+    fn unlocked<T>(&self, guard: &mut Guard<'_>, f: impl FnOnce() -> T) -> T {
+        drop(guard.held.take());
+        let result = f();
+        guard.held = Some(guard.lock.lock().unwrap());
+        result
+    }
+
+    fn wait(&self, guard: &mut Guard<'_>, until: Option<Instant>) {
+        assert_eq!(until, None, "there is no time here");
+        let held = guard.held.take().expect("held");
+        guard.held = Some(self.changed.wait(held).unwrap());
+    }
+
+    fn notify(&self) {
+        self.changed.notify_all();
+    }
+
+    fn read(&self, guard: &mut Guard<'_>, (): (), _: bool) {
+        guard.read();
+    }
+
+    fn cannot_wait(&self, error: &io::Error) {
+        panic!("{error}");
+    }
+}
+
+impl App {
+    fn new() -> Arc<App> {
+        let socket = Mutex::new(Socket { armed: true, ..Socket::default() });
+        let kernel = Arc::new(Kernel { socket, poller: Loop::new() });
+        let connection = Connection { kernel: kernel.clone(), open: true, lent: false };
+        let driver = Driver { reader: Reader::default(), connection, inbox: 0, interrupted: false, reads: 0 };
+        let (driver, changed) = (Mutex::new(driver), Condvar::new());
+        Arc::new(App { driver, changed, kernel, stopped: AtomicBool::new(false) })
+    }
+
+    fn lock(&self) -> Guard<'_> {
+        Guard { lock: &self.driver, held: Some(self.driver.lock().unwrap()) }
     }
 
     /// The loop's thread.
     fn run(&self) {
         while !self.stopped.load(Ordering::SeqCst) {
-            if self.poller.flag.sleep() {
-                self.poller.descriptor.wait();
-            }
-            self.poller.flag.woke();
-            let mut driver = self.driver.lock().unwrap();
+            self.kernel.poller.wait(false);
+            let mut driver = self.lock();
             let told = {
-                let socket = self.socket.lock().unwrap();
+                let socket = self.kernel.socket.lock().unwrap();
                 socket.armed && (socket.unread > 0 || socket.closed)
             };
-            if told && driver.connected && !driver.lent {
-                self.read(&mut driver);
+            if told && driver.connection.open && !driver.connection.lent {
+                driver.read();
             }
-            self.changed.notify_all();
-            if driver.interrupted || driver.inbox > 0 || !driver.connected {
-                self.wake_reader(&driver);
-            }
+            let news = driver.interrupted || driver.inbox > 0 || !driver.connection.open;
+            reader::tell(self, &driver.reader, news);
         }
-    }
-
-    /// `Shared::read_borrowed`.
-    fn read_borrowed<'a>(&'a self, driver: MutexGuard<'a, Driver>) -> MutexGuard<'a, Driver> {
-        drop(driver);
-        if self.sleeper.sleep() {
-            let ready = {
-                let mut socket = self.socket.lock().unwrap();
-                socket.polled = true;
-                socket.unread > 0 || socket.closed
-            };
-            if !ready {
-                self.slept_on.wait();
-            }
-        }
-        self.sleeper.woke();
-        let readable = {
-            let mut socket = self.socket.lock().unwrap();
-            socket.polled = false;
-            socket.unread > 0 || socket.closed
-        };
-        let mut driver = self.driver.lock().unwrap();
-        if readable && driver.lent && !driver.token.is_kept() {
-            self.read(&mut driver);
-        }
-        driver
     }
 
     /// `App::recv`: true for a message, false if the connection is closed or it was interrupted.
     fn recv(&self) -> bool {
-        let mut driver = self.driver.lock().unwrap();
-        let mut reads = false;
-        let outcome = loop {
+        reader::wait_reading(self, &mut self.lock(), &mut Deadline::after(None), |driver| {
             if std::mem::take(&mut driver.interrupted) {
-                break false;
+                return Some(false);
             }
             if driver.inbox > 0 {
                 driver.inbox -= 1;
-                break true;
+                return Some(true);
             }
-            if !driver.connected {
-                break false;
-            }
-            if reads && driver.token.is_kept() {
-                self.stop_reading(&mut driver, &mut reads);
-            }
-            if !reads && driver.token.is_free() {
-                if !std::mem::replace(&mut driver.lent, true) {
-                    self.arm(false);
-                }
-                driver.token.take();
-                reads = true;
-            }
-            if reads {
-                driver = self.read_borrowed(driver);
-                self.changed.notify_all();
-            } else {
-                driver.token.wait();
-                driver = self.changed.wait(driver).unwrap();
-                driver.token.waited();
-            }
-        };
-        self.stop_reading(&mut driver, &mut reads);
-        if driver.token.settle() {
-            self.return_to_loop(&mut driver);
-        }
-        outcome
+            (!driver.connection.open).then_some(false)
+        })
+        .expect("there is no time here")
     }
 
-    fn stop_reading(&self, driver: &mut Driver, reads: &mut bool) {
-        if std::mem::take(reads) && driver.lent {
-            match driver.token.leave() {
-                Left::ToWaiters => self.changed.notify_all(),
-                Left::ToLoop => self.return_to_loop(driver),
-            }
-        }
+    /// `App::flush`: for a message that somebody else takes, or that there is no connection.
+    fn waits_for_a_message(&self) {
+        reader::wait(self, &mut self.lock(), &mut Deadline::after(None), |driver| {
+            (driver.inbox > 0 || !driver.connection.open).then_some(())
+        })
+        .expect("there is no time here");
     }
 
     /// Ends the loop.
     fn stop(&self) {
         self.stopped.store(true, Ordering::SeqCst);
-        self.poller.wake();
+        self.kernel.poller.wake();
     }
 }
 
@@ -362,8 +434,7 @@ fn check_app(preemptions: usize, acts: &'static [Act]) {
             .collect();
         app.run();
         threads.into_iter().for_each(|thread| thread.join().unwrap());
-        let driver = app.driver.lock().unwrap();
-        assert!(!driver.lent || !driver.connected, "nobody reads any more");
+        assert!(!app.lock().connection.lent, "nobody reads any more");
     });
 }
 
@@ -380,7 +451,7 @@ fn receives_twice(app: &App) {
 }
 
 fn a_message_arrives(app: &App) {
-    app.arrives(|socket| socket.unread += 1);
+    app.kernel.arrives(|socket| socket.unread += 1);
 }
 
 fn two_messages_arrive(app: &App) {
@@ -388,26 +459,29 @@ fn two_messages_arrive(app: &App) {
 }
 
 fn the_connection_ends(app: &App) {
-    app.arrives(|socket| socket.closed = true);
+    app.kernel.arrives(|socket| socket.closed = true);
 }
 
 /// As `App::interrupt`, which only has the loop look.
 fn interrupts(app: &App) {
-    app.driver.lock().unwrap().interrupted = true;
-    app.poller.wake();
+    app.lock().interrupted = true;
+    app.kernel.poller.wake();
 }
 
-fn keeps_the_token(app: &App) {
-    let mut driver = app.driver.lock().unwrap();
-    if driver.token.keep() {
-        app.return_to_loop(&mut driver);
-    }
-    app.wake_reader(&driver);
+fn keeps_reading(app: &App) {
+    let mut driver = app.lock();
+    let (reader, connection) = App::parts(&mut driver);
+    reader.keep(connection);
 }
 
 #[test]
 fn a_thread_that_waits_gets_each_message_whoever_reads_it() {
     check_app(2, &[two_messages_arrive, receives_twice]);
+}
+
+#[test]
+fn a_thread_that_waits_without_reading_hears_of_what_the_loop_reads() {
+    check_app(2, &[a_message_arrives, App::waits_for_a_message]);
 }
 
 #[test]
@@ -426,11 +500,11 @@ fn the_end_of_the_connection_ends_every_wait() {
 }
 
 #[test]
-fn once_the_loop_keeps_the_token_it_reads_for_a_thread_that_waits() {
+fn once_the_loop_keeps_reading_it_reads_for_a_thread_that_waits() {
     check_app(
         2,
         &[receives, |app| {
-            keeps_the_token(app);
+            keeps_reading(app);
             a_message_arrives(app);
         }],
     );
@@ -438,13 +512,9 @@ fn once_the_loop_keeps_the_token_it_reads_for_a_thread_that_waits() {
 
 /// As `App::disconnect`: another thread closes the connection, of which the kernel need not tell who sleeps on it.
 fn disconnects(app: &App) {
-    let mut driver = app.driver.lock().unwrap();
-    driver.connected = false;
-    driver.lent = false;
-    if driver.token.void() && app.sleeper.wake() {
-        app.slept_on.notify();
-    }
-    app.changed.notify_all();
+    let mut driver = app.lock();
+    driver.close();
+    app.notify();
 }
 
 #[test]
@@ -453,12 +523,12 @@ fn a_connection_that_another_thread_closes_ends_every_wait() {
 }
 
 #[test]
-fn once_the_loop_keeps_the_token_it_reads_for_every_thread_that_waits() {
+fn once_the_loop_keeps_reading_it_reads_for_every_thread_that_waits() {
     check_app(
         1,
         &[receives, receives, |app| {
             a_message_arrives(app);
-            keeps_the_token(app);
+            keeps_reading(app);
             a_message_arrives(app);
         }],
     );

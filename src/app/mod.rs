@@ -1,8 +1,8 @@
 //! The endpoint in a program.
 
-mod deadline;
 mod readiness;
 
+use std::io;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::Arc;
@@ -22,6 +22,9 @@ use crate::memory;
 use crate::options::AppOption;
 use crate::pattern::Pattern;
 use crate::runtime::address::addresses_to_dial;
+use crate::runtime::conns::Conns;
+use crate::runtime::deadline::Deadline;
+use crate::runtime::reader::{self, Monitor, Reader};
 use crate::runtime::thread::{join, SignalMask};
 use crate::runtime::{self, Driver, Shared};
 use crate::state::State;
@@ -29,7 +32,6 @@ use crate::transport::{Address, Backend};
 use crate::visible::Quoted;
 use crate::wire::{self, Kind, Value};
 use crate::{Error, Result, Status};
-use deadline::Deadline;
 use readiness::Readiness;
 
 pub use crate::engine::session::{AppStats, Link};
@@ -459,7 +461,8 @@ impl App {
             None => {
                 let fd = readiness.insert(Readiness::new()?).fd();
                 // From now on states have to come in while nobody waits in here.
-                driver.keep_reading();
+                let (reader, conns) = driver.parts();
+                reader.keep(conns);
                 fd
             }
         };
@@ -624,80 +627,34 @@ impl Inner {
         timeout: Option<Duration>,
         mut ready: impl FnMut(&mut Driver<Session>) -> Option<Result<T>>,
     ) -> Result<T> {
-        let mut deadline = Deadline::after(timeout);
         let mut driver = self.open()?;
-        loop {
-            if let Some(outcome) = self.look(&mut deadline, &mut driver, &mut ready) {
-                return outcome;
-            }
-            self.wait_for_change(&mut driver, deadline.at());
-        }
+        let mut deadline = Deadline::after(timeout);
+        let look = |driver: &mut Driver<Session>| self.ends_wait().or_else(|| ready(driver));
+        let outcome = reader::wait(self, &mut driver, &mut deadline, look);
+        outcome.unwrap_or_else(|| Err(timed_out(&driver)))
     }
 
-    /// What ends a wait, if anything does now. One look is made past the deadline.
-    fn look<T>(
-        &self,
-        deadline: &mut Deadline,
-        driver: &mut Driver<Session>,
-        ready: &mut impl FnMut(&mut Driver<Session>) -> Option<Result<T>>,
-    ) -> Option<Result<T>> {
+    /// What ends a wait whatever it is for, if anything does now.
+    fn ends_wait<T>(&self) -> Option<Result<T>> {
         if let Err(error) = self.check_usable() {
             return Some(Err(error));
         }
-        if self.interrupted.swap(false, Ordering::SeqCst) {
-            return Some(Err(Status::Interrupted.into()));
-        }
-        if let Some(outcome) = ready(driver) {
-            return Some(outcome);
-        }
-        deadline.is_over().then(|| Err(Error::new(Status::Timeout, driver.protocol.why_timed_out())))
+        self.interrupted.swap(false, Ordering::SeqCst).then(|| Err(Status::Interrupted.into()))
     }
 
     /// The next thing for the program: a notice, or a state if those are asked for.
-    ///
-    /// The thread that waits here reads the socket itself if no other does: see [`crate::runtime`].
     fn next(&self, deadline: &mut Deadline, wants_states: impl Fn() -> Result<bool>) -> Result<Item> {
         let mut driver = self.open()?;
         // Asked each time: a callback may be set meanwhile.
-        let mut ready = |driver: &mut Driver<Session>| match wants_states() {
-            Ok(states) => take(driver, states).map(Ok),
-            Err(error) => Some(Err(error)),
+        let look = |driver: &mut Driver<Session>| {
+            self.ends_wait().or_else(|| match wants_states() {
+                Ok(states) => take(driver, states).map(Ok),
+                Err(error) => Some(Err(error)),
+            })
         };
-        let mut reads = None;
-        let outcome = loop {
-            if let Some(outcome) = self.look(deadline, &mut driver, &mut ready) {
-                break outcome;
-            }
-            if reads.is_some_and(|conn| !driver.is_borrowed(conn)) {
-                self.stop_reading(&mut driver, &mut reads);
-            }
-            if reads.is_none() {
-                reads = driver.protocol.linked().filter(|&conn| driver.borrow(conn));
-            }
-            match reads {
-                Some(conn) => {
-                    let _broken = BreakDown(self);
-                    self.shared.read_borrowed(&mut driver, conn, deadline.left());
-                    self.log_warnings(&mut driver);
-                    self.changed.notify_all();
-                }
-                None => {
-                    driver.wait_for_reader();
-                    self.wait_for_change(&mut driver, deadline.at());
-                    driver.waited_for_reader();
-                }
-            }
-        };
-        self.stop_reading(&mut driver, &mut reads);
-        driver.settle_reader();
+        let outcome = reader::wait_reading(self, &mut driver, deadline, look);
         self.show(&driver);
-        outcome
-    }
-
-    fn stop_reading(&self, driver: &mut Driver<Session>, reads: &mut Option<ConnId>) {
-        if reads.take().is_some_and(|conn| driver.give_back(conn)) {
-            self.changed.notify_all();
-        }
+        outcome.unwrap_or_else(|| Err(timed_out(&driver)))
     }
 
     fn tell_item(&self, item: Item) {
@@ -748,7 +705,7 @@ impl Inner {
         self.act(&mut driver);
         self.tell(&driver);
         // What it waits for may be another from now on.
-        driver.wake_reader();
+        driver.reader().wake();
         // What waits may be for the new function.
         self.shared.wake();
         Ok(())
@@ -765,12 +722,9 @@ impl Inner {
     /// Wakes who waits. Under the driver's lock.
     fn tell(&self, driver: &Driver<Session>) {
         self.show(driver);
-        self.changed.notify_all();
-        // Who reads hears by itself of what comes by the connection.
         let session = &driver.protocol;
-        if session.has_notice() || !session.inbox.is_empty() || self.interrupted.load(Ordering::SeqCst) {
-            driver.wake_reader();
-        }
+        let news = session.has_notice() || !session.inbox.is_empty() || self.interrupted.load(Ordering::SeqCst);
+        reader::tell(self, driver.reader(), news);
     }
 
     fn log_warnings(&self, driver: &mut Driver<Session>) {
@@ -826,24 +780,25 @@ impl Inner {
         let linger =
             linger.unwrap_or_else(|| Duration::from_millis(self.linger_ms.load(Ordering::Relaxed).max(0) as u64));
         let may_wait = self.check_may_wait().is_ok() && !self.gate.inside() && !linger.is_zero();
-        let until = Deadline::after(Some(linger)).at();
-        let linked = |driver: &Driver<Session>| matches!(driver.protocol.link(), Link::Connecting | Link::Connected);
+        // Begins now, and is one for all three waits.
+        let mut deadline = Deadline::after(Some(linger));
+        deadline.at();
         if may_wait {
             if let Ok(mut driver) = self.open() {
                 let wanted = driver.protocol.request_ack();
                 self.act(&mut driver);
-                while linked(&driver) && !driver.protocol.is_acked(wanted) && self.check_usable().is_ok() {
-                    if self.wait_for_change(&mut driver, until) {
-                        break;
-                    }
-                }
+                reader::wait(self, &mut driver, &mut deadline, |driver| {
+                    let session = &driver.protocol;
+                    let linked = matches!(session.link(), Link::Connecting | Link::Connected);
+                    (!linked || session.is_acked(wanted) || self.check_usable().is_err()).then_some(())
+                });
                 while let Some(settled) = driver.protocol.settles_until() {
                     let left = Duration::from_nanos(settled.saturating_sub(runtime::now().mono));
-                    let settled = until.into_iter().chain(Deadline::after(Some(left)).at()).min();
-                    if left.is_zero() || until.is_some_and(|until| Instant::now() >= until) {
+                    let until = deadline.at().into_iter().chain(Deadline::after(Some(left)).at()).min();
+                    if left.is_zero() || deadline.is_over() {
                         break;
                     }
-                    self.wait_for_change(&mut driver, settled);
+                    Monitor::wait(self, &mut driver, until);
                 }
             }
         }
@@ -852,26 +807,57 @@ impl Inner {
         driver.protocol.disconnect();
         self.act(&mut driver);
         self.tell(&driver);
-        driver.wake_reader();
-        // What was written to a TCP connection is lost if it is closed with something unread.
-        while may_wait && driver.closing() > 0 {
-            if self.wait_for_change(&mut driver, until) {
-                break;
-            }
+        driver.reader().wake();
+        if may_wait {
+            // What was written to a TCP connection is lost if it is closed with something unread.
+            reader::wait(self, &mut driver, &mut deadline, |driver| (driver.closing() == 0).then_some(()));
         }
         self.shared.stop();
     }
+}
 
-    /// Waits for a change; whether the time is up.
-    fn wait_for_change(&self, driver: &mut Guard<'_>, until: Option<Instant>) -> bool {
+/// The app's lock, for threads that wait. What they wait for comes by the link to the hub.
+impl Monitor for Inner {
+    type Conns = Conns;
+    type Driver = Driver<Session>;
+    type Guard<'a> = Guard<'a>;
+
+    fn parts(driver: &mut Driver<Session>) -> (&mut Reader<Conns>, &mut Conns) {
+        driver.parts()
+    }
+
+    fn connection(&self, driver: &Driver<Session>) -> Option<ConnId> {
+        driver.protocol.linked()
+    }
+
+    fn unlocked<T>(&self, driver: &mut Guard<'_>, f: impl FnOnce() -> T) -> T {
+        MutexGuard::unlocked(driver, f)
+    }
+
+    fn wait(&self, driver: &mut Guard<'_>, until: Option<Instant>) {
         match until {
-            Some(until) => self.changed.wait_until(driver, until).timed_out(),
-            None => {
-                self.changed.wait(driver);
-                false
-            }
+            Some(until) => drop(self.changed.wait_until(driver, until)),
+            None => self.changed.wait(driver),
         }
     }
+
+    fn notify(&self) {
+        self.changed.notify_all();
+    }
+
+    fn read(&self, driver: &mut Guard<'_>, conn: ConnId, broken: bool) {
+        let _broken = BreakDown(self);
+        driver.read_borrowed(conn, broken);
+        self.log_warnings(driver);
+    }
+
+    fn cannot_wait(&self, error: &io::Error) {
+        log::debug!("the loop reads for good: poll: {}", Error::words(error));
+    }
+}
+
+fn timed_out(driver: &Driver<Session>) -> Error {
+    Error::new(Status::Timeout, driver.protocol.why_timed_out())
 }
 
 /// A value that contradicts that of another option.

@@ -1,7 +1,7 @@
 //! The seam between an engine and whatever moves its bytes.
 //!
 //! [`Router`](super::router::Router) and [`Session`](super::session::Session) are driven through [`Protocol`] by a
-//! loop of [`crate::runtime`], by a test, or by a fuzzer.
+//! loop of `crate::runtime`, by a test, or by a fuzzer.
 
 use std::io::IoSlice;
 

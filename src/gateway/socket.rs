@@ -15,7 +15,7 @@ use super::pace::{Pace, Step, Why};
 use crate::engine::gateway::{self, Role, Status};
 use crate::framing::{frame_head, Decoder, Frame, Framing};
 use crate::runtime::now;
-use crate::transport::{Carrier, Ready};
+use crate::transport::{ByteStream, Ready};
 use crate::Result;
 
 /// How frames are cut out of both streams.
@@ -343,7 +343,7 @@ impl Incoming {
     }
 }
 
-impl Carrier for GatewaySocket {
+impl ByteStream for GatewaySocket {
     fn attach(&mut self, ready: Ready) {
         self.inbox.attach(ready);
     }

@@ -4,8 +4,9 @@
 //! handle. [`Shared`] keeps it behind a lock, so that any thread may call the engine and write at once, and runs its
 //! loop on the handle's one thread.
 //!
-//! * [`driver`]: the connections of a handle, and the loop;
-//! * `token`: how a thread of the program reads a connection in the loop's place;
+//! * `conns`, `dialler`, `listeners`, `closing`: the parts of a driver, each with its own data; `reactor`: what they
+//!   share;
+//! * `reader`: how a thread of the program waits, and reads a connection in the loop's place;
 //! * [`address`]: what engines have to know of addresses;
 //! * [`thread`]: threads of the library; [`now`]: the clocks that engines are told.
 
@@ -13,12 +14,26 @@
 
 pub mod address;
 mod clock;
-pub mod driver;
+mod closing;
+pub mod conns;
+pub mod deadline;
+mod dialler;
+mod driver;
+mod listeners;
+mod reactor;
+pub mod reader;
+mod shared;
 #[cfg(all(test, not(loom)))]
 pub(crate) mod tests;
 pub mod thread;
-mod token;
+
+use crate::transport::wake;
 
 pub use clock::now;
-pub use driver::{Driver, Loop, Shared};
-pub use thread::{spawn, spawn_with_stack, STACK};
+pub use driver::Driver;
+pub use shared::Shared;
+pub use thread::{spawn_with_stack, STACK};
+
+fn nanoseconds(duration: std::time::Duration) -> u64 {
+    duration.as_nanos().min(u128::from(u64::MAX)) as u64
+}

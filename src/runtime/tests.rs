@@ -1,7 +1,7 @@
 //! One suite for every transport and both pollers: two nodes with a small engine, each with its loop.
 
 use std::collections::{HashMap, VecDeque};
-use std::io::{IoSlice, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
@@ -13,6 +13,10 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, MutexGuard, RwLock, RwLockWriteGuard};
 
 use super::address;
+use super::conns::Conns;
+use super::reader::{read_borrowed, Monitor, Reader};
+use super::shared::Loop;
+use super::thread::spawn;
 use super::*;
 use crate::engine::{Action, Closed, ConnId, ConnInfo, Now, Protocol};
 use crate::framing::Framing;
@@ -740,7 +744,7 @@ fn lending(test: impl Fn(&Node, ConnId, &Node, ConnId)) {
     let directory = Directory::new();
     for url in ["tcp://127.0.0.1:0".to_owned(), format!("ipc://{}", directory.path("s"))] {
         let (hub, app) = (Node::new(Backend::Best), Node::new(Backend::Best));
-        if !hub.shared.lock().poller.tells_once() {
+        if !hub.shared.lock().reactor.poller.tells_once() {
             return;
         }
         let url = listen(&hub, &url);
@@ -750,15 +754,78 @@ fn lending(test: impl Fn(&Node, ConnId, &Node, ConnId)) {
     }
 }
 
+type Guard<'a> = MutexGuard<'a, Driver<Recorder>>;
+
+impl Monitor for Node {
+    type Conns = Conns;
+    type Driver = Driver<Recorder>;
+    type Guard<'a> = Guard<'a>;
+
+    fn parts(driver: &mut Driver<Recorder>) -> (&mut Reader<Conns>, &mut Conns) {
+        driver.parts()
+    }
+
+    fn connection(&self, driver: &Driver<Recorder>) -> Option<ConnId> {
+        driver.protocol.opened.last().map(|(conn, ..)| *conn)
+    }
+
+    fn unlocked<T>(&self, driver: &mut Guard<'_>, f: impl FnOnce() -> T) -> T {
+        MutexGuard::unlocked(driver, f)
+    }
+
+    fn wait(&self, driver: &mut Guard<'_>, until: Option<Instant>) {
+        match until {
+            Some(until) => drop(self.changed.wait_until(driver, until)),
+            None => self.changed.wait(driver),
+        }
+    }
+
+    fn notify(&self) {
+        self.changed.notify_all();
+    }
+
+    fn read(&self, driver: &mut Guard<'_>, conn: ConnId, broken: bool) {
+        driver.read_borrowed(conn, broken);
+    }
+
+    fn cannot_wait(&self, error: &io::Error) {
+        panic!("{error}");
+    }
+}
+
+fn borrow(driver: &mut Guard<'_>, conn: ConnId) -> bool {
+    let (reader, conns) = driver.parts();
+    reader.borrow(conns, conn)
+}
+
+fn is_borrowed(driver: &Guard<'_>, conn: ConnId) -> bool {
+    driver.reader.is_borrowed(&driver.conns, conn)
+}
+
+fn give_back(driver: &mut Guard<'_>, conn: ConnId) -> bool {
+    let (reader, conns) = driver.parts();
+    reader.give_back(conns, conn)
+}
+
+fn leave(driver: &mut Guard<'_>) {
+    let (reader, conns) = driver.parts();
+    reader.leave(conns);
+}
+
+fn keep(driver: &mut Guard<'_>) {
+    let (reader, conns) = driver.parts();
+    reader.keep(conns);
+}
+
 #[test]
 fn a_thread_that_borrows_a_connection_gets_what_comes_and_the_loop_what_comes_later() {
     lending(|hub, accepted, app, conn| {
         let mut driver = app.shared.lock();
-        assert!(driver.borrow(conn) && !driver.borrow(conn));
+        assert!(borrow(&mut driver, conn) && !borrow(&mut driver, conn));
         MutexGuard::unlocked(&mut driver, || hub.act(|r| r.send(accepted, b"first ")));
-        app.shared.read_borrowed(&mut driver, conn, None);
+        read_borrowed(app, &mut driver, conn, None);
         assert_eq!(driver.protocol.open[&conn].received, b"first ");
-        assert!(!driver.give_back(conn) && !driver.is_borrowed(conn));
+        assert!(!give_back(&mut driver, conn) && !is_borrowed(&driver, conn));
         drop(driver);
         hub.act(|r| r.send(accepted, b"second"));
         app.received(conn, b"first second");
@@ -769,11 +836,11 @@ fn a_thread_that_borrows_a_connection_gets_what_comes_and_the_loop_what_comes_la
 fn a_connection_that_was_passed_on_is_the_loops_again_when_nobody_takes_it() {
     lending(|hub, accepted, app, conn| {
         let mut driver = app.shared.lock();
-        driver.wait_for_reader();
-        assert!(driver.borrow(conn));
-        assert!(driver.give_back(conn), "there is one who waits");
-        driver.waited_for_reader();
-        driver.settle_reader();
+        driver.reader.begin_wait();
+        assert!(borrow(&mut driver, conn));
+        assert!(give_back(&mut driver, conn), "there is one who waits");
+        driver.reader.end_wait();
+        leave(&mut driver);
         drop(driver);
         hub.act(|r| r.send(accepted, b"bytes"));
         app.received(conn, b"bytes");
@@ -784,16 +851,16 @@ fn a_connection_that_was_passed_on_is_the_loops_again_when_nobody_takes_it() {
 fn a_connection_that_was_passed_on_and_cannot_be_taken_is_the_loops_again() {
     lending(|hub, accepted, app, conn| {
         let mut driver = app.shared.lock();
-        driver.wait_for_reader();
-        assert!(driver.borrow(conn) && driver.give_back(conn));
-        driver.repeat(conn.0);
+        driver.reader.begin_wait();
+        assert!(borrow(&mut driver, conn) && give_back(&mut driver, conn));
+        driver.conns.repeat(conn.0);
         // More is to be read or written, which only the loop can wait for.
-        assert!(!driver.borrow(conn) && driver.lent.is_none());
+        assert!(!borrow(&mut driver, conn) && !driver.reader.is_lent());
         drop(driver);
         app.shared.wake();
         hub.act(|r| r.send(accepted, b"bytes"));
         app.received(conn, b"bytes");
-        app.shared.lock().waited_for_reader();
+        app.shared.lock().reader.end_wait();
     });
 }
 
@@ -801,15 +868,15 @@ fn a_connection_that_was_passed_on_and_cannot_be_taken_is_the_loops_again() {
 fn a_connection_whose_engine_takes_no_bytes_is_not_read_by_a_thread_and_goes_back_to_the_loop() {
     lending(|hub, accepted, app, conn| {
         let mut driver = app.shared.lock();
-        driver.wait_for_reader();
-        assert!(driver.borrow(conn));
+        driver.reader.begin_wait();
+        assert!(borrow(&mut driver, conn));
         driver.protocol.full = true;
         MutexGuard::unlocked(&mut driver, || hub.act(|r| r.send(accepted, b"bytes")));
-        app.shared.read_borrowed(&mut driver, conn, None);
-        assert!(!driver.is_borrowed(conn), "it would be told again and again");
-        assert!(driver.give_back(conn) && driver.lent.is_none());
-        assert!(!driver.borrow(conn));
-        driver.waited_for_reader();
+        read_borrowed(app, &mut driver, conn, None);
+        assert!(!is_borrowed(&driver, conn), "it would be told again and again");
+        assert!(give_back(&mut driver, conn) && !driver.reader.is_lent());
+        assert!(!borrow(&mut driver, conn));
+        driver.reader.end_wait();
         driver.protocol.full = false;
         driver.run_actions(now());
         drop(driver);
@@ -821,7 +888,7 @@ fn a_connection_whose_engine_takes_no_bytes_is_not_read_by_a_thread_and_goes_bac
 fn closing_a_connection_wakes_the_thread_that_reads_it_which_reads_nothing_else() {
     lending(|_, _, app, conn| {
         let mut driver = app.shared.lock();
-        assert!(driver.borrow(conn));
+        assert!(borrow(&mut driver, conn));
         let closes = {
             let shared = app.shared.clone();
             spawn("ns-closes", move || {
@@ -830,8 +897,8 @@ fn closing_a_connection_wakes_the_thread_that_reads_it_which_reads_nothing_else(
                 driver.run_actions(now());
             })
         };
-        app.shared.read_borrowed(&mut driver, conn, Some(PATIENCE));
-        assert!(!driver.is_borrowed(conn) && !driver.give_back(conn));
+        read_borrowed(app, &mut driver, conn, Some(PATIENCE));
+        assert!(!is_borrowed(&driver, conn) && !give_back(&mut driver, conn));
         assert!(driver.protocol.closed.is_empty(), "it was closed from this side");
         drop(driver);
         closes.unwrap().join().unwrap();
@@ -842,9 +909,9 @@ fn closing_a_connection_wakes_the_thread_that_reads_it_which_reads_nothing_else(
 fn a_loop_that_keeps_reading_takes_a_connection_back_from_the_thread_that_has_it() {
     lending(|hub, accepted, app, conn| {
         let mut driver = app.shared.lock();
-        assert!(driver.borrow(conn));
-        driver.keep_reading();
-        assert!(!driver.is_borrowed(conn) && !driver.give_back(conn) && !driver.borrow(conn));
+        assert!(borrow(&mut driver, conn));
+        keep(&mut driver);
+        assert!(!is_borrowed(&driver, conn) && !give_back(&mut driver, conn) && !borrow(&mut driver, conn));
         drop(driver);
         hub.act(|r| r.send(accepted, b"bytes"));
         app.received(conn, b"bytes");
@@ -857,7 +924,7 @@ fn a_connection_that_a_thread_reads_is_written_to_the_end() {
     lending(|hub, accepted, app, conn| {
         hub.act(|r| r.open.get_mut(&accepted).unwrap().checked = Some(0));
         let mut driver = app.shared.lock();
-        assert!(driver.borrow(conn));
+        assert!(borrow(&mut driver, conn));
         driver.protocol.send(conn, &pattern(0)[..LEN]);
         driver.run_actions(now());
         drop(driver);

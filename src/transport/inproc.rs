@@ -1,7 +1,7 @@
 //! Connections inside one process: two bounded pipes of bytes, without a socket.
 //!
-//! A read or a write that would block is remembered; the other side's next move posts a letter to the mailbox of the
-//! loop that waits. Nothing here takes the lock of a driver, so loops cannot wait for each other.
+//! A read or a write that would block is remembered; the other side's next move tells the loop that waits. Nothing here
+//! takes a lock of a loop, so loops cannot wait for each other.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
@@ -11,9 +11,9 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 
-use super::carrier::Ready;
 use super::fork::{Birth, PerProcess};
-use super::mailbox::{Letter, Mailbox};
+use super::ready::Ready;
+use super::stream::ByteStream;
 use crate::{Error, Result, Status};
 
 /// What a pipe holds, in bytes.
@@ -37,7 +37,7 @@ struct Pipe {
 pub struct End {
     read: Arc<Mutex<Pipe>>,
     write: Arc<Mutex<Pipe>>,
-    /// Where this end is told that it can go on; none until [`End::attach`].
+    /// Where this end is told that it can go on; none until it is attached.
     owner: Option<Ready>,
     birth: Birth,
 }
@@ -54,14 +54,12 @@ fn pair() -> (End, End) {
     (end(&a, &b), end(&b, &a))
 }
 
-impl End {
-    /// Gives the end to a loop. It is then read and written as if it were ready.
-    pub(crate) fn attach(&mut self, owner: Ready) {
-        self.owner = Some(owner);
+impl ByteStream for End {
+    fn attach(&mut self, ready: Ready) {
+        self.owner = Some(ready);
     }
 
-    /// As of a socket that does not block: 0 is the end of the stream.
-    pub fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut pipe = self.read.lock();
         if pipe.bytes.is_empty() {
             if pipe.writer_gone || buffer.is_empty() {
@@ -89,8 +87,7 @@ impl End {
         Ok(n)
     }
 
-    /// As of a socket that does not block. After less than all of `slices` the loop is told once there is room.
-    pub fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let mut pipe = self.write.lock();
         if pipe.reader_gone {
             return Err(io::ErrorKind::BrokenPipe.into());
@@ -157,35 +154,48 @@ static NAMES: PerProcess<Mutex<BTreeMap<String, Registered>>> = PerProcess::new(
 
 struct Registered {
     id: u64,
-    mailbox: Weak<Mailbox>,
-    key: u64,
+    queue: Weak<Queue>,
 }
 
-/// Holds a name of this process until it is dropped.
+/// Connections that wait to be accepted.
+struct Queue {
+    ends: Mutex<VecDeque<End>>,
+    /// Tells whoever accepts.
+    ready: Ready,
+}
+
+/// Holds a name of this process until it is dropped. Connections that were not accepted are closed then.
 pub struct Listener {
     name: String,
     id: u64,
+    queue: Arc<Queue>,
     birth: Birth,
 }
 
 impl Listener {
-    /// Takes the name: connections come to `mailbox` with `key`. [`Status::InUse`] if it is taken.
-    pub(crate) fn bind(name: &str, mailbox: &Arc<Mailbox>, key: u64) -> Result<Listener> {
+    /// Takes the name; `ready` is told of each connection. [`Status::InUse`] if it is taken.
+    pub fn bind(name: &str, ready: Ready) -> Result<Listener> {
         static IDS: AtomicU64 = AtomicU64::new(0);
-        let registered = |id| Registered { id, mailbox: Arc::downgrade(mailbox), key };
+        let queue = Arc::new(Queue { ends: Mutex::default(), ready });
         let id = IDS.fetch_add(1, Ordering::Relaxed);
+        let registered = Registered { id, queue: Arc::downgrade(&queue) };
         match NAMES.get().lock().entry(name.to_owned()) {
-            Entry::Occupied(mut held) if held.get().mailbox.strong_count() == 0 => {
-                held.insert(registered(id));
+            Entry::Occupied(mut held) if held.get().queue.strong_count() == 0 => {
+                held.insert(registered);
             }
             Entry::Occupied(_) => {
                 return Err(Error::new(Status::InUse, format!("{}: inproc://{name}", Status::InUse.text())));
             }
             Entry::Vacant(free) => {
-                free.insert(registered(id));
+                free.insert(registered);
             }
         }
-        Ok(Listener { name: name.to_owned(), id, birth: Birth::here() })
+        Ok(Listener { name: name.to_owned(), id, queue, birth: Birth::here() })
+    }
+
+    /// Takes the next connection, if one waits.
+    pub fn accept(&self) -> Option<End> {
+        self.queue.ends.lock().pop_front()
     }
 }
 
@@ -203,11 +213,12 @@ impl Drop for Listener {
 
 /// Connects to the listener of this name; [`Status::Refused`] if there is none.
 pub fn connect(name: &str) -> Result<End> {
-    let listener = NAMES.get().lock().get(name).map(|held| (held.mailbox.clone(), held.key));
-    let Some((Some(mailbox), key)) = listener.map(|(mailbox, key)| (mailbox.upgrade(), key)) else {
+    let queue = NAMES.get().lock().get(name).and_then(|held| held.queue.upgrade());
+    let Some(queue) = queue else {
         return Err(Error::new(Status::Refused, format!("{}: inproc://{name}", Status::Refused.text())));
     };
     let (mine, theirs) = pair();
-    mailbox.post(Letter::Accept(key, theirs));
+    queue.ends.lock().push_back(theirs);
+    queue.ready.notify();
     Ok(mine)
 }

@@ -124,7 +124,7 @@ impl Stream {
         }
     }
 
-    /// Whether this is TCP: closing it with unread bytes takes back what is still on its way to the other side.
+    /// Whether this is TCP.
     pub fn is_tcp(&self) -> bool {
         self.tcp
     }
@@ -134,8 +134,12 @@ impl Stream {
         let _ = self.socket.shutdown(Shutdown::Write);
     }
 
-    /// Reads what is there, within reason, and forgets it.
-    pub fn discard(&self) {
+    /// Before it is closed: what is still unread would turn the end of a TCP stream into a reset, which takes back what
+    /// is on its way to the other side. It is read, within reason, and forgotten.
+    pub fn discard_unread(&self) {
+        if !self.tcp {
+            return;
+        }
         let mut buffer = [0; 16 << 10];
         for _ in 0..64 {
             if !matches!(self.read(&mut buffer), Ok(n) if n > 0) {

@@ -1,4 +1,4 @@
-//! Whether a loop has to be woken: the part of a wake that needs no system call.
+//! Whether a loop, or a thread that waits for a socket, has to be woken: the part of a wake that needs no system call.
 
 use super::sync::{AtomicU8, Ordering};
 
@@ -8,6 +8,17 @@ const AWAKE: u8 = 0;
 const ASLEEP: u8 = 1;
 /// Something was published since the loop last looked.
 const NOTIFIED: u8 = 2;
+
+/// What ended a wait for a socket.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Woken {
+    /// The socket is readable.
+    Readable,
+    /// It is too, and the other side is gone.
+    Broken,
+    /// A wake, a signal, or the end of the time.
+    Otherwise,
+}
 
 /// Lets many wakes cost one write to the loop's descriptor, and a wake of a running loop none.
 ///

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 /// The end of a wait. The clock is read when there is nothing to return with, not before.
-pub(super) struct Deadline {
+pub struct Deadline {
     timeout: Option<Duration>,
     /// Fixed by the first look.
     at: Option<Instant>,

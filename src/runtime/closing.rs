@@ -1,0 +1,76 @@
+//! Closed connections whose last bytes are on their way.
+
+use std::io;
+use std::os::fd::AsRawFd;
+use std::time::Duration;
+
+use hashbrown::HashMap;
+
+use super::nanoseconds;
+use super::reactor::{Kind, Reactor};
+use crate::engine::Now;
+use crate::transport::poller::Interest;
+use crate::transport::socket::Stream;
+
+/// How long a closed connection waits for the other side to have read what it was sent.
+const CLOSE_WITHIN: Duration = Duration::from_secs(1);
+
+/// Sockets that are closed for the engine and read to their end.
+///
+/// What the other side was sent over TCP is lost if it sends something to a closed socket before it has read it; nanomsg
+/// over a Unix socket forgets what it has not read when it cannot write any more.
+#[derive(Default)]
+pub(super) struct Closing {
+    /// Each until when it waits.
+    streams: HashMap<u64, (Stream, u64)>,
+}
+
+impl Closing {
+    /// Ends `stream` towards the other side, and closes it once that side has closed it too, or time is up.
+    pub fn begin(&mut self, reactor: &mut Reactor, now: Now, stream: Stream) {
+        stream.end();
+        let key = reactor.key(Kind::Closing);
+        if reactor.poller.add(stream.as_raw_fd(), key, Interest::READ).is_ok() {
+            let until = now.mono + nanoseconds(CLOSE_WITHIN);
+            reactor.start_timer(until, key);
+            self.streams.insert(key, (stream, until));
+        }
+    }
+
+    /// Something came: it is forgotten.
+    pub fn ready(&mut self, reactor: &mut Reactor, key: u64, buffer: &mut [u8]) {
+        let Some((stream, _)) = self.streams.get(&key) else { return };
+        let over = match stream.read(buffer) {
+            Ok(n) => n == 0,
+            Err(error) => error.kind() != io::ErrorKind::WouldBlock,
+        };
+        if over {
+            self.close(reactor, key);
+        }
+    }
+
+    /// Its time is up, or it is over.
+    pub fn close(&mut self, reactor: &mut Reactor, key: u64) {
+        if let Some((stream, until)) = self.streams.remove(&key) {
+            reactor.stop_timer(until, key);
+            reactor.poller.remove(stream.as_raw_fd());
+            stream.discard_unread();
+        }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.streams.len()
+    }
+
+    /// Closes all of them at once.
+    pub fn close_all(&mut self, reactor: &mut Reactor) {
+        let keys: Vec<_> = self.streams.keys().copied().collect();
+        keys.into_iter().for_each(|key| self.close(reactor, key));
+    }
+
+    /// In a child after `fork`: closes the descriptors and does nothing else.
+    pub fn abandon(&mut self) {
+        self.streams.clear();
+    }
+}

@@ -1,0 +1,477 @@
+//! The connections of a driver: reads and writes them, each for a round at a time.
+
+use std::io::{self, IoSlice};
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hashbrown::HashMap;
+
+use super::clock::now as this_moment;
+use super::reader::{Lender, Wait};
+use crate::engine::{Closed, ConnId, Gateway, Now, Protocol};
+use crate::framing::Framing;
+use crate::transport::poller::{Interest, Poller};
+use crate::transport::socket::Stream;
+use crate::transport::waiter::SocketWaiter;
+use crate::transport::wake::Woken;
+use crate::transport::{inproc, ByteStream};
+use crate::Error;
+
+/// What one read takes, in bytes.
+const READ: usize = 64 << 10;
+/// What is allocated for reading, in bytes: so much that malloc gives it back when the loop is idle. Only what is read
+/// into takes memory.
+const READ_BUFFER: usize = 256 << 10;
+/// What one connection may read in a round, in bytes, before it is the others' turn.
+const READ_ROUND: usize = 1 << 20;
+/// And how long that may take, in nanoseconds: a mebibyte of small messages takes 50 ms and more.
+const READ_TIME: u64 = 2_000_000;
+/// What one connection may write in a round, in bytes, before it is the others' turn.
+const WRITE_ROUND: usize = 4 << 20;
+
+/// What carries the bytes of a connection.
+pub enum Channel {
+    Socket(Stream),
+    /// Not a socket of the system: it tells by itself when it is ready.
+    Other(Box<dyn ByteStream>),
+}
+
+impl Channel {
+    fn is_socket(&self) -> bool {
+        matches!(self, Channel::Socket(_))
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Channel::Socket(stream) => stream.read(buffer),
+            Channel::Other(stream) => stream.read(buffer),
+        }
+    }
+
+    fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Channel::Socket(stream) => stream.write(slices),
+            Channel::Other(stream) => stream.write(slices),
+        }
+    }
+}
+
+/// A connection that is new to the driver.
+pub struct Opened {
+    pub channel: Channel,
+    /// How bodies are cut out of its bytes.
+    pub framing: Framing,
+    /// The address that was dialled or listened at.
+    pub url: String,
+    /// The protocol that its listener speaks, if it is not BUS.
+    pub gateway: Option<Gateway>,
+}
+
+impl Opened {
+    pub fn socket(stream: Stream, framing: Framing, url: String, gateway: Option<Gateway>) -> Opened {
+        Opened { channel: Channel::Socket(stream), framing, url, gateway }
+    }
+
+    pub fn in_memory(end: inproc::End, url: String) -> Opened {
+        Opened { channel: Channel::Other(Box::new(end)), framing: Framing::Inproc, url, gateway: None }
+    }
+
+    /// The other side in words.
+    pub fn from(&self) -> String {
+        let from = match &self.channel {
+            Channel::Socket(stream) => stream.from(),
+            Channel::Other(_) => None,
+        };
+        match (from, self.gateway) {
+            (Some(from), Some(gateway)) => format!("{from} ({})", gateway.role.hears()),
+            (from, _) => from.unwrap_or_else(|| self.url.clone()),
+        }
+    }
+}
+
+/// A connection of the driver.
+pub struct Conn {
+    pub channel: Channel,
+    /// The other side in words, for errors.
+    pub from: String,
+    /// The last write did not take everything: it goes on when there is room.
+    blocked: bool,
+    /// Whether the poller tells when there is room.
+    watched: bool,
+    /// Writing failed since the other side is gone: what it said before is still read.
+    pub broken: bool,
+    /// Whether it stands in [`Conns::again`].
+    again: bool,
+    /// The engine takes no bytes for now; it stands in [`Conns::paused`].
+    paused: bool,
+    /// Left to a thread that reads it: see [`Lender`].
+    pub lent: bool,
+}
+
+impl Conn {
+    /// What the poller is to tell of it. That the other side is gone it tells in any case.
+    fn interest(&self) -> Interest {
+        Interest { read: !self.paused && !self.lent, write: self.watched }
+    }
+
+    fn watch(&self, poller: &Poller, key: u64) -> io::Result<()> {
+        match &self.channel {
+            // Once, or the loop would be told of a dead connection until the thread that reads it has heard too.
+            Channel::Socket(stream) if self.lent => poller.set_once(stream.as_raw_fd(), key, self.interest()),
+            Channel::Socket(stream) => poller.set(stream.as_raw_fd(), key, self.interest()),
+            Channel::Other(_) => Ok(()),
+        }
+    }
+}
+
+/// What a round of reading came to.
+pub struct Read {
+    /// How many bytes were read.
+    pub bytes: usize,
+    /// Why nothing more will come, if so: the connection is to be closed.
+    pub ended: Option<Closed>,
+}
+
+/// What a round of writing came to.
+pub enum Written {
+    /// Everything is written, or will be once there is room.
+    All,
+    /// The round is over.
+    Some,
+    /// The other side is gone; what it said before is still to be read.
+    Gone,
+    /// The connection is to be closed.
+    Failed(Error),
+}
+
+/// The connections of a driver. The engine whose bytes they carry is handed in.
+pub struct Conns {
+    poller: Arc<Poller>,
+    conns: HashMap<u64, Conn>,
+    /// Those that have more to read or write than one round allows.
+    again: Vec<u64>,
+    /// Those whose bytes the engine does not take for now.
+    paused: Vec<u64>,
+    /// Kept for its allocation.
+    slices: Vec<IoSlice<'static>>,
+    /// What reads go through, whoever reads.
+    buffer: Vec<u8>,
+}
+
+/// The empty vector `slices` for another lifetime, with its allocation.
+fn recycle<'a>(mut slices: Vec<IoSlice<'_>>) -> Vec<IoSlice<'a>> {
+    slices.clear();
+    slices.into_iter().map(|_| unreachable!("the vector is empty")).collect()
+}
+
+/// Whether the other side closed the connection, as opposed to a failure on the way.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::NotConnected)
+}
+
+impl Conns {
+    pub fn new(poller: Arc<Poller>) -> Conns {
+        Conns {
+            poller,
+            conns: HashMap::new(),
+            again: Vec::new(),
+            paused: Vec::new(),
+            slices: Vec::new(),
+            buffer: Vec::new(),
+        }
+    }
+
+    /// How many there are.
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        self.conns.len()
+    }
+
+    pub fn get(&self, key: u64) -> Option<&Conn> {
+        self.conns.get(&key)
+    }
+
+    /// Begins to move the bytes of a connection. Fails if the poller has no room for it.
+    pub fn add(&mut self, key: u64, channel: Channel, from: String) -> io::Result<()> {
+        if let Channel::Socket(stream) = &channel {
+            self.poller.add(stream.as_raw_fd(), key, Interest::READ)?;
+        }
+        let conn = Conn {
+            channel,
+            from,
+            blocked: false,
+            watched: false,
+            broken: false,
+            again: false,
+            paused: false,
+            lent: false,
+        };
+        self.conns.insert(key, conn);
+        Ok(())
+    }
+
+    /// Takes a connection out, so that nothing can be told of it any more.
+    pub fn take(&mut self, key: u64) -> Option<Conn> {
+        let conn = self.conns.remove(&key)?;
+        if let Channel::Socket(stream) = &conn.channel {
+            self.poller.remove(stream.as_raw_fd());
+        }
+        Some(conn)
+    }
+
+    /// Closes all of them, without writing what they have.
+    pub fn close_all(&mut self) {
+        for (_, conn) in self.conns.drain() {
+            if let Channel::Socket(stream) = conn.channel {
+                self.poller.remove(stream.as_raw_fd());
+                stream.discard_unread();
+            }
+        }
+        self.again.clear();
+    }
+
+    /// In a child after `fork`: closes the descriptors and does nothing else.
+    pub fn abandon(&mut self) {
+        self.conns.clear();
+    }
+
+    // ---- rounds
+
+    /// Has the loop come back to it in its next turn.
+    pub fn repeat(&mut self, key: u64) {
+        if let Some(conn) = self.conns.get_mut(&key) {
+            if !std::mem::replace(&mut conn.again, true) {
+                self.again.push(key);
+            }
+        }
+    }
+
+    /// Whether the loop has to come back to any.
+    pub fn has_more(&self) -> bool {
+        !self.again.is_empty()
+    }
+
+    /// Those that the loop has to come back to.
+    pub fn take_again(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.again)
+    }
+
+    /// The loop comes back to it now. Whether it is to read it too, and whether it is there at all.
+    pub fn begin_again(&mut self, key: u64) -> Option<bool> {
+        let conn = self.conns.get_mut(&key)?;
+        conn.again = false;
+        // Nothing need tell the thread that reads of a connection that cannot be written to.
+        Some(!conn.lent || conn.broken)
+    }
+
+    /// The buffer to read through, until it is [given back](Conns::put_buffer).
+    pub fn take_buffer(&mut self) -> Vec<u8> {
+        if self.buffer.is_empty() {
+            return vec![0; READ_BUFFER];
+        }
+        std::mem::take(&mut self.buffer)
+    }
+
+    /// Gives it back; an empty one lets the memory go.
+    pub fn put_buffer(&mut self, buffer: Vec<u8>) {
+        self.buffer = buffer;
+    }
+
+    /// Reads at most one round through `buffer` into the engine. `anyway`: also if the engine takes no bytes for now.
+    pub fn read<P: Protocol>(
+        &mut self,
+        engine: &mut P,
+        now: Now,
+        conn: ConnId,
+        buffer: &mut [u8],
+        anyway: bool,
+    ) -> Read {
+        let n = buffer.len().min(READ);
+        let buffer = &mut buffer[..n];
+        let mut bytes = 0;
+        let Some(c) = self.conns.get_mut(&conn.0) else { return Read { bytes, ended: None } };
+        let ended = loop {
+            if !anyway && !engine.reads(conn) {
+                if !c.paused {
+                    c.paused = true;
+                    self.paused.push(conn.0);
+                    let _ = c.watch(&self.poller, conn.0);
+                }
+                break None;
+            }
+            match c.channel.read(buffer) {
+                Ok(0) => break Some(Closed::ByPeer),
+                Ok(n) => {
+                    // A short read of a socket took all; if more comes the poller tells. Others remember who waits only
+                    // once a read finds nothing.
+                    let all = n < buffer.len() && c.channel.is_socket() && !c.broken;
+                    bytes += n;
+                    engine.bytes(now, conn, &buffer[..n]);
+                    if all {
+                        break None;
+                    }
+                    if bytes >= READ_ROUND || this_moment().mono.saturating_sub(now.mono) >= READ_TIME {
+                        if !std::mem::replace(&mut c.again, true) {
+                            self.again.push(conn.0);
+                        }
+                        break None;
+                    }
+                }
+                // A broken one no longer reads, and says nothing either.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break c.broken.then_some(Closed::ByPeer),
+                Err(error) if is_gone(&error) => break Some(Closed::ByPeer),
+                Err(error) => break Some(Closed::Failed(Error::io(&error, &c.from))),
+            }
+        };
+        Read { bytes, ended }
+    }
+
+    /// Writes what the engine has for it: one round, or until there is no room.
+    pub fn write<P: Protocol>(&mut self, engine: &mut P, now: Now, key: u64) -> Written {
+        let Some(conn) = self.conns.get_mut(&key) else { return Written::All };
+        if conn.blocked || conn.broken {
+            return Written::All;
+        }
+        let mut round = 0;
+        loop {
+            let mut slices = recycle(std::mem::take(&mut self.slices));
+            engine.gather(now, ConnId(key), &mut slices);
+            let offered: usize = slices.iter().map(|slice| slice.len()).sum();
+            let written = if offered == 0 { Ok(0) } else { conn.channel.write(&slices) };
+            self.slices = recycle(slices);
+            let whole = match written {
+                Ok(n) => {
+                    let more = n > 0 && engine.wrote(now, ConnId(key), n);
+                    if n == offered && !more {
+                        return Written::All;
+                    }
+                    round += n;
+                    n == offered
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
+                Err(error) if is_gone(&error) => return Written::Gone,
+                Err(error) => return Written::Failed(Error::io(&error, &conn.from)),
+            };
+            if !whole {
+                conn.blocked = true;
+                if !conn.watched {
+                    conn.watched = conn.channel.is_socket();
+                    if let Err(error) = conn.watch(&self.poller, key) {
+                        return Written::Failed(Error::io(&error, &conn.from));
+                    }
+                }
+                return Written::All;
+            }
+            if round >= WRITE_ROUND {
+                return Written::Some;
+            }
+        }
+    }
+
+    /// Nothing more is written: what the other side said before it was gone is read, in the next turn.
+    pub fn read_to_end(&mut self, key: u64) {
+        if let Some(conn) = self.conns.get_mut(&key) {
+            conn.broken = true;
+        }
+        self.repeat(key);
+    }
+
+    /// It may be written to, whether the last write took everything or not.
+    pub fn unblock(&mut self, key: u64) {
+        if let Some(conn) = self.conns.get_mut(&key) {
+            conn.blocked = false;
+        }
+    }
+
+    /// Whether a write of it waits for room.
+    pub fn is_blocked(&self, key: u64) -> bool {
+        self.conns.get(&key).is_some_and(|conn| conn.blocked)
+    }
+
+    /// It was written to since the poller told that there is room. The poller goes on telling it if it blocked again:
+    /// that costs a busy connection no call.
+    pub fn wrote(&mut self, key: u64) {
+        if let Some(conn) = self.conns.get_mut(&key) {
+            if conn.watched && !conn.blocked {
+                conn.watched = false;
+                let _ = conn.watch(&self.poller, key);
+            }
+        }
+    }
+
+    /// The poller told of it although a thread reads it: it told once, and is asked again for what the loop needs.
+    pub fn watch_lent(&self, key: u64) {
+        if let Some(conn) = self.conns.get(&key).filter(|conn| conn.watched) {
+            let _ = conn.watch(&self.poller, key);
+        }
+    }
+
+    /// Reads again what the engine takes again.
+    pub fn resume(&mut self, engine: &impl Protocol) {
+        let mut paused = std::mem::take(&mut self.paused);
+        paused.retain(|&key| {
+            let Some(conn) = self.conns.get_mut(&key) else { return false };
+            if !engine.reads(ConnId(key)) {
+                return true;
+            }
+            conn.paused = false;
+            let _ = conn.watch(&self.poller, key);
+            if !std::mem::replace(&mut conn.again, true) {
+                self.again.push(key);
+            }
+            false
+        });
+        self.paused = paused;
+    }
+}
+
+impl Wait for SocketWaiter {
+    type Source = RawFd;
+
+    fn wait(&self, fd: RawFd, timeout: Option<Duration>) -> io::Result<Woken> {
+        SocketWaiter::wait(self, fd, timeout)
+    }
+
+    fn wake(&self) {
+        SocketWaiter::wake(self);
+    }
+}
+
+impl Lender for Conns {
+    type Conn = ConnId;
+    type Wait = SocketWaiter;
+
+    fn lend(&mut self, conn: ConnId) -> bool {
+        let Some(c) = self.conns.get_mut(&conn.0) else { return false };
+        if c.paused || c.broken || c.again || !c.channel.is_socket() || !self.poller.tells_once() {
+            return false;
+        }
+        if !std::mem::replace(&mut c.lent, true) && c.watch(&self.poller, conn.0).is_err() {
+            c.lent = false;
+        }
+        c.lent
+    }
+
+    fn take_back(&mut self, conn: ConnId) {
+        if let Some(c) = self.conns.get_mut(&conn.0) {
+            c.lent = false;
+            let _ = c.watch(&self.poller, conn.0);
+        }
+    }
+
+    fn is_paused(&self, conn: ConnId) -> bool {
+        self.conns.get(&conn.0).is_some_and(|conn| conn.paused)
+    }
+
+    fn source(&self, conn: ConnId) -> Option<RawFd> {
+        match self.conns.get(&conn.0) {
+            Some(Conn { channel: Channel::Socket(stream), .. }) => Some(stream.as_raw_fd()),
+            _ => None,
+        }
+    }
+
+    fn waiter(&self) -> io::Result<SocketWaiter> {
+        SocketWaiter::new()
+    }
+}

@@ -1,0 +1,118 @@
+//! Where a driver listens.
+
+use std::os::fd::AsRawFd;
+
+use hashbrown::HashMap;
+
+use super::conns::Opened;
+use super::nanoseconds;
+use super::reactor::{Kind, Reactor};
+use crate::engine::{Gateway, Now};
+use crate::framing::Framing;
+use crate::transport::inproc;
+use crate::transport::listener::{Accept, Listener, PAUSE};
+use crate::transport::poller::Interest;
+use crate::transport::Address;
+use crate::{Error, Result};
+
+enum Bound {
+    /// For programs that speak BUS, or of a gateway.
+    Socket(Listener, Option<Gateway>),
+    Inproc(inproc::Listener, String),
+}
+
+/// What accepting came to.
+pub(super) enum Accepted {
+    /// A connection.
+    Connection(Opened),
+    /// None waits.
+    Empty,
+    /// One went away before it was accepted; there may be more.
+    Gone,
+    /// One of a user who may not connect was closed; this is to be logged.
+    Denied(String),
+    /// Nothing is accepted for a while; this is to be logged.
+    Paused(String),
+}
+
+/// The listeners of a driver.
+#[derive(Default)]
+pub(super) struct Listeners {
+    bound: HashMap<u64, Bound>,
+}
+
+impl Listeners {
+    /// Listens in memory, under this name. Returns the URL.
+    pub fn bind_inproc(&mut self, reactor: &mut Reactor, name: &str) -> Result<String> {
+        let key = reactor.key(Kind::Listener);
+        let listener = inproc::Listener::bind(name, reactor.ready(key))?;
+        let url = Address::Inproc(name.to_owned()).to_string();
+        self.bound.insert(key, Bound::Inproc(listener, url.clone()));
+        Ok(url)
+    }
+
+    /// Accepts what comes to `listener`, which is bound. Returns the URL where it really listens.
+    pub fn add(&mut self, reactor: &mut Reactor, listener: Listener, gateway: Option<Gateway>) -> Result<String> {
+        let url = listener.url().to_owned();
+        let key = reactor.key(Kind::Listener);
+        reactor.poller.add(listener.as_raw_fd(), key, Interest::READ).map_err(|error| Error::io(&error, &url))?;
+        self.bound.insert(key, Bound::Socket(listener, gateway));
+        Ok(url)
+    }
+
+    /// Takes the next connection.
+    pub fn accept(&mut self, reactor: &mut Reactor, now: Now, key: u64) -> Accepted {
+        let (listener, gateway) = match self.bound.get(&key) {
+            None => return Accepted::Empty,
+            Some(Bound::Inproc(listener, url)) => {
+                return match listener.accept() {
+                    Some(end) => Accepted::Connection(Opened::in_memory(end, url.clone())),
+                    None => Accepted::Empty,
+                }
+            }
+            Some(Bound::Socket(listener, gateway)) => (listener, *gateway),
+        };
+        match listener.accept() {
+            Accept::Connection(stream) => {
+                let framing = if stream.is_tcp() { Framing::Tcp } else { Framing::Ipc };
+                Accepted::Connection(Opened::socket(stream, framing, listener.url().to_owned(), gateway))
+            }
+            Accept::Empty => Accepted::Empty,
+            Accept::Gone => Accepted::Gone,
+            Accept::Denied(who) => Accepted::Denied(format!("{}: {who}", listener.url())),
+            Accept::Pause(error) => {
+                let _ = reactor.poller.set(listener.as_raw_fd(), key, Interest::NONE);
+                reactor.start_timer(now.mono + nanoseconds(PAUSE), key);
+                Accepted::Paused(format!("accepting pauses: {}", Error::io(&error, listener.url())))
+            }
+        }
+    }
+
+    /// Has the loop come back to a listener of which more may wait. The poller tells it of sockets anyway.
+    pub fn repeat(&self, reactor: &Reactor, key: u64) {
+        if let Some(Bound::Inproc(..)) = self.bound.get(&key) {
+            reactor.ready(key).notify();
+        }
+    }
+
+    /// The pause is over.
+    pub fn resume(&self, reactor: &Reactor, key: u64) {
+        if let Some(Bound::Socket(listener, _)) = self.bound.get(&key) {
+            let _ = reactor.poller.set(listener.as_raw_fd(), key, Interest::READ);
+        }
+    }
+
+    /// Closes all of them.
+    pub fn close_all(&mut self, reactor: &Reactor) {
+        for (_, bound) in self.bound.drain() {
+            if let Bound::Socket(listener, _) = bound {
+                reactor.poller.remove(listener.as_raw_fd());
+            }
+        }
+    }
+
+    /// In a child after `fork`: closes the descriptors and does nothing else.
+    pub fn abandon(&mut self) {
+        self.bound.clear();
+    }
+}

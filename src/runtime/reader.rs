@@ -1,0 +1,429 @@
+//! Who reads a connection: the loop, or a thread of the program that waits for what comes by it.
+//!
+//! A thread that waits for the loop to read for it is woken twice: the kernel wakes the loop, and the loop wakes the
+//! thread. So a thread that waits may *borrow* the connection and read it itself; the loop then leaves it alone. A
+//! thread that stops reading passes the connection on to the other threads that wait, or gives it back to the loop. A
+//! connection that was passed on belongs to the threads that waited at that moment: the first of them that finds nothing
+//! to return with borrows it, and the last of them that leaves without borrowing it gives it back to the loop. So there
+//! is no moment in which nobody is going to read.
+//!
+//! [`Reader`] is behind the lock of the driver, and everything here but the sleep happens under it. What it needs of the
+//! connections is [`Lender`], of the lock [`Monitor`]; so `make loom` runs this file in every order of its threads.
+
+use std::io;
+use std::ops::DerefMut;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::deadline::Deadline;
+use super::wake::{WakeFlag, Woken};
+
+/// How a thread waits for something to read, and is woken.
+pub trait Wait {
+    /// What is read, as the system names it.
+    type Source: Copy;
+
+    /// Waits until `source` is readable, for a [`wake`](Wait::wake) since the last wait, for a signal, or until
+    /// `timeout` is over.
+    fn wait(&self, source: Self::Source, timeout: Option<Duration>) -> io::Result<Woken>;
+
+    /// Ends the running or the next wait.
+    fn wake(&self);
+}
+
+/// The connections of a loop, which leaves one of them to a thread.
+pub trait Lender {
+    /// Names a connection.
+    type Conn: Copy + PartialEq;
+    /// How a thread waits for one.
+    type Wait: Wait;
+
+    /// The loop watches the connection no more, so that a thread can read it; it may be so already. False if only the
+    /// loop can wait for it.
+    fn lend(&mut self, conn: Self::Conn) -> bool;
+
+    /// The loop watches the connection again, if there still is one, and is told at once of what is there.
+    fn take_back(&mut self, conn: Self::Conn);
+
+    /// Whether the engine takes no bytes of the connection for now.
+    fn is_paused(&self, conn: Self::Conn) -> bool;
+
+    /// What a thread that reads the connection waits for.
+    fn source(&self, conn: Self::Conn) -> Option<<Self::Wait as Wait>::Source>;
+
+    /// Something to wait with. Fails for lack of descriptors.
+    fn waiter(&self) -> io::Result<Self::Wait>;
+}
+
+/// The lock around a driver, for threads that wait.
+pub trait Monitor {
+    /// The driver's connections.
+    type Conns: Lender;
+    /// What is behind the lock.
+    type Driver;
+    /// The lock, held.
+    type Guard<'a>: DerefMut<Target = Self::Driver>
+    where
+        Self: 'a;
+
+    /// What it takes to find who reads.
+    fn parts(driver: &mut Self::Driver) -> (&mut Reader<Self::Conns>, &mut Self::Conns);
+
+    /// The connection by which everything comes that threads wait for.
+    fn connection(&self, driver: &Self::Driver) -> Option<<Self::Conns as Lender>::Conn>;
+
+    /// Runs `f` without the lock.
+    fn unlocked<T>(&self, guard: &mut Self::Guard<'_>, f: impl FnOnce() -> T) -> T;
+
+    /// Waits without the lock for a [`notify`](Monitor::notify), or until `until`.
+    fn wait(&self, guard: &mut Self::Guard<'_>, until: Option<Instant>);
+
+    /// Wakes every thread in [`wait`](Monitor::wait).
+    fn notify(&self);
+
+    /// Reads at most one round of the connection, which the calling thread borrowed. `broken`: the other side is gone,
+    /// so that it is read whether the engine takes bytes or not.
+    fn read(&self, guard: &mut Self::Guard<'_>, conn: <Self::Conns as Lender>::Conn, broken: bool);
+
+    /// Threads cannot wait for connections, and the loop reads from now on.
+    fn cannot_wait(&self, error: &io::Error);
+}
+
+/// Who reads the connection that was lent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+enum Holder {
+    #[default]
+    Loop,
+    Thread,
+    /// Passed on to the threads that wait.
+    Waiting,
+}
+
+/// The right to read one connection, and what a thread that has it sleeps on.
+pub struct Reader<L: Lender> {
+    holder: Holder,
+    /// The connection that the loop leaves alone.
+    lent: Option<L::Conn>,
+    /// Threads that wait while another reads.
+    waiting: usize,
+    /// The loop reads for good.
+    kept: bool,
+    /// Made for the first thread that reads.
+    sleeper: Option<Arc<Sleeper<L::Wait>>>,
+}
+
+impl<L: Lender> Default for Reader<L> {
+    fn default() -> Reader<L> {
+        Reader { holder: Holder::Loop, lent: None, waiting: 0, kept: false, sleeper: None }
+    }
+}
+
+impl<L: Lender> Reader<L> {
+    /// Lets the calling thread read `conn` in the loop's place, until it [gives it back](Reader::give_back). False if
+    /// another thread does so already, if the loop keeps it, or if only the loop can wait for it.
+    pub fn borrow(&mut self, conns: &mut L, conn: L::Conn) -> bool {
+        if self.kept || self.holder == Holder::Thread {
+            return false;
+        }
+        if self.lend(conns, conn) {
+            (self.holder, self.lent) = (Holder::Thread, Some(conn));
+            return true;
+        }
+        self.decline(conns);
+        false
+    }
+
+    fn lend(&mut self, conns: &mut L, conn: L::Conn) -> bool {
+        if !conns.lend(conn) {
+            return false;
+        }
+        if self.sleeper.is_none() {
+            self.sleeper = conns.waiter().ok().map(|waiter| Arc::new(Sleeper { flag: WakeFlag::new(), waiter }));
+        }
+        if self.sleeper.is_none() {
+            conns.take_back(conn);
+        }
+        self.sleeper.is_some()
+    }
+
+    /// Whether the calling thread, which borrowed `conn`, still reads it: not once it is closed, the loop wants it, or
+    /// the engine takes no bytes.
+    pub fn is_borrowed(&self, conns: &L, conn: L::Conn) -> bool {
+        self.lent == Some(conn) && !self.kept && !conns.is_paused(conn)
+    }
+
+    /// Ends the calling thread's [`borrow`](Reader::borrow) of `conn`, closed or not. Whether the threads that wait have
+    /// to be woken, so that one of them reads.
+    #[must_use]
+    pub fn give_back(&mut self, conns: &mut L, conn: L::Conn) -> bool {
+        if self.lent != Some(conn) {
+            return false;
+        }
+        if self.holder == Holder::Thread && self.waiting > 0 && !self.kept {
+            self.holder = Holder::Waiting;
+            if conns.is_paused(conn) {
+                // None of them could.
+                self.decline(conns);
+            }
+            return true;
+        }
+        self.return_to_loop(conns);
+        false
+    }
+
+    /// The calling thread begins to wait for another that reads.
+    pub fn begin_wait(&mut self) {
+        self.waiting += 1;
+    }
+
+    /// It waits no more: it was woken, or its time is up.
+    pub fn end_wait(&mut self) {
+        self.waiting -= 1;
+    }
+
+    /// The calling thread goes its way without reading. If it was the last of those to whom the connection was passed
+    /// on, the loop reads again.
+    pub fn leave(&mut self, conns: &mut L) {
+        if self.waiting == 0 {
+            self.decline(conns);
+        }
+    }
+
+    /// The loop reads from now on, for good. A thread that reads is woken and stops.
+    pub fn keep(&mut self, conns: &mut L) {
+        self.kept = true;
+        self.decline(conns);
+        self.wake();
+    }
+
+    /// Has the thread that reads, if one does, look whether it has something to return with and goes on reading.
+    pub fn wake(&self) {
+        if let (Holder::Thread, Some(sleeper)) = (self.holder, &self.sleeper) {
+            sleeper.wake();
+        }
+    }
+
+    /// The connection that was lent is no more; its successor is the loop's. A thread that reads it is woken.
+    pub fn close(&mut self) {
+        self.lent = None;
+        if std::mem::take(&mut self.holder) == Holder::Thread {
+            // It may still sleep when another thread reads the next connection: that one gets a sleeper of its own.
+            if let Some(sleeper) = self.sleeper.take() {
+                sleeper.wake();
+            }
+        }
+    }
+
+    /// Whether the loop leaves a connection alone.
+    #[cfg(test)]
+    pub fn is_lent(&self) -> bool {
+        self.lent.is_some()
+    }
+
+    /// What the thread that reads sleeps on.
+    pub fn waiter(&self) -> Option<&L::Wait> {
+        self.sleeper.as_ref().map(|sleeper| &sleeper.waiter)
+    }
+
+    /// Nobody borrows a connection that was passed on: the loop reads again.
+    fn decline(&mut self, conns: &mut L) {
+        if self.holder == Holder::Waiting {
+            self.return_to_loop(conns);
+        }
+    }
+
+    fn return_to_loop(&mut self, conns: &mut L) {
+        self.holder = Holder::Loop;
+        if let Some(conn) = self.lent.take() {
+            conns.take_back(conn);
+        }
+    }
+}
+
+/// Waits until `look` finds something, and returns it; `None` if `deadline` has come, past which one look is made. It is
+/// asked again whenever something changed.
+pub fn wait<M: Monitor, T>(
+    monitor: &M,
+    guard: &mut M::Guard<'_>,
+    deadline: &mut Deadline,
+    mut look: impl FnMut(&mut M::Driver) -> Option<T>,
+) -> Option<T> {
+    loop {
+        if let Some(found) = look(guard) {
+            return Some(found);
+        }
+        if deadline.is_over() {
+            return None;
+        }
+        monitor.wait(guard, deadline.at());
+    }
+}
+
+/// As [`wait`], for something that comes by the connection: the calling thread reads it if no other thread does.
+pub fn wait_reading<M: Monitor, T>(
+    monitor: &M,
+    guard: &mut M::Guard<'_>,
+    deadline: &mut Deadline,
+    mut look: impl FnMut(&mut M::Driver) -> Option<T>,
+) -> Option<T> {
+    let mut reads = None;
+    let found = loop {
+        if let Some(found) = look(guard) {
+            break Some(found);
+        }
+        if deadline.is_over() {
+            break None;
+        }
+        if reads.is_some_and(|conn| !is_borrowed::<M>(guard, conn)) {
+            stop_reading(monitor, guard, &mut reads);
+        }
+        if reads.is_none() {
+            reads = monitor.connection(guard).filter(|&conn| {
+                let (reader, conns) = M::parts(guard);
+                reader.borrow(conns, conn)
+            });
+        }
+        match reads {
+            Some(conn) => {
+                read_borrowed(monitor, guard, conn, deadline.left());
+                monitor.notify();
+            }
+            None => {
+                M::parts(guard).0.begin_wait();
+                monitor.wait(guard, deadline.at());
+                M::parts(guard).0.end_wait();
+            }
+        }
+    };
+    stop_reading(monitor, guard, &mut reads);
+    let (reader, conns) = M::parts(guard);
+    reader.leave(conns);
+    found
+}
+
+/// Tells the threads that wait that something changed. `news`: also the one that reads, since it does not hear of it by
+/// the connection.
+pub fn tell<M: Monitor>(monitor: &M, reader: &Reader<M::Conns>, news: bool) {
+    monitor.notify();
+    if news {
+        reader.wake();
+    }
+}
+
+fn is_borrowed<M: Monitor>(driver: &mut M::Driver, conn: <M::Conns as Lender>::Conn) -> bool {
+    let (reader, conns) = M::parts(driver);
+    reader.is_borrowed(conns, conn)
+}
+
+fn stop_reading<M: Monitor>(monitor: &M, driver: &mut M::Driver, reads: &mut Option<<M::Conns as Lender>::Conn>) {
+    let Some(conn) = reads.take() else { return };
+    let (reader, conns) = M::parts(driver);
+    if reader.give_back(conns, conn) {
+        monitor.notify();
+    }
+}
+
+/// Sleeps without the lock until `conn`, which the calling thread borrowed, has something, until it is
+/// [woken](Reader::wake), or for `timeout`; then reads at most one round of it.
+pub fn read_borrowed<M: Monitor>(
+    monitor: &M,
+    guard: &mut M::Guard<'_>,
+    conn: <M::Conns as Lender>::Conn,
+    timeout: Option<Duration>,
+) {
+    let (reader, conns) = M::parts(guard);
+    let (Some(source), Some(sleeper)) = (conns.source(conn), reader.sleeper.clone()) else { return };
+    // Should the connection be closed meanwhile, and its number be another's: then it is not read below.
+    let woken = monitor.unlocked(guard, || sleeper.wait(source, timeout));
+    let broken = match woken {
+        Ok(Woken::Readable) => false,
+        Ok(Woken::Broken) => true,
+        Ok(Woken::Otherwise) => return,
+        Err(error) => {
+            // A program that may open no more descriptors cannot poll two.
+            monitor.cannot_wait(&error);
+            let (reader, conns) = M::parts(guard);
+            return reader.keep(conns);
+        }
+    };
+    if is_borrowed::<M>(guard, conn) {
+        monitor.read(guard, conn, broken);
+    }
+}
+
+/// What one thread at a time sleeps on; any thread wakes it.
+pub(super) struct Sleeper<W> {
+    flag: WakeFlag,
+    waiter: W,
+}
+
+impl<W: Wait> Sleeper<W> {
+    /// As [`Wait::wait`]. What other threads published before their [`wake`](Sleeper::wake) is visible afterwards.
+    fn wait(&self, source: W::Source, timeout: Option<Duration>) -> io::Result<Woken> {
+        let timeout = if self.flag.sleep() { timeout } else { Some(Duration::ZERO) };
+        let woken = self.waiter.wait(source, timeout);
+        self.flag.woke();
+        woken
+    }
+
+    /// Ends the running or the next wait. Many wakes of a thread that has not looked yet cost one.
+    fn wake(&self) {
+        if self.flag.wake() {
+            self.waiter.wake();
+        }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::io::Write;
+    use std::os::fd::AsRawFd;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+    use crate::transport::waiter::SocketWaiter;
+
+    fn sleeper() -> Sleeper<SocketWaiter> {
+        Sleeper { flag: WakeFlag::new(), waiter: SocketWaiter::new().unwrap() }
+    }
+
+    #[test]
+    fn bytes_a_hang_up_and_a_wake_each_end_a_wait() {
+        let sleeper = sleeper();
+        let (mine, mut theirs) = UnixStream::pair().unwrap();
+        let wait = |timeout| sleeper.wait(mine.as_raw_fd(), timeout).unwrap();
+        assert_eq!(wait(Some(Duration::ZERO)), Woken::Otherwise);
+        theirs.write_all(b"x").unwrap();
+        assert_eq!(wait(None), Woken::Readable);
+        drop(theirs);
+        assert_eq!(wait(None), Woken::Broken);
+    }
+
+    #[test]
+    fn a_wait_is_not_shorter_than_asked_for() {
+        let sleeper = sleeper();
+        let (mine, _theirs) = UnixStream::pair().unwrap();
+        let begin = Instant::now();
+        assert_eq!(sleeper.wait(mine.as_raw_fd(), Some(Duration::from_micros(10_100))).unwrap(), Woken::Otherwise);
+        assert!(begin.elapsed() >= Duration::from_micros(10_100));
+        sleeper.wake();
+        assert_eq!(sleeper.wait(mine.as_raw_fd(), Some(Duration::MAX)).unwrap(), Woken::Otherwise);
+    }
+
+    #[test]
+    fn a_wake_that_came_before_the_wait_ends_it() {
+        let sleeper = Arc::new(sleeper());
+        let (mine, _theirs) = UnixStream::pair().unwrap();
+        sleeper.wake();
+        assert_eq!(sleeper.wait(mine.as_raw_fd(), None).unwrap(), Woken::Otherwise);
+        for _ in 0..1000 {
+            let waker = {
+                let sleeper = sleeper.clone();
+                std::thread::spawn(move || sleeper.wake())
+            };
+            // For ever, if the wake was lost.
+            assert_eq!(sleeper.wait(mine.as_raw_fd(), None).unwrap(), Woken::Otherwise);
+            waker.join().unwrap();
+        }
+    }
+}

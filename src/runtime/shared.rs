@@ -1,0 +1,194 @@
+//! A driver that many threads share, and its loop.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::{Mutex, MutexGuard};
+
+use super::clock::now;
+use super::driver::{Driver, Sleep};
+use crate::engine::{Gateway, Protocol};
+use crate::transport::fork::Birth;
+use crate::transport::listener::Listener;
+use crate::transport::poller::{Event, Poller};
+use crate::transport::{Address, Backend};
+use crate::{Error, Result};
+
+/// What a round reads, in bytes, before what came of it is written, so that it does not pile up in outboxes.
+const FLUSH_AFTER: usize = 256 << 10;
+
+/// A [`Driver`] that many threads share, one of which runs its loop.
+pub struct Shared<P> {
+    driver: Mutex<Driver<P>>,
+    poller: Arc<Poller>,
+    stopped: AtomicBool,
+    birth: Birth,
+}
+
+impl<P: Protocol> Shared<P> {
+    /// The engine, without connections. Fails for lack of descriptors or memory.
+    pub fn new(protocol: P, backend: Backend) -> Result<Arc<Shared<P>>> {
+        let birth = Birth::here();
+        let poller = Poller::new(backend).map_err(|error| Error::io(&error, "the poller"))?;
+        let poller = Arc::new(poller);
+        let driver = Mutex::new(Driver::new(protocol, poller.clone()));
+        Ok(Arc::new(Shared { driver, poller, stopped: AtomicBool::new(false), birth }))
+    }
+
+    /// The driver, once nobody else has it. Not to be called in a child after `fork`.
+    pub fn lock(&self) -> MutexGuard<'_, Driver<P>> {
+        self.driver.lock()
+    }
+
+    /// Has the loop do one more turn, which runs the engine's actions. Async-signal-safe; does nothing in a child
+    /// after `fork`.
+    pub fn wake(&self) {
+        self.poller.wake();
+    }
+
+    /// Has [`Shared::run`] return after its turn. Async-signal-safe.
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    /// Whether the loop can no longer be woken, because the program closed a descriptor that is not its own. Then its
+    /// thread is not to be waited for.
+    pub fn is_deaf(&self) -> bool {
+        self.poller.is_deaf()
+    }
+
+    /// Whether [`Shared::stop`] was called.
+    pub fn stopped(&self) -> bool {
+        self.stopped.load(Ordering::Acquire)
+    }
+
+    /// Whether this process is a child, by `fork`, of the one that made this. Async-signal-safe.
+    pub fn forked(&self) -> bool {
+        self.birth.forked()
+    }
+
+    /// In a child after `fork`: closes the descriptors that it inherited, and nothing else. Those of connections stay
+    /// open until `exec` if the loop was at work in the moment of the fork. Nothing is to be called afterwards. In the
+    /// parent it does nothing.
+    pub fn abandon(&self) {
+        if !self.forked() {
+            return;
+        }
+        // The thread that held the lock, if one did, is not in this process.
+        if let Some(mut driver) = self.driver.try_lock() {
+            driver.abandon();
+        }
+        self.poller.abandon();
+    }
+
+    /// Binds in the calling thread; the loop accepts. `ipc_mode` are the permission bits of a socket file. Returns the
+    /// URL where it really listens. For a host name it waits for the resolver, without the lock.
+    pub fn listen(&self, address: &Address, ipc_mode: u32) -> Result<String> {
+        match address {
+            Address::Inproc(name) => self.lock().listen_inproc(name),
+            _ => self.bind(None, address, ipc_mode),
+        }
+    }
+
+    /// [`Shared::listen`] for programs that speak another protocol, at a `tcp` or `ipc` address.
+    pub fn listen_as(&self, gateway: Gateway, address: &Address, ipc_mode: u32) -> Result<String> {
+        self.bind(Some(gateway), address, ipc_mode)
+    }
+
+    fn bind(&self, gateway: Option<Gateway>, address: &Address, ipc_mode: u32) -> Result<String> {
+        let listener = Listener::bind(address, ipc_mode)?;
+        self.lock().add_listener(listener, gateway)
+    }
+
+    /// The loop: waits, moves bytes, calls `after` without the lock, until [`Shared::stop`]. `after` says when it wants
+    /// to be called again at the latest, in nanoseconds of [`now`]. A panic of the engine or of `after` passes through.
+    ///
+    /// # Errors
+    /// [`Status::Io`]: waiting fails, because the program closed a descriptor that is not its own.
+    pub fn run(self: &Arc<Self>, mut after: impl FnMut(&Arc<Shared<P>>) -> Option<u64>) -> Result<()> {
+        let mut turns = Loop::new(self);
+        let mut again = None;
+        while !self.stopped() {
+            turns.turn(again.map(|at: u64| Duration::from_nanos(at.saturating_sub(now().mono))))?;
+            again = after(self);
+        }
+        Ok(())
+    }
+}
+
+/// What the thread that runs the loop keeps for itself.
+pub struct Loop<P> {
+    shared: Arc<Shared<P>>,
+    events: Vec<Event>,
+    /// What was told ready by others than the poller.
+    told: Vec<u64>,
+    /// Until when the next turn may wait.
+    until: Option<u64>,
+    /// Whether the next turn waits at all.
+    idle: bool,
+}
+
+impl<P: Protocol> Loop<P> {
+    /// A loop for `shared`, which has no other.
+    pub fn new(shared: &Arc<Shared<P>>) -> Loop<P> {
+        Loop { shared: shared.clone(), events: Vec::new(), told: Vec::new(), until: None, idle: false }
+    }
+
+    /// One turn: waits until something is ready, the engine's deadline has come, a wake, or `timeout`; then does it.
+    ///
+    /// # Errors
+    /// [`Status::Io`]: waiting fails, because the program closed a descriptor that is not its own. It is no panic, and
+    /// must not turn into a loop without a pause that nobody sees.
+    pub fn turn(&mut self, timeout: Option<Duration>) -> Result<()> {
+        let until = match (self.idle, self.until) {
+            (false, _) => Some(Duration::ZERO),
+            (true, None) => None,
+            (true, Some(until)) => Some(Duration::from_nanos(until.saturating_sub(now().mono))),
+        };
+        let timeout = match (timeout, until) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        let waited = self.shared.poller.wait(&mut self.events, timeout);
+        waited.map_err(|error| Error::io(&error, "waiting for descriptors, which something else has closed"))?;
+
+        let mut driver = self.shared.driver.lock();
+        let driver = &mut *driver;
+        driver.sleeps = None;
+        let now = now();
+        driver.reactor.ready.take(&mut self.told);
+        let idle = self.events.is_empty() && self.told.is_empty() && !driver.conns.has_more();
+        let mut buffer = if idle { Vec::new() } else { driver.conns.take_buffer() };
+        let mut unwritten = 0;
+        let mut write_some = |driver: &mut Driver<P>, read: usize| {
+            unwritten += read;
+            if unwritten >= FLUSH_AFTER {
+                unwritten = 0;
+                driver.run_actions(now);
+            }
+        };
+        for key in driver.conns.take_again() {
+            let read = driver.go_on(now, key, &mut buffer);
+            write_some(driver, read);
+        }
+        for &event in &self.events {
+            let read = driver.ready(now, event, &mut buffer);
+            write_some(driver, read);
+        }
+        for key in self.told.drain(..) {
+            let read = driver.ready(now, Event { key, read: true, write: true, broken: false }, &mut buffer);
+            write_some(driver, read);
+        }
+        driver.run_timers(now);
+        driver.run_actions(now);
+        if !idle {
+            driver.conns.put_buffer(buffer);
+        }
+        self.until = driver.next_time();
+        self.idle = !driver.goes_on();
+        driver.sleeps = Some(Sleep { until: self.until });
+        Ok(())
+    }
+}
