@@ -49,13 +49,19 @@ screenshots: QT := 6
 screenshots: build
 	@scripts/screenshots
 
-# Everything that has to hold. The tests build what they need themselves.
-test: lint
+PARTS = $(TARGET)/parts
+PART = @scripts/part $(PARTS)
+# Everything that has to hold. The tests build what they need themselves. At the end stands what each part took.
+test:
+	@rm -f $(PARTS)
 	@scripts/setup test
-	$(CARGO) test
-	$(CARGO) test $(BENCH)
-	$(MAKE) loom
-	$(MAKE) test-cmake
+	$(PART) lint $(MAKE) lint
+	$(PART) build $(CARGO) test --locked --no-run
+	$(PART) tests $(CARGO) test --locked
+	$(PART) benches $(CARGO) test --locked $(BENCH)
+	$(PART) loom $(MAKE) loom
+	$(PART) cmake $(MAKE) test-cmake
+	$(PART)
 	@echo "make test: passed: format, clippy, C warnings, header, unit and integration tests, real peers, valgrind, fuzz (bounded), loom, C++, Qt 6, Qt 5, QML, the installed package"
 
 # The tests of C++, the Qt libraries and the installed package, under the address sanitizer.
@@ -67,23 +73,27 @@ test-cmake:
 	cd $(TARGET)/cmake && ctest --output-on-failure --parallel 2
 
 # All tests with many more inputs, and those that take minutes. Overnight, not for every change.
-test-long: lint
-	@scripts/setup test
+test-long:
+	@scripts/setup test-long
+	$(MAKE) lint
 	NANOSTATE_FUZZ_RUNS=$(or $(RUNS),1000000) PROPTEST_CASES=20000 \
-	    $(CARGO) test --release --lib --bins --tests -- --include-ignored
+	    $(CARGO) test --locked --release --lib --bins --tests -- --include-ignored
 	$(MAKE) loom
 	NANOSTATE_FUZZ_RUNS=$(or $(RUNS),1000000) NANOSTATE_DESTRUCTIONS=10000 $(MAKE) test-cmake
 	@echo "make test-long: passed"
 
-# Formats, clippy, and the warnings of C and C++ compilers.
+# Formats, clippy, the warnings of rustdoc and of C and C++ compilers, spelling, and the licences of dependencies.
 lint:
 	@scripts/setup test
 	$(CARGO) fmt --check
-	$(CARGO) clippy --all-targets -- -D warnings
-	$(CARGO) clippy --no-default-features -- -D warnings
-	$(CARGO) clippy --no-default-features --features capi,cli -- -D warnings
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --no-default-features -- -D warnings
+	$(CARGO) clippy --locked --no-default-features --features capi,cli -- -D warnings
 	$(CARGO) fmt --check --manifest-path $(BENCH_MANIFEST)
-	$(CARGO) clippy $(BENCH) --all-targets -- -D warnings
+	$(CARGO) clippy --locked $(BENCH) --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --lib --quiet
+	$(TARGET)/venv/bin/typos
+	scripts/deny
 	$(CC) -std=c99 $(WARN) -Iinclude -fsyntax-only examples-c/*.c
 	$(CXX) -std=c++17 $(WARN) -Iinclude -fsyntax-only -xc++ include/nanostate.hpp
 
@@ -92,7 +102,7 @@ header:
 	scripts/header
 
 # The flag changes every crate, so they have a directory of their own.
-LOOM = RUSTFLAGS="--cfg loom" $(CARGO) test --test loom --target-dir $(TARGET)/loom
+LOOM = RUSTFLAGS="--cfg loom" $(CARGO) test --locked --test loom --target-dir $(TARGET)/loom
 # Checks models of what threads share. There must be some.
 loom:
 	$(LOOM) -- --list | grep ': test$$'

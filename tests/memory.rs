@@ -105,18 +105,18 @@ const PROGRAM: &str = r#"
         return app;
     }
     /* The next state of this name; the others that come are counted as large or small. */
-    static size_t larges;
+    static size_t large_ones;
     static ns_state *receive(ns_app *app, const char *name)
     {
         ns_state *state;
         const void *value;
         size_t len;
-        for (larges = 0;; ns_state_free(state)) {
+        for (large_ones = 0;; ns_state_free(state)) {
             CHECK(ns_app_recv(app, 60000, &state) == NS_OK);
             if (strcmp(ns_state_name(state), name) == 0)
                 return state;
             CHECK(ns_state_msgpack(state, &value, &len) == NS_OK);
-            larges += len > MEGA;
+            large_ones += len > MEGA;
         }
     }
     static void ask(ns_app *app, const char *wanted)
@@ -146,7 +146,7 @@ const PROGRAM: &str = r#"
         ask(app, "large");
         ns_state_free(receive(app, "sent"));
         give_back();
-        CHECK(larges == 0 && ns_app_stats(app, &stats, sizeof stats) == NS_OK);
+        CHECK(large_ones == 0 && ns_app_stats(app, &stats, sizeof stats) == NS_OK);
         CHECK(stats.too_large == 1 && stats.connects == 1);
 
         ask(app, "large again");
@@ -191,7 +191,7 @@ const PROGRAM: &str = r#"
         CHECK(ns_app_flush(app, 60000) == NS_ERR_FULL && strstr(ns_last_error(), "\"large\"") != NULL);
         CHECK(ns_app_send_text(app, "small", "1") == NS_OK);
         ns_state_free(receive(other, "small"));
-        CHECK(larges == 0);
+        CHECK(large_ones == 0);
         give_back();
         CHECK(ns_app_send_bytes(app, "large", large, LARGE) == NS_OK && ns_app_flush(app, 60000) == NS_OK);
         ns_state_free(receive(other, "large"));

@@ -1,9 +1,9 @@
-//! The C API of section "C API" of the design: every `ns_*` symbol. It translates and holds no logic of its own.
+//! The C API: every `ns_*` symbol. It translates and holds no logic of its own.
 //!
 //! `include/nanostate.h` is generated from these files (`scripts/header`), so their doc comments are the comments of
 //! the header: they speak to a C programmer and use no Rust links.
 //!
-//! Every function runs inside [`status`] or [`value`], which catch panics and keep the thread's last error. A handle
+//! Every function runs inside `status` or `value`, which catch panics and keep the thread's last error. A handle
 //! is counted: a running call keeps it. A state is the thin pointer of a reference count.
 
 #![allow(unsafe_code)]
