@@ -212,19 +212,18 @@ fn key<'a>(reader: &mut Reader<'a>, form: Form, max: usize, fault: Malformed) ->
     Ok((text, string == StringType::Str && head_len == str_head_len(len)))
 }
 
-/// Eight bytes at a time: names are too short for what the standard library begins with.
+/// Eight bytes at a time, the last eight perhaps twice: names are too short for what the standard library begins with.
 #[inline]
 fn has_nul(bytes: &[u8]) -> bool {
     const ONES: u64 = u64::from_ne_bytes([0x01; 8]);
     const TOPS: u64 = u64::from_ne_bytes([0x80; 8]);
-    let words = bytes.chunks_exact(8);
     // The borrow of a subtraction sets the top bit of a byte that was zero, or of one behind it.
-    let rest = words.remainder();
-    let zero = |word: &[u8]| {
-        let word = u64::from_ne_bytes(word.try_into().expect("eight bytes"));
+    let zero = |word: &[u8; 8]| {
+        let word = u64::from_ne_bytes(*word);
         word.wrapping_sub(ONES) & !word & TOPS != 0
     };
-    words.clone().any(zero) || rest.contains(&0)
+    let Some(last) = bytes.last_chunk() else { return bytes.contains(&0) };
+    zero(last) || bytes.chunks_exact(8).any(|word| zero(word.try_into().expect("eight bytes")))
 }
 
 /// The length of the shortest head of a str of `len` bytes, which is the one that is written.
