@@ -8,7 +8,9 @@
 //! Callgrind is driven from here: `gungraun` (`iai-callgrind`) needs a runner of its own exact version, to be installed
 //! beside.
 
-mod common;
+#[path = "support/build.rs"]
+#[allow(dead_code)] // Only a part is used here.
+mod build;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
@@ -60,7 +62,7 @@ impl Toolchain {
     /// Those that cargo builds with here, and the machine's own target.
     fn here() -> (Toolchain, String) {
         let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-        let words = String::from_utf8(common::run(Command::new(rustc).arg("-vV")).stdout).unwrap();
+        let words = String::from_utf8(build::run(Command::new(rustc).arg("-vV")).stdout).unwrap();
         let field = |name: &str| words.lines().find_map(|line| line.strip_prefix(name)).unwrap().to_owned();
         (Toolchain { rustc: field("release: "), target: env!("NANOSTATE_TARGET").to_owned() }, field("host: "))
     }
@@ -120,14 +122,14 @@ fn program() -> &'static Path {
         let mut cargo = Command::new(env!("CARGO"));
         cargo.args(["build", "--quiet", "--release", "--no-default-features", "--bench", "micro"]);
         cargo.arg("--message-format=json-render-diagnostics");
-        cargo.arg("--manifest-path").arg(common::root().join("Cargo.toml"));
+        cargo.arg("--manifest-path").arg(build::root().join("Cargo.toml"));
         // Beside those of other builds, which have other features.
         cargo.arg("--target-dir").arg(Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("instructions"));
         let (toolchain, host) = Toolchain::here();
         if toolchain.target != host {
             cargo.arg("--target").arg(toolchain.target);
         }
-        let output = String::from_utf8(common::run(&mut cargo).stdout).unwrap();
+        let output = String::from_utf8(build::run(&mut cargo).stdout).unwrap();
         let mut messages = output.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         let made = |message: Value| match &message["target"]["name"] {
             name if name == "micro" => message["executable"].as_str().map(PathBuf::from),
@@ -139,7 +141,7 @@ fn program() -> &'static Path {
 
 /// What the program tells of each benchmark.
 fn told(argument: &str) -> Vec<(String, f64)> {
-    let output = String::from_utf8(common::run(Command::new(program()).arg(argument)).stdout).unwrap();
+    let output = String::from_utf8(build::run(Command::new(program()).arg(argument)).stdout).unwrap();
     let line = |line: &str| {
         let (name, number) = line.split_once(' ').unwrap_or_else(|| panic!("{line:?}"));
         (name.to_owned(), number.parse().unwrap_or_else(|error| panic!("{line:?}: {error}")))
@@ -149,7 +151,7 @@ fn told(argument: &str) -> Vec<(String, f64)> {
 
 /// Where callgrind writes what it found in a run of a benchmark with messages.
 fn profile(name: &str) -> PathBuf {
-    common::scratch("callgrind").join(format!("{}.out", name.replace('/', "-")))
+    build::scratch("callgrind").join(format!("{}.out", name.replace('/', "-")))
 }
 
 /// Instructions of a run of so many measurements.
@@ -158,7 +160,7 @@ fn instructions(name: &str, times: u32) -> f64 {
     let mut valgrind = Command::new("valgrind");
     valgrind.arg("--tool=callgrind").arg(format!("--callgrind-out-file={}", file.display()));
     valgrind.arg(program()).args(["--run", name]).arg(times.to_string()).env(SAME_EVERYWHERE.0, SAME_EVERYWHERE.1);
-    common::run(&mut valgrind);
+    build::run(&mut valgrind);
     let text = fs::read_to_string(&file).unwrap();
     let total = text.lines().find_map(|line| line.strip_prefix("totals: ")?.parse().ok());
     total.unwrap_or_else(|| panic!("{}: no totals", file.display()))
@@ -184,7 +186,7 @@ fn counted() -> Counts {
 #[test]
 fn no_message_costs_more_instructions_than_the_baseline_allows() {
     let counts = counted();
-    let path = common::root().join(BASELINE);
+    let path = build::root().join(BASELINE);
     if env::var_os(WRITE_VARIABLE).is_some() {
         return fs::write(&path, counts.to_json()).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     }

@@ -1,9 +1,9 @@
-//! A process that may have no more memory: calls say so, and it goes on.
+//! A process that may have no more memory: calls say so, and it goes on. A program of its own, for its allocator.
 #![cfg(target_os = "linux")]
 #![allow(unsafe_code)] // prlimit, and an allocator
 
-mod common;
 mod sim;
+#[allow(dead_code, unused_imports)] // Part of it is not used here.
 mod support;
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -19,9 +19,8 @@ use nanostate::engine::{ConnId, Protocol, Role};
 use nanostate::framing::{frame_head, header, Framing, Version, HEADER_LEN};
 use nanostate::wire::{self, Control, Form, Instance, Meta, Stamp};
 use nanostate::{App, AppOption, Kind, Status, Value};
-
-use common::{compile_c_text, Link, Standard};
 use sim::{body, Direct, DirectApp, SEC};
+use support::build::{compile_c_text, Link, Standard};
 use support::{nanostate, receive_until, Process, Raw, PATIENCE};
 
 // ---- whole processes, with a limit of their address space

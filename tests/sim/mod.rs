@@ -14,7 +14,7 @@ mod world;
 
 use std::env;
 
-use nanostate::wire::{Form, Instance, Meta, Value};
+use nanostate::wire::{Form, Instance, Meta, Stamp, Value};
 use nanostate::Kind;
 
 pub use direct::{note, whole_frames, Direct};
@@ -147,6 +147,11 @@ pub fn number_of(value: &[u8]) -> Option<u64> {
         Kind::Uint => digits.parse::<u64>().ok().map(|number| u64::MAX - number),
         _ => None,
     }
+}
+
+/// A stamp of some instance, at a time in milliseconds.
+pub fn stamp(clock: u64) -> Stamp {
+    Stamp { clock: clock << 16, instance: Instance([7; 16]) }
 }
 
 /// A body.

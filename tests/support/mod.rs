@@ -1,8 +1,10 @@
 //! What the tests with other processes and raw connections share: children that end with their test, peers that speak
 //! the scalability protocols by hand, free addresses, waiting with a bound.
 
-#![allow(dead_code, unused_imports)] // Each test uses a part.
+// Without some features part of it is not used.
+#![cfg_attr(not(all(feature = "cli", feature = "capi")), allow(dead_code, unused_imports))]
 
+pub mod build;
 mod cli;
 mod process;
 mod proxy;
@@ -24,7 +26,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::common::{self, Standard};
+use build::Standard;
 use nanostate::{App, Hub, State, Status, Value};
 
 /// How long anything may take before a test fails: long enough for a machine that does other things as well.
@@ -220,23 +222,23 @@ impl Random {
 /// The program of `tests/peers/NAME.c`, which uses a library of the scalability protocols.
 pub fn peer_program(name: &str, library: &str) -> PathBuf {
     made_once(name, || {
-        let program = common::scratch("bin").join(name);
-        let mut compiler = common::compiler(Standard::C11);
+        let program = build::scratch("bin").join(name);
+        let mut compiler = build::compiler(Standard::C11);
         compiler.args(["-std=c11", "-D_POSIX_C_SOURCE=200809L", "-O1"]);
         compiler.args(["-Wall", "-Wextra", "-Werror", "-pedantic"]);
         compiler.arg(source(name)).arg("-o").arg(&program).arg(library);
-        common::run(&mut compiler);
+        build::run(&mut compiler);
         program
     })
 }
 
 /// The program of `tests/peers/NAME.c`, which uses our C API.
 pub fn c_program(name: &str) -> PathBuf {
-    made_once(name, || common::compile_c(name, &[source(name)], Standard::C11, common::Link::Shared, &[]))
+    made_once(name, || build::compile_c(name, &[source(name)], Standard::C11, build::Link::Shared, &[]))
 }
 
 fn source(name: &str) -> PathBuf {
-    common::root().join(format!("tests/peers/{name}.c"))
+    build::root().join(format!("tests/peers/{name}.c"))
 }
 
 /// What `make` makes, unless this test program has made it before.

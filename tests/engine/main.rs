@@ -1,0 +1,20 @@
+//! The core from outside: hubs, apps, old peers, clients of gateways and attackers, by hand and in a simulated network,
+//! and the bytes that they exchange. No sockets, no clocks: everything follows from a seed.
+
+#[path = "../sim/mod.rs"]
+mod sim;
+
+mod admission;
+mod app;
+mod backpressure;
+mod clients;
+mod clocks;
+mod flush;
+mod gateways;
+mod identities;
+mod old_hubs;
+mod promise;
+mod routing;
+mod stamps;
+mod table;
+mod wire;
