@@ -14,6 +14,7 @@ mod sim;
 
 use std::cell::{Cell, RefCell};
 use std::collections::hash_map::DefaultHasher;
+use std::collections::BTreeMap;
 use std::ffi::{c_char, c_void, CStr, CString};
 use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
@@ -38,50 +39,44 @@ const STATES: usize = 24;
 /// The identity of the call that [`mark`] lets fail.
 const MARK: &[u8] = b"mark\xff\0";
 
-// What the comments of the functions list.
-const SET: &[ns_status] = &[NS_ERR_INVALID, NS_ERR_STATE, NS_ERR_CLOSED];
-const CONNECT: &[ns_status] =
-    &[NS_ERR_URL, NS_ERR_UTF8, NS_ERR_UNSUPPORTED, NS_ERR_STATE, NS_ERR_CLOSED, NS_ERR_INVALID];
-const WAIT_CONNECTED: &[ns_status] = &[
-    NS_ERR_TIMEOUT,
-    NS_ERR_REFUSED,
-    NS_ERR_IDENTITY_TAKEN,
-    NS_ERR_STATE,
-    NS_ERR_INTERRUPTED,
-    NS_ERR_CLOSED,
-    NS_ERR_INVALID,
-];
-const FLUSH: &[ns_status] = &[
-    NS_ERR_TIMEOUT,
-    NS_ERR_REFUSED,
-    NS_ERR_IDENTITY_TAKEN,
-    NS_ERR_STATE,
-    NS_ERR_INTERRUPTED,
-    NS_ERR_CLOSED,
-    NS_ERR_INVALID,
-];
-const CLOSED_INVALID: &[ns_status] = &[NS_ERR_CLOSED, NS_ERR_INVALID];
-const INVALID: &[ns_status] = &[NS_ERR_INVALID];
-const SEND: &[ns_status] =
-    &[NS_ERR_INVALID, NS_ERR_UTF8, NS_ERR_NAME, NS_ERR_TOO_LARGE, NS_ERR_FULL, NS_ERR_CLOSED, NS_ERR_MSGPACK];
-const GET: &[ns_status] = &[NS_ERR_NOT_FOUND, NS_ERR_UTF8, NS_ERR_INVALID];
-const EACH: &[ns_status] = &[NS_ERR_NAME, NS_ERR_UTF8, NS_ERR_CLOSED, NS_ERR_INVALID];
-const RECV: &[ns_status] = WAIT_CONNECTED;
-const NEW: &[ns_status] = &[NS_ERR_INVALID, NS_ERR_UTF8, NS_ERR_IDENTITY];
-const HUB_SET: &[ns_status] = &[NS_ERR_INVALID, NS_ERR_STATE];
-const LISTEN: &[ns_status] = &[
-    NS_ERR_URL,
-    NS_ERR_UTF8,
-    NS_ERR_UNSUPPORTED,
-    NS_ERR_IN_USE,
-    NS_ERR_RESOLVE,
-    NS_ERR_PERMISSION,
-    NS_ERR_NOT_FOUND,
-    NS_ERR_IO,
-    NS_ERR_INVALID,
-];
-const NUMBER: &[ns_status] = &[NS_ERR_RANGE, NS_ERR_KIND, NS_ERR_INVALID];
-const OF_KIND: &[ns_status] = &[NS_ERR_KIND, NS_ERR_INVALID];
+const HEADER: &str = include_str!("../include/nanostate.h");
+
+/// The comment before a function in the header, on one line for each of its items.
+fn comment(function: &str) -> &'static str {
+    let declared = [" ", "*"].iter().find_map(|before| HEADER.find(&format!("\nns_status{before}{function}(")));
+    let declared = declared.or_else(|| HEADER.find(&format!("\nNS_MUST_CHECK ns_status {function}(")));
+    let before = &HEADER[..declared.unwrap_or_else(|| panic!("{function} is not in the header"))];
+    &before[before.rfind("/**").expect("a comment")..]
+}
+
+/// The status with this name.
+fn number(name: &str) -> ns_status {
+    let value = HEADER.split_once(&format!(" {name} = ")).unwrap_or_else(|| panic!("{name} is not in the header")).1;
+    value[..value.find([',', '\n', ' ']).expect("an end")].parse().expect("a number")
+}
+
+/// The failures that the comment of a function lists: each item begins with their names. A comment that speaks of the
+/// errors of another function means those, too.
+fn listed(function: &'static str) -> &'static [ns_status] {
+    static LISTED: Mutex<BTreeMap<&str, &[ns_status]>> = Mutex::new(BTreeMap::new());
+    if let Some(known) = lock(&LISTED).get(function) {
+        return known;
+    }
+    let comment = comment(function);
+    let names = |text: &'static str, prefix: &'static str| {
+        text.split(|c: char| !c.is_alphanumeric() && c != '_').filter(move |word| word.starts_with(prefix))
+    };
+    let items = comment.lines().filter_map(|line| line.strip_prefix(" * - NS_ERR_").map(|_| line.split(':').next()));
+    let mut statuses: Vec<_> = items.flatten().flat_map(|item| names(item, "NS_ERR_")).map(number).collect();
+    if comment.contains("errors") {
+        let others = names(comment, "ns_app_").chain(names(comment, "ns_hub_"));
+        others.for_each(|other| statuses.extend_from_slice(listed(other)));
+    }
+    assert!(!statuses.is_empty(), "no errors are listed for {function}");
+    let statuses = statuses.leak();
+    lock(&LISTED).insert(function, statuses);
+    statuses
+}
 
 thread_local! {
     /// The handles that this thread has a call on, outermost first, and whether that call is `ns_app_recv`.
@@ -105,8 +100,11 @@ macro_rules! ns {
     }};
 }
 
-/// One call that returns a status, which is checked.
+/// One call that returns a status: NS_OK, or one that the header lists.
 macro_rules! status {
+    ($run:expr, $function:ident($($argument:expr),*)) => {
+        status!($run, listed(stringify!($function)), $function($($argument),*))
+    };
     ($run:expr, $allowed:expr, $function:ident($($argument:expr),*)) => {{
         mark();
         let status = ns!($function($($argument),*));
@@ -360,8 +358,8 @@ impl Run {
     fn slice(
         &self,
         rng: &mut Rng,
-        what: &str,
-        (is_text, allowed): (bool, &[ns_status]),
+        what: &'static str,
+        is_text: bool,
         call: impl FnOnce(*mut *const c_void, *mut usize) -> ns_status,
     ) -> Result<Vec<u8>, ns_status> {
         let (mut data, mut len) = (ptr::dangling::<c_void>(), 77);
@@ -369,7 +367,7 @@ impl Run {
         mark();
         let status =
             call(if no_data { ptr::null_mut() } else { &mut data }, if no_len { ptr::null_mut() } else { &mut len });
-        self.check(what, status, allowed);
+        self.check(what, status, listed(what));
         if no_data || (no_len && !is_text) {
             self.require(status == NS_ERR_INVALID, || format!("{what} with NULL: {status}"));
         }
@@ -401,14 +399,14 @@ impl Run {
     fn scalar<T: Copy + PartialEq + Default>(
         &self,
         rng: &mut Rng,
-        (what, allowed, other): (&str, &[ns_status], T),
+        (what, other): (&'static str, T),
         call: impl FnOnce(*mut T) -> ns_status,
     ) -> Result<T, ns_status> {
         let mut out = other;
         let null = rng.one_in(8);
         mark();
         let status = call(if null { ptr::null_mut() } else { &mut out });
-        self.check(what, status, allowed);
+        self.check(what, status, listed(what));
         self.require(!null || status == NS_ERR_INVALID, || format!("{what} with NULL: {status}"));
         if status == NS_OK {
             return Ok(out);
@@ -438,25 +436,20 @@ impl Run {
             self.require(time >= 0, || format!("time {time}"));
         }
 
-        let text =
-            self.slice(rng, "ns_state_text", (true, OF_KIND), |text, len| ns!(ns_state_text(state, text.cast(), len)));
-        let bytes =
-            self.slice(rng, "ns_state_bytes", (false, OF_KIND), |data, len| ns!(ns_state_bytes(state, data, len)));
-        let json =
-            self.slice(rng, "ns_state_json", (true, INVALID), |json, len| ns!(ns_state_json(state, json.cast(), len)));
-        let msgpack = self
-            .slice(rng, "ns_state_msgpack", (false, INVALID), |value, len| ns!(ns_state_msgpack(state, value, len)));
+        let text = self.slice(rng, "ns_state_text", true, |text, len| ns!(ns_state_text(state, text.cast(), len)));
+        let bytes = self.slice(rng, "ns_state_bytes", false, |data, len| ns!(ns_state_bytes(state, data, len)));
+        let json = self.slice(rng, "ns_state_json", true, |json, len| ns!(ns_state_json(state, json.cast(), len)));
+        let msgpack = self.slice(rng, "ns_state_msgpack", false, |value, len| ns!(ns_state_msgpack(state, value, len)));
         let mut number = 7;
         let no_number = rng.one_in(8);
         let number_out = if no_number { ptr::null_mut() } else { &raw mut number };
-        let ext = self
-            .slice(rng, "ns_state_ext", (false, OF_KIND), |data, len| ns!(ns_state_ext(state, number_out, data, len)));
+        let ext = self.slice(rng, "ns_state_ext", false, |data, len| ns!(ns_state_ext(state, number_out, data, len)));
         self.require(!no_number || ext.is_err(), || "ns_state_ext without type succeeded".into());
         self.require(ext.is_ok() || no_number || number == 0, || "ns_state_ext failed and its type is not 0".into());
-        let bool_ = self.scalar(rng, ("ns_state_bool", OF_KIND, true), |out| ns!(ns_state_bool(state, out)));
-        let int = self.scalar(rng, ("ns_state_int", NUMBER, 77), |out| ns!(ns_state_int(state, out)));
-        let uint = self.scalar(rng, ("ns_state_uint", NUMBER, 77), |out| ns!(ns_state_uint(state, out)));
-        let double = self.scalar(rng, ("ns_state_double", NUMBER, 7.5), |out| ns!(ns_state_double(state, out)));
+        let bool_ = self.scalar(rng, ("ns_state_bool", true), |out| ns!(ns_state_bool(state, out)));
+        let int = self.scalar(rng, ("ns_state_int", 77), |out| ns!(ns_state_int(state, out)));
+        let uint = self.scalar(rng, ("ns_state_uint", 77), |out| ns!(ns_state_uint(state, out)));
+        let double = self.scalar(rng, ("ns_state_double", 7.5), |out| ns!(ns_state_double(state, out)));
 
         // Whether it is of that kind; NS_ERR_INVALID was explained above.
         let of_kind = |what: &str, status: Option<ns_status>, is: bool| {
@@ -594,10 +587,10 @@ impl Run {
         };
         let mut app = ptr::dangling_mut();
         if rng.one_in(20) {
-            let status = status!(self, NEW, ns_app_new(pointer(&identity), ptr::null_mut()));
+            let status = status!(self, ns_app_new(pointer(&identity), ptr::null_mut()));
             self.require(status != NS_OK, || "an app without a handle".into());
         }
-        let status = status!(self, NEW, ns_app_new(pointer(&identity), &mut app));
+        let status = status!(self, ns_app_new(pointer(&identity), &mut app));
         self.require((status == NS_OK) == allowed, || format!("ns_app_new with identity {identity:?}: {status}"));
         self.require((status == NS_OK) != app.is_null(), || format!("ns_app_new: {status} and {app:?}"));
         if status != NS_OK {
@@ -669,47 +662,47 @@ impl Run {
                 Value::Text(&text).encode(&mut expected);
                 let text = if rng.one_in(12) { None } else { CString::new(text).ok() };
                 allowed = text.is_some();
-                status!(self, SEND, ns_app_send_text(app, n, pointer(&text)))
+                status!(self, ns_app_send_text(app, n, pointer(&text)))
             }
             1 => {
                 let text = a_text(rng) + if rng.one_in(2) { "a\0b" } else { "" };
                 Value::Text(&text).encode(&mut expected);
-                status!(self, SEND, ns_app_send_textn(app, n, text.as_ptr().cast(), text.len()))
+                status!(self, ns_app_send_textn(app, n, text.as_ptr().cast(), text.len()))
             }
             2 => {
                 allowed = false;
                 let bad = [&b"\xffabc"[..], b"ab\xc3", b"\xed\xa0\x80"];
                 let bad = rng.pick(&bad);
-                status!(self, SEND, ns_app_send_textn(app, n, bad.as_ptr().cast(), bad.len()))
+                status!(self, ns_app_send_textn(app, n, bad.as_ptr().cast(), bad.len()))
             }
             3 => {
                 let len = a_length(rng);
                 let bytes = if rng.one_in(2) { vec![b'b'; len] } else { rng.bytes(len) };
                 Value::Bytes(&bytes).encode(&mut expected);
                 let data = if len == 0 { ptr::null() } else { bytes.as_ptr() };
-                status!(self, SEND, ns_app_send_bytes(app, n, data.cast(), len))
+                status!(self, ns_app_send_bytes(app, n, data.cast(), len))
             }
             4 => {
                 Value::Bool(number % 2 == 1).encode(&mut expected);
-                status!(self, SEND, ns_app_send_bool(app, n, number % 2 == 1))
+                status!(self, ns_app_send_bool(app, n, number % 2 == 1))
             }
             5 => {
                 let number = if rng.one_in(2) { number as i64 } else { (number as i64).wrapping_neg() };
                 Value::Int(number).encode(&mut expected);
-                status!(self, SEND, ns_app_send_int(app, n, number))
+                status!(self, ns_app_send_int(app, n, number))
             }
             6 => {
                 Value::Uint(number).encode(&mut expected);
-                status!(self, SEND, ns_app_send_uint(app, n, number))
+                status!(self, ns_app_send_uint(app, n, number))
             }
             7 => {
                 let double = rng.pick(&[0.0, -0.0, 0.5, 1e300, f64::NAN, f64::INFINITY, 2e9, 9.3e18, number as f64]);
                 Value::Double(double).encode(&mut expected);
-                status!(self, SEND, ns_app_send_double(app, n, double))
+                status!(self, ns_app_send_double(app, n, double))
             }
             8 => {
                 Value::Nil.encode(&mut expected);
-                status!(self, SEND, ns_app_send_nil(app, n))
+                status!(self, ns_app_send_nil(app, n))
             }
             9 => {
                 let good =
@@ -722,7 +715,7 @@ impl Run {
                     _ => rng.pick(&good).to_owned(),
                 };
                 allowed = wire::to_msgpack(&json, &mut expected).is_ok();
-                status!(self, SEND, ns_app_send_json(app, n, json.as_ptr().cast(), json.len()))
+                status!(self, ns_app_send_json(app, n, json.as_ptr().cast(), json.len()))
             }
             _ => {
                 let size = a_length(rng);
@@ -732,7 +725,7 @@ impl Run {
                     expected[at] = rng.any() as u8;
                 }
                 allowed = wire::check(&expected).is_ok();
-                status!(self, SEND, ns_app_send_msgpack(app, n, expected.as_ptr().cast(), expected.len()))
+                status!(self, ns_app_send_msgpack(app, n, expected.as_ptr().cast(), expected.len()))
             }
         };
         self.note(format!(
@@ -754,7 +747,7 @@ impl Run {
         }
         // Nobody else sends this key.
         let mut state = ptr::null_mut();
-        if status!(self, GET, ns_app_get(app, handle.identity.as_ptr(), n, &mut state)) != NS_OK {
+        if status!(self, ns_app_get(app, handle.identity.as_ptr(), n, &mut state)) != NS_OK {
             let closing = handle.closing.load(SeqCst);
             return self.require(closing, || "an app does not know what it has sent".into());
         }
@@ -807,7 +800,7 @@ impl Run {
             1 | 2 => {
                 let mut state = ptr::dangling_mut();
                 let out = if rng.one_in(20) { ptr::null_mut() } else { &raw mut state };
-                let status = status!(self, RECV, ns_app_recv(app, wait, out));
+                let status = status!(self, ns_app_recv(app, wait, out));
                 invalid_if("ns_app_recv", null || out.is_null(), status);
                 self.check_open(handle_ref, "ns_app_recv", status);
                 if status == NS_OK {
@@ -818,7 +811,7 @@ impl Run {
                 self.check_callback_thread(handle_ref, "ns_app_recv", status);
             }
             3..=5 => {
-                let status = status!(self, RECV, ns_app_dispatch(app, wait, rng.below(4) as usize));
+                let status = status!(self, ns_app_dispatch(app, wait, rng.below(4) as usize));
                 invalid_if("ns_app_dispatch", null || wait < -1, status);
                 self.check_open(handle_ref, "ns_app_dispatch", status);
                 self.check_callback_thread(handle_ref, "ns_app_dispatch", status);
@@ -840,10 +833,10 @@ impl Run {
             7 => {
                 let (option, value) = self.an_option(rng, 1);
                 let mut is = -7;
-                let status = status!(self, CLOSED_INVALID, ns_app_option(app, option, &mut is));
+                let status = status!(self, ns_app_option(app, option, &mut is));
                 invalid_if("ns_app_option", null || nanostate::AppOption::from_code(option).is_none(), status);
                 self.require(status == NS_OK || is == 0, || format!("ns_app_option {option}: {status}, {is}"));
-                let status = status!(self, SET, ns_app_set(app, option, value));
+                let status = status!(self, ns_app_set(app, option, value));
                 invalid_if("ns_app_set", null || nanostate::AppOption::from_code(option).is_none(), status);
                 self.check_open(handle_ref, "ns_app_set", status);
                 if let (Some(handle), NS_OK, NS_OPT_CALLBACK_THREAD) = (handle, status, option) {
@@ -852,25 +845,25 @@ impl Run {
             }
             8..=10 => {
                 let (url, well_formed) = self.a_url(rng);
-                let status = status!(self, CONNECT, ns_app_connect(app, pointer(&url)));
+                let status = status!(self, ns_app_connect(app, pointer(&url)));
                 invalid_if("ns_app_connect", null, status);
                 self.check_open(handle_ref, "ns_app_connect", status);
                 self.require(well_formed || status != NS_OK, || format!("ns_app_connect to {url:?}"));
             }
             11 => {
-                let status = status!(self, WAIT_CONNECTED, ns_app_wait_connected(app, wait));
+                let status = status!(self, ns_app_wait_connected(app, wait));
                 invalid_if("ns_app_wait_connected", null || (wait < -1 && !own_thread), status);
                 self.check_open(handle_ref, "ns_app_wait_connected", status);
                 self.require(!own_thread || status != NS_OK, || "ns_app_wait_connected in a callback".into());
             }
             12 => {
-                let status = status!(self, FLUSH, ns_app_flush(app, wait));
+                let status = status!(self, ns_app_flush(app, wait));
                 invalid_if("ns_app_flush", null || (wait < -1 && !own_thread), status);
                 self.check_open(handle_ref, "ns_app_flush", status);
                 self.require(!own_thread || status != NS_OK, || "ns_app_flush in a callback".into());
             }
             13 => {
-                let status = status!(self, CLOSED_INVALID, ns_app_disconnect(app));
+                let status = status!(self, ns_app_disconnect(app));
                 invalid_if("ns_app_disconnect", null, status);
                 self.check_open(handle_ref, "ns_app_disconnect", status);
             }
@@ -879,7 +872,7 @@ impl Run {
                 if linger >= -1 {
                     handle.inspect(|handle| handle.closing.store(true, SeqCst));
                 }
-                let status = status!(self, INVALID, ns_app_close(app, linger));
+                let status = status!(self, ns_app_close(app, linger));
                 self.require((status == NS_OK) == (!null && linger >= -1), || {
                     format!("ns_app_close {linger}: {status}")
                 });
@@ -904,11 +897,11 @@ impl Run {
                 self.require(!idle || link == NS_LINK_IDLE, || format!("ns_app_link of a closed app: {link}"));
             }
             17 => {
-                let status = status!(self, CLOSED_INVALID, ns_app_set_accept(app, self.a_mask(rng)));
+                let status = status!(self, ns_app_set_accept(app, self.a_mask(rng)));
                 invalid_if("ns_app_set_accept", null, status);
                 self.check_open(handle_ref, "ns_app_set_accept", status);
             }
-            18 => self.stats(rng, "ns_app_stats", size_of::<ns_app_stats_t>(), null, INVALID, |out, size| {
+            18 => self.stats(rng, "ns_app_stats", size_of::<ns_app_stats_t>(), null, |out, size| {
                 ns!(ns_app_stats(app, out.cast(), size))
             }),
             19 => {
@@ -921,7 +914,7 @@ impl Run {
                 let (name, _) = a_name(rng, prefix);
                 let mut state = ptr::dangling_mut();
                 let out = if rng.one_in(20) { ptr::null_mut() } else { &raw mut state };
-                let status = status!(self, GET, ns_app_get(app, pointer(&sender), pointer(&name), out));
+                let status = status!(self, ns_app_get(app, pointer(&sender), pointer(&name), out));
                 invalid_if("ns_app_get", null || (name.is_none() && sender.is_none()) || out.is_null(), status);
                 if status == NS_OK {
                     self.keep(rng, state);
@@ -934,7 +927,7 @@ impl Run {
                 let pattern = rng.pick(&[None, Some(c"**"), Some(c"n/*"), Some(c""), Some(c"\xfe")]);
                 let function = (!rng.one_in(20)).then_some(count_state as unsafe extern "C" fn(_, _, _) -> _);
                 let text = pattern.map_or(ptr::null(), CStr::as_ptr);
-                let status = status!(self, EACH, ns_app_each(app, text, function, (&raw mut shown).cast()));
+                let status = status!(self, ns_app_each(app, text, function, (&raw mut shown).cast()));
                 invalid_if("ns_app_each", null || function.is_none(), status);
                 let fits = shown.count == 0 || (status == NS_OK && shown.count <= shown.most);
                 self.require(fits, || format!("ns_app_each: {status} and {} of {}", shown.count, shown.most));
@@ -970,10 +963,9 @@ impl Run {
     fn stats(
         &self,
         rng: &mut Rng,
-        what: &str,
+        what: &'static str,
         known: usize,
         null: bool,
-        allowed: &[ns_status],
         call: impl FnOnce(*mut u64, usize) -> ns_status,
     ) {
         let mut buffer = [0xAAAA_AAAA_AAAA_AAAA_u64; 256];
@@ -981,7 +973,7 @@ impl Run {
         let no_out = rng.one_in(12);
         mark();
         let status = call(if no_out { ptr::null_mut() } else { buffer.as_mut_ptr() }, size);
-        self.check(what, status, allowed);
+        self.check(what, status, listed(what));
         let invalid = null || no_out || size == 0;
         self.require(!invalid || status == NS_ERR_INVALID, || format!("{what} with NULL or no size: {status}"));
         let bytes: Vec<u8> = buffer.iter().flat_map(|word| word.to_ne_bytes()).collect();
@@ -997,9 +989,9 @@ impl Run {
         let clear = rng.one_in(4);
         let Some(handle) = handle else {
             let status = match which {
-                0 => status!(self, CLOSED_INVALID, ns_app_on_state(ptr::null_mut(), None, ptr::null_mut())),
-                1 => status!(self, CLOSED_INVALID, ns_app_on_link(ptr::null_mut(), None, ptr::null_mut())),
-                _ => status!(self, CLOSED_INVALID, ns_app_on_reject(ptr::null_mut(), None, ptr::null_mut())),
+                0 => status!(self, ns_app_on_state(ptr::null_mut(), None, ptr::null_mut())),
+                1 => status!(self, ns_app_on_link(ptr::null_mut(), None, ptr::null_mut())),
+                _ => status!(self, ns_app_on_reject(ptr::null_mut(), None, ptr::null_mut())),
             };
             return self.require(status == NS_ERR_INVALID, || format!("a function of NULL: {status}"));
         };
@@ -1012,15 +1004,15 @@ impl Run {
         let status = match which {
             0 => {
                 let function = if clear { None } else { Some(on_state as _) };
-                status!(self, CLOSED_INVALID, ns_app_on_state(app, function, ctx))
+                status!(self, ns_app_on_state(app, function, ctx))
             }
             1 => {
                 let function = if clear { None } else { Some(on_link as _) };
-                status!(self, CLOSED_INVALID, ns_app_on_link(app, function, ctx))
+                status!(self, ns_app_on_link(app, function, ctx))
             }
             _ => {
                 let function = if clear { None } else { Some(on_reject as _) };
-                status!(self, CLOSED_INVALID, ns_app_on_reject(app, function, ctx))
+                status!(self, ns_app_on_reject(app, function, ctx))
             }
         };
         // To clear is also a success when there is nothing to clear any more.
@@ -1076,10 +1068,10 @@ impl Run {
             1 => {
                 let (option, value) = self.an_option(rng, 101);
                 let mut is = -7;
-                let status = status!(self, INVALID, ns_hub_option(hub, option, &mut is));
+                let status = status!(self, ns_hub_option(hub, option, &mut is));
                 let known = !null && nanostate::HubOption::from_code(option).is_some();
                 self.require((status == NS_OK) == known, || format!("ns_hub_option {option}: {status}, {is}"));
-                let status = status!(self, HUB_SET, ns_hub_set(hub, option, value));
+                let status = status!(self, ns_hub_set(hub, option, value));
                 let invalid = null || nanostate::HubOption::from_code(option).is_none();
                 self.require(!invalid || status == NS_ERR_INVALID, || format!("ns_hub_set {option}: {status}"));
             }
@@ -1096,7 +1088,7 @@ impl Run {
                     self.require(address.windows(3).any(|w| w == b"://"), || format!("ns_hub_address: {address:?}"));
                 }
             }
-            6 => self.stats(rng, "ns_hub_stats", size_of::<ns_hub_stats_t>(), null, INVALID, |out, size| {
+            6 => self.stats(rng, "ns_hub_stats", size_of::<ns_hub_stats_t>(), null, |out, size| {
                 ns!(ns_hub_stats(hub, out.cast(), size))
             }),
             7 => {
@@ -1105,7 +1097,7 @@ impl Run {
                 let size = if rng.one_in(2) { size_of::<ns_peer_stats_t>() } else { shown.size };
                 shown.size = size;
                 let function = (!rng.one_in(20)).then_some(count_peer as unsafe extern "C" fn(_, _, _) -> _);
-                let status = status!(self, INVALID, ns_hub_each_peer(hub, function, (&raw mut shown).cast(), size));
+                let status = status!(self, ns_hub_each_peer(hub, function, (&raw mut shown).cast(), size));
                 let invalid = null || function.is_none() || size == 0 || size == usize::MAX;
                 self.require(!invalid || status == NS_ERR_INVALID, || format!("ns_hub_each_peer: {status}"));
                 let fits = shown.count == 0 || (status == NS_OK && shown.count <= shown.most.max(1));
@@ -1113,7 +1105,7 @@ impl Run {
             }
             8 | 9 => {
                 let Some(handle) = handle else {
-                    let status = status!(self, INVALID, ns_hub_on_peer(hub, None, ptr::null_mut()));
+                    let status = status!(self, ns_hub_on_peer(hub, None, ptr::null_mut()));
                     return self.require(status != NS_OK, || "a function of NULL".into());
                 };
                 let Some(mut function) = self.try_function(&handle.functions[0], inside) else { return };
@@ -1144,7 +1136,7 @@ impl Run {
 
     fn hub_new(&self, rng: &mut Rng, slot: usize) {
         if rng.one_in(10) {
-            status!(self, INVALID, ns_hub_new(ptr::null_mut()));
+            status!(self, ns_hub_new(ptr::null_mut()));
         }
         let mut hub = ptr::dangling_mut();
         if status!(self, &[], ns_hub_new(&mut hub)) != NS_OK {
@@ -1164,7 +1156,7 @@ impl Run {
         let hub = handle.map_or(ptr::null_mut(), |handle| handle.raw());
         let (url, well_formed) =
             if rng.one_in(4) { (Some(c"tcp://127.0.0.1:0".into()), true) } else { self.a_url(rng) };
-        let status = status!(self, LISTEN, ns_hub_listen(hub, pointer(&url)));
+        let status = status!(self, ns_hub_listen(hub, pointer(&url)));
         let null = hub.is_null() || url.is_none();
         self.require(!null || status == NS_ERR_INVALID, || format!("ns_hub_listen with NULL: {status}"));
         self.require(well_formed || status != NS_OK, || format!("ns_hub_listen at {url:?}"));
