@@ -22,7 +22,7 @@ impl Gate {
     /// The thread ends inside a callback, which keeps nobody waiting any longer.
     #[allow(unsafe_code)]
     fn leave(&self) {
-        // SAFETY: this thread has locked it in `Slot::call`, and does not come back there to unlock it.
+        // SAFETY: this thread has locked it in `Callback::call`, and does not come back there to unlock it.
         unsafe { self.mutex.force_unlock() };
         if let Some(left) = self.left.get() {
             left();
@@ -36,29 +36,29 @@ impl Gate {
 }
 
 /// One callback.
-pub(crate) struct Slot<F: ?Sized>(Mutex<Held<F>>);
+pub(crate) struct Callback<F: ?Sized>(Mutex<Registered<F>>);
 
-struct Held<F: ?Sized> {
+struct Registered<F: ?Sized> {
     function: Option<Box<F>>,
     /// Counts replacements, so that a function that was replaced while it ran is not put back.
     generation: u64,
 }
 
-impl<F: ?Sized> Default for Slot<F> {
-    fn default() -> Slot<F> {
-        Slot(Mutex::new(Held { function: None, generation: 0 }))
+impl<F: ?Sized> Default for Callback<F> {
+    fn default() -> Callback<F> {
+        Callback(Mutex::new(Registered { function: None, generation: 0 }))
     }
 }
 
-impl<F: ?Sized> Slot<F> {
+impl<F: ?Sized> Callback<F> {
     /// Replaces the function. When this returns the old one is not running and will not run; inside a callback of the
     /// same thread, from its return on.
     pub fn set(&self, gate: &Gate, function: Option<Box<F>>) {
         let _running = gate.mutex.lock();
-        let mut held = self.0.lock();
-        held.generation += 1;
-        let old = std::mem::replace(&mut held.function, function);
-        drop(held);
+        let mut registered = self.0.lock();
+        registered.generation += 1;
+        let old = std::mem::replace(&mut registered.function, function);
+        drop(registered);
         // Its drop may run code of the program: not under the lock.
         drop(old);
     }
@@ -66,15 +66,15 @@ impl<F: ?Sized> Slot<F> {
     /// Calls the function, if there is one.
     pub fn call(&self, gate: &Arc<Gate>, call: impl FnOnce(&mut F)) {
         let _running = gate.mutex.lock();
-        let mut held = self.0.lock();
-        let generation = held.generation;
-        let Some(mut function) = held.function.take() else { return };
-        drop(held);
+        let mut registered = self.0.lock();
+        let generation = registered.generation;
+        let Some(mut function) = registered.function.take() else { return };
+        drop(registered);
         let left = gate.clone();
         leaving::closing(move || left.leave(), || call(&mut function));
-        let mut held = self.0.lock();
-        if held.generation == generation {
-            held.function = Some(function);
+        let mut registered = self.0.lock();
+        if registered.generation == generation {
+            registered.function = Some(function);
         }
     }
 }
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn a_replaced_function_has_returned_and_runs_no_more() {
-        let (gate, slot) = (Arc::new(Gate::default()), Arc::new(Slot::<Function>::default()));
+        let (gate, slot) = (Arc::new(Gate::default()), Arc::new(Callback::<Function>::default()));
         let (entered, wait_entered) = mpsc::channel();
         let (release, wait_release) = mpsc::channel::<()>();
         let returned = Arc::new(AtomicUsize::new(0));
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_function_may_replace_itself() {
-        let (gate, slot) = (Arc::new(Gate::default()), Arc::new(Slot::<Function>::default()));
+        let (gate, slot) = (Arc::new(Gate::default()), Arc::new(Callback::<Function>::default()));
         let ran = Arc::new(AtomicUsize::new(0));
         let (gate2, slot2, ran2) = (gate.clone(), slot.clone(), ran.clone());
         slot.set(

@@ -26,7 +26,7 @@ pub mod ffi;
 pub mod framing;
 #[cfg(feature = "nng")]
 mod gateway;
-mod health;
+mod handle_state;
 mod hub;
 mod instance;
 mod leaving;
@@ -57,7 +57,7 @@ fn flush_log() {
     ffi::log::flush();
 }
 
-pub use app::{App, AppStats, Link, OnLink, OnReject, OnState};
+pub use app::{App, AppStats, LinkState, OnLink, OnReject, OnState};
 pub use error::{Error, Result, Status};
 pub use hub::{Hub, HubStats, OnPeer, PeerEvent, PeerStats};
 pub use options::{AppOption, HubOption};

@@ -41,7 +41,7 @@ pub const SEND_QUEUE: usize = 64 << 20;
 /// What an app received and its program has not taken, in bytes.
 pub const RECV_QUEUE: usize = 16 << 20;
 /// The newest values that an app remembers, in bytes: for `get`, and to drop what it had already.
-pub const KEPT: usize = 64 << 20;
+pub const RECEIVED: usize = 64 << 20;
 /// How long the holder of an identity has to answer a probe.
 pub const IDENTITY_PROBE: Duration = Duration::from_secs(1);
 /// How long the holder of an identity may be silent before an app that was refused and tries again may replace it.

@@ -49,13 +49,13 @@ pub struct LogQueue {
 
 #[derive(Default)]
 struct Queue {
-    state: Mutex<State>,
+    state: Mutex<Contents>,
     /// Of everything in `state` that somebody waits for.
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+struct Contents {
     lines: VecDeque<Line>,
     bytes: usize,
     /// Lines that found no room since the last one that did.
@@ -73,7 +73,7 @@ struct State {
     stuck: bool,
 }
 
-impl State {
+impl Contents {
     fn is_idle(&self) -> bool {
         self.lines.is_empty() && self.lost == 0 && !self.busy
     }
@@ -105,21 +105,21 @@ impl State {
 }
 
 impl Queue {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Contents> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+    fn wait<'a>(&self, state: MutexGuard<'a, Contents>) -> MutexGuard<'a, Contents> {
         self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until `done`, at most for `timeout`; whether it is.
     fn wait_until<'a>(
         &self,
-        mut state: MutexGuard<'a, State>,
+        mut state: MutexGuard<'a, Contents>,
         timeout: Duration,
-        done: impl Fn(&State) -> bool,
-    ) -> (MutexGuard<'a, State>, bool) {
+        done: impl Fn(&Contents) -> bool,
+    ) -> (MutexGuard<'a, Contents>, bool) {
         let end = Instant::now() + timeout;
         while !done(&state) {
             let left = end.saturating_duration_since(Instant::now());
@@ -207,7 +207,7 @@ impl LogQueue {
                 return false;
             }
             let before = state.done;
-            state = queue.wait_until(state, timeout, State::is_idle).0;
+            state = queue.wait_until(state, timeout, Contents::is_idle).0;
             state.stuck = state.busy && state.done == before;
         }
         state.is_idle()

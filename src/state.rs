@@ -12,7 +12,7 @@ use crate::wire::{self, Kind, Number, Stamp};
 use crate::{Error, Result, Status};
 
 /// What stands before the bytes of a [`State`], in the same allocation.
-pub struct Head {
+pub struct Metadata {
     stamp: Stamp,
     time: i64,
     kind: Kind,
@@ -56,7 +56,7 @@ impl Outline {
 /// Its bytes are `sender NUL name NUL value NUL`, so that C can read sender, name and text in place.
 #[derive(Clone)]
 #[repr(transparent)]
-pub struct State(ThinArc<Head, u8>);
+pub struct State(ThinArc<Metadata, u8>);
 
 impl State {
     /// A state out of a checked body. `time` is in milliseconds since 1970, 0 if unknown.
@@ -66,7 +66,7 @@ impl State {
             scratch.extend_from_slice(piece);
             scratch.push(0);
         }
-        let head = Head {
+        let head = Metadata {
             stamp,
             time,
             kind: body.kind,
@@ -100,7 +100,7 @@ impl State {
             bytes[last] = 0;
             start - 1
         };
-        let head = Head {
+        let head = Metadata {
             stamp,
             time,
             kind: body.kind,
@@ -122,13 +122,13 @@ impl State {
 
     /// For the C layer: the allocation itself.
     #[cfg(feature = "capi")]
-    pub(crate) fn into_arc(self) -> ThinArc<Head, u8> {
+    pub(crate) fn into_arc(self) -> ThinArc<Metadata, u8> {
         self.0
     }
 
     /// For the C layer: undoes [`State::into_arc`].
     #[cfg(feature = "capi")]
-    pub(crate) fn from_arc(arc: ThinArc<Head, u8>) -> State {
+    pub(crate) fn from_arc(arc: ThinArc<Metadata, u8>) -> State {
         State(arc)
     }
 
@@ -218,7 +218,7 @@ impl State {
             None => self.0.slice.len(),
             Some(large) => std::mem::size_of::<Large>() + large.bytes.capacity(),
         };
-        std::mem::size_of::<Head>() + 2 * std::mem::size_of::<usize>() + bytes
+        std::mem::size_of::<Metadata>() + 2 * std::mem::size_of::<usize>() + bytes
     }
 
     fn wrong_kind(&self, wanted: &str) -> Error {

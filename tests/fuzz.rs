@@ -9,10 +9,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io::IoSlice;
 use std::mem;
 
-use nanostate::engine::gateway::{self, Note};
-use nanostate::engine::requests::{self, Request};
+use nanostate::engine::gateway::{self, GatewayEvent};
+use nanostate::engine::queries::{self, Query};
 use nanostate::engine::router::{PeerEvent, PeerStats, Router, RouterConfig, RouterEvent};
-use nanostate::engine::session::{Link, Session};
+use nanostate::engine::session::{LinkState, Session};
 use nanostate::engine::table::Entry;
 use nanostate::engine::{Action, Closed, ConnId, ConnInfo, Gateway, Now, Protocol, Role};
 use nanostate::framing::{
@@ -334,8 +334,8 @@ fn a_hub_stays_within_its_limits_whatever_its_peers_send() {
             ..RouterConfig::default()
         };
         let mut router = Router::new(rng.instance(), config);
-        router.room_mut().bytes = TABLE;
-        router.room_mut().states = 40;
+        router.capacity_mut().bytes = TABLE;
+        router.capacity_mut().states = 40;
         let mut now = Now { mono: SEC, wall: 1_800_000_000_000, boot: 500 * SEC };
         let (mut conns, mut next) = (Vec::new(), 0);
         for _ in 0..200 {
@@ -462,7 +462,7 @@ fn any_note(rng: &mut Rng) -> Vec<u8> {
     let mut note = match rng.below(10) {
         0 | 1 => {
             let (clients, dropped) = (rng.length(3) as u32, rng.length(1 << 20) as u64);
-            gateway::Status { clients, dropped, again: rng.one_in(2) }.encode().to_vec()
+            gateway::GatewayStatus { clients, dropped, again: rng.one_in(2) }.encode().to_vec()
         }
         2 => {
             let len = rng.length(300);
@@ -487,9 +487,9 @@ fn any_note(rng: &mut Rng) -> Vec<u8> {
             _ => note.push(rng.any() as u8),
         }
     }
-    match Note::decode(&note) {
+    match GatewayEvent::decode(&note) {
         // Nothing has dropped so many, and the sum is counted.
-        Some(Note::Status(status)) if status.dropped > 1 << 32 => Vec::new(),
+        Some(GatewayEvent::Status(status)) if status.dropped > 1 << 32 => Vec::new(),
         _ => note,
     }
 }
@@ -508,7 +508,7 @@ struct Door {
     /// Bodies that the hub is to count, in all that it sends.
     published: u64,
     /// What it said last.
-    status: gateway::Status,
+    status: gateway::GatewayStatus,
     /// The routes of what is not answered yet.
     routes: VecDeque<Vec<u8>>,
     /// The beginning of a frame.
@@ -532,7 +532,7 @@ impl Door {
             header: unsent.len(),
             unsent,
             published: 0,
-            status: gateway::Status::default(),
+            status: gateway::GatewayStatus::default(),
             routes: VecDeque::new(),
             out: Vec::new(),
             frames: 0,
@@ -581,7 +581,7 @@ impl Door {
             (role, Some(len)) => {
                 let (trace, asks) = message.split_at(len);
                 self.routes.push_back(trace.to_vec());
-                role == Role::Rep && requests::parse(asks) == Ok(Request::Publish)
+                role == Role::Rep && queries::parse(asks) == Ok(Query::Publish)
             }
         }
     }
@@ -595,8 +595,8 @@ impl Door {
         if frame.len() > max {
             return true;
         }
-        match (self.gateway.role, Note::decode(frame)) {
-            (_, Some(Note::Status(status))) => {
+        match (self.gateway.role, GatewayEvent::decode(frame)) {
+            (_, Some(GatewayEvent::Status(status))) => {
                 self.status = status;
                 if !self.listens() {
                     self.newest = None;
@@ -605,12 +605,12 @@ impl Door {
                     self.began_before = !self.out.is_empty();
                 }
             }
-            (Role::Pull, Some(Note::Message { .. })) => return true,
-            (role, Some(Note::Message { route, message })) if role.answers() => {
+            (Role::Pull, Some(GatewayEvent::Message { .. })) => return true,
+            (role, Some(GatewayEvent::Message { route, message })) if role.answers() => {
                 self.routes.push_back(route.to_vec());
-                return role == Role::Rep && requests::parse(message) == Ok(Request::Publish);
+                return role == Role::Rep && queries::parse(message) == Ok(Query::Publish);
             }
-            (role, Some(Note::TooLarge { route, .. })) => {
+            (role, Some(GatewayEvent::TooLarge { route, .. })) => {
                 if role.answers() {
                     self.routes.push_back(route.to_vec());
                 }
@@ -732,7 +732,7 @@ fn a_hub_bears_whatever_comes_in_by_its_gateways() {
         let max_message = config.max_message + limits::META_ROOM + gateway::MAX_TRACE;
         let mut router = Router::new(rng.instance(), config);
         (router.about.host, router.about.addresses) = ("host".into(), vec!["tcp://hub".into(), "ipc:///hub".into()]);
-        (router.room_mut().bytes, router.room_mut().states) = (TABLE, 40);
+        (router.capacity_mut().bytes, router.capacity_mut().states) = (TABLE, 40);
         let mut now = Now { mono: SEC, wall: 1_800_000_000_000, boot: 500 * SEC };
         let (mut doors, mut strangers, mut next) = (Vec::<Door>::new(), Vec::new(), 0);
         // Peers that take part; what gateways dropped that are gone.
@@ -993,7 +993,7 @@ fn an_app_bears_whatever_its_hub_sends() {
                 app.disconnect();
                 dials.clear();
             }
-            if matches!(app.link(), Link::Refused | Link::Idle) {
+            if matches!(app.link(), LinkState::Refused | LinkState::Idle) {
                 conns.clear();
                 app.connect(vec!["tcp://one".into()]);
             }

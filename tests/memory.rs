@@ -14,7 +14,7 @@ use std::process::Command;
 use std::ptr;
 
 use nanostate::engine::router::RouterConfig;
-use nanostate::engine::session::Link as LinkState;
+use nanostate::engine::session::LinkState;
 use nanostate::engine::{ConnId, Protocol, Role};
 use nanostate::framing::{frame_head, header, Framing, Version, HEADER_LEN};
 use nanostate::wire::{self, Control, Form, Instance, Meta, Stamp};

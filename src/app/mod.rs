@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use crate::callback::{Gate, Slot};
+use crate::callback::{Callback, Gate};
 use crate::engine::session::{Draft, Notice, Session};
 use crate::engine::ConnId;
-use crate::health::{run_loop, Health};
+use crate::handle_state::{run_loop, HandleState};
 use crate::instance::{random_instance, random_secret};
 use crate::leaving;
 use crate::limits;
@@ -34,7 +34,7 @@ use crate::wire::{self, Kind, Value};
 use crate::{Error, Result, Status};
 use readiness::Readiness;
 
-pub use crate::engine::session::{AppStats, Link};
+pub use crate::engine::session::{AppStats, LinkState};
 
 /// The stack of an app's thread that runs callbacks of the program.
 const CALLBACK_STACK: usize = 2 << 20;
@@ -46,7 +46,7 @@ const INLINE_AFTER: u64 = 20_000;
 /// Gets a state.
 pub type OnState = dyn FnMut(&State) + Send;
 /// Hears of a change of the link, and of each new reason why it does not come about: to what, why, and why in words.
-pub type OnLink = dyn FnMut(Link, Status, &str) + Send;
+pub type OnLink = dyn FnMut(LinkState, Status, &str) + Send;
 /// Hears of a state of a kind that is not accepted: sender, name, kind.
 pub type OnReject = dyn FnMut(&str, &str, Kind) + Send;
 
@@ -72,7 +72,7 @@ struct Inner {
     identity: String,
     /// Something changed that a waiting thread may wait for.
     changed: Condvar,
-    health: Health,
+    handle_state: HandleState,
     interrupted: AtomicBool,
     linger_ms: AtomicI64,
     callback_thread: AtomicBool,
@@ -81,9 +81,9 @@ struct Inner {
     gate: Arc<Gate>,
     /// Of the thread that made the app: callbacks on the app's own thread run with it.
     mask: SignalMask,
-    on_state: Slot<OnState>,
-    on_link: Slot<OnLink>,
-    on_reject: Slot<OnReject>,
+    on_state: Callback<OnState>,
+    on_link: Callback<OnLink>,
+    on_reject: Callback<OnReject>,
     has_on_state: AtomicBool,
     readiness: Mutex<Option<Readiness>>,
 }
@@ -94,7 +94,7 @@ struct BreakDown<'a>(&'a Inner);
 impl Drop for BreakDown<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0.health.break_down(Status::Internal);
+            self.0.handle_state.break_down(Status::Internal);
             // The loop ends, closes the connection and wakes who waits.
             self.0.shared.stop();
         }
@@ -123,7 +123,7 @@ impl App {
             shared: Shared::new(session, Backend::Best)?,
             identity: identity.to_owned(),
             changed: Condvar::new(),
-            health: Health::default(),
+            handle_state: HandleState::default(),
             interrupted: AtomicBool::new(false),
             linger_ms: AtomicI64::new(limits::LINGER.as_millis() as i64),
             callback_thread: AtomicBool::new(false),
@@ -131,9 +131,9 @@ impl App {
             last_inline: AtomicU64::new(0),
             gate: Arc::default(),
             mask: SignalMask::here(),
-            on_state: Slot::default(),
-            on_link: Slot::default(),
-            on_reject: Slot::default(),
+            on_state: Callback::default(),
+            on_link: Callback::default(),
+            on_reject: Callback::default(),
             has_on_state: AtomicBool::new(false),
             readiness: Mutex::new(None),
         };
@@ -153,7 +153,7 @@ impl App {
         let mut driver = inner.open()?;
         let session = &mut driver.protocol;
         option.about().check(value)?;
-        let late = session.link() != Link::Idle || (option == AppOption::CallbackThread && inner.has_thread());
+        let late = session.link() != LinkState::Idle || (option == AppOption::CallbackThread && inner.has_thread());
         let (flag, size, nanos) = (value == 1, value as usize, value as u64 * 1_000_000);
         match option {
             AppOption::LingerMs => inner.linger_ms.store(value, Ordering::Relaxed),
@@ -224,7 +224,7 @@ impl App {
         inner.check_usable()?;
         self.start_thread()?;
         let mut driver = inner.open()?;
-        if !matches!(driver.protocol.link(), Link::Idle | Link::Refused) {
+        if !matches!(driver.protocol.link(), LinkState::Idle | LinkState::Refused) {
             return Err(Error::new(Status::State, "connected or connecting already: disconnect first"));
         }
         driver.protocol.connect(addresses.iter().map(Address::to_string).collect());
@@ -242,10 +242,10 @@ impl App {
         let inner = &self.0.inner;
         inner.check_may_wait()?;
         inner.wait(timeout, |driver| match driver.protocol.link() {
-            Link::Connected => Some(Ok(())),
-            Link::Idle => Some(Err(Error::new(Status::State, "not asked to connect"))),
-            Link::Refused => Some(Err(driver.protocol.last_failure().cloned().unwrap_or(Status::Refused.into()))),
-            Link::Connecting => None,
+            LinkState::Connected => Some(Ok(())),
+            LinkState::Idle => Some(Err(Error::new(Status::State, "not asked to connect"))),
+            LinkState::Refused => Some(Err(driver.protocol.last_failure().cloned().unwrap_or(Status::Refused.into()))),
+            LinkState::Connecting => None,
         })
     }
 
@@ -272,8 +272,8 @@ impl App {
             let session = &driver.protocol;
             match session.link() {
                 _ if session.is_acked(wanted) => Some(session.check_taken(wanted)),
-                Link::Idle => Some(Err(Error::new(Status::State, "not asked to connect"))),
-                Link::Refused => Some(Err(session.last_failure().cloned().unwrap_or(Status::Refused.into()))),
+                LinkState::Idle => Some(Err(Error::new(Status::State, "not asked to connect"))),
+                LinkState::Refused => Some(Err(session.last_failure().cloned().unwrap_or(Status::Refused.into()))),
                 _ => None,
             }
         });
@@ -321,11 +321,11 @@ impl App {
         &self.0.inner.identity
     }
 
-    /// Where the link stands; [`Link::Idle`] when closed.
-    pub fn link(&self) -> Link {
+    /// Where the link stands; [`LinkState::Idle`] when closed.
+    pub fn link(&self) -> LinkState {
         match self.0.inner.open() {
             Ok(driver) => driver.protocol.link(),
-            Err(_) => Link::Idle,
+            Err(_) => LinkState::Idle,
         }
     }
 
@@ -570,7 +570,7 @@ impl App {
 
 impl Inner {
     fn check_usable(&self) -> Result<()> {
-        self.health.check(&self.shared)
+        self.handle_state.check(&self.shared)
     }
 
     /// The driver of an app that is neither closed nor inherited over `fork`.
@@ -677,7 +677,7 @@ impl Inner {
 
     fn set_callback<F: ?Sized>(
         &self,
-        slot: &Slot<F>,
+        slot: &Callback<F>,
         function: Option<Box<F>>,
         told: impl FnOnce(&mut Session),
     ) -> Result<()> {
@@ -715,7 +715,7 @@ impl Inner {
     fn show(&self, driver: &Driver<Session>) {
         if let Some(readiness) = &mut *self.readiness.lock() {
             let session = &driver.protocol;
-            readiness.set(session.has_notice() || !session.inbox.is_empty() || self.health.is_closed());
+            readiness.set(session.has_notice() || !session.inbox.is_empty() || self.handle_state.is_closed());
         }
     }
 
@@ -741,7 +741,7 @@ impl Inner {
         };
         let inner = self.clone();
         let run = || leaving::closing(move || inner.end_loop(), || self.shared.run(|_| after_turn()));
-        run_loop(&self.health, &self.identity, run);
+        run_loop(&self.handle_state, &self.identity, run);
         self.end_loop();
     }
 
@@ -754,7 +754,7 @@ impl Inner {
     /// A thread has ended inside a callback: the app is closed. It is not logged, since the thread may run no more code of
     /// the program.
     fn leave(&self) {
-        self.health.close();
+        self.handle_state.close();
         self.shared.stop();
     }
 
@@ -789,7 +789,7 @@ impl Inner {
                 self.act(&mut driver);
                 reader::wait(self, &mut driver, &mut deadline, |driver| {
                     let session = &driver.protocol;
-                    let linked = matches!(session.link(), Link::Connecting | Link::Connected);
+                    let linked = matches!(session.link(), LinkState::Connecting | LinkState::Connected);
                     (!linked || session.is_acked(wanted) || self.check_usable().is_err()).then_some(())
                 });
                 while let Some(settled) = driver.protocol.settles_until() {
@@ -803,7 +803,7 @@ impl Inner {
             }
         }
         let Ok(mut driver) = self.open() else { return };
-        self.health.close();
+        self.handle_state.close();
         driver.protocol.disconnect();
         self.act(&mut driver);
         self.tell(&driver);
@@ -896,7 +896,7 @@ impl Handle {
     fn end(&self) {
         let Some(thread) = self.thread.lock().take() else {
             // Never connected: there is no loop to end.
-            self.inner.health.close();
+            self.inner.handle_state.close();
             return;
         };
         if self.inner.shared.forked() {

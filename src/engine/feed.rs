@@ -360,7 +360,7 @@ impl Feed {
 
 #[cfg(test)]
 mod tests {
-    use super::super::table::{Offer, Room};
+    use super::super::table::{Capacity, Offer};
     use super::*;
     use crate::wire::{self, Instance, Kind, Meta, Stamp};
 
@@ -384,7 +384,7 @@ mod tests {
 
     #[test]
     fn a_walk_meets_each_change_once_and_ends() {
-        let mut table = Table::new(Room::default());
+        let mut table = Table::new(Capacity::default());
         let slots: Vec<_> = (0..500).map(|key| put(&mut table, key, 1)).collect();
         let mut walk = Walk::from(0);
         let first: Vec<_> = (0..300).map(|_| walk.next(&table).unwrap().0).collect();
@@ -403,7 +403,7 @@ mod tests {
 
     #[test]
     fn a_walk_that_makes_no_progress_takes_no_memory() {
-        let mut table = Table::new(Room::default());
+        let mut table = Table::new(Capacity::default());
         let mut walk = Walk::from(0);
         for i in 0..1000 {
             put(&mut table, i % 100, i as u64 + 1);
@@ -414,7 +414,7 @@ mod tests {
 
     #[test]
     fn a_feed_tells_up_to_where_it_has_everything() {
-        let mut table = Table::new(Room::default());
+        let mut table = Table::new(Capacity::default());
         let mut feed = Feed::new(Framing::Tcp, 100, &Pool::new(0));
         for key in 0..10 {
             put(&mut table, key, 1);

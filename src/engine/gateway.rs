@@ -2,7 +2,7 @@
 //!
 //! Over `tcp` and `ipc` each such program is a peer of its own: its frames are the messages of its protocol, in which a
 //! request has a *trace* in front that its answer has to have, too. What else carries a gateway is one peer for all of
-//! its programs, and its frames are a [`Note`] each; from the router it gets a message for subscribers in a frame, or an
+//! its programs, and its frames are a [`GatewayEvent`] each; from the router it gets a message for subscribers in a frame, or an
 //! answer behind its [route](answer_head).
 
 use crate::framing::{self, Sp};
@@ -77,7 +77,7 @@ pub struct Gateway {
 
 /// What a gateway tells the router.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Note<'a> {
+pub enum GatewayEvent<'a> {
     /// A message. What is answered goes back with the same `route`.
     Message {
         /// Where it came from; at most 255 bytes.
@@ -93,14 +93,14 @@ pub enum Note<'a> {
         len: u64,
     },
     /// How things stand.
-    Status(Status),
+    Status(GatewayStatus),
     /// Something that the operator may want to know.
     Words(&'a str),
 }
 
 /// How things stand with a gateway's other side.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Status {
+pub struct GatewayStatus {
     /// Connections.
     pub clients: u32,
     /// Messages that its queues had no room for, all of them since it was opened.
@@ -109,46 +109,50 @@ pub struct Status {
     pub again: bool,
 }
 
-/// The first byte of a [`Note::Message`].
+/// The first byte of a [`GatewayEvent::Message`].
 const MESSAGE: u8 = 0;
-/// The first byte of a [`Note::Status`].
+/// The first byte of a [`GatewayEvent::Status`].
 const STATUS: u8 = 1;
-/// The first byte of [`Note::Words`].
+/// The first byte of [`GatewayEvent::Words`].
 const WORDS: u8 = 2;
-/// The first byte of a [`Note::TooLarge`].
+/// The first byte of a [`GatewayEvent::TooLarge`].
 const TOO_LARGE: u8 = 3;
 
-impl Status {
-    /// The length of [`Status::encode`].
+impl GatewayStatus {
+    /// The length of [`GatewayStatus::encode`].
     pub const LEN: usize = 14;
 
     /// The frame that says so.
-    pub fn encode(&self) -> [u8; Status::LEN] {
-        let mut frame = [STATUS; Status::LEN];
+    pub fn encode(&self) -> [u8; GatewayStatus::LEN] {
+        let mut frame = [STATUS; GatewayStatus::LEN];
         frame[1..5].copy_from_slice(&self.clients.to_be_bytes());
         frame[5..13].copy_from_slice(&self.dropped.to_be_bytes());
         frame[13] = self.again.into();
         frame
     }
 
-    fn decode(bytes: &[u8]) -> Option<Status> {
+    fn decode(bytes: &[u8]) -> Option<GatewayStatus> {
         let (clients, rest) = bytes.split_first_chunk()?;
         let (dropped, rest) = rest.split_first_chunk()?;
         let &[again] = rest else { return None };
-        Some(Status { clients: u32::from_be_bytes(*clients), dropped: u64::from_be_bytes(*dropped), again: again != 0 })
+        Some(GatewayStatus {
+            clients: u32::from_be_bytes(*clients),
+            dropped: u64::from_be_bytes(*dropped),
+            again: again != 0,
+        })
     }
 }
 
 /// The longest that [`message_head`] writes.
 pub const MAX_MESSAGE_HEAD: usize = 2 + u8::MAX as usize;
 
-/// Writes what stands before the message in the frame of a [`Note::Message`]. False: the route is too long.
+/// Writes what stands before the message in the frame of a [`GatewayEvent::Message`]. False: the route is too long.
 pub fn message_head(route: &[u8], out: &mut Vec<u8>) -> bool {
     out.push(MESSAGE);
     push_route(route, out)
 }
 
-/// Writes the frame of a [`Note::TooLarge`]. False: the route is too long.
+/// Writes the frame of a [`GatewayEvent::TooLarge`]. False: the route is too long.
 pub fn too_large(route: &[u8], len: u64, out: &mut Vec<u8>) -> bool {
     out.push(TOO_LARGE);
     let fits = push_route(route, out);
@@ -156,7 +160,7 @@ pub fn too_large(route: &[u8], len: u64, out: &mut Vec<u8>) -> bool {
     fits
 }
 
-/// Writes the frame of [`Note::Words`].
+/// Writes the frame of [`GatewayEvent::Words`].
 pub fn words(text: &str, out: &mut Vec<u8>) {
     out.push(WORDS);
     out.extend_from_slice(text.as_bytes());
@@ -174,16 +178,16 @@ fn split_route(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     rest.split_at_checked(len.into())
 }
 
-impl<'a> Note<'a> {
+impl<'a> GatewayEvent<'a> {
     /// Reads a frame; none if it is not one of a gateway.
-    pub fn decode(frame: &'a [u8]) -> Option<Note<'a>> {
+    pub fn decode(frame: &'a [u8]) -> Option<GatewayEvent<'a>> {
         match frame.split_first()? {
-            (&MESSAGE, rest) => split_route(rest).map(|(route, message)| Note::Message { route, message }),
-            (&STATUS, rest) => Status::decode(rest).map(Note::Status),
-            (&WORDS, rest) => std::str::from_utf8(rest).ok().map(Note::Words),
+            (&MESSAGE, rest) => split_route(rest).map(|(route, message)| GatewayEvent::Message { route, message }),
+            (&STATUS, rest) => GatewayStatus::decode(rest).map(GatewayEvent::Status),
+            (&WORDS, rest) => std::str::from_utf8(rest).ok().map(GatewayEvent::Words),
             (&TOO_LARGE, rest) => {
                 let (route, len) = split_route(rest)?;
-                Some(Note::TooLarge { route, len: u64::from_be_bytes(len.try_into().ok()?) })
+                Some(GatewayEvent::TooLarge { route, len: u64::from_be_bytes(len.try_into().ok()?) })
             }
             _ => None,
         }
@@ -226,17 +230,17 @@ mod tests {
     #[test]
     fn a_note_is_read_as_it_was_written() {
         for status in [
-            Status::default(),
-            Status { clients: 7, dropped: u64::MAX, again: true },
-            Status { clients: u32::MAX, dropped: 1, again: false },
+            GatewayStatus::default(),
+            GatewayStatus { clients: 7, dropped: u64::MAX, again: true },
+            GatewayStatus { clients: u32::MAX, dropped: 1, again: false },
         ] {
-            assert_eq!(Note::decode(&status.encode()), Some(Note::Status(status)));
+            assert_eq!(GatewayEvent::decode(&status.encode()), Some(GatewayEvent::Status(status)));
         }
         for route in [&b""[..], b"route", &[9; 255]] {
             let mut frame = Vec::new();
             assert!(message_head(route, &mut frame) && frame.len() <= MAX_MESSAGE_HEAD);
             frame.extend_from_slice(b"the message");
-            assert_eq!(Note::decode(&frame), Some(Note::Message { route, message: b"the message" }));
+            assert_eq!(GatewayEvent::decode(&frame), Some(GatewayEvent::Message { route, message: b"the message" }));
             let mut frame = Vec::new();
             answer_head(route, &mut frame);
             frame.extend_from_slice(b"answer");
@@ -245,9 +249,9 @@ mod tests {
         assert!(!message_head(&[0; 256], &mut Vec::new()));
         let (mut frame, mut said) = (Vec::new(), Vec::new());
         assert!(too_large(b"route", 1 << 40, &mut frame));
-        assert_eq!(Note::decode(&frame), Some(Note::TooLarge { route: b"route", len: 1 << 40 }));
+        assert_eq!(GatewayEvent::decode(&frame), Some(GatewayEvent::TooLarge { route: b"route", len: 1 << 40 }));
         words("käse", &mut said);
-        assert_eq!(Note::decode(&said), Some(Note::Words("käse")));
+        assert_eq!(GatewayEvent::decode(&said), Some(GatewayEvent::Words("käse")));
     }
 
     #[test]
@@ -263,7 +267,7 @@ mod tests {
             &[TOO_LARGE, 0, 7],
             &[4, 0, 0],
         ] {
-            assert_eq!(Note::decode(frame), None, "{frame:?}");
+            assert_eq!(GatewayEvent::decode(frame), None, "{frame:?}");
         }
         assert_eq!(split_answer(&[]), None);
         assert_eq!(split_answer(&[2, 0]), None);

@@ -2,7 +2,7 @@
 
 use hashbrown::HashMap;
 
-use super::table::{Entry, Offer, Refusal, Room, Slot, Table};
+use super::table::{Capacity, Entry, Offer, Refusal, Slot, Table};
 use super::{Now, MS};
 use crate::wire::{Instance, Stamp};
 use crate::Status;
@@ -38,7 +38,7 @@ impl Own {
     /// None yet, and never more than `bytes`.
     pub fn new(bytes: usize) -> Own {
         Own {
-            table: Table::new(Room { states: usize::MAX, bytes, share: 1, departed: 0 }),
+            table: Table::new(Capacity { states: usize::MAX, bytes, share: 1, departed: 0 }),
             sent: Vec::new(),
             retries: HashMap::new(),
             refused: HashMap::new(),

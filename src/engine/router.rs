@@ -10,12 +10,12 @@ use log::{debug, log_enabled, trace, Level};
 
 use super::clock::Clock;
 use super::feed::Feed;
-use super::gateway::{self, Gateway, Note, Role};
+use super::gateway::{self, Gateway, GatewayEvent, Role};
 use super::hash::{key_hasher, KeyHasher};
 use super::outbox::Pool;
 use super::peers::{PeerId, Peers};
-use super::requests::{self, Request, Survey, Takes};
-use super::table::{Entry, Offer, Refusal, Room, Slot, Table, SHARE_FROM};
+use super::queries::{self, Query, Survey, Takes};
+use super::table::{Capacity, Entry, Offer, Refusal, Slot, Table, SHARE_FROM};
 use super::timers::{TimerKey, Timers};
 use super::told::Told;
 use super::turns::Turns;
@@ -468,7 +468,7 @@ impl Router {
             config,
             instance,
             clock: Clock::default(),
-            table: Table::new(Room::default()),
+            table: Table::new(Capacity::default()),
             peers: Peers::new(),
             identities: HashMap::with_hasher(key_hasher()),
             actions: VecDeque::new(),
@@ -487,13 +487,13 @@ impl Router {
     }
 
     /// What the table may hold.
-    pub fn room_mut(&mut self) -> &mut Room {
-        &mut self.table.room
+    pub fn capacity_mut(&mut self) -> &mut Capacity {
+        &mut self.table.capacity
     }
 
     /// What the table may take.
-    pub fn room(&self) -> &Room {
-        &self.table.room
+    pub fn capacity(&self) -> &Capacity {
+        &self.table.capacity
     }
 
     /// There is a gateway of this role from now on.
@@ -1014,22 +1014,22 @@ impl Router {
     /// What a gateway tells.
     fn note(&mut self, now: Now, i: usize, frame: &[u8]) {
         let Some(Gateway { role, .. }) = self.peers[i].profile.gateway else { return };
-        match Note::decode(frame) {
-            Some(Note::Message { route, message }) => self.heard(now, i, role, route, message),
-            Some(Note::TooLarge { route, len }) => {
+        match GatewayEvent::decode(frame) {
+            Some(GatewayEvent::Message { route, message }) => self.heard(now, i, role, route, message),
+            Some(GatewayEvent::TooLarge { route, len }) => {
                 let why = self.too_large(i, len);
                 self.count(i, &why);
                 match role {
                     Role::Rep => {
                         let mut answer = Vec::new();
-                        requests::fault(&why.to_string(), &mut answer);
+                        queries::fault(&why.to_string(), &mut answer);
                         self.answer_to(i, route, answer);
                     }
                     Role::Respondent => self.heard(now, i, role, route, &[]),
                     Role::Pub | Role::Pull => {}
                 }
             }
-            Some(Note::Status(status)) => {
+            Some(GatewayEvent::Status(status)) => {
                 let peer = &mut self.peers[i];
                 peer.counters.clients = status.clients.into();
                 peer.counters.dropped = status.dropped;
@@ -1039,7 +1039,7 @@ impl Router {
                     Self::flush(&mut self.actions, peer);
                 }
             }
-            Some(Note::Words(text)) => {
+            Some(GatewayEvent::Words(text)) => {
                 let text = format!("{}: {text}", self.peers[i].name());
                 self.events.push_back(RouterEvent::Info(text));
             }
@@ -1062,16 +1062,16 @@ impl Router {
     /// The answer to a request, which goes out behind a trace of so many bytes.
     fn answer(&mut self, now: Now, i: usize, trace: usize, request: &[u8]) -> Vec<u8> {
         let mut answer = Vec::new();
-        let done = requests::parse(request).and_then(|parsed| match parsed {
-            Request::Publish => self.old_body(now, i, request).map(|()| parsed).map_err(|why| why.to_string()),
-            Request::Get(_) | Request::List(_) | Request::Peers => Ok(parsed),
+        let done = queries::parse(request).and_then(|parsed| match parsed {
+            Query::Publish => self.old_body(now, i, request).map(|()| parsed).map_err(|why| why.to_string()),
+            Query::Get(_) | Query::List(_) | Query::Peers => Ok(parsed),
         });
         match done {
             Ok(request) => {
                 self.turns.spend(match request {
-                    Request::List(_) => self.table.len() / TURN_LOOKS,
-                    Request::Peers => self.identities.len() / TURN_LOOKS,
-                    Request::Get(_) | Request::Publish => 0,
+                    Query::List(_) => self.table.len() / TURN_LOOKS,
+                    Query::Peers => self.identities.len() / TURN_LOOKS,
+                    Query::Get(_) | Query::Publish => 0,
                 });
                 let (config, profile) = (&self.config, &self.peers[i].profile);
                 let trace = if profile.notes { gateway::MAX_TRACE } else { trace };
@@ -1080,9 +1080,9 @@ impl Router {
                     Takes::Yes if entry.meta_at() > limit => Takes::TooLarge(limit),
                     takes => takes,
                 };
-                requests::answer(&request, &self.table, takes, self.identities.keys(), limit, &mut answer);
+                queries::answer(&request, &self.table, takes, self.identities.keys(), limit, &mut answer);
             }
-            Err(fault) => requests::fault(&fault, &mut answer),
+            Err(fault) => queries::fault(&fault, &mut answer),
         }
         answer
     }
@@ -1093,7 +1093,7 @@ impl Router {
         let About { host, pid, addresses } = &self.about;
         let apps = self.peers.iter().filter(|peer| peer.is_up() && peer.profile.gateway.is_none());
         let (peers, states) = (apps.count() as u64, self.table.len() as u64);
-        requests::survey(&Survey { host, pid: *pid, addresses, peers, states }, &mut answer);
+        queries::survey(&Survey { host, pid: *pid, addresses, peers, states }, &mut answer);
         answer
     }
 

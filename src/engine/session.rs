@@ -11,9 +11,9 @@ use log::{debug, trace};
 use super::clock::{is_beyond, Clock};
 use super::feed::Feed;
 use super::inbox::Inbox;
-use super::kept::{Kept, Place};
 use super::outbox::Pool;
 use super::own::Own;
+use super::received::{Position, Received};
 use super::table::{Entry, Offer, Refusal, Slot, SHARE_FROM};
 use super::timers::{TimerKey, Timers};
 use super::told::Told;
@@ -61,7 +61,7 @@ impl Default for SessionConfig {
 
 numbered! {
     /// Where the link to the hub stands. The numbers are those of the C API.
-    pub enum Link {
+    pub enum LinkState {
         /// Not asked to connect.
         Idle = 0, "idle";
         /// Connecting, or waiting to try again.
@@ -79,7 +79,7 @@ pub enum Notice {
     /// The link changed.
     Link {
         /// To this.
-        link: Link,
+        link: LinkState,
         /// Why; [`Status::Ok`] when it is as asked.
         why: Status,
         /// Why in words; the address when connected.
@@ -189,7 +189,7 @@ impl TimerKey for Timer {
 /// What is left of a refusal by the hub.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 struct Refused {
-    /// The last attempt was refused: the link is [`Link::Refused`], also while it is tried again.
+    /// The last attempt was refused: the link is [`LinkState::Refused`], also while it is tried again.
     now: bool,
     /// The identity was taken when the hub was last asked: the next attempt leaves it to a holder that is not lost.
     retries: bool,
@@ -260,7 +260,7 @@ pub struct Session {
     /// When bytes last came.
     heard_at: u64,
     notices: VecDeque<Notice>,
-    kept: Kept,
+    received: Received,
     refused: Refused,
     /// The refusal that the program has not been told of.
     refusal: Option<Error>,
@@ -318,7 +318,7 @@ impl Session {
             wrote_at: 0,
             heard_at: 0,
             notices: VecDeque::new(),
-            kept: Kept::new(limits::KEPT),
+            received: Received::new(limits::RECEIVED),
             refused: Refused::default(),
             refusal: None,
             last_failure: None,
@@ -339,21 +339,21 @@ impl Session {
 
     /// Bytes that own values may take.
     pub fn set_send_queue(&mut self, bytes: usize) {
-        self.own.table.room.bytes = bytes;
+        self.own.table.capacity.bytes = bytes;
     }
 
     /// How many bytes of own values are kept.
     pub fn send_queue(&self) -> usize {
-        self.own.table.room.bytes
+        self.own.table.capacity.bytes
     }
 
     /// Where the link stands.
-    pub fn link(&self) -> Link {
+    pub fn link(&self) -> LinkState {
         match self.phase {
-            Phase::Idle => Link::Idle,
-            Phase::Up { .. } => Link::Connected,
-            _ if self.refused.now => Link::Refused,
-            _ => Link::Connecting,
+            Phase::Idle => LinkState::Idle,
+            Phase::Up { .. } => LinkState::Connected,
+            _ if self.refused.now => LinkState::Refused,
+            _ => LinkState::Connecting,
         }
     }
 
@@ -365,8 +365,8 @@ impl Session {
     /// Why nothing came of a wait whose time is up, in words.
     pub fn why_timed_out(&self) -> String {
         match (self.link(), &self.last_failure) {
-            (Link::Connecting, Some(failure)) => failure.to_string(),
-            (Link::Connecting, None) => "no answer from the hub yet".to_owned(),
+            (LinkState::Connecting, Some(failure)) => failure.to_string(),
+            (LinkState::Connecting, None) => "no answer from the hub yet".to_owned(),
             _ => Status::Timeout.text().to_owned(),
         }
     }
@@ -429,7 +429,7 @@ impl Session {
         self.attempt = 0;
         self.last_failure = None;
         self.told_failure.clear();
-        self.kept.clear();
+        self.received.clear();
         self.hub_limit = usize::MAX;
         self.forget_acks();
         self.dial();
@@ -527,7 +527,7 @@ impl Session {
             Ok(slot) => slot,
             Err(Refusal::NoMemory) => return Err(memory::none_for(body.len(), name)),
             Err(Refusal::Full | Refusal::Stale) => {
-                let (held, room) = (self.own.table.bytes(), self.own.table.room.bytes);
+                let (held, room) = (self.own.table.bytes(), self.own.table.capacity.bytes);
                 let text =
                     format!("{} ({} bytes) does not fit: {held} of {room} bytes are in use", Quoted(name), body.len());
                 return Err(Error::new(Status::Full, text));
@@ -663,8 +663,8 @@ impl Session {
             None => self.own.table.find(&self.identity, name),
         };
         let kept = match sender {
-            Some(sender) => self.kept.find(sender, name),
-            None => self.kept.newest(name),
+            Some(sender) => self.received.find(sender, name),
+            None => self.received.newest(name),
         };
         match (own, kept) {
             (Some(own), kept) if kept.is_none_or(|kept| own.stamp() >= kept.stamp()) => {
@@ -679,12 +679,13 @@ impl Session {
     /// # Errors
     /// [`Status::NoMemory`]: for a copy of a large own value.
     pub fn states(&mut self, wanted: impl Fn(&str) -> bool) -> Result<Vec<State>> {
-        let Session { own: Own { table: own, .. }, kept, scratch, .. } = self;
+        let Session { own: Own { table: own, .. }, received, scratch, .. } = self;
         let newer_is_own =
             |state: &&State| own.find(state.sender(), state.name()).is_some_and(|own| own.stamp() >= state.stamp());
-        let newer_is_kept =
-            |entry: &&Entry| kept.find(entry.sender(), entry.name()).is_some_and(|kept| kept.stamp() > entry.stamp());
-        let received = kept.iter().filter(|state| wanted(state.name()) && !newer_is_own(state)).cloned();
+        let newer_is_kept = |entry: &&Entry| {
+            received.find(entry.sender(), entry.name()).is_some_and(|kept| kept.stamp() > entry.stamp())
+        };
+        let received = received.iter().filter(|state| wanted(state.name()) && !newer_is_own(state)).cloned();
         let published = own.iter().filter(|entry| wanted(entry.name()) && !newer_is_kept(entry));
         received.map(Ok).chain(published.filter_map(|entry| own_state(entry, scratch).transpose())).collect()
     }
@@ -865,7 +866,7 @@ impl Session {
             self.forget_acks();
             if self.hub.is_none() {
                 // What came through an old hub has this app's stamps, which say nothing beside those of the senders.
-                self.kept.clear();
+                self.received.clear();
             }
             self.hub = hub;
         }
@@ -934,7 +935,7 @@ impl Session {
                     // It lay whole in what one read gave, which is no more than `memory::LARGE`.
                     State::new(&mut self.scratch, &body, stamp, time)
                 };
-                self.kept.insert(place, state.clone());
+                self.received.insert(place, state.clone());
                 self.inbox.push(state);
             }
             (true, Form::V1) => match Control::decode(&body) {
@@ -1056,7 +1057,7 @@ impl Session {
         for slot in changed {
             self.change(slot, limit);
         }
-        self.kept.forget_if(|stamp| is_beyond(stamp.clock, time));
+        self.received.forget_if(|stamp| is_beyond(stamp.clock, time));
     }
 
     /// The hub holds a later value of this key, or finds the stamp too far in the future. `offered` is the stamp that it
@@ -1086,7 +1087,7 @@ impl Session {
     }
 
     /// Whether the program gets this value: where it is kept, its stamp, and when it was made.
-    fn receive(&mut self, now: Now, body: &Body<'_>) -> Option<(Place, Stamp, i64)> {
+    fn receive(&mut self, now: Now, body: &Body<'_>) -> Option<(Position, Stamp, i64)> {
         if !matches!(self.phase, Phase::Up { .. }) {
             return None;
         }
@@ -1128,9 +1129,9 @@ impl Session {
         }
         // One's own value comes back with its own stamp, if that was asked for.
         let older_than_own = own.is_some_and(|own| stamp < own || (stamp == own && !self.config.echo));
-        let place = self.kept.place(body.sender, body.name);
+        let place = self.received.place(body.sender, body.name);
         // An older value than before is what the hub knows: one that was killed took the newer one with it.
-        if older_than_own || self.kept.at(place).is_some_and(|kept| stamp == kept.stamp()) {
+        if older_than_own || self.received.at(place).is_some_and(|kept| stamp == kept.stamp()) {
             self.stats.stale += 1;
             return None;
         }

@@ -264,7 +264,7 @@ pub struct Owner {
 
 /// What a table may hold.
 #[derive(Clone, Copy, Debug)]
-pub struct Room {
+pub struct Capacity {
     /// Entries.
     pub states: usize,
     /// Bytes.
@@ -275,9 +275,9 @@ pub struct Room {
     pub departed: u64,
 }
 
-impl Default for Room {
-    fn default() -> Room {
-        Room {
+impl Default for Capacity {
+    fn default() -> Capacity {
+        Capacity {
             states: limits::TABLE_STATES,
             bytes: limits::TABLE_BYTES,
             share: 2,
@@ -292,21 +292,21 @@ struct NameIndex {
     /// The first entry of each name's list, under the key of that name and no sender.
     first: KeyIndex,
     /// The neighbours of each slot in the list of its name.
-    links: Vec<Link>,
+    neighbours: Vec<Neighbours>,
 }
 
 #[derive(Clone, Copy)]
-struct Link {
+struct Neighbours {
     previous: u32,
     next: u32,
 }
 
 impl NameIndex {
     /// What it costs for an entry, if each has a name of its own.
-    const OVERHEAD: usize = size_of::<Link>() + INDEXED;
+    const OVERHEAD: usize = size_of::<Neighbours>() + INDEXED;
 
     fn new() -> NameIndex {
-        NameIndex { first: KeyIndex::new(), links: Vec::new() }
+        NameIndex { first: KeyIndex::new(), neighbours: Vec::new() }
     }
 
     fn hash(&self, name: &str) -> KeyHash {
@@ -319,7 +319,7 @@ impl NameIndex {
 
     /// The entries of a name, in no particular order.
     fn named<'a>(&'a self, entries: &'a [Option<Entry>], name: &str) -> impl Iterator<Item = &'a Entry> {
-        let next = |&slot: &u32| Some(self.links[slot as usize].next).filter(|&next| next != NONE);
+        let next = |&slot: &u32| Some(self.neighbours[slot as usize].next).filter(|&next| next != NONE);
         std::iter::successors(self.first(entries, self.hash(name), name), next)
             .filter_map(|slot| entries[slot as usize].as_ref())
     }
@@ -327,33 +327,33 @@ impl NameIndex {
     /// Adds the slot of an entry that is in `entries` already.
     fn insert(&mut self, entries: &[Option<Entry>], slot: u32, name: &str) {
         let at = slot as usize;
-        if at >= self.links.len() {
-            self.links.resize(at + 1, Link { previous: NONE, next: NONE });
+        if at >= self.neighbours.len() {
+            self.neighbours.resize(at + 1, Neighbours { previous: NONE, next: NONE });
         }
         let hash = self.hash(name);
         // Never before the first: that one is in the index.
         match self.first(entries, hash, name) {
             Some(first) => {
-                let next = std::mem::replace(&mut self.links[first as usize].next, slot);
-                self.links[at] = Link { previous: first, next };
+                let next = std::mem::replace(&mut self.neighbours[first as usize].next, slot);
+                self.neighbours[at] = Neighbours { previous: first, next };
                 if next != NONE {
-                    self.links[next as usize].previous = slot;
+                    self.neighbours[next as usize].previous = slot;
                 }
             }
             None => {
-                self.links[at] = Link { previous: NONE, next: NONE };
+                self.neighbours[at] = Neighbours { previous: NONE, next: NONE };
                 self.first.insert(hash, slot);
             }
         }
     }
 
     fn remove(&mut self, slot: u32, name: &str) {
-        let Link { previous, next } = self.links[slot as usize];
+        let Neighbours { previous, next } = self.neighbours[slot as usize];
         if next != NONE {
-            self.links[next as usize].previous = previous;
+            self.neighbours[next as usize].previous = previous;
         }
         if previous != NONE {
-            self.links[previous as usize].next = next;
+            self.neighbours[previous as usize].next = next;
             return;
         }
         let hash = self.hash(name);
@@ -385,12 +385,12 @@ pub struct Table {
     /// Owners in the order of their departure; an owner that came back is passed over.
     departed: VecDeque<(u64, OwnerId)>,
     /// What it may hold.
-    pub room: Room,
+    pub capacity: Capacity,
 }
 
 impl Table {
     /// An empty table.
-    pub fn new(room: Room) -> Table {
+    pub fn new(capacity: Capacity) -> Table {
         Table {
             entries: Vec::new(),
             index: KeyIndex::new(),
@@ -404,7 +404,7 @@ impl Table {
             owner_index: HashTable::new(),
             free_owners: Vec::new(),
             departed: VecDeque::new(),
-            room,
+            capacity,
         }
     }
 
@@ -545,10 +545,10 @@ impl Table {
         let (before, owner) = (entry.body.allocated(), entry.owner);
         if offer.body.len() > before {
             let more = offer.body.len() - before;
-            if self.owners[owner.0 as usize].bytes + more > self.room.bytes / self.room.share {
+            if self.owners[owner.0 as usize].bytes + more > self.capacity.bytes / self.capacity.share {
                 return Err(Refusal::Full);
             }
-            while self.bytes + more > self.room.bytes {
+            while self.bytes + more > self.capacity.bytes {
                 if !self.evict_departed(Some(owner)) {
                     return Err(Refusal::Full);
                 }
@@ -579,11 +579,13 @@ impl Table {
         let size = offer.body.len() + overhead;
         let owner = self.owner(offer.sender);
         let held = &self.owners[owner.0 as usize];
-        if held.bytes + size > self.room.bytes / self.room.share || held.states >= self.room.states / self.room.share {
+        if held.bytes + size > self.capacity.bytes / self.capacity.share
+            || held.states >= self.capacity.states / self.capacity.share
+        {
             self.forget_owner_if_empty(owner);
             return Err(Refusal::Full);
         }
-        while self.bytes + size > self.room.bytes || self.len() >= self.room.states {
+        while self.bytes + size > self.capacity.bytes || self.len() >= self.capacity.states {
             if !self.evict_departed(Some(owner)) {
                 self.forget_owner_if_empty(owner);
                 return Err(Refusal::Full);
@@ -769,14 +771,14 @@ impl Table {
 
     /// When the next departed sender's values expire, in nanoseconds.
     pub fn next_expiry(&self) -> Option<u64> {
-        self.departed.front().map(|(since, _)| since.saturating_add(self.room.departed))
+        self.departed.front().map(|(since, _)| since.saturating_add(self.capacity.departed))
     }
 
     /// Forgets the values of senders that departed too long ago.
     pub fn expire(&mut self, mono: u64) {
         while let Some(&(since, id)) = self.departed.front() {
             let valid = self.owners[id.0 as usize].departed == Some(since);
-            if valid && since.saturating_add(self.room.departed) > mono {
+            if valid && since.saturating_add(self.capacity.departed) > mono {
                 return;
             }
             self.departed.pop_front();
@@ -828,7 +830,7 @@ mod tests {
 
     #[test]
     fn an_entry_gives_back_its_parts_whatever_their_lengths() {
-        let mut table = Table::new(Room::default());
+        let mut table = Table::new(Capacity::default());
         for (sender, name) in [(1, 1), (31, 31), (32, 32), (255, 255), (3, 256), (255, 1024)] {
             let (sender, name) = ("s".repeat(sender), "n".repeat(name));
             let slot = offer(&mut table, &sender, &name, 1, 10).unwrap();
@@ -840,7 +842,7 @@ mod tests {
 
     #[test]
     fn a_value_keeps_its_slot_and_what_it_takes_is_counted_through_every_size() {
-        let mut table = Table::new(Room::default());
+        let mut table = Table::new(Capacity::default());
         let slot = offer(&mut table, "a", "x", 1, 0).unwrap();
         for (clock, size) in [(2, 5000), (3, 100), (4, 4000), (5, 1), (6, SHARE_FROM), (7, 0)] {
             assert_eq!(offer(&mut table, "a", "x", clock, size), Ok(slot));
@@ -850,13 +852,13 @@ mod tests {
             assert!(table.bytes() >= held && table.bytes() <= 5 * held + 64, "{} for {held}", table.bytes());
         }
         table.departed(0, ConnId(1));
-        table.expire(table.room.departed);
+        table.expire(table.capacity.departed);
         assert_eq!((table.len(), table.bytes()), (0, 0));
     }
 
     #[test]
     fn slots_of_forgotten_values_are_used_again() {
-        let mut table = Table::new(Room::default());
+        let mut table = Table::new(Capacity::default());
         for round in 0..5 {
             for i in 0..200 {
                 offer(&mut table, &format!("s{}", i % 7), &format!("n{i}"), 1, 10).unwrap();
@@ -870,7 +872,7 @@ mod tests {
 
     #[test]
     fn senders_that_come_and_go_leave_no_trail() {
-        let mut table = Table::new(Room::default());
+        let mut table = Table::new(Capacity::default());
         offer(&mut table, "first", "x", 1, 1).unwrap();
         offer(&mut table, "flaps", "x", 1, 1).unwrap();
         table.departed(0, ConnId(1));
@@ -879,13 +881,13 @@ mod tests {
             table.departed(i, ConnId(i));
         }
         assert!(table.departed.len() < 100, "{} departures are remembered", table.departed.len());
-        assert_eq!(table.next_expiry(), Some(table.room.departed));
+        assert_eq!(table.next_expiry(), Some(table.capacity.departed));
     }
 
     #[test]
     fn the_newest_of_a_name_is_found_again_when_its_sender_is_forgotten() {
         for indexed in [false, true] {
-            let mut table = Table::new(Room::default());
+            let mut table = Table::new(Capacity::default());
             if indexed {
                 table.index_names();
             }
@@ -896,7 +898,7 @@ mod tests {
             // As they leave, newest, oldest, and what is between.
             for (conn, newest) in [(0, Some("a")), (1, Some("b")), (4, Some("b")), (2, Some("c")), (3, None)] {
                 table.departed(conn, ConnId(conn));
-                table.expire(table.room.departed + conn);
+                table.expire(table.capacity.departed + conn);
                 assert_eq!(table.newest("x").map(Entry::sender), newest, "indexed: {indexed}");
             }
             assert!(table.newest("y").is_none() && table.is_empty() && table.bytes() == 0);
@@ -905,7 +907,7 @@ mod tests {
 
     #[test]
     fn the_index_of_names_is_counted_and_costs_nothing_until_it_is_made() {
-        let (mut early, mut late) = (Table::new(Room::default()), Table::new(Room::default()));
+        let (mut early, mut late) = (Table::new(Capacity::default()), Table::new(Capacity::default()));
         early.index_names();
         for table in [&mut early, &mut late] {
             for i in 0..100 {
@@ -975,7 +977,7 @@ mod tests {
         #[test]
         fn the_newest_of_each_name_agrees_with_a_plain_model(events in vec(event(), 0..200)) {
             const STAYS: u64 = 7;
-            let mut table = Table::new(Room { departed: STAYS, ..Room::default() });
+            let mut table = Table::new(Capacity { departed: STAYS, ..Capacity::default() });
             let mut model: BTreeMap<u8, Sender> = BTreeMap::new();
             for (mono, event) in (0..).zip(&events) {
                 let taken = happen(&mut table, event, mono).map(|taken| taken.is_ok());
@@ -1016,7 +1018,7 @@ mod tests {
 
         #[test]
         fn a_table_that_is_full_finds_the_same_with_the_index_and_without(events in vec(event(), 0..200)) {
-            let room = Room { states: 9, share: 1, departed: 40, ..Room::default() };
+            let room = Capacity { states: 9, share: 1, departed: 40, ..Capacity::default() };
             let (mut indexed, mut plain) = (Table::new(room), Table::new(room));
             indexed.index_names();
             for (mono, event) in (0..).zip(events.iter().filter(|event| !matches!(event, Event::Index))) {

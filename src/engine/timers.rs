@@ -6,13 +6,13 @@ pub trait TimerKey: Copy {
     fn index(self) -> usize;
 }
 
-struct Deadline<K> {
+struct Pending<K> {
     at: u64,
     key: K,
 }
 
-impl<K: TimerKey> Deadline<K> {
-    fn is_before(&self, other: &Deadline<K>) -> bool {
+impl<K: TimerKey> Pending<K> {
+    fn is_before(&self, other: &Pending<K>) -> bool {
         self.at < other.at || (self.at == other.at && self.key.index() < other.key.index())
     }
 }
@@ -27,7 +27,7 @@ const UNSET: u32 = u32::MAX;
 /// logarithm of the number of deadlines. To clear what is not set costs one look.
 pub struct Timers<K> {
     /// Each is not before the one at half its index.
-    heap: Vec<Deadline<K>>,
+    heap: Vec<Pending<K>>,
     /// Where each key stands in the heap.
     places: Vec<u32>,
     /// How many deadlines were moved or compared.
@@ -58,7 +58,7 @@ impl<K: TimerKey> Timers<K> {
 
     /// Gives a key its deadline, in the place of any that it had.
     pub fn set(&mut self, key: K, at: u64) {
-        let deadline = Deadline { at, key };
+        let deadline = Pending { at, key };
         match self.place(key) {
             Some(place) => {
                 let is_sooner = deadline.is_before(&self.heap[place]);

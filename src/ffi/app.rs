@@ -3,9 +3,9 @@
 use std::ffi::{c_char, c_int, c_void, CString};
 use std::ptr::NonNull;
 
-use super::counted::{Counted, Held};
+use super::counted::{Counted, HandleRef};
 use super::enter::enter;
-use super::life::Life;
+use super::free_guard::FreeGuard;
 use super::{
     data, held, ns_kind, ns_link, ns_opt, ns_state, ns_status, null, status, text, timeout, utf8, value, Carried, Out,
     OutStruct, NS_LINK_IDLE,
@@ -27,7 +27,7 @@ pub struct ns_app {
 struct Behind {
     app: App,
     identity: CString,
-    life: Life<App>,
+    guard: FreeGuard<App>,
 }
 
 /// Gets a state. The state is borrowed for the call: ns_state_ref keeps it.
@@ -138,7 +138,7 @@ fn option(number: ns_opt) -> Result<AppOption> {
 ///
 /// # Safety
 /// `app` is NULL or not freed when the call begins.
-unsafe fn handle_of(app: *const ns_app) -> Result<Held<Behind>> {
+unsafe fn handle_of(app: *const ns_app) -> Result<HandleRef<Behind>> {
     // SAFETY: as the caller promises: `ns_app_new` made it.
     unsafe { held(app.cast::<Counted<Behind>>(), "app") }
 }
@@ -152,7 +152,7 @@ unsafe fn waiting<T>(app: *const ns_app, call: impl FnOnce(&App) -> Result<T>) -
     // SAFETY: as the caller promises.
     let handle = unsafe { handle_of(app) }?;
     let outcome = call(&handle.app);
-    match handle.life.ended() {
+    match handle.guard.ended() {
         true => Err(Error::from(Status::Closed)),
         false => outcome,
     }
@@ -196,7 +196,7 @@ pub unsafe extern "C" fn ns_app_new(identity: *const c_char, out: *mut *mut ns_a
         let identity = identity?;
         let app = App::new(identity)?;
         let identity = c_string(app.identity());
-        out.put(Counted::new(Behind { app, identity, life: Life::new() }).cast());
+        out.put(Counted::new(Behind { app, identity, guard: FreeGuard::new() }).cast());
         Ok(())
     })
 }
@@ -371,7 +371,7 @@ pub unsafe extern "C" fn ns_app_free(app: *mut ns_app) {
     value((), || {
         // SAFETY: made by `ns_app_new`, as the header demands.
         let Some(behind) = (unsafe { Counted::free(handle) }) else { return Ok(()) };
-        if let Some(app) = behind.life.end(behind.app.clone()) {
+        if let Some(app) = behind.guard.end(behind.app.clone()) {
             let _ = app.close(None);
             // These wait for a callback that is running in another thread.
             let _ = app.on_state(None);
@@ -598,7 +598,7 @@ pub unsafe extern "C" fn ns_app_each(
         let pattern = (!pattern.is_null()).then(|| unsafe { text(pattern, "pattern") }).transpose()?;
         let pattern = pattern.map(Pattern::new).transpose()?;
         for state in handle.app.states(pattern.as_ref())? {
-            if handle.life.ended() {
+            if handle.guard.ended() {
                 return Err(Status::Closed.into());
             }
             // SAFETY: the app is not freed, the state outlives the call, and the function is as the header demands.
@@ -691,13 +691,13 @@ pub unsafe extern "C" fn ns_app_fd(app: *mut ns_app) -> c_int {
 pub unsafe extern "C" fn ns_app_on_state(app: *mut ns_app, function: ns_state_fn, ctx: *mut c_void) -> ns_status {
     status(|| {
         // SAFETY: the arguments are as the header demands.
-        let life = unsafe { handle_of(app) }?.life.clone();
+        let guard = unsafe { handle_of(app) }?.guard.clone();
         let (shown, ctx) = (Carried(app), Carried(ctx));
         let callback = function.map(|function| -> Box<OnState> {
             Box::new(move |state| {
                 let state = super::state::as_raw(state);
                 // SAFETY: the app is not freed, the state outlives the call, and the function is as the header demands.
-                life.callback(|| unsafe { enter!(function, shown.get(), state, ctx.get()) }, close);
+                guard.callback(|| unsafe { enter!(function, shown.get(), state, ctx.get()) }, close);
             })
         });
         // SAFETY: as above.
@@ -711,7 +711,7 @@ pub unsafe extern "C" fn ns_app_on_state(app: *mut ns_app, function: ns_state_fn
 pub unsafe extern "C" fn ns_app_on_link(app: *mut ns_app, function: ns_link_fn, ctx: *mut c_void) -> ns_status {
     status(|| {
         // SAFETY: the arguments are as the header demands.
-        let life = unsafe { handle_of(app) }?.life.clone();
+        let guard = unsafe { handle_of(app) }?.guard.clone();
         let (shown, ctx) = (Carried(app), Carried(ctx));
         let callback = function.map(|function| -> Box<OnLink> {
             Box::new(move |link, why, text| {
@@ -719,7 +719,7 @@ pub unsafe extern "C" fn ns_app_on_link(app: *mut ns_app, function: ns_link_fn, 
                 let (link, why) = (link as ns_link, why.code());
                 // SAFETY: the app is not freed, the text outlives the call, and the function is as the header demands.
                 let call = || unsafe { enter!(function, shown.get(), link, why, text.as_ptr(), ctx.get()) };
-                life.callback(call, close);
+                guard.callback(call, close);
             })
         });
         // SAFETY: as above.
@@ -733,13 +733,13 @@ pub unsafe extern "C" fn ns_app_on_link(app: *mut ns_app, function: ns_link_fn, 
 pub unsafe extern "C" fn ns_app_on_reject(app: *mut ns_app, function: ns_reject_fn, ctx: *mut c_void) -> ns_status {
     status(|| {
         // SAFETY: the arguments are as the header demands.
-        let life = unsafe { handle_of(app) }?.life.clone();
+        let guard = unsafe { handle_of(app) }?.guard.clone();
         let (shown, ctx) = (Carried(app), Carried(ctx));
         let callback = function.map(|function| -> Box<OnReject> {
             Box::new(move |sender, name, kind| {
                 let (sender, name) = (c_string(sender), c_string(name));
                 let kind = kind as ns_kind;
-                life.callback(
+                guard.callback(
                     // SAFETY: the app is not freed, the strings outlive the call, and the function is as the header
                     // demands.
                     || unsafe { enter!(function, shown.get(), sender.as_ptr(), name.as_ptr(), kind, ctx.get()) },

@@ -10,13 +10,13 @@ use crate::transport::fork::Birth;
 /// A handle with a count of those who hold it: the program, until it frees it, and every running call.
 #[repr(C)]
 pub(super) struct Counted<T> {
-    head: Head,
+    head: Header,
     value: ManuallyDrop<T>,
 }
 
 /// The part that does not depend on the type. It lies in front, and outlives the value.
 #[repr(C)]
-struct Head {
+struct Header {
     /// Who holds the value. It never grows from 0 again: the value is gone.
     holders: AtomicUsize,
     /// [`Counted::glance`]s that are under way.
@@ -24,20 +24,20 @@ struct Head {
     freed: AtomicBool,
     birth: Birth,
     /// Frees the memory.
-    deallocate: unsafe fn(*mut Head),
+    deallocate: unsafe fn(*mut Header),
 }
 
 /// How many handles keep their memory after they are gone. A call that has begun, and has not yet come to count itself,
 /// then finds that the handle is gone.
 const RESTING: usize = 64;
 
-static REST: [AtomicPtr<Head>; RESTING] = [const { AtomicPtr::new(std::ptr::null_mut()) }; RESTING];
+static REST: [AtomicPtr<Header>; RESTING] = [const { AtomicPtr::new(std::ptr::null_mut()) }; RESTING];
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 
 impl<T> Counted<T> {
     /// A handle, which [`Counted::free`] frees.
     pub(super) fn new(value: T) -> *mut Counted<T> {
-        let head = Head {
+        let head = Header {
             holders: AtomicUsize::new(1),
             glances: AtomicUsize::new(0),
             freed: AtomicBool::new(false),
@@ -52,21 +52,21 @@ impl<T> Counted<T> {
     ///
     /// # Safety
     /// `handle` is of [`Counted::new`], and not freed when the call begins.
-    pub(super) unsafe fn hold(handle: NonNull<Counted<T>>) -> Option<Held<T>> {
+    pub(super) unsafe fn hold(handle: NonNull<Counted<T>>) -> Option<HandleRef<T>> {
         // SAFETY: as the caller promises; the memory rests for a while when the value is gone.
         let holders = unsafe { &handle.as_ref().head.holders };
         holders.fetch_update(Ordering::Acquire, Ordering::Relaxed, |n| (n > 0).then_some(n + 1)).ok()?;
-        Some(Held(handle))
+        Some(HandleRef(handle))
     }
 
     /// Frees the handle: gives what the program held of it to the caller. `None` if it is freed already.
     ///
     /// # Safety
     /// As [`Counted::hold`].
-    pub(super) unsafe fn free(handle: NonNull<Counted<T>>) -> Option<Held<T>> {
+    pub(super) unsafe fn free(handle: NonNull<Counted<T>>) -> Option<HandleRef<T>> {
         // SAFETY: as the caller promises.
         let freed = unsafe { handle.as_ref().head.freed.swap(true, Ordering::Relaxed) };
-        (!freed).then(|| Held(handle))
+        (!freed).then(|| HandleRef(handle))
     }
 
     /// Looks at the value for a moment, in a signal handler: nothing is freed in here.
@@ -86,9 +86,9 @@ impl<T> Counted<T> {
 }
 
 /// A hold on the value behind a handle. The last one drops it.
-pub(super) struct Held<T>(NonNull<Counted<T>>);
+pub(super) struct HandleRef<T>(NonNull<Counted<T>>);
 
-impl<T> Deref for Held<T> {
+impl<T> Deref for HandleRef<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -97,7 +97,7 @@ impl<T> Deref for Held<T> {
     }
 }
 
-impl<T> Drop for Held<T> {
+impl<T> Drop for HandleRef<T> {
     fn drop(&mut self) {
         // SAFETY: as above; the memory goes below at the earliest.
         let head = unsafe { &self.0.as_ref().head };

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::counted::{Counted, Held};
+use super::counted::{Counted, HandleRef};
 use super::enter::enter;
-use super::life::Life;
+use super::free_guard::FreeGuard;
 use super::{held, ns_opt, ns_peer_event, ns_status, null, status, text, value, Carried, Out, OutStruct};
 use crate::{Hub, HubOption, HubStats, OnPeer, PeerStats, Result, Status};
 
@@ -26,7 +26,7 @@ struct Behind {
     hub: Arc<Hub>,
     /// What `ns_hub_address` has handed out; only ever appended to, so that the texts stay.
     addresses: Mutex<Vec<CString>>,
-    life: Life<Arc<Hub>>,
+    guard: FreeGuard<Arc<Hub>>,
 }
 
 /// Hears of a peer of the hub: `identity` is its identity ("" if it is not known yet or never told),
@@ -243,7 +243,7 @@ fn option(number: ns_opt) -> Result<HubOption> {
 ///
 /// # Safety
 /// `hub` is NULL or not freed when the call begins.
-unsafe fn handle_of(hub: *const ns_hub) -> Result<Held<Behind>> {
+unsafe fn handle_of(hub: *const ns_hub) -> Result<HandleRef<Behind>> {
     // SAFETY: as the caller promises: `ns_hub_new` made it.
     unsafe { held(hub.cast::<Counted<Behind>>(), "hub") }
 }
@@ -259,7 +259,7 @@ pub unsafe extern "C" fn ns_hub_new(out: *mut *mut ns_hub) -> ns_status {
     status(|| {
         // SAFETY: the arguments are as the header demands.
         let out = unsafe { Out::new(out, ptr::null_mut()) }.required("out")?;
-        let behind = Behind { hub: Arc::new(Hub::new()?), addresses: Mutex::default(), life: Life::new() };
+        let behind = Behind { hub: Arc::new(Hub::new()?), addresses: Mutex::default(), guard: FreeGuard::new() };
         out.put(Counted::new(behind).cast());
         Ok(())
     })
@@ -323,7 +323,7 @@ pub unsafe extern "C" fn ns_hub_listen(hub: *mut ns_hub, url: *const c_char) -> 
         // SAFETY: the arguments are as the header demands.
         let (handle, url) = unsafe { (handle_of(hub)?, text(url, "url")?) };
         let outcome = handle.hub.listen(url);
-        match handle.life.ended() {
+        match handle.guard.ended() {
             true => Err(Status::Closed.into()),
             false => outcome,
         }
@@ -361,13 +361,13 @@ pub unsafe extern "C" fn ns_hub_on_peer(hub: *mut ns_hub, function: ns_peer_fn, 
     status(|| {
         // SAFETY: the arguments are as the header demands.
         let handle = unsafe { handle_of(hub) }?;
-        let (life, shown, ctx) = (handle.life.clone(), Carried(hub), Carried(ctx));
+        let (guard, shown, ctx) = (handle.guard.clone(), Carried(hub), Carried(ctx));
         let callback = function.map(|function| -> Box<OnPeer> {
             Box::new(move |identity, from, event, why, _text| {
                 let text = |text: &str| CString::new(text.replace('\0', "")).unwrap_or_default();
                 let (identity, from) = (text(identity), text(from));
                 let (event, why) = (event as ns_peer_event, why.code());
-                life.callback(
+                guard.callback(
                     // SAFETY: the hub is not freed, the strings outlive the call, and the function is as the header
                     // demands.
                     || unsafe {
@@ -427,7 +427,7 @@ pub unsafe extern "C" fn ns_hub_each_peer(
             let place = shown.as_mut_ptr().cast::<ns_peer_stats_t>();
             // SAFETY: large enough and aligned as above.
             unsafe { place.write(stats.into()) };
-            if handle.life.ended() {
+            if handle.guard.ended() {
                 return Err(Status::Closed.into());
             }
             // SAFETY: the hub is not freed, the struct outlives the call, and the function is as the header demands.
@@ -454,7 +454,7 @@ pub unsafe extern "C" fn ns_hub_free(hub: *mut ns_hub) {
     value((), || {
         // SAFETY: made by `ns_hub_new`, as the header demands.
         let Some(behind) = (unsafe { Counted::free(handle) }) else { return Ok(()) };
-        if let Some(hub) = behind.life.end(behind.hub.clone()) {
+        if let Some(hub) = behind.guard.end(behind.hub.clone()) {
             // Waits for a callback that is running.
             hub.close();
         }

@@ -43,23 +43,23 @@ const VARIABLE: &str = "NANOSTATE_LOG";
 static QUEUE: LogQueue = LogQueue::new(deliver);
 
 /// The program's function; `None` is standard error.
-static SINK: Sink = Sink { places: [Place::new(), Place::new()], current: AtomicUsize::new(0) };
+static SINK: Sink = Sink { places: [SinkSlot::new(), SinkSlot::new()], current: AtomicUsize::new(0) };
 
 /// Two places of which one counts, so that it is whole in a child of `fork`, whatever its parent was doing.
 struct Sink {
-    places: [Place; 2],
+    places: [SinkSlot; 2],
     current: AtomicUsize,
 }
 
-struct Place {
+struct SinkSlot {
     /// An `ns_log_fn` as a pointer; null is none.
     function: AtomicPtr<c_void>,
     ctx: AtomicPtr<c_void>,
 }
 
-impl Place {
-    const fn new() -> Place {
-        Place { function: AtomicPtr::new(ptr::null_mut()), ctx: AtomicPtr::new(ptr::null_mut()) }
+impl SinkSlot {
+    const fn new() -> SinkSlot {
+        SinkSlot { function: AtomicPtr::new(ptr::null_mut()), ctx: AtomicPtr::new(ptr::null_mut()) }
     }
 }
 

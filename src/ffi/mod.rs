@@ -15,8 +15,8 @@ mod app;
 mod counted;
 mod enter;
 mod errors;
+mod free_guard;
 mod hub;
-mod life;
 pub(crate) mod log;
 mod names;
 mod state;
@@ -40,7 +40,7 @@ use std::time::Duration;
 
 use crate::runtime::thread::NotCancelled;
 use crate::{Error, Result, Status};
-use counted::{Counted, Held};
+use counted::{Counted, HandleRef};
 
 /// Runs the body of a function: a panic becomes [`Status::Internal`], and a failure becomes this thread's last error.
 ///
@@ -90,7 +90,7 @@ fn null(what: &str) -> Error {
 ///
 /// # Safety
 /// `handle` is NULL, or of [`Counted::new`] and not freed when the call begins.
-unsafe fn held<T>(handle: *const Counted<T>, what: &str) -> Result<Held<T>> {
+unsafe fn held<T>(handle: *const Counted<T>, what: &str) -> Result<HandleRef<T>> {
     let handle = NonNull::new(handle.cast_mut()).ok_or_else(|| null(what))?;
     // SAFETY: as the caller promises.
     unsafe { Counted::hold(handle) }.ok_or_else(|| Status::Closed.into())

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use super::{ns_kind, ns_link, ns_peer_event, ns_status};
 use crate::wire::Malformed;
-use crate::{Kind, Link, PeerEvent, Status};
+use crate::{Kind, LinkState, PeerEvent, Status};
 
 /// NUL-terminated copies of static names, made when the first is asked for.
 pub(super) struct Names(OnceLock<Vec<(i32, CString)>>);
@@ -51,7 +51,7 @@ pub extern "C" fn ns_kind_name(kind: ns_kind) -> *const c_char {
 #[no_mangle]
 pub extern "C" fn ns_link_name(link: ns_link) -> *const c_char {
     static NAMES: Names = Names::new();
-    NAMES.get(link, || Link::ALL.iter().map(|link| (*link as i32, link.name())), c"unknown")
+    NAMES.get(link, || LinkState::ALL.iter().map(|link| (*link as i32, link.name())), c"unknown")
 }
 
 /// The name of what happened to a peer: "joined", "left", "refused"; or "unknown".

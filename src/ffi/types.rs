@@ -177,7 +177,7 @@ mod tests {
     use super::*;
     use crate::options::{About, Unit};
     use crate::wire::Malformed;
-    use crate::{AppOption, HubOption, Kind, Link, PeerEvent, Status};
+    use crate::{AppOption, HubOption, Kind, LinkState, PeerEvent, Status};
 
     const SOURCES: &str = concat!(include_str!("types.rs"), include_str!("log.rs"), include_str!("hub.rs"));
 
@@ -223,7 +223,7 @@ mod tests {
 
     #[test]
     fn links_and_peer_events_have_their_numbers() {
-        let links: Vec<_> = Link::ALL.iter().map(|l| (l.name().to_uppercase(), *l as i32)).collect();
+        let links: Vec<_> = LinkState::ALL.iter().map(|l| (l.name().to_uppercase(), *l as i32)).collect();
         assert_eq!(constants("NS_LINK_"), links);
         let events: Vec<_> = PeerEvent::ALL.iter().map(|e| (e.name().to_uppercase(), *e as i32)).collect();
         assert_eq!(constants("NS_PEER_"), events);

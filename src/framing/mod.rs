@@ -161,13 +161,13 @@ pub const MAX_HEAD: usize = LENGTH_LEN + 1;
 
 /// What stands before a body: 8 or 9 bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Head {
+pub struct FrameHead {
     bytes: [u8; MAX_HEAD],
     /// Where in `bytes` it begins; it reaches to the end.
     start: u8,
 }
 
-impl Deref for Head {
+impl Deref for FrameHead {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
@@ -176,10 +176,10 @@ impl Deref for Head {
 }
 
 /// What stands before a body of `len` bytes.
-pub fn frame_head(framing: Framing, len: usize) -> Head {
+pub fn frame_head(framing: Framing, len: usize) -> FrameHead {
     let mut bytes = [IPC_MARK; MAX_HEAD];
     bytes[1..].copy_from_slice(&(len as u64).to_be_bytes());
-    Head { bytes, start: (MAX_HEAD - frame_head_len(framing)) as u8 }
+    FrameHead { bytes, start: (MAX_HEAD - frame_head_len(framing)) as u8 }
 }
 
 /// The length of what stands before a body.
@@ -240,13 +240,13 @@ const START_LEN: usize = 5 + 5 + MAX_SENDER + 5 + MAX_NAME;
 pub struct Decoder {
     framing: Framing,
     max: usize,
-    state: State,
+    state: Position,
     /// The bytes that came of an unfinished frame.
     buffer: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum State {
+enum Position {
     /// In a head, of which `have` bytes came.
     Head { bytes: [u8; MAX_HEAD], have: u8 },
     /// In a body of so many bytes; those that came are in the buffer.
@@ -260,7 +260,7 @@ enum State {
 }
 
 /// Between two frames.
-const START: State = State::Head { bytes: [0; MAX_HEAD], have: 0 };
+const START: Position = Position::Head { bytes: [0; MAX_HEAD], have: 0 };
 
 impl Decoder {
     /// A decoder for a stream that stands behind its SP header, if it has one. `max` is the largest body, in bytes.
@@ -280,7 +280,7 @@ impl Decoder {
     /// The stream is broken; every further call gives the same.
     #[inline]
     pub fn next<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Result<Option<Frame<'a>>, FrameError> {
-        if let (State::Head { have: 0, .. }, Some((len, rest))) = (self.state, whole_head(self.framing, input)) {
+        if let (Position::Head { have: 0, .. }, Some((len, rest))) = (self.state, whole_head(self.framing, input)) {
             if len <= self.max as u64 {
                 if let Some((body, rest)) = rest.split_at_checked(len as usize) {
                     *input = rest;
@@ -295,22 +295,22 @@ impl Decoder {
     fn next_in_pieces<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Result<Option<Frame<'a>>, FrameError> {
         loop {
             match self.state {
-                State::Broken(error) => return Err(error),
-                State::Given => {
+                Position::Broken(error) => return Err(error),
+                Position::Given => {
                     self.buffer.clear();
                     self.state = START;
                 }
-                State::Skip(left) => {
+                Position::Skip(left) => {
                     self.buffer.clear();
                     let taken = left.min(input.len() as u64);
                     *input = &input[taken as usize..];
                     if taken < left {
-                        self.state = State::Skip(left - taken);
+                        self.state = Position::Skip(left - taken);
                         return Ok(None);
                     }
                     self.state = START;
                 }
-                State::Head { mut bytes, have } => {
+                Position::Head { mut bytes, have } => {
                     let wanted = &mut bytes[..frame_head_len(self.framing)];
                     let have = usize::from(have);
                     let (piece, rest) = input.split_at(input.len().min(wanted.len() - have));
@@ -319,22 +319,22 @@ impl Decoder {
                     let mut head = &wanted[..have];
                     if let (Framing::Ipc, Some((&mark, behind))) = (self.framing, head.split_first()) {
                         if mark != IPC_MARK {
-                            self.state = State::Broken(FrameError::BadMark(mark));
+                            self.state = Position::Broken(FrameError::BadMark(mark));
                             continue;
                         }
                         head = behind;
                     }
                     *input = rest;
                     let Ok(len) = head.try_into().map(u64::from_be_bytes) else {
-                        self.state = State::Head { bytes, have: have as u8 };
+                        self.state = Position::Head { bytes, have: have as u8 };
                         return Ok(None);
                     };
                     if len > ABSURD_FRAME {
-                        self.state = State::Broken(FrameError::NoLength(len.to_be_bytes()));
+                        self.state = Position::Broken(FrameError::NoLength(len.to_be_bytes()));
                         continue;
                     }
                     if len > self.max as u64 {
-                        self.state = State::Skip(len);
+                        self.state = Position::Skip(len);
                         return Ok(Some(Frame::TooLarge(len)));
                     }
                     let len = len as usize;
@@ -343,12 +343,12 @@ impl Decoder {
                         self.state = START;
                         return Ok(Some(Frame::Body(body)));
                     }
-                    self.state = State::Body(len);
+                    self.state = Position::Body(len);
                 }
-                State::Body(len) => {
+                Position::Body(len) => {
                     let (piece, rest) = input.split_at(input.len().min(len - self.buffer.len()));
                     if !self.append(piece, len) {
-                        self.state = State::Skip((len - self.buffer.len()) as u64);
+                        self.state = Position::Skip((len - self.buffer.len()) as u64);
                         let mut start = self.buffer[..self.buffer.len().min(START_LEN)].to_vec();
                         start.extend_from_slice(&piece[..piece.len().min(START_LEN - start.len())]);
                         self.buffer = start;
@@ -362,7 +362,7 @@ impl Decoder {
                         self.state = START;
                         return Ok(Some(Frame::Large(std::mem::take(&mut self.buffer))));
                     }
-                    self.state = State::Given;
+                    self.state = Position::Given;
                     return Ok(Some(Frame::Body(&self.buffer)));
                 }
             }
@@ -391,7 +391,7 @@ impl Decoder {
 
     /// Whether a frame, or its head, is unfinished.
     pub fn unfinished(&self) -> bool {
-        !matches!(self.state, State::Given | State::Head { have: 0, .. })
+        !matches!(self.state, Position::Given | Position::Head { have: 0, .. })
     }
 }
 

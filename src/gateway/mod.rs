@@ -6,12 +6,12 @@
 //! while there is a gateway in the process; its threads only hand over.
 //!
 //! * `nng`: what is needed of NNG, safe to use; only there is C called;
-//! * `inbox`: what NNG's threads leave for the hub's loop;
+//! * `arrivals`: what NNG's threads leave for the hub's loop;
 //! * `socket`: notes and answers of the router to messages and back;
 //! * `pace`: how fast subscribers are fed;
 //! * `origin`: which pages a browser may connect from.
 
-mod inbox;
+mod arrivals;
 #[allow(unsafe_code)]
 mod nng;
 mod origin;
@@ -21,12 +21,12 @@ mod socket;
 use std::fmt;
 use std::sync::Arc;
 
-use self::inbox::Inbox;
+use self::arrivals::Arrivals;
 use self::nng::{Library, Pipe, PipeEvent, Protocol, Socket};
 use self::socket::GatewaySocket;
 use crate::engine::router::{Router, RouterConfig};
 use crate::engine::Role;
-use crate::hub::address::{GatewayAddress, Place};
+use crate::hub::address::{Endpoint, GatewayAddress};
 use crate::options::HubOption;
 use crate::runtime::{now, Shared};
 use crate::transport::listener::candidates;
@@ -63,12 +63,13 @@ pub fn open(shared: &Arc<Shared<Router>>, url: &str, address: &GatewayAddress) -
     if role == Role::Pub {
         socket.set_send_buffer(pace::QUEUE)?;
     }
-    let inbox = Arc::new(Inbox::default());
-    let doorman = Doorman { inbox: inbox.clone(), room: Room::of(&config, role), own: host_of(&address.place) };
+    let arrivals = Arc::new(Arrivals::default());
+    let doorman =
+        Doorman { arrivals: arrivals.clone(), limit: ConnectionLimit::of(&config, role), own: host_of(&address.place) };
     socket.on_pipe(move |event, pipe| doorman.sees(event, pipe))?;
     let bound = listen(&socket, &address.place, limit + HEADROOM).map_err(|error| address.error(url, &error))?;
     let bound = format!("{}+{bound}", role.name());
-    let carrier = GatewaySocket::new(&library, role, limit, inbox, socket)?;
+    let carrier = GatewaySocket::new(&library, role, limit, arrivals, socket)?;
     let mut driver = shared.lock();
     if !driver.attach(now(), Box::new(carrier), &bound, address.gateway) {
         return Err(Error::new(Status::Full, format!("{}: {url}", Status::Full.text())));
@@ -78,8 +79,8 @@ pub fn open(shared: &Arc<Shared<Router>>, url: &str, address: &GatewayAddress) -
 
 /// Who is let in.
 struct Doorman {
-    inbox: Arc<Inbox>,
-    room: Room,
+    arrivals: Arc<Arrivals>,
+    limit: ConnectionLimit,
     /// The host that the listener was named.
     own: String,
 }
@@ -91,19 +92,19 @@ impl Doorman {
             PipeEvent::Adding => {
                 let refused = self.refuses(pipe);
                 if let Some(why) = &refused {
-                    self.inbox.refused(&pipe.address(), why);
+                    self.arrivals.refused(&pipe.address(), why);
                 }
                 return refused.is_none();
             }
-            PipeEvent::Added => self.inbox.came(pipe.id(), &pipe.address()),
-            PipeEvent::Removed => self.inbox.gone(pipe.id()),
+            PipeEvent::Added => self.arrivals.came(pipe.id(), &pipe.address()),
+            PipeEvent::Removed => self.arrivals.gone(pipe.id()),
         }
         true
     }
 
     fn refuses(&self, pipe: &Pipe) -> Option<String> {
-        if self.inbox.clients() >= self.room.most {
-            return Some(self.room.to_string());
+        if self.arrivals.clients() >= self.limit.most {
+            return Some(self.limit.to_string());
         }
         let (origin, host) = (pipe.header("Origin"), pipe.header("Host"));
         origin::check(origin.as_deref(), host.as_deref(), &self.own).err()
@@ -112,25 +113,25 @@ impl Doorman {
 
 /// How many connections are let in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Room {
+struct ConnectionLimit {
     most: usize,
     /// The bytes that all of them may hold, and each, where that is the limit: NNG has room for a message as soon as its
     /// length is claimed.
     bytes: Option<(usize, usize)>,
 }
 
-impl Room {
-    fn of(config: &RouterConfig, role: Role) -> Room {
+impl ConnectionLimit {
+    fn of(config: &RouterConfig, role: Role) -> ConnectionLimit {
         let each = config.max_gateway().max(1);
         let most = (config.unfinished / each).max(1);
         if role == Role::Pub || most >= config.max_peers {
-            return Room { most: config.max_peers, bytes: None };
+            return ConnectionLimit { most: config.max_peers, bytes: None };
         }
-        Room { most, bytes: Some((config.unfinished, each)) }
+        ConnectionLimit { most, bytes: Some((config.unfinished, each)) }
     }
 }
 
-impl fmt::Display for Room {
+impl fmt::Display for ConnectionLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "there are {} already", self.most)?;
         if let Some((all, each)) = self.bytes {
@@ -142,23 +143,23 @@ impl fmt::Display for Room {
 }
 
 /// The host that a listener was named, or nothing.
-fn host_of(place: &Place) -> String {
+fn host_of(place: &Endpoint) -> String {
     match place {
-        Place::Web(Address::Tcp { host, .. }, _) => host.to_string(),
+        Endpoint::Web(Address::Tcp { host, .. }, _) => host.to_string(),
         _ => String::new(),
     }
 }
 
 /// Listens; the URL that it got.
-fn listen(socket: &Socket, place: &Place, max_frame: usize) -> Result<String> {
+fn listen(socket: &Socket, place: &Endpoint, max_frame: usize) -> Result<String> {
     match place {
-        Place::Inproc(_) => {
+        Endpoint::Inproc(_) => {
             let url = place.to_string();
             socket.listen(&url)?;
             Ok(url)
         }
-        Place::Web(Address::Tcp { host, port }, path) => listen_at(socket, host, *port, path, max_frame),
-        Place::Web(..) | Place::Stream(_) => {
+        Endpoint::Web(Address::Tcp { host, port }, path) => listen_at(socket, host, *port, path, max_frame),
+        Endpoint::Web(..) | Endpoint::Stream(_) => {
             Err(Error::new(Status::Unsupported, format!("{}: {place}", Status::Unsupported.text())))
         }
     }
@@ -255,18 +256,18 @@ mod tests {
     fn as_many_are_let_in_as_there_is_room_for_what_they_claim() {
         let config = RouterConfig { unfinished: 10 << 20, max_peers: 100, ..RouterConfig::default() };
         for role in [Role::Pull, Role::Rep, Role::Respondent] {
-            let room = Room::of(&config, role);
-            assert_eq!(room.most, 10);
+            let limit = ConnectionLimit::of(&config, role);
+            assert_eq!(limit.most, 10);
             assert_eq!(
-                room.to_string(),
+                limit.to_string(),
                 "there are 10 already: each may hold 1048576 of 10485760 bytes with a message that it has not sent \
                  all of (a smaller NS_OPT_HUB_LEGACY_MAX allows more)"
             );
             let small = RouterConfig { legacy_max: 1000, ..config.clone() };
-            assert_eq!(Room::of(&small, role), Room { most: 100, bytes: None });
+            assert_eq!(ConnectionLimit::of(&small, role), ConnectionLimit { most: 100, bytes: None });
             let none = RouterConfig { unfinished: 1, ..config.clone() };
-            assert_eq!(Room::of(&none, role).most, 1);
+            assert_eq!(ConnectionLimit::of(&none, role).most, 1);
         }
-        assert_eq!(Room::of(&config, Role::Pub).to_string(), "there are 100 already");
+        assert_eq!(ConnectionLimit::of(&config, Role::Pub).to_string(), "there are 100 already");
     }
 }

@@ -1,18 +1,18 @@
 //! A gateway's NNG socket, as what carries the connection of one peer of the router.
 //!
-//! The stream of bytes to the router is made of [notes](crate::engine::gateway::Note), the one from it of messages for
+//! The stream of bytes to the router is made of [notes](crate::engine::gateway::GatewayEvent), the one from it of messages for
 //! subscribers, or of answers. Only the hub's loop reads, writes and sends; NNG's threads leave what comes in the
-//! [`Inbox`].
+//! [`Arrivals`].
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::inbox::{Inbox, Letter, News, Taken};
+use super::arrivals::{Arrival, Arrivals, Changes, Taken};
 use super::nng::{Cut, Library, Message, Receiver, Responder, SendError, Socket, Ticket, Timer};
 use super::pace::{Pace, Step, Why};
-use crate::engine::gateway::{self, Role, Status};
+use crate::engine::gateway::{self, GatewayStatus, Role};
 use crate::framing::{frame_head, Decoder, Frame, Framing};
 use crate::runtime::now;
 use crate::transport::{ByteStream, Ready};
@@ -30,7 +30,7 @@ const LOOK_EVERY: usize = 16;
 /// Carries a gateway's connection.
 pub struct GatewaySocket {
     role: Role,
-    inbox: Arc<Inbox>,
+    arrivals: Arc<Arrivals>,
     // In this order: each needs what follows it.
     receives: Receives,
     retry: Timer,
@@ -40,7 +40,7 @@ pub struct GatewaySocket {
     outgoing: Outgoing,
 }
 
-/// What puts messages in the inbox.
+/// What puts messages in the arrivals.
 enum Receives {
     Nothing,
     Messages(Receiver),
@@ -52,10 +52,10 @@ enum Receives {
 struct Incoming {
     /// The largest message that the router gets.
     limit: usize,
-    letters: VecDeque<Letter>,
+    messages: VecDeque<Arrival>,
     /// For the log.
     words: VecDeque<String>,
-    status: Status,
+    status: GatewayStatus,
     /// The router has not been told the status.
     changed: bool,
     /// The beginning of the frame that is being read, the message that follows, and how much of both was read.
@@ -86,17 +86,17 @@ enum Order {
 }
 
 impl GatewaySocket {
-    /// Carries what `socket` gets and is to send. It listens already, and its `inbox` is told of connections. Messages
+    /// Carries what `socket` gets and is to send. It listens already, and its `arrivals` is told of connections. Messages
     /// above `limit` bytes are not handed over.
     pub fn new(
         library: &Library,
         role: Role,
         limit: usize,
-        inbox: Arc<Inbox>,
+        arrivals: Arc<Arrivals>,
         socket: Socket,
     ) -> Result<GatewaySocket> {
-        let (put, socket) = (inbox.clone(), Arc::new(socket));
-        // The inbox does not outlive what puts messages there: it is dropped with the socket.
+        let (put, socket) = (arrivals.clone(), Arc::new(socket));
+        // The arrivals does not outlive what puts messages there: it is dropped with the socket.
         let receives = match role {
             Role::Pub => Receives::Nothing,
             Role::Pull => Receives::Messages(Receiver::new(&socket, move |message| put.put(None, message))?),
@@ -107,9 +107,9 @@ impl GatewaySocket {
         Ok(GatewaySocket {
             role,
             receives,
-            retry: Timer::new(library, wake(&inbox))?,
-            looking: Timer::new(library, wake(&inbox))?,
-            inbox,
+            retry: Timer::new(library, wake(&arrivals))?,
+            looking: Timer::new(library, wake(&arrivals))?,
+            arrivals,
             socket,
             incoming: Incoming { limit, ..Incoming::default() },
             outgoing: Outgoing {
@@ -123,21 +123,21 @@ impl GatewaySocket {
 
     /// Takes what came. False: nothing.
     fn fetch(&mut self) -> bool {
-        let Taken { news, letters, was_full } = self.inbox.take();
+        let Taken { changes, messages, was_full } = self.arrivals.take();
         match &self.receives {
             Receives::Messages(receiver) if was_full => receiver.resume(),
             Receives::Requests(responder) if was_full => responder.resume(),
             _ => {}
         }
-        let some = news.is_some() || !letters.is_empty();
-        if let Some(news) = news {
-            self.heard(news);
+        let some = changes.is_some() || !messages.is_empty();
+        if let Some(changes) = changes {
+            self.heard(changes);
         }
-        self.incoming.letters = letters;
+        self.incoming.messages = messages;
         some
     }
 
-    fn heard(&mut self, News { clients, came, words }: News) {
+    fn heard(&mut self, Changes { clients, came, words }: Changes) {
         self.incoming.words.extend(words);
         self.incoming.status.clients = clients;
         self.incoming.changed = true;
@@ -179,7 +179,7 @@ impl GatewaySocket {
         self.incoming.status.dropped += *answers as u64;
         self.incoming.changed = true;
         // The loop is writing, and reads only when it is told.
-        self.inbox.wake();
+        self.arrivals.wake();
     }
 
     fn publish(&mut self, message: Message) -> io::Result<bool> {
@@ -221,7 +221,7 @@ impl GatewaySocket {
             self.look();
             if self.incoming.changed {
                 // The loop may be writing, and read only when it is told.
-                self.inbox.wake();
+                self.arrivals.wake();
             }
         }
         Ok(())
@@ -279,9 +279,9 @@ fn message(body: &[u8]) -> io::Result<Message> {
 }
 
 /// What a [`Timer`] does.
-fn wake(inbox: &Arc<Inbox>) -> impl Fn() {
-    let inbox = inbox.clone();
-    move || inbox.wake()
+fn wake(arrivals: &Arc<Arrivals>) -> impl Fn() {
+    let arrivals = arrivals.clone();
+    move || arrivals.wake()
 }
 
 impl Incoming {
@@ -317,7 +317,7 @@ impl Incoming {
         } else if std::mem::take(&mut self.changed) {
             self.whole_frame(&self.status.encode());
             self.status.again = false;
-        } else if let Some((ticket, message)) = self.letters.pop_front() {
+        } else if let Some((ticket, message)) = self.messages.pop_front() {
             self.asks = ticket.is_some();
             let route = ticket.map(Ticket::to_be_bytes);
             let route = route.as_ref().map_or(&[][..], |route| route);
@@ -345,7 +345,7 @@ impl Incoming {
 
 impl ByteStream for GatewaySocket {
     fn attach(&mut self, ready: Ready) {
-        self.inbox.attach(ready);
+        self.arrivals.attach(ready);
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -362,7 +362,7 @@ impl ByteStream for GatewaySocket {
         if let Some(since) = self.incoming.round {
             if now().mono.saturating_sub(since) >= ROUND.as_nanos() as u64 {
                 self.incoming.round = None;
-                self.inbox.wake();
+                self.arrivals.wake();
                 return Err(io::ErrorKind::WouldBlock.into());
             }
         }
@@ -411,7 +411,7 @@ impl ByteStream for GatewaySocket {
                 sent += 1;
                 if !more || (sent % LOOK_EVERY == 0 && now().mono >= until) {
                     if more {
-                        self.inbox.wake();
+                        self.arrivals.wake();
                     }
                     return Ok(taken + slice.len() - rest.len());
                 }
@@ -425,18 +425,18 @@ impl ByteStream for GatewaySocket {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use crate::engine::gateway::Note;
+    use crate::engine::gateway::GatewayEvent;
 
     #[test]
     fn what_came_is_read_as_notes_whatever_the_reads_take() {
         let long = vec![7; 3000];
-        let letters: [(Option<Ticket>, &[u8]); 5] =
+        let messages: [(Option<Ticket>, &[u8]); 5] =
             [(None, b"a body"), (Some(0x0102_0304), b""), (None, &long), (Some(7), &long), (None, b"")];
-        let status = Status { clients: 3, dropped: 1 << 40, again: true };
+        let status = GatewayStatus { clients: 3, dropped: 1 << 40, again: true };
         for size in [1, 2, 7, 8, 9, 100, 4096, 100_000] {
             let mut incoming = Incoming { limit: 2999, changed: true, status, ..Incoming::default() };
             incoming.words.push_back("somebody came".to_owned());
-            incoming.letters.extend(letters.map(|(ticket, body)| (ticket, message(body).unwrap())));
+            incoming.messages.extend(messages.map(|(ticket, body)| (ticket, message(body).unwrap())));
             let mut decoder = Decoder::new(FRAMING, usize::MAX);
             let (mut buffer, mut notes) = (vec![0; size], Vec::new());
             loop {
@@ -451,15 +451,15 @@ mod tests {
                 }
             }
             let expected = [
-                Note::Words("somebody came"),
-                Note::Status(status),
-                Note::Message { route: b"", message: b"a body" },
-                Note::Message { route: &[1, 2, 3, 4], message: b"" },
-                Note::TooLarge { route: b"", len: 3000 },
-                Note::TooLarge { route: &[0, 0, 0, 7], len: 3000 },
-                Note::Message { route: b"", message: b"" },
+                GatewayEvent::Words("somebody came"),
+                GatewayEvent::Status(status),
+                GatewayEvent::Message { route: b"", message: b"a body" },
+                GatewayEvent::Message { route: &[1, 2, 3, 4], message: b"" },
+                GatewayEvent::TooLarge { route: b"", len: 3000 },
+                GatewayEvent::TooLarge { route: &[0, 0, 0, 7], len: 3000 },
+                GatewayEvent::Message { route: b"", message: b"" },
             ];
-            let notes: Vec<_> = notes.iter().map(|frame| Note::decode(frame).expect("a note")).collect();
+            let notes: Vec<_> = notes.iter().map(|frame| GatewayEvent::decode(frame).expect("a note")).collect();
             assert_eq!(notes, expected, "{size} bytes at a time");
             // Told once.
             assert!(!incoming.status.again && !incoming.changed);
@@ -470,14 +470,14 @@ mod tests {
     fn requests_are_read_one_at_a_time_however_much_room_there_is() {
         let mut incoming = Incoming { limit: 10, changed: true, ..Incoming::default() };
         let bodies: [&[u8]; 3] = [b"first", b"longer than ten", b""];
-        incoming.letters.extend(bodies.map(|body| (Some(7), message(body).unwrap())));
+        incoming.messages.extend(bodies.map(|body| (Some(7), message(body).unwrap())));
         let (mut buffer, mut notes) = ([0; 1000], Vec::new());
         for _ in 0..3 {
             let n = incoming.read(&mut buffer, true);
             let (mut decoder, mut input, mut frames) = (Decoder::new(FRAMING, usize::MAX), &buffer[..n], Vec::new());
             while let Some(frame) = decoder.next(&mut input).unwrap() {
                 let Frame::Body(frame) = frame else { panic!("{frame:?}") };
-                frames.push(Note::decode(frame).map(|note| matches!(note, Note::Status(_))).unwrap());
+                frames.push(GatewayEvent::decode(frame).map(|note| matches!(note, GatewayEvent::Status(_))).unwrap());
             }
             notes.push(frames);
         }

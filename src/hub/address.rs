@@ -11,7 +11,7 @@ const STRUCTURED: &str = "structured";
 
 /// Where a gateway listens.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Place {
+pub enum Endpoint {
     /// `tcp`, `ipc`: as the hub's other listeners.
     Stream(Address),
     /// `inproc`, by its name: NNG's.
@@ -26,7 +26,7 @@ pub struct GatewayAddress {
     /// What it is.
     pub gateway: Gateway,
     /// Where.
-    pub place: Place,
+    pub place: Endpoint,
 }
 
 impl GatewayAddress {
@@ -52,8 +52,8 @@ impl GatewayAddress {
             "wss" | "tls+tcp" | "tcp" | "ipc" | "inproc" => {
                 let inner = format!("{scheme}://{rest}");
                 match Address::parse(&inner).map_err(|error| told_of(url, &inner, &error))? {
-                    Address::Inproc(name) => Place::Inproc(name),
-                    address => Place::Stream(address),
+                    Address::Inproc(name) => Endpoint::Inproc(name),
+                    address => Endpoint::Stream(address),
                 }
             }
             _ => return Err(url::unknown_scheme(url, scheme, &["tcp", "ipc", "inproc", "ws"])),
@@ -86,7 +86,7 @@ fn structured(url: &str, query: &str) -> Result<bool> {
 }
 
 /// `host:port/path` of a WebSocket.
-fn web(url: &str, rest: &str) -> Result<Place> {
+fn web(url: &str, rest: &str) -> Result<Endpoint> {
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     if path.bytes().any(|b| !b.is_ascii_graphic() || b == b'#') {
         return Err(url::malformed(url, format!("{path:?} is not a path")));
@@ -94,15 +94,15 @@ fn web(url: &str, rest: &str) -> Result<Place> {
     // What a host and a port are is the same everywhere.
     let tcp = format!("tcp://{authority}");
     let address = Address::parse(&tcp).map_err(|error| told_of(url, &tcp, &error))?;
-    Ok(Place::Web(address, if path.is_empty() { "/" } else { path }.to_owned()))
+    Ok(Endpoint::Web(address, if path.is_empty() { "/" } else { path }.to_owned()))
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Place::Stream(address) => address.fmt(f),
-            Place::Inproc(name) => write!(f, "inproc://{name}"),
-            Place::Web(address, path) => {
+            Endpoint::Stream(address) => address.fmt(f),
+            Endpoint::Inproc(name) => write!(f, "inproc://{name}"),
+            Endpoint::Web(address, path) => {
                 let tcp = address.to_string();
                 write!(f, "ws{}{path}", tcp.strip_prefix("tcp").unwrap_or(&tcp))
             }

@@ -8,12 +8,12 @@ use std::thread::JoinHandle;
 
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::callback::{Gate, Slot};
+use crate::callback::{Callback, Gate};
 use crate::engine::router::{About, Router, RouterConfig, RouterEvent};
 use crate::engine::Role;
 #[cfg(feature = "nng")]
 use crate::gateway;
-use crate::health::{run_loop, Health};
+use crate::handle_state::{run_loop, HandleState};
 use crate::instance::random_instance;
 use crate::leaving;
 use crate::limits;
@@ -27,7 +27,7 @@ use crate::transport::{host_name, Address, Backend};
 use crate::visible::one_line;
 use crate::{Error, Result, Status};
 
-use self::address::{GatewayAddress, Place};
+use self::address::{Endpoint, GatewayAddress};
 
 pub use crate::engine::router::{HubStats, PeerEvent, PeerStats};
 
@@ -47,11 +47,11 @@ pub struct Hub {
 struct Inner {
     shared: Arc<Shared<Router>>,
     ipc_mode: AtomicU32,
-    health: Health,
+    handle_state: HandleState,
     gate: Arc<Gate>,
     /// Of the thread that made the hub: callbacks run with it.
     mask: SignalMask,
-    on_peer: Slot<OnPeer>,
+    on_peer: Callback<OnPeer>,
     repeats: Mutex<Repeats<Said>>,
 }
 
@@ -94,17 +94,17 @@ impl Hub {
         let inner = Inner {
             shared: Shared::new(router, Backend::Best)?,
             ipc_mode: AtomicU32::new(limits::IPC_MODE),
-            health: Health::default(),
+            handle_state: HandleState::default(),
             gate: Arc::default(),
             mask: SignalMask::here(),
-            on_peer: Slot::default(),
+            on_peer: Callback::default(),
             repeats: Mutex::default(),
         };
         let inner = Arc::new(inner);
         let left = Arc::downgrade(&inner);
         inner.gate.when_left(move || {
             if let Some(inner) = left.upgrade() {
-                inner.health.close();
+                inner.handle_state.close();
                 inner.shared.stop();
             }
         });
@@ -134,9 +134,9 @@ impl Hub {
             HubOption::Echo => config.echo = flag,
             HubOption::LegacyStructured => config.legacy_structured = flag,
             HubOption::LegacySnapshot => config.legacy_snapshot = flag,
-            HubOption::TableStates => driver.protocol.room_mut().states = size,
-            HubOption::TableBytes => driver.protocol.room_mut().bytes = size,
-            HubOption::DepartedMs => driver.protocol.room_mut().departed = nanos,
+            HubOption::TableStates => driver.protocol.capacity_mut().states = size,
+            HubOption::TableBytes => driver.protocol.capacity_mut().bytes = size,
+            HubOption::DepartedMs => driver.protocol.capacity_mut().departed = nanos,
             HubOption::IpcMode => self.inner.ipc_mode.store(value as u32, Ordering::Relaxed),
         }
         Ok(())
@@ -148,7 +148,7 @@ impl Hub {
     /// [`Status::Closed`].
     pub fn option(&self, option: HubOption) -> Result<i64> {
         let driver = self.inner.open()?;
-        let (config, room) = (&driver.protocol.config, driver.protocol.room());
+        let (config, room) = (&driver.protocol.config, driver.protocol.capacity());
         let (size, millis) = (|count: usize| count as i64, |nanos: u64| (nanos / 1_000_000) as i64);
         Ok(match option {
             HubOption::MaxMessage => size(config.max_message),
@@ -187,7 +187,7 @@ impl Hub {
         let address = address?;
         let role = address.gateway.role;
         self.listens(Some(role), || match &address.place {
-            Place::Stream(stream) => match shared.listen_as(address.gateway, stream, mode) {
+            Endpoint::Stream(stream) => match shared.listen_as(address.gateway, stream, mode) {
                 Ok(bound) => Ok(format!("{}+{bound}", role.name())),
                 Err(error) => Err(address.error(url, &error)),
             },
@@ -248,7 +248,7 @@ impl Hub {
             std::mem::forget(self.thread.try_lock().and_then(|mut thread| thread.take()));
             return self.inner.shared.abandon();
         }
-        self.inner.health.close();
+        self.inner.handle_state.close();
         self.inner.shared.stop();
         let thread = self.thread.lock().take();
         // A thread that cannot be woken would be waited for indefinitely.
@@ -280,7 +280,7 @@ const HUB_STACK: usize = 2 << 20;
 
 impl Inner {
     fn check_usable(&self) -> Result<()> {
-        self.health.check(&self.shared)
+        self.handle_state.check(&self.shared)
     }
 
     fn open(&self) -> Result<MutexGuard<'_, Driver<Router>>> {
@@ -291,7 +291,7 @@ impl Inner {
     fn run_loop(self: Arc<Self>) {
         let inner = self.clone();
         let left = move || inner.shared.lock().close_all();
-        run_loop(&self.health, "the hub", || leaving::closing(left, || self.shared.run(|_| self.after_turn())));
+        run_loop(&self.handle_state, "the hub", || leaving::closing(left, || self.shared.run(|_| self.after_turn())));
         log_repeats(self.repeats.lock().take_due(u64::MAX));
         self.shared.lock().close_all();
     }

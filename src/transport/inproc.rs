@@ -154,11 +154,11 @@ static NAMES: PerProcess<Mutex<BTreeMap<String, Registered>>> = PerProcess::new(
 
 struct Registered {
     id: u64,
-    queue: Weak<Queue>,
+    queue: Weak<Backlog>,
 }
 
 /// Connections that wait to be accepted.
-struct Queue {
+struct Backlog {
     ends: Mutex<VecDeque<End>>,
     /// Tells whoever accepts.
     ready: Ready,
@@ -168,7 +168,7 @@ struct Queue {
 pub struct Listener {
     name: String,
     id: u64,
-    queue: Arc<Queue>,
+    queue: Arc<Backlog>,
     birth: Birth,
 }
 
@@ -176,7 +176,7 @@ impl Listener {
     /// Takes the name; `ready` is told of each connection. [`Status::InUse`] if it is taken.
     pub fn bind(name: &str, ready: Ready) -> Result<Listener> {
         static IDS: AtomicU64 = AtomicU64::new(0);
-        let queue = Arc::new(Queue { ends: Mutex::default(), ready });
+        let queue = Arc::new(Backlog { ends: Mutex::default(), ready });
         let id = IDS.fetch_add(1, Ordering::Relaxed);
         let registered = Registered { id, queue: Arc::downgrade(&queue) };
         match NAMES.get().lock().entry(name.to_owned()) {

@@ -1,6 +1,6 @@
 //! A message body: `[sender, name, data]`, on v1 links `[sender, name, data, meta]`.
 
-use super::value::{put_str, Reader, StringType, Token};
+use super::value::{put_str, StringType, Token, ValueReader};
 use super::{Kind, Meta, Value, HUB_SENDER};
 use crate::limits::{MAX_NAME, MAX_SENDER};
 use crate::visible::Quoted;
@@ -141,7 +141,7 @@ impl Body<'_> {
 /// The first fault in the order of the bytes.
 #[inline]
 pub fn decode(bytes: &[u8], form: Form) -> Result<Body<'_>, Malformed> {
-    let mut reader = Reader::new(bytes);
+    let mut reader = ValueReader::new(bytes);
     let short_head = array_head(bytes, &mut reader, form)?;
     let (sender, sender_canonical) = key(&mut reader, form, MAX_SENDER, Malformed::Sender)?;
     let (name, name_canonical) = key(&mut reader, form, MAX_NAME, Malformed::Name)?;
@@ -170,7 +170,7 @@ pub fn decode(bytes: &[u8], form: Form) -> Result<Body<'_>, Malformed> {
 
 /// Sender and name of a body of which this is the beginning, if they are sound. Nothing behind them is looked at.
 pub fn decode_start(bytes: &[u8], form: Form) -> Option<(&str, &str)> {
-    let mut reader = Reader::new(bytes);
+    let mut reader = ValueReader::new(bytes);
     array_head(bytes, &mut reader, form).ok()?;
     let (sender, _) = key(&mut reader, form, MAX_SENDER, Malformed::Sender).ok()?;
     let (name, _) = key(&mut reader, form, MAX_NAME, Malformed::Name).ok()?;
@@ -179,7 +179,7 @@ pub fn decode_start(bytes: &[u8], form: Form) -> Option<(&str, &str)> {
 
 /// Goes over the head of the outer array and tells whether it is the one byte that [`encode`] writes.
 #[inline]
-fn array_head(bytes: &[u8], reader: &mut Reader, form: Form) -> Result<bool, Malformed> {
+fn array_head(bytes: &[u8], reader: &mut ValueReader, form: Form) -> Result<bool, Malformed> {
     match bytes.first() {
         None => return Err(Malformed::Empty),
         Some(&first) if first == form.head() => {
@@ -197,7 +197,12 @@ fn array_head(bytes: &[u8], reader: &mut Reader, form: Form) -> Result<bool, Mal
 
 /// A sender or name, and whether it is as [`encode`] writes it.
 #[inline]
-fn key<'a>(reader: &mut Reader<'a>, form: Form, max: usize, fault: Malformed) -> Result<(&'a str, bool), Malformed> {
+fn key<'a>(
+    reader: &mut ValueReader<'a>,
+    form: Form,
+    max: usize,
+    fault: Malformed,
+) -> Result<(&'a str, bool), Malformed> {
     let before = reader.rest().len();
     let (string, len) = reader.string_head()?.ok_or(fault)?;
     let head_len = before - reader.rest().len();

@@ -1,6 +1,6 @@
 //! What an app and its hub say to each other: bodies whose names begin with [`RESERVED`], on v1 links only.
 
-use super::value::{put_bin, put_int, put_map, put_str, put_uint, Reader, Token};
+use super::value::{put_bin, put_int, put_map, put_str, put_uint, Token, ValueReader};
 use super::{encode, Body, Form, Instance, Malformed, Meta, Secret, Stamp, RESERVED};
 
 /// The sender of what a hub says.
@@ -278,7 +278,7 @@ fn put_verdict(data: &mut Vec<u8>, status: i32, text: &str) {
 /// The values of the keys 0 to `N` - 1 of a map; of a key that is there twice, the last. The first `required` have to be
 /// there; of the others a missing one is nil.
 fn fields<const N: usize>(data: &[u8], required: usize) -> Result<[Token<'_>; N], Malformed> {
-    let mut reader = Reader::new(data);
+    let mut reader = ValueReader::new(data);
     let Token::Map(pairs) = reader.token()? else {
         return Err(Malformed::Control);
     };
@@ -312,7 +312,7 @@ fn optional<'a, T>(
 
 /// The first token; that of a container is of no use to any field, and refused there.
 fn scalar(data: &[u8]) -> Result<Token<'_>, Malformed> {
-    Reader::new(data).token()
+    ValueReader::new(data).token()
 }
 
 fn uint(token: Token) -> Result<u64, Malformed> {

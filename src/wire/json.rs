@@ -10,7 +10,7 @@ use rmp::Marker;
 use serde_core::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::time::Time;
-use super::value::{infallible, Reader, Token, Value};
+use super::value::{infallible, Token, Value, ValueReader};
 use crate::limits::MAX_DEPTH;
 use crate::memory::{self, NoMemory};
 use crate::{Error, Result, Status};
@@ -221,7 +221,7 @@ pub fn from_msgpack(value: &[u8]) -> String {
 pub(crate) fn json_text(value: &[u8]) -> Result<Vec<u8>, NoMemory> {
     let mut bytes = memory::with_capacity(value.len() + value.len() / 2 + 8)?;
     let mut out = Output { bytes: &mut bytes, no_memory: false };
-    write_json(&mut Reader::new(value), MAX_DEPTH, &mut out);
+    write_json(&mut ValueReader::new(value), MAX_DEPTH, &mut out);
     if out.reserve(1) && !out.no_memory {
         Ok(bytes)
     } else {
@@ -230,7 +230,7 @@ pub(crate) fn json_text(value: &[u8]) -> Result<Vec<u8>, NoMemory> {
 }
 
 /// Writes one value. What [`super::check`] would refuse ends as `null`: text in, never a fault out.
-fn write_json(reader: &mut Reader, depth_left: usize, out: &mut Output) {
+fn write_json(reader: &mut ValueReader, depth_left: usize, out: &mut Output) {
     let Ok(token) = reader.token() else {
         out.push(b"null");
         return;
@@ -268,11 +268,11 @@ fn write_json(reader: &mut Reader, depth_left: usize, out: &mut Output) {
     }
 }
 
-fn write_key(reader: &mut Reader, out: &mut Output) {
+fn write_key(reader: &mut ValueReader, out: &mut Output) {
     let before = reader.rest();
     let _ = reader.value();
     let raw = &before[..before.len() - reader.rest().len()];
-    match Reader::new(raw).token() {
+    match ValueReader::new(raw).token() {
         Ok(token @ (Token::Str(_) | Token::Bin(_))) => write_scalar(token, out),
         Ok(Token::Array(_) | Token::Map(_) | Token::Ext(..)) | Err(_) => write_base64(raw, out),
         Ok(token) => {

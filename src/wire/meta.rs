@@ -1,6 +1,6 @@
 //! The fourth element of a v1 body: who made the value, when, and how it is to be treated.
 
-use super::value::{put_bin, put_map, put_str, put_uint, Reader, Token};
+use super::value::{put_bin, put_map, put_str, put_uint, Token, ValueReader};
 use super::Malformed;
 use crate::limits::MAX_SENDER;
 
@@ -124,7 +124,7 @@ impl<'a> Meta<'a> {
     /// [`Malformed::Meta`] if it is not so, else what [`super::skip`] finds.
     pub fn decode(bytes: &'a [u8]) -> Result<(Meta<'a>, usize), Malformed> {
         let mut meta = Meta::default();
-        let mut reader = Reader::new(bytes);
+        let mut reader = ValueReader::new(bytes);
         // Bit n: key n was there.
         let mut seen = 0u8;
         for _ in 0..pairs(&mut reader)? {
@@ -185,7 +185,7 @@ pub fn with_flags(raw_meta: &[u8], flags: u32, out: &mut Vec<u8>) {
 
 /// Appends a map with the key and value that `put` writes: in the place of that key, or at the front if there was none.
 fn replace(raw_meta: &[u8], wanted: u64, put: impl Fn(&mut Vec<u8>), out: &mut Vec<u8>) -> Result<(), Malformed> {
-    let mut reader = Reader::new(raw_meta);
+    let mut reader = ValueReader::new(raw_meta);
     let pairs = pairs(&mut reader)?;
     let entries = reader.rest();
     for _ in 0..pairs {
@@ -215,14 +215,14 @@ fn put_stamp(out: &mut Vec<u8>, stamp: Stamp) {
     put_bin(out, &stamp.to_bytes());
 }
 
-fn pairs(reader: &mut Reader) -> Result<u32, Malformed> {
+fn pairs(reader: &mut ValueReader) -> Result<u32, Malformed> {
     match reader.token()? {
         Token::Map(pairs) => Ok(pairs),
         _ => Err(Malformed::Meta),
     }
 }
 
-fn uint(reader: &mut Reader) -> Result<u64, Malformed> {
+fn uint(reader: &mut ValueReader) -> Result<u64, Malformed> {
     reader.token()?.as_uint().ok_or(Malformed::Meta)
 }
 

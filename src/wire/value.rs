@@ -187,14 +187,14 @@ pub fn check(bytes: &[u8]) -> Result<Kind, Malformed> {
 /// # Errors
 /// The first fault in the order of the bytes.
 pub fn skip(bytes: &[u8]) -> Result<(Kind, usize), Malformed> {
-    let mut reader = Reader::new(bytes);
+    let mut reader = ValueReader::new(bytes);
     let kind = reader.value()?;
     Ok((kind, bytes.len() - reader.rest().len()))
 }
 
 /// The text of a checked value, if it is text.
 pub fn text(value: &[u8]) -> Option<&str> {
-    match Reader::new(value).token() {
+    match ValueReader::new(value).token() {
         Ok(Token::Str(text)) => std::str::from_utf8(text).ok(),
         _ => None,
     }
@@ -202,7 +202,7 @@ pub fn text(value: &[u8]) -> Option<&str> {
 
 /// The bytes of a checked value, if it is bytes.
 pub fn bytes(value: &[u8]) -> Option<&[u8]> {
-    match Reader::new(value).token() {
+    match ValueReader::new(value).token() {
         Ok(Token::Bin(bytes)) => Some(bytes),
         _ => None,
     }
@@ -210,7 +210,7 @@ pub fn bytes(value: &[u8]) -> Option<&[u8]> {
 
 /// The truth value of a checked value, if it is one.
 pub fn bool_(value: &[u8]) -> Option<bool> {
-    match Reader::new(value).token() {
+    match ValueReader::new(value).token() {
         Ok(Token::Bool(value)) => Some(value),
         _ => None,
     }
@@ -218,7 +218,7 @@ pub fn bool_(value: &[u8]) -> Option<bool> {
 
 /// The number of a checked value, if it is an integer or a float.
 pub fn number(value: &[u8]) -> Option<Number> {
-    match Reader::new(value).token() {
+    match ValueReader::new(value).token() {
         Ok(Token::Int(value)) => Some(Number::Int(value)),
         Ok(Token::Uint(value)) => Some(Number::Uint(value)),
         Ok(Token::Double(value)) => Some(Number::Double(value)),
@@ -228,7 +228,7 @@ pub fn number(value: &[u8]) -> Option<Number> {
 
 /// Type number and bytes of a checked value, if it is an extension.
 pub fn ext(value: &[u8]) -> Option<(i8, &[u8])> {
-    match Reader::new(value).token() {
+    match ValueReader::new(value).token() {
         Ok(Token::Ext(number, bytes)) => Some((number, bytes)),
         _ => None,
     }
@@ -236,7 +236,7 @@ pub fn ext(value: &[u8]) -> Option<(i8, &[u8])> {
 
 /// Where in a checked value the text, the bytes or the extension's bytes begin; they reach to its end.
 pub fn payload(value: &[u8]) -> Option<usize> {
-    match Reader::new(value).token() {
+    match ValueReader::new(value).token() {
         Ok(Token::Str(bytes) | Token::Bin(bytes) | Token::Ext(_, bytes)) => Some(value.len() - bytes.len()),
         _ => None,
     }
@@ -299,13 +299,13 @@ impl Token<'_> {
 }
 
 /// Reads MessagePack from the front of a slice. A length is held against the bytes at hand before it is used.
-pub(super) struct Reader<'a> {
+pub(super) struct ValueReader<'a> {
     rest: &'a [u8],
 }
 
-impl<'a> Reader<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Reader<'a> {
-        Reader { rest: bytes }
+impl<'a> ValueReader<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> ValueReader<'a> {
+        ValueReader { rest: bytes }
     }
 
     /// What was not read yet.
@@ -440,7 +440,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// As [`Reader::token`], with a str checked for UTF-8.
+    /// As [`ValueReader::token`], with a str checked for UTF-8.
     #[inline(always)]
     fn checked(&mut self) -> Result<Token<'a>, Malformed> {
         let token = self.token()?;

@@ -1,7 +1,7 @@
 //! Connections that a hub refuses or ends: no handshake, no frames, no progress, no room.
 
 use nanostate::engine::router::{PeerEvent, RouterConfig, RouterEvent};
-use nanostate::engine::session::Link;
+use nanostate::engine::session::LinkState;
 use nanostate::framing::{frame_head, header, Framing, Version};
 use nanostate::wire::{Form, HelloFlags, Meta};
 use nanostate::{limits, Status};
@@ -99,10 +99,10 @@ fn an_app_that_a_full_hub_turned_away_is_a_v1_peer_once_there_is_room() {
         world.settle();
         let b = world.add_app("b", HUB);
         world.run_for(3 * SEC);
-        assert_ne!(world.app(b).session.link(), Link::Connected);
+        assert_ne!(world.app(b).session.link(), LinkState::Connected);
         world.kill(a);
         world.run_for(20 * SEC);
-        assert_eq!(world.app(b).session.link(), Link::Connected);
+        assert_eq!(world.app(b).session.link(), LinkState::Connected);
         assert_eq!(world.hub(hub).stats().old_peers, 0);
     });
 }

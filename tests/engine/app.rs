@@ -1,7 +1,7 @@
 //! An app: its queues, the kinds it accepts, and its way to a hub.
 
 use nanostate::engine::router::RouterConfig;
-use nanostate::engine::session::{Link, Notice};
+use nanostate::engine::session::{LinkState, Notice};
 use nanostate::engine::{ConnId, Protocol};
 use nanostate::framing::{header, Version};
 use nanostate::wire::{self, Control, Form, Meta};
@@ -130,7 +130,7 @@ fn each_new_reason_why_there_is_no_link_is_told_once() {
         app.actions();
         let told = std::iter::from_fn(|| app.session.next_notice());
         told.map(|notice| match notice {
-            Notice::Link { link: Link::Connecting, why, text } if text.starts_with(why.text()) => why,
+            Notice::Link { link: LinkState::Connecting, why, text } if text.starts_with(why.text()) => why,
             other => panic!("{other:?}"),
         })
         .collect::<Vec<_>>()
@@ -165,7 +165,7 @@ fn a_refused_app_does_not_fight() {
     let mut app = DirectApp::new();
     app.link(1);
     app.hear(Control::Refuse { status: Status::IdentityTaken.code(), text: "taken" });
-    assert_eq!(app.session.link(), Link::Refused);
+    assert_eq!(app.session.link(), LinkState::Refused);
     assert_eq!(app.session.last_failure().map(|error| error.status()), Some(Status::IdentityTaken));
     // It asks again, now and then.
     let mut tries = 0;
@@ -175,14 +175,14 @@ fn a_refused_app_does_not_fight() {
             tries += 1;
             app.open();
             app.bytes(&header(Version::V1));
-            assert_eq!(app.session.link(), Link::Refused);
+            assert_eq!(app.session.link(), LinkState::Refused);
             app.hear(Control::Refuse { status: Status::IdentityTaken.code(), text: "taken" });
         }
     }
     assert!(tries > 100 && app.session.take_refusal().is_some() && app.session.take_refusal().is_none());
     app.session.connect(vec![HUB.into()]);
     app.actions();
-    assert_eq!((app.dials.len(), app.session.link()), (1, Link::Connecting));
+    assert_eq!((app.dials.len(), app.session.link()), (1, LinkState::Connecting));
 }
 
 #[test]
@@ -241,9 +241,9 @@ fn the_addresses_of_a_hub_are_tried_in_order() {
         let mut world = World::new(seed);
         let a = world.add_app("a", "tcp://nobody,tcp://hub");
         world.run_for(SEC);
-        assert_eq!(world.app(a).session.link(), Link::Connecting);
+        assert_eq!(world.app(a).session.link(), LinkState::Connecting);
         world.add_hub(HUB, RouterConfig::default());
         world.settle();
-        assert_eq!(world.app(a).session.link(), Link::Connected);
+        assert_eq!(world.app(a).session.link(), LinkState::Connected);
     });
 }

@@ -162,7 +162,7 @@ fn pings_of_a_peer_that_does_not_read_take_bounded_memory_and_the_last_is_answer
 #[test]
 fn a_peer_that_does_not_read_its_refusals_is_not_read_and_is_told_of_each() {
     let mut hub = Direct::new(RouterConfig { outbox: 2000, ..RouterConfig::default() });
-    hub.router.room_mut().states = 2;
+    hub.router.capacity_mut().states = 2;
     let peer = hub.open_v1("a", 1);
     let mut sent = 0;
     for _ in 0..5 {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use nanostate::engine::router::RouterConfig;
-use nanostate::engine::session::Link;
+use nanostate::engine::session::LinkState;
 use nanostate::framing::{frame_head, header, Framing, Version};
 use nanostate::wire::{self, Control, Form, HelloFlags, Instance, Meta, Stamp, ACCEPT_ANY};
 use nanostate::{Kind, Status};
@@ -60,7 +60,7 @@ fn text(shown: Option<&Shown>) -> String {
 
 /// The apps that take part.
 fn up(world: &mut World, apps: &[Id]) -> Vec<Id> {
-    apps.iter().copied().filter(|&id| world.app(id).session.link() == Link::Connected).collect()
+    apps.iter().copied().filter(|&id| world.app(id).session.link() == LinkState::Connected).collect()
 }
 
 /// After all is quiet: the hub, and all that each app is shown of each key and of each name, are the same; the last
@@ -293,7 +293,7 @@ fn turn(seed: u64) {
     check_one_value(&mut world, h, &apps);
     for _ in 0..3 {
         let writer = world.rng.pick(&apps);
-        if world.app(writer).session.link() == Link::Connected {
+        if world.app(writer).session.link() == LinkState::Connected {
             check_last_word(&mut world, h, &apps, writer, "n0");
         }
     }
@@ -541,7 +541,7 @@ fn what_was_set_before_the_first_welcome_is_stamped_then_by_its_age() {
         app.publish("x", &[2]).unwrap();
         // A day ahead of the hub, and five years behind it.
         for time in [TIME - (86_400_000 << 16), TIME + ((5 * 365 * 86_400_000) << 16)] {
-            if app.session.link() == Link::Connected {
+            if app.session.link() == LinkState::Connected {
                 app.closed();
                 app.pass(10 * SEC);
                 app.welcome(2, time);

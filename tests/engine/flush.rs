@@ -1,6 +1,6 @@
 //! Flush: what an acknowledgement covers, and when it comes.
 
-use nanostate::engine::session::Link;
+use nanostate::engine::session::LinkState;
 use nanostate::engine::{ConnId, Protocol};
 use nanostate::framing::{header, Decoder, Frame, Framing, Version, HEADER_LEN};
 use nanostate::wire::{self, Control, Form};
@@ -77,12 +77,12 @@ fn values_that_are_withheld_from_an_old_hub_do_not_hold_up_a_flush() {
     app.open();
     app.bytes(&header(Version::Old));
     // The header that told of v1 may have been too much for the hub: the app comes again as an old peer.
-    if app.session.link() != Link::Connected {
+    if app.session.link() != LinkState::Connected {
         app.pass(SEC);
         app.open();
         app.bytes(&header(Version::Old));
     }
-    assert_eq!(app.session.link(), Link::Connected);
+    assert_eq!(app.session.link(), LinkState::Connected);
     let version = app.session.request_ack();
     app.written();
     assert!(app.session.is_acked(version));

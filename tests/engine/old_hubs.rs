@@ -1,7 +1,7 @@
 //! Apps on old hubs, which know neither stamps nor acknowledgements.
 
 use nanostate::engine::router::RouterConfig;
-use nanostate::engine::session::Link;
+use nanostate::engine::session::LinkState;
 use nanostate::framing::{header, Version};
 use nanostate::wire::{Form, Meta};
 use nanostate::{limits, Kind, Status};
@@ -55,7 +55,7 @@ fn an_app_that_knew_states_through_an_old_hub_takes_them_from_ours() {
     let meta = |ms: u64| Meta { stamp: Some(stamp(1_799_999_990_000 + ms)), ..Meta::default() };
     app.open();
     app.bytes(&header(Version::Old));
-    if app.session.link() != Link::Connected {
+    if app.session.link() != LinkState::Connected {
         app.pass(SEC);
         app.open();
         app.bytes(&header(Version::Old));
@@ -85,7 +85,7 @@ fn a_hub_that_is_killed_while_an_app_dials_is_not_taken_for_an_old_one() {
             hub = world.replace_hub(hub, HUB, RouterConfig::default());
         }
         world.settle();
-        assert_eq!(world.app(a).session.link(), Link::Connected);
+        assert_eq!(world.app(a).session.link(), LinkState::Connected);
         assert_eq!(world.hub(hub).stats().old_peers, 0);
     });
 }

@@ -9,7 +9,7 @@ use crate::sim::{self, body, each_seed, value, Direct, MS, SEC};
 #[test]
 fn one_sender_may_hold_half_of_the_table() {
     let mut hub = Direct::new(RouterConfig::default());
-    hub.router.room_mut().states = 10;
+    hub.router.capacity_mut().states = 10;
     let (a, b) = (hub.open_v1("a", 1), hub.open_v1("b", 2));
     for i in 0..8 {
         hub.publish(a, "a", &format!("k{i}"), &[1]);
@@ -29,7 +29,7 @@ fn one_sender_may_hold_half_of_the_table() {
 #[test]
 fn the_states_of_departed_senders_go_first_and_the_longest_departed_at_first() {
     let mut hub = Direct::new(RouterConfig::default());
-    hub.router.room_mut().states = 8;
+    hub.router.capacity_mut().states = 8;
     let (a, b) = (hub.open_v1("a", 1), hub.open_v1("b", 2));
     for i in 0..4 {
         hub.publish(a, "a", &format!("k{i}"), &[1]);
@@ -48,7 +48,7 @@ fn the_states_of_departed_senders_go_first_and_the_longest_departed_at_first() {
 #[test]
 fn a_value_that_grows_takes_the_room_of_departed_senders() {
     let mut hub = Direct::new(RouterConfig::default());
-    hub.router.room_mut().bytes = 40_000;
+    hub.router.capacity_mut().bytes = 40_000;
     let (a, b) = (hub.open_v1("a", 1), hub.open_v1("b", 2));
     hub.publish(b, "b", "x", &value(Kind::Bytes, 1, 10));
     hub.publish(a, "a", "x", &value(Kind::Bytes, 1, 19_000));
@@ -67,7 +67,7 @@ fn the_table_stays_within_its_bytes() {
     each_seed(20, 1000, |seed| {
         let mut rng = sim::Rng::new(seed);
         let mut hub = Direct::new(RouterConfig::default());
-        hub.router.room_mut().bytes = 100_000;
+        hub.router.capacity_mut().bytes = 100_000;
         let mut conns: Vec<_> = (0..4u8).map(|i| (i, hub.open_v1(&format!("s{i}"), i + 1))).collect();
         for _ in 0..500 {
             hub.pass(MS);

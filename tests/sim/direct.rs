@@ -124,13 +124,13 @@ impl Direct {
     }
 
     /// How things stand with a gateway.
-    pub fn status(&mut self, conn: ConnId, status: gateway::Status) {
+    pub fn status(&mut self, conn: ConnId, status: gateway::GatewayStatus) {
         self.tell(conn, &status.encode());
     }
 
     /// One more client of a gateway, which has so many then.
     pub fn client_comes(&mut self, conn: ConnId, clients: u32) {
-        self.status(conn, gateway::Status { clients, dropped: 0, again: true });
+        self.status(conn, gateway::GatewayStatus { clients, dropped: 0, again: true });
     }
 
     /// A message that came to a gateway.

@@ -2,7 +2,7 @@
 
 use std::io::IoSlice;
 
-use nanostate::engine::session::{Link, Session};
+use nanostate::engine::session::{LinkState, Session};
 use nanostate::engine::{Action, Closed, ConnId, ConnInfo, Now, Protocol};
 use nanostate::framing::{frame_head, header, Decoder, Frame, Framing, Version, HEADER_LEN};
 use nanostate::wire::{self, Control, Form, Instance};
@@ -91,7 +91,7 @@ impl DirectApp {
             wall: self.now.wall,
             time: None,
         });
-        assert_eq!(self.session.link(), Link::Connected);
+        assert_eq!(self.session.link(), LinkState::Connected);
     }
 
     /// What it writes.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::IoSlice;
 
 use nanostate::engine::router::{Router, RouterConfig};
-use nanostate::engine::session::{Link as LinkState, Session};
+use nanostate::engine::session::{LinkState, Session};
 use nanostate::engine::{Action, Closed, ConnId, ConnInfo, Now, Protocol};
 use nanostate::framing::Framing;
 use nanostate::wire::{Secret, Stamp, ACCEPT_ANY};

@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use nanostate::wire::{Control, HelloFlags, Secret};
-use nanostate::{App, AppOption, Hub, HubOption, Link, Status, Value};
+use nanostate::{App, AppOption, Hub, HubOption, LinkState, Status, Value};
 
 use crate::support::{self, app, hub, until, Raw, RawListener, TempDir, Transport};
 
@@ -49,14 +49,14 @@ fn a_refused_app_tries_again_with_its_secret_and_stays_refused_until_it_is_let_i
         let (epoch, flags, again) = hello_of(&raw, &hello);
         assert!(epoch > first_epoch && again == secret && flags == HelloFlags::RETRY);
         // While it asks, too.
-        assert_eq!(app.link(), Link::Refused);
+        assert_eq!(app.link(), LinkState::Refused);
         assert_eq!(app.flush(PATIENCE).unwrap_err().status(), Status::IdentityTaken);
         assert_eq!(app.wait_connected(PATIENCE).unwrap_err().status(), Status::IdentityTaken);
         refuse(&mut raw, Status::IdentityTaken.code());
     }
     let (mut raw, _) = listener.accept_hello();
     raw.welcome(1 << 20);
-    until("it is let in", || app.link() == Link::Connected);
+    until("it is let in", || app.link() == LinkState::Connected);
     app.wait_connected(PATIENCE).unwrap();
     // From then on it is as every app.
     drop(raw);
@@ -83,7 +83,7 @@ fn a_refusal_is_told_once_by_recv_and_by_the_descriptor() {
     // After a link it is.
     let (mut raw, _) = listener.accept_hello();
     raw.welcome(1 << 20);
-    until("it is let in", || app.link() == Link::Connected);
+    until("it is let in", || app.link() == LinkState::Connected);
     let fd = app.fd().unwrap();
     refuse(&mut raw, Status::Full.code());
     let mut poll = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
@@ -116,7 +116,7 @@ fn a_refusal_is_told_once_by_dispatch_after_the_callback_for_the_link() {
     refuse_one();
     assert_eq!(app.dispatch(Some(Duration::ZERO), 10).unwrap_err().status(), Status::Timeout);
     let links: Vec<_> = links.try_iter().collect();
-    assert_eq!(links, [(Link::Connecting, Status::Ok), (Link::Refused, Status::IdentityTaken)]);
+    assert_eq!(links, [(LinkState::Connecting, Status::Ok), (LinkState::Refused, Status::IdentityTaken)]);
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn a_refusal_is_an_error_whatever_it_says() {
     for status in statuses.map(Status::code).into_iter().chain([1, -1000, i32::MIN]) {
         let (app, listener, _dir) = app_of_raw_hub(|_| {});
         refuse(&mut listener.accept_hello().0, status);
-        until("it is refused", || app.link() == Link::Refused);
+        until("it is refused", || app.link() == LinkState::Refused);
         app.send("x", Value::Nil).unwrap();
         let results = [app.wait_connected(PATIENCE), app.flush(PATIENCE), app.recv(PATIENCE).map(drop)];
         for result in results {
@@ -146,7 +146,7 @@ fn a_displaced_app_never_takes_over_again_by_itself() {
     let (mut raw, hello) = listener.accept_hello();
     assert_eq!(hello_of(&raw, &hello).1, HelloFlags::RETRY);
     raw.welcome(1 << 20);
-    until("it is let in", || app.link() == Link::Connected);
+    until("it is let in", || app.link() == LinkState::Connected);
     drop(raw);
     // Nor after it was let in again, until the program connects.
     let (raw, hello) = listener.accept_hello();
@@ -169,7 +169,7 @@ fn a_program_that_connects_again_while_it_is_refused_does() {
     let (mut asking, _) = listener.accept_hello();
     let other = RawListener::new(&dir.ipc());
     app.connect(Some(other.url())).unwrap();
-    assert_eq!(app.link(), Link::Connecting);
+    assert_eq!(app.link(), LinkState::Connecting);
     asking.closed();
     let (mut raw, hello) = other.accept_hello();
     assert_eq!(hello_of(&raw, &hello).1, HelloFlags(0));
@@ -187,7 +187,7 @@ fn holder_and_refused() -> (Hub, App, App, TempDir) {
         second.connect(Some(&url)).unwrap();
         // Rightly let in if the machine had no time for the holder for as long as a probe waits.
         let status = second.recv(PATIENCE).unwrap_err().status();
-        (status == Status::IdentityTaken && holder.link() == Link::Connected).then_some((hub, holder, second, dir))
+        (status == Status::IdentityTaken && holder.link() == LinkState::Connected).then_some((hub, holder, second, dir))
     };
     (0..5).find_map(|_| attempt()).expect("a holder that answers")
 }
@@ -195,19 +195,19 @@ fn holder_and_refused() -> (Hub, App, App, TempDir) {
 #[test]
 fn a_second_instance_is_told_and_gets_in_when_the_first_leaves() {
     let (hub, holder, second, _dir) = holder_and_refused();
-    assert_eq!(second.link(), Link::Refused);
+    assert_eq!(second.link(), LinkState::Refused);
     second.send("x", Value::Int(2)).unwrap();
     let other = app("other", &hub.address(0).unwrap());
     drop(holder);
     assert_eq!(other.recv(PATIENCE).unwrap().int().unwrap(), 2);
-    assert_eq!(second.link(), Link::Connected);
+    assert_eq!(second.link(), LinkState::Connected);
 }
 
 #[test]
 fn a_refused_app_that_loses_its_hub_says_so() {
     let (hub, _holder, second, _dir) = holder_and_refused();
     drop(hub);
-    until("it is not the hub's word any more", || second.link() == Link::Connecting);
+    until("it is not the hub's word any more", || second.link() == LinkState::Connecting);
 }
 
 #[test]
@@ -235,10 +235,10 @@ fn a_full_hub_says_so_and_lets_in_who_asks_again_when_there_is_room() {
         let error = second.wait_connected(PATIENCE).unwrap_err();
         assert_eq!(error.status(), Status::Full, "{error}");
         assert!(error.to_string().starts_with("there are 1 peers already"), "{error}");
-        assert_eq!(second.link(), Link::Refused);
+        assert_eq!(second.link(), LinkState::Refused);
         assert!(hub.stats().refused_peers >= 1);
         drop(first);
-        until("there is room", || second.link() == Link::Connected);
+        until("there is room", || second.link() == LinkState::Connected);
     }
 }
 

@@ -1146,7 +1146,7 @@ fn a_client_of_another_pattern_is_turned_away() {
     let ours = app("ours", &site.url);
     send(&ours, "x", "y");
     sub.state(json!(["ours", "x", "y"]));
-    assert_ne!(lost.link(), nanostate::Link::Connected);
+    assert_ne!(lost.link(), nanostate::LinkState::Connected);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nanostate::{App, AppOption, Hub, HubOption, Kind, Link, Status, Value};
+use nanostate::{App, AppOption, Hub, HubOption, Kind, LinkState, Status, Value};
 
 /// Generous: only a failure waits this long.
 const SOON: Option<Duration> = Some(Duration::from_secs(60));
@@ -138,7 +138,7 @@ fn what_is_sent_before_the_hub_is_there_arrives_when_it_is() {
     app.connect(Some(url)).unwrap();
     app.send("x", Value::Int(1)).unwrap();
     app.send("x", Value::Int(2)).unwrap();
-    assert_eq!(app.link(), Link::Connecting);
+    assert_eq!(app.link(), LinkState::Connecting);
     assert_eq!(app.flush(Some(Duration::ZERO)).unwrap_err().status(), Status::Timeout);
     let hub = Hub::new().unwrap();
     hub.listen(url).unwrap();
@@ -200,7 +200,7 @@ fn a_taken_identity_is_refused_and_the_holder_stays() {
         }
     };
     let (_hub, one, two, impostor) = (0..5).find_map(|_| hold()).expect("a holder that answers");
-    assert_eq!(impostor.link(), Link::Refused);
+    assert_eq!(impostor.link(), LinkState::Refused);
     one.send("still", Value::Nil).unwrap();
     assert_eq!(two.recv(SOON).unwrap().name(), "still");
 }

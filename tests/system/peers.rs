@@ -14,7 +14,7 @@ use crate::support::{
     Transport, PATIENCE,
 };
 use nanostate::wire::{self, Form, RESERVED};
-use nanostate::{App, HubOption, Kind, Link, State, Value};
+use nanostate::{App, HubOption, Kind, LinkState, State, Value};
 
 /// A program that takes part in a BUS.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -256,7 +256,7 @@ fn serves_our_apps(peer: Peer, transport: Transport) {
     // It goes, and comes back.
     plain_hub.kill();
     for app in [&a, &b] {
-        until("the loss is seen", || app.link() != Link::Connected);
+        until("the loss is seen", || app.link() != LinkState::Connected);
     }
     send(&a, "while it was away", "yes");
     let plain_hub = peer.serve(&url);

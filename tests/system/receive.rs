@@ -15,7 +15,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::support::{self, app, hub, until, TempDir};
-use nanostate::{App, AppOption, Link, State, Status, Value};
+use nanostate::{App, AppOption, LinkState, State, Status, Value};
 
 /// Longer than anything here takes.
 const PATIENCE: Option<Duration> = Some(support::PATIENCE);
@@ -155,7 +155,7 @@ fn a_thread_that_waits_answers_for_its_app() {
         }
     };
     let (_hub, url, holder, waits) = (0..5).find_map(|_| hold()).expect("a holder that answers");
-    assert_eq!(holder.link(), Link::Connected);
+    assert_eq!(holder.link(), LinkState::Connected);
     // An acknowledgement is read by the thread that waits, too.
     holder.send("x", Value::Int(1)).unwrap();
     holder.flush(PATIENCE).unwrap();

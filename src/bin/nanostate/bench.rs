@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use clap::value_parser;
 use log::LevelFilter;
-use nanostate::{limits, App, AppOption, Error, Kind, Link, State, Status, Value};
+use nanostate::{limits, App, AppOption, Error, Kind, LinkState, State, Status, Value};
 
 use crate::signals::Stop;
 use crate::{identity, logger, signals, stdio, Client, Failure};
@@ -110,7 +110,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     };
     for app in [a, b] {
         // Without a link there is nothing to wait for.
-        app.close((app.link() != Link::Connected).then_some(Duration::ZERO))?;
+        app.close((app.link() != LinkState::Connected).then_some(Duration::ZERO))?;
     }
     match (result, stop.signal()) {
         (Err(Failure::Failed(_)), Some(signal)) => Err(Failure::Signal(signal)),

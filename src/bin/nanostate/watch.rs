@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use log::LevelFilter;
 use nanostate::pattern::Pattern;
-use nanostate::{App, AppOption, Link, Status};
+use nanostate::{App, AppOption, LinkState, Status};
 
 use crate::{complain, identity, logger, output, signals, stdio, Client, Failure};
 
@@ -69,15 +69,15 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
 /// of the call that waits.
 fn tell_about_the_link(app: &App, told: &Arc<AtomicBool>) -> Result<(), Failure> {
     let told = told.clone();
-    let mut was = Link::Idle;
+    let mut was = LinkState::Idle;
     let tell = move |link, why: Status, text: &str| {
         let reason = if text.is_empty() { why.text() } else { text };
         match link {
-            Link::Connecting if was == Link::Connected => {
+            LinkState::Connecting if was == LinkState::Connected => {
                 told.store(true, Ordering::Relaxed);
                 complain(&format!("{reason}; connecting again"));
             }
-            Link::Connected if told.swap(false, Ordering::Relaxed) => complain("connected"),
+            LinkState::Connected if told.swap(false, Ordering::Relaxed) => complain("connected"),
             _ => {}
         }
         was = link;

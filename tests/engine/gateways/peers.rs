@@ -15,9 +15,9 @@ fn a_gateway_is_a_peer_with_its_clients_and_what_they_missed() {
     let mut hub = Direct::new(RouterConfig::default());
     let (publisher, pull) = (hub.open_gateway(Role::Pub, false), hub.open_gateway(Role::Pull, false));
     assert_eq!(hub.events(), [(PeerEvent::Joined, Status::Ok); 2]);
-    hub.status(publisher, gateway::Status { clients: 3, dropped: 10, again: true });
-    hub.status(pull, gateway::Status { clients: 2, dropped: 0, again: true });
-    hub.status(publisher, gateway::Status { clients: 2, dropped: 12, again: false });
+    hub.status(publisher, gateway::GatewayStatus { clients: 3, dropped: 10, again: true });
+    hub.status(pull, gateway::GatewayStatus { clients: 2, dropped: 0, again: true });
+    hub.status(publisher, gateway::GatewayStatus { clients: 2, dropped: 12, again: false });
     assert!(hub.frames(publisher).is_empty());
     let stats = hub.peer(publisher);
     assert_eq!((stats.clients, stats.dropped, stats.old, stats.live), (2, 12, true, true));
@@ -31,7 +31,7 @@ fn a_gateway_is_a_peer_with_its_clients_and_what_they_missed() {
     let stats = hub.router.stats();
     assert_eq!((stats.peers, stats.old_peers, stats.dropped), (1, 1, 12));
     let again = hub.open_gateway(Role::Pub, false);
-    hub.status(again, gateway::Status { clients: 1, dropped: 5, again: true });
+    hub.status(again, gateway::GatewayStatus { clients: 1, dropped: 5, again: true });
     assert_eq!(hub.router.stats().dropped, 17);
     hub.lose(again);
     hub.lose(pull);
@@ -81,7 +81,7 @@ fn what_is_no_note_is_left_alone() {
     hub.publish(a, "a", "x", &value(Kind::Text, 1, 1));
     hub.frames(subscribers);
     let gateways: Vec<_> = Role::ALL.iter().map(|&role| hub.open_gateway(role, false)).collect();
-    let status = gateway::Status { clients: 1, dropped: 9, again: true }.encode();
+    let status = gateway::GatewayStatus { clients: 1, dropped: 9, again: true }.encode();
     let message = note(b"route", &old_state("s", "y", &value(Kind::Text, 1, 1)));
     let strange = [
         &[][..],

@@ -34,7 +34,7 @@ fn a_gateway_with_nobody_to_send_to_is_fed_nothing_and_counts_nothing() {
     hub.client_comes(publisher, 1);
     assert_eq!(hub.frames(publisher).len(), 3);
     let before = hub.peer(publisher);
-    hub.status(publisher, gateway::Status::default());
+    hub.status(publisher, gateway::GatewayStatus::default());
     publish(&mut hub);
     for &(role, gateway) in &gateways {
         assert!(hub.frames(gateway).is_empty(), "{role:?}");
@@ -71,7 +71,7 @@ fn who_subscribes_gets_the_newest_values_and_then_what_changes() {
         }
         assert_eq!(hub.frames(gateway), messages(2), "structured: {structured}");
         // A status without news of clients changes nothing.
-        hub.status(gateway, gateway::Status { clients: 1, dropped: 0, again: false });
+        hub.status(gateway, gateway::GatewayStatus { clients: 1, dropped: 0, again: false });
         assert!(hub.frames(gateway).is_empty());
         // Who lost something gets everything again, like who is new.
         hub.client_comes(gateway, 1);

@@ -32,7 +32,7 @@ fn what_is_pushed_goes_to_apps_to_old_peers_and_to_subscribers() {
 #[test]
 fn what_is_pushed_and_not_taken_is_counted_and_the_hub_goes_on() {
     let mut hub = Direct::new(RouterConfig { max_message: 1000, ..RouterConfig::default() });
-    hub.router.room_mut().states = 4;
+    hub.router.capacity_mut().states = 4;
     let (listener, pull) = (hub.open_v1("v", 1), hub.open_gateway(Role::Pull, false));
     hub.events();
     for malformed in

@@ -67,7 +67,7 @@ fn a_list_that_would_be_too_large_is_answered_with_how_large() {
 #[test]
 fn a_state_that_is_not_taken_is_answered_with_the_reason() {
     let mut hub = Direct::new(RouterConfig { max_message: 1000, ..RouterConfig::default() });
-    hub.router.room_mut().states = 2;
+    hub.router.capacity_mut().states = 2;
     let (_app, rep) = (hub.open_v1("v", 1), hub.open_gateway(Role::Rep, false));
     let ok = str_value("ok");
     assert_eq!(hub.ask(rep, &old_state("s", "x", &[1])), ok);

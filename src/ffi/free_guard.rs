@@ -14,28 +14,28 @@ thread_local! {
     static INSIDE: RefCell<Vec<*const ()>> = const { RefCell::new(Vec::new()) };
 }
 
-/// One handle's life, shared with its callbacks. `T` is what is behind the handle.
-pub(super) struct Life<T>(Arc<Shared<T>>);
+/// One handle's guard, shared with its callbacks. `T` is what is behind the handle.
+pub(super) struct FreeGuard<T>(Arc<Guarded<T>>);
 
-struct Shared<T> {
+struct Guarded<T> {
     freed: AtomicBool,
     /// What was behind a handle that was freed inside a callback, until that returns.
     parting: Mutex<Option<T>>,
 }
 
-impl<T> Clone for Life<T> {
-    fn clone(&self) -> Life<T> {
-        Life(self.0.clone())
+impl<T> Clone for FreeGuard<T> {
+    fn clone(&self) -> FreeGuard<T> {
+        FreeGuard(self.0.clone())
     }
 }
 
-impl<T> Life<T> {
-    pub(super) fn new() -> Life<T> {
-        Life(Arc::new(Shared { freed: AtomicBool::new(false), parting: Mutex::new(None) }))
+impl<T> FreeGuard<T> {
+    pub(super) fn new() -> FreeGuard<T> {
+        FreeGuard(Arc::new(Guarded { freed: AtomicBool::new(false), parting: Mutex::new(None) }))
     }
 
     /// The handle is freed: no callback starts from now on. What is behind it comes back if it can be closed now;
-    /// inside a callback of its own it is kept for [`Life::callback`].
+    /// inside a callback of its own it is kept for [`FreeGuard::callback`].
     pub(super) fn end(&self, behind: T) -> Option<T> {
         self.0.freed.store(true, Ordering::Release);
         if self.inside() {
@@ -84,22 +84,22 @@ mod tests {
 
     #[test]
     fn no_callback_starts_once_the_handle_is_freed() {
-        let life = Life::new();
+        let guard = FreeGuard::new();
         let mut ran = 0;
-        life.callback(|| ran += 1, |()| unreachable!());
-        assert_eq!(life.end(()), Some(()));
-        life.callback(|| ran += 1, |()| unreachable!());
+        guard.callback(|| ran += 1, |()| unreachable!());
+        assert_eq!(guard.end(()), Some(()));
+        guard.callback(|| ran += 1, |()| unreachable!());
         assert_eq!(ran, 1);
     }
 
     #[test]
     fn a_handle_freed_in_its_callback_is_closed_when_that_returns() {
-        let life = Life::new();
+        let guard = FreeGuard::new();
         let mut closed = Vec::new();
-        life.callback(
+        guard.callback(
             || {
                 // A callback inside a callback is not the end of the outer one.
-                life.callback(|| assert_eq!(life.end(7), None), |_| unreachable!());
+                guard.callback(|| assert_eq!(guard.end(7), None), |_| unreachable!());
             },
             |behind| closed.push(behind),
         );
@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn a_thread_knows_which_callbacks_it_is_in_also_when_they_nest() {
-        let (a, b) = (Life::<()>::new(), Life::<()>::new());
+        let (a, b) = (FreeGuard::<()>::new(), FreeGuard::<()>::new());
         a.callback(
             || {
                 assert!(a.inside() && !b.inside());

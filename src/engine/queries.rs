@@ -28,7 +28,7 @@ const NO_MEMORY: &str = Status::NoMemory.text();
 
 /// What is asked for.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Request<'a> {
+pub enum Query<'a> {
     /// An array of three elements, not looked into: whether it is a body is for [`wire::decode`] to say.
     Publish,
     /// The newest value of this name.
@@ -42,27 +42,27 @@ pub enum Request<'a> {
 /// What stands behind a verb.
 enum Argument {
     /// Nothing.
-    None(Request<'static>),
+    None(Query<'static>),
     /// A text of this meaning.
-    Text(&'static str, fn(&str) -> crate::Result<Request<'_>>),
+    Text(&'static str, fn(&str) -> crate::Result<Query<'_>>),
 }
 
 /// Every verb.
 const VERBS: &[(&str, Argument)] = &[
-    ("get", Argument::Text("name", |name| wire::check_name(name).map(|()| Request::Get(name)))),
-    ("list", Argument::Text("pattern", |pattern| Pattern::new(pattern).map(Request::List))),
-    ("peers", Argument::None(Request::Peers)),
+    ("get", Argument::Text("name", |name| wire::check_name(name).map(|()| Query::Get(name)))),
+    ("list", Argument::Text("pattern", |pattern| Pattern::new(pattern).map(Query::List))),
+    ("peers", Argument::None(Query::Peers)),
 ];
 
 /// The request in these bytes.
 ///
 /// # Errors
 /// The text of the answer, which names what is wrong: for [`fault`].
-pub fn parse(request: &[u8]) -> Result<Request<'_>, String> {
+pub fn parse(request: &[u8]) -> Result<Query<'_>, String> {
     let mut elements = request;
     let count = rmp::decode::read_array_len(&mut elements).ok();
     if count == Some(u32::from(Form::Old.elements())) {
-        return Ok(Request::Publish);
+        return Ok(Query::Publish);
     }
     let malformed = |malformed| format!("{}: expected {}", Error::from(malformed), expected());
     if request.is_empty() {
@@ -170,12 +170,12 @@ pub enum Takes {
     TooLarge(usize),
 }
 
-/// Appends the answer to a request. A [`Request::Publish`] has been done.
+/// Appends the answer to a request. A [`Query::Publish`] has been done.
 ///
 /// The newest value of a name is nil where there is none. A list leaves out what the asker may not have, and is a
 /// [`fault`] where it would be over `limit` bytes; nothing more is held in memory for it.
 pub fn answer(
-    request: &Request<'_>,
+    request: &Query<'_>,
     table: &Table,
     takes: impl Fn(&Entry) -> Takes,
     identities: impl IntoIterator<Item = impl AsRef<str>>,
@@ -183,10 +183,10 @@ pub fn answer(
     out: &mut Vec<u8>,
 ) {
     match request {
-        Request::Publish => Value::Text("ok").encode(out),
-        Request::Get(name) => get(table, name, takes, out),
-        Request::List(pattern) => list(table, pattern, takes, limit, out),
-        Request::Peers => peers(identities, limit, out),
+        Query::Publish => Value::Text("ok").encode(out),
+        Query::Get(name) => get(table, name, takes, out),
+        Query::List(pattern) => list(table, pattern, takes, limit, out),
+        Query::Peers => peers(identities, limit, out),
     }
 }
 
@@ -360,7 +360,7 @@ mod tests {
     use proptest::prelude::*;
     use proptest::sample::select;
 
-    use super::super::table::{Offer, Room};
+    use super::super::table::{Capacity, Offer};
     use super::*;
     use crate::limits::{LEGACY_MAX, MAX_NAME};
     use crate::wire::{Instance, Kind, Meta, Stamp};
@@ -391,7 +391,7 @@ mod tests {
 
     /// Offers `(sender, name, data)`, each newer than the one before.
     fn table(states: &[(&str, &str, Vec<u8>)]) -> Table {
-        let mut table = Table::new(Room::default());
+        let mut table = Table::new(Capacity::default());
         table.index_names();
         for (clock, (sender, name, data)) in (1..).zip(states) {
             let stamp = Stamp { clock, instance: Instance([1; 16]) };
@@ -420,7 +420,7 @@ mod tests {
         }
     }
 
-    fn answer_of(request: &Request<'_>, table: &Table, limit: usize) -> Vec<u8> {
+    fn answer_of(request: &Query<'_>, table: &Table, limit: usize) -> Vec<u8> {
         answered(|out| answer(request, table, plain(LEGACY_MAX), [""; 0], limit, out))
     }
 
@@ -440,23 +440,23 @@ mod tests {
 
     #[test]
     fn every_verb_is_understood() {
-        assert_eq!(parse(&request(r#"["get", "cpu/load"]"#)), Ok(Request::Get("cpu/load")));
+        assert_eq!(parse(&request(r#"["get", "cpu/load"]"#)), Ok(Query::Get("cpu/load")));
         let pattern = Pattern::new("cpu/*").expect("a pattern");
-        assert_eq!(parse(&request(r#"["list", "cpu/*"]"#)), Ok(Request::List(pattern)));
-        assert_eq!(parse(&request(r#"["peers"]"#)), Ok(Request::Peers));
+        assert_eq!(parse(&request(r#"["list", "cpu/*"]"#)), Ok(Query::List(pattern)));
+        assert_eq!(parse(&request(r#"["peers"]"#)), Ok(Query::Peers));
     }
 
     #[test]
     fn text_may_be_bin_as_python_2_sends_it() {
-        assert_eq!(parse(b"\x92\xC4\x03get\xC4\x01x"), Ok(Request::Get("x")));
-        assert_eq!(parse(b"\x91\xC4\x05peers"), Ok(Request::Peers));
+        assert_eq!(parse(b"\x92\xC4\x03get\xC4\x01x"), Ok(Query::Get("x")));
+        assert_eq!(parse(b"\x91\xC4\x05peers"), Ok(Query::Peers));
     }
 
     #[test]
     fn three_elements_are_a_body_whatever_they_are() {
         for body in [&b"\x93"[..], b"\x93\xA1a\xA1x\xC0", b"\xDC\x00\x03\xC1", b"\xDD\x00\x00\x00\x03", b"\x93\xA3get"]
         {
-            assert_eq!(parse(body), Ok(Request::Publish), "{body:02x?}");
+            assert_eq!(parse(body), Ok(Query::Publish), "{body:02x?}");
         }
     }
 
@@ -527,7 +527,7 @@ mod tests {
 
     #[test]
     fn what_was_done_is_answered_with_ok() {
-        assert_eq!(answer_of(&Request::Publish, &table(&[]), LEGACY_MAX), b"\xA2ok");
+        assert_eq!(answer_of(&Query::Publish, &table(&[]), LEGACY_MAX), b"\xA2ok");
     }
 
     #[test]
@@ -543,8 +543,8 @@ mod tests {
     #[test]
     fn get_gives_the_newest_body_of_any_sender() {
         let table = table(&[("a", "x", text("1")), ("b", "x", text("2")), ("c", "y", text("3"))]);
-        assert_eq!(answer_of(&Request::Get("x"), &table, LEGACY_MAX), b"\x93\xA1b\xA1x\xA12");
-        assert_eq!(answer_of(&Request::Get("z"), &table, LEGACY_MAX), b"\xC0");
+        assert_eq!(answer_of(&Query::Get("x"), &table, LEGACY_MAX), b"\x93\xA1b\xA1x\xA12");
+        assert_eq!(answer_of(&Query::Get("z"), &table, LEGACY_MAX), b"\xC0");
     }
 
     #[test]
@@ -552,25 +552,24 @@ mod tests {
         let states =
             [("a", "x", text("1")), ("a", "m", vec![0x80]), ("b", "x", vec![0x05]), ("a", "l", text(&"l".repeat(99)))];
         let table = table(&states);
-        let asked = |request: &Request| answered(|out| answer(request, &table, plain(50), [""; 0], LEGACY_MAX, out));
+        let asked = |request: &Query| answered(|out| answer(request, &table, plain(50), [""; 0], LEGACY_MAX, out));
         let texts = [
             ("x", r#""x" of "b" (int) is withheld: ?structured=1 in the hub's address allows it"#),
             ("m", r#""m" of "a" (map) is withheld: ?structured=1 in the hub's address allows it"#),
             ("l", r#""l" of "a" is withheld: 106 bytes, at most 50; NS_OPT_HUB_LEGACY_MAX allows more"#),
         ];
         for (name, text) in texts {
-            assert_eq!(fault_text(&asked(&Request::Get(name))), text);
+            assert_eq!(fault_text(&asked(&Query::Get(name))), text);
         }
-        let all = asked(&Request::List(Pattern::new("**").expect("a pattern")));
+        let all = asked(&Query::List(Pattern::new("**").expect("a pattern")));
         assert_eq!(elements(&all), [b"\x93\xA1a\xA1x\xA11"]);
     }
 
     #[test]
     fn peers_are_their_identities() {
         let none = table(&[]);
-        let asked = |identities: &[&str], limit| {
-            answered(|out| answer(&Request::Peers, &none, plain(0), identities, limit, out))
-        };
+        let asked =
+            |identities: &[&str], limit| answered(|out| answer(&Query::Peers, &none, plain(0), identities, limit, out));
         assert_eq!(asked(&[], LEGACY_MAX), b"\x90");
         assert_eq!(asked(&["a", "bc"], LEGACY_MAX), b"\x92\xA1a\xA2bc");
         assert_eq!(asked(&["a", "bc"], 6), b"\x92\xA1a\xA2bc");
@@ -583,7 +582,7 @@ mod tests {
         let names: Vec<_> = (0..100).map(|i| format!("n{i:02}")).collect();
         let states: Vec<_> = names.iter().map(|name| ("a", &**name, text(&"x".repeat(1000)))).collect();
         let table = table(&states);
-        let all = Request::List(Pattern::new("**").expect("a pattern"));
+        let all = Query::List(Pattern::new("**").expect("a pattern"));
         // An array's head, then bodies of a head, "a", a name of 3 bytes and a text of 1000.
         let size = 3 + 100 * (1 + 2 + 4 + 1003);
         let mut out = Vec::new();
@@ -606,7 +605,7 @@ mod tests {
         let states: Vec<_> = names.iter().map(|name| ("a", name.as_str(), text("x"))).collect();
         let table = table(&states);
         let list =
-            |pattern: &str| answer_of(&Request::List(Pattern::new(pattern).expect("a pattern")), &table, usize::MAX);
+            |pattern: &str| answer_of(&Query::List(Pattern::new(pattern).expect("a pattern")), &table, usize::MAX);
         assert_eq!(elements(&list("*0")).len(), 14);
         let slow = "*0".repeat(512);
         assert!(fault_text(&list(&slow)).starts_with("list: there are too many names for a pattern of this length: "));
@@ -700,7 +699,7 @@ mod tests {
                 body
             };
             for name in NAMES {
-                let answer = answer_of(&Request::Get(name), &table, LEGACY_MAX);
+                let answer = answer_of(&Query::Get(name), &table, LEGACY_MAX);
                 match offers.iter().rfind(|offer| offer.1 == name) {
                     None => prop_assert_eq!(answer, vec![0xC0]),
                     Some(newest) if takes(&newest.2) => prop_assert_eq!(answer, body(newest)),
@@ -715,7 +714,7 @@ mod tests {
             let listed = |i: &usize| newest(i) && pattern.matches(offers[*i].1) && takes(&offers[*i].2);
             let mut expected: Vec<_> = (0..offers.len()).filter(listed).map(|i| body(&offers[i])).collect();
             let size = if expected.len() < 16 { 1 } else { 3 } + expected.concat().len();
-            let answer = answer_of(&Request::List(pattern), &table, limit);
+            let answer = answer_of(&Query::List(pattern), &table, limit);
             if size <= limit {
                 let mut bodies = elements(&answer);
                 bodies.sort_unstable();

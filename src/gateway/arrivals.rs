@@ -17,23 +17,23 @@ const TOLD: usize = 300;
 
 /// What came, until the loop takes it. Any thread puts something in and the loop is told, if it waits.
 #[derive(Default)]
-pub struct Inbox {
-    held: Mutex<Held>,
+pub struct Arrivals {
+    waiting: Mutex<Waiting>,
 }
 
 /// A message that came, and the ticket to answer it with if it is to be answered.
-pub type Letter = (Option<Ticket>, Message);
+pub type Arrival = (Option<Ticket>, Message);
 
 #[derive(Default)]
-struct Held {
-    letters: VecDeque<Letter>,
+struct Waiting {
+    messages: VecDeque<Arrival>,
     bytes: usize,
     /// Nothing is put until the loop has taken what is there.
     full: bool,
     /// Where each is.
     clients: HashMap<u32, String>,
     /// What the loop was not told of the connections.
-    news: Option<News>,
+    changes: Option<Changes>,
     /// The loop found nothing.
     waits: bool,
     ready: Option<Ready>,
@@ -41,7 +41,7 @@ struct Held {
 
 /// What changed with the connections of the other side.
 #[derive(PartialEq, Eq, Debug, Default)]
-pub struct News {
+pub struct Changes {
     /// How many there are.
     pub clients: u32,
     /// Whether one of them is new.
@@ -54,39 +54,39 @@ pub struct News {
 #[derive(Default)]
 pub struct Taken {
     /// What changed before these messages, or while they came.
-    pub news: Option<News>,
+    pub changes: Option<Changes>,
     /// In the order in which they came.
-    pub letters: VecDeque<Letter>,
+    pub messages: VecDeque<Arrival>,
     /// Whether the inbox was full: whoever fills it has stopped.
     pub was_full: bool,
 }
 
-impl Inbox {
+impl Arrivals {
     /// Gives it the loop that is to be told.
     pub fn attach(&self, ready: Ready) {
-        self.held.lock().ready = Some(ready);
+        self.waiting.lock().ready = Some(ready);
     }
 
     /// Puts a message in. False: the inbox is full, no more until the loop [has taken](Taken::was_full) it.
     pub fn put(&self, ticket: Option<Ticket>, message: Message) -> bool {
         let mut full = false;
-        self.change(|held| {
-            held.bytes += message.body().len();
-            held.letters.push_back((ticket, message));
-            held.full = held.letters.len() >= MESSAGES || held.bytes >= BYTES;
-            full = held.full;
+        self.change(|waiting| {
+            waiting.bytes += message.body().len();
+            waiting.messages.push_back((ticket, message));
+            waiting.full = waiting.messages.len() >= MESSAGES || waiting.bytes >= BYTES;
+            full = waiting.full;
         });
         !full
     }
 
     /// How many connections there are.
     pub fn clients(&self) -> usize {
-        self.held.lock().clients.len()
+        self.waiting.lock().clients.len()
     }
 
     /// The connection `id` is there, to `address`.
     pub fn came(&self, id: u32, address: &str) {
-        self.news(|clients| {
+        self.changes(|clients| {
             clients.insert(id, address.to_owned());
             (true, format!("{address} joined"))
         });
@@ -94,37 +94,37 @@ impl Inbox {
 
     /// The connection `id` is gone, if it was there.
     pub fn gone(&self, id: u32) {
-        self.news(|clients| (false, clients.remove(&id).map_or(String::new(), |address| format!("{address} left"))));
+        self.changes(|clients| (false, clients.remove(&id).map_or(String::new(), |address| format!("{address} left"))));
     }
 
     /// A connection from `address` was not let in.
     pub fn refused(&self, address: &str, why: &str) {
         let why: String = why.chars().take(TOLD).collect();
-        self.news(|_| (false, format!("{address} refused: {why}")));
+        self.changes(|_| (false, format!("{address} refused: {why}")));
     }
 
-    fn news(&self, change: impl FnOnce(&mut HashMap<u32, String>) -> (bool, String)) {
-        self.change(|held| {
-            let (came, words) = change(&mut held.clients);
-            let news = held.news.get_or_insert_with(News::default);
-            news.clients = held.clients.len() as u32;
-            news.came |= came;
-            if !words.is_empty() && news.words.len() < LINES {
-                news.words.push(format!("{words} (now {})", news.clients));
+    fn changes(&self, change: impl FnOnce(&mut HashMap<u32, String>) -> (bool, String)) {
+        self.change(|waiting| {
+            let (came, words) = change(&mut waiting.clients);
+            let changes = waiting.changes.get_or_insert_with(Changes::default);
+            changes.clients = waiting.clients.len() as u32;
+            changes.came |= came;
+            if !words.is_empty() && changes.words.len() < LINES {
+                changes.words.push(format!("{words} (now {})", changes.clients));
             }
         });
     }
 
     /// Has the loop look, whether there is something or not.
     pub fn wake(&self) {
-        self.change(|held| held.waits = true);
+        self.change(|waiting| waiting.waits = true);
     }
 
-    fn change(&self, change: impl FnOnce(&mut Held)) {
-        let mut held = self.held.lock();
-        change(&mut held);
-        let ready = if std::mem::take(&mut held.waits) { held.ready.clone() } else { None };
-        drop(held);
+    fn change(&self, change: impl FnOnce(&mut Waiting)) {
+        let mut waiting = self.waiting.lock();
+        change(&mut waiting);
+        let ready = if std::mem::take(&mut waiting.waits) { waiting.ready.clone() } else { None };
+        drop(waiting);
         if let Some(ready) = ready {
             ready.notify();
         }
@@ -132,13 +132,13 @@ impl Inbox {
 
     /// Takes everything. The loop is told of what comes next if there was nothing.
     pub fn take(&self) -> Taken {
-        let mut held = self.held.lock();
-        held.bytes = 0;
-        held.waits = held.letters.is_empty() && held.news.is_none();
+        let mut waiting = self.waiting.lock();
+        waiting.bytes = 0;
+        waiting.waits = waiting.messages.is_empty() && waiting.changes.is_none();
         Taken {
-            news: held.news.take(),
-            letters: std::mem::take(&mut held.letters),
-            was_full: std::mem::take(&mut held.full),
+            changes: waiting.changes.take(),
+            messages: std::mem::take(&mut waiting.messages),
+            was_full: std::mem::take(&mut waiting.full),
         }
     }
 }

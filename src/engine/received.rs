@@ -10,8 +10,8 @@ use crate::wire::Stamp;
 
 /// Newest values by (sender, name), and for each name which is the newest of any sender. Over its limit it forgets the
 /// keys it has known longest.
-pub struct Kept {
-    slots: Vec<Option<Held>>,
+pub struct Received {
+    slots: Vec<Option<Known>>,
     free: Vec<u32>,
     by_key: KeyIndex,
     /// For each name the newest value of any sender. Made when first asked for: most programs never ask.
@@ -23,7 +23,7 @@ pub struct Kept {
     hand: usize,
 }
 
-struct Held {
+struct Known {
     state: State,
     key_hash: KeyHash,
     /// Whether `by_name` has it.
@@ -32,19 +32,19 @@ struct Held {
 
 /// Where a key stands, or would.
 #[derive(Clone, Copy)]
-pub struct Place {
+pub struct Position {
     key_hash: KeyHash,
     slot: Option<u32>,
 }
 
-fn held(slots: &[Option<Held>], slot: u32) -> &Held {
+fn known(slots: &[Option<Known>], slot: u32) -> &Known {
     slots[slot as usize].as_ref().expect("the indices name states only")
 }
 
-impl Kept {
+impl Received {
     /// Nothing yet, and never more than `limit` bytes.
-    pub fn new(limit: usize) -> Kept {
-        Kept {
+    pub fn new(limit: usize) -> Received {
+        Received {
             slots: Vec::new(),
             free: Vec::new(),
             by_key: KeyIndex::new(),
@@ -57,15 +57,15 @@ impl Kept {
     }
 
     /// The place of a key; good until the next change.
-    pub fn place(&self, sender: &str, name: &str) -> Place {
+    pub fn place(&self, sender: &str, name: &str) -> Position {
         let key_hash = self.by_key.hash(sender, name);
-        let same = |slot| held(&self.slots, slot).state.is_of(sender, name);
-        Place { key_hash, slot: self.by_key.find(key_hash, same) }
+        let same = |slot| known(&self.slots, slot).state.is_of(sender, name);
+        Position { key_hash, slot: self.by_key.find(key_hash, same) }
     }
 
     /// The value there.
-    pub fn at(&self, place: Place) -> Option<&State> {
-        place.slot.map(|slot| &held(&self.slots, slot).state)
+    pub fn at(&self, place: Position) -> Option<&State> {
+        place.slot.map(|slot| &known(&self.slots, slot).state)
     }
 
     /// The value of a key.
@@ -84,13 +84,13 @@ impl Kept {
             }
         }
         let (_, slot) = self.newest_slot(name);
-        slot.map(|slot| &held(&self.slots, slot).state)
+        slot.map(|slot| &known(&self.slots, slot).state)
     }
 
     /// The hash of a name, and where its newest value is.
     fn newest_slot(&self, name: &str) -> (u64, Option<u32>) {
         let hash = self.hasher.hash_one(name);
-        let same = |&slot: &u32| held(&self.slots, slot).state.is_named(name);
+        let same = |&slot: &u32| known(&self.slots, slot).state.is_named(name);
         (hash, self.by_name.as_ref().and_then(|by_name| by_name.find(hash, same)).copied())
     }
 
@@ -100,7 +100,7 @@ impl Kept {
     }
 
     /// Remembers a value at the place of its key.
-    pub fn insert(&mut self, place: Place, state: State) {
+    pub fn insert(&mut self, place: Position, state: State) {
         self.bytes += state.allocated();
         let slot = match place.slot {
             Some(slot) => {
@@ -116,7 +116,7 @@ impl Kept {
             None => self.add(place.key_hash, state),
         };
         // Of a key that had the newest value of its name this is the newest too.
-        if self.by_name.is_some() && !held(&self.slots, slot).newest {
+        if self.by_name.is_some() && !known(&self.slots, slot).newest {
             self.compare(slot);
         }
         while self.bytes > self.limit && self.by_key.len() > 1 {
@@ -125,7 +125,7 @@ impl Kept {
     }
 
     fn add(&mut self, key_hash: KeyHash, state: State) -> u32 {
-        let new = Some(Held { state, key_hash, newest: false });
+        let new = Some(Known { state, key_hash, newest: false });
         let slot = match self.free.pop() {
             Some(slot) => {
                 self.slots[slot as usize] = new;
@@ -142,11 +142,11 @@ impl Kept {
 
     /// Puts the value into `by_name`, if that is there, and if it is the newest of its name.
     fn compare(&mut self, slot: u32) {
-        let state = &held(&self.slots, slot).state;
+        let state = &known(&self.slots, slot).state;
         let (hash, newest) = self.newest_slot(state.name());
-        let Kept { slots, by_name: Some(by_name), hasher, .. } = self else { return };
+        let Received { slots, by_name: Some(by_name), hasher, .. } = self else { return };
         match newest {
-            Some(newest) if held(slots, newest).state.stamp() > held(slots, slot).state.stamp() => return,
+            Some(newest) if known(slots, newest).state.stamp() > known(slots, slot).state.stamp() => return,
             Some(newest) => {
                 if let Some(held) = by_name.find_mut(hash, |&other| other == newest) {
                     *held = slot;
@@ -154,7 +154,7 @@ impl Kept {
                 self.mark(newest, false);
             }
             None => {
-                by_name.insert_unique(hash, slot, |&slot| hasher.hash_one(held(slots, slot).state.name()));
+                by_name.insert_unique(hash, slot, |&slot| hasher.hash_one(known(slots, slot).state.name()));
             }
         }
         self.mark(slot, true);
@@ -205,7 +205,7 @@ impl Kept {
 
     /// Forgets everything.
     pub fn clear(&mut self) {
-        *self = Kept::new(self.limit);
+        *self = Received::new(self.limit);
     }
 }
 
@@ -221,13 +221,13 @@ mod tests {
         State::new(&mut Vec::new(), &body, Stamp { clock, ..Stamp::default() }, 0)
     }
 
-    fn insert(kept: &mut Kept, state: State) {
+    fn insert(kept: &mut Received, state: State) {
         kept.insert(kept.place(state.sender(), state.name()), state);
     }
 
     #[test]
     fn the_newest_of_a_name_is_that_with_the_greatest_stamp() {
-        let mut kept = Kept::new(1 << 20);
+        let mut kept = Received::new(1 << 20);
         for (sender, clock, newest) in [("a", 5, "a"), ("b", 3, "a"), ("b", 7, "b"), ("a", 6, "b"), ("c", 8, "c")] {
             insert(&mut kept, state(sender, "x", clock));
             assert_eq!(kept.newest("x").map(State::sender), Some(newest));
@@ -238,7 +238,7 @@ mod tests {
 
     #[test]
     fn a_value_with_an_older_stamp_than_before_is_no_longer_the_newest() {
-        let mut kept = Kept::new(1 << 20);
+        let mut kept = Received::new(1 << 20);
         for (sender, clock, newest) in [("a", 5, "a"), ("b", 3, "a"), ("a", 2, "b"), ("a", 1, "b"), ("a", 4, "a")] {
             insert(&mut kept, state(sender, "x", clock));
             assert_eq!(kept.newest("x").map(State::sender), Some(newest), "{sender} {clock}");
@@ -253,11 +253,12 @@ mod tests {
         let states: Vec<_> = (0..300u64)
             .map(|i| state(["a", "b", "c"][(i % 3) as usize], &format!("n{}", i * i % 17), i * 7919 % 301))
             .collect();
-        let (mut early, mut late) = (Kept::new(1 << 20), Kept::new(1 << 20));
+        let (mut early, mut late) = (Received::new(1 << 20), Received::new(1 << 20));
         early.newest("n0");
         for state in states {
-            let newer =
-                |kept: &Kept| kept.find(state.sender(), state.name()).is_none_or(|held| state.stamp() > held.stamp());
+            let newer = |kept: &Received| {
+                kept.find(state.sender(), state.name()).is_none_or(|held| state.stamp() > held.stamp())
+            };
             if newer(&late) {
                 insert(&mut early, state.clone());
                 insert(&mut late, state);
@@ -272,7 +273,7 @@ mod tests {
     #[test]
     fn over_its_limit_it_forgets_and_stays_whole() {
         let limit = 50 * state("a", "n100", 1).allocated();
-        let mut kept = Kept::new(limit);
+        let mut kept = Received::new(limit);
         for i in 0..1000 {
             let (sender, name) = (["a", "b"][i % 2], format!("n{}", i % 200));
             insert(&mut kept, state(sender, &name, i as u64));

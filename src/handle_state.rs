@@ -9,13 +9,13 @@ use crate::{Error, Result, Status};
 
 /// Whether a handle was closed, by its program or because its loop cannot go on.
 #[derive(Default)]
-pub(crate) struct Health {
+pub(crate) struct HandleState {
     closed: AtomicBool,
     /// Why the loop ended.
     broken: OnceLock<Error>,
 }
 
-impl Health {
+impl HandleState {
     /// Says that the program closed it.
     pub fn close(&self) {
         self.closed.store(true, Ordering::Release);
@@ -51,14 +51,14 @@ impl Health {
 
 /// Runs the loop of a handle, which is an app's or a hub's, to its end. What ends it before its time is logged, and
 /// breaks the handle down.
-pub(crate) fn run_loop(health: &Health, who: &str, run: impl FnOnce() -> Result<()>) {
+pub(crate) fn run_loop(handle_state: &HandleState, who: &str, run: impl FnOnce() -> Result<()>) {
     let why = match std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)) {
         Ok(Ok(())) => return,
         Ok(Err(error)) => error,
         Err(_) => Error::new(Status::Internal, "a panic in its thread"),
     };
     log::error!("{who} is closed: {why}");
-    health.break_down(match why.status() {
+    handle_state.break_down(match why.status() {
         Status::Internal => Status::Internal.into(),
         _ => why,
     });
