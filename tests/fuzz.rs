@@ -10,8 +10,8 @@ use std::io::IoSlice;
 use std::mem;
 
 use nanostate::engine::gateway::{self, GatewayEvent};
-use nanostate::engine::queries::{self, Query};
-use nanostate::engine::router::{PeerEvent, PeerStats, Router, RouterConfig, RouterEvent};
+use nanostate::engine::hub::queries::{self, Query};
+use nanostate::engine::hub::{PeerEvent, PeerStats, Router, RouterConfig, RouterEvent};
 use nanostate::engine::session::{LinkState, Session};
 use nanostate::engine::table::Entry;
 use nanostate::engine::{Action, Closed, ConnId, ConnInfo, Gateway, Now, Protocol, Role};

@@ -13,7 +13,7 @@ use std::io::IoSlice;
 use std::process::Command;
 use std::ptr;
 
-use nanostate::engine::router::RouterConfig;
+use nanostate::engine::hub::RouterConfig;
 use nanostate::engine::session::LinkState;
 use nanostate::engine::{ConnId, Protocol, Role};
 use nanostate::framing::{frame_head, header, Framing, Version, HEADER_LEN};

@@ -1,7 +1,7 @@
 //! A hub's sockets of the other scalability protocols: `pub+tcp://…` and the like. Those on `ws` and `inproc` are
 //! NNG's, and opened here; the others are the hub's own listeners.
 //!
-//! To the [router](crate::engine::router::Router) a gateway is one peer, whatever the number of its clients, and to the
+//! To the [router](crate::engine::hub::Router) a gateway is one peer, whatever the number of its clients, and to the
 //! [driver](crate::runtime::Driver) one connection, which a [`GatewaySocket`](socket::GatewaySocket) carries. NNG runs
 //! while there is a gateway in the process; its threads only hand over.
 //!
@@ -24,7 +24,7 @@ use std::sync::Arc;
 use self::arrivals::Arrivals;
 use self::nng::{Library, Pipe, PipeEvent, Protocol, Socket};
 use self::socket::GatewaySocket;
-use crate::engine::router::{Router, RouterConfig};
+use crate::engine::hub::{Router, RouterConfig};
 use crate::engine::Role;
 use crate::hub::address::{Endpoint, GatewayAddress};
 use crate::options::HubOption;

@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::callback::{Callback, Gate};
-use crate::engine::router::{About, Router, RouterConfig, RouterEvent};
+use crate::engine::hub::{About, Router, RouterConfig, RouterEvent};
 use crate::engine::Role;
 #[cfg(feature = "nng")]
 use crate::gateway;
@@ -29,7 +29,7 @@ use crate::{Error, Result, Status};
 
 use self::address::{Endpoint, GatewayAddress};
 
-pub use crate::engine::router::{HubStats, PeerEvent, PeerStats};
+pub use crate::engine::hub::{HubStats, PeerEvent, PeerStats};
 
 /// Hears of a peer: identity ("" for an old one), where it is, what happened, why, and why in words.
 pub type OnPeer = dyn FnMut(&str, &str, PeerEvent, Status, &str) + Send;

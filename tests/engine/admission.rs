@@ -1,6 +1,6 @@
 //! Connections that a hub refuses or ends: no handshake, no frames, no progress, no room.
 
-use nanostate::engine::router::{PeerEvent, RouterConfig, RouterEvent};
+use nanostate::engine::hub::{PeerEvent, RouterConfig, RouterEvent};
 use nanostate::engine::session::LinkState;
 use nanostate::framing::{frame_head, header, Framing, Version};
 use nanostate::wire::{Form, HelloFlags, Meta};

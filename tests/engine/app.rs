@@ -1,6 +1,6 @@
 //! An app: its queues, the kinds it accepts, and its way to a hub.
 
-use nanostate::engine::router::RouterConfig;
+use nanostate::engine::hub::RouterConfig;
 use nanostate::engine::session::{LinkState, Notice};
 use nanostate::engine::{ConnId, Protocol};
 use nanostate::framing::{header, Version};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use nanostate::engine::router::RouterConfig;
+use nanostate::engine::hub::RouterConfig;
 use nanostate::engine::Protocol;
 use nanostate::framing::{Decoder, Frame, Framing, HEADER_LEN};
 use nanostate::wire::{self, Control, Form, HelloFlags, Instance, Stamp};

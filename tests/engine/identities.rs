@@ -1,6 +1,6 @@
 //! Identities: which connection holds one, and when another replaces it.
 
-use nanostate::engine::router::RouterConfig;
+use nanostate::engine::hub::RouterConfig;
 use nanostate::engine::ConnId;
 use nanostate::wire::{self, Control, Form, HelloFlags, Instance, Stamp};
 use nanostate::Status;

@@ -1,6 +1,6 @@
 //! Apps on old hubs, which know neither stamps nor acknowledgements.
 
-use nanostate::engine::router::RouterConfig;
+use nanostate::engine::hub::RouterConfig;
 use nanostate::engine::session::LinkState;
 use nanostate::framing::{header, Version};
 use nanostate::wire::{Form, Meta};

@@ -1,7 +1,7 @@
 //! The promise: the newest value of each key reaches everybody, in a simulated network in which links break, hubs and apps
 //! are killed, and old peers and attackers take part.
 
-use nanostate::engine::router::RouterConfig;
+use nanostate::engine::hub::RouterConfig;
 use nanostate::wire;
 use nanostate::Kind;
 

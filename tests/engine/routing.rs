@@ -1,6 +1,6 @@
 //! Which states reach which peers, in which form, and which are refused.
 
-use nanostate::engine::router::{Router, RouterConfig};
+use nanostate::engine::hub::{Router, RouterConfig};
 use nanostate::engine::Protocol;
 use nanostate::wire::{self, Control, Form, HelloFlags, Instance, Malformed, Meta, Stamp};
 use nanostate::Kind;

@@ -1,6 +1,6 @@
 //! Stamps: the order of values, and what a hub says of a stamp that it does not take.
 
-use nanostate::engine::router::RouterConfig;
+use nanostate::engine::hub::RouterConfig;
 use nanostate::wire::{self, Control, Form, HelloFlags, Instance, Meta, Stamp};
 use nanostate::Kind;
 

@@ -1,6 +1,6 @@
 //! The room of the table: whose values go when it is full, and when those of departed senders expire.
 
-use nanostate::engine::router::RouterConfig;
+use nanostate::engine::hub::RouterConfig;
 use nanostate::wire::{Form, Meta};
 use nanostate::Kind;
 

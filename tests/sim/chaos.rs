@@ -1,6 +1,6 @@
 //! Everything at once: what a network and its programs may do, in any order.
 
-use nanostate::engine::router::RouterConfig;
+use nanostate::engine::hub::RouterConfig;
 use nanostate::framing::{frame_head, header, Framing, Version};
 use nanostate::wire::{Control, Form, HelloFlags, Instance, Meta, Secret, Stamp};
 use nanostate::Kind;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io::IoSlice;
 
 use nanostate::engine::gateway;
-use nanostate::engine::router::{PeerEvent, PeerStats, Router, RouterConfig, RouterEvent};
+use nanostate::engine::hub::{PeerEvent, PeerStats, Router, RouterConfig, RouterEvent};
 use nanostate::engine::{Action, Closed, ConnId, ConnInfo, Gateway, Now, Protocol, Role};
 use nanostate::framing::{frame_head, gateway_header, header, Decoder, Frame, Framing, Version, HEADER_LEN};
 use nanostate::wire::{self, Control, Form, HelloFlags, Instance, Meta, Secret, Stamp};

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::IoSlice;
 
-use nanostate::engine::router::{Router, RouterConfig};
+use nanostate::engine::hub::{Router, RouterConfig};
 use nanostate::engine::session::{LinkState, Session};
 use nanostate::engine::{Action, Closed, ConnId, ConnInfo, Now, Protocol};
 use nanostate::framing::Framing;

@@ -1,6 +1,6 @@
 //! Headers: who takes part, and who is refused.
 
-use nanostate::engine::router::{PeerEvent, RouterConfig};
+use nanostate::engine::hub::{PeerEvent, RouterConfig};
 use nanostate::engine::Role;
 use nanostate::framing::{gateway_header, header, Framing, Version, HEADER_LEN};
 use nanostate::{limits, Kind, Status};

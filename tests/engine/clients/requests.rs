@@ -1,6 +1,6 @@
 //! REQ and SURVEYOR: answers with their traces, in order, and in turns where they cost much.
 
-use nanostate::engine::router::{PeerEvent, RouterConfig};
+use nanostate::engine::hub::{PeerEvent, RouterConfig};
 use nanostate::engine::{ConnId, Protocol, Role};
 use nanostate::framing::{frame_head, gateway_header, Framing};
 use nanostate::wire::{self, Instance, Malformed, Stamp};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use nanostate::engine::router::RouterConfig;
+use nanostate::engine::hub::RouterConfig;
 use nanostate::engine::{Protocol, Role};
 use nanostate::framing::{self, frame_head, gateway_header, Framing};
 use nanostate::wire::{self, Form};

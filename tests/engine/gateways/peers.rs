@@ -1,7 +1,7 @@
 //! A gateway as a peer of the hub.
 
 use nanostate::engine::gateway;
-use nanostate::engine::router::{PeerEvent, RouterConfig};
+use nanostate::engine::hub::{PeerEvent, RouterConfig};
 use nanostate::engine::{Protocol, Role};
 use nanostate::framing::{header, Version};
 use nanostate::wire::{self, HelloFlags};

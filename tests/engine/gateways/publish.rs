@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use nanostate::engine::gateway::{self, MAX_TRACE};
-use nanostate::engine::router::RouterConfig;
+use nanostate::engine::hub::RouterConfig;
 use nanostate::engine::{ConnId, Role};
 use nanostate::Kind;
 

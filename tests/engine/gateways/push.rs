@@ -1,6 +1,6 @@
 //! PULL: states that clients push.
 
-use nanostate::engine::router::RouterConfig;
+use nanostate::engine::hub::RouterConfig;
 use nanostate::engine::Role;
 use nanostate::wire::{self, Form, Meta};
 use nanostate::Kind;

@@ -1,7 +1,7 @@
 //! REP and RESPONDENT: requests, surveys and their answers.
 
 use nanostate::engine::gateway::{self, MAX_TRACE};
-use nanostate::engine::router::RouterConfig;
+use nanostate::engine::hub::RouterConfig;
 use nanostate::engine::{Protocol, Role};
 use nanostate::framing::{frame_head, Framing};
 use nanostate::wire::{self, Instance, Stamp};

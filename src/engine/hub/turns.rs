@@ -69,8 +69,8 @@ impl Turns {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::ConnId;
     use super::super::peers::Peers;
-    use super::super::ConnId;
     use super::*;
 
     #[test]

@@ -1,5 +1,17 @@
 //! A hub: takes every value once, keeps the newest of each key, and feeds the peers.
 
+mod audience;
+mod config;
+mod events;
+mod intake;
+mod peer;
+mod peers;
+pub mod queries;
+mod stats;
+#[cfg(test)]
+mod tests;
+mod turns;
+
 use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::mem;
@@ -8,221 +20,31 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use log::{debug, log_enabled, trace, Level};
 
+use self::audience::{Profile, Verdict};
+pub use self::config::{About, RouterConfig};
+pub use self::events::{PeerEvent, RouterEvent};
+use self::intake::NotTaken;
+use self::peer::{Peer, Stage, Warned};
+use self::peers::Peers;
+use self::queries::{Query, Survey, Takes};
+pub use self::stats::{HubStats, PeerStats};
+use self::turns::Turns;
 use super::clock::Clock;
 use super::feed::Feed;
 use super::gateway::{self, Gateway, GatewayEvent, Role};
 use super::hash::{key_hasher, KeyHasher};
 use super::outbox::Pool;
-use super::peers::{PeerId, Peers};
-use super::queries::{self, Query, Survey, Takes};
 use super::table::{Capacity, Entry, Offer, Refusal, Slot, Table, SHARE_FROM};
 use super::timers::{TimerKey, Timers};
 use super::told::Told;
-use super::turns::Turns;
 use super::{Action, Closed, ConnId, ConnInfo, Now, Protocol};
 use crate::framing::{
     self, gateway_header, header, parse_gateway_header, parse_header, Decoder, Frame, Version, HEADER_LEN,
 };
-use crate::numbered::numbered;
 use crate::options::HubOption;
 use crate::visible::{one_line, Quoted};
-use crate::wire::{self, Body, Control, Form, HelloFlags, Instance, Malformed, Meta, Secret, Stamp, Value};
+use crate::wire::{self, Body, Control, Form, HelloFlags, Instance, Malformed, Meta, Stamp, Value};
 use crate::{limits, memory, Error, Status};
-
-/// What can be set. Times are in nanoseconds.
-#[derive(Clone, Debug)]
-pub struct RouterConfig {
-    /// The largest body without its meta.
-    pub max_message: usize,
-    /// The largest body towards an old peer.
-    pub legacy_max: usize,
-    /// Peers.
-    pub max_peers: usize,
-    /// What may wait for a live peer.
-    pub outbox: usize,
-    /// Unfinished incoming frames, together.
-    pub unfinished: usize,
-    /// How long one of them may make no progress.
-    pub stalled_frame: u64,
-    /// How long a handshake may take.
-    pub handshake: u64,
-    /// Whether states go back to where they came from.
-    pub echo: bool,
-    /// Whether old peers get structured and scalar states.
-    pub legacy_structured: bool,
-    /// Whether an old peer that joins gets what is in the table.
-    pub legacy_snapshot: bool,
-}
-
-impl RouterConfig {
-    /// The largest body that comes in by a gateway: NNG has room for a message as soon as its length is claimed.
-    pub fn max_gateway(&self) -> usize {
-        self.max_message.min(self.legacy_max)
-    }
-}
-
-impl Default for RouterConfig {
-    fn default() -> RouterConfig {
-        RouterConfig {
-            max_message: limits::MAX_MESSAGE,
-            legacy_max: limits::LEGACY_MAX,
-            max_peers: limits::MAX_PEERS,
-            outbox: limits::OUTBOX,
-            unfinished: limits::UNFINISHED,
-            stalled_frame: limits::STALLED_FRAME.as_nanos() as u64,
-            handshake: limits::HANDSHAKE.as_nanos() as u64,
-            echo: false,
-            legacy_structured: false,
-            legacy_snapshot: false,
-        }
-    }
-}
-
-/// Who and where a hub is.
-#[derive(Clone, Debug, Default)]
-pub struct About {
-    /// The name of its machine.
-    pub host: String,
-    /// Its process.
-    pub pid: u32,
-    /// Where it listens.
-    pub addresses: Vec<String>,
-}
-
-numbered! {
-    /// What happened to a peer. The numbers are those of the C API.
-    pub enum PeerEvent {
-        /// It takes part.
-        Joined = 1, "joined";
-        /// It took part and is gone.
-        Left = 2, "left";
-        /// It was not let in.
-        Refused = 3, "refused";
-    }
-}
-
-/// What a router tells its owner.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum RouterEvent {
-    /// A peer came or went.
-    Peer {
-        /// Its identity; empty for an old peer, whose messages each name a sender.
-        identity: String,
-        /// Where it is.
-        from: String,
-        /// What happened.
-        event: PeerEvent,
-        /// Why; [`Status::Ok`] when it came.
-        why: Status,
-        /// Why, in words.
-        text: String,
-    },
-    /// Something that the operator should know, once per peer.
-    Warning(String),
-    /// A state was not taken because there is no memory for it. Each time.
-    NoMemory(String),
-    /// Something that the operator may want to know.
-    Info(String),
-}
-
-/// Counters of a hub since it was made, and what it holds now.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct HubStats {
-    /// Now: peers that take part.
-    pub peers: u64,
-    /// Now: old ones among them.
-    pub old_peers: u64,
-    /// Peers that were let in.
-    pub joined: u64,
-    /// Peers that were refused.
-    pub refused_peers: u64,
-    /// Now: entries of the table.
-    pub states: u64,
-    /// Now: bytes allocated for them.
-    pub table_bytes: u64,
-    /// Now: bytes allocated for unfinished incoming frames.
-    pub unfinished_bytes: u64,
-    /// States that were taken.
-    pub messages_in: u64,
-    /// Bytes of their bodies.
-    pub bytes_in: u64,
-    /// States that were passed on, counted for each receiver.
-    pub messages_out: u64,
-    /// Bytes of their bodies.
-    pub bytes_out: u64,
-    /// States that a receiver was not sent because a newer one took their place.
-    pub conflated: u64,
-    /// States that a receiver was not sent: of a kind it does not take, or too large for an old peer.
-    pub withheld: u64,
-    /// Messages to programs behind a gateway that were too slow for them.
-    pub dropped: u64,
-    /// States that were not taken for lack of room or memory.
-    pub refused: u64,
-    /// States that were not newer than the one held.
-    pub stale: u64,
-    /// States that were not taken because their stamp is too far in the future.
-    pub ahead: u64,
-    /// Frames over the limit.
-    pub too_large: u64,
-    /// States whose sender is another peer's identity, or which another instance has stamped.
-    pub foreign_sender: u64,
-    /// `$ns/` messages on old links.
-    pub reserved: u64,
-    /// Bodies that are malformed, all reasons together.
-    pub malformed: u64,
-    /// The same by reason, in the order of [`Malformed::ALL`].
-    pub malformed_by: [u64; Malformed::COUNT],
-}
-
-/// Counters of one peer.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct PeerStats {
-    /// Its identity; empty for an old peer.
-    pub identity: String,
-    /// Where it is.
-    pub from: String,
-    /// Whether it is an old peer.
-    pub old: bool,
-    /// Whether it keeps up.
-    pub live: bool,
-    /// Of a gateway that is one peer for many programs: its connections, now.
-    pub clients: u64,
-    /// Of such a gateway: messages to programs that were too slow for them.
-    pub dropped: u64,
-    /// States taken from it.
-    pub messages_in: u64,
-    /// Bytes of their bodies.
-    pub bytes_in: u64,
-    /// States passed on to it.
-    pub messages_out: u64,
-    /// Bytes of their bodies.
-    pub bytes_out: u64,
-    /// States it was not sent because newer ones took their place.
-    pub conflated: u64,
-    /// States it was not sent because of their kind or size.
-    pub withheld: u64,
-    /// Its bodies that were malformed.
-    pub malformed: u64,
-    /// Its frames that were over the limit.
-    pub too_large: u64,
-    /// Bytes that wait for it now.
-    pub outbox_bytes: u64,
-}
-
-enum Stage {
-    /// Its SP header is being read.
-    Header([u8; HEADER_LEN], usize),
-    /// A v1 link that has not said hello.
-    Hello,
-    /// Its identity is held by `holder`, which is being asked by this ping whether it lives.
-    Probing { holder: PeerId, token: u64 },
-    /// It takes part.
-    Up,
-    /// To be closed.
-    Closing,
-}
 
 /// What a deadline of a hub is for; a peer is named by its place.
 #[derive(Clone, Copy)]
@@ -249,191 +71,12 @@ impl TimerKey for Timer {
     }
 }
 
-/// What decides which entries a peer is sent.
-struct Profile {
-    conn: ConnId,
-    old: bool,
-    identity: Box<str>,
-    instance: Instance,
-    accept: u32,
-    echo: bool,
-    gateway: Option<Gateway>,
-    /// Of a gateway: whether it is one peer for many programs, and speaks in notes.
-    notes: bool,
-    /// Whether there is somebody to send to.
-    listens: bool,
-}
-
-enum Verdict {
-    Send,
-    /// It came from there, or nobody listens.
-    Skip,
-    /// Of a kind that it does not take, or too large for it.
-    Withhold,
-}
-
-impl Profile {
-    fn verdict(&self, config: &RouterConfig, entry: &Entry) -> Verdict {
-        if !self.listens {
-            return Verdict::Skip;
-        }
-        // Anybody may claim this instance, which is no secret: only under this identity it says who made the value.
-        let stamped_here = || !self.old && entry.stamp().instance == self.instance && entry.is_from(&self.identity);
-        let own = entry.origin() == Some(self.conn) || stamped_here();
-        if own && !config.echo && !self.echo {
-            return Verdict::Skip;
-        }
-        let takes = if self.old {
-            self.takes_as_old(config, entry) == Takes::Yes
-        } else {
-            // An app has to know of the values of an earlier run under its identity, to make newer ones.
-            entry.kind().mask() & self.accept != 0 || entry.is_from(&self.identity)
-        };
-        if takes {
-            Verdict::Send
-        } else {
-            Verdict::Withhold
-        }
-    }
-
-    fn takes_as_old(&self, config: &RouterConfig, entry: &Entry) -> Takes {
-        let structured = config.legacy_structured || self.gateway.is_some_and(|gateway| gateway.structured);
-        if !entry.kind().is_plain() && !structured {
-            Takes::NotKind
-        } else if self.len_as_old(entry) <= config.legacy_max {
-            Takes::Yes
-        } else {
-            Takes::TooLarge(config.legacy_max)
-        }
-    }
-
-    /// How long a message with this entry is.
-    fn len_as_old(&self, entry: &Entry) -> usize {
-        let prefix = match self.gateway {
-            Some(Gateway { role: Role::Pub, .. }) => gateway::prefix_len(entry.name()),
-            _ => 0,
-        };
-        prefix + entry.meta_at()
-    }
-}
-
-/// Why a body is not published.
-#[derive(Debug, thiserror::Error)]
-enum NotTaken<'a> {
-    #[error("malformed message: {0}")]
-    Malformed(Malformed),
-    #[error("message of {len} bytes refused: the limit is {max}")]
-    TooLarge { len: u64, max: usize },
-    #[error("states sent as {} refused: not its identity", Quoted(.0))]
-    ForeignSender(&'a str),
-    #[error("{} refused: stamped by another instance than its own", Quoted(.0))]
-    ForeignInstance(&'a str),
-    #[error("{} refused: reserved", Quoted(.0))]
-    Reserved(&'a str),
-    #[error("{} not taken: the hub holds a newer value", Quoted(.0))]
-    Stale(&'a str),
-    #[error("{} not taken: the hub's table is full", Quoted(.0))]
-    Full(&'a str),
-    #[error("{} not taken: no memory for a message of {len} bytes", Quoted(.name))]
-    NoMemory { name: &'a str, len: u64 },
-    #[error("message of {0} bytes not taken: no memory for it")]
-    NoMemoryForFrame(u64),
-    #[error("{} not taken: its stamp is too far in the future", Quoted(.0))]
-    Ahead(&'a str),
-}
-
-struct Peer {
-    info: ConnInfo,
-    stage: Stage,
-    profile: Profile,
-    feed: Feed,
-    decoder: Decoder,
-    /// What it sent and is left for later, from there on.
-    deferred: (Vec<u8>, usize),
-    /// What the decoder, and what is left for later, had allocated when last looked at.
-    unfinished: usize,
-    epoch: u64,
-    secret: Option<Secret>,
-    flags: HelloFlags,
-    /// When it was first asked whether it lives since it last sent bytes.
-    probed: Option<u64>,
-    /// Peers that want its identity, and wait for it to answer or to leave.
-    claimants: Vec<PeerId>,
-    /// There were as many peers as there may be when it came.
-    surplus: bool,
-    /// When it last sent bytes.
-    progress: u64,
-    flushing: bool,
-    /// The newest ping that found no room for its answer.
-    pong: Option<u64>,
-    /// It was told of states that were not taken, and does not read that: it is not read either.
-    behind: bool,
-    /// Its logical time when it said hello.
-    time: Option<u64>,
-    counters: PeerStats,
-    warned: Warned,
-}
-
-/// What was logged of a peer: each once.
-#[derive(Default)]
-struct Warned {
-    malformed: bool,
-    withheld: bool,
-    refused: bool,
-    other: bool,
-}
-
-impl Peer {
-    fn is_up(&self) -> bool {
-        matches!(self.stage, Stage::Up)
-    }
-
-    /// Whether this is another connection of the same app. The instance is in every stamp, so that it proves nothing: the
-    /// secret does.
-    fn is_same_app(&self, other: &Peer) -> bool {
-        let proven = match (&self.secret, &other.secret) {
-            (Some(one), Some(other)) => one.matches(other),
-            (None, None) => true,
-            _ => false,
-        };
-        proven && self.profile.instance == other.profile.instance
-    }
-
-    /// Notes that it is asked whether it lives. The time counts from the first such question since it last sent bytes.
-    fn probe(&mut self, now: Now) {
-        if self.probed.is_none_or(|at| self.progress > at) {
-            self.probed = Some(now.mono);
-        }
-    }
-
-    /// Whether it has left a question unanswered for so long that it counts as lost.
-    fn is_lost(&self, now: Now) -> bool {
-        let lost = limits::LOST.as_nanos() as u64;
-        self.probed.is_some_and(|at| self.progress <= at && now.mono - at >= lost)
-    }
-
-    /// Whether an answer may be added: a peer that asks and does not read must not fill memory.
-    fn has_room(&self, config: &RouterConfig) -> bool {
-        self.feed.waiting() <= config.outbox.min(ANSWERS)
-    }
-
-    fn name(&self) -> String {
-        if self.profile.identity.is_empty() {
-            self.info.from.clone()
-        } else {
-            format!("{} ({})", one_line(&self.profile.identity), self.info.from)
-        }
-    }
-}
-
 /// Chunks of each size that a hub keeps for later of what waited to be written: 5.3 MiB.
 const POOLED: usize = 64;
 
 /// This many bytes of answers, or things looked at for them, count as one more request in a [turn](Turns).
 const TURN_BYTES: usize = 4096;
 const TURN_LOOKS: usize = 16;
-/// More answers are not added where so many bytes wait: as many clients as there may be must not fill memory.
-const ANSWERS: usize = 256 << 10;
 
 /// A hub's engine.
 pub struct Router {
@@ -1604,52 +1247,5 @@ impl Protocol for Router {
                 self.resume(now, i);
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::framing::Framing;
-
-    fn open(router: &mut Router, now: Now, conn: ConnId) {
-        let info = ConnInfo { framing: Framing::Tcp, from: String::new(), local: true, dialled: false, gateway: None };
-        router.opened(now, conn, info, None);
-    }
-
-    fn act(router: &mut Router) -> Vec<Action> {
-        let actions = std::iter::from_fn(|| router.next_action()).collect();
-        while router.next_event().is_some() {}
-        actions
-    }
-
-    #[test]
-    fn a_tick_and_a_departure_cost_what_is_due_and_not_the_number_of_peers() {
-        const IDLE: u64 = 10_000;
-        let config = RouterConfig { max_peers: 2 * IDLE as usize, ..RouterConfig::default() };
-        let (handshake, stalled) = (config.handshake, config.stalled_frame);
-        let mut router = Router::new(Instance([9; 16]), config);
-        let mut now = Now { mono: 1, ..Now::default() };
-        let [silent, slow, leaving] = [IDLE, IDLE + 1, IDLE + 2].map(ConnId);
-        for conn in (0..IDLE).map(ConnId).chain([slow, leaving]) {
-            open(&mut router, now, conn);
-            router.bytes(now, conn, &header(Version::Old));
-        }
-        assert_eq!(router.deadline(), None, "none of them has anything to wait for");
-        open(&mut router, now, silent);
-        router.bytes(now, slow, &[0]);
-        act(&mut router);
-        let cost = |router: &Router| router.timers.looked_at + router.peers.walks.get();
-        let before = cost(&router);
-        for (wait, closed) in [(handshake, silent), (stalled, slow)] {
-            now.mono = 1 + wait;
-            assert_eq!(router.deadline(), Some(now.mono));
-            router.tick(now);
-            assert_eq!(act(&mut router), [Action::Close(closed)]);
-        }
-        router.closed(now, leaving, Closed::ByPeer);
-        assert_eq!((router.deadline(), router.stats().peers), (None, IDLE));
-        let cost = cost(&router) - before - 1;
-        assert!(cost <= 4, "{cost} looks, beside those for the stats");
     }
 }

@@ -7,7 +7,7 @@ use std::ops::{Index, IndexMut};
 use hashbrown::HashMap;
 use slab::Slab;
 
-use super::ConnId;
+use super::super::ConnId;
 
 /// One connection and its place. A place is used again, a [`ConnId`] is not: that tells whether the place still holds
 /// this connection.

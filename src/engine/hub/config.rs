@@ -1,0 +1,63 @@
+//! What can be set at a hub's engine.
+
+use crate::limits;
+
+/// What can be set. Times are in nanoseconds.
+#[derive(Clone, Debug)]
+pub struct RouterConfig {
+    /// The largest body without its meta.
+    pub max_message: usize,
+    /// The largest body towards an old peer.
+    pub legacy_max: usize,
+    /// Peers.
+    pub max_peers: usize,
+    /// What may wait for a live peer.
+    pub outbox: usize,
+    /// Unfinished incoming frames, together.
+    pub unfinished: usize,
+    /// How long one of them may make no progress.
+    pub stalled_frame: u64,
+    /// How long a handshake may take.
+    pub handshake: u64,
+    /// Whether states go back to where they came from.
+    pub echo: bool,
+    /// Whether old peers get structured and scalar states.
+    pub legacy_structured: bool,
+    /// Whether an old peer that joins gets what is in the table.
+    pub legacy_snapshot: bool,
+}
+
+impl RouterConfig {
+    /// The largest body that comes in by a gateway: NNG has room for a message as soon as its length is claimed.
+    pub fn max_gateway(&self) -> usize {
+        self.max_message.min(self.legacy_max)
+    }
+}
+
+impl Default for RouterConfig {
+    fn default() -> RouterConfig {
+        RouterConfig {
+            max_message: limits::MAX_MESSAGE,
+            legacy_max: limits::LEGACY_MAX,
+            max_peers: limits::MAX_PEERS,
+            outbox: limits::OUTBOX,
+            unfinished: limits::UNFINISHED,
+            stalled_frame: limits::STALLED_FRAME.as_nanos() as u64,
+            handshake: limits::HANDSHAKE.as_nanos() as u64,
+            echo: false,
+            legacy_structured: false,
+            legacy_snapshot: false,
+        }
+    }
+}
+
+/// Who and where a hub is.
+#[derive(Clone, Debug, Default)]
+pub struct About {
+    /// The name of its machine.
+    pub host: String,
+    /// Its process.
+    pub pid: u32,
+    /// Where it listens.
+    pub addresses: Vec<String>,
+}

@@ -1,0 +1,40 @@
+//! What a hub's engine tells its owner.
+
+use crate::numbered::numbered;
+use crate::Status;
+
+numbered! {
+    /// What happened to a peer. The numbers are those of the C API.
+    pub enum PeerEvent {
+        /// It takes part.
+        Joined = 1, "joined";
+        /// It took part and is gone.
+        Left = 2, "left";
+        /// It was not let in.
+        Refused = 3, "refused";
+    }
+}
+
+/// What a router tells its owner.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum RouterEvent {
+    /// A peer came or went.
+    Peer {
+        /// Its identity; empty for an old peer, whose messages each name a sender.
+        identity: String,
+        /// Where it is.
+        from: String,
+        /// What happened.
+        event: PeerEvent,
+        /// Why; [`Status::Ok`] when it came.
+        why: Status,
+        /// Why, in words.
+        text: String,
+    },
+    /// Something that the operator should know, once per peer.
+    Warning(String),
+    /// A state was not taken because there is no memory for it. Each time.
+    NoMemory(String),
+    /// Something that the operator may want to know.
+    Info(String),
+}
