@@ -1,6 +1,7 @@
-//! What the pages of `docs/` say of this repository is so.
+//! What the pages of `docs/` and those beside the README say of this repository is so.
 
 use std::fs;
+use std::path::PathBuf;
 
 use crate::support::build::root;
 
@@ -27,4 +28,65 @@ fn every_test_that_docs_faults_names_is_there() {
         tests += usize::from(!name.is_empty());
     }
     assert!(tests > 80, "{tests}");
+}
+
+/// The pages: `*.md` at the top and in `docs/`.
+fn pages() -> Vec<PathBuf> {
+    ["", "docs"]
+        .iter()
+        .flat_map(|directory| fs::read_dir(root().join(directory)).unwrap())
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "md"))
+        .collect()
+}
+
+/// The lines of a page that are not inside a code block.
+fn prose(page: &str) -> impl Iterator<Item = &str> {
+    let mut code = false;
+    page.lines().filter(move |line| {
+        code ^= line.starts_with("```");
+        !code
+    })
+}
+
+/// What links of a line lead to.
+fn links(line: &str) -> impl Iterator<Item = &str> {
+    line.split("](").skip(1).filter_map(|rest| rest.split_once(')').map(|(link, _)| link))
+}
+
+/// The fragment that GitHub gives a heading.
+fn fragment(heading: &str) -> String {
+    heading
+        .trim()
+        .to_lowercase()
+        .chars()
+        .filter_map(|c| match c {
+            ' ' => Some('-'),
+            c if c.is_alphanumeric() || c == '-' || c == '_' => Some(c),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn every_link_of_a_page_leads_to_a_file_and_to_a_heading_in_it() {
+    let (mut found, mut wrong) = (0, Vec::new());
+    for page in pages() {
+        let text = fs::read_to_string(&page).unwrap();
+        for link in prose(&text).flat_map(links).filter(|link| !link.contains("://")) {
+            found += 1;
+            let (path, heading) = link.split_once('#').unwrap_or((link, ""));
+            let target = if path.is_empty() { page.clone() } else { page.parent().unwrap().join(path) };
+            let is_right = target.exists()
+                && (heading.is_empty()
+                    || prose(&fs::read_to_string(&target).unwrap())
+                        .filter(|line| line.starts_with('#'))
+                        .any(|line| fragment(line.trim_start_matches('#')) == heading));
+            if !is_right {
+                wrong.push(format!("{}: {link}", page.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(found > 30, "{found}");
 }
