@@ -87,7 +87,7 @@ lint:
 	@scripts/setup test
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
-	$(CARGO) clippy --locked --no-default-features -- -D warnings
+	$(CARGO) clippy --locked --no-default-features --all-targets -- -D warnings
 	$(CARGO) clippy --locked --no-default-features --features capi,cli -- -D warnings
 	$(CARGO) fmt --check --manifest-path $(BENCH_MANIFEST)
 	$(CARGO) clippy --locked $(BENCH) --all-targets -- -D warnings

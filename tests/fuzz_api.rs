@@ -5,6 +5,7 @@
 //! After each sequence no thread and no descriptor is left. `NANOSTATE_FUZZ_RUNS` and `NANOSTATE_FUZZ_SEED` are those
 //! of `tests/fuzz.rs`; the system's timing is not in the seed.
 
+#![cfg(feature = "capi")]
 // This calls the C API, as a C program does.
 #![allow(unsafe_code)]
 // The argument of `ns!` is one call, and all that is unsafe is that call.

@@ -3,7 +3,7 @@
 #![allow(unsafe_code)] // prlimit, and an allocator
 
 mod sim;
-#[allow(dead_code, unused_imports)] // Part of it is not used here.
+#[cfg_attr(all(feature = "cli", feature = "capi"), allow(dead_code, unused_imports))] // Part of it is not used here.
 mod support;
 
 use std::alloc::{GlobalAlloc, Layout, System};
