@@ -16,6 +16,7 @@ pub mod own;
 mod protocol;
 pub mod received;
 pub mod session;
+mod slots;
 pub mod table;
 mod timers;
 mod told;

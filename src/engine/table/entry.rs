@@ -1,0 +1,190 @@
+//! A newest value, and where its bytes are.
+
+use std::sync::Arc;
+
+use super::super::hash::KeyHash;
+use super::super::ConnId;
+use super::owners::OwnerId;
+use super::SHARE_FROM;
+use crate::memory::{self, NoMemory};
+use crate::wire::{Kind, Stamp};
+
+pub(super) enum Stored {
+    Small(Vec<u8>),
+    Shared(Arc<Vec<u8>>),
+}
+
+impl Stored {
+    pub(super) fn new(body: &[u8], shared: Option<&Arc<Vec<u8>>>) -> Result<Stored, NoMemory> {
+        if body.len() < SHARE_FROM {
+            return Ok(Stored::Small(body.to_vec()));
+        }
+        Ok(Stored::Shared(match shared {
+            Some(shared) => shared.clone(),
+            None => Arc::new(memory::copy(body)?),
+        }))
+    }
+
+    /// Stays as it is if there is no memory.
+    pub(super) fn replace(&mut self, body: &[u8], shared: Option<&Arc<Vec<u8>>>) -> Result<(), NoMemory> {
+        match self {
+            Stored::Small(old) if body.len() < SHARE_FROM => {
+                old.clear();
+                if old.capacity() > 4 * body.len() + 64 {
+                    old.shrink_to(body.len());
+                }
+                old.reserve_exact(body.len());
+                old.extend_from_slice(body);
+            }
+            _ => *self = Stored::new(body, shared)?,
+        }
+        Ok(())
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        match self {
+            Stored::Small(bytes) => bytes,
+            Stored::Shared(bytes) => bytes,
+        }
+    }
+
+    /// Overwrites some of the bytes. What waits to be written elsewhere stays as it is, and so does all of it if there is
+    /// no memory.
+    pub(super) fn overwrite(&mut self, at: usize, with: &[u8]) -> Result<(), NoMemory> {
+        let bytes = match self {
+            Stored::Small(bytes) => bytes,
+            Stored::Shared(shared) => {
+                if Arc::get_mut(shared).is_none() {
+                    *shared = Arc::new(memory::copy(shared)?);
+                }
+                Arc::make_mut(shared)
+            }
+        };
+        bytes[at..at + with.len()].copy_from_slice(with);
+        Ok(())
+    }
+
+    pub(super) fn allocated(&self) -> usize {
+        match self {
+            Stored::Small(bytes) => bytes.capacity(),
+            Stored::Shared(bytes) => bytes.capacity(),
+        }
+    }
+}
+
+/// A newest value.
+pub struct Entry {
+    pub(super) body: Stored,
+    pub(super) meta_at: u32,
+    pub(super) sender_len: u8,
+    pub(super) name_len: u16,
+    pub(super) kind: Kind,
+    pub(super) stamp: Stamp,
+    pub(super) version: u64,
+    pub(super) origin: Option<ConnId>,
+    pub(super) hash: KeyHash,
+    pub(super) owner: OwnerId,
+    pub(super) previous: u32,
+    pub(super) next: u32,
+}
+
+/// The bytes of an entry's body, in the way they are to be passed on.
+pub enum EntryBody<'a> {
+    /// Copy it.
+    Small(&'a [u8]),
+    /// Share it.
+    Shared(&'a Arc<Vec<u8>>),
+}
+
+impl Entry {
+    /// The body: canonical, four elements.
+    pub fn body(&self) -> EntryBody<'_> {
+        match &self.body {
+            Stored::Small(bytes) => EntryBody::Small(bytes),
+            Stored::Shared(bytes) => EntryBody::Shared(bytes),
+        }
+    }
+
+    /// The body's bytes.
+    pub fn bytes(&self) -> &[u8] {
+        self.body.bytes()
+    }
+
+    /// Where `meta` begins in the body: the length of its form for old peers.
+    pub fn meta_at(&self) -> usize {
+        self.meta_at as usize
+    }
+
+    /// Who published it.
+    pub fn sender(&self) -> &str {
+        self.str_at(self.sender_at(), self.sender_len as usize)
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        self.str_at(self.name_at(), self.name_len as usize)
+    }
+
+    /// Its encoded value.
+    pub fn data(&self) -> &[u8] {
+        &self.bytes()[self.name_at() + self.name_len as usize..self.meta_at()]
+    }
+
+    /// Its kind.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// When and by which instance it was published.
+    pub fn stamp(&self) -> Stamp {
+        self.stamp
+    }
+
+    /// The table's version at its last change.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// The connection that it last came from.
+    pub fn origin(&self) -> Option<ConnId> {
+        self.origin
+    }
+
+    /// Compared as bytes: as text they would have to be checked again.
+    pub(super) fn is_of(&self, sender: &str, name: &str) -> bool {
+        self.is_named(name) && self.is_from(sender)
+    }
+
+    /// Whether this one published it: costs less than a look at [`Entry::sender`].
+    pub fn is_from(&self, sender: &str) -> bool {
+        let sender_at = self.sender_at();
+        self.bytes()[sender_at..sender_at + self.sender_len as usize] == *sender.as_bytes()
+    }
+
+    pub(super) fn is_named(&self, name: &str) -> bool {
+        let name_at = self.name_at();
+        self.bytes()[name_at..name_at + self.name_len as usize] == *name.as_bytes()
+    }
+
+    fn sender_at(&self) -> usize {
+        1 + str_head(self.sender_len as usize)
+    }
+
+    fn name_at(&self) -> usize {
+        self.sender_at() + self.sender_len as usize + str_head(self.name_len as usize)
+    }
+
+    fn str_at(&self, at: usize, len: usize) -> &str {
+        // Checked when the body was decoded; an entry never changes but as a whole.
+        std::str::from_utf8(&self.bytes()[at..at + len]).unwrap_or_default()
+    }
+}
+
+/// The length of what stands before a string of `len` bytes in a canonical body.
+const fn str_head(len: usize) -> usize {
+    match len {
+        0..=31 => 1,
+        32..=255 => 2,
+        _ => 3,
+    }
+}

@@ -1,0 +1,426 @@
+//! The newest value of every key, in places that stay where they are.
+//!
+//! A value that changes keeps its slot, so that a [`Walk`](super::feed::Walk) over the slots meets every key once,
+//! however often some of them change. Each change gets the table's next *version*; a page remembers the greatest
+//! version in it, so that a walk skips what it has seen.
+
+mod entry;
+mod names;
+mod owners;
+#[cfg(test)]
+mod tests;
+
+use std::mem::size_of;
+use std::sync::Arc;
+
+use self::entry::Stored;
+pub use self::entry::{Entry, EntryBody};
+use self::names::NameIndex;
+use self::owners::{OwnerId, Owners};
+use super::hash::{KeyHash, KeyIndex};
+use super::slots::Slots;
+use super::ConnId;
+use crate::limits;
+use crate::memory::NoMemory;
+use crate::wire::{Kind, Stamp};
+
+/// Bodies from this size on are shared between the table and all outboxes; smaller ones are copied.
+pub const SHARE_FROM: usize = 4 << 10;
+
+/// Slots of one page.
+pub const PAGE: usize = 64;
+
+/// The end of a list of slots.
+const NONE: u32 = u32::MAX;
+
+/// The place of an entry.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Slot(pub u32);
+
+/// A value that is offered to a table.
+pub struct Offer<'a> {
+    /// A canonical v1 body.
+    pub body: &'a [u8],
+    /// The same, where it has an allocation that may be kept.
+    pub shared: Option<&'a Arc<Vec<u8>>>,
+    /// Where its `meta` begins.
+    pub meta_at: usize,
+    /// What the body says.
+    pub sender: &'a str,
+    /// What the body says.
+    pub name: &'a str,
+    /// What the body says.
+    pub kind: Kind,
+    /// What the body says.
+    pub stamp: Stamp,
+    /// Where it came from.
+    pub origin: Option<ConnId>,
+}
+
+/// Why a value was not taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// The one held is as new or newer.
+    Stale,
+    /// There is no room.
+    Full,
+    /// There is no memory.
+    NoMemory,
+}
+
+impl From<NoMemory> for Refusal {
+    fn from(NoMemory: NoMemory) -> Refusal {
+        Refusal::NoMemory
+    }
+}
+
+/// What a table may hold.
+#[derive(Clone, Copy, Debug)]
+pub struct Capacity {
+    /// Entries.
+    pub states: usize,
+    /// Bytes.
+    pub bytes: usize,
+    /// The share of one sender, as a divisor of both.
+    pub share: usize,
+    /// How long a departed sender's entries stay, in nanoseconds.
+    pub departed: u64,
+}
+
+impl Default for Capacity {
+    fn default() -> Capacity {
+        Capacity {
+            states: limits::TABLE_STATES,
+            bytes: limits::TABLE_BYTES,
+            share: 2,
+            departed: limits::DEPARTED.as_nanos() as u64,
+        }
+    }
+}
+
+/// What a slot costs in a [`KeyIndex`], which has room to spare.
+const INDEXED: usize = 2 * size_of::<(KeyHash, u32)>();
+
+/// Newest values by (sender, name).
+pub struct Table {
+    entries: Slots<Entry>,
+    index: KeyIndex,
+    /// None until somebody asks by name: most hubs are never asked.
+    names: Option<NameIndex>,
+    /// The greatest version in each page.
+    pages: Vec<u64>,
+    version: u64,
+    bytes: usize,
+    owners: Owners,
+    /// What it may hold.
+    pub capacity: Capacity,
+}
+
+impl Table {
+    /// An empty table.
+    pub fn new(capacity: Capacity) -> Table {
+        Table {
+            entries: Slots::new(),
+            index: KeyIndex::new(),
+            names: None,
+            pages: Vec::new(),
+            version: 0,
+            bytes: 0,
+            owners: Owners::new(),
+            capacity,
+        }
+    }
+
+    /// How many entries it holds.
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// Whether it holds none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes allocated for its entries.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The number of changes so far.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// One past the last slot that was ever used.
+    pub fn slots(&self) -> usize {
+        self.entries.end()
+    }
+
+    /// The entry at `slot`, if there is one.
+    pub fn get(&self, slot: Slot) -> Option<&Entry> {
+        self.entries.get(slot.0)
+    }
+
+    /// The greatest version in the page of `slot`, and the page's end.
+    pub fn page(&self, slot: usize) -> (u64, usize) {
+        let page = slot / PAGE;
+        (self.pages[page], (page + 1) * PAGE)
+    }
+
+    /// The entry of a key.
+    pub fn find(&self, sender: &str, name: &str) -> Option<&Entry> {
+        self.get(self.find_at(sender, name)?)
+    }
+
+    /// The place of the entry of a key.
+    pub fn find_at(&self, sender: &str, name: &str) -> Option<Slot> {
+        self.find_slot(self.index.hash(sender, name), sender, name)
+    }
+
+    /// From here on [`Table::newest`] finds a name without a look at every entry.
+    pub fn index_names(&mut self) {
+        if self.names.is_some() {
+            return;
+        }
+        let mut names = NameIndex::new();
+        for slot in 0..self.entries.end() as u32 {
+            if let Some(entry) = self.entries.get(slot) {
+                names.insert(&self.entries, slot, entry.name());
+            }
+        }
+        self.names = Some(names);
+        for owner in self.owners.iter_mut() {
+            owner.bytes += owner.states * NameIndex::OVERHEAD;
+        }
+        self.bytes += self.len() * NameIndex::OVERHEAD;
+    }
+
+    /// The newest entry of a name, of any sender. Takes steps for each sender of that name; without
+    /// [`Table::index_names`] for each entry.
+    pub fn newest(&self, name: &str) -> Option<&Entry> {
+        // Of equal stamps, which only a sender that makes its own wrong can give, always the same.
+        let order = |a: &&Entry, b: &&Entry| a.stamp.cmp(&b.stamp).then_with(|| a.sender().cmp(b.sender()));
+        match &self.names {
+            Some(names) => names.named(&self.entries, name).max_by(order),
+            None => self.iter().filter(|entry| entry.is_named(name)).max_by(order),
+        }
+    }
+
+    /// Every entry, in the order of the slots.
+    pub fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter()
+    }
+
+    fn find_slot(&self, hash: KeyHash, sender: &str, name: &str) -> Option<Slot> {
+        let same = |slot: u32| {
+            let entry = self.entries.get(slot).expect("the index names entries only");
+            entry.is_of(sender, name)
+        };
+        self.index.find(hash, same).map(Slot)
+    }
+
+    /// Takes a value if it is newer than the one held and there is room.
+    pub fn offer(&mut self, offer: Offer<'_>) -> Result<Slot, Refusal> {
+        let hash = self.index.hash(offer.sender, offer.name);
+        match self.find_slot(hash, offer.sender, offer.name) {
+            Some(slot) if offer.stamp <= self.entries.get(slot.0).expect("found in the index").stamp => {
+                Err(Refusal::Stale)
+            }
+            Some(slot) => self.update(slot, offer),
+            None => self.insert(hash, offer),
+        }
+    }
+
+    /// Takes a value, whatever the stamp of the one held, if there is room.
+    pub fn replace(&mut self, offer: Offer<'_>) -> Result<Slot, Refusal> {
+        let hash = self.index.hash(offer.sender, offer.name);
+        match self.find_slot(hash, offer.sender, offer.name) {
+            Some(slot) => self.update(slot, offer),
+            None => self.insert(hash, offer),
+        }
+    }
+
+    /// Gives the entry at `slot`, whose meta begins with its stamp, another one: a change.
+    ///
+    /// # Errors
+    /// There is no memory, and nothing changed.
+    pub(crate) fn restamp(&mut self, slot: Slot, stamp: Stamp) -> Result<(), NoMemory> {
+        let Some(entry) = self.entries.get_mut(slot.0) else { return Ok(()) };
+        let at = entry.meta_at() + Stamp::META_LEN - Stamp::LEN;
+        entry.body.overwrite(at, &stamp.to_bytes())?;
+        entry.stamp = stamp;
+        self.version += 1;
+        entry.version = self.version;
+        self.pages[slot.0 as usize / PAGE] = self.version;
+        Ok(())
+    }
+
+    /// Forgets the entry at `slot`.
+    pub fn forget(&mut self, slot: Slot) {
+        let Some(owner) = self.get(slot).map(|entry| entry.owner) else { return };
+        self.remove(slot.0);
+        self.owners.forget_if_empty(owner);
+    }
+
+    #[inline]
+    fn update(&mut self, slot: Slot, offer: Offer<'_>) -> Result<Slot, Refusal> {
+        let entry = self.entries.get_mut(slot.0).expect("found in the index");
+        let (before, owner) = (entry.body.allocated(), entry.owner);
+        if offer.body.len() > before {
+            let more = offer.body.len() - before;
+            if self.owners.get(owner).bytes + more > self.capacity.bytes / self.capacity.share {
+                return Err(Refusal::Full);
+            }
+            while self.bytes + more > self.capacity.bytes {
+                if !self.evict_departed(owner) {
+                    return Err(Refusal::Full);
+                }
+            }
+        }
+        let entry = self.entries.get_mut(slot.0).expect("found in the index");
+        let owner = self.owners.get_mut(owner);
+        entry.body.replace(offer.body, offer.shared)?;
+        let after = entry.body.allocated();
+        self.bytes = self.bytes - before + after;
+        owner.bytes = owner.bytes - before + after;
+        entry.meta_at = offer.meta_at as u32;
+        entry.kind = offer.kind;
+        entry.stamp = offer.stamp;
+        entry.origin = offer.origin;
+        self.version += 1;
+        entry.version = self.version;
+        self.pages[slot.0 as usize / PAGE] = self.version;
+        if !owner.is_held_by(offer.origin) {
+            let owner = entry.owner;
+            self.owners.hold(owner, offer.origin);
+        }
+        Ok(slot)
+    }
+
+    fn insert(&mut self, hash: KeyHash, offer: Offer<'_>) -> Result<Slot, Refusal> {
+        let overhead = self.overhead();
+        let size = offer.body.len() + overhead;
+        let owner = self.owners.find_or_add(offer.sender);
+        let held = self.owners.get(owner);
+        if held.bytes + size > self.capacity.bytes / self.capacity.share
+            || held.states >= self.capacity.states / self.capacity.share
+        {
+            self.owners.forget_if_empty(owner);
+            return Err(Refusal::Full);
+        }
+        while self.bytes + size > self.capacity.bytes || self.len() >= self.capacity.states {
+            if !self.evict_departed(owner) {
+                self.owners.forget_if_empty(owner);
+                return Err(Refusal::Full);
+            }
+        }
+        let body = match Stored::new(offer.body, offer.shared) {
+            Ok(body) => body,
+            Err(NoMemory) => {
+                self.owners.forget_if_empty(owner);
+                return Err(Refusal::NoMemory);
+            }
+        };
+        self.owners.hold(owner, offer.origin);
+        self.version += 1;
+        let held = self.owners.get_mut(owner);
+        let next = held.first;
+        let entry = Entry {
+            body,
+            meta_at: offer.meta_at as u32,
+            sender_len: offer.sender.len() as u8,
+            name_len: offer.name.len() as u16,
+            kind: offer.kind,
+            stamp: offer.stamp,
+            version: self.version,
+            origin: offer.origin,
+            hash,
+            owner,
+            previous: NONE,
+            next,
+        };
+        let size = entry.body.allocated() + overhead;
+        self.bytes += size;
+        held.bytes += size;
+        held.states += 1;
+        let slot = self.entries.insert(entry);
+        held.first = slot;
+        if next != NONE {
+            self.entries.get_mut(next).expect("a list names entries only").previous = slot;
+        }
+        let page = slot as usize / PAGE;
+        if page == self.pages.len() {
+            self.pages.push(0);
+        }
+        self.pages[page] = self.version;
+        self.index.insert(hash, slot);
+        if let Some(names) = &mut self.names {
+            names.insert(&self.entries, slot, offer.name);
+        }
+        Ok(Slot(slot))
+    }
+
+    /// What an entry costs beside its body, with no more than the index of its keys.
+    const OVERHEAD: usize = size_of::<Option<Entry>>() + INDEXED;
+
+    /// What an entry costs beside its body.
+    fn overhead(&self) -> usize {
+        Self::OVERHEAD + self.names.as_ref().map_or(0, |_| NameIndex::OVERHEAD)
+    }
+
+    fn remove(&mut self, slot: u32) {
+        let entry = self.entries.remove(slot).expect("a list names entries only");
+        self.index.remove(entry.hash, slot);
+        if let Some(names) = &mut self.names {
+            names.remove(slot, entry.name());
+        }
+        let overhead = self.overhead();
+        if entry.next != NONE {
+            self.entries.get_mut(entry.next).expect("a list names entries only").previous = entry.previous;
+        }
+        let owner = self.owners.get_mut(entry.owner);
+        if entry.previous == NONE {
+            owner.first = entry.next;
+        } else {
+            self.entries.get_mut(entry.previous).expect("a list names entries only").next = entry.next;
+        }
+        let size = entry.body.allocated() + overhead;
+        owner.bytes -= size;
+        owner.states -= 1;
+        self.bytes -= size;
+    }
+
+    /// `sender` has a connection that speaks for it.
+    pub fn arrived(&mut self, sender: &str, conn: ConnId) {
+        self.owners.arrived(sender, conn);
+    }
+
+    /// A connection is gone: the senders that it spoke for have departed.
+    pub fn departed(&mut self, mono: u64, conn: ConnId) {
+        self.owners.departed(mono, conn);
+    }
+
+    /// Forgets the owner that departed first, other than `but`. False: there is none.
+    fn evict_departed(&mut self, but: OwnerId) -> bool {
+        self.owners.take_departed(but).map(|owner| self.evict(owner)).is_some()
+    }
+
+    fn evict(&mut self, owner: OwnerId) {
+        while self.owners.get(owner).first != NONE {
+            self.remove(self.owners.get(owner).first);
+        }
+        self.owners.forget_if_empty(owner);
+    }
+
+    /// When the next departed sender's values expire, in nanoseconds.
+    pub fn next_expiry(&self) -> Option<u64> {
+        self.owners.next_expiry(self.capacity.departed)
+    }
+
+    /// Forgets the values of senders that departed too long ago.
+    pub fn expire(&mut self, mono: u64) {
+        while let Some(owner) = self.owners.take_expired(mono, self.capacity.departed) {
+            self.evict(owner);
+        }
+    }
+}

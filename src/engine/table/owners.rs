@@ -1,0 +1,311 @@
+//! The senders of a table's entries: what each holds, which connection speaks for it, and since when none does.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::hash::BuildHasher;
+use std::mem;
+
+use hashbrown::HashTable;
+
+use super::super::hash::{key_hasher, KeyHasher};
+use super::super::ConnId;
+use super::NONE;
+
+/// The place of an owner.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct OwnerId(u32);
+
+/// A sender, and what the table holds of it.
+pub struct Owner {
+    name: Box<str>,
+    /// Entries.
+    pub states: usize,
+    /// Bytes allocated for them.
+    pub bytes: usize,
+    /// The first of its entries, which form a list.
+    pub first: u32,
+    /// The connection that speaks for this sender now.
+    holder: Option<ConnId>,
+    departed: Option<u64>,
+}
+
+impl Owner {
+    /// Whether this connection, or none, speaks for it, and it has not departed.
+    #[inline]
+    pub fn is_held_by(&self, conn: Option<ConnId>) -> bool {
+        self.holder == conn && self.departed.is_none()
+    }
+}
+
+/// All owners, by name and by the connection that speaks for them.
+pub struct Owners {
+    owners: Vec<Owner>,
+    index: HashTable<u32>,
+    hasher: KeyHasher,
+    free: Vec<u32>,
+    /// The owners that have a holder.
+    held: BTreeSet<(ConnId, OwnerId)>,
+    /// Owners in the order of their departure; an owner that came back is passed over.
+    departed: VecDeque<(u64, OwnerId)>,
+    /// How many owners were looked at because a connection had gone.
+    #[cfg(test)]
+    pub looked_at: usize,
+}
+
+impl Owners {
+    /// None.
+    pub fn new() -> Owners {
+        Owners {
+            owners: Vec::new(),
+            index: HashTable::new(),
+            hasher: key_hasher(),
+            free: Vec::new(),
+            held: BTreeSet::new(),
+            departed: VecDeque::new(),
+            #[cfg(test)]
+            looked_at: 0,
+        }
+    }
+
+    /// An owner that was found or added, and not forgotten since.
+    #[inline]
+    pub fn get(&self, id: OwnerId) -> &Owner {
+        &self.owners[id.0 as usize]
+    }
+
+    /// The same.
+    #[inline]
+    pub fn get_mut(&mut self, id: OwnerId) -> &mut Owner {
+        &mut self.owners[id.0 as usize]
+    }
+
+    /// Each of them; one that was forgotten has no entries.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Owner> {
+        self.owners.iter_mut()
+    }
+
+    fn find(&self, hash: u64, name: &str) -> Option<OwnerId> {
+        self.index.find(hash, |&owner| &*self.owners[owner as usize].name == name).copied().map(OwnerId)
+    }
+
+    /// The owner of this name, who is added if there is none.
+    pub fn find_or_add(&mut self, name: &str) -> OwnerId {
+        let hash = self.hasher.hash_one(name);
+        if let Some(owner) = self.find(hash, name) {
+            return owner;
+        }
+        let owner = Owner { name: name.into(), states: 0, bytes: 0, first: NONE, holder: None, departed: None };
+        let id = match self.free.pop() {
+            Some(id) => {
+                self.owners[id as usize] = owner;
+                id
+            }
+            None => {
+                self.owners.push(owner);
+                (self.owners.len() - 1) as u32
+            }
+        };
+        let (owners, hasher) = (&self.owners, &self.hasher);
+        self.index.insert_unique(hash, id, |&id| hasher.hash_one(&*owners[id as usize].name));
+        OwnerId(id)
+    }
+
+    /// Forgets an owner that has no entries.
+    pub fn forget_if_empty(&mut self, id: OwnerId) {
+        let owner = self.get(id);
+        if owner.states == 0 {
+            let hash = self.hasher.hash_one(&*owner.name);
+            if let Ok(found) = self.index.find_entry(hash, |&other| other == id.0) {
+                found.remove();
+                self.free.push(id.0);
+                self.hold(id, None);
+            }
+        }
+    }
+
+    /// From here on this connection, or none, speaks for the owner, who has not departed.
+    pub fn hold(&mut self, id: OwnerId, conn: Option<ConnId>) {
+        let owner = &mut self.owners[id.0 as usize];
+        owner.departed = None;
+        let before = mem::replace(&mut owner.holder, conn);
+        if before != conn {
+            if let Some(before) = before {
+                self.held.remove(&(before, id));
+            }
+            self.held.extend(conn.map(|conn| (conn, id)));
+        }
+    }
+
+    /// `sender` has a connection that speaks for it.
+    pub fn arrived(&mut self, sender: &str, conn: ConnId) {
+        if let Some(id) = self.find(self.hasher.hash_one(sender), sender) {
+            self.hold(id, Some(conn));
+        }
+    }
+
+    /// A connection is gone: the senders that it spoke for have departed.
+    pub fn departed(&mut self, mono: u64, conn: ConnId) {
+        const FIRST: OwnerId = OwnerId(0);
+        while let Some(&(holder, id)) = self.held.range((conn, FIRST)..).next() {
+            #[cfg(test)]
+            {
+                self.looked_at += 1;
+            }
+            if holder != conn {
+                break;
+            }
+            self.hold(id, None);
+            self.get_mut(id).departed = Some(mono);
+            self.departed.push_back((mono, id));
+        }
+        // Senders that come and go leave departures that count no more.
+        if self.departed.len() > 2 * self.owners.len() + 64 {
+            let owners = &self.owners;
+            self.departed.retain(|&(since, id)| owners[id.0 as usize].departed == Some(since));
+        }
+    }
+
+    /// Takes the owner that departed first, other than `but`: its entries are to go.
+    pub fn take_departed(&mut self, but: OwnerId) -> Option<OwnerId> {
+        let mut passed = None;
+        let mut taken = None;
+        while let Some((since, id)) = self.departed.pop_front() {
+            if self.get(id).departed != Some(since) {
+                continue;
+            }
+            if id == but {
+                passed = Some((since, id));
+                continue;
+            }
+            self.get_mut(id).departed = None;
+            taken = Some(id);
+            break;
+        }
+        if let Some(passed) = passed {
+            self.departed.push_front(passed);
+        }
+        taken
+    }
+
+    /// When the next owner will have been gone for so long.
+    pub fn next_expiry(&self, stays: u64) -> Option<u64> {
+        self.departed.front().map(|(since, _)| since.saturating_add(stays))
+    }
+
+    /// Takes an owner that has been gone for so long.
+    pub fn take_expired(&mut self, mono: u64, stays: u64) -> Option<OwnerId> {
+        while let Some(&(since, id)) = self.departed.front() {
+            let valid = self.get(id).departed == Some(since);
+            if valid && since.saturating_add(stays) > mono {
+                return None;
+            }
+            self.departed.pop_front();
+            if valid {
+                self.get_mut(id).departed = None;
+                return Some(id);
+            }
+        }
+        None
+    }
+
+    /// How many departures are remembered.
+    #[cfg(test)]
+    pub fn departures(&self) -> usize {
+        self.departed.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_departure_costs_what_departed_and_not_the_number_of_owners() {
+        const OWNERS: usize = 10_000;
+        let mut owners = Owners::new();
+        for n in 0..OWNERS {
+            let id = owners.find_or_add(&n.to_string());
+            owners.hold(id, Some(ConnId(n as u64 / 2)));
+        }
+        owners.departed(1, ConnId(17));
+        assert!(owners.looked_at <= 3, "{} owners were looked at", owners.looked_at);
+        let but = owners.find_or_add("34");
+        assert_eq!((owners.take_departed(but).map(|id| id.0), owners.take_departed(but)), (Some(35), None));
+        assert_eq!(
+            (owners.next_expiry(5), owners.take_expired(5, 5), owners.take_expired(6, 5)),
+            (Some(6), None, Some(but))
+        );
+        owners.departed(7, ConnId(17));
+        assert_eq!(owners.next_expiry(5), None, "nobody is left for whom it speaks");
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Hold { name: u8, conn: Option<u64> },
+        Arrived { name: u8, conn: u64 },
+        Departed { conn: u64 },
+        Forget { name: u8 },
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            4 => (0..9_u8, proptest::option::of(0..5_u64)).prop_map(|(name, conn)| Step::Hold { name, conn }),
+            3 => (0..9_u8, 0..5_u64).prop_map(|(name, conn)| Step::Arrived { name, conn }),
+            2 => (0..5_u64).prop_map(|conn| Step::Departed { conn }),
+            1 => (0..9_u8).prop_map(|name| Step::Forget { name }),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn who_departed_agrees_with_a_plain_model(steps in vec(step(), 0..200)) {
+            let mut owners = Owners::new();
+            // The holder of each, and since when it has none because that one left.
+            let mut model: BTreeMap<u8, (Option<u64>, Option<u64>)> = BTreeMap::new();
+            for (mono, step) in (0..).zip(steps) {
+                match step {
+                    Step::Hold { name, conn } => {
+                        let id = owners.find_or_add(&name.to_string());
+                        owners.get_mut(id).states = 1;
+                        owners.hold(id, conn.map(ConnId));
+                        model.insert(name, (conn, None));
+                    }
+                    Step::Arrived { name, conn } => {
+                        owners.arrived(&name.to_string(), ConnId(conn));
+                        model.entry(name).and_modify(|held| *held = (Some(conn), None));
+                    }
+                    Step::Departed { conn } => {
+                        owners.departed(mono, ConnId(conn));
+                        let left = model.values_mut().filter(|held| held.0 == Some(conn));
+                        left.for_each(|held| *held = (None, Some(mono)));
+                    }
+                    Step::Forget { name } => {
+                        if model.remove(&name).is_some() {
+                            let id = owners.find_or_add(&name.to_string());
+                            owners.get_mut(id).states = 0;
+                            owners.forget_if_empty(id);
+                        }
+                    }
+                }
+                let held = model.values().filter(|held| held.0.is_some()).count();
+                prop_assert_eq!((owners.held.len(), owners.index.len()), (held, model.len()));
+            }
+            let mut gone: Vec<_> = model.iter().filter_map(|(name, held)| Some((held.1?, name.to_string()))).collect();
+            gone.sort_unstable();
+            let mut taken = Vec::new();
+            while let Some(id) = owners.take_expired(u64::MAX, 0) {
+                taken.push(owners.get(id).name.to_string());
+            }
+            let mut expected: Vec<_> = gone.into_iter().map(|(_, name)| name).collect();
+            expected.sort_unstable();
+            taken.sort_unstable();
+            prop_assert_eq!(taken, expected);
+        }
+    }
+}

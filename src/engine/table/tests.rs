@@ -1,0 +1,245 @@
+//! Newest values, those who publish them, and what they take.
+
+use std::collections::BTreeMap;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::*;
+use crate::wire::{self, Form, Instance, Meta, Value};
+
+fn offer(table: &mut Table, sender: &str, name: &str, clock: u64, size: usize) -> Result<Slot, Refusal> {
+    offer_by(ConnId(1), table, sender, name, clock, size)
+}
+
+fn offer_by(
+    conn: ConnId,
+    table: &mut Table,
+    sender: &str,
+    name: &str,
+    clock: u64,
+    size: usize,
+) -> Result<Slot, Refusal> {
+    let stamp = Stamp { clock, instance: Instance([1; 16]) };
+    let (mut value, mut body) = (Vec::new(), Vec::new());
+    Value::Bytes(&vec![7; size]).encode(&mut value);
+    wire::encode(&mut body, Form::V1, sender, name, &value, &Meta { stamp: Some(stamp), ..Meta::default() });
+    let meta_at = wire::decode(&body, Form::V1).expect("a body").meta_at;
+    table.offer(Offer {
+        body: &body,
+        shared: None,
+        meta_at,
+        sender,
+        name,
+        kind: Kind::Bytes,
+        stamp,
+        origin: Some(conn),
+    })
+}
+
+#[test]
+fn an_entry_gives_back_its_parts_whatever_their_lengths() {
+    let mut table = Table::new(Capacity::default());
+    for (sender, name) in [(1, 1), (31, 31), (32, 32), (255, 255), (3, 256), (255, 1024)] {
+        let (sender, name) = ("s".repeat(sender), "n".repeat(name));
+        let slot = offer(&mut table, &sender, &name, 1, 10).unwrap();
+        let entry = table.get(slot).unwrap();
+        assert_eq!((entry.sender(), entry.name(), entry.data().len()), (&*sender, &*name, 12));
+        assert!(table.find(&sender, &name).is_some());
+    }
+}
+
+#[test]
+fn a_value_keeps_its_slot_and_what_it_takes_is_counted_through_every_size() {
+    let mut table = Table::new(Capacity::default());
+    let slot = offer(&mut table, "a", "x", 1, 0).unwrap();
+    for (clock, size) in [(2, 5000), (3, 100), (4, 4000), (5, 1), (6, SHARE_FROM), (7, 0)] {
+        assert_eq!(offer(&mut table, "a", "x", clock, size), Ok(slot));
+        let entry = table.get(slot).unwrap();
+        assert_eq!((entry.version(), entry.stamp().clock), (clock, clock));
+        let held = entry.bytes().len() + Table::OVERHEAD;
+        assert!(table.bytes() >= held && table.bytes() <= 5 * held + 64, "{} for {held}", table.bytes());
+    }
+    table.departed(0, ConnId(1));
+    table.expire(table.capacity.departed);
+    assert_eq!((table.len(), table.bytes()), (0, 0));
+}
+
+#[test]
+fn slots_of_forgotten_values_are_used_again() {
+    let mut table = Table::new(Capacity::default());
+    for round in 0..5 {
+        for i in 0..200 {
+            offer(&mut table, &format!("s{}", i % 7), &format!("n{i}"), 1, 10).unwrap();
+        }
+        assert_eq!((table.len(), table.slots()), (200, 200), "round {round}");
+        table.departed(round, ConnId(1));
+        table.expire(u64::MAX);
+        assert!(table.is_empty() && table.find("s0", "n0").is_none());
+    }
+}
+
+#[test]
+fn senders_that_come_and_go_leave_no_trail() {
+    let mut table = Table::new(Capacity::default());
+    offer(&mut table, "first", "x", 1, 1).unwrap();
+    offer(&mut table, "flaps", "x", 1, 1).unwrap();
+    table.departed(0, ConnId(1));
+    for i in 0..10_000 {
+        table.arrived("flaps", ConnId(i));
+        table.departed(i, ConnId(i));
+    }
+    assert!(table.owners.departures() < 100, "{} departures are remembered", table.owners.departures());
+    assert_eq!(table.next_expiry(), Some(table.capacity.departed));
+}
+
+#[test]
+fn the_newest_of_a_name_is_found_again_when_its_sender_is_forgotten() {
+    for indexed in [false, true] {
+        let mut table = Table::new(Capacity::default());
+        if indexed {
+            table.index_names();
+        }
+        for (conn, sender, clock) in [(1, "a", 5), (2, "b", 7), (3, "c", 6), (1, "a", 8), (4, "d", 4)] {
+            offer_by(ConnId(conn), &mut table, sender, "x", clock, 1).unwrap();
+        }
+        offer_by(ConnId(2), &mut table, "b", "y", 9, 1).unwrap();
+        // As they leave, newest, oldest, and what is between.
+        for (conn, newest) in [(0, Some("a")), (1, Some("b")), (4, Some("b")), (2, Some("c")), (3, None)] {
+            table.departed(conn, ConnId(conn));
+            table.expire(table.capacity.departed + conn);
+            assert_eq!(table.newest("x").map(Entry::sender), newest, "indexed: {indexed}");
+        }
+        assert!(table.newest("y").is_none() && table.is_empty() && table.bytes() == 0);
+    }
+}
+
+#[test]
+fn the_index_of_names_is_counted_and_costs_nothing_until_it_is_made() {
+    let (mut early, mut late) = (Table::new(Capacity::default()), Table::new(Capacity::default()));
+    early.index_names();
+    for table in [&mut early, &mut late] {
+        for i in 0..100 {
+            offer(table, &format!("s{}", i % 7), &format!("n{}", i % 30), i + 1, 10).unwrap();
+        }
+    }
+    assert!(late.names.is_none());
+    assert_eq!(early.bytes(), late.bytes() + 100 * NameIndex::OVERHEAD);
+    late.index_names();
+    late.index_names();
+    assert_eq!(early.bytes(), late.bytes());
+    for table in [&mut early, &mut late] {
+        table.departed(0, ConnId(1));
+        table.expire(u64::MAX);
+        assert_eq!((table.len(), table.bytes()), (0, 0));
+        assert!(table.owners.iter_mut().all(|owner| owner.bytes == 0));
+    }
+}
+
+/// What happens to a table. Senders, names and connections by their numbers.
+#[derive(Clone, Debug)]
+enum Event {
+    Offer { conn: u64, sender: u8, name: u8, clock: u64 },
+    Arrived { conn: u64, sender: u8 },
+    Departed { conn: u64 },
+    Expire,
+    Index,
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        12 => (0..4_u64, 0..6_u8, 0..5_u8, 0..50_u64)
+            .prop_map(|(conn, sender, name, clock)| Event::Offer { conn, sender, name, clock }),
+        1 => (0..4_u64, 0..6_u8).prop_map(|(conn, sender)| Event::Arrived { conn, sender }),
+        3 => (0..4_u64).prop_map(|conn| Event::Departed { conn }),
+        2 => Just(Event::Expire),
+        1 => Just(Event::Index),
+    ]
+}
+
+/// Carries it out at this time.
+fn happen(table: &mut Table, event: &Event, mono: u64) -> Option<Result<Slot, Refusal>> {
+    match *event {
+        Event::Offer { conn, sender, name, clock } => {
+            let (sender, name) = (sender.to_string(), name.to_string());
+            return Some(offer_by(ConnId(conn), table, &sender, &name, clock, 1));
+        }
+        Event::Arrived { conn, sender } => table.arrived(&sender.to_string(), ConnId(conn)),
+        Event::Departed { conn } => table.departed(mono, ConnId(conn)),
+        Event::Expire => table.expire(mono),
+        Event::Index => table.index_names(),
+    }
+    None
+}
+
+/// A sender of the model: its values by name, who speaks for it, and since when nobody does.
+#[derive(Default)]
+struct Sender {
+    clocks: BTreeMap<u8, u64>,
+    holder: Option<u64>,
+    departed: Option<u64>,
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_newest_of_each_name_agrees_with_a_plain_model(events in vec(event(), 0..200)) {
+        const STAYS: u64 = 7;
+        let mut table = Table::new(Capacity { departed: STAYS, ..Capacity::default() });
+        let mut model: BTreeMap<u8, Sender> = BTreeMap::new();
+        for (mono, event) in (0..).zip(&events) {
+            let taken = happen(&mut table, event, mono).map(|taken| taken.is_ok());
+            match *event {
+                Event::Offer { conn, sender, name, clock } => {
+                    let held = model.get(&sender).and_then(|held| held.clocks.get(&name));
+                    let newer = held.is_none_or(|&held| clock > held);
+                    prop_assert_eq!(taken, Some(newer));
+                    if newer {
+                        let held = model.entry(sender).or_default();
+                        held.clocks.insert(name, clock);
+                        (held.holder, held.departed) = (Some(conn), None);
+                    }
+                }
+                Event::Arrived { conn, sender } => {
+                    if let Some(held) = model.get_mut(&sender) {
+                        (held.holder, held.departed) = (Some(conn), None);
+                    }
+                }
+                Event::Departed { conn } => {
+                    for held in model.values_mut().filter(|held| held.holder == Some(conn)) {
+                        (held.holder, held.departed) = (None, Some(mono));
+                    }
+                }
+                Event::Expire => model.retain(|_, held| held.departed.is_none_or(|since| since + STAYS > mono)),
+                Event::Index => {}
+            }
+            for name in 0..5 {
+                // Of equal clocks that of the greatest sender.
+                let clocks = model.iter().filter_map(|(sender, held)| Some((*held.clocks.get(&name)?, *sender)));
+                let newest = clocks.max().map(|(clock, sender)| (sender.to_string(), clock));
+                let found = table.newest(&name.to_string());
+                prop_assert!(found.is_none_or(|entry| entry.name() == name.to_string()));
+                prop_assert_eq!(found.map(|entry| (entry.sender().to_owned(), entry.stamp().clock)), newest);
+            }
+        }
+    }
+
+    #[test]
+    fn a_table_that_is_full_finds_the_same_with_the_index_and_without(events in vec(event(), 0..200)) {
+        let room = Capacity { states: 9, share: 1, departed: 40, ..Capacity::default() };
+        let (mut indexed, mut plain) = (Table::new(room), Table::new(room));
+        indexed.index_names();
+        for (mono, event) in (0..).zip(events.iter().filter(|event| !matches!(event, Event::Index))) {
+            prop_assert_eq!(happen(&mut indexed, event, mono), happen(&mut plain, event, mono));
+            for name in 0..5 {
+                let newest = |table: &Table| {
+                    table.newest(&name.to_string()).map(|entry| (entry.sender().to_owned(), entry.stamp().clock))
+                };
+                prop_assert_eq!(newest(&indexed), newest(&plain));
+            }
+        }
+        plain.index_names();
+        prop_assert_eq!(indexed.bytes(), plain.bytes());
+    }
+}
