@@ -17,6 +17,8 @@ CARGO   ?= cargo
 QT      ?= AUTO
 # How many inputs the fuzzers try for each target.
 RUNS    ?=
+# How long fuzz-guided tries each target, in seconds.
+FUZZ_SECONDS ?= 120
 WARN    := -Wall -Wextra -Werror -pedantic
 
 # The benchmarks beside other systems are a package of their own.
@@ -27,7 +29,7 @@ CMAKE = cmake -DCARGO=$(CARGO) -DNANOSTATE_CARGO_TARGET_DIR=$(abspath $(TARGET))
 # Not part of this make: it would tell each directory that it enters.
 CMAKE_BUILD = env -u MAKEFLAGS -u MAKELEVEL cmake --build
 
-.PHONY: build demo screenshots test test-cmake test-long lint header fuzz naps loom bench bench-baseline install clean help
+.PHONY: build demo screenshots test test-cmake test-long lint header fuzz fuzz-guided naps loom bench bench-baseline install clean help
 
 # The libraries, the command and the examples, in build/. CMake drives cargo.
 build:
@@ -90,6 +92,7 @@ lint:
 	$(CARGO) clippy --locked --no-default-features --all-targets -- -D warnings
 	$(CARGO) clippy --locked --no-default-features --features capi,cli -- -D warnings
 	$(CARGO) fmt --check --manifest-path $(BENCH_MANIFEST)
+	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
 	$(CARGO) clippy --locked $(BENCH) --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --lib --quiet
 	$(TARGET)/venv/bin/typos
@@ -117,6 +120,11 @@ fuzz:
 	    NANOSTATE_FUZZ_SEED=$$seed NANOSTATE_FUZZ_RUNS=$(or $(RUNS),1000000) \
 	        $(CARGO) test --quiet --release --test 'fuzz*' || exit; \
 	done
+
+# Fuzzes each target of fuzz/ for FUZZ_SECONDS, guided by coverage, with cargo-fuzz.
+fuzz-guided:
+	@scripts/setup fuzz
+	@CARGO="$(CARGO)" scripts/fuzz-guided $(FUZZ_SECONDS)
 
 # The tests with random naps around locks and system calls, each round with another seed, until something fails or
 # Ctrl-C. NAPS_SEED: that one, once.

@@ -3,12 +3,15 @@
 //! Each target runs a bounded number of inputs, each made from its seed. `NANOSTATE_FUZZ_RUNS` and
 //! `NANOSTATE_FUZZ_SEED` say how many and from which seed on; a failure names the seed that shows it again.
 
+#[path = "../fuzz/src/lib.rs"]
+mod checks;
 mod sim;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::IoSlice;
 use std::mem;
 
+use checks::{FORMS, FRAMINGS};
 use nanostate::engine::gateway::{self, GatewayEvent};
 use nanostate::engine::hub::queries::{self, Query};
 use nanostate::engine::hub::{PeerEvent, PeerStats, Router, RouterConfig, RouterEvent};
@@ -20,13 +23,10 @@ use nanostate::framing::{
     HEADER_LEN,
 };
 use nanostate::limits;
-use nanostate::wire::{self, Control, Form, HelloFlags, Instance, Meta, Secret, Stamp};
+use nanostate::wire::{self, Control, Form, HelloFlags, Meta, Secret, Stamp};
 use nanostate::{Kind, Status, Value};
 use sim::chaos::{self, Chaos};
 use sim::{body, each_seed, note, value, Rng, MS, SEC};
-
-const FORMS: [Form; 2] = [Form::Old, Form::V1];
-const FRAMINGS: [Framing; 3] = [Framing::Tcp, Framing::Ipc, Framing::Inproc];
 
 /// Any text, of few different characters.
 fn text(rng: &mut Rng, most: usize) -> String {
@@ -131,90 +131,24 @@ fn any_body(rng: &mut Rng, form: Form) -> Vec<u8> {
     bytes
 }
 
-fn check_body(bytes: &[u8], form: Form) {
-    let Ok(body) = wire::decode(bytes, form) else { return };
-    assert!(wire::check(body.data) == Ok(body.kind), "the data is one value");
-    assert!(!body.sender.is_empty() && !body.sender.contains('\0') && !body.name.contains('\0'));
-    let json = wire::from_msgpack(body.data);
-    let mut again = Vec::new();
-    wire::to_msgpack(&json, &mut again).unwrap_or_else(|error| panic!("JSON that reads back: {error}: {json}"));
-    assert!(wire::check(&again).is_ok());
-    // Written again it is the same, with what is known of its meta.
-    let mut out = Vec::new();
-    wire::encode(&mut out, form, body.sender, body.name, body.data, &body.meta);
-    let second = wire::decode(&out, form).expect("what was written reads back");
-    assert_eq!((second.sender, second.name, second.data, second.kind), (body.sender, body.name, body.data, body.kind));
-    assert_eq!(second.meta, body.meta);
-    assert!(second.canonical);
-    if body.canonical {
-        assert_eq!(&out[..second.meta_at], &bytes[..body.meta_at]);
-        let old = [&[0x93], &bytes[1..body.meta_at]].concat();
-        assert!(wire::decode(&old, Form::Old).is_ok(), "its old form is a slice of it");
-    }
-    let stamp = Stamp { clock: 77, instance: Instance([7; 16]) };
-    let mut meta = Vec::new();
-    wire::with_stamp(body.raw_meta, stamp, &mut meta);
-    assert_eq!(Meta::decode(&meta).map(|(meta, len)| (meta.stamp, len)), Ok((Some(stamp), meta.len())));
-    if let (true, Ok(control)) = (body.is_reserved(), Control::decode(&body)) {
-        let mut out = Vec::new();
-        control.encode(body.sender, &mut out);
-        if control != Control::Unknown {
-            let again = wire::decode(&out, Form::V1).expect("a body");
-            assert_eq!(Control::decode(&again), Ok(control));
-        }
-    }
-}
-
 #[test]
 fn any_body_gets_a_verdict_and_reads_back_as_it_was_written() {
     each_seed(200_000, 1, |seed| {
         let mut rng = Rng::new(seed);
         let form = rng.pick(&FORMS);
         let bytes = any_body(&mut rng, form);
-        for form in FORMS {
-            check_body(&bytes, form);
-        }
+        checks::body(&bytes);
         // Bytes and texts that are no value, either.
-        let _ = wire::from_msgpack(&bytes);
-        let _ = wire::to_msgpack(&String::from_utf8_lossy(&bytes), &mut Vec::new());
+        checks::value(&bytes);
+        checks::json(&bytes);
+        checks::control(&bytes);
+        checks::stream(&bytes);
     });
 }
 
 #[test]
 fn a_stream_gives_the_same_bodies_however_it_is_cut() {
     const MAX: usize = 3000;
-    #[derive(PartialEq, Debug)]
-    enum Got {
-        Body(Vec<u8>),
-        TooLarge(u64),
-        Broken,
-    }
-    let run = |framing, stream: &[u8], mut piece: Box<dyn FnMut() -> usize>| {
-        let (mut decoder, mut got, mut received) = (Decoder::new(framing, MAX), Vec::new(), 0);
-        let mut rest = stream;
-        while !rest.is_empty() {
-            let (mut input, behind) = rest.split_at(piece().clamp(1, rest.len()));
-            rest = behind;
-            received += input.len();
-            loop {
-                match decoder.next(&mut input) {
-                    Ok(Some(Frame::Body(body))) => got.push(Got::Body(body.to_vec())),
-                    Ok(Some(Frame::Large(body))) => got.push(Got::Body(body)),
-                    Ok(Some(Frame::TooLarge(len))) => got.push(Got::TooLarge(len)),
-                    Ok(Some(Frame::NoMemory { len, .. })) => panic!("no memory for {len} bytes"),
-                    Ok(None) => break,
-                    Err(_) => {
-                        got.push(Got::Broken);
-                        return got;
-                    }
-                }
-            }
-            assert!(input.is_empty(), "everything was taken");
-            assert!(decoder.allocated() <= 2 * received + 64, "{} of {received}", decoder.allocated());
-            assert!(decoder.allocated() <= MAX);
-        }
-        got
-    };
     each_seed(5_000, 20, |seed| {
         let mut rng = Rng::new(seed);
         let framing = rng.pick(&FRAMINGS);
@@ -229,11 +163,8 @@ fn a_stream_gives_the_same_bodies_however_it_is_cut() {
             stream[at] ^= 1 << rng.below(8);
         }
         stream.truncate(stream.len() - rng.index(stream.len() / 8 + 1));
-        let whole = run(framing, &stream, Box::new(|| usize::MAX));
-        assert!(run(framing, &stream, Box::new(|| 1)) == whole, "byte by byte");
         let most = 1 + rng.length(MAX);
-        let any = Box::new(move || 1 + rng.index(most));
-        assert!(run(framing, &stream, any) == whole, "in pieces");
+        checks::stream_in_pieces(framing, MAX, &stream, &mut || 1 + rng.index(most));
     });
 }
 
