@@ -1,7 +1,5 @@
 //! The process, or the object inside one, that forwards every state to the other apps.
 
-pub mod address;
-
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -19,6 +17,7 @@ use crate::leaving;
 use crate::limits;
 use crate::options::HubOption;
 use crate::repeats::Repeats;
+use crate::runtime::gateway_address::{Endpoint, GatewayAddress};
 use crate::runtime::thread::{join, SignalMask};
 use crate::runtime::{self, Driver, Shared};
 #[cfg(not(feature = "nng"))]
@@ -26,8 +25,6 @@ use crate::transport::url::unsupported;
 use crate::transport::{host_name, Address, Backend};
 use crate::visible::one_line;
 use crate::{Error, Result, Status};
-
-use self::address::{Endpoint, GatewayAddress};
 
 pub use crate::engine::hub::{HubStats, PeerEvent, PeerStats};
 

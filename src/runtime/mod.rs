@@ -7,7 +7,7 @@
 //! * `conns`, `dialler`, `listeners`, `closing`: the parts of a driver, each with its own data; `reactor`: what they
 //!   share;
 //! * `reader`: how a thread of the program waits, and reads a connection in the loop's place;
-//! * [`address`]: what engines have to know of addresses;
+//! * [`address`], [`gateway_address`]: what engines have to know of addresses;
 //! * [`thread`]: threads of the library; [`now`]: the clocks that engines are told.
 
 #![allow(unsafe_code)]
@@ -19,6 +19,7 @@ pub mod conns;
 pub mod deadline;
 mod dialler;
 mod driver;
+pub mod gateway_address;
 mod listeners;
 mod reactor;
 pub mod reader;
