@@ -11,6 +11,7 @@ pub mod gateway;
 mod hash;
 pub mod hub;
 pub mod inbox;
+pub mod link;
 pub mod outbox;
 pub mod own;
 mod protocol;

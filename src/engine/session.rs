@@ -9,8 +9,9 @@ use std::sync::Arc;
 use log::{debug, trace};
 
 use super::clock::{is_beyond, Clock};
-use super::feed::Feed;
 use super::inbox::Inbox;
+use super::link::handshake::{Agreed, Side};
+use super::link::{Link, LinkLimits};
 use super::outbox::Pool;
 use super::own::Own;
 use super::received::{Position, Received};
@@ -18,7 +19,7 @@ use super::table::{Entry, Offer, Refusal, Slot, SHARE_FROM};
 use super::timers::{TimerKey, Timers};
 use super::told::Told;
 use super::{Action, Closed, ConnId, ConnInfo, Now, Protocol};
-use crate::framing::{header, parse_header, Decoder, Frame, Framing, Version, HEADER_LEN};
+use crate::framing::{Frame, Version};
 use crate::memory::{self, NoMemory};
 use crate::numbered::numbered;
 use crate::state::{Outline, State};
@@ -153,20 +154,12 @@ enum Phase {
     Dialling {
         token: u64,
     },
-    /// The SP headers are being exchanged.
-    Header {
-        conn: ConnId,
-        sent: Version,
-        bytes: [u8; HEADER_LEN],
-        have: usize,
-    },
-    /// Hello is sent.
-    Hello {
-        conn: ConnId,
-    },
-    Up {
-        conn: ConnId,
-    },
+    /// There is a link, whose handshake goes on.
+    Handshake,
+    /// There is a link, and hello is sent.
+    Hello,
+    /// There is a link, and the hub has welcomed this app.
+    Up,
 }
 
 /// What a deadline of an app is for.
@@ -225,8 +218,8 @@ pub struct Session {
     /// When hello was said, in nanoseconds of the boot clock.
     hello_at: u64,
     own: Own,
-    feed: Feed,
-    decoder: Decoder,
+    /// The connection to the hub, in the phases that have one.
+    link: Option<Link>,
     phase: Phase,
     targets: Vec<Target>,
     target: usize,
@@ -242,13 +235,10 @@ pub struct Session {
     tells_rejects: bool,
     tells_links: bool,
     actions: VecDeque<Action>,
-    flushing: bool,
     /// The versions of `own` that are asked to be acknowledged, are being asked for, and have been.
     ack_wanted: u64,
     ack_asked: u64,
     acked: u64,
-    /// The newest ping of the hub that found no room for its answer.
-    pong: Option<u64>,
     /// What the program has not taken.
     pub inbox: Inbox,
     timers: Timers<Timer>,
@@ -257,8 +247,6 @@ pub struct Session {
     taken_seen: u64,
     taken_at: u64,
     wrote_at: u64,
-    /// When bytes last came.
-    heard_at: u64,
     notices: VecDeque<Notice>,
     received: Received,
     refused: Refused,
@@ -290,8 +278,7 @@ impl Session {
             rebases: 0,
             hello_at: 0,
             own: Own::new(limits::SEND_QUEUE),
-            feed: Feed::new(Framing::Tcp, limits::OUTBOX, &pool),
-            decoder: Decoder::new(Framing::Tcp, 0),
+            link: None,
             phase: Phase::Idle,
             targets: Vec::new(),
             target: 0,
@@ -305,18 +292,15 @@ impl Session {
             tells_rejects: false,
             tells_links: false,
             actions: VecDeque::new(),
-            flushing: false,
             ack_wanted: 0,
             ack_asked: 0,
             acked: 0,
-            pong: None,
             inbox: Inbox::new(limits::RECV_QUEUE),
             timers: Timers::new(),
             taken: 0,
             taken_seen: 0,
             taken_at: 0,
             wrote_at: 0,
-            heard_at: 0,
             notices: VecDeque::new(),
             received: Received::new(limits::RECEIVED),
             refused: Refused::default(),
@@ -351,7 +335,7 @@ impl Session {
     pub fn link(&self) -> LinkState {
         match self.phase {
             Phase::Idle => LinkState::Idle,
-            Phase::Up { .. } => LinkState::Connected,
+            Phase::Up => LinkState::Connected,
             _ if self.refused.now => LinkState::Refused,
             _ => LinkState::Connecting,
         }
@@ -373,8 +357,8 @@ impl Session {
 
     /// The address of the hub that has welcomed this app, and for how long nothing has been heard of it, in nanoseconds.
     pub fn silence(&self, now: Now) -> Option<(&str, u64)> {
-        let up = matches!(self.phase, Phase::Up { .. });
-        up.then(|| (self.targets[self.target].url.as_str(), now.mono.saturating_sub(self.heard_at)))
+        let link = self.link.as_ref().filter(|_| matches!(self.phase, Phase::Up))?;
+        Some((self.targets[self.target].url.as_str(), now.mono.saturating_sub(link.progress())))
     }
 
     /// The next notice.
@@ -405,7 +389,7 @@ impl Session {
     /// Counters.
     pub fn stats(&self) -> AppStats {
         AppStats {
-            conflated_out: self.stats.conflated_out + self.feed.conflated(),
+            conflated_out: self.stats.conflated_out + self.link.as_ref().map_or(0, |link| link.feed.conflated()),
             conflated_in: self.inbox.conflated,
             dropped_in: self.inbox.dropped,
             own_bytes: self.own.table.bytes() as u64,
@@ -452,17 +436,21 @@ impl Session {
 
     /// The connection to the hub that has welcomed this app.
     pub fn linked(&self) -> Option<ConnId> {
-        match self.phase {
-            Phase::Up { conn } => Some(conn),
-            _ => None,
-        }
+        self.conn().filter(|_| matches!(self.phase, Phase::Up))
     }
 
     fn conn(&self) -> Option<ConnId> {
-        match self.phase {
-            Phase::Header { conn, .. } | Phase::Hello { conn, .. } | Phase::Up { conn } => Some(conn),
-            _ => None,
-        }
+        self.link.as_ref().map(Link::conn)
+    }
+
+    /// Whether the hub of the link is an old one.
+    fn is_old(&self) -> bool {
+        self.link.as_ref().is_some_and(Link::is_old)
+    }
+
+    /// The largest body that the hub takes, as far as it is known.
+    fn limit(&self) -> usize {
+        limit(self.is_old(), &self.config, self.hub_limit)
     }
 
     fn notice(&mut self, notice: Notice) {
@@ -517,7 +505,7 @@ impl Session {
         kind: Kind,
         stamp: Stamp,
     ) -> Result<()> {
-        let limit = limit(&self.feed, &self.config, self.hub_limit);
+        let limit = self.limit();
         if meta_at > limit {
             let text = format!("{} makes a message of {meta_at} bytes; the limit is {limit}", Quoted(name));
             return Err(Error::new(Status::TooLarge, text));
@@ -539,13 +527,14 @@ impl Session {
 
     /// Sends an own value that changed, if there is a link.
     fn change(&mut self, slot: Slot, limit: usize) {
-        let (Phase::Up { conn }, Some(entry)) = (&self.phase, self.own.table.get(slot)) else { return };
-        if wanted(&self.feed, entry, limit) {
+        let (Phase::Up, Some(link)) = (&self.phase, &mut self.link) else { return };
+        let Some(entry) = self.own.table.get(slot) else { return };
+        if wanted(link.is_old(), entry, limit) {
             trace!("{}: sends {}", one_line(&self.identity), Told::entry(entry));
-            if self.feed.change(&self.own.table, entry) {
+            if link.feed.change(&self.own.table, entry) {
                 debug!("{}: the hub does not keep up: it gets newest values only", one_line(&self.identity));
             }
-            Self::flush(&mut self.flushing, &mut self.actions, *conn);
+            link.flush(&mut self.actions);
         } else {
             withhold(&mut self.stats, &mut self.warned_withheld, &mut self.warnings, entry);
         }
@@ -559,9 +548,10 @@ impl Session {
         done
     }
 
-    fn flush(flushing: &mut bool, actions: &mut VecDeque<Action>, conn: ConnId) {
-        if !mem::replace(flushing, true) {
-            actions.push_back(Action::Flush(conn));
+    /// Asks the driver to write, if there is a link.
+    fn flush(&mut self) {
+        if let Some(link) = &mut self.link {
+            link.flush(&mut self.actions);
         }
     }
 
@@ -572,7 +562,7 @@ impl Session {
 
     /// Bytes that wait to be written.
     pub fn waiting(&self) -> usize {
-        self.feed.waiting()
+        self.link.as_ref().map_or(0, |link| link.feed.waiting())
     }
 
     /// What [`Session::is_acked`] takes for all that was published so far.
@@ -581,8 +571,8 @@ impl Session {
         self.ack_wanted = self.ack_wanted.max(version);
         if !self.is_acked(version) {
             self.timers.clear(Timer::Patience);
-            if let Phase::Up { conn } = &self.phase {
-                Self::flush(&mut self.flushing, &mut self.actions, *conn);
+            if matches!(self.phase, Phase::Up) {
+                self.flush();
             }
         }
         version
@@ -620,7 +610,7 @@ impl Session {
 
     /// Until when the link should not be closed, for what was written to an old hub to be handed on.
     pub fn settles_until(&self) -> Option<u64> {
-        let old = matches!(self.phase, Phase::Up { .. }) && self.feed.is_old() && self.own.table.version() > 0;
+        let old = matches!(self.phase, Phase::Up) && self.is_old() && self.own.table.version() > 0;
         old.then(|| self.wrote_at + limits::OLD_HUB_SETTLES.as_nanos() as u64)
     }
 
@@ -637,8 +627,8 @@ impl Session {
         if let Some((name, why)) = self.own.refused(version) {
             return Err(Error::new(why, format!("{} was not taken by the hub: {}", Quoted(name), why.text())));
         }
-        if self.warned_withheld && !self.feed.is_old() {
-            let limit = limit(&self.feed, &self.config, self.hub_limit);
+        if self.warned_withheld && !self.is_old() {
+            let limit = self.limit();
             if let Some(entry) = self.own.over(version, limit) {
                 let (name, len) = (entry.name(), entry.meta_at());
                 let text = format!("{} was not sent: a message of {len} bytes; the limit is {limit}", Quoted(name));
@@ -724,22 +714,17 @@ impl Session {
     }
 
     fn announce_accept(&mut self) {
-        if let (Phase::Up { conn }, false) = (&self.phase, self.feed.is_old()) {
-            let conn = *conn;
-            self.control(conn, &Control::Accept { mask: self.accept_for_hub() });
+        if matches!(self.phase, Phase::Up) && !self.is_old() {
+            self.control(&Control::Accept { mask: self.accept_for_hub() });
         }
     }
 
-    /// Puts a control message behind what waits.
-    fn enqueue(&mut self, control: &Control<'_>) {
-        self.scratch.clear();
-        control.encode(&self.identity, &mut self.scratch);
-        self.feed.message(&self.scratch);
-    }
-
-    fn control(&mut self, conn: ConnId, control: &Control<'_>) {
-        self.enqueue(control);
-        Self::flush(&mut self.flushing, &mut self.actions, conn);
+    /// Sends a control message, if there is a link.
+    fn control(&mut self, control: &Control<'_>) {
+        if let Some(link) = &mut self.link {
+            link.enqueue(&self.identity, control, &mut self.scratch);
+            link.flush(&mut self.actions);
+        }
     }
 
     fn dial(&mut self) {
@@ -790,13 +775,11 @@ impl Session {
 
     /// Forgets the connection.
     fn unlink(&mut self) {
-        self.stats.conflated_out += self.feed.conflated();
-        self.feed = Feed::new(Framing::Tcp, limits::OUTBOX, &self.pool);
-        self.decoder = Decoder::new(Framing::Tcp, 0);
-        self.flushing = false;
+        if let Some(link) = self.link.take() {
+            self.stats.conflated_out += link.feed.conflated();
+        }
         self.timers.clear_all();
         self.ack_asked = self.acked;
-        self.pong = None;
         self.rebases = 0;
         self.own.unlink();
     }
@@ -809,7 +792,7 @@ impl Session {
 
     /// The connection ended, or is ended here.
     fn lost(&mut self, now: Now, error: Error) {
-        let was_up = matches!(self.phase, Phase::Up { .. });
+        let was_up = matches!(self.phase, Phase::Up);
         self.unlink();
         let text = format!("{error}: {}", self.targets[self.target].url);
         if was_up {
@@ -831,7 +814,7 @@ impl Session {
         }
     }
 
-    fn say_hello(&mut self, now: Now, conn: ConnId) {
+    fn say_hello(&mut self, now: Now) {
         let mut flags = HelloFlags(0);
         for (asked, flag) in [
             (self.config.take_over && !self.refused.displaced, HelloFlags::TAKE_OVER),
@@ -846,11 +829,11 @@ impl Session {
         let (instance, epoch, accept) = (self.instance, self.epoch, self.accept_for_hub());
         let time = Some(self.clock.read(now));
         self.hello_at = now.boot;
-        self.phase = Phase::Hello { conn };
+        self.phase = Phase::Hello;
         self.expect_answer(now);
         debug!("{}: hello, connection {epoch}, accepts {accept:#x}, flags {:#x}", one_line(&self.identity), flags.0);
         let secret = self.config.secret;
-        self.control(conn, &Control::Hello { instance, epoch, accept, flags, time, secret });
+        self.control(&Control::Hello { instance, epoch, accept, flags, time, secret });
     }
 
     /// The hub has its time to answer what it is sent now.
@@ -859,8 +842,8 @@ impl Session {
     }
 
     /// The link is there, to the hub of this instance or to an old one.
-    fn up(&mut self, conn: ConnId, hub: Option<Instance>) {
-        self.phase = Phase::Up { conn };
+    fn up(&mut self, hub: Option<Instance>) {
+        self.phase = Phase::Up;
         self.timers.clear(Timer::Handshake);
         if self.hub != hub {
             self.forget_acks();
@@ -877,7 +860,9 @@ impl Session {
         self.told_failure.clear();
         self.stats.connects += 1;
         self.warned_withheld = false;
-        self.feed.walk_all(&self.own.table);
+        if let Some(link) = &mut self.link {
+            link.feed.walk_all(&self.own.table);
+        }
         debug!(
             "{}: {} {}, announces {} own states",
             one_line(&self.identity),
@@ -885,25 +870,27 @@ impl Session {
             self.targets[self.target].url,
             self.own.table.len()
         );
-        Self::flush(&mut self.flushing, &mut self.actions, conn);
+        self.flush();
         self.notice_link(Status::Ok, self.targets[self.target].url.clone());
     }
 
-    fn header_done(&mut self, now: Now, conn: ConnId, sent: Version, bytes: [u8; HEADER_LEN]) {
-        match (sent, parse_header(&bytes)) {
-            (Version::V1, Ok(Version::V1)) => self.say_hello(now, conn),
-            (Version::V1, Ok(Version::Old)) => {
-                // NNG answers and closes the connection only then, for what it found in our header: nothing that is
-                // written here is sure to arrive.
-                self.actions.push_back(Action::Close(conn));
-                self.take_for_old(now);
-            }
-            (Version::Old, Ok(_)) => {
-                self.feed.set_old();
-                self.up(conn, None);
-            }
-            (_, Err(error)) => self.drop_link(now, Error::new(Status::Invalid, error.to_string())),
+    /// Goes on with the handshake. Whether it has led to a link that frames come by.
+    fn greet(&mut self, now: Now, input: &mut &[u8]) -> bool {
+        let Some(link) = &mut self.link else { return false };
+        match link.greet(input, &mut self.actions) {
+            Ok(None) => return false,
+            Ok(Some(opened)) => match opened.agreed {
+                Agreed::V1 => self.say_hello(now),
+                Agreed::Old => self.up(None),
+                Agreed::NotV1 => {
+                    // Nothing that is written here is sure to arrive.
+                    self.actions.extend(self.conn().map(Action::Close));
+                    self.take_for_old(now);
+                }
+            },
+            Err(error) => self.drop_link(now, Error::new(Status::Invalid, error.to_string())),
         }
+        self.link.is_some()
     }
 
     /// This address is an old hub's: dials it as such, for a while.
@@ -914,8 +901,8 @@ impl Session {
         self.dial();
     }
 
-    fn body(&mut self, now: Now, conn: ConnId, bytes: Cow<'_, [u8]>) {
-        let form = if self.feed.is_old() { Form::Old } else { Form::V1 };
+    fn body(&mut self, now: Now, bytes: Cow<'_, [u8]>) {
+        let form = if self.is_old() { Form::Old } else { Form::V1 };
         let body = match wire::decode(&bytes, form) {
             Ok(body) => body,
             Err(reason) => return self.malformed(reason),
@@ -939,7 +926,7 @@ impl Session {
                 self.inbox.push(state);
             }
             (true, Form::V1) => match Control::decode(&body) {
-                Ok(control) => self.hear(now, conn, control),
+                Ok(control) => self.hear(now, control),
                 Err(reason) => self.malformed(reason),
             },
             (true, Form::Old) => self.malformed(Malformed::Name),
@@ -961,19 +948,19 @@ impl Session {
         }
     }
 
-    fn hear(&mut self, now: Now, conn: ConnId, control: Control<'_>) {
+    fn hear(&mut self, now: Now, control: Control<'_>) {
         match control {
-            Control::Welcome { instance, max_message, time, .. } if matches!(self.phase, Phase::Hello { .. }) => {
+            Control::Welcome { instance, max_message, time, .. } if matches!(self.phase, Phase::Hello) => {
                 self.hub_limit = usize::try_from(max_message).unwrap_or(usize::MAX);
                 self.welcomed(now, time);
-                self.up(conn, Some(instance));
+                self.up(Some(instance));
             }
-            Control::Refuse { status, text } => self.refused_by_hub(now, conn, status, text),
-            Control::Ping { token } if self.feed.waiting() <= limits::OUTBOX => {
-                self.pong = None;
-                self.control(conn, &Control::Pong { token, time: None });
+            Control::Refuse { status, text } => self.refused_by_hub(now, status, text),
+            Control::Ping { token } => {
+                if let Some(token) = self.link.as_mut().and_then(|link| link.take_ping(token)) {
+                    self.control(&Control::Pong { token, time: None });
+                }
             }
-            Control::Ping { token } => self.pong = Some(token),
             Control::Pong { token, time } => {
                 time.into_iter().for_each(|time| self.observe(now, time));
                 if token >= self.own.restamped() {
@@ -981,14 +968,14 @@ impl Session {
                 } else if self.ack_wanted > self.acked {
                     // What the hub answers for was stamped anew since, and is on its way to it.
                     self.ack_wanted = self.ack_wanted.max(self.own.restamped());
-                    Self::flush(&mut self.flushing, &mut self.actions, conn);
+                    self.flush();
                 }
             }
             Control::Rejected { status, name } => {
                 let why = Status::from_code(status).filter(|&why| why != Status::Ok).unwrap_or(Status::Full);
                 self.not_taken(name, self.own.table.find_at(&self.identity, name), why);
             }
-            Control::Stale { name, offered, held, time } if matches!(self.phase, Phase::Up { .. }) => {
+            Control::Stale { name, offered, held, time } if matches!(self.phase, Phase::Up) => {
                 self.was_stale(now, name, offered, held, time);
             }
             _ => {}
@@ -996,11 +983,11 @@ impl Session {
     }
 
     /// The hub does not let this app in, or no longer. It is asked again later: the reason may pass.
-    fn refused_by_hub(&mut self, now: Now, conn: ConnId, status: i32, text: &str) {
+    fn refused_by_hub(&mut self, now: Now, status: i32, text: &str) {
         let status = Status::from_code(status).filter(|&status| may_be_refusal(status)).unwrap_or(Status::Refused);
         let text = if text.is_empty() { status.text() } else { text };
         let text = format!("{}: {}", sentence(text), self.targets[self.target].url);
-        self.actions.push_back(Action::Close(conn));
+        self.actions.extend(self.conn().map(Action::Close));
         self.unlink();
         self.wait(now);
         let taken = status == Status::IdentityTaken;
@@ -1049,9 +1036,9 @@ impl Session {
     /// Goes by the hub's time from now on. Own values with a later stamp, or all, are stamped by their age.
     fn rebase(&mut self, now: Now, time: u64, all: bool) {
         self.clock.rebase(now, time);
-        let limit = limit(&self.feed, &self.config, self.hub_limit);
+        let limit = self.limit();
         // The hub told the time after it had heard the hello, or the value that it did not take.
-        let at = if matches!(self.phase, Phase::Hello { .. }) { self.hello_at } else { now.boot };
+        let at = if matches!(self.phase, Phase::Hello) { self.hello_at } else { now.boot };
         let (changed, last) = self.own.rebase(at, self.instance, time, all);
         self.clock.observe(now, last);
         for slot in changed {
@@ -1088,10 +1075,10 @@ impl Session {
 
     /// Whether the program gets this value: where it is kept, its stamp, and when it was made.
     fn receive(&mut self, now: Now, body: &Body<'_>) -> Option<(Position, Stamp, i64)> {
-        if !matches!(self.phase, Phase::Up { .. }) {
+        if !matches!(self.phase, Phase::Up) {
             return None;
         }
-        if self.feed.is_old() && body.sender == self.identity && !self.config.echo {
+        if self.is_old() && body.sender == self.identity && !self.config.echo {
             self.stats.echoes += 1;
             return None;
         }
@@ -1165,7 +1152,7 @@ impl Session {
     fn restamp(&mut self, now: Now, slot: Slot) {
         let stamp = Stamp { clock: self.clock.tick(now), instance: self.instance };
         match self.own.restamp(slot, stamp) {
-            Ok(()) => self.change(slot, limit(&self.feed, &self.config, self.hub_limit)),
+            Ok(()) => self.change(slot, self.limit()),
             Err(why) => {
                 if let Some(name) = self.own.table.get(slot).map(|entry| entry.name().to_owned()) {
                     self.not_taken(&name, Some(slot), why);
@@ -1241,9 +1228,9 @@ fn may_be_refusal(status: Status) -> bool {
     )
 }
 
-/// The largest body that the hub takes, as far as it is known. Without a link the feed is not an old hub's.
-fn limit(feed: &Feed, config: &SessionConfig, hub_limit: usize) -> usize {
-    if feed.is_old() {
+/// The largest body that the hub takes, as far as it is known.
+fn limit(is_old: bool, config: &SessionConfig, hub_limit: usize) -> usize {
+    if is_old {
         limits::LEGACY_MAX
     } else {
         config.max_message.min(hub_limit)
@@ -1251,8 +1238,8 @@ fn limit(feed: &Feed, config: &SessionConfig, hub_limit: usize) -> usize {
 }
 
 /// Whether the hub is sent this value.
-fn wanted(feed: &Feed, entry: &Entry, limit: usize) -> bool {
-    entry.meta_at() <= limit && (!feed.is_old() || entry.kind().is_plain())
+fn wanted(is_old: bool, entry: &Entry, limit: usize) -> bool {
+    entry.meta_at() <= limit && (!is_old || entry.kind().is_plain())
 }
 
 fn withhold(stats: &mut AppStats, warned: &mut bool, warnings: &mut VecDeque<String>, entry: &Entry) {
@@ -1275,18 +1262,17 @@ impl Protocol for Session {
         }
         self.epoch += 1;
         self.taken_at = now.mono;
-        self.feed = Feed::new(info.framing, limits::OUTBOX, &self.pool);
-        self.decoder = Decoder::new(info.framing, self.config.max_message + limits::META_ROOM);
-        self.flushing = false;
-        if !info.framing.has_header() {
-            return self.say_hello(now, conn);
-        }
         let old = self.targets[self.target].old_until > now.mono;
-        let sent = if old { Version::Old } else { Version::V1 };
-        self.phase = Phase::Header { conn, sent, bytes: [0; HEADER_LEN], have: 0 };
+        let side = Side::Dialler(if old { Version::Old } else { Version::V1 });
+        let frame = self.config.max_message + limits::META_ROOM;
+        let limits = LinkLimits { frame, outbox: limits::OUTBOX, answers: limits::OUTBOX };
+        let link = self.link.insert(Link::new(now, conn, info.framing, side, limits, &self.pool));
+        if link.is_open() {
+            return self.say_hello(now);
+        }
+        link.flush(&mut self.actions);
+        self.phase = Phase::Handshake;
         self.expect_answer(now);
-        self.feed.raw(&header(sent));
-        Self::flush(&mut self.flushing, &mut self.actions, conn);
     }
 
     fn dial_failed(&mut self, now: Now, token: u64, error: Error) {
@@ -1296,26 +1282,17 @@ impl Protocol for Session {
     }
 
     fn bytes(&mut self, now: Now, conn: ConnId, mut input: &[u8]) {
-        if self.conn() != Some(conn) {
+        let Some(link) = self.link.as_mut().filter(|link| link.conn() == conn) else { return };
+        link.heard(now);
+        if !link.is_open() && !self.greet(now, &mut input) {
             return;
         }
-        self.heard_at = now.mono;
-        if let Phase::Header { sent, bytes, have, .. } = &mut self.phase {
-            let n = input.len().min(HEADER_LEN - *have);
-            bytes[*have..*have + n].copy_from_slice(&input[..n]);
-            *have += n;
-            input = &input[n..];
-            if *have < HEADER_LEN {
-                return;
-            }
-            let (sent, bytes) = (*sent, *bytes);
-            self.header_done(now, conn, sent, bytes);
-        }
-        let mut decoder = mem::replace(&mut self.decoder, Decoder::new(Framing::Tcp, 0));
-        while self.conn() == Some(conn) {
-            match decoder.next(&mut input) {
-                Ok(Some(Frame::Body(body))) => self.body(now, conn, Cow::Borrowed(body)),
-                Ok(Some(Frame::Large(body))) => self.body(now, conn, Cow::Owned(body)),
+        let Some(link) = &mut self.link else { return };
+        let mut decoder = link.take_decoder();
+        while let Some(link) = self.link.as_mut().filter(|link| link.conn() == conn) {
+            match link.next(&mut decoder, &mut input) {
+                Ok(Some(Frame::Body(body))) => self.body(now, Cow::Borrowed(body)),
+                Ok(Some(Frame::Large(body))) => self.body(now, Cow::Owned(body)),
                 Ok(Some(Frame::TooLarge(len))) => {
                     self.stats.too_large += 1;
                     if self.stats.too_large == 1 {
@@ -1326,13 +1303,12 @@ impl Protocol for Session {
                     self.stats.too_large += 1;
                     self.warn_no_memory(&format!("message of {len} bytes dropped"));
                 }
-                Ok(None) => break,
+                Ok(None) => {
+                    link.put_decoder(decoder);
+                    return self.pause_if_full(now);
+                }
                 Err(error) => return self.drop_link(now, Error::new(Status::Invalid, error.to_string())),
             }
-        }
-        if self.conn() == Some(conn) {
-            self.decoder = decoder;
-            self.pause_if_full(now);
         }
     }
 
@@ -1352,56 +1328,48 @@ impl Protocol for Session {
     }
 
     fn gather<'a>(&'a mut self, _now: Now, conn: ConnId, slices: &mut Vec<IoSlice<'a>>) {
-        if self.conn() != Some(conn) {
-            return;
+        let Session { link, identity, own, config, hub_limit, stats, warned_withheld, warnings, scratch, .. } = self;
+        let Some(link) = link.as_mut().filter(|link| link.conn() == conn) else { return };
+        link.begin_write();
+        if let Some(token) = link.due_pong() {
+            link.enqueue(identity, &Control::Pong { token, time: None }, scratch);
         }
-        self.flushing = false;
-        if let (Some(token), true) = (self.pong, self.feed.waiting() <= limits::OUTBOX) {
-            self.pong = None;
-            self.enqueue(&Control::Pong { token, time: None });
-        }
-        if matches!(self.phase, Phase::Up { .. }) {
-            let Session { identity, feed, own, config, hub_limit, stats, warned_withheld, warnings, .. } = self;
-            let own = &own.table;
-            let limit = limit(feed, config, *hub_limit);
-            let was_live = feed.is_live();
-            feed.fill(own, |feed, entry| {
-                let wanted = wanted(feed, entry, limit);
+        if matches!(self.phase, Phase::Up) {
+            let (own, is_old) = (&own.table, link.is_old());
+            let limit = limit(is_old, config, *hub_limit);
+            let was_live = link.feed.is_live();
+            link.feed.fill(own, |feed, entry| {
+                let wanted = wanted(is_old, entry, limit);
                 if !wanted && !feed.came_while_behind(entry) {
                     withhold(stats, warned_withheld, warnings, entry);
                 }
                 wanted
             });
-            if !was_live && feed.is_live() {
-                debug!(
-                    "{}: all own states are on their way, {} conflated so far",
-                    one_line(identity),
-                    feed.conflated()
-                );
+            if !was_live && link.feed.is_live() {
+                let conflated = link.feed.conflated();
+                debug!("{}: all own states are on their way, {conflated} conflated so far", one_line(identity));
             }
             // Behind all that is to be acknowledged.
-            let through = feed.through(own);
-            if feed.is_old() && feed.is_drained() {
+            let through = link.feed.through(own);
+            if is_old && link.feed.is_drained() {
                 self.acked = through;
-            } else if !feed.is_old() && self.ack_wanted > self.ack_asked && through > self.ack_asked {
+            } else if !is_old && self.ack_wanted > self.ack_asked && through > self.ack_asked {
                 self.ack_asked = through;
-                self.enqueue(&Control::Ping { token: through });
+                link.enqueue(identity, &Control::Ping { token: through }, scratch);
             }
         }
-        self.feed.gather(slices);
+        link.gather(slices);
     }
 
     fn wrote(&mut self, now: Now, conn: ConnId, n: usize) -> bool {
-        if self.conn() != Some(conn) {
-            return false;
-        }
-        let more = self.feed.wrote(n);
+        let Some(link) = self.link.as_mut().filter(|link| link.conn() == conn) else { return false };
+        let more = link.wrote(n);
         self.wrote_at = now.mono;
-        if self.feed.is_old() && self.feed.is_drained() {
+        if link.is_old() && link.feed.is_drained() {
             self.acked = self.own.table.version();
         }
         // An acknowledgement is asked for behind what was written.
-        more || self.pong.is_some() || self.ack_wanted > self.ack_asked
+        more || self.ack_wanted > self.ack_asked
     }
 
     fn next_action(&mut self) -> Option<Action> {

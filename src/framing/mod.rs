@@ -156,10 +156,10 @@ fn reserved(bytes: &[u8; HEADER_LEN], protocol: Sp) -> Result<[u8; 2], HeaderErr
 
 /// The length of the bytes before a body.
 const LENGTH_LEN: usize = 8;
-/// The longest head of a frame.
-pub const MAX_HEAD: usize = LENGTH_LEN + 1;
+/// The longest head of a frame in any framing: that of WebSocket is two bytes and a length.
+pub const MAX_HEAD: usize = LENGTH_LEN + 2;
 
-/// What stands before a body: 8 or 9 bytes.
+/// What stands before a body.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct FrameHead {
     bytes: [u8; MAX_HEAD],
@@ -178,14 +178,14 @@ impl Deref for FrameHead {
 /// What stands before a body of `len` bytes.
 pub fn frame_head(framing: Framing, len: usize) -> FrameHead {
     let mut bytes = [IPC_MARK; MAX_HEAD];
-    bytes[1..].copy_from_slice(&(len as u64).to_be_bytes());
+    bytes[MAX_HEAD - LENGTH_LEN..].copy_from_slice(&(len as u64).to_be_bytes());
     FrameHead { bytes, start: (MAX_HEAD - frame_head_len(framing)) as u8 }
 }
 
 /// The length of what stands before a body.
 pub const fn frame_head_len(framing: Framing) -> usize {
     match framing {
-        Framing::Ipc => MAX_HEAD,
+        Framing::Ipc => LENGTH_LEN + 1,
         Framing::Tcp | Framing::Inproc => LENGTH_LEN,
     }
 }

@@ -10,7 +10,6 @@ use super::listeners::{Accepted, Listeners};
 use super::reactor::{Kind, Reactor};
 use super::reader::Reader;
 use crate::engine::{Action, Closed, ConnId, ConnInfo, Gateway, Now, Protocol};
-#[cfg(feature = "nng")]
 use crate::framing::Framing;
 use crate::repeats::Repeats;
 use crate::transport::fork::Birth;
@@ -250,8 +249,13 @@ impl<P: Protocol> Driver<P> {
     }
 
     /// Has the loop accept what comes to `listener`. Returns the URL where it really listens.
-    pub(super) fn add_listener(&mut self, listener: Listener, gateway: Option<Gateway>) -> Result<String> {
-        self.listeners.add(&mut self.reactor, listener, gateway)
+    pub(super) fn add_listener(
+        &mut self,
+        listener: Listener,
+        framing: Framing,
+        gateway: Option<Gateway>,
+    ) -> Result<String> {
+        self.listeners.add(&mut self.reactor, listener, framing, gateway)
     }
 
     fn accept(&mut self, now: Now, key: u64) {

@@ -16,8 +16,8 @@ use crate::transport::Address;
 use crate::{Error, Result};
 
 enum Bound {
-    /// For programs that speak BUS, or of a gateway.
-    Socket(Listener, Option<Gateway>),
+    /// The framing of its connections, and the gateway if programs do not speak BUS there.
+    Socket(Listener, Framing, Option<Gateway>),
     Inproc(inproc::Listener, String),
 }
 
@@ -51,18 +51,25 @@ impl Listeners {
         Ok(url)
     }
 
-    /// Accepts what comes to `listener`, which is bound. Returns the URL where it really listens.
-    pub fn add(&mut self, reactor: &mut Reactor, listener: Listener, gateway: Option<Gateway>) -> Result<String> {
+    /// Accepts what comes to `listener`, which is bound and whose connections have this framing. Returns the URL where
+    /// it really listens.
+    pub fn add(
+        &mut self,
+        reactor: &mut Reactor,
+        listener: Listener,
+        framing: Framing,
+        gateway: Option<Gateway>,
+    ) -> Result<String> {
         let url = listener.url().to_owned();
         let key = reactor.key(Kind::Listener);
         reactor.poller.add(listener.as_raw_fd(), key, Interest::READ).map_err(|error| Error::io(&error, &url))?;
-        self.bound.insert(key, Bound::Socket(listener, gateway));
+        self.bound.insert(key, Bound::Socket(listener, framing, gateway));
         Ok(url)
     }
 
     /// Takes the next connection.
     pub fn accept(&mut self, reactor: &mut Reactor, now: Now, key: u64) -> Accepted {
-        let (listener, gateway) = match self.bound.get(&key) {
+        let (listener, framing, gateway) = match self.bound.get(&key) {
             None => return Accepted::Empty,
             Some(Bound::Inproc(listener, url)) => {
                 return match listener.accept() {
@@ -70,11 +77,10 @@ impl Listeners {
                     None => Accepted::Empty,
                 }
             }
-            Some(Bound::Socket(listener, gateway)) => (listener, *gateway),
+            Some(Bound::Socket(listener, framing, gateway)) => (listener, *framing, *gateway),
         };
         match listener.accept() {
             Accept::Connection(stream) => {
-                let framing = if stream.is_tcp() { Framing::Tcp } else { Framing::Ipc };
                 Accepted::Connection(Opened::socket(stream, framing, listener.url().to_owned(), gateway))
             }
             Accept::Empty => Accepted::Empty,
@@ -97,7 +103,7 @@ impl Listeners {
 
     /// The pause is over.
     pub fn resume(&self, reactor: &Reactor, key: u64) {
-        if let Some(Bound::Socket(listener, _)) = self.bound.get(&key) {
+        if let Some(Bound::Socket(listener, ..)) = self.bound.get(&key) {
             let _ = reactor.poller.set(listener.as_raw_fd(), key, Interest::READ);
         }
     }
@@ -105,7 +111,7 @@ impl Listeners {
     /// Closes all of them.
     pub fn close_all(&mut self, reactor: &Reactor) {
         for (_, bound) in self.bound.drain() {
-            if let Bound::Socket(listener, _) = bound {
+            if let Bound::Socket(listener, ..) = bound {
                 reactor.poller.remove(listener.as_raw_fd());
             }
         }

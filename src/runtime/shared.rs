@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 
+use super::address::framing;
 use super::clock::now;
 use super::driver::{Driver, Sleep};
 use crate::engine::{Gateway, Protocol};
@@ -99,7 +100,7 @@ impl<P: Protocol> Shared<P> {
 
     fn bind(&self, gateway: Option<Gateway>, address: &Address, ipc_mode: u32) -> Result<String> {
         let listener = Listener::bind(address, ipc_mode)?;
-        self.lock().add_listener(listener, gateway)
+        self.lock().add_listener(listener, framing(address), gateway)
     }
 
     /// The loop: waits, moves bytes, calls `after` without the lock, until [`Shared::stop`]. `after` says when it wants

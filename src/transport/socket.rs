@@ -124,11 +124,6 @@ impl Stream {
         }
     }
 
-    /// Whether this is TCP.
-    pub fn is_tcp(&self) -> bool {
-        self.tcp
-    }
-
     /// Ends the stream towards the other side, which may still write.
     pub fn end(&self) {
         let _ = self.socket.shutdown(Shutdown::Write);

@@ -1,0 +1,172 @@
+//! What the two sides of a connection say to each other before the first frame.
+
+use super::super::gateway::Role;
+use crate::framing::{gateway_header, header, parse_gateway_header, parse_header, HeaderError, Version, HEADER_LEN};
+
+/// What this side is in a handshake: it decides who speaks first, and what the other side has to say.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Side {
+    /// An app that dialled. It says at once that it speaks this version.
+    Dialler(Version),
+    /// A hub, where apps and old programs connect. It hears the other side first, and answers with the lower version.
+    Listener,
+    /// A hub, where programs of another scalability protocol connect. It hears the other side first.
+    Gateway(Role),
+}
+
+/// How a connection goes on after the handshake.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Agreed {
+    /// With frames of v1.
+    V1,
+    /// With frames of old programs, or of a gateway's.
+    Old,
+    /// Not at all: a hub that is old answered an app that said v1. The app has to dial again and say that it is old.
+    NotV1,
+}
+
+/// The end of a handshake.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Opened {
+    /// What both sides agreed on.
+    pub agreed: Agreed,
+    /// What the other side said, for the log.
+    pub said: Vec<u8>,
+}
+
+/// A handshake that goes on. Its length and its answers are its own affair: bytes are handed in as they come.
+#[derive(Debug)]
+pub struct Handshake {
+    side: Side,
+    /// What the other side said so far.
+    said: Vec<u8>,
+}
+
+impl Handshake {
+    /// The beginning of a handshake. What this side says first, if it speaks first, is put into `out`.
+    pub fn begin(side: Side, out: &mut Vec<u8>) -> Handshake {
+        if let Side::Dialler(version) = side {
+            out.extend_from_slice(&header(version));
+        }
+        Handshake { side, said: Vec::with_capacity(HEADER_LEN) }
+    }
+
+    /// Takes what belongs to the handshake from `input`, which advances over it, and puts what this side answers into
+    /// `out`. `None`: all of it was taken, and more is needed.
+    ///
+    /// # Errors
+    /// What the other side said wrong. It gets no answer.
+    pub fn take(&mut self, input: &mut &[u8], out: &mut Vec<u8>) -> Result<Option<Opened>, HeaderError> {
+        let (piece, rest) = input.split_at(input.len().min(HEADER_LEN - self.said.len()));
+        self.said.extend_from_slice(piece);
+        *input = rest;
+        let Ok(theirs) = <&[u8; HEADER_LEN]>::try_from(&self.said[..]) else { return Ok(None) };
+        let agreed = match self.side {
+            Side::Dialler(said) => match (said, parse_header(theirs)?) {
+                (Version::V1, Version::V1) => Agreed::V1,
+                // NNG answers, and closes the connection only then, for what it found in this side's header.
+                (Version::V1, Version::Old) => Agreed::NotV1,
+                (Version::Old, _) => Agreed::Old,
+            },
+            Side::Listener => {
+                let version = parse_header(theirs)?;
+                out.extend_from_slice(&header(version));
+                match version {
+                    Version::V1 => Agreed::V1,
+                    Version::Old => Agreed::Old,
+                }
+            }
+            Side::Gateway(role) => {
+                parse_gateway_header(theirs, role.hears())?;
+                out.extend_from_slice(&gateway_header(role.speaks()));
+                Agreed::Old
+            }
+        };
+        Ok(Some(Opened { agreed, said: std::mem::take(&mut self.said) }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::{select, Index};
+
+    use super::*;
+
+    fn sides() -> Vec<Side> {
+        let others = [Side::Dialler(Version::V1), Side::Dialler(Version::Old), Side::Listener];
+        others.into_iter().chain(Role::ALL.map(Side::Gateway)).collect()
+    }
+
+    fn headers() -> Vec<[u8; HEADER_LEN]> {
+        let gateways = Role::ALL.into_iter().flat_map(|role| [role.speaks(), role.hears()]).map(gateway_header);
+        [header(Version::V1), header(Version::Old)].into_iter().chain(gateways).collect()
+    }
+
+    /// How a handshake ends that gets `input` in these pieces, what it says, and how much it takes.
+    fn outcome(side: Side, input: &[u8], ends: &[usize]) -> (Result<Option<Opened>, HeaderError>, Vec<u8>, usize) {
+        let mut out = Vec::new();
+        let mut handshake = Handshake::begin(side, &mut out);
+        let mut taken = 0;
+        for &end in ends {
+            let mut piece = &input[taken..end];
+            let step = handshake.take(&mut piece, &mut out);
+            taken = end - piece.len();
+            if !matches!(step, Ok(None)) {
+                return (step, out, taken);
+            }
+        }
+        (Ok(None), out, taken)
+    }
+
+    #[test]
+    fn who_listens_answers_with_the_lower_version_and_who_dialled_speaks_first() {
+        let (v1, old) = (header(Version::V1), header(Version::Old));
+        let (newer, rep, req) = ([0, b'S', b'P', 0, 0, 0x70, 0x4E, 9], Role::Rep.speaks(), Role::Rep.hears());
+        for (side, theirs, ours, agreed) in [
+            (Side::Listener, v1, v1, Agreed::V1),
+            (Side::Listener, newer, v1, Agreed::V1),
+            (Side::Listener, old, old, Agreed::Old),
+            (Side::Gateway(Role::Rep), gateway_header(req), gateway_header(rep), Agreed::Old),
+            (Side::Dialler(Version::V1), v1, v1, Agreed::V1),
+            (Side::Dialler(Version::V1), old, v1, Agreed::NotV1),
+            (Side::Dialler(Version::Old), old, old, Agreed::Old),
+            (Side::Dialler(Version::Old), v1, old, Agreed::Old),
+        ] {
+            let (end, said, _) = outcome(side, &theirs, &[HEADER_LEN]);
+            assert_eq!((end, said), (Ok(Some(Opened { agreed, said: theirs.to_vec() })), ours.to_vec()), "{side:?}");
+            let speaks_first = matches!(side, Side::Dialler(_));
+            assert_eq!(outcome(side, &theirs, &[7]), (Ok(None), if speaks_first { ours.to_vec() } else { vec![] }, 7));
+        }
+    }
+
+    #[test]
+    fn who_says_something_else_gets_no_answer() {
+        for side in [Side::Listener, Side::Gateway(Role::Pub)] {
+            for theirs in [*b"GET / HT", gateway_header(Role::Pull.hears())] {
+                let (end, said, _) = outcome(side, &theirs, &[HEADER_LEN]);
+                assert!(end.is_err() && said.is_empty(), "{side:?}");
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn the_pieces_in_which_a_handshake_comes_do_not_matter(
+            side in select(sides()),
+            theirs in prop_oneof![select(headers()), any::<[u8; HEADER_LEN]>()],
+            behind in vec(any::<u8>(), 0..20),
+            cuts in vec(any::<Index>(), 0..6),
+        ) {
+            let input = [&theirs[..], &behind].concat();
+            let mut ends: Vec<_> = cuts.iter().map(|cut| cut.index(input.len() + 1)).chain([input.len()]).collect();
+            ends.sort_unstable();
+            let whole = outcome(side, &input, &[input.len()]);
+            prop_assert_eq!(whole.2, HEADER_LEN, "what is behind is left");
+            prop_assert_eq!(outcome(side, &input, &ends), whole);
+        }
+    }
+}
