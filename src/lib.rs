@@ -3,16 +3,42 @@
 //! A *state* is `(sender, name, data)`: a key and its newest value. An [`App`] publishes and receives states; a
 //! [`Hub`] forwards every state to the other apps and keeps the newest value of each key for those who come later.
 //!
-//! Where things are:
+//! ```
+//! use std::time::Duration;
 //!
+//! use nanostate::{App, Hub, Value};
+//!
+//! # fn main() -> nanostate::Result<()> {
+//! let patience = Some(Duration::from_secs(60));
+//!
+//! let hub = Hub::new()?;
+//! hub.listen("inproc://kitchen")?;
+//!
+//! let thermometer = App::new("thermometer")?;
+//! thermometer.connect(Some("inproc://kitchen"))?;
+//! thermometer.send("kitchen/temperature", Value::Double(21.5))?;
+//! thermometer.flush(patience)?; // The hub has it.
+//!
+//! // An app that comes later gets the newest value all the same.
+//! let display = App::new("display")?;
+//! display.connect(Some("inproc://kitchen"))?;
+//! let state = display.recv(patience)?;
+//! assert_eq!((state.sender(), state.name()), ("thermometer", "kitchen/temperature"));
+//! assert_eq!(state.double()?, 21.5);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Where things are (`docs/architecture.md` has more):
+//!
+//! * [`App`], [`Hub`], [`State`]: the handles that a program uses;
 //! * [`wire`]: message bodies, MessagePack to values and back;
 //! * [`framing`]: byte streams to bodies and back;
-//! * [`engine`]: what a hub and an app do with bodies: no sockets, no threads, no clock of its own;
-//! * [`transport`]: `tcp`, `ipc` and `inproc` byte streams;
-//! * `runtime`: where engines meet transports: connections, the loop, threads, clocks;
+//! * [`engine`]: what a hub and an app do with bodies, without sockets, threads or a clock of their own;
+//! * [`transport`]: byte streams over `tcp`, `ipc` and `inproc`;
+//! * `runtime`: joins engines and transports: connections, the loop, threads, clocks;
 //! * `gateway`: the other scalability protocols where NNG carries them, on `ws` and `inproc`;
-//! * [`log_queue`], [`visible`]: lines of the log on their way out, and texts of others in them;
-//! * [`App`], [`Hub`], [`State`]: the handles a program uses;
+//! * [`log_queue`], [`visible`]: log lines on their way out, and other programs' text in them;
 //! * `ffi`: the C API, which translates and holds no logic.
 
 #![warn(missing_docs)]

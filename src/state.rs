@@ -50,10 +50,35 @@ impl Outline {
     }
 }
 
-/// A state: who sent it, its name, its value. Immutable; a clone is a reference to the same allocation, which outlives
-/// the app that received it. May be used from any thread.
+/// A received state: its sender, its name and its value.
 ///
-/// Its bytes are `sender NUL name NUL value NUL`, so that C can read sender, name and text in place.
+/// Immutable. A clone is a reference to the same allocation, which outlives the app that received it. May be used from
+/// any thread. Each function that reads the value fails if the value is of another kind; nothing is converted silently.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use nanostate::{App, Hub, Kind, Status, Value};
+///
+/// # fn main() -> nanostate::Result<()> {
+/// # let hub = Hub::new()?;
+/// # hub.listen("inproc://state")?;
+/// # let (sender, app) = (App::new("counter")?, App::new("display")?);
+/// # sender.connect(Some("inproc://state"))?;
+/// # app.connect(Some("inproc://state"))?;
+/// sender.send("jobs/done", Value::Int(-3))?;
+///
+/// let state = app.recv(Some(Duration::from_secs(60)))?;
+/// assert_eq!((state.sender(), state.name(), state.kind()), ("counter", "jobs/done", Kind::Int));
+/// assert_eq!(state.int()?, -3);
+/// assert_eq!(state.double()?, -3.0); // A number is read as any type that holds it exactly;
+/// assert_eq!(state.uint().unwrap_err().status(), Status::Range); // this one does not.
+/// assert_eq!(state.text().unwrap_err().status(), Status::Kind);
+/// assert_eq!(state.json(), "-3"); // Every value has a JSON text.
+/// # Ok(())
+/// # }
+/// ```
+// Its bytes are `sender NUL name NUL value NUL`, so that C can read sender, name and text in place.
 #[derive(Clone)]
 #[repr(transparent)]
 pub struct State(ThinArc<Metadata, u8>);

@@ -53,8 +53,37 @@ pub type OnReject = dyn FnMut(&str, &str, Kind) + Send;
 /// An endpoint: it has an identity, connects to a hub, and sends and receives states. It reconnects by itself, for
 /// ever, and what is sent meanwhile is kept.
 ///
-/// A clone is a reference to the same app; when the last one goes, the app is closed as [`App::close`] with its default
-/// linger does. Every function may be called from any thread. In a child after `fork` they return [`Status::State`].
+/// A clone is a reference to the same app. Dropping the last one closes the app, as [`App::close`] does with its default
+/// linger. Every function may be called from any thread. In a child after `fork` all of them return [`Status::State`].
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use nanostate::{App, Hub, Value};
+///
+/// # fn main() -> nanostate::Result<()> {
+/// # let hub = Hub::new()?;
+/// # hub.listen("inproc://app")?;
+/// let patience = Some(Duration::from_secs(60));
+/// let app = App::new("panel")?;
+/// app.connect(Some("inproc://app"))?; // None: the hub of this machine. It need not be there yet.
+///
+/// // Never waits. `flush` does, until the hub has what was sent.
+/// app.send("panel/on", Value::Bool(true))?;
+/// app.flush(patience)?;
+///
+/// // Another program answers, and `dispatch` gives its states to the callback.
+/// let lamp = App::new("lamp")?;
+/// lamp.connect(Some("inproc://app"))?;
+/// lamp.send("lamp/brightness", Value::Int(80))?;
+///
+/// app.on_state(Some(Box::new(|state| println!("{} of {}: {}", state.name(), state.sender(), state.json()))))?;
+/// while app.get(Some("lamp"), "lamp/brightness").is_none() {
+///     app.dispatch(patience, 16)?; // At most 16 callbacks.
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct App(Arc<Handle>);
 

@@ -31,10 +31,35 @@ pub use crate::engine::hub::{HubStats, PeerEvent, PeerStats};
 /// Hears of a peer: identity ("" for an old one), where it is, what happened, why, and why in words.
 pub type OnPeer = dyn FnMut(&str, &str, PeerEvent, Status, &str) + Send;
 
-/// A hub: forwards every state to the other apps, and keeps the newest of each key for those who come later.
+/// A hub: forwards every state to the other apps, and keeps the newest value of each key for those that come later.
 ///
-/// Every function may be called from any thread. When it is dropped it closes its connections and ends its thread. In
-/// a child after `fork` its functions return [`Status::State`].
+/// Every function may be called from any thread. Dropping the hub closes its connections and ends its thread. In a child
+/// after `fork` its functions return [`Status::State`].
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use nanostate::{App, Hub, HubOption, PeerEvent};
+///
+/// # fn main() -> nanostate::Result<()> {
+/// let hub = Hub::new()?;
+/// hub.set(HubOption::MaxPeers, 16)?; // Before `listen`.
+/// let (tell, told) = std::sync::mpsc::channel();
+/// hub.on_peer(Some(Box::new(move |identity, _address, event, _status, _why| {
+///     let _ = tell.send((identity.to_owned(), event));
+/// })))?;
+///
+/// hub.listen("tcp://127.0.0.1:0")?; // Port 0 is any free one;
+/// let url = hub.address(0).expect("an address for each listen"); // this says which.
+///
+/// let app = App::new("thermometer")?;
+/// app.connect(Some(&url))?;
+/// app.wait_connected(Some(Duration::from_secs(60)))?;
+/// assert_eq!(told.recv(), Ok(("thermometer".to_owned(), PeerEvent::Joined)));
+/// assert_eq!(hub.peers()?.len(), 1);
+/// # Ok(())
+/// # }
+/// ```
 pub struct Hub {
     inner: Arc<Inner>,
     thread: Mutex<Option<JoinHandle<()>>>,
