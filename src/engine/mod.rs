@@ -3,7 +3,7 @@
 //! A [`Router`](hub::Router) is a hub, a [`Session`](session::Session) an app. Both keep a [`table`] of newest
 //! values, and both write to the other side through a [`feed`]: what has been put into the table goes straight into a
 //! bounded [`outbox`] while the other side keeps up, and is taken from the table later when it does not. A
-//! [`gateway`], a socket of another protocol, is one peer of a router, which answers its [`requests`].
+//! [`gateway`], a socket of another protocol, is one peer of a router, which answers its [requests](hub::queries).
 
 pub mod clock;
 pub mod feed;
