@@ -12,10 +12,10 @@ use std::io::IoSlice;
 use std::mem;
 
 use checks::{FORMS, FRAMINGS};
+use nanostate::engine::app::{LinkState, Session};
 use nanostate::engine::gateway::{self, GatewayEvent};
 use nanostate::engine::hub::queries::{self, Query};
 use nanostate::engine::hub::{PeerEvent, PeerStats, Router, RouterConfig, RouterEvent};
-use nanostate::engine::session::{LinkState, Session};
 use nanostate::engine::table::Entry;
 use nanostate::engine::{Action, Closed, ConnId, ConnInfo, Gateway, Now, Protocol, Role};
 use nanostate::framing::{

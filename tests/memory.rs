@@ -13,8 +13,8 @@ use std::io::IoSlice;
 use std::process::Command;
 use std::ptr;
 
+use nanostate::engine::app::LinkState;
 use nanostate::engine::hub::RouterConfig;
-use nanostate::engine::session::LinkState;
 use nanostate::engine::{ConnId, Protocol, Role};
 use nanostate::framing::{frame_head, header, Framing, Version, HEADER_LEN};
 use nanostate::wire::{self, Control, Form, Instance, Meta, Stamp};

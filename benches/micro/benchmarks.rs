@@ -3,10 +3,10 @@
 use std::hint::black_box;
 use std::io::IoSlice;
 
+use nanostate::engine::app::Session;
 use nanostate::engine::feed::Feed;
 use nanostate::engine::hub::{Router, RouterConfig};
 use nanostate::engine::outbox::Pool;
-use nanostate::engine::session::Session;
 use nanostate::engine::{Action, ConnId, ConnInfo, Protocol};
 use nanostate::framing::{frame_head, header, Decoder, Frame, Version};
 use nanostate::wire::{self, Control, Form, HelloFlags, Instance, Stamp};

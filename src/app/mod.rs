@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::callback::{Callback, Gate};
-use crate::engine::session::{Draft, Notice, Session};
+use crate::engine::app::{Draft, Notice, Session};
 use crate::engine::ConnId;
 use crate::handle_state::{run_loop, HandleState};
 use crate::instance::{random_instance, random_secret};
@@ -34,7 +34,7 @@ use crate::wire::{self, Kind, Value};
 use crate::{Error, Result, Status};
 use readiness::Readiness;
 
-pub use crate::engine::session::{AppStats, LinkState};
+pub use crate::engine::app::{AppStats, LinkState};
 
 /// The stack of an app's thread that runs callbacks of the program.
 const CALLBACK_STACK: usize = 2 << 20;

@@ -1,22 +1,19 @@
 //! What a hub and an app do with bodies, sans-IO: bytes and a time in, bytes and events out.
 //!
-//! A [`Router`](hub::Router) is a hub, a [`Session`](session::Session) an app. Both keep a [`table`] of newest
+//! A [`Router`](hub::Router) is a hub, a [`Session`](app::Session) an app. Both keep a [`table`] of newest
 //! values, and both write to the other side through a [`feed`]: what has been put into the table goes straight into a
 //! bounded [`outbox`] while the other side keeps up, and is taken from the table later when it does not. A
 //! [`gateway`], a socket of another protocol, is one peer of a router, which answers its [requests](hub::queries).
 
+pub mod app;
 pub mod clock;
 pub mod feed;
 pub mod gateway;
 mod hash;
 pub mod hub;
-pub mod inbox;
 pub mod link;
 pub mod outbox;
-pub mod own;
 mod protocol;
-pub mod received;
-pub mod session;
 mod slots;
 pub mod table;
 mod timers;

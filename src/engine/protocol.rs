@@ -1,6 +1,6 @@
 //! The seam between an engine and whatever moves its bytes.
 //!
-//! [`Router`](super::hub::Router) and [`Session`](super::session::Session) are driven through [`Protocol`] by a
+//! [`Router`](super::hub::Router) and [`Session`](super::app::Session) are driven through [`Protocol`] by a
 //! loop of `crate::runtime`, by a test, or by a fuzzer.
 
 use std::io::IoSlice;

@@ -1,7 +1,7 @@
 //! Connections that a hub refuses or ends: no handshake, no frames, no progress, no room.
 
+use nanostate::engine::app::LinkState;
 use nanostate::engine::hub::{PeerEvent, RouterConfig, RouterEvent};
-use nanostate::engine::session::LinkState;
 use nanostate::framing::{frame_head, header, Framing, Version};
 use nanostate::wire::{Form, HelloFlags, Meta};
 use nanostate::{limits, Status};

@@ -1,7 +1,7 @@
 //! An app: its queues, the kinds it accepts, and its way to a hub.
 
+use nanostate::engine::app::{LinkState, Notice};
 use nanostate::engine::hub::RouterConfig;
-use nanostate::engine::session::{LinkState, Notice};
 use nanostate::engine::{ConnId, Protocol};
 use nanostate::framing::{header, Version};
 use nanostate::wire::{self, Control, Form, Meta};

@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use nanostate::engine::app::LinkState;
 use nanostate::engine::hub::RouterConfig;
-use nanostate::engine::session::LinkState;
 use nanostate::framing::{frame_head, header, Framing, Version};
 use nanostate::wire::{self, Control, Form, HelloFlags, Instance, Meta, Stamp, ACCEPT_ANY};
 use nanostate::{Kind, Status};

@@ -1,6 +1,6 @@
 //! Flush: what an acknowledgement covers, and when it comes.
 
-use nanostate::engine::session::LinkState;
+use nanostate::engine::app::LinkState;
 use nanostate::engine::{ConnId, Protocol};
 use nanostate::framing::{header, Decoder, Frame, Framing, Version, HEADER_LEN};
 use nanostate::wire::{self, Control, Form};

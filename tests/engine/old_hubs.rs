@@ -1,7 +1,7 @@
 //! Apps on old hubs, which know neither stamps nor acknowledgements.
 
+use nanostate::engine::app::LinkState;
 use nanostate::engine::hub::RouterConfig;
-use nanostate::engine::session::LinkState;
 use nanostate::framing::{header, Version};
 use nanostate::wire::{Form, Meta};
 use nanostate::{limits, Kind, Status};

@@ -2,7 +2,7 @@
 
 use std::io::IoSlice;
 
-use nanostate::engine::session::{LinkState, Session};
+use nanostate::engine::app::{LinkState, Session};
 use nanostate::engine::{Action, Closed, ConnId, ConnInfo, Now, Protocol};
 use nanostate::framing::{frame_head, header, Decoder, Frame, Framing, Version, HEADER_LEN};
 use nanostate::wire::{self, Control, Form, Instance};

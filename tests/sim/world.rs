@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::IoSlice;
 
+use nanostate::engine::app::{LinkState, Session};
 use nanostate::engine::hub::{Router, RouterConfig};
-use nanostate::engine::session::{LinkState, Session};
 use nanostate::engine::{Action, Closed, ConnId, ConnInfo, Now, Protocol};
 use nanostate::framing::Framing;
 use nanostate::wire::{Secret, Stamp, ACCEPT_ANY};

@@ -5,7 +5,7 @@ use std::hash::BuildHasher;
 
 use hashbrown::HashTable;
 
-use super::hash::{key_hasher, KeyHasher};
+use super::super::hash::{key_hasher, KeyHasher};
 use crate::state::State;
 
 /// A bounded queue of states. Over its limit it conflates, each key keeping its place in the queue; then it drops the

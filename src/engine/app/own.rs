@@ -2,8 +2,8 @@
 
 use hashbrown::HashMap;
 
-use super::table::{Capacity, Entry, Offer, Refusal, Slot, Table};
-use super::{Now, MS};
+use super::super::table::{Capacity, Entry, Offer, Refusal, Slot, Table};
+use super::super::{Now, MS};
 use crate::wire::{Instance, Stamp};
 use crate::Status;
 

@@ -1,151 +1,48 @@
 //! An app: keeps its own newest values, announces them to the hub on every new link, and takes what the hub sends.
 
+mod config;
+mod draft;
+mod inbox;
+mod lookup;
+mod notices;
+mod own;
+mod publish;
+mod receive;
+mod received;
+mod stats;
+
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::mem;
-use std::sync::Arc;
 
-use log::{debug, trace};
+use log::debug;
 
+pub use self::config::SessionConfig;
+pub use self::draft::Draft;
+use self::inbox::Inbox;
+pub use self::notices::{LinkState, Notice};
+use self::own::Own;
+use self::received::Received;
+pub use self::stats::AppStats;
 use super::clock::{is_beyond, Clock};
-use super::inbox::Inbox;
 use super::link::handshake::{Agreed, Side};
 use super::link::{Link, LinkLimits};
 use super::outbox::Pool;
-use super::own::Own;
-use super::received::{Position, Received};
-use super::table::{Entry, Offer, Refusal, Slot, SHARE_FROM};
+use super::table::Entry;
 use super::timers::{TimerKey, Timers};
-use super::told::Told;
 use super::{Action, Closed, ConnId, ConnInfo, Now, Protocol};
 use crate::framing::{Frame, Version};
-use crate::memory::{self, NoMemory};
-use crate::numbered::numbered;
-use crate::state::{Outline, State};
+use crate::state::State;
 use crate::visible::{one_line, sentence, Quoted};
-use crate::wire::{self, Body, Control, Form, HelloFlags, Instance, Kind, Malformed, Meta, Secret, Stamp, Value};
-use crate::{limits, Error, Result, Status};
-
-/// What can be set. Times are in nanoseconds.
-#[derive(Clone, Debug)]
-pub struct SessionConfig {
-    /// The largest body without its meta.
-    pub max_message: usize,
-    /// The shortest wait before a reconnect.
-    pub backoff_min: u64,
-    /// The longest.
-    pub backoff_max: u64,
-    /// Whether own states come back.
-    pub echo: bool,
-    /// Whether the identity is taken from a live holder.
-    pub take_over: bool,
-    /// Whether the identity is held together with others that say the same.
-    pub shared: bool,
-    /// What proves to the hub that a new connection belongs to this app; random.
-    pub secret: Option<Secret>,
-}
-
-impl Default for SessionConfig {
-    fn default() -> SessionConfig {
-        SessionConfig {
-            max_message: limits::MAX_MESSAGE,
-            backoff_min: limits::BACKOFF_MIN.as_nanos() as u64,
-            backoff_max: limits::BACKOFF_MAX.as_nanos() as u64,
-            echo: false,
-            take_over: false,
-            shared: false,
-            secret: None,
-        }
-    }
-}
-
-numbered! {
-    /// Where the link to the hub stands. The numbers are those of the C API.
-    pub enum LinkState {
-        /// Not asked to connect.
-        Idle = 0, "idle";
-        /// Connecting, or waiting to try again.
-        Connecting = 1, "connecting";
-        /// The hub has welcomed this app.
-        Connected = 2, "connected";
-        /// The hub refused this app, which tries again.
-        Refused = 3, "refused";
-    }
-}
-
-/// What a session tells its program beside states.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Notice {
-    /// The link changed.
-    Link {
-        /// To this.
-        link: LinkState,
-        /// Why; [`Status::Ok`] when it is as asked.
-        why: Status,
-        /// Why in words; the address when connected.
-        text: String,
-    },
-    /// A state of a kind that is not accepted.
-    Reject {
-        /// Its sender.
-        sender: String,
-        /// Its name.
-        name: String,
-        /// Its kind.
-        kind: Kind,
-    },
-}
+use crate::wire::{self, Control, HelloFlags, Instance};
+use crate::{limits, Error, Status};
 
 /// How often the hub of one link may set the clock of an app back.
 const MAX_REBASES: u32 = 3;
 
 /// How many notices wait at most; the oldest goes.
 const MAX_NOTICES: usize = 1024;
-
-/// Counters of an app since it was made, and what it holds now.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct AppStats {
-    /// Own values taken by `send`.
-    pub sent: u64,
-    /// Bytes of their bodies.
-    pub sent_bytes: u64,
-    /// States received and accepted.
-    pub received: u64,
-    /// Bytes of their bodies.
-    pub received_bytes: u64,
-    /// Own values replaced by newer ones before they were written.
-    pub conflated_out: u64,
-    /// Received values replaced by newer ones before the program took them.
-    pub conflated_in: u64,
-    /// Received values dropped: the queue was full.
-    pub dropped_in: u64,
-    /// Received values of a kind that is not accepted.
-    pub rejected: u64,
-    /// Received values that were there already, or are older than an own one.
-    pub stale: u64,
-    /// Own values that came back from an old hub.
-    pub echoes: u64,
-    /// Own values that the hub did not take.
-    pub refused: u64,
-    /// Own values under a shared identity that gave way to a newer one of another app.
-    pub superseded: u64,
-    /// Own values withheld from an old hub, or larger than the hub takes.
-    pub withheld: u64,
-    /// Received bodies that are malformed.
-    pub malformed: u64,
-    /// Received frames over the limit, or larger than there was memory for.
-    pub too_large: u64,
-    /// Links that were established.
-    pub connects: u64,
-    /// Now: bytes of own values.
-    pub own_bytes: u64,
-    /// Now: states that wait to be taken.
-    pub queued: u64,
-    /// Now: their bytes.
-    pub queued_bytes: u64,
-}
 
 enum Phase {
     Idle,
@@ -466,88 +363,6 @@ impl Session {
         }
     }
 
-    /// Publishes a value, which is checked. Its kind is `kind`.
-    pub fn publish(&mut self, now: Now, name: &str, value: Value<'_>, kind: Kind) -> Result<()> {
-        if Draft::is_worthwhile(&value) {
-            return self.publish_draft(now, Draft::new(&self.identity, name, value, kind)?);
-        }
-        wire::check_name(name)?;
-        let stamp = Stamp { clock: self.clock.tick(now), instance: self.instance };
-        let meta = Meta { stamp: Some(stamp), ..Meta::default() };
-        let mut body = mem::take(&mut self.scratch);
-        body.clear();
-        let meta_at = wire::encode_value(&mut body, Form::V1, &self.identity, name, value, &meta);
-        let (done, len) = (self.publish_body(now, &body, None, meta_at, name, kind, stamp), body.len());
-        self.scratch = body;
-        self.count_sent(done, len)
-    }
-
-    /// Publishes a value that was encoded beforehand.
-    pub fn publish_draft(&mut self, now: Now, draft: Draft<'_>) -> Result<()> {
-        let Draft { mut body, name, kind } = draft;
-        let stamp = Stamp { clock: self.clock.tick(now), instance: self.instance };
-        let meta_at = body.len();
-        Meta { stamp: Some(stamp), ..Meta::default() }.encode(&mut body);
-        let body = Arc::new(body);
-        let done = self.publish_body(now, &body, Some(&body), meta_at, name, kind, stamp);
-        self.count_sent(done, body.len())
-    }
-
-    /// `shared`: the body, where it has an allocation that may be kept.
-    #[allow(clippy::too_many_arguments)]
-    fn publish_body(
-        &mut self,
-        now: Now,
-        body: &[u8],
-        shared: Option<&Arc<Vec<u8>>>,
-        meta_at: usize,
-        name: &str,
-        kind: Kind,
-        stamp: Stamp,
-    ) -> Result<()> {
-        let limit = self.limit();
-        if meta_at > limit {
-            let text = format!("{} makes a message of {meta_at} bytes; the limit is {limit}", Quoted(name));
-            return Err(Error::new(Status::TooLarge, text));
-        }
-        let offer = Offer { body, shared, meta_at, sender: &self.identity, name, kind, stamp, origin: None };
-        let slot = match self.own.put(now, offer) {
-            Ok(slot) => slot,
-            Err(Refusal::NoMemory) => return Err(memory::none_for(body.len(), name)),
-            Err(Refusal::Full | Refusal::Stale) => {
-                let (held, room) = (self.own.table.bytes(), self.own.table.capacity.bytes);
-                let text =
-                    format!("{} ({} bytes) does not fit: {held} of {room} bytes are in use", Quoted(name), body.len());
-                return Err(Error::new(Status::Full, text));
-            }
-        };
-        self.change(slot, limit);
-        Ok(())
-    }
-
-    /// Sends an own value that changed, if there is a link.
-    fn change(&mut self, slot: Slot, limit: usize) {
-        let (Phase::Up, Some(link)) = (&self.phase, &mut self.link) else { return };
-        let Some(entry) = self.own.table.get(slot) else { return };
-        if wanted(link.is_old(), entry, limit) {
-            trace!("{}: sends {}", one_line(&self.identity), Told::entry(entry));
-            if link.feed.change(&self.own.table, entry) {
-                debug!("{}: the hub does not keep up: it gets newest values only", one_line(&self.identity));
-            }
-            link.flush(&mut self.actions);
-        } else {
-            withhold(&mut self.stats, &mut self.warned_withheld, &mut self.warnings, entry);
-        }
-    }
-
-    fn count_sent(&mut self, done: Result<()>, len: usize) -> Result<()> {
-        if done.is_ok() {
-            self.stats.sent += 1;
-            self.stats.sent_bytes += len as u64;
-        }
-        done
-    }
-
     /// Asks the driver to write, if there is a link.
     fn flush(&mut self) {
         if let Some(link) = &mut self.link {
@@ -617,67 +432,6 @@ impl Session {
     /// Whether the hub has dealt with all that was published up to then.
     pub fn is_acked(&self, version: u64) -> bool {
         self.acked >= version
-    }
-
-    /// Whether the hub holds all that was published up to then, or something newer, once [`Session::is_acked`].
-    ///
-    /// # Errors
-    /// Why one of them was not taken, if it still is the newest of its name.
-    pub fn check_taken(&self, version: u64) -> Result<()> {
-        if let Some((name, why)) = self.own.refused(version) {
-            return Err(Error::new(why, format!("{} was not taken by the hub: {}", Quoted(name), why.text())));
-        }
-        if self.warned_withheld && !self.is_old() {
-            let limit = self.limit();
-            if let Some(entry) = self.own.over(version, limit) {
-                let (name, len) = (entry.name(), entry.meta_at());
-                let text = format!("{} was not sent: a message of {len} bytes; the limit is {limit}", Quoted(name));
-                return Err(Error::new(Status::TooLarge, text));
-            }
-        }
-        Ok(())
-    }
-
-    /// As [`Session::find`]; none without memory, too.
-    pub fn get(&mut self, sender: Option<&str>, name: &str) -> Option<State> {
-        self.find(sender, name).ok().flatten()
-    }
-
-    /// The value of a key, or with no sender the newest of any sender, own values included.
-    ///
-    /// # Errors
-    /// [`Status::NoMemory`]: for a copy of a large own value.
-    pub fn find(&mut self, sender: Option<&str>, name: &str) -> Result<Option<State>> {
-        let own = match sender {
-            Some(sender) => self.own.table.find(sender, name),
-            None => self.own.table.find(&self.identity, name),
-        };
-        let kept = match sender {
-            Some(sender) => self.received.find(sender, name),
-            None => self.received.newest(name),
-        };
-        match (own, kept) {
-            (Some(own), kept) if kept.is_none_or(|kept| own.stamp() >= kept.stamp()) => {
-                own_state(own, &mut self.scratch)
-            }
-            (_, kept) => Ok(kept.cloned()),
-        }
-    }
-
-    /// The newest value of each key whose name is wanted, own values included, in no particular order.
-    ///
-    /// # Errors
-    /// [`Status::NoMemory`]: for a copy of a large own value.
-    pub fn states(&mut self, wanted: impl Fn(&str) -> bool) -> Result<Vec<State>> {
-        let Session { own: Own { table: own, .. }, received, scratch, .. } = self;
-        let newer_is_own =
-            |state: &&State| own.find(state.sender(), state.name()).is_some_and(|own| own.stamp() >= state.stamp());
-        let newer_is_kept = |entry: &&Entry| {
-            received.find(entry.sender(), entry.name()).is_some_and(|kept| kept.stamp() > entry.stamp())
-        };
-        let received = received.iter().filter(|state| wanted(state.name()) && !newer_is_own(state)).cloned();
-        let published = own.iter().filter(|entry| wanted(entry.name()) && !newer_is_kept(entry));
-        received.map(Ok).chain(published.filter_map(|entry| own_state(entry, scratch).transpose())).collect()
     }
 
     /// Takes only these kinds from now on.
@@ -901,84 +655,11 @@ impl Session {
         self.dial();
     }
 
-    fn body(&mut self, now: Now, bytes: Cow<'_, [u8]>) {
-        let form = if self.is_old() { Form::Old } else { Form::V1 };
-        let body = match wire::decode(&bytes, form) {
-            Ok(body) => body,
-            Err(reason) => return self.malformed(reason),
-        };
-        match (body.is_reserved(), form) {
-            (false, _) => {
-                // No feature is announced yet but that the hub says what it held.
-                if let Err(reason) = body.meta.check_features(Meta::RETAINED) {
-                    return self.malformed(reason);
-                }
-                let Some((place, stamp, time)) = self.receive(now, &body) else { return };
-                trace!("{}: receives {}", one_line(&self.identity), Told::body(&body));
-                let state = if let Cow::Owned(_) = bytes {
-                    let outline = Outline::of(&body, &bytes);
-                    State::in_place(bytes.into_owned(), &outline, stamp, time)
-                } else {
-                    // It lay whole in what one read gave, which is no more than `memory::LARGE`.
-                    State::new(&mut self.scratch, &body, stamp, time)
-                };
-                self.received.insert(place, state.clone());
-                self.inbox.push(state);
-            }
-            (true, Form::V1) => match Control::decode(&body) {
-                Ok(control) => self.hear(now, control),
-                Err(reason) => self.malformed(reason),
-            },
-            (true, Form::Old) => self.malformed(Malformed::Name),
-        }
-    }
-
     /// Something large was left out. The first is logged.
     fn warn_no_memory(&mut self, what: &str) {
         debug!("{}: {what}: {}", one_line(&self.identity), Status::NoMemory.text());
         if !mem::replace(&mut self.warned_no_memory, true) {
             self.warnings.push_back(format!("{what}: {}", Status::NoMemory.text()));
-        }
-    }
-
-    fn malformed(&mut self, reason: Malformed) {
-        self.stats.malformed += 1;
-        if self.stats.malformed == 1 {
-            self.warnings.push_back(format!("malformed message: {reason}"));
-        }
-    }
-
-    fn hear(&mut self, now: Now, control: Control<'_>) {
-        match control {
-            Control::Welcome { instance, max_message, time, .. } if matches!(self.phase, Phase::Hello) => {
-                self.hub_limit = usize::try_from(max_message).unwrap_or(usize::MAX);
-                self.welcomed(now, time);
-                self.up(Some(instance));
-            }
-            Control::Refuse { status, text } => self.refused_by_hub(now, status, text),
-            Control::Ping { token } => {
-                if let Some(token) = self.link.as_mut().and_then(|link| link.take_ping(token)) {
-                    self.control(&Control::Pong { token, time: None });
-                }
-            }
-            Control::Pong { token, time } => {
-                time.into_iter().for_each(|time| self.observe(now, time));
-                if token >= self.own.restamped() {
-                    self.acked = self.acked.max(token.min(self.own.table.version()));
-                } else if self.ack_wanted > self.acked {
-                    // What the hub answers for was stamped anew since, and is on its way to it.
-                    self.ack_wanted = self.ack_wanted.max(self.own.restamped());
-                    self.flush();
-                }
-            }
-            Control::Rejected { status, name } => {
-                let why = Status::from_code(status).filter(|&why| why != Status::Ok).unwrap_or(Status::Full);
-                self.not_taken(name, self.own.table.find_at(&self.identity, name), why);
-            }
-            Control::Stale { name, offered, held, time } if matches!(self.phase, Phase::Up) => {
-                self.was_stale(now, name, offered, held, time);
-            }
-            _ => {}
         }
     }
 
@@ -1003,17 +684,6 @@ impl Session {
         }
     }
 
-    /// The hub did not take an own value.
-    fn not_taken(&mut self, name: &str, slot: Option<Slot>, why: Status) {
-        slot.into_iter().for_each(|slot| self.own.refuse(slot, why));
-        self.stats.refused += 1;
-        let text = format!("{} was not taken by the hub: {}", Quoted(name), why.text());
-        debug!("{}: {text}", one_line(&self.identity));
-        if self.stats.refused == 1 {
-            self.warnings.push_back(text);
-        }
-    }
-
     /// Learns another clock's reading.
     fn observe(&mut self, now: Now, reading: u64) {
         if self.clock.observe(now, reading) {
@@ -1032,173 +702,6 @@ impl Session {
         }
         self.warnings.extend(self.clock.ahead_of_wall(now));
     }
-
-    /// Goes by the hub's time from now on. Own values with a later stamp, or all, are stamped by their age.
-    fn rebase(&mut self, now: Now, time: u64, all: bool) {
-        self.clock.rebase(now, time);
-        let limit = self.limit();
-        // The hub told the time after it had heard the hello, or the value that it did not take.
-        let at = if matches!(self.phase, Phase::Hello) { self.hello_at } else { now.boot };
-        let (changed, last) = self.own.rebase(at, self.instance, time, all);
-        self.clock.observe(now, last);
-        for slot in changed {
-            self.change(slot, limit);
-        }
-        self.received.forget_if(|stamp| is_beyond(stamp.clock, time));
-    }
-
-    /// The hub holds a later value of this key, or finds the stamp too far in the future. `offered` is the stamp that it
-    /// did not take.
-    fn was_stale(&mut self, now: Now, name: &str, offered: Stamp, held: Option<Stamp>, time: u64) {
-        let current = self.own.current(&self.identity, name, offered);
-        match (held, current) {
-            (None, Some(slot)) if self.rebases == MAX_REBASES => self.not_taken(name, Some(slot), Status::Refused),
-            (None, Some(_)) => {
-                self.rebases += 1;
-                self.rebase(now, time, false);
-            }
-            // It was replaced since, and another answer is on its way.
-            (_, None) => self.observe(now, time),
-            (Some(held), Some(slot)) if self.config.shared && held.instance != self.instance => {
-                // Nobody's word is the last but by its stamp.
-                self.observe(now, time);
-                debug!("{}: {} gives way to a newer value", one_line(&self.identity), Quoted(name));
-                self.own.forget(slot);
-                self.stats.superseded += 1;
-            }
-            (Some(held), Some(slot)) => {
-                self.observe(now, time.max(held.clock));
-                self.restamp(now, slot);
-            }
-        }
-    }
-
-    /// Whether the program gets this value: where it is kept, its stamp, and when it was made.
-    fn receive(&mut self, now: Now, body: &Body<'_>) -> Option<(Position, Stamp, i64)> {
-        if !matches!(self.phase, Phase::Up) {
-            return None;
-        }
-        if self.is_old() && body.sender == self.identity && !self.config.echo {
-            self.stats.echoes += 1;
-            return None;
-        }
-        let (stamp, time) = match body.meta.stamp {
-            Some(stamp) => {
-                self.observe(now, stamp.clock);
-                (stamp, stamp.millis() as i64)
-            }
-            None => (Stamp { clock: self.clock.tick(now), instance: self.instance }, 0),
-        };
-        let own = match body.sender == self.identity {
-            true => self.own.table.find_at(body.sender, body.name),
-            false => None,
-        };
-        let own = own.and_then(|slot| Some((slot, self.own.table.get(slot)?.stamp())));
-        if let (Some((slot, own)), false) = (own, stamp.instance == self.instance || self.config.shared) {
-            self.stats.stale += 1;
-            if stamp > own {
-                // An earlier run under this identity: what this run says counts.
-                self.restamp(now, slot);
-            }
-            return None;
-        }
-        let own = own.map(|(_, stamp)| stamp);
-        if own.is_some_and(|own| stamp > own) {
-            self.adopt(now, body, stamp);
-        }
-        if body.kind.mask() & self.accept == 0 {
-            self.stats.rejected += 1;
-            if self.tells_rejects {
-                let (sender, name) = (body.sender.to_owned(), body.name.to_owned());
-                self.notice(Notice::Reject { sender, name, kind: body.kind });
-            }
-            return None;
-        }
-        // One's own value comes back with its own stamp, if that was asked for.
-        let older_than_own = own.is_some_and(|own| stamp < own || (stamp == own && !self.config.echo));
-        let place = self.received.place(body.sender, body.name);
-        // An older value than before is what the hub knows: one that was killed took the newer one with it.
-        if older_than_own || self.received.at(place).is_some_and(|kept| stamp == kept.stamp()) {
-            self.stats.stale += 1;
-            return None;
-        }
-        self.stats.received += 1;
-        self.stats.received_bytes += body.meta_at as u64;
-        Some((place, stamp, time))
-    }
-
-    /// Another app that shares the identity has sent a newer value of a key of this one: it is announced in the own
-    /// one's place, so that a hub that is killed gets it back also without that app.
-    fn adopt(&mut self, now: Now, body: &Body<'_>, stamp: Stamp) {
-        let (sender, name, kind) = (body.sender, body.name, body.kind);
-        let value = Value::Msgpack(body.data);
-        let copied = memory::with_capacity(wire::max_head_len(sender, name, &value) + Stamp::META_LEN);
-        let adopted = copied.map_err(Refusal::from).and_then(|mut bytes| {
-            let meta = Meta { stamp: Some(stamp), ..Meta::default() };
-            let meta_at = wire::encode_value(&mut bytes, Form::V1, sender, name, value, &meta);
-            let bytes = Arc::new(bytes);
-            let offer = Offer { body: &bytes, shared: Some(&bytes), meta_at, sender, name, kind, stamp, origin: None };
-            self.own.put(now, offer)
-        });
-        if let Err(why) = adopted {
-            if why == Refusal::NoMemory {
-                self.warn_no_memory(&format!("{} is not announced in the place of the own value", Quoted(name)));
-            }
-            self.own.table.find_at(sender, name).into_iter().for_each(|slot| self.own.forget(slot));
-        }
-    }
-
-    /// Gives an own value a stamp that is newer than all that is known, and sends it again.
-    fn restamp(&mut self, now: Now, slot: Slot) {
-        let stamp = Stamp { clock: self.clock.tick(now), instance: self.instance };
-        match self.own.restamp(slot, stamp) {
-            Ok(()) => self.change(slot, self.limit()),
-            Err(why) => {
-                if let Some(name) = self.own.table.get(slot).map(|entry| entry.name().to_owned()) {
-                    self.not_taken(&name, Some(slot), why);
-                }
-            }
-        }
-    }
-}
-
-/// A large value, encoded where it will stay, without its stamp: that takes a while, and needs no session.
-pub struct Draft<'a> {
-    body: Vec<u8>,
-    name: &'a str,
-    kind: Kind,
-}
-
-impl<'a> Draft<'a> {
-    /// Whether a value should be encoded beforehand.
-    pub fn is_worthwhile(value: &Value<'_>) -> bool {
-        value.max_encoded_len() >= SHARE_FROM
-    }
-
-    /// Encodes a value, which is checked, for the session of this identity.
-    ///
-    /// # Errors
-    /// [`Status::Name`]; [`Status::NoMemory`].
-    pub fn new(identity: &str, name: &'a str, value: Value<'_>, kind: Kind) -> Result<Draft<'a>> {
-        wire::check_name(name)?;
-        let room = wire::max_head_len(identity, name, &value) + Stamp::META_LEN;
-        let mut body = memory::for_value(room, name)?;
-        wire::encode_head(&mut body, Form::V1, identity, name, value);
-        Ok(Draft { body, name, kind })
-    }
-}
-
-/// An own value in the form in which the program gets states.
-fn own_state(own: &Entry, scratch: &mut Vec<u8>) -> Result<Option<State>> {
-    let (bytes, stamp) = (own.bytes(), own.stamp());
-    let Ok(body) = wire::decode(bytes, Form::V1) else { return Ok(None) };
-    let time = stamp.millis() as i64;
-    if bytes.len() < SHARE_FROM {
-        return Ok(Some(State::new(scratch, &body, stamp, time)));
-    }
-    // Copied once, and not by way of what stays.
-    let copy = memory::copy(bytes).map_err(|NoMemory| memory::none_for(bytes.len(), body.name))?;
-    Ok(Some(State::in_place(copy, &Outline::of(&body, bytes), stamp, time)))
 }
 
 /// Adds what is most likely wrong where nobody listens at all.

@@ -4,7 +4,7 @@ use std::hash::BuildHasher;
 
 use hashbrown::HashTable;
 
-use super::hash::{key_hasher, KeyHash, KeyHasher, KeyIndex};
+use super::super::hash::{key_hasher, KeyHash, KeyHasher, KeyIndex};
 use crate::state::State;
 use crate::wire::Stamp;
 

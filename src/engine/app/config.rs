@@ -1,0 +1,37 @@
+//! What can be set of an app's engine.
+
+use crate::limits;
+use crate::wire::Secret;
+
+/// What can be set. Times are in nanoseconds.
+#[derive(Clone, Debug)]
+pub struct SessionConfig {
+    /// The largest body without its meta.
+    pub max_message: usize,
+    /// The shortest wait before a reconnect.
+    pub backoff_min: u64,
+    /// The longest.
+    pub backoff_max: u64,
+    /// Whether own states come back.
+    pub echo: bool,
+    /// Whether the identity is taken from a live holder.
+    pub take_over: bool,
+    /// Whether the identity is held together with others that say the same.
+    pub shared: bool,
+    /// What proves to the hub that a new connection belongs to this app; random.
+    pub secret: Option<Secret>,
+}
+
+impl Default for SessionConfig {
+    fn default() -> SessionConfig {
+        SessionConfig {
+            max_message: limits::MAX_MESSAGE,
+            backoff_min: limits::BACKOFF_MIN.as_nanos() as u64,
+            backoff_max: limits::BACKOFF_MAX.as_nanos() as u64,
+            echo: false,
+            take_over: false,
+            shared: false,
+            secret: None,
+        }
+    }
+}

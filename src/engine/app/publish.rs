@@ -1,0 +1,183 @@
+//! Own values: they are published, and announced, stamped anew or given up as the hub answers.
+
+use std::mem;
+use std::sync::Arc;
+
+use log::{debug, trace};
+
+use super::super::clock::is_beyond;
+use super::super::table::{Offer, Refusal, Slot};
+use super::super::told::Told;
+use super::super::Now;
+use super::{wanted, withhold, Draft, Phase, Session, MAX_REBASES};
+use crate::memory;
+use crate::visible::{one_line, Quoted};
+use crate::wire::{self, Form, Kind, Meta, Stamp, Value};
+use crate::{Error, Result, Status};
+
+impl Session {
+    /// Publishes a value, which is checked. Its kind is `kind`.
+    pub fn publish(&mut self, now: Now, name: &str, value: Value<'_>, kind: Kind) -> Result<()> {
+        if Draft::is_worthwhile(&value) {
+            return self.publish_draft(now, Draft::new(&self.identity, name, value, kind)?);
+        }
+        wire::check_name(name)?;
+        let stamp = Stamp { clock: self.clock.tick(now), instance: self.instance };
+        let meta = Meta { stamp: Some(stamp), ..Meta::default() };
+        let mut body = mem::take(&mut self.scratch);
+        body.clear();
+        let meta_at = wire::encode_value(&mut body, Form::V1, &self.identity, name, value, &meta);
+        let (done, len) = (self.publish_body(now, &body, None, meta_at, name, kind, stamp), body.len());
+        self.scratch = body;
+        self.count_sent(done, len)
+    }
+
+    /// Publishes a value that was encoded beforehand.
+    pub fn publish_draft(&mut self, now: Now, draft: Draft<'_>) -> Result<()> {
+        let Draft { mut body, name, kind } = draft;
+        let stamp = Stamp { clock: self.clock.tick(now), instance: self.instance };
+        let meta_at = body.len();
+        Meta { stamp: Some(stamp), ..Meta::default() }.encode(&mut body);
+        let body = Arc::new(body);
+        let done = self.publish_body(now, &body, Some(&body), meta_at, name, kind, stamp);
+        self.count_sent(done, body.len())
+    }
+
+    /// `shared`: the body, where it has an allocation that may be kept.
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn publish_body(
+        &mut self,
+        now: Now,
+        body: &[u8],
+        shared: Option<&Arc<Vec<u8>>>,
+        meta_at: usize,
+        name: &str,
+        kind: Kind,
+        stamp: Stamp,
+    ) -> Result<()> {
+        let limit = self.limit();
+        if meta_at > limit {
+            let text = format!("{} makes a message of {meta_at} bytes; the limit is {limit}", Quoted(name));
+            return Err(Error::new(Status::TooLarge, text));
+        }
+        let offer = Offer { body, shared, meta_at, sender: &self.identity, name, kind, stamp, origin: None };
+        let slot = match self.own.put(now, offer) {
+            Ok(slot) => slot,
+            Err(Refusal::NoMemory) => return Err(memory::none_for(body.len(), name)),
+            Err(Refusal::Full | Refusal::Stale) => {
+                let (held, room) = (self.own.table.bytes(), self.own.table.capacity.bytes);
+                let text =
+                    format!("{} ({} bytes) does not fit: {held} of {room} bytes are in use", Quoted(name), body.len());
+                return Err(Error::new(Status::Full, text));
+            }
+        };
+        self.change(slot, limit);
+        Ok(())
+    }
+
+    /// Sends an own value that changed, if there is a link.
+    pub(super) fn change(&mut self, slot: Slot, limit: usize) {
+        let (Phase::Up, Some(link)) = (&self.phase, &mut self.link) else { return };
+        let Some(entry) = self.own.table.get(slot) else { return };
+        if wanted(link.is_old(), entry, limit) {
+            trace!("{}: sends {}", one_line(&self.identity), Told::entry(entry));
+            if link.feed.change(&self.own.table, entry) {
+                debug!("{}: the hub does not keep up: it gets newest values only", one_line(&self.identity));
+            }
+            link.flush(&mut self.actions);
+        } else {
+            withhold(&mut self.stats, &mut self.warned_withheld, &mut self.warnings, entry);
+        }
+    }
+
+    pub(super) fn count_sent(&mut self, done: Result<()>, len: usize) -> Result<()> {
+        if done.is_ok() {
+            self.stats.sent += 1;
+            self.stats.sent_bytes += len as u64;
+        }
+        done
+    }
+
+    /// Whether the hub holds all that was published up to then, or something newer, once [`Session::is_acked`].
+    ///
+    /// # Errors
+    /// Why one of them was not taken, if it still is the newest of its name.
+    pub fn check_taken(&self, version: u64) -> Result<()> {
+        if let Some((name, why)) = self.own.refused(version) {
+            return Err(Error::new(why, format!("{} was not taken by the hub: {}", Quoted(name), why.text())));
+        }
+        if self.warned_withheld && !self.is_old() {
+            let limit = self.limit();
+            if let Some(entry) = self.own.over(version, limit) {
+                let (name, len) = (entry.name(), entry.meta_at());
+                let text = format!("{} was not sent: a message of {len} bytes; the limit is {limit}", Quoted(name));
+                return Err(Error::new(Status::TooLarge, text));
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives an own value a stamp that is newer than all that is known, and sends it again.
+    pub(super) fn restamp(&mut self, now: Now, slot: Slot) {
+        let stamp = Stamp { clock: self.clock.tick(now), instance: self.instance };
+        match self.own.restamp(slot, stamp) {
+            Ok(()) => self.change(slot, self.limit()),
+            Err(why) => {
+                if let Some(name) = self.own.table.get(slot).map(|entry| entry.name().to_owned()) {
+                    self.not_taken(&name, Some(slot), why);
+                }
+            }
+        }
+    }
+
+    /// Goes by the hub's time from now on. Own values with a later stamp, or all, are stamped by their age.
+    pub(super) fn rebase(&mut self, now: Now, time: u64, all: bool) {
+        self.clock.rebase(now, time);
+        let limit = self.limit();
+        // The hub told the time after it had heard the hello, or the value that it did not take.
+        let at = if matches!(self.phase, Phase::Hello) { self.hello_at } else { now.boot };
+        let (changed, last) = self.own.rebase(at, self.instance, time, all);
+        self.clock.observe(now, last);
+        for slot in changed {
+            self.change(slot, limit);
+        }
+        self.received.forget_if(|stamp| is_beyond(stamp.clock, time));
+    }
+
+    /// The hub holds a later value of this key, or finds the stamp too far in the future. `offered` is the stamp that it
+    /// did not take.
+    pub(super) fn was_stale(&mut self, now: Now, name: &str, offered: Stamp, held: Option<Stamp>, time: u64) {
+        let current = self.own.current(&self.identity, name, offered);
+        match (held, current) {
+            (None, Some(slot)) if self.rebases == MAX_REBASES => self.not_taken(name, Some(slot), Status::Refused),
+            (None, Some(_)) => {
+                self.rebases += 1;
+                self.rebase(now, time, false);
+            }
+            // It was replaced since, and another answer is on its way.
+            (_, None) => self.observe(now, time),
+            (Some(held), Some(slot)) if self.config.shared && held.instance != self.instance => {
+                // Nobody's word is the last but by its stamp.
+                self.observe(now, time);
+                debug!("{}: {} gives way to a newer value", one_line(&self.identity), Quoted(name));
+                self.own.forget(slot);
+                self.stats.superseded += 1;
+            }
+            (Some(held), Some(slot)) => {
+                self.observe(now, time.max(held.clock));
+                self.restamp(now, slot);
+            }
+        }
+    }
+
+    /// The hub did not take an own value.
+    pub(super) fn not_taken(&mut self, name: &str, slot: Option<Slot>, why: Status) {
+        slot.into_iter().for_each(|slot| self.own.refuse(slot, why));
+        self.stats.refused += 1;
+        let text = format!("{} was not taken by the hub: {}", Quoted(name), why.text());
+        debug!("{}: {text}", one_line(&self.identity));
+        if self.stats.refused == 1 {
+            self.warnings.push_back(text);
+        }
+    }
+}

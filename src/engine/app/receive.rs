@@ -1,0 +1,167 @@
+//! What the hub sends: states and control messages.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use log::trace;
+
+use super::super::table::{Offer, Refusal};
+use super::super::told::Told;
+use super::super::Now;
+use super::received::Position;
+use super::{Notice, Phase, Session};
+use crate::memory;
+use crate::state::{Outline, State};
+use crate::visible::{one_line, Quoted};
+use crate::wire::{self, Body, Control, Form, Malformed, Meta, Stamp, Value};
+use crate::Status;
+
+impl Session {
+    pub(super) fn body(&mut self, now: Now, bytes: Cow<'_, [u8]>) {
+        let form = if self.is_old() { Form::Old } else { Form::V1 };
+        let body = match wire::decode(&bytes, form) {
+            Ok(body) => body,
+            Err(reason) => return self.malformed(reason),
+        };
+        match (body.is_reserved(), form) {
+            (false, _) => {
+                // No feature is announced yet but that the hub says what it held.
+                if let Err(reason) = body.meta.check_features(Meta::RETAINED) {
+                    return self.malformed(reason);
+                }
+                let Some((place, stamp, time)) = self.receive(now, &body) else { return };
+                trace!("{}: receives {}", one_line(&self.identity), Told::body(&body));
+                let state = if let Cow::Owned(_) = bytes {
+                    let outline = Outline::of(&body, &bytes);
+                    State::in_place(bytes.into_owned(), &outline, stamp, time)
+                } else {
+                    // It lay whole in what one read gave, which is no more than `memory::LARGE`.
+                    State::new(&mut self.scratch, &body, stamp, time)
+                };
+                self.received.insert(place, state.clone());
+                self.inbox.push(state);
+            }
+            (true, Form::V1) => match Control::decode(&body) {
+                Ok(control) => self.hear(now, control),
+                Err(reason) => self.malformed(reason),
+            },
+            (true, Form::Old) => self.malformed(Malformed::Name),
+        }
+    }
+
+    /// Whether the program gets this value: where it is kept, its stamp, and when it was made.
+    pub(super) fn receive(&mut self, now: Now, body: &Body<'_>) -> Option<(Position, Stamp, i64)> {
+        if !matches!(self.phase, Phase::Up) {
+            return None;
+        }
+        if self.is_old() && body.sender == self.identity && !self.config.echo {
+            self.stats.echoes += 1;
+            return None;
+        }
+        let (stamp, time) = match body.meta.stamp {
+            Some(stamp) => {
+                self.observe(now, stamp.clock);
+                (stamp, stamp.millis() as i64)
+            }
+            None => (Stamp { clock: self.clock.tick(now), instance: self.instance }, 0),
+        };
+        let own = match body.sender == self.identity {
+            true => self.own.table.find_at(body.sender, body.name),
+            false => None,
+        };
+        let own = own.and_then(|slot| Some((slot, self.own.table.get(slot)?.stamp())));
+        if let (Some((slot, own)), false) = (own, stamp.instance == self.instance || self.config.shared) {
+            self.stats.stale += 1;
+            if stamp > own {
+                // An earlier run under this identity: what this run says counts.
+                self.restamp(now, slot);
+            }
+            return None;
+        }
+        let own = own.map(|(_, stamp)| stamp);
+        if own.is_some_and(|own| stamp > own) {
+            self.adopt(now, body, stamp);
+        }
+        if body.kind.mask() & self.accept == 0 {
+            self.stats.rejected += 1;
+            if self.tells_rejects {
+                let (sender, name) = (body.sender.to_owned(), body.name.to_owned());
+                self.notice(Notice::Reject { sender, name, kind: body.kind });
+            }
+            return None;
+        }
+        // One's own value comes back with its own stamp, if that was asked for.
+        let older_than_own = own.is_some_and(|own| stamp < own || (stamp == own && !self.config.echo));
+        let place = self.received.place(body.sender, body.name);
+        // An older value than before is what the hub knows: one that was killed took the newer one with it.
+        if older_than_own || self.received.at(place).is_some_and(|kept| stamp == kept.stamp()) {
+            self.stats.stale += 1;
+            return None;
+        }
+        self.stats.received += 1;
+        self.stats.received_bytes += body.meta_at as u64;
+        Some((place, stamp, time))
+    }
+
+    /// Another app that shares the identity has sent a newer value of a key of this one: it is announced in the own
+    /// one's place, so that a hub that is killed gets it back also without that app.
+    pub(super) fn adopt(&mut self, now: Now, body: &Body<'_>, stamp: Stamp) {
+        let (sender, name, kind) = (body.sender, body.name, body.kind);
+        let value = Value::Msgpack(body.data);
+        let copied = memory::with_capacity(wire::max_head_len(sender, name, &value) + Stamp::META_LEN);
+        let adopted = copied.map_err(Refusal::from).and_then(|mut bytes| {
+            let meta = Meta { stamp: Some(stamp), ..Meta::default() };
+            let meta_at = wire::encode_value(&mut bytes, Form::V1, sender, name, value, &meta);
+            let bytes = Arc::new(bytes);
+            let offer = Offer { body: &bytes, shared: Some(&bytes), meta_at, sender, name, kind, stamp, origin: None };
+            self.own.put(now, offer)
+        });
+        if let Err(why) = adopted {
+            if why == Refusal::NoMemory {
+                self.warn_no_memory(&format!("{} is not announced in the place of the own value", Quoted(name)));
+            }
+            self.own.table.find_at(sender, name).into_iter().for_each(|slot| self.own.forget(slot));
+        }
+    }
+
+    pub(super) fn hear(&mut self, now: Now, control: Control<'_>) {
+        match control {
+            Control::Welcome { instance, max_message, time, .. } if matches!(self.phase, Phase::Hello) => {
+                self.hub_limit = usize::try_from(max_message).unwrap_or(usize::MAX);
+                self.welcomed(now, time);
+                self.up(Some(instance));
+            }
+            Control::Refuse { status, text } => self.refused_by_hub(now, status, text),
+            Control::Ping { token } => {
+                if let Some(token) = self.link.as_mut().and_then(|link| link.take_ping(token)) {
+                    self.control(&Control::Pong { token, time: None });
+                }
+            }
+            Control::Pong { token, time } => {
+                time.into_iter().for_each(|time| self.observe(now, time));
+                if token >= self.own.restamped() {
+                    self.acked = self.acked.max(token.min(self.own.table.version()));
+                } else if self.ack_wanted > self.acked {
+                    // What the hub answers for was stamped anew since, and is on its way to it.
+                    self.ack_wanted = self.ack_wanted.max(self.own.restamped());
+                    self.flush();
+                }
+            }
+            Control::Rejected { status, name } => {
+                let why = Status::from_code(status).filter(|&why| why != Status::Ok).unwrap_or(Status::Full);
+                self.not_taken(name, self.own.table.find_at(&self.identity, name), why);
+            }
+            Control::Stale { name, offered, held, time } if matches!(self.phase, Phase::Up) => {
+                self.was_stale(now, name, offered, held, time);
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn malformed(&mut self, reason: Malformed) {
+        self.stats.malformed += 1;
+        if self.stats.malformed == 1 {
+            self.warnings.push_back(format!("malformed message: {reason}"));
+        }
+    }
+}
