@@ -14,6 +14,9 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("engine", &["app", "ffi", "gateway", "hub", "runtime", "transport"]),
     ("transport", &["app", "engine", "ffi", "framing", "gateway", "hub", "runtime", "wire"]),
     ("runtime", &["app", "ffi", "gateway", "hub"]),
+    ("gateway", &["app", "ffi", "hub"]),
+    ("app", &["ffi", "gateway", "hub"]),
+    ("hub", &["app", "ffi"]),
 ];
 
 /// A piece of source text, as far as paths need it.

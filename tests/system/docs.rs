@@ -1,7 +1,7 @@
 //! What the pages of `docs/` and those beside the README say of this repository is so.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::support::build::root;
 
@@ -89,4 +89,63 @@ fn every_link_of_a_page_leads_to_a_file_and_to_a_heading_in_it() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(found > 30, "{found}");
+}
+
+/// The text of all sources of the library, of Qt and of the command.
+fn sources(directory: &Path, text: &mut String) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, text);
+        } else if path.extension().is_some_and(|extension| ["rs", "h", "cpp"].iter().any(|&source| source == extension))
+        {
+            text.push_str(&fs::read_to_string(path).unwrap());
+        }
+    }
+}
+
+/// Whether `name` stands in `text` behind one of `words`, and is a whole word.
+fn declares(text: &str, words: &[&str], name: &str) -> bool {
+    words.iter().any(|word| {
+        text.match_indices(&format!("{word} {name}"))
+            .any(|(at, found)| !text[at + found.len()..].starts_with(|c: char| c.is_alphanumeric() || c == '_'))
+    })
+}
+
+#[test]
+fn everything_that_docs_architecture_names_is_there() {
+    let page = fs::read_to_string(root().join("docs/architecture.md")).unwrap();
+    let mut text = String::new();
+    sources(&root().join("src"), &mut text);
+    sources(&root().join("qt"), &mut text);
+    let types = ["struct", "enum", "trait", "class", "class NANOSTATEQT_EXPORT", "class NANOSTATEQML_EXPORT"];
+    let of_others = ["QSocketNotifier"];
+    let (mut paths, mut names, mut wrong) = (0, 0, Vec::new());
+    for span in spans(&page) {
+        let is_path = ["src/", "qt/", "tests/", "include/", "docs/"].iter().any(|room| span.starts_with(room));
+        let mut words = span.split("::");
+        let (first, member) = (words.next().unwrap(), words.next());
+        if is_path {
+            paths += 1;
+            if !root().join(span).exists() {
+                wrong.push(format!("there is no {span}"));
+            }
+        } else if first.starts_with(char::is_uppercase) && first.chars().all(|c| c.is_ascii_alphanumeric()) {
+            names += 1;
+            if !of_others.contains(&first) && !declares(&text, &types, first) {
+                wrong.push(format!("there is no type {first}"));
+            }
+            if let Some(member) = member {
+                let is_variant = member.starts_with(char::is_uppercase) && text.contains(&format!("    {member}"));
+                let is_function = declares(&text, &["fn", "void"], member);
+                if !is_variant && !is_function {
+                    wrong.push(format!("there is no {span}"));
+                }
+            }
+        } else if first.starts_with("ns_") && !text.contains(first.split('(').next().unwrap()) {
+            wrong.push(format!("there is no {first}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(paths > 40 && names > 60, "{paths} paths, {names} names");
 }
