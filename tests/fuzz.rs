@@ -564,7 +564,7 @@ impl Door {
         let bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).take(most).collect();
         if !bytes.is_empty() {
             router.wrote(now, self.conn, bytes.len());
-            self.gets(&bytes, &router.config);
+            self.gets(&bytes, router.config());
         }
         bytes.len()
     }
@@ -616,7 +616,7 @@ impl Door {
         assert!(self.out.is_empty() && self.routes.is_empty(), "whole frames, and an answer to each request");
         assert!(self.header == 0 || !self.is_native(), "the hub's header");
         let Some(newest) = &self.newest else { return };
-        let config = &router.config;
+        let config = router.config();
         let allowed = |entry: &&Entry| {
             (entry.kind().is_plain() || self.gateway.structured || config.legacy_structured)
                 && gateway::prefix_len(entry.name()) + entry.meta_at() <= config.legacy_max
@@ -662,7 +662,8 @@ fn a_hub_bears_whatever_comes_in_by_its_gateways() {
         let max_note = config.max_gateway() + limits::META_ROOM + gateway::MAX_MESSAGE_HEAD;
         let max_message = config.max_message + limits::META_ROOM + gateway::MAX_TRACE;
         let mut router = Router::new(rng.instance(), config);
-        (router.about.host, router.about.addresses) = ("host".into(), vec!["tcp://hub".into(), "ipc:///hub".into()]);
+        let about = router.about_mut();
+        (about.host, about.addresses) = ("host".into(), vec!["tcp://hub".into(), "ipc:///hub".into()]);
         (router.capacity_mut().bytes, router.capacity_mut().states) = (TABLE, 40);
         let mut now = Now { mono: SEC, wall: 1_800_000_000_000, boot: 500 * SEC };
         let (mut doors, mut strangers, mut next) = (Vec::<Door>::new(), Vec::new(), 0);

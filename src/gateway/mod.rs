@@ -55,7 +55,7 @@ impl Role {
 /// [`Status::Full`] where the hub has no room for one more peer, or another failure of the system.
 pub fn open(shared: &Arc<Shared<Router>>, url: &str, address: &GatewayAddress) -> Result<String> {
     let role = address.gateway.role;
-    let config = shared.lock().protocol.config.clone();
+    let config = shared.lock().protocol.config().clone();
     let library = Library::start()?;
     let mut socket = Socket::open(&library, role.protocol())?;
     let limit = config.max_gateway();

@@ -112,7 +112,7 @@ impl Hub {
     pub fn new() -> Result<Hub> {
         crate::log_from_environment();
         let mut router = Router::new(random_instance()?, RouterConfig::default());
-        router.about = About { host: host_name(), pid: std::process::id(), addresses: Vec::new() };
+        *router.about_mut() = About { host: host_name(), pid: std::process::id(), addresses: Vec::new() };
         let inner = Inner {
             shared: Shared::new(router, Backend::Best)?,
             ipc_mode: AtomicU32::new(limits::IPC_MODE),
@@ -144,7 +144,7 @@ impl Hub {
         }
         option.about().check(value)?;
         let (flag, size, nanos) = (value == 1, value as usize, value as u64 * 1_000_000);
-        let config = &mut driver.protocol.config;
+        let config = driver.protocol.config_mut();
         match option {
             HubOption::MaxMessage => config.max_message = size,
             HubOption::LegacyMax => config.legacy_max = size,
@@ -170,7 +170,7 @@ impl Hub {
     /// [`Status::Closed`].
     pub fn option(&self, option: HubOption) -> Result<i64> {
         let driver = self.inner.open()?;
-        let (config, room) = (&driver.protocol.config, driver.protocol.capacity());
+        let (config, room) = (driver.protocol.config(), driver.protocol.capacity());
         let (size, millis) = (|count: usize| count as i64, |nanos: u64| (nanos / 1_000_000) as i64);
         Ok(match option {
             HubOption::MaxMessage => size(config.max_message),
@@ -226,7 +226,7 @@ impl Hub {
         let bound = listen()?;
         let router = &mut self.inner.shared.lock().protocol;
         role.into_iter().for_each(|role| router.serves(role));
-        router.about.addresses.push(bound.clone());
+        router.about_mut().addresses.push(bound.clone());
         self.addresses.lock().push(bound);
         Ok(())
     }

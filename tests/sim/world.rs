@@ -643,7 +643,7 @@ impl World {
                 router.next_event();
                 self.steps += 1;
                 if self.steps % 32 == 0 {
-                    let most = router.config.outbox + router.config.max_message.min(64 << 10) + SLACK;
+                    let most = router.config().outbox + router.config().max_message.min(64 << 10) + SLACK;
                     for peer in router.peer_stats() {
                         let waiting = peer.outbox_bytes as usize;
                         assert!(waiting <= most, "{waiting} bytes wait for {} at {mono}, {most} at most", peer.from);

@@ -1,51 +1,170 @@
-//! Which entries a peer is sent.
+//! What a peer is, and which entries it is sent.
 
 use super::super::gateway::{self, Gateway, Role};
 use super::super::table::Entry;
-use super::super::ConnId;
+use super::super::{ConnId, ConnInfo};
 use super::config::RouterConfig;
 use super::queries::Takes;
+use crate::limits;
+use crate::visible::one_line;
 use crate::wire::Instance;
 
-/// What decides which entries a peer is sent.
-pub struct Profile {
-    pub conn: ConnId,
-    pub old: bool,
-    pub identity: Box<str>,
-    pub instance: Instance,
-    pub accept: u32,
-    pub echo: bool,
-    pub gateway: Option<Gateway>,
-    /// Of a gateway: whether it is one peer for many programs, and speaks in notes.
-    pub notes: bool,
-    /// Whether there is somebody to send to.
-    pub listens: bool,
+/// What a peer is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PeerKind {
+    /// An app, or what has not yet said that it is something else.
+    App,
+    /// A program of the original nanostate.
+    Old,
+    /// A program that speaks another scalability protocol.
+    Client(Gateway),
+    /// A gateway that is one peer for many such programs, and speaks in gateway events.
+    Shared {
+        /// Which one.
+        gateway: Gateway,
+        /// Its connections.
+        clients: u32,
+        /// Messages to programs that were too slow for them.
+        dropped: u64,
+    },
 }
 
+/// What decides which entries a peer is sent, and what may come from it.
+pub struct Profile {
+    pub conn: ConnId,
+    /// Where it is.
+    pub from: String,
+    pub kind: PeerKind,
+    /// Empty for all but apps, as are the fields below.
+    pub identity: Box<str>,
+    pub instance: Instance,
+    /// The kinds of values that it takes, a bit each.
+    pub accept: u32,
+    /// Whether its own states go back to it.
+    pub echo: bool,
+    /// Whether it holds its identity together with others.
+    pub shares: bool,
+}
+
+/// Whether a peer is sent an entry.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verdict {
+    /// It is.
     Send,
     /// It came from there, or nobody listens.
     Skip,
-    /// Of a kind that it does not take, or too large for it.
+    /// It is of a kind that the peer does not take, or too large for it.
     Withhold,
 }
 
 impl Profile {
+    /// A peer of which nothing is known but its connection.
+    pub fn new(conn: ConnId, info: ConnInfo) -> Profile {
+        let kind = match info.gateway {
+            None => PeerKind::App,
+            Some(gateway) if info.framing.has_header() => PeerKind::Client(gateway),
+            Some(gateway) => PeerKind::Shared { gateway, clients: 0, dropped: 0 },
+        };
+        Profile {
+            conn,
+            from: info.from,
+            kind,
+            identity: "".into(),
+            instance: Instance([0; 16]),
+            accept: 0,
+            echo: false,
+            shares: false,
+        }
+    }
+
+    /// Its name in a log.
+    pub fn name(&self) -> String {
+        if self.identity.is_empty() {
+            self.from.clone()
+        } else {
+            format!("{} ({})", one_line(&self.identity), self.from)
+        }
+    }
+
+    /// Whether its bodies have three elements.
+    #[inline]
+    pub fn is_old(&self) -> bool {
+        !matches!(self.kind, PeerKind::App)
+    }
+
+    /// The gateway behind which it is, or which it is.
+    pub fn gateway(&self) -> Option<Gateway> {
+        match self.kind {
+            PeerKind::App | PeerKind::Old => None,
+            PeerKind::Client(gateway) | PeerKind::Shared { gateway, .. } => Some(gateway),
+        }
+    }
+
+    /// Whether it is one peer for many programs.
+    pub fn is_shared_gateway(&self) -> bool {
+        matches!(self.kind, PeerKind::Shared { .. })
+    }
+
+    /// Whether it sends requests, each of which is answered.
+    pub fn is_answered(&self) -> bool {
+        self.gateway().is_some_and(|gateway| gateway.role.answers())
+    }
+
+    /// The programs behind a gateway that is one peer for many, and the messages that they were too slow for.
+    pub fn behind_gateway(&self) -> (u64, u64) {
+        match self.kind {
+            PeerKind::Shared { clients, dropped, .. } => (clients.into(), dropped),
+            PeerKind::App | PeerKind::Old | PeerKind::Client(_) => (0, 0),
+        }
+    }
+
+    /// Whether there is somebody to send states to.
+    #[inline]
+    pub fn listens(&self) -> bool {
+        match self.kind {
+            PeerKind::App | PeerKind::Old => true,
+            PeerKind::Client(gateway) => gateway.role == Role::Pub,
+            PeerKind::Shared { gateway, clients, .. } => gateway.role == Role::Pub && clients > 0,
+        }
+    }
+
+    /// The largest body that it may send.
+    pub fn max_body(&self, config: &RouterConfig) -> usize {
+        if self.is_shared_gateway() {
+            config.max_gateway()
+        } else {
+            config.max_message
+        }
+    }
+
+    /// The largest frame that it may send.
+    pub fn max_frame(&self, config: &RouterConfig) -> usize {
+        let head = match self.kind {
+            PeerKind::App | PeerKind::Old => 0,
+            PeerKind::Client(_) => gateway::MAX_TRACE,
+            PeerKind::Shared { .. } => gateway::MAX_MESSAGE_HEAD,
+        };
+        self.max_body(config) + limits::META_ROOM + head
+    }
+
+    /// Whether it is sent this entry.
+    #[inline]
     pub fn verdict(&self, config: &RouterConfig, entry: &Entry) -> Verdict {
-        if !self.listens {
+        if !self.listens() {
             return Verdict::Skip;
         }
+        let is_app = !self.is_old();
         // Anybody may claim this instance, which is no secret: only under this identity it says who made the value.
-        let stamped_here = || !self.old && entry.stamp().instance == self.instance && entry.is_from(&self.identity);
+        let stamped_here = || is_app && entry.stamp().instance == self.instance && entry.is_from(&self.identity);
         let own = entry.origin() == Some(self.conn) || stamped_here();
         if own && !config.echo && !self.echo {
             return Verdict::Skip;
         }
-        let takes = if self.old {
-            self.takes_as_old(config, entry) == Takes::Yes
-        } else {
+        let takes = if is_app {
             // An app has to know of the values of an earlier run under its identity, to make newer ones.
             entry.kind().mask() & self.accept != 0 || entry.is_from(&self.identity)
+        } else {
+            self.takes_as_old(config, entry) == Takes::Yes
         };
         if takes {
             Verdict::Send
@@ -54,8 +173,9 @@ impl Profile {
         }
     }
 
+    /// Whether it takes this entry as a body of three elements.
     pub fn takes_as_old(&self, config: &RouterConfig, entry: &Entry) -> Takes {
-        let structured = config.legacy_structured || self.gateway.is_some_and(|gateway| gateway.structured);
+        let structured = config.legacy_structured || self.gateway().is_some_and(|gateway| gateway.structured);
         if !entry.kind().is_plain() && !structured {
             Takes::NotKind
         } else if self.len_as_old(entry) <= config.legacy_max {
@@ -67,7 +187,7 @@ impl Profile {
 
     /// How long a message with this entry is.
     pub fn len_as_old(&self, entry: &Entry) -> usize {
-        let prefix = match self.gateway {
+        let prefix = match self.gateway() {
             Some(Gateway { role: Role::Pub, .. }) => gateway::prefix_len(entry.name()),
             _ => 0,
         };

@@ -1,7 +1,15 @@
-//! Why a body is not taken.
+//! Whether a body is taken, and what its stamp is.
 
+use std::mem;
+use std::sync::Arc;
+
+use super::super::clock::Clock;
+use super::super::table::{Capacity, Entry, Offer, Refusal, Slot, Table, SHARE_FROM};
+use super::super::{ConnId, Now};
+use super::audience::Profile;
 use crate::visible::Quoted;
-use crate::wire::Malformed;
+use crate::wire::{self, Body, Form, Instance, Malformed, Meta, Stamp, Value};
+use crate::{limits, memory};
 
 /// Why a body is not published.
 #[derive(Debug, thiserror::Error)]
@@ -26,4 +34,221 @@ pub enum NotTaken<'a> {
     NoMemoryForFrame(u64),
     #[error("{} not taken: its stamp is too far in the future", Quoted(.0))]
     Ahead(&'a str),
+}
+
+/// A value that was taken.
+#[derive(Clone, Copy)]
+pub struct Taken {
+    /// Where it is.
+    pub slot: Slot,
+    /// How long its body is.
+    pub len: u64,
+}
+
+/// A body as it came, and the allocation that holds it, if that may be kept.
+type Canonical<'a> = (&'a [u8], Option<&'a Arc<Vec<u8>>>);
+
+/// The newest values, and the clock that orders them.
+pub struct Intake {
+    pub table: Table,
+    instance: Instance,
+    clock: Clock,
+    /// What the operator should know of the clock since a peer was heard; to be taken.
+    pub warning: Option<String>,
+    scratch: Vec<u8>,
+}
+
+impl Intake {
+    /// An empty table. `instance` is that of the hub.
+    pub fn new(instance: Instance) -> Intake {
+        Intake {
+            table: Table::new(Capacity::default()),
+            instance,
+            clock: Clock::default(),
+            warning: None,
+            scratch: Vec::new(),
+        }
+    }
+
+    /// The hub's instance.
+    pub fn instance(&self) -> Instance {
+        self.instance
+    }
+
+    /// The logical time.
+    pub fn time(&mut self, now: Now) -> u64 {
+        self.clock.read(now)
+    }
+
+    /// The time from which an app that is let in stamps the values that it set before its first welcome: later than all
+    /// stamps so far. The app's own clock raises it only while the table has never held anything; otherwise its values
+    /// would seem younger, compared with those of others, than they are.
+    pub fn welcome_time(&mut self, now: Now, theirs: Option<u64>) -> u64 {
+        let theirs = theirs.filter(|&theirs| !self.clock.is_beyond(now, theirs));
+        if let (Some(theirs), true) = (theirs, self.table.version() == 0) {
+            self.observe(now, theirs);
+        }
+        let time = self.clock.tick(now);
+        theirs.into_iter().for_each(|theirs| self.observe(now, theirs));
+        time
+    }
+
+    /// Learns another clock's reading.
+    #[inline]
+    fn observe(&mut self, now: Now, reading: u64) {
+        if self.clock.observe(now, reading) {
+            self.raised(now);
+        }
+    }
+
+    #[cold]
+    fn raised(&mut self, now: Now) {
+        self.warning = self.clock.ahead_of_wall(now).or(self.warning.take());
+    }
+
+    /// Takes a body of at most `max` bytes from a peer of the original nanostate or of a gateway. `is_held` says which
+    /// senders are apps that take part.
+    pub fn old<'b>(
+        &mut self,
+        now: Now,
+        from: &Profile,
+        bytes: &'b [u8],
+        max: usize,
+        is_held: impl FnOnce(&str) -> bool,
+    ) -> Result<Taken, NotTaken<'b>> {
+        let body = wire::decode(bytes, Form::Old).map_err(NotTaken::Malformed)?;
+        if body.is_reserved() {
+            return Err(NotTaken::Reserved(body.name));
+        }
+        if is_held(body.sender) {
+            return Err(NotTaken::ForeignSender(body.sender));
+        }
+        if body.meta_at > max {
+            return Err(NotTaken::TooLarge { len: body.meta_at as u64, max });
+        }
+        let stamp = Stamp { clock: self.clock.tick(now), instance: self.instance };
+        self.take(from.conn, &body, stamp, None)
+    }
+
+    /// Takes a body of at most `max` bytes from an app. `came`: its bytes.
+    pub fn v1<'b>(
+        &mut self,
+        now: Now,
+        from: &Profile,
+        body: &Body<'b>,
+        came: Canonical<'_>,
+        max: usize,
+    ) -> Result<Taken, NotTaken<'b>> {
+        if body.sender != &*from.identity {
+            return Err(NotTaken::ForeignSender(body.sender));
+        }
+        if body.meta_at > max {
+            return Err(NotTaken::TooLarge { len: body.meta_at as u64, max });
+        }
+        // No feature is announced yet, and only a hub says that it held a value.
+        body.meta.check_features(0).map_err(NotTaken::Malformed)?;
+        if body.raw_meta.len() > limits::MAX_META {
+            return Err(NotTaken::Malformed(Malformed::Meta));
+        }
+        let Some(stamp) = body.meta.stamp else {
+            let stamp = Stamp { clock: self.clock.tick(now), instance: from.instance };
+            return self.take(from.conn, body, stamp, None);
+        };
+        // An app that shares its identity also announces what others under it have sent last.
+        if stamp.instance != from.instance && !from.shares {
+            return Err(NotTaken::ForeignInstance(body.name));
+        }
+        if self.clock.is_beyond(now, stamp.clock) {
+            return Err(NotTaken::Ahead(body.name));
+        }
+        self.observe(now, stamp.clock);
+        self.take(from.conn, body, stamp, body.canonical.then_some(came))
+    }
+
+    /// Puts a value into the table. `bytes`: the body as it came, if it is to be passed on as it is.
+    fn take<'b>(
+        &mut self,
+        from: ConnId,
+        body: &Body<'b>,
+        stamp: Stamp,
+        bytes: Option<Canonical<'_>>,
+    ) -> Result<Taken, NotTaken<'b>> {
+        let (sender, name, kind) = (body.sender, body.name, body.kind);
+        let large;
+        let (bytes, shared, meta_at) = match bytes {
+            Some((bytes, shared)) => (bytes, shared, body.meta_at),
+            None if body.data.len() < SHARE_FROM => {
+                self.scratch.clear();
+                let meta_at = stamped(body, stamp, &mut self.scratch);
+                (&self.scratch[..], None, meta_at)
+            }
+            // Written where it stays.
+            None => {
+                let data = Value::Msgpack(body.data);
+                let len = wire::max_head_len(sender, name, &data) + body.raw_meta.len() + Stamp::MAX_ADDED;
+                let no_memory = |_| NotTaken::NoMemory { name, len: len as u64 };
+                let mut room = memory::with_capacity(len).map_err(no_memory)?;
+                let meta_at = stamped(body, stamp, &mut room);
+                large = Arc::new(room);
+                (&large[..], Some(&large), meta_at)
+            }
+        };
+        let len = bytes.len() as u64;
+        let offer = Offer { body: bytes, shared, meta_at, sender, name, kind, stamp, origin: Some(from) };
+        match self.table.offer(offer) {
+            Ok(slot) => Ok(Taken { slot, len }),
+            Err(Refusal::Stale) => Err(NotTaken::Stale(name)),
+            Err(Refusal::Full) => Err(NotTaken::Full(name)),
+            Err(Refusal::NoMemory) => Err(NotTaken::NoMemory { name, len }),
+        }
+    }
+
+    /// The entry that is held instead of a stale value. None if it is that very value, once more.
+    pub fn held_instead(&self, sender: &str, name: &str, offered: Stamp) -> Option<&Entry> {
+        self.table.find(sender, name).filter(|entry| entry.stamp() != offered)
+    }
+}
+
+/// Writes a body again, canonical and with this stamp; returns where its meta begins.
+fn stamped(body: &Body<'_>, stamp: Stamp, out: &mut Vec<u8>) -> usize {
+    let meta = Meta { stamp: Some(stamp), ..Meta::default() };
+    let meta_at = wire::encode(out, Form::V1, body.sender, body.name, body.data, &meta);
+    if !body.raw_meta.is_empty() {
+        out.truncate(meta_at);
+        wire::with_stamp(body.raw_meta, stamp, out);
+    }
+    meta_at
+}
+
+/// The memory that unfinished messages of all peers take.
+#[derive(Default)]
+pub struct Unfinished {
+    bytes: usize,
+}
+
+/// What one peer has of it. To be [given back](Unfinished::release).
+#[derive(Default)]
+pub struct Share(usize);
+
+impl Unfinished {
+    /// All of it, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// A peer takes so much more.
+    pub fn add(&mut self, share: &mut Share, more: usize) {
+        share.0 += more;
+        self.bytes += more;
+    }
+
+    /// A peer takes so much now.
+    pub fn set(&mut self, share: &mut Share, bytes: usize) {
+        self.bytes = self.bytes - mem::replace(&mut share.0, bytes) + bytes;
+    }
+
+    /// A peer is gone.
+    pub fn release(&mut self, share: Share) {
+        self.bytes -= share.0;
+    }
 }

@@ -1,60 +1,62 @@
 //! What a hub keeps of each peer.
 
+use std::collections::VecDeque;
+use std::mem;
+
 use super::super::feed::Feed;
-use super::super::{ConnInfo, Now};
+use super::super::outbox::Pool;
+use super::super::{Action, ConnId, ConnInfo, Now};
 use super::audience::Profile;
 use super::config::RouterConfig;
-use super::peers::PeerId;
+use super::intake::Share;
 use super::stats::PeerStats;
 use crate::framing::{Decoder, HEADER_LEN};
 use crate::limits;
-use crate::visible::one_line;
-use crate::wire::{HelloFlags, Secret};
 
 /// More answers are not added where so many bytes wait: as many clients as there may be must not fill memory.
 const ANSWERS: usize = 256 << 10;
 
+/// How far a peer has come.
 pub enum Stage {
     /// Its SP header is being read.
     Header([u8; HEADER_LEN], usize),
     /// A v1 link that has not said hello.
     Hello,
-    /// Its identity is held by `holder`, which is being asked by this ping whether it lives.
-    Probing { holder: PeerId, token: u64 },
+    /// It has said hello, and waits for whoever holds its identity.
+    Claiming,
     /// It takes part.
     Up,
     /// To be closed.
     Closing,
 }
 
+/// One connection of a hub.
 pub struct Peer {
-    pub info: ConnInfo,
     pub stage: Stage,
     pub profile: Profile,
+    pub tally: Tally,
     pub feed: Feed,
     pub decoder: Decoder,
     /// What it sent and is left for later, from there on.
     pub deferred: (Vec<u8>, usize),
     /// What the decoder, and what is left for later, had allocated when last looked at.
-    pub unfinished: usize,
-    pub epoch: u64,
-    pub secret: Option<Secret>,
-    pub flags: HelloFlags,
+    pub unfinished: Share,
     /// When it was first asked whether it lives since it last sent bytes.
-    pub probed: Option<u64>,
-    /// Peers that want its identity, and wait for it to answer or to leave.
-    pub claimants: Vec<PeerId>,
+    probed: Option<u64>,
     /// There were as many peers as there may be when it came.
     pub surplus: bool,
     /// When it last sent bytes.
     pub progress: u64,
-    pub flushing: bool,
+    flushing: bool,
     /// The newest ping that found no room for its answer.
     pub pong: Option<u64>,
     /// It was told of states that were not taken, and does not read that: it is not read either.
     pub behind: bool,
-    /// Its logical time when it said hello.
-    pub time: Option<u64>,
+}
+
+/// What is counted of a peer, and what was logged of it.
+#[derive(Default)]
+pub struct Tally {
     pub counters: PeerStats,
     pub warned: Warned,
 }
@@ -69,19 +71,35 @@ pub struct Warned {
 }
 
 impl Peer {
+    /// A peer of which nothing is known but its connection.
+    pub fn new(now: Now, conn: ConnId, info: ConnInfo, config: &RouterConfig, pool: &Pool) -> Peer {
+        let has_header = info.framing.has_header();
+        Peer {
+            stage: if has_header { Stage::Header([0; HEADER_LEN], 0) } else { Stage::Hello },
+            feed: Feed::new(info.framing, config.outbox, pool),
+            decoder: Decoder::new(info.framing, 0),
+            profile: Profile::new(conn, info),
+            tally: Tally::default(),
+            deferred: Default::default(),
+            unfinished: Share::default(),
+            probed: None,
+            surplus: false,
+            progress: now.mono,
+            flushing: false,
+            pong: None,
+            behind: false,
+        }
+    }
+
+    /// Whether it takes part.
+    #[inline]
     pub fn is_up(&self) -> bool {
         matches!(self.stage, Stage::Up)
     }
 
-    /// Whether this is another connection of the same app. The instance is in every stamp, so that it proves nothing: the
-    /// secret does.
-    pub fn is_same_app(&self, other: &Peer) -> bool {
-        let proven = match (&self.secret, &other.secret) {
-            (Some(one), Some(other)) => one.matches(other),
-            (None, None) => true,
-            _ => false,
-        };
-        proven && self.profile.instance == other.profile.instance
+    /// Whether it is to be closed.
+    pub fn is_closing(&self) -> bool {
+        matches!(self.stage, Stage::Closing)
     }
 
     /// Notes that it is asked whether it lives. The time counts from the first such question since it last sent bytes.
@@ -102,11 +120,43 @@ impl Peer {
         self.feed.waiting() <= config.outbox.min(ANSWERS)
     }
 
-    pub fn name(&self) -> String {
-        if self.profile.identity.is_empty() {
-            self.info.from.clone()
-        } else {
-            format!("{} ({})", one_line(&self.profile.identity), self.info.from)
+    /// Whether the driver is to read from it.
+    pub fn is_read(&self, config: &RouterConfig) -> bool {
+        if self.behind && !self.has_room(config) {
+            return false;
+        }
+        // A peer that sends requests and does not take the answers is not read.
+        !self.profile.is_answered() || (self.deferred.0.is_empty() && self.has_room(config))
+    }
+
+    /// There is something to write, which the driver is asked to do unless it was asked already.
+    #[inline]
+    pub fn flush(&mut self, actions: &mut VecDeque<Action>) {
+        if !mem::replace(&mut self.flushing, true) {
+            actions.push_back(Action::Flush(self.profile.conn));
+        }
+    }
+
+    /// The driver writes now.
+    pub fn flushed(&mut self) {
+        self.flushing = false;
+    }
+
+    /// What is counted of it.
+    pub fn stats(&self) -> PeerStats {
+        let (clients, dropped) = self.profile.behind_gateway();
+        PeerStats {
+            identity: self.profile.identity.to_string(),
+            from: self.profile.from.clone(),
+            old: self.profile.is_old(),
+            live: self.feed.is_live(),
+            clients,
+            dropped,
+            messages_out: self.feed.sent,
+            bytes_out: self.feed.sent_bytes,
+            conflated: self.feed.conflated(),
+            outbox_bytes: self.feed.waiting() as u64,
+            ..self.tally.counters.clone()
         }
     }
 }

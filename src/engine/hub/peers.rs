@@ -22,6 +22,11 @@ impl PeerId {
     pub fn place(self) -> usize {
         self.place as usize
     }
+
+    /// Its connection.
+    pub fn conn(self) -> ConnId {
+        self.conn
+    }
 }
 
 /// One `T` for each connection.

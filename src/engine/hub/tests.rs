@@ -30,7 +30,7 @@ fn a_tick_and_a_departure_cost_what_is_due_and_not_the_number_of_peers() {
     open(&mut router, now, silent);
     router.bytes(now, slow, &[0]);
     act(&mut router);
-    let cost = |router: &Router| router.timers.looked_at + router.peers.walks.get();
+    let cost = |router: &Router| router.core.timers.looked_at + router.peers.walks.get();
     let before = cost(&router);
     for (wait, closed) in [(handshake, silent), (stalled, slow)] {
         now.mono = 1 + wait;

@@ -207,7 +207,7 @@ fn a_client_that_reads_no_answers_is_not_read_and_goes_on_when_it_does() {
     const OUTBOX: usize = 10_000;
     for role in [Role::Rep, Role::Respondent] {
         let mut hub = Direct::new(RouterConfig { outbox: OUTBOX, ..RouterConfig::default() });
-        hub.router.about.host = "h".repeat(1000);
+        hub.router.about_mut().host = "h".repeat(1000);
         let (a, client) = (hub.open_v1("a", 1), hub.join_client(role, false));
         let (other, subscriber) = (hub.join_client(role, false), hub.join_client(Role::Pub, false));
         hub.publish(a, "a", "x", &value(Kind::Text, 1, 1000));
@@ -345,7 +345,7 @@ fn an_answer_is_within_the_limit_with_its_trace() {
 #[test]
 fn a_survey_of_a_client_counts_apps_and_is_answered_whatever_it_says() {
     let mut hub = Direct::new(RouterConfig::default());
-    hub.router.about.host = "a host".into();
+    hub.router.about_mut().host = "a host".into();
     let (client, a) = (hub.join_client(Role::Respondent, false), hub.open_v1("a", 1));
     for role in Role::ALL {
         hub.join_client(role, false);

@@ -173,7 +173,7 @@ fn who_asks_and_takes_no_answers_is_not_read_until_it_does() {
     const OUTBOX: usize = 10_000;
     for role in [Role::Rep, Role::Respondent] {
         let mut hub = Direct::new(RouterConfig { outbox: OUTBOX, ..RouterConfig::default() });
-        hub.router.about.host = "h".repeat(1000);
+        hub.router.about_mut().host = "h".repeat(1000);
         let (a, app) = (hub.open_v1("a", 1), hub.open_v1("b", 2));
         hub.publish(a, "a", "x", &value(Kind::Text, 1, 1000));
         let (gateway, pull, subscribers) =
@@ -229,7 +229,7 @@ fn many_requests_that_come_at_once_take_bounded_memory() {
 #[test]
 fn a_survey_is_answered_with_who_the_hub_is_whatever_it_asks() {
     let mut hub = Direct::new(RouterConfig::default());
-    let about = &mut hub.router.about;
+    let about = hub.router.about_mut();
     (about.host, about.pid) = ("a host".into(), 4711);
     about.addresses = (0..20).map(|i| format!("tcp://127.0.0.1:{i}")).collect();
     let (respondent, a) = (hub.open_gateway(Role::Respondent, false), hub.open_v1("a", 1));

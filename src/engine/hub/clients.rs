@@ -1,0 +1,147 @@
+//! Programs that speak other scalability protocols: what they send, and how they are answered.
+
+use super::super::gateway::{self, Gateway, GatewayEvent, Role};
+use super::super::table::Entry;
+use super::super::Now;
+use super::audience::PeerKind;
+use super::config::About;
+use super::core::{Core, Next};
+use super::intake::NotTaken;
+use super::peer::Peer;
+use super::queries::{self, Query, Survey, Takes};
+use crate::wire::Malformed;
+
+/// This many bytes of answers, or things looked at for them, count as one more request in a turn.
+const TURN_BYTES: usize = 4096;
+const TURN_LOOKS: usize = 16;
+
+impl Core {
+    /// A program behind a gateway takes part from now on, or a gateway that is one peer for many of them.
+    pub fn join_gateway(&mut self, place: usize, peer: &mut Peer, gateway: Gateway) {
+        if gateway.role == Role::Pub {
+            peer.feed.set_named();
+        }
+        self.holds_back = true;
+        // A gateway for many says when somebody listens.
+        let snapshot = peer.profile.listens();
+        self.join_old(place, peer, snapshot);
+    }
+
+    /// A peer whose bodies have three elements takes part from now on.
+    pub fn join_old(&mut self, place: usize, peer: &mut Peer, snapshot: bool) {
+        peer.feed.set_old();
+        self.join(place, peer, snapshot);
+    }
+
+    /// A message of a program that speaks another protocol.
+    pub fn client_message(&mut self, now: Now, peer: &mut Peer, role: Role, message: &[u8]) -> Next {
+        if !role.answers() {
+            return self.heard(now, peer, role, &[], message);
+        }
+        match gateway::split_trace(message) {
+            Some((trace, message)) => self.heard(now, peer, role, trace, message),
+            None => {
+                let why = NotTaken::Malformed(Malformed::Truncated);
+                self.reports.not_taken(&peer.profile, &mut peer.tally, &why);
+                Next::Nothing
+            }
+        }
+    }
+
+    /// What a gateway that is one peer for many programs tells.
+    pub fn gateway_event(&mut self, now: Now, peer: &mut Peer, role: Role, frame: &[u8]) -> Next {
+        match GatewayEvent::decode(frame) {
+            Some(GatewayEvent::Message { route, message }) => return self.heard(now, peer, role, route, message),
+            Some(GatewayEvent::TooLarge { route, len }) => {
+                let why = NotTaken::TooLarge { len, max: peer.profile.max_body(&self.config) };
+                self.reports.not_taken(&peer.profile, &mut peer.tally, &why);
+                match role {
+                    Role::Rep => {
+                        let mut answer = Vec::new();
+                        queries::fault(&why.to_string(), &mut answer);
+                        self.answer_to(peer, route, answer);
+                    }
+                    Role::Respondent => return self.heard(now, peer, role, route, &[]),
+                    Role::Pub | Role::Pull => {}
+                }
+            }
+            Some(GatewayEvent::Status(status)) => {
+                if let PeerKind::Shared { clients, dropped, .. } = &mut peer.profile.kind {
+                    (*clients, *dropped) = (status.clients, status.dropped);
+                }
+                if peer.profile.listens() && status.again {
+                    peer.feed.walk_again(&self.intake.table);
+                    self.flush(peer);
+                }
+            }
+            Some(GatewayEvent::Words(text)) => self.reports.info(&peer.profile, text),
+            None => {}
+        }
+        Next::Nothing
+    }
+
+    fn heard(&mut self, now: Now, peer: &mut Peer, role: Role, route: &[u8], message: &[u8]) -> Next {
+        let mut next = Next::Nothing;
+        let answer = match role {
+            // A SUB says nothing; whatever it is, nobody is to be told.
+            Role::Pub => return Next::Nothing,
+            Role::Pull => return self.old_body(now, peer, message).map_or(Next::Nothing, Next::from),
+            Role::Rep => self.answer(now, peer, route.len(), message, &mut next),
+            Role::Respondent => self.introduction(),
+        };
+        self.turns.spend(1 + answer.len() / TURN_BYTES);
+        self.answer_to(peer, route, answer);
+        next
+    }
+
+    /// The answer to a request, which goes out behind a trace of so many bytes.
+    fn answer(&mut self, now: Now, peer: &mut Peer, trace: usize, request: &[u8], next: &mut Next) -> Vec<u8> {
+        let mut answer = Vec::new();
+        let done = queries::parse(request).and_then(|parsed| {
+            if parsed == Query::Publish {
+                *next = self.old_body(now, peer, request).map_err(|why| why.to_string())?.into();
+            }
+            Ok(parsed)
+        });
+        match done {
+            Ok(request) => {
+                let Core { config, intake, identities, turns, .. } = self;
+                turns.spend(match request {
+                    Query::List(_) => intake.table.len() / TURN_LOOKS,
+                    Query::Peers => identities.len() / TURN_LOOKS,
+                    Query::Get(_) | Query::Publish => 0,
+                });
+                let profile = &peer.profile;
+                let trace = if profile.is_shared_gateway() { gateway::MAX_TRACE } else { trace };
+                let limit = config.legacy_max.saturating_sub(trace);
+                let takes = |entry: &Entry| match profile.takes_as_old(config, entry) {
+                    Takes::Yes if entry.meta_at() > limit => Takes::TooLarge(limit),
+                    takes => takes,
+                };
+                queries::answer(&request, &intake.table, takes, identities.names(), limit, &mut answer);
+            }
+            Err(fault) => queries::fault(&fault, &mut answer),
+        }
+        answer
+    }
+
+    /// The answer to who looks for hubs.
+    fn introduction(&self) -> Vec<u8> {
+        let mut answer = Vec::new();
+        let About { host, pid, addresses } = &self.about;
+        let (peers, states) = (self.reports.programs, self.intake.table.len() as u64);
+        queries::survey(&Survey { host, pid: *pid, addresses, peers, states }, &mut answer);
+        answer
+    }
+
+    fn answer_to(&mut self, peer: &mut Peer, route: &[u8], answer: Vec<u8>) {
+        self.scratch.clear();
+        if peer.profile.is_shared_gateway() {
+            gateway::answer_head(route, &mut self.scratch);
+        } else {
+            self.scratch.extend_from_slice(route);
+        }
+        peer.feed.message_behind(&mut self.scratch, answer);
+        self.flush(peer);
+    }
+}

@@ -1,0 +1,395 @@
+//! What a hub has beside its peers: takes bodies of one peer, and passes values on to all.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use log::{debug, log_enabled, trace, Level};
+
+use super::super::outbox::Pool;
+use super::super::table::Slot;
+use super::super::timers::{TimerKey, Timers};
+use super::super::told::Told;
+use super::super::{Action, Now};
+use super::audience::{PeerKind, Verdict};
+use super::config::{About, RouterConfig};
+use super::identities::{Hello, Identities};
+use super::intake::{Intake, NotTaken, Taken, Unfinished};
+use super::peer::{Peer, Stage};
+use super::peers::{PeerId, Peers};
+use super::reports::Reports;
+use super::turns::Turns;
+use crate::wire::{self, Body, Control, Form, HelloFlags, Instance, Stamp};
+use crate::Status;
+
+/// Chunks of each size that a hub keeps for later of what waited to be written: 5.3 MiB.
+const POOLED: usize = 64;
+
+/// What a deadline of a hub is for; a peer is named by its place.
+#[derive(Clone, Copy)]
+pub enum Timer {
+    /// Values of a departed sender expire.
+    Expiry,
+    /// The peer has not joined.
+    Handshake(u32),
+    /// The peer has sent a part of a frame.
+    Stalled(u32),
+    /// The holder of the identity that the peer wants has not answered.
+    Probe(u32),
+}
+
+impl TimerKey for Timer {
+    fn index(self) -> usize {
+        let (place, kind) = match self {
+            Timer::Expiry => return 0,
+            Timer::Handshake(place) => (place, 1),
+            Timer::Stalled(place) => (place, 2),
+            Timer::Probe(place) => (place, 3),
+        };
+        3 * place as usize + kind
+    }
+}
+
+/// What follows from a body, beside what was done with it and with the peer that sent it. Small, since one is returned for
+/// each body.
+pub enum Next {
+    /// Nothing.
+    Nothing,
+    /// A value was taken, and is to be passed on.
+    Route(Slot),
+    /// The peer said hello, and wants to be let in under its identity.
+    Admit(Box<Hello>),
+    /// The peer answered the ping with this token.
+    Answered(u64),
+    /// The peer is not let in.
+    Refuse(Box<(Status, String)>),
+    /// The connection is to be closed.
+    Close(Box<(Status, String)>),
+}
+
+impl Next {
+    /// The connection is to be closed.
+    pub fn close(status: Status, text: impl Into<String>) -> Next {
+        Next::Close(Box::new((status, text.into())))
+    }
+}
+
+impl From<Taken> for Next {
+    fn from(taken: Taken) -> Next {
+        Next::Route(taken.slot)
+    }
+}
+
+/// All of a hub but its peers.
+pub struct Core {
+    pub config: RouterConfig,
+    pub about: About,
+    pub intake: Intake,
+    pub identities: Identities,
+    pub reports: Reports,
+    pub unfinished: Unfinished,
+    pub timers: Timers<Timer>,
+    pub turns: Turns,
+    pub actions: VecDeque<Action>,
+    pub pool: Pool,
+    /// Whether there was a peer that is not always read.
+    pub holds_back: bool,
+    pub(super) scratch: Vec<u8>,
+}
+
+impl Core {
+    /// A hub that holds nothing.
+    pub fn new(instance: Instance, config: RouterConfig) -> Core {
+        Core {
+            config,
+            about: About::default(),
+            intake: Intake::new(instance),
+            identities: Identities::new(),
+            reports: Reports::default(),
+            unfinished: Unfinished::default(),
+            timers: Timers::new(),
+            turns: Turns::default(),
+            actions: VecDeque::new(),
+            pool: Pool::new(POOLED),
+            holds_back: false,
+            scratch: Vec::new(),
+        }
+    }
+
+    /// The driver is to write what the peer has.
+    pub fn flush(&mut self, peer: &mut Peer) {
+        peer.flush(&mut self.actions);
+    }
+
+    /// Sends a control message.
+    pub fn send(&mut self, peer: &mut Peer, control: &Control<'_>) {
+        self.scratch.clear();
+        control.encode(wire::HUB_SENDER, &mut self.scratch);
+        peer.feed.message(&self.scratch);
+        self.flush(peer);
+    }
+
+    /// Sees to it that values of departed senders expire in time.
+    pub fn set_expiry(&mut self) {
+        match self.intake.table.next_expiry() {
+            Some(at) => self.timers.set(Timer::Expiry, at),
+            None => self.timers.clear(Timer::Expiry),
+        }
+    }
+
+    /// A peer takes part from now on.
+    pub fn join(&mut self, place: usize, peer: &mut Peer, snapshot: bool) {
+        peer.stage = Stage::Up;
+        self.timers.clear(Timer::Handshake(place as u32));
+        if peer.decoder.unfinished() {
+            // It came while the peer waited to be let in.
+            self.timers.set(Timer::Stalled(place as u32), peer.progress + self.config.stalled_frame);
+        }
+        if snapshot {
+            peer.feed.walk_all(&self.intake.table);
+        }
+        self.reports.joined(&peer.profile);
+        self.flush(peer);
+    }
+
+    /// An app takes part from now on: it is welcomed.
+    pub fn welcome(&mut self, now: Now, place: usize, peer: &mut Peer, time: Option<u64>) {
+        self.intake.table.arrived(&peer.profile.identity, peer.profile.conn);
+        let states = self.intake.table.len();
+        debug!("{} is welcomed, and sent {states} states that are held", peer.profile.name());
+        let time = Some(self.intake.welcome_time(now, time));
+        self.warn_of_clock(peer);
+        let (instance, max_message) = (self.intake.instance(), self.config.max_message as u64);
+        self.send(peer, &Control::Welcome { instance, max_message, wall: now.wall, time });
+        peer.feed.mark_retained();
+        self.join(place, peer, true);
+    }
+
+    /// A peer that took part is gone. Returns those who waited for its identity.
+    pub fn left(&mut self, now: Now, id: PeerId, peer: &Peer, why: Status, text: String) -> Vec<(PeerId, Hello)> {
+        let profile = &peer.profile;
+        self.reports.left(peer, why, text);
+        let (other, waited) = self.identities.leave(&profile.identity, id);
+        self.intake.table.departed(now.mono, profile.conn);
+        if let Some(other) = other {
+            self.intake.table.arrived(&profile.identity, other.conn());
+        }
+        self.set_expiry();
+        waited
+    }
+
+    /// Takes a body from a peer. `shared`: the same bytes, where they have an allocation that may be kept.
+    pub fn body(&mut self, now: Now, peer: &mut Peer, bytes: &[u8], shared: Option<&Arc<Vec<u8>>>) -> Next {
+        match (&peer.stage, peer.profile.kind) {
+            (Stage::Closing, _) => Next::Nothing,
+            (Stage::Up, PeerKind::Old) => self.old_body(now, peer, bytes).map_or(Next::Nothing, Next::from),
+            (Stage::Up, PeerKind::Client(gateway)) => self.client_message(now, peer, gateway.role, bytes),
+            (Stage::Up, PeerKind::Shared { gateway, .. }) => self.gateway_event(now, peer, gateway.role, bytes),
+            _ => self.v1_body(now, peer, bytes, shared),
+        }
+    }
+
+    /// Takes what an old peer sent, or counts it.
+    pub fn old_body<'b>(&mut self, now: Now, peer: &mut Peer, bytes: &'b [u8]) -> Result<Taken, NotTaken<'b>> {
+        let max = peer.profile.max_body(&self.config);
+        let taken = self.intake.old(now, &peer.profile, bytes, max, |sender| self.identities.is_held(sender));
+        match &taken {
+            Ok(taken) => self.count(peer, *taken),
+            Err(why) => self.reports.not_taken(&peer.profile, &mut peer.tally, why),
+        }
+        taken
+    }
+
+    fn v1_body(&mut self, now: Now, peer: &mut Peer, bytes: &[u8], shared: Option<&Arc<Vec<u8>>>) -> Next {
+        // Looked at where it is: a copy of it would cost more than taking it.
+        let decoded = wire::decode(bytes, Form::V1);
+        let body = match &decoded {
+            Ok(body) => body,
+            Err(reason) => {
+                self.reports.not_taken(&peer.profile, &mut peer.tally, &NotTaken::Malformed(*reason));
+                return Next::Nothing;
+            }
+        };
+        if body.is_reserved() {
+            return self.reserved(now, peer, body);
+        }
+        if !peer.is_up() {
+            return Next::close(Status::Invalid, "a state before the welcome");
+        }
+        let max = peer.profile.max_body(&self.config);
+        let taken = self.intake.v1(now, &peer.profile, body, (bytes, shared), max);
+        self.warn_of_clock(peer);
+        match taken {
+            Ok(taken) => {
+                self.count(peer, taken);
+                taken.into()
+            }
+            Err(why) => {
+                self.tell_not_taken(now, peer, body.meta.stamp, &why);
+                self.reports.not_taken(&peer.profile, &mut peer.tally, &why);
+                Next::Nothing
+            }
+        }
+    }
+
+    #[inline]
+    fn warn_of_clock(&mut self, peer: &Peer) {
+        if self.intake.warning.is_some() {
+            let text = self.intake.warning.take().unwrap_or_default();
+            self.reports.warning(&peer.profile, &text);
+        }
+    }
+
+    #[inline]
+    fn count(&mut self, peer: &mut Peer, taken: Taken) {
+        self.reports.stats.messages_in += 1;
+        self.reports.stats.bytes_in += taken.len;
+        let counters = &mut peer.tally.counters;
+        counters.messages_in += 1;
+        counters.bytes_in += taken.len;
+        if log_enabled!(Level::Trace) {
+            if let Some(entry) = self.intake.table.get(taken.slot) {
+                trace!("from {}: {}", peer.profile.name(), Told::entry(entry));
+            }
+        }
+    }
+
+    /// There was no memory for a message that begins so.
+    pub fn no_memory(&mut self, now: Now, peer: &mut Peer, len: u64, start: &[u8]) {
+        let named = match wire::decode_start(start, Form::V1) {
+            Some((sender, name)) if peer.is_up() && !peer.profile.is_old() && *sender == *peer.profile.identity => {
+                Some(name)
+            }
+            _ => None,
+        };
+        let why = named.map_or(NotTaken::NoMemoryForFrame(len), |name| NotTaken::NoMemory { name, len });
+        self.tell_not_taken(now, peer, None, &why);
+        self.reports.not_taken(&peer.profile, &mut peer.tally, &why);
+    }
+
+    /// Tells an app that its state was not taken, before the answer to any ping that comes behind that.
+    fn tell_not_taken(&mut self, now: Now, peer: &mut Peer, offered: Option<Stamp>, why: &NotTaken<'_>) {
+        let time = self.intake.time(now);
+        match (why, offered) {
+            (NotTaken::Full(name) | NotTaken::NoMemory { name, .. }, _) => {
+                self.send(peer, &Control::Rejected { status: Status::Full.code(), name });
+            }
+            (NotTaken::Ahead(name), Some(offered)) => {
+                self.send(peer, &Control::Stale { name, offered, held: None, time });
+            }
+            (NotTaken::Stale(name), Some(offered)) => {
+                let held = self.intake.held_instead(&peer.profile.identity, name, offered).map(|entry| entry.stamp());
+                let Some(held) = held else { return };
+                self.send(peer, &Control::Stale { name, offered, held: Some(held), time });
+                if held.instance != peer.profile.instance && peer.profile.shares {
+                    // It may have dropped that for its own.
+                    let entry = self.intake.held_instead(&peer.profile.identity, name, offered);
+                    entry.into_iter().for_each(|entry| peer.feed.again(entry));
+                }
+            }
+            _ => return,
+        }
+        if !peer.has_room(&self.config) {
+            peer.behind = true;
+            self.holds_back = true;
+        }
+    }
+
+    /// A `$ns/` message.
+    fn reserved(&mut self, now: Now, peer: &mut Peer, body: &Body<'_>) -> Next {
+        let up = peer.is_up();
+        let control = match Control::decode(body) {
+            Ok(control) => control,
+            Err(reason) => {
+                self.reports.not_taken(&peer.profile, &mut peer.tally, &NotTaken::Malformed(reason));
+                return Next::Nothing;
+            }
+        };
+        match control {
+            Control::Hello { instance, epoch, accept, flags, secret, time } if matches!(peer.stage, Stage::Hello) => {
+                let profile = &mut peer.profile;
+                profile.identity = body.sender.into();
+                profile.instance = instance;
+                profile.accept = accept;
+                profile.echo = flags.contains(HelloFlags::ECHO);
+                profile.shares = flags.contains(HelloFlags::SHARED);
+                let (name, flag_bits) = (profile.name(), flags.0);
+                debug!("{name}: hello, connection {epoch}, accepts {accept:#x}, flags {flag_bits:#x}");
+                match wire::check_identity(body.sender) {
+                    Ok(()) => return Next::Admit(Box::new(Hello { instance, epoch, secret, flags, time })),
+                    Err(error) => return Next::Refuse(Box::new((error.status(), error.to_string()))),
+                }
+            }
+            Control::Ping { token } if up && peer.has_room(&self.config) => {
+                peer.pong = None;
+                let time = Some(self.intake.time(now));
+                self.send(peer, &Control::Pong { token, time });
+            }
+            Control::Ping { token } if up => peer.pong = Some(token),
+            Control::Pong { token, .. } if up => return Next::Answered(token),
+            Control::Accept { mask } if up => {
+                let accepts = std::mem::replace(&mut peer.profile.accept, mask);
+                debug!("{} accepts {mask:#x} from now on", peer.profile.name());
+                // Said again, it asks for what the app itself left out.
+                if mask & !accepts != 0 || mask == accepts {
+                    peer.feed.walk_all(&self.intake.table);
+                    self.flush(peer);
+                }
+            }
+            Control::Unknown if up => {}
+            _ => return Next::close(Status::Invalid, "a $ns/ message out of place"),
+        }
+        Next::Nothing
+    }
+
+    /// Passes a value on.
+    pub fn route(&mut self, peers: &mut Peers<Peer>, slot: Slot) {
+        let table = &self.intake.table;
+        let Some(entry) = table.get(slot) else { return };
+        let each = log_enabled!(Level::Trace);
+        for peer in peers.iter_mut().filter(|peer| peer.is_up()) {
+            match peer.profile.verdict(&self.config, entry) {
+                Verdict::Send => {
+                    if peer.feed.change(table, entry) {
+                        debug!("{} does not keep up: it gets newest values only", peer.profile.name());
+                    }
+                    if each {
+                        trace!("to {}: {}", peer.profile.name(), Told::entry(entry));
+                    }
+                    peer.flush(&mut self.actions);
+                }
+                Verdict::Skip => {}
+                Verdict::Withhold => {
+                    self.reports.withheld(&peer.profile, &mut peer.tally, entry, &self.config);
+                }
+            }
+        }
+    }
+
+    /// Before a peer is written to: adds the answer that found no room, and what a peer that catches up has not been sent.
+    pub fn fill(&mut self, now: Now, peer: &mut Peer) {
+        peer.flushed();
+        if let (Some(token), true) = (peer.pong, peer.has_room(&self.config)) {
+            peer.pong = None;
+            self.scratch.clear();
+            Control::Pong { token, time: Some(self.intake.time(now)) }.encode(wire::HUB_SENDER, &mut self.scratch);
+            peer.feed.message(&self.scratch);
+        }
+        if !peer.is_up() || peer.feed.is_live() {
+            return;
+        }
+        let Peer { feed, profile, tally, .. } = peer;
+        feed.fill(&self.intake.table, |feed, entry| match profile.verdict(&self.config, entry) {
+            Verdict::Send => true,
+            Verdict::Skip => false,
+            Verdict::Withhold => {
+                if !feed.came_while_behind(entry) {
+                    self.reports.withheld(profile, tally, entry, &self.config);
+                }
+                false
+            }
+        });
+        if feed.is_live() {
+            debug!("{} has what is held, {} states conflated so far", profile.name(), feed.conflated());
+        }
+    }
+}

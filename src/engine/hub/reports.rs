@@ -1,0 +1,131 @@
+//! What a hub counts, and what it tells its owner.
+
+use std::collections::VecDeque;
+use std::mem;
+
+use log::debug;
+
+use super::super::table::Entry;
+use super::audience::Profile;
+use super::config::RouterConfig;
+use super::events::{PeerEvent, RouterEvent};
+use super::intake::NotTaken;
+use super::peer::{Peer, Tally, Warned};
+use super::stats::HubStats;
+use crate::options::HubOption;
+use crate::visible::Quoted;
+use crate::Status;
+
+/// Counters, and events that the owner has not taken yet.
+#[derive(Default)]
+pub struct Reports {
+    /// Without what peers that take part count themselves.
+    pub stats: HubStats,
+    /// How many peers take part that are no gateways and not behind one.
+    pub programs: u64,
+    events: VecDeque<RouterEvent>,
+}
+
+impl Reports {
+    /// The next thing that the owner should hear of.
+    pub fn next(&mut self) -> Option<RouterEvent> {
+        self.events.pop_front()
+    }
+
+    /// Something that the operator may want to know.
+    pub fn info(&mut self, peer: &Profile, text: &str) {
+        self.events.push_back(RouterEvent::Info(format!("{}: {text}", peer.name())));
+    }
+
+    /// Something that the operator should know.
+    pub fn warning(&mut self, peer: &Profile, text: &str) {
+        self.events.push_back(RouterEvent::Warning(format!("{}: {text}", peer.name())));
+    }
+
+    /// Counts a body that is not taken. The first of a peer is logged.
+    pub fn not_taken(&mut self, peer: &Profile, tally: &mut Tally, why: &NotTaken<'_>) {
+        debug!("{}: {why}", peer.name());
+        let (stats, Tally { counters, warned }) = (&mut self.stats, tally);
+        match why {
+            NotTaken::Malformed(reason) => {
+                stats.malformed += 1;
+                stats.malformed_by[reason.index()] += 1;
+                counters.malformed += 1;
+            }
+            NotTaken::TooLarge { .. } => {
+                stats.too_large += 1;
+                counters.too_large += 1;
+            }
+            NotTaken::ForeignSender(_) | NotTaken::ForeignInstance(_) => stats.foreign_sender += 1,
+            NotTaken::Reserved(_) => stats.reserved += 1,
+            NotTaken::Full(_) => stats.refused += 1,
+            NotTaken::NoMemory { .. } | NotTaken::NoMemoryForFrame(_) => {
+                stats.refused += 1;
+                let text = format!("{}: {why}", peer.name());
+                return self.events.push_back(RouterEvent::NoMemory(text));
+            }
+            NotTaken::Ahead(_) => stats.ahead += 1,
+            // Nobody's fault.
+            NotTaken::Stale(_) => {
+                stats.stale += 1;
+                return;
+            }
+        }
+        let Warned { malformed, refused, other, .. } = warned;
+        let warned = match why {
+            NotTaken::Malformed(_) => malformed,
+            NotTaken::Full(_) => refused,
+            _ => other,
+        };
+        if !mem::replace(warned, true) {
+            self.warning(peer, &why.to_string());
+        }
+    }
+
+    /// Counts an entry that a peer is not sent. The first to an old peer is logged.
+    pub fn withheld(&mut self, peer: &Profile, tally: &mut Tally, entry: &Entry, config: &RouterConfig) {
+        self.stats.withheld += 1;
+        tally.counters.withheld += 1;
+        if peer.is_old() && !mem::replace(&mut tally.warned.withheld, true) {
+            let (len, name, kind) = (peer.len_as_old(entry), Quoted(entry.name()), entry.kind().name());
+            let text = if len > config.legacy_max {
+                let option = HubOption::LegacyMax.about().name;
+                format!("{name} of {len} bytes withheld from an old peer; {option} allows it")
+            } else {
+                let of_gateway = peer.gateway().map(|_| "?structured=1");
+                let option = of_gateway.unwrap_or(HubOption::LegacyStructured.about().name);
+                format!("{name} ({kind}) withheld from an old peer; {option} allows it")
+            };
+            self.warning(peer, &text);
+        }
+    }
+
+    /// A peer takes part.
+    pub fn joined(&mut self, peer: &Profile) {
+        self.stats.joined += 1;
+        self.programs += u64::from(peer.gateway().is_none());
+        self.event(peer, PeerEvent::Joined, Status::Ok, String::new());
+    }
+
+    /// A peer that took part is gone; its counters are kept.
+    pub fn left(&mut self, peer: &Peer, why: Status, text: String) {
+        let (profile, feed) = (&peer.profile, &peer.feed);
+        self.programs -= u64::from(profile.gateway().is_none());
+        self.event(profile, PeerEvent::Left, why, text);
+        self.stats.messages_out += feed.sent;
+        self.stats.bytes_out += feed.sent_bytes;
+        self.stats.conflated += feed.conflated();
+        self.stats.dropped += profile.behind_gateway().1;
+    }
+
+    /// A peer that never took part is gone.
+    pub fn refused(&mut self, peer: &Profile, why: Status, text: String) {
+        self.event(peer, PeerEvent::Refused, why, text);
+        self.stats.refused_peers += 1;
+    }
+
+    fn event(&mut self, peer: &Profile, event: PeerEvent, why: Status, text: String) {
+        let (identity, from) = (peer.identity.to_string(), peer.from.clone());
+        self.events.push_back(RouterEvent::Peer { identity, from, event, why, text });
+    }
+}
