@@ -19,7 +19,7 @@ impl Core {
     /// A program behind a gateway takes part from now on, or a gateway that is one peer for many of them.
     pub fn join_gateway(&mut self, place: usize, peer: &mut Peer, gateway: Gateway) {
         if gateway.role == Role::Pub {
-            peer.feed.set_named();
+            peer.link.feed.set_named();
         }
         self.holds_back = true;
         // A gateway for many says when somebody listens.
@@ -29,7 +29,7 @@ impl Core {
 
     /// A peer whose bodies have three elements takes part from now on.
     pub fn join_old(&mut self, place: usize, peer: &mut Peer, snapshot: bool) {
-        peer.feed.set_old();
+        peer.link.feed.set_old();
         self.join(place, peer, snapshot);
     }
 
@@ -70,7 +70,7 @@ impl Core {
                     (*clients, *dropped) = (status.clients, status.dropped);
                 }
                 if peer.profile.listens() && status.again {
-                    peer.feed.walk_again(&self.intake.table);
+                    peer.link.feed.walk_again(&self.intake.table);
                     self.flush(peer);
                 }
             }
@@ -141,7 +141,7 @@ impl Core {
         } else {
             self.scratch.extend_from_slice(route);
         }
-        peer.feed.message_behind(&mut self.scratch, answer);
+        peer.link.feed.message_behind(&mut self.scratch, answer);
         self.flush(peer);
     }
 }

@@ -117,14 +117,12 @@ impl Core {
 
     /// The driver is to write what the peer has.
     pub fn flush(&mut self, peer: &mut Peer) {
-        peer.flush(&mut self.actions);
+        peer.link.flush(&mut self.actions);
     }
 
     /// Sends a control message.
     pub fn send(&mut self, peer: &mut Peer, control: &Control<'_>) {
-        self.scratch.clear();
-        control.encode(wire::HUB_SENDER, &mut self.scratch);
-        peer.feed.message(&self.scratch);
+        peer.link.enqueue(wire::HUB_SENDER, control, &mut self.scratch);
         self.flush(peer);
     }
 
@@ -140,12 +138,12 @@ impl Core {
     pub fn join(&mut self, place: usize, peer: &mut Peer, snapshot: bool) {
         peer.stage = Stage::Up;
         self.timers.clear(Timer::Handshake(place as u32));
-        if peer.decoder.unfinished() {
+        if peer.link.is_amid_frame() {
             // It came while the peer waited to be let in.
-            self.timers.set(Timer::Stalled(place as u32), peer.progress + self.config.stalled_frame);
+            self.timers.set(Timer::Stalled(place as u32), peer.link.progress() + self.config.stalled_frame);
         }
         if snapshot {
-            peer.feed.walk_all(&self.intake.table);
+            peer.link.feed.walk_all(&self.intake.table);
         }
         self.reports.joined(&peer.profile);
         self.flush(peer);
@@ -160,7 +158,7 @@ impl Core {
         self.warn_of_clock(peer);
         let (instance, max_message) = (self.intake.instance(), self.config.max_message as u64);
         self.send(peer, &Control::Welcome { instance, max_message, wall: now.wall, time });
-        peer.feed.mark_retained();
+        peer.link.feed.mark_retained();
         self.join(place, peer, true);
     }
 
@@ -283,12 +281,12 @@ impl Core {
                 if held.instance != peer.profile.instance && peer.profile.shares {
                     // It may have dropped that for its own.
                     let entry = self.intake.held_instead(&peer.profile.identity, name, offered);
-                    entry.into_iter().for_each(|entry| peer.feed.again(entry));
+                    entry.into_iter().for_each(|entry| peer.link.feed.again(entry));
                 }
             }
             _ => return,
         }
-        if !peer.has_room(&self.config) {
+        if !peer.link.has_room() {
             peer.behind = true;
             self.holds_back = true;
         }
@@ -319,19 +317,19 @@ impl Core {
                     Err(error) => return Next::Refuse(Box::new((error.status(), error.to_string()))),
                 }
             }
-            Control::Ping { token } if up && peer.has_room(&self.config) => {
-                peer.pong = None;
-                let time = Some(self.intake.time(now));
-                self.send(peer, &Control::Pong { token, time });
+            Control::Ping { token } if up => {
+                if let Some(token) = peer.link.take_ping(token) {
+                    let time = Some(self.intake.time(now));
+                    self.send(peer, &Control::Pong { token, time });
+                }
             }
-            Control::Ping { token } if up => peer.pong = Some(token),
             Control::Pong { token, .. } if up => return Next::Answered(token),
             Control::Accept { mask } if up => {
                 let accepts = std::mem::replace(&mut peer.profile.accept, mask);
                 debug!("{} accepts {mask:#x} from now on", peer.profile.name());
                 // Said again, it asks for what the app itself left out.
                 if mask & !accepts != 0 || mask == accepts {
-                    peer.feed.walk_all(&self.intake.table);
+                    peer.link.feed.walk_all(&self.intake.table);
                     self.flush(peer);
                 }
             }
@@ -349,13 +347,13 @@ impl Core {
         for peer in peers.iter_mut().filter(|peer| peer.is_up()) {
             match peer.profile.verdict(&self.config, entry) {
                 Verdict::Send => {
-                    if peer.feed.change(table, entry) {
+                    if peer.link.feed.change(table, entry) {
                         debug!("{} does not keep up: it gets newest values only", peer.profile.name());
                     }
                     if each {
                         trace!("to {}: {}", peer.profile.name(), Told::entry(entry));
                     }
-                    peer.flush(&mut self.actions);
+                    peer.link.flush(&mut self.actions);
                 }
                 Verdict::Skip => {}
                 Verdict::Withhold => {
@@ -367,18 +365,16 @@ impl Core {
 
     /// Before a peer is written to: adds the answer that found no room, and what a peer that catches up has not been sent.
     pub fn fill(&mut self, now: Now, peer: &mut Peer) {
-        peer.flushed();
-        if let (Some(token), true) = (peer.pong, peer.has_room(&self.config)) {
-            peer.pong = None;
-            self.scratch.clear();
-            Control::Pong { token, time: Some(self.intake.time(now)) }.encode(wire::HUB_SENDER, &mut self.scratch);
-            peer.feed.message(&self.scratch);
+        peer.link.begin_write();
+        if let Some(token) = peer.link.due_pong() {
+            let pong = Control::Pong { token, time: Some(self.intake.time(now)) };
+            peer.link.enqueue(wire::HUB_SENDER, &pong, &mut self.scratch);
         }
-        if !peer.is_up() || peer.feed.is_live() {
+        if !peer.is_up() || peer.link.feed.is_live() {
             return;
         }
-        let Peer { feed, profile, tally, .. } = peer;
-        feed.fill(&self.intake.table, |feed, entry| match profile.verdict(&self.config, entry) {
+        let Peer { link, profile, tally, .. } = peer;
+        link.feed.fill(&self.intake.table, |feed, entry| match profile.verdict(&self.config, entry) {
             Verdict::Send => true,
             Verdict::Skip => false,
             Verdict::Withhold => {
@@ -388,8 +384,8 @@ impl Core {
                 false
             }
         });
-        if feed.is_live() {
-            debug!("{} has what is held, {} states conflated so far", profile.name(), feed.conflated());
+        if link.feed.is_live() {
+            debug!("{} has what is held, {} states conflated so far", profile.name(), link.feed.conflated());
         }
     }
 }

@@ -34,12 +34,11 @@ use self::intake::NotTaken;
 use self::peer::{Peer, Stage};
 use self::peers::{PeerId, Peers};
 pub use self::stats::{HubStats, PeerStats};
-use super::gateway::{Gateway, Role};
+use super::gateway::Role;
+use super::link::handshake::{Agreed, Opened};
 use super::table::{Capacity, Table};
 use super::{Action, Closed, ConnId, ConnInfo, Now, Protocol};
-use crate::framing::{
-    self, gateway_header, header, parse_gateway_header, parse_header, Decoder, Frame, Framing, Version, HEADER_LEN,
-};
+use crate::framing::{self, Frame, Version};
 use crate::visible::one_line;
 use crate::wire::{Control, Instance};
 use crate::{limits, Error, Status};
@@ -109,9 +108,9 @@ impl Router {
         for peer in self.peers.iter().filter(|peer| peer.is_up()) {
             stats.peers += 1;
             stats.old_peers += u64::from(peer.profile.is_old());
-            stats.messages_out += peer.feed.sent;
-            stats.bytes_out += peer.feed.sent_bytes;
-            stats.conflated += peer.feed.conflated();
+            stats.messages_out += peer.link.feed.sent;
+            stats.bytes_out += peer.link.feed.sent_bytes;
+            stats.conflated += peer.link.feed.conflated();
             stats.dropped += peer.profile.behind_gateway().1;
         }
         stats
@@ -164,31 +163,39 @@ impl Router {
         self.close(now, i, status, text);
     }
 
-    fn header_done(&mut self, now: Now, i: usize, bytes: [u8; HEADER_LEN]) {
+    /// Goes on with the handshake of a peer. Whether frames may follow.
+    fn greet(&mut self, now: Now, i: usize, input: &mut &[u8]) -> bool {
         let Router { peers, core, .. } = self;
         let peer = &mut peers[i];
-        let gateway = peer.profile.gateway();
-        let parsed = match gateway {
-            Some(Gateway { role, .. }) => parse_gateway_header(&bytes, role.hears()).map(|()| Version::Old),
-            None => parse_header(&bytes),
+        let Opened { agreed, said } = match peer.link.greet(input, &mut core.actions) {
+            Ok(Some(opened)) => opened,
+            Ok(None) => return false,
+            Err(error) => {
+                self.close(now, i, Status::Invalid, error.to_string());
+                return false;
+            }
         };
-        let version = match parsed {
-            Ok(version) => version,
-            Err(error) => return self.close(now, i, Status::Invalid, error.to_string()),
-        };
-        debug!("{}: its header is {}: {version}", peer.profile.name(), framing::shown(&bytes));
-        peer.feed.raw(&gateway.map_or(header(version), |gateway| gateway_header(gateway.role.speaks())));
-        core.flush(peer);
-        match (version, gateway) {
-            (Version::V1, _) if peer.surplus => self.refuse(now, i, Status::Full, self.full()),
-            (Version::Old, _) if peer.surplus => self.close(now, i, Status::Full, self.full()),
-            (Version::V1, _) => peer.stage = Stage::Hello,
-            (Version::Old, Some(gateway)) => core.join_gateway(i, peer, gateway),
-            (Version::Old, None) => {
+        let is_v1 = agreed == Agreed::V1;
+        let version = if is_v1 { Version::V1 } else { Version::Old };
+        debug!("{}: its header is {}: {version}", peer.profile.name(), framing::shown(&said));
+        if peer.surplus {
+            let text = self.full();
+            if is_v1 {
+                self.refuse(now, i, Status::Full, text);
+            } else {
+                self.close(now, i, Status::Full, text);
+            }
+            return false;
+        }
+        match peer.profile.gateway() {
+            _ if is_v1 => peer.stage = Stage::Hello,
+            Some(gateway) => core.join_gateway(i, peer, gateway),
+            None => {
                 peer.profile.kind = PeerKind::Old;
                 core.join_old(i, peer, core.config.legacy_snapshot);
             }
         }
+        true
     }
 
     /// Why nobody more is let in.
@@ -308,7 +315,7 @@ impl Router {
         }
         let held = input.capacity();
         peer.deferred = (input, at);
-        if peer.has_room(&self.core.config) {
+        if peer.link.has_room() {
             self.core.turns.wait(self.peers.id(i));
         }
         self.holds(now, i, held);
@@ -332,14 +339,14 @@ impl Router {
     fn take_frames(&mut self, now: Now, i: usize, all: &[u8]) -> usize {
         let mut input = all;
         let answers = self.peers[i].profile.is_answered();
-        let mut decoder = mem::replace(&mut self.peers[i].decoder, Decoder::new(Framing::Tcp, 0));
+        let mut decoder = self.peers[i].link.take_decoder();
         loop {
             let Router { peers, core, .. } = self;
             let peer = &mut peers[i];
-            if answers && !input.is_empty() && (core.turns.is_over() || !peer.has_room(&core.config)) {
+            if answers && !input.is_empty() && (core.turns.is_over() || !peer.link.has_room()) {
                 break;
             }
-            let next = match decoder.next(&mut input) {
+            let next = match peer.link.next(&mut decoder, &mut input) {
                 Ok(Some(Frame::Body(body))) => core.body(now, peer, body, None),
                 Ok(Some(Frame::Large(body))) => {
                     let body = Arc::new(body);
@@ -373,8 +380,8 @@ impl Router {
         let peer = &mut peers[i];
         let is_unfinished = decoder.unfinished() && peer.is_up();
         core.unfinished.set(&mut peer.unfinished, decoder.allocated());
-        peer.progress = now.mono;
-        peer.decoder = decoder;
+        peer.link.heard(now);
+        peer.link.put_decoder(decoder);
         if is_unfinished {
             core.timers.set(Timer::Stalled(i as u32), now.mono + core.config.stalled_frame);
         } else {
@@ -396,7 +403,6 @@ impl Protocol for Router {
         let mut peer = Peer::new(now, conn, info, &core.config, &core.pool);
         peer.surplus = full;
         let gateway = peer.profile.gateway();
-        peer.decoder.set_max(peer.profile.max_frame(&core.config));
         let i = peers.insert(conn, peer);
         // A peer that speaks v1 is told why: at once, or when the header says so.
         if full && (gateway.is_some() || surplus(peers) > limits::SURPLUS_PEERS) {
@@ -415,16 +421,8 @@ impl Protocol for Router {
 
     fn bytes(&mut self, now: Now, conn: ConnId, mut input: &[u8]) {
         let Some(i) = self.peers.find(conn) else { return };
-        if let Stage::Header(bytes, have) = &mut self.peers[i].stage {
-            let n = input.len().min(HEADER_LEN - *have);
-            bytes[*have..*have + n].copy_from_slice(&input[..n]);
-            *have += n;
-            input = &input[n..];
-            if *have < HEADER_LEN {
-                return;
-            }
-            let bytes = *bytes;
-            self.header_done(now, i, bytes);
+        if matches!(self.peers[i].stage, Stage::Handshake) && !self.greet(now, i, &mut input) {
+            return;
         }
         let peer = &mut self.peers[i];
         if peer.is_closing() {
@@ -446,7 +444,7 @@ impl Protocol for Router {
         if !self.core.holds_back {
             return true;
         }
-        self.peers.find(conn).is_none_or(|i| self.peers[i].is_read(&self.core.config))
+        self.peers.find(conn).is_none_or(|i| self.peers[i].is_read())
     }
 
     fn closed(&mut self, now: Now, conn: ConnId, why: Closed) {
@@ -463,15 +461,15 @@ impl Protocol for Router {
         let Some(i) = self.peers.find(conn) else { return };
         let peer = &mut self.peers[i];
         self.core.fill(now, peer);
-        peer.feed.gather(slices);
+        peer.link.gather(slices);
     }
 
     fn wrote(&mut self, _now: Now, conn: ConnId, n: usize) -> bool {
         let Some(i) = self.peers.find(conn) else { return false };
-        let (id, peer, config) = (self.peers.id(i), &mut self.peers[i], &self.core.config);
-        let more = peer.feed.wrote(n) || peer.pong.is_some();
-        peer.behind &= !peer.has_room(config);
-        if !peer.deferred.0.is_empty() && peer.is_up() && peer.has_room(config) {
+        let (id, peer) = (self.peers.id(i), &mut self.peers[i]);
+        let more = peer.link.wrote(n);
+        peer.behind &= !peer.link.has_room();
+        if !peer.deferred.0.is_empty() && peer.is_up() && peer.link.has_room() {
             self.core.turns.wait(id);
         }
         more
@@ -516,7 +514,7 @@ impl Protocol for Router {
         }
         self.core.turns.begin();
         while let Some(id) = self.core.turns.next() {
-            let has_room = |&i: &usize| self.peers[i].has_room(&self.core.config);
+            let has_room = |&i: &usize| self.peers[i].link.has_room();
             if let Some(i) = self.peers.place(id).filter(has_room) {
                 self.resume(now, i);
             }

@@ -1,16 +1,13 @@
 //! What a hub keeps of each peer.
 
-use std::collections::VecDeque;
-use std::mem;
-
-use super::super::feed::Feed;
+use super::super::link::handshake::Side;
+use super::super::link::{Link, LinkLimits};
 use super::super::outbox::Pool;
-use super::super::{Action, ConnId, ConnInfo, Now};
+use super::super::{ConnId, ConnInfo, Now};
 use super::audience::Profile;
 use super::config::RouterConfig;
 use super::intake::Share;
 use super::stats::PeerStats;
-use crate::framing::{Decoder, HEADER_LEN};
 use crate::limits;
 
 /// More answers are not added where so many bytes wait: as many clients as there may be must not fill memory.
@@ -18,8 +15,8 @@ const ANSWERS: usize = 256 << 10;
 
 /// How far a peer has come.
 pub enum Stage {
-    /// Its SP header is being read.
-    Header([u8; HEADER_LEN], usize),
+    /// Its handshake goes on.
+    Handshake,
     /// A v1 link that has not said hello.
     Hello,
     /// It has said hello, and waits for whoever holds its identity.
@@ -35,8 +32,7 @@ pub struct Peer {
     pub stage: Stage,
     pub profile: Profile,
     pub tally: Tally,
-    pub feed: Feed,
-    pub decoder: Decoder,
+    pub link: Link,
     /// What it sent and is left for later, from there on.
     pub deferred: (Vec<u8>, usize),
     /// What the decoder, and what is left for later, had allocated when last looked at.
@@ -45,11 +41,6 @@ pub struct Peer {
     probed: Option<u64>,
     /// There were as many peers as there may be when it came.
     pub surplus: bool,
-    /// When it last sent bytes.
-    pub progress: u64,
-    flushing: bool,
-    /// The newest ping that found no room for its answer.
-    pub pong: Option<u64>,
     /// It was told of states that were not taken, and does not read that: it is not read either.
     pub behind: bool,
 }
@@ -73,20 +64,21 @@ pub struct Warned {
 impl Peer {
     /// A peer of which nothing is known but its connection.
     pub fn new(now: Now, conn: ConnId, info: ConnInfo, config: &RouterConfig, pool: &Pool) -> Peer {
-        let has_header = info.framing.has_header();
+        let framing = info.framing;
+        let side = info.gateway.map_or(Side::Listener, |gateway| Side::Gateway(gateway.role));
+        let profile = Profile::new(conn, info);
+        let frame = profile.max_frame(config);
+        let limits = LinkLimits { frame, outbox: config.outbox, answers: config.outbox.min(ANSWERS) };
+        let link = Link::new(now, conn, framing, side, limits, pool);
         Peer {
-            stage: if has_header { Stage::Header([0; HEADER_LEN], 0) } else { Stage::Hello },
-            feed: Feed::new(info.framing, config.outbox, pool),
-            decoder: Decoder::new(info.framing, 0),
-            profile: Profile::new(conn, info),
+            stage: if link.is_open() { Stage::Hello } else { Stage::Handshake },
+            profile,
+            link,
             tally: Tally::default(),
             deferred: Default::default(),
             unfinished: Share::default(),
             probed: None,
             surplus: false,
-            progress: now.mono,
-            flushing: false,
-            pong: None,
             behind: false,
         }
     }
@@ -104,7 +96,7 @@ impl Peer {
 
     /// Notes that it is asked whether it lives. The time counts from the first such question since it last sent bytes.
     pub fn probe(&mut self, now: Now) {
-        if self.probed.is_none_or(|at| self.progress > at) {
+        if self.probed.is_none_or(|at| self.link.progress() > at) {
             self.probed = Some(now.mono);
         }
     }
@@ -112,34 +104,16 @@ impl Peer {
     /// Whether it has left a question unanswered for so long that it counts as lost.
     pub fn is_lost(&self, now: Now) -> bool {
         let lost = limits::LOST.as_nanos() as u64;
-        self.probed.is_some_and(|at| self.progress <= at && now.mono - at >= lost)
-    }
-
-    /// Whether an answer may be added: a peer that asks and does not read must not fill memory.
-    pub fn has_room(&self, config: &RouterConfig) -> bool {
-        self.feed.waiting() <= config.outbox.min(ANSWERS)
+        self.probed.is_some_and(|at| self.link.progress() <= at && now.mono - at >= lost)
     }
 
     /// Whether the driver is to read from it.
-    pub fn is_read(&self, config: &RouterConfig) -> bool {
-        if self.behind && !self.has_room(config) {
+    pub fn is_read(&self) -> bool {
+        if self.behind && !self.link.has_room() {
             return false;
         }
         // A peer that sends requests and does not take the answers is not read.
-        !self.profile.is_answered() || (self.deferred.0.is_empty() && self.has_room(config))
-    }
-
-    /// There is something to write, which the driver is asked to do unless it was asked already.
-    #[inline]
-    pub fn flush(&mut self, actions: &mut VecDeque<Action>) {
-        if !mem::replace(&mut self.flushing, true) {
-            actions.push_back(Action::Flush(self.profile.conn));
-        }
-    }
-
-    /// The driver writes now.
-    pub fn flushed(&mut self) {
-        self.flushing = false;
+        !self.profile.is_answered() || (self.deferred.0.is_empty() && self.link.has_room())
     }
 
     /// What is counted of it.
@@ -149,13 +123,13 @@ impl Peer {
             identity: self.profile.identity.to_string(),
             from: self.profile.from.clone(),
             old: self.profile.is_old(),
-            live: self.feed.is_live(),
+            live: self.link.feed.is_live(),
             clients,
             dropped,
-            messages_out: self.feed.sent,
-            bytes_out: self.feed.sent_bytes,
-            conflated: self.feed.conflated(),
-            outbox_bytes: self.feed.waiting() as u64,
+            messages_out: self.link.feed.sent,
+            bytes_out: self.link.feed.sent_bytes,
+            conflated: self.link.feed.conflated(),
+            outbox_bytes: self.link.feed.waiting() as u64,
             ..self.tally.counters.clone()
         }
     }

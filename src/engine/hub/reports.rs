@@ -109,7 +109,7 @@ impl Reports {
 
     /// A peer that took part is gone; its counters are kept.
     pub fn left(&mut self, peer: &Peer, why: Status, text: String) {
-        let (profile, feed) = (&peer.profile, &peer.feed);
+        let (profile, feed) = (&peer.profile, &peer.link.feed);
         self.programs -= u64::from(profile.gateway().is_none());
         self.event(profile, PeerEvent::Left, why, text);
         self.stats.messages_out += feed.sent;

@@ -1,7 +1,7 @@
 //! What a hub does costs what is due.
 
 use super::*;
-use crate::framing::Framing;
+use crate::framing::{header, Framing};
 
 fn open(router: &mut Router, now: Now, conn: ConnId) {
     let info = ConnInfo { framing: Framing::Tcp, from: String::new(), local: true, dialled: false, gateway: None };
