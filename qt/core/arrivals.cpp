@@ -1,0 +1,63 @@
+#include "arrivals.h"
+
+#include "failure.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace NanostateQt {
+
+namespace {
+
+// Whether the hub refused the app, which then tries again by itself. After other failures the app is of no use any more.
+bool isRefusal(ns_status status)
+{
+    return status != NS_OK && status != NS_ERR_TIMEOUT && status != NS_ERR_INTERRUPTED && status != NS_ERR_CLOSED
+        && status != NS_ERR_STATE && status != NS_ERR_INTERNAL && status != NS_ERR_NO_MEMORY && status != NS_ERR_IO;
+}
+
+} // namespace
+
+ns_status Arrivals::listenTo(ns_app *app)
+{
+    return ns_app_on_link(app, queueLink, this);
+}
+
+ns_status Arrivals::take(ns_app *app, Arrival *out)
+{
+    while (m_queue.empty()) {
+        ns_state *received = nullptr;
+        // Link changes enter the queue in here. They are older than the state.
+        const ns_status status = ns_app_recv(app, 0, &received);
+        StatePointer state(received);
+        if (state && m_queue.empty()) {
+            *out = {std::move(state), LinkChange()};
+            return NS_OK;
+        }
+        if (state)
+            m_queue.push_back({std::move(state), LinkChange()});
+        else if (m_queue.empty() && !isRefusal(status))
+            return status == NS_ERR_INTERRUPTED ? NS_ERR_TIMEOUT : status;
+    }
+    *out = std::move(m_queue.front());
+    m_queue.pop_front();
+    return NS_OK;
+}
+
+ns_status Arrivals::dropLinkChanges(ns_app *app)
+{
+    ns_status status;
+    do {
+        status = ns_app_dispatch(app, 0, 0);
+    } while (status == NS_OK || status == NS_ERR_INTERRUPTED || isRefusal(status));
+    const auto isLinkChange = [](const Arrival &arrival) { return !arrival.state; };
+    m_queue.erase(std::remove_if(m_queue.begin(), m_queue.end(), isLinkChange), m_queue.end());
+    return status;
+}
+
+void Arrivals::queueLink(ns_app *, ns_link link, ns_status why, const char *text, void *ctx)
+{
+    static_cast<Arrivals *>(ctx)->m_queue.push_back({nullptr, {link, why, fromCString(text)}});
+}
+
+} // namespace NanostateQt

@@ -1,0 +1,267 @@
+#include "clientprivate.h"
+
+#include <QtCore/qabstracteventdispatcher.h>
+#include <QtCore/qdeadlinetimer.h>
+#include <QtCore/qmetaobject.h>
+#include <QtCore/qsocketnotifier.h>
+
+#include <utility>
+
+namespace NanostateQt {
+
+namespace {
+
+// How long one pass may take before the rest of the event loop has its turn, in milliseconds. A quarter of a frame.
+constexpr int PassMillis = 4;
+
+} // namespace
+
+bool ClientPrivate::settle()
+{
+    if (isSettled())
+        return true;
+    const Moment before(this);
+    while (!isSettled()) {
+        if (told.active != active) {
+            told.active = active;
+            Q_EMIT q->activeChanged();
+        } else if (told.state != state) {
+            told.state = state;
+            Q_EMIT q->stateChanged(state);
+        } else if (told.connected != (state == Client::State::Connected)) {
+            told.connected = !told.connected;
+            if (told.connected)
+                Q_EMIT q->connected();
+            else
+                Q_EMIT q->disconnected();
+        } else {
+            const Failure now = failureNow();
+            told.failure = now;
+            Q_EMIT q->errorChanged();
+            if (before.exists() && now && now == failureNow())
+                Q_EMIT q->errorOccurred(now.error, now.text);
+        }
+        if (!before.exists())
+            return false;
+    }
+    return true;
+}
+
+bool ClientPrivate::isSettled() const
+{
+    return told.active == active && told.state == state && told.connected == (state == Client::State::Connected)
+        && told.failure == failureNow();
+}
+
+void ClientPrivate::open()
+{
+    if (app || !active || deferred)
+        return;
+    Failure why;
+    QByteArray utf8;
+    if (!toCString(identity, NS_ERR_IDENTITY, "the identity", &utf8, &why))
+        return giveUp(why);
+    if (const ns_status status = ns_app_new(utf8.constData(), &app))
+        return giveUp(lastFailure(status));
+    if (const ns_status status = arrivals.listenTo(app))
+        return giveUp(lastFailure(status));
+    connectApp();
+}
+
+void ClientPrivate::connectApp()
+{
+    Failure why;
+    QByteArray utf8;
+    if (!toCString(url, NS_ERR_URL, "the url", &utf8, &why))
+        return giveUp(why);
+    if (const ns_status status = ns_app_connect(app, utf8.isEmpty() ? nullptr : utf8.constData()))
+        return giveUp(lastFailure(status));
+    state = Client::State::Connecting;
+    if (!notifier)
+        listen(true);
+}
+
+void ClientPrivate::reconnect()
+{
+    if (!app)
+        return;
+    linkFailure = Failure();
+    if (const ns_status status = ns_app_disconnect(app))
+        return giveUp(lastFailure(status));
+    const ns_status status = arrivals.dropLinkChanges(app);
+    if (status != NS_ERR_TIMEOUT)
+        return giveUp(lastFailure(status));
+    connectApp();
+}
+
+// Has the event loop call pump(). A client that is older than the QCoreApplication has no event loop yet: if it may wait,
+// a posted event, which the loop handles first, tries again.
+void ClientPrivate::listen(bool mayWait)
+{
+    if (!QAbstractEventDispatcher::instance(q->thread())) {
+        if (!mayWait)
+            return giveUp(failure(NS_ERR_UNSUPPORTED, QStringLiteral("the client's thread has no event loop")));
+        const auto later = [this]() {
+            if (app && !notifier) {
+                listen(false);
+                settle();
+            }
+        };
+        QMetaObject::invokeMethod(q, later, Qt::QueuedConnection);
+        return;
+    }
+    const int fd = ns_app_fd(app);
+    if (fd < 0)
+        return giveUp(lastFailure(NS_ERR_IO));
+    notifier = new QSocketNotifier(fd, QSocketNotifier::Read, q);
+    QObject::connect(notifier, &QSocketNotifier::activated, q, [this]() { pump(); });
+}
+
+void ClientPrivate::close()
+{
+    // The notifier goes before its descriptor is closed. Qt allows that in its own signal, which may be what runs this.
+    delete std::exchange(notifier, nullptr);
+    if (!app)
+        return;
+    ns_app_close(app, ns_app_link(app) == NS_LINK_CONNECTED ? -1 : 0);
+    ns_app_free(std::exchange(app, nullptr));
+    arrivals.clear();
+    ++closed;
+    state = Client::State::Disconnected;
+}
+
+void ClientPrivate::giveUp(const Failure &why)
+{
+    close();
+    active = false;
+    linkFailure = why;
+    callFailure = Failure();
+}
+
+// One pass: reports what has arrived, until the time is up. The descriptor stays readable while there is more.
+void ClientPrivate::pump()
+{
+    const Moment before(this);
+    const QDeadlineTimer end(PassMillis);
+    do {
+        if (!app)
+            return;
+        Arrivals::Arrival arrival;
+        const ns_status status = arrivals.take(app, &arrival);
+        if (status == NS_ERR_TIMEOUT)
+            return;
+        if (status != NS_OK) {
+            giveUp(lastFailure(status));
+            settle();
+            return;
+        }
+        // The descriptor does not tell of what the queue has, and a slot may run an event loop that has to hear of it.
+        if (!arrivals.isEmpty())
+            pumpLater();
+        if (arrival.state) {
+            stateArrived(arrival.state.get());
+        } else {
+            linkChanged(arrival.link);
+            settle();
+        }
+    } while (before.exists() && !end.hasExpired());
+}
+
+void ClientPrivate::pumpLater()
+{
+    QMetaObject::invokeMethod(q, [this]() { pump(); }, Qt::QueuedConnection);
+}
+
+void ClientPrivate::stateArrived(const ns_state *arrivedState)
+{
+    const Moment before(this);
+    observers.tell(arrivedState, [&before]() { return before.goesOn(); });
+    if (!before.goesOn())
+        return;
+    static const QMetaMethod updated = QMetaMethod::fromSignal(&Client::stateUpdated);
+    if (!q->isSignalConnected(updated))
+        return;
+    Q_EMIT q->stateUpdated(fromCString(ns_state_sender(arrivedState)), fromCString(ns_state_name(arrivedState)),
+                           valueOf(arrivedState));
+}
+
+void ClientPrivate::linkChanged(const LinkChange &change)
+{
+    // This client ended that link, and knows.
+    if (change.link == NS_LINK_IDLE)
+        return;
+    state = static_cast<Client::State>(change.link);
+    if (state == Client::State::Connected) {
+        linkFailure = Failure();
+        callFailure = Failure();
+    } else if (change.why != NS_OK) {
+        linkFailure = failure(change.why, change.text);
+    }
+}
+
+bool ClientPrivate::tellClosing()
+{
+    if (!app)
+        return true;
+    const Moment before(this);
+    observers.tellClosing([&before]() { return before.exists(); });
+    return before.exists();
+}
+
+bool ClientPrivate::checkSend(const QString &name, QByteArray *utf8)
+{
+    if (!app)
+        return refuse(failure(NS_ERR_STATE, QStringLiteral("\"%1\" was not published: not active").arg(name)));
+    Failure why;
+    return toCString(name, NS_ERR_NAME, "the name", utf8, &why) || refuse(why);
+}
+
+bool ClientPrivate::sent(const QByteArray &utf8, ns_status status)
+{
+    if (status != NS_OK)
+        return refuse(lastFailure(status));
+    callFailure = Failure();
+    const Moment before(this);
+    if (observers.has(utf8)) {
+        ns_state *own = nullptr;
+        if (ns_app_get(app, ns_app_identity(app), utf8.constData(), &own) == NS_OK) {
+            const StatePointer owner(own);
+            observers.tell(own, [&before]() { return before.goesOn(); });
+        }
+    }
+    if (before.exists())
+        settle();
+    return true;
+}
+
+bool ClientPrivate::refuse(const Failure &why)
+{
+    callFailure = why;
+    settle();
+    return false;
+}
+
+StatePointer ClientPrivate::get(const QString &name, const QString &sender) const
+{
+    Failure why;
+    QByteArray name8;
+    QByteArray sender8;
+    ns_state *found = nullptr;
+    if (app && toCString(name, NS_ERR_NAME, "", &name8, &why)
+        && toCString(sender, NS_ERR_IDENTITY, "", &sender8, &why)) {
+        ns_app_get(app, sender8.isEmpty() ? nullptr : sender8.constData(), name8.constData(), &found);
+    }
+    return StatePointer(found);
+}
+
+QVariant ClientPrivate::valueOf(const ns_state *someState) const
+{
+    const void *data = nullptr;
+    size_t size = 0;
+    QVariant value;
+    if (ns_state_msgpack(someState, &data, &size) == NS_OK)
+        Codec::decode(data, size, &value, bytesAsText ? Codec::Bytes::AsText : Codec::Bytes::AsBytes);
+    return value;
+}
+
+} // namespace NanostateQt
