@@ -1,22 +1,62 @@
 #include "clientuser.h"
 
+#include <QtCore/qpointer.h>
+
 namespace NanostateQt {
 
 ClientUser::~ClientUser()
 {
-    attach(nullptr);
+    ignore();
 }
 
-void ClientUser::attach(Client *client)
+void ClientUser::setClient(Client *client)
 {
+    if (client == m_client)
+        return;
+    const QPointer<QObject> alive(m_object);
+    leaveClient();
+    if (!alive)
+        return;
+    if (m_client)
+        QObject::disconnect(m_client, nullptr, m_object, nullptr);
     ignore();
     m_client = client;
+    if (client) {
+        QObject::connect(client, &QObject::destroyed, m_object, [this]() { clientDestroyed(); });
+        connectClient(client);
+    }
+    restart();
+    if (alive)
+        emitClientChanged();
 }
 
-void ClientUser::clientDied()
+void ClientUser::clientDestroyed()
 {
     m_client = nullptr;
+    // A client that dies forgets its observers.
     m_observing = false;
+    const QPointer<QObject> alive(m_object);
+    loseClient();
+    if (alive)
+        restart();
+    if (alive)
+        emitClientChanged();
+}
+
+void ClientUser::classBegin()
+{
+    m_complete = false;
+}
+
+void ClientUser::componentComplete()
+{
+    m_complete = true;
+    restart();
+}
+
+bool ClientUser::isOwn(const ns_state *state) const
+{
+    return qstrcmp(ns_state_sender(state), ns_app_identity(ClientAccess::app(m_client))) == 0;
 }
 
 void ClientUser::observe(const QString &name)
@@ -35,6 +75,29 @@ void ClientUser::ignore()
         return;
     m_observing = false;
     ClientAccess::removeObserver(m_client, m_observed, this);
+}
+
+void FilteringClientUser::setNameFilter(const QString &nameFilter)
+{
+    if (nameFilter == m_nameFilter)
+        return;
+    m_nameFilter = nameFilter;
+    const QPointer<QObject> alive(object());
+    restart();
+    if (alive)
+        emitNameFilterChanged();
+}
+
+void FilteringClientUser::observeFiltered()
+{
+    const bool isPattern = m_nameFilter.contains(QLatin1Char('*'));
+    m_pattern = isPattern ? m_nameFilter.toUtf8() : QByteArray();
+    observe(isPattern ? QString() : m_nameFilter);
+}
+
+bool FilteringClientUser::passes(const ns_state *state) const
+{
+    return m_pattern.isEmpty() || ns_state_matches(state, m_pattern.constData());
 }
 
 } // namespace NanostateQt

@@ -69,7 +69,7 @@ public:
         if (!isPlain(value)) {
             if (isView(value))
                 return unwrapView(value, out);
-            // What has a form of its own in C++, as an ArrayBuffer has.
+            // An object with a counterpart in C++, such as an ArrayBuffer.
             const QVariant own = value.toVariant();
             if (own.isValid() && own.userType() != QMetaType::QVariantMap
                     && own.userType() != qMetaTypeId<QJSValue>()) {
@@ -148,7 +148,7 @@ private:
         return true;
     }
 
-    // Containers that are being looked into, from the outermost one on: one inside itself is a cycle.
+    // The containers that are being read, outermost first: one that is inside itself is a cycle.
     bool enter(const QJSValue &container)
     {
         for (const QJSValue &outer : std::as_const(m_outer)) {
@@ -227,7 +227,7 @@ private:
         return prototype.isNull() || prototype.strictlyEquals(global("Object").property(text("prototype")));
     }
 
-    // The class of an object if it is one of the language, but Object: a Map, a Promise. Their content is no property.
+    // The class of an object if the language defines it, except Object: a Map, a Promise. Its content is not in properties.
     QString builtinClass(const QJSValue &value) const
     {
         const QJSValue constructor = value.property(text("constructor"));

@@ -13,13 +13,13 @@ namespace NanostateQt {
 namespace JsValue {
 
 /*!
-    Makes a QVariant of what JavaScript gives, with no QJSValue left in it: arrays become QVariantList, objects
-    QVariantMap of their own enumerable properties, ArrayBuffer and the bytes that a typed array or DataView shows
-    QByteArray, Date QDateTime, null nullptr.
+    Makes a QVariant without any QJSValue in it: an array becomes a QVariantList, an object a QVariantMap of its own
+    enumerable properties, an ArrayBuffer or the bytes that a typed array or DataView shows a QByteArray, a Date a
+    QDateTime, null nullptr.
 
-    False for what is no value: undefined, functions, symbols, objects of the language and of QML without such a form,
-    cycles, and what is nested deeper than a state can be. Then \a why says where and what it is, as in
-    "value.list[2].run is a function". Getters of the object run. \a engine is the one that the value is from.
+    False for what is no value: undefined, functions, symbols, other objects of the language and of QML, cycles, and what
+    is nested deeper than a state can be. Then \a why says what it is and where, as in "value.list[2].run is a function".
+    Getters of the object run. \a engine is the engine of the value.
 */
 bool unwrap(const QJSValue &value, QJSEngine *engine, QVariant *out, QString *why);
 /*! The same for a QVariant that may be a QJSValue, or a container with one in it. */

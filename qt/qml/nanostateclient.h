@@ -9,7 +9,8 @@
 namespace NanostateQt {
 
 /*!
-    Client for QML. Created by QML it is active unless it says otherwise, and opens when all its properties are set.
+    Client for QML. One that QML creates is active unless its declaration says otherwise, and opens once all its properties
+    are set.
 */
 class NanostateClient : public Client, public QQmlParserStatus
 {
@@ -21,8 +22,8 @@ public:
     explicit NanostateClient(QObject *parent = nullptr);
 
     using Client::publish;
-    /*! Publishes a value of JavaScript: arrays, objects, ArrayBuffer, typed arrays and Date too. For what is no value,
-        as undefined or a function, it returns false, and a warning says where in the value it is. */
+    /*! Publishes a value of JavaScript, also an array, an object, an ArrayBuffer, a typed array or a Date. If it has
+        something that is no value in it, such as undefined or a function, this returns false, and a warning says where. */
     Q_INVOKABLE bool publish(const QString &name, const QJSValue &value);
 
     void classBegin() override;

@@ -31,11 +31,11 @@ void registerQmlTypes()
     constexpr char uri[] = "Nanostate";
     constexpr int major = 1;
     constexpr int minor = 0;
-    // What signals carry.
+    // Arguments of signals.
     qRegisterMetaType<Client::State>();
     qRegisterMetaType<Client::Error>();
     registered() = {
-        // The type of the property client: a Client of C++ will do too.
+        // The type of the property client, which may be a Client that C++ made.
         qmlRegisterAnonymousType<Client>(uri, major),
         qmlRegisterType<NanostateClient>(uri, major, minor, "NanostateClient"),
         qmlRegisterType<SharedState>(uri, major, minor, "SharedState"),

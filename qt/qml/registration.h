@@ -5,10 +5,10 @@
 
 namespace NanostateQt {
 
-/*! Registers the types of the QML module Nanostate, if they are not registered. The library does it itself as soon as
+/*! Registers the types of the QML module Nanostate, unless they are registered. The library does so by itself as soon as
     there is a QCoreApplication. Main thread. */
 NANOSTATEQML_EXPORT void registerQmlTypes();
-/*! Takes the registration back. What uses the types goes on using them. */
+/*! Undoes the registration. What uses the types goes on using them. */
 NANOSTATEQML_EXPORT void unregisterQmlTypes();
 
 } // namespace NanostateQt

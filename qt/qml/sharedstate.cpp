@@ -16,7 +16,7 @@ namespace NanostateQt {
 
 namespace {
 
-// undefined and null are two values to QML, though both are nil to others.
+// undefined and null are two values in QML, though both are nil on the wire.
 bool isSame(const QVariant &a, const QVariant &b)
 {
     return a.isValid() == b.isValid() && Codec::deepEqual(a, b);
@@ -26,12 +26,12 @@ bool isSame(const QVariant &a, const QVariant &b)
 
 /*
     Every function that may change what is shown notes the changes (m_changes) and ends with tell(), which emits their
-    signals when all properties have their new values. Handlers may do anything: set properties of this object, which
-    comes back here, or delete it or the client. So nothing is touched after tell() or a call of the client without
-    having made sure that it still is there.
+    signals once all properties have their new values. Handlers may do anything: set properties of this object, which
+    runs these functions again, or delete it or the client. So nothing is touched after tell() or a call of the client
+    before a QPointer says that it still exists.
 */
 
-SharedState::SharedState(QObject *parent) : QObject(parent) {}
+SharedState::SharedState(QObject *parent) : QObject(parent), ClientUser(this) {}
 
 SharedState::~SharedState()
 {
@@ -39,29 +39,34 @@ SharedState::~SharedState()
     sendAtOnce();
 }
 
-void SharedState::setClient(Client *client)
+void SharedState::leaveClient()
 {
-    if (client == this->client())
-        return;
-    const QPointer<SharedState> alive(this);
     sendAtOnce();
-    if (!alive)
-        return;
-    if (this->client())
-        disconnect(this->client(), nullptr, this, nullptr);
-    attach(client);
-    if (client) {
-        connect(client, &QObject::destroyed, this, &SharedState::clientDestroyed);
-        connect(client, &Client::activeChanged, this, &SharedState::linkChanged);
-        connect(client, &Client::stateChanged, this, &SharedState::linkChanged);
-        connect(client, &Client::identityChanged, this, &SharedState::linkChanged);
-        connect(client, &Client::bytesAsTextChanged, this, &SharedState::decodeAgain);
-    }
+}
+
+void SharedState::connectClient(Client *client)
+{
+    connect(client, &Client::activeChanged, this, &SharedState::linkChanged);
+    connect(client, &Client::stateChanged, this, &SharedState::linkChanged);
+    connect(client, &Client::identityChanged, this, &SharedState::linkChanged);
+    connect(client, &Client::bytesAsTextChanged, this, &SharedState::decodeAgain);
+}
+
+void SharedState::loseClient()
+{
+    m_waiting.reset();
+}
+
+void SharedState::restart()
+{
     m_timer.stop();
     m_offline = false;
     start();
-    if (alive)
-        tell(&SharedState::clientChanged);
+}
+
+void SharedState::emitClientChanged()
+{
+    tell(&SharedState::clientChanged);
 }
 
 QString SharedState::name() const
@@ -81,9 +86,7 @@ void SharedState::setName(const QString &name)
     if (!m_name.isEmpty())
         m_waiting.reset();
     m_name = name;
-    m_timer.stop();
-    m_offline = false;
-    start();
+    restart();
     if (alive)
         tell(&SharedState::nameChanged);
 }
@@ -95,8 +98,8 @@ QVariant SharedState::value() const
 
 void SharedState::setValue(const QVariant &given)
 {
-    if (!m_complete) {
-        // A binding may have nothing yet.
+    if (!isComplete()) {
+        // A binding may have no value yet.
         QVariant initial;
         if (!given.isValid() || !unwrap(given, &initial))
             return;
@@ -112,7 +115,7 @@ void SharedState::setValue(const QVariant &given)
     if (isSame(value, m_value)) {
         if (!m_held || !m_enabled)
             return;
-        // It is to win over those that wait for the end of the hold.
+        // It has to win over those that wait for the end of the hold.
         const StatePointer last = newest();
         if (!last || isSame(ClientAccess::valueOf(client(), last.get()), value)) {
             m_touched = true;
@@ -125,7 +128,7 @@ void SharedState::setValue(const QVariant &given)
                 return;
             m_waiting.reset();
         } else {
-            // Refused now, not when it is too late to say so.
+            // A value that cannot be sent is refused now, not later.
             QByteArray encoded;
             Codec::Error error;
             if (!Codec::encode(value, &encoded, &error)) {
@@ -209,9 +212,9 @@ void SharedState::setHeld(bool held)
         return;
     m_held = held;
     const bool touched = std::exchange(m_touched, false);
-    if (!held && m_complete && m_enabled) {
+    if (!held && isComplete() && m_enabled) {
         if (touched && !m_waiting) {
-            // So that the others end with it too.
+            // The other programs have to end with it too.
             const StatePointer last = newest();
             if (last && !isSame(ClientAccess::valueOf(client(), last.get()), m_value)) {
                 m_waiting = m_value;
@@ -250,14 +253,8 @@ void SharedState::setEnabled(bool enabled)
     tell(&SharedState::enabledChanged);
 }
 
-void SharedState::classBegin()
-{
-    m_complete = false;
-}
-
 void SharedState::componentComplete()
 {
-    m_complete = true;
     Signal also = nullptr;
     if (m_initial && !m_defaultGiven) {
         m_default = *m_initial;
@@ -265,7 +262,7 @@ void SharedState::componentComplete()
     }
     m_initial.reset();
     const QPointer<SharedState> alive(this);
-    start();
+    ClientUser::componentComplete();
     if (alive)
         tell(also);
 }
@@ -283,7 +280,14 @@ void SharedState::timerEvent(QTimerEvent *event)
 
 void SharedState::stateArrived(const ns_state *state)
 {
-    Q_UNUSED(state)
+    const int generation = ClientAccess::generation(client());
+    if (m_arrived.generation != generation)
+        m_arrived = {nullptr, false, generation};
+    const bool first = !m_arrived.state;
+    const bool later = first || ns_state_time(state) > ns_state_time(m_arrived.state.get());
+    m_arrived.isNewest = (first || (m_arrived.isNewest && later)) && hasFinalTime(state);
+    if (later)
+        m_arrived.state.reset(ns_state_ref(state));
     if (m_queued)
         return;
     m_queued = true;
@@ -292,26 +296,14 @@ void SharedState::stateArrived(const ns_state *state)
 
 void SharedState::clientClosing()
 {
-    // Not told yet: the client tells what becomes of it.
+    // Without tell(): signals of the client follow, which end there.
     sendAtOnce();
-}
-
-void SharedState::clientDestroyed()
-{
-    clientDied();
-    m_timer.stop();
-    m_waiting.reset();
-    m_offline = false;
-    m_touched = false;
-    showDefault();
-    updatePending();
-    tell(&SharedState::clientChanged);
 }
 
 void SharedState::linkChanged()
 {
     if (m_offline && ClientAccess::generation(client()) != m_generation) {
-        // The app that it was given to is gone and was never connected: the next one gets it.
+        // The app that got it was closed before it ever connected: the next one gets the value again.
         m_offline = false;
         m_waiting = m_value;
     } else if (client()->state() == Client::State::Connected) {
@@ -329,16 +321,18 @@ void SharedState::decodeAgain()
     if (!m_shown)
         return;
     m_shown.reset();
+    m_arrived.isNewest = false;
     follow();
     tell();
 }
 
-// Begins to follow, as a client or a name that is new, with what is known of it. It may delete this object.
+// Begins to follow the name, with what the client knows of it. It may delete this object.
 void SharedState::start()
 {
     m_touched = false;
     m_shown.reset();
-    if (!m_complete)
+    m_arrived.state.reset();
+    if (!isComplete())
         return;
     ignore();
     if (m_enabled && !m_name.isEmpty())
@@ -360,18 +354,19 @@ void SharedState::flush()
     tell();
 }
 
-// Shows what has come, unless that has to wait, or a value that was set here waits to take its place.
+// Shows what has arrived, unless that has to wait, or a value that was set here waits to replace it.
 void SharedState::follow()
 {
-    // None is known to an app that is new to the hub: what was shown before stays.
-    if (m_complete && m_enabled && !m_held && !m_waiting)
+    // An app that has just connected knows no value yet: the last one stays.
+    if (isComplete() && m_enabled && !m_held && !m_waiting)
         showNewest();
 }
 
-// False: there is none.
+// False: no value is known.
 bool SharedState::showNewest()
 {
     StatePointer state(newest());
+    m_arrived.state.reset();
     if (!state)
         return false;
     if (state == m_shown)
@@ -392,7 +387,7 @@ void SharedState::show(const QVariant &value, const QString &sender, bool valid)
         m_changes |= SenderChange;
     if (valid != m_valid)
         m_changes |= ValidChange;
-    // Also if it is the same: numbers may be of another type now.
+    // Equal numbers may be of different types.
     m_value = value;
     m_sender = sender;
     m_valid = valid;
@@ -412,7 +407,7 @@ void SharedState::updatePending()
     m_pending = pending;
 }
 
-// Emits what has changed, and `also` before it. False: this object was deleted by a handler.
+// Emits `also`, then the signals of what has changed. False: a handler deleted this object.
 bool SharedState::tell(Signal also)
 {
     const QPointer<SharedState> alive(this);
@@ -439,7 +434,7 @@ bool SharedState::tell(Signal also)
 
 bool SharedState::canSend() const
 {
-    return m_complete && m_enabled && !m_name.isEmpty() && client() && ClientAccess::app(client());
+    return isComplete() && m_enabled && !m_name.isEmpty() && client() && ClientAccess::app(client());
 }
 
 SharedState::Sent SharedState::send(const QVariant &value)
@@ -462,7 +457,7 @@ SharedState::Sent SharedState::send(const QVariant &value)
     return Sent::Yes;
 }
 
-// Publishes the value that waits, if it is time for it.
+// Publishes the value that waits, if it may be sent now.
 SharedState::Sent SharedState::sendWaiting()
 {
     if (!m_waiting || !canSend() || m_timer.isActive())
@@ -477,7 +472,7 @@ SharedState::Sent SharedState::sendWaiting()
     return sent;
 }
 
-// The same, whether or not it is time.
+// The same, without waiting for publishInterval.
 void SharedState::sendAtOnce()
 {
     m_timer.stop();
@@ -493,9 +488,30 @@ bool SharedState::unwrap(const QVariant &given, QVariant *value)
     return false;
 }
 
+// Whether the time of a state says that it is newer than those with an earlier time. An own value has no final time
+// before the hub has welcomed the client, and values of an old hub have none.
+bool SharedState::hasFinalTime(const ns_state *state) const
+{
+    return ns_state_time(state) != 0 && !isOwn(state);
+}
+
+// The newest value of the name: the one that has arrived if it is certain that none is newer, else what the client says.
 StatePointer SharedState::newest() const
 {
-    return client() ? ClientAccess::newest(client(), m_name) : nullptr;
+    if (!client() || !ClientAccess::app(client()))
+        return nullptr;
+    const ns_state *const arrived =
+        m_arrived.generation == ClientAccess::generation(client()) ? m_arrived.state.get() : nullptr;
+    const ns_state *const shown = m_shown.get();
+    const bool isNewest = arrived && m_arrived.isNewest
+        && (!shown || (hasFinalTime(shown) && ns_state_time(arrived) > ns_state_time(shown)));
+    StatePointer newest;
+    if (!isNewest)
+        newest = ClientAccess::newest(client(), m_name);
+    // The client forgets values when it has received more than it keeps.
+    if (!newest && arrived)
+        newest.reset(ns_state_ref(arrived));
+    return newest;
 }
 
 } // namespace NanostateQt

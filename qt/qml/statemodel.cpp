@@ -1,7 +1,5 @@
 #include "statemodel.h"
 
-#include "statefilter.h"
-
 #include <QtCore/qdatetime.h>
 #include <QtCore/qmetaobject.h>
 #include <QtCore/qpointer.h>
@@ -24,46 +22,18 @@ QByteArray keyOf(const ns_state *state)
 
 } // namespace
 
-StateModel::StateModel(QObject *parent) : QAbstractListModel(parent)
+StateModel::StateModel(QObject *parent) : QAbstractListModel(parent), FilteringClientUser(this)
 {
-    // The first connections, so that count has been told when anybody else hears of the rows.
+    // The first connections: count is right before any other slot of these signals runs.
     connect(this, &QAbstractItemModel::rowsInserted, this, &StateModel::tellCount);
     connect(this, &QAbstractItemModel::modelReset, this, &StateModel::tellCount);
 }
 
 StateModel::~StateModel() = default;
 
-void StateModel::setClient(Client *client)
+void StateModel::connectClient(Client *client)
 {
-    if (client == this->client())
-        return;
-    if (this->client())
-        disconnect(this->client(), nullptr, this, nullptr);
-    attach(client);
-    if (client) {
-        connect(client, &QObject::destroyed, this, &StateModel::clientDestroyed);
-        connect(client, &Client::bytesAsTextChanged, this, &StateModel::decodeAgain);
-    }
-    const QPointer<StateModel> alive(this);
-    restart();
-    if (alive)
-        Q_EMIT clientChanged();
-}
-
-QString StateModel::nameFilter() const
-{
-    return m_nameFilter;
-}
-
-void StateModel::setNameFilter(const QString &nameFilter)
-{
-    if (nameFilter == m_nameFilter)
-        return;
-    m_nameFilter = nameFilter;
-    const QPointer<StateModel> alive(this);
-    restart();
-    if (alive)
-        Q_EMIT nameFilterChanged();
+    connect(client, &Client::bytesAsTextChanged, this, &StateModel::decodeAgain);
 }
 
 int StateModel::count() const
@@ -87,7 +57,7 @@ QVariant StateModel::data(const QModelIndex &index, int role) const
     case SenderRole:
         return QString::fromUtf8(ns_state_sender(row.state.get()));
     case ValueRole:
-        // No client any more: the rows are about to go.
+        // Without a client the rows are about to be removed.
         if (!row.decoded && client()) {
             row.value = ClientAccess::valueOf(client(), row.state.get());
             row.decoded = true;
@@ -107,20 +77,9 @@ QHash<int, QByteArray> StateModel::roleNames() const
     return {{NameRole, "name"}, {ValueRole, "value"}, {SenderRole, "sender"}, {TimeRole, "time"}};
 }
 
-void StateModel::classBegin()
-{
-    m_complete = false;
-}
-
-void StateModel::componentComplete()
-{
-    m_complete = true;
-    restart();
-}
-
 void StateModel::stateArrived(const ns_state *state)
 {
-    if (!StateFilter::matches(state, m_pattern))
+    if (!passes(state))
         return;
     m_arrived[keyOf(state)].reset(ns_state_ref(state));
     if (!m_queued) {
@@ -129,10 +88,9 @@ void StateModel::stateArrived(const ns_state *state)
     }
 }
 
-// Starts with what the client knows.
 void StateModel::restart()
 {
-    if (!m_complete)
+    if (!isComplete())
         return;
     if (m_inserting) {
         m_restart = true;
@@ -143,11 +101,10 @@ void StateModel::restart()
     m_rows.clear();
     m_arrived.clear();
     ignore();
-    m_pattern = StateFilter::pattern(m_nameFilter);
     if (client()) {
-        observe(StateFilter::observed(m_nameFilter));
+        observeFiltered();
         if (ns_app *const app = ClientAccess::app(client())) {
-            const QByteArray filter = m_nameFilter.toUtf8();
+            const QByteArray filter = nameFilter().toUtf8();
             const auto add = [](ns_app *, const ns_state *state, void *ctx) {
                 static_cast<std::vector<Row> *>(ctx)->emplace_back(keyOf(state), state);
                 return true;
@@ -169,13 +126,13 @@ void StateModel::tellCount()
 
 void StateModel::flush()
 {
-    // In an event loop that somebody runs who hears of a change: what has come meanwhile is up to the call below.
+    // This call runs in an event loop of a slot that flush() called. The outer call queues another one at its end.
     if (m_flushing)
         return;
     m_flushing = true;
     m_queued = false;
     const auto arrived = std::exchange(m_arrived, {});
-    // Whoever hears of a change may delete the model or have it start again.
+    // A slot may delete the model or restart it.
     const QPointer<StateModel> alive(this);
     const int generation = m_generation;
 
@@ -222,15 +179,6 @@ void StateModel::flush()
     m_flushing = false;
     if (m_queued)
         QMetaObject::invokeMethod(this, &StateModel::flush, Qt::QueuedConnection);
-}
-
-void StateModel::clientDestroyed()
-{
-    clientDied();
-    const QPointer<StateModel> alive(this);
-    restart();
-    if (alive)
-        Q_EMIT clientChanged();
 }
 
 void StateModel::decodeAgain()

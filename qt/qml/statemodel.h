@@ -6,7 +6,6 @@
 #include <QtCore/qabstractitemmodel.h>
 #include <QtCore/qbytearray.h>
 #include <QtCore/qvariant.h>
-#include <QtQml/qqmlparserstatus.h>
 
 #include <map>
 #include <vector>
@@ -14,17 +13,17 @@
 namespace NanostateQt {
 
 /*!
-    The states that a client knows, own ones included: a row for the newest of each name and sender, sorted by name and
-    then by sender. Roles: name, value, sender, time (a Date; undefined if it is not known).
+    The states that a client knows, own ones included: a row for the newest of each name and sender, sorted by name, then
+    by sender. Roles: name, value, sender, time (a Date; undefined if it is not known).
 
-    Rows come and change at most once per pass of the event loop, and stay while the client is not connected.
+    Rows are added and change at most once per pass of the event loop, and stay while the client is not connected.
 */
-class StateModel : public QAbstractListModel, public QQmlParserStatus, private ClientUser
+class StateModel : public QAbstractListModel, public FilteringClientUser
 {
     Q_OBJECT
     Q_INTERFACES(QQmlParserStatus)
     Q_PROPERTY(NanostateQt::Client *client READ client WRITE setClient NOTIFY clientChanged)
-    /*! Of which names: `*` is one segment of a name or part of one, `**` any number of segments. Empty: of all. */
+    /*! The names to show: `*` is one segment of a name or part of one, `**` any number of segments. Empty: all. */
     Q_PROPERTY(QString nameFilter READ nameFilter WRITE setNameFilter NOTIFY nameFilterChanged)
     Q_PROPERTY(int count READ count NOTIFY countChanged)
 
@@ -39,18 +38,11 @@ public:
     explicit StateModel(QObject *parent = nullptr);
     ~StateModel() override;
 
-    using ClientUser::client;
-    void setClient(Client *client);
-    QString nameFilter() const;
-    void setNameFilter(const QString &nameFilter);
     int count() const;
 
     int rowCount(const QModelIndex &parent = QModelIndex()) const override;
     QVariant data(const QModelIndex &index, int role) const override;
     QHash<int, QByteArray> roleNames() const override;
-
-    void classBegin() override;
-    void componentComplete() override;
 
 Q_SIGNALS:
     void clientChanged();
@@ -67,29 +59,28 @@ private:
 
         Key key;
         StatePointer state;
-        // Decoded when it is asked for.
+        // Decoded on demand.
         mutable QVariant value;
         mutable bool decoded = false;
     };
 
     void stateArrived(const ns_state *state) override;
-    void restart();
+    void connectClient(Client *client) override;
+    void restart() override;
+    void emitClientChanged() override { Q_EMIT clientChanged(); }
+    void emitNameFilterChanged() override { Q_EMIT nameFilterChanged(); }
     void flush();
     void tellCount();
-    void clientDestroyed();
     void decodeAgain();
 
-    QString m_nameFilter;
-    QByteArray m_pattern;
-    bool m_complete = true;
     std::vector<Row> m_rows;
     // The newest of each since the last flush.
     std::map<Key, StatePointer> m_arrived;
     bool m_queued = false;
     bool m_flushing = false;
-    // The count that was told last.
+    // The count when countChanged was emitted last.
     int m_told = 0;
-    // Rows are announced, and not everybody has heard of them yet; and it is to start again then.
+    // Signals of an insertion are being emitted; and restart() has to wait for their end.
     bool m_inserting = false;
     bool m_restart = false;
     // Counts restarts.
