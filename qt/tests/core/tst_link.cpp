@@ -1,0 +1,312 @@
+#include <QtTest/qtest.h>
+
+#include "clients.h"
+
+#include <memory>
+
+class LinkTest : public QObject
+{
+    Q_OBJECT
+
+private Q_SLOTS:
+    void itConnectsInTheEventLoopAndTellsSo()
+    {
+        const Hub hub;
+        Client client(text("me"), hub.url());
+        Log log(&client);
+        client.setActive(true);
+        QCOMPARE(log, (QStringList{text("active"), text("state 1")}));
+        EVENTUALLY_EQUAL(log, (QStringList{text("active"), text("state 1"), text("state 2"), text("connected")}));
+        log.clear();
+        client.setActive(false);
+        QCOMPARE(log, (QStringList{text("inactive"), text("state 0"), text("disconnected")}));
+        EVENTUALLY(hub.peers() == 0);
+        log.clear();
+        client.setActive(true);
+        EVENTUALLY_EQUAL(log, (QStringList{text("active"), text("state 1"), text("state 2"), text("connected")}));
+    }
+
+    void theDefaultUrlIsThatOfTheEnvironment()
+    {
+        const Hub hub;
+        qputenv("NANOSTATE_URL", hub.url().toUtf8());
+        Client client(text("me"));
+        client.setActive(true);
+        qunsetenv("NANOSTATE_URL");
+        EVENTUALLY(isConnected(client));
+    }
+
+    void whatIsPublishedBeforeThereIsAHubArrives()
+    {
+        const QString url = text("inproc://later");
+        Client client(text("me"), url);
+        client.setActive(true);
+        QVERIFY(client.publish(text("early"), 1));
+        QVERIFY(client.publish(text("early"), 2));
+        QCOMPARE(client.value(text("early")), QVariant(qlonglong(2)));
+        const Hub hub(url);
+        Peer peer("peer", url);
+        QCOMPARE(peer.next(), QByteArray("me early 2"));
+        EVENTUALLY(isConnected(client));
+    }
+
+    void whatDoesNotEvenOpenIsNotActive_data()
+    {
+        QTest::addColumn<QString>("identity");
+        QTest::addColumn<QString>("url");
+        QTest::addColumn<int>("error");
+        const QString good = text("inproc://nobody");
+        QTest::newRow("no identity") << QString() << good << int(Client::Error::Identity);
+        QTest::newRow("long identity") << QString(256, QLatin1Char('x')) << good << int(Client::Error::Identity);
+        QTest::newRow("identity with NUL") << QString(text("a") + QChar(0)) << good << int(Client::Error::Identity);
+        QTest::newRow("half a pair") << QString(QChar(0xDFFF)) << good << int(Client::Error::Utf8);
+        QTest::newRow("bad url") << text("me") << text("nonsense") << int(Client::Error::Url);
+        QTest::newRow("url without port") << text("me") << text("tcp://localhost") << int(Client::Error::Url);
+        QTest::newRow("url with NUL") << text("me") << QString(good + QChar(0)) << int(Client::Error::Url);
+    }
+
+    void whatDoesNotEvenOpenIsNotActive()
+    {
+        QFETCH(QString, identity);
+        QFETCH(QString, url);
+        QFETCH(int, error);
+        Client client(identity, url);
+        Log log(&client);
+        const QStringList story{text("active"), text("inactive"), text("error %1").arg(error),
+                                text("occurred %1").arg(error)};
+        client.setActive(true);
+        QCOMPARE(log, story);
+        QVERIFY(!client.isActive());
+        QCOMPARE(client.state(), Client::State::Disconnected);
+        QCOMPARE(int(client.error()), error);
+        // And again, as the user who presses the button again expects.
+        log.clear();
+        client.setActive(true);
+        QCOMPARE(log, (QStringList{text("active"), text("error 0"), text("inactive"), text("error %1").arg(error),
+                                   text("occurred %1").arg(error)}));
+    }
+
+    void anErrorOfOpeningIsGoneOnceItOpens()
+    {
+        Client client(QString(), text("inproc://nobody"));
+        client.setActive(true);
+        QCOMPARE(client.error(), Client::Error::Identity);
+        client.setIdentity(text("me"));
+        QVERIFY(!client.isActive());
+        client.setActive(true);
+        QVERIFY(client.isActive());
+        QCOMPARE(client.error(), Client::Error::NoError);
+        QCOMPARE(client.state(), Client::State::Connecting);
+        client.setUrl(text("nonsense"));
+        QVERIFY(!client.isActive());
+        QCOMPARE(client.error(), Client::Error::Url);
+        QCOMPARE(client.state(), Client::State::Disconnected);
+    }
+
+    void aTakenIdentityIsRefused()
+    {
+        const Hub hub;
+        Peer holder("me", hub.url());
+        Client client(text("me"), hub.url());
+        Log log(&client);
+        client.setActive(true);
+        EVENTUALLY(client.state() == Client::State::Refused);
+        QVERIFY(client.isActive());
+        QCOMPARE(client.error(), Client::Error::IdentityTaken);
+        QVERIFY(!client.errorString().isEmpty());
+        QCOMPARE(log, (QStringList{text("active"), text("state 1"), text("state 3"), text("error -22"),
+                                   text("occurred -22")}));
+        QVERIFY(client.publish(text("n"), 1));
+        QCOMPARE(client.error(), Client::Error::IdentityTaken);
+        log.clear();
+        client.setIdentity(text("me2"));
+        // It is the former identity that is taken.
+        QCOMPARE(client.state(), Client::State::Connecting);
+        QCOMPARE(client.errorString(), QString());
+        EVENTUALLY(isConnected(client));
+        QCOMPARE(client.error(), Client::Error::NoError);
+        QCOMPARE(log, (QStringList{text("identity me2"), text("state 1"), text("error 0"), text("state 2"),
+                                   text("connected")}));
+    }
+
+    void aNewIdentityIsAnotherApp()
+    {
+        const Hub hub;
+        Client client(text("one"), hub.url());
+        Peer peer("peer", hub.url());
+        client.setActive(true);
+        QVERIFY(client.publish(text("n"), 1));
+        QCOMPARE(peer.next(), QByteArray("one n 1"));
+        EVENTUALLY(isConnected(client));
+        Log log(&client);
+        client.setIdentity(text("two"));
+        QVERIFY(client.publish(text("n"), 2));
+        QCOMPARE(peer.next(), QByteArray("two n 2"));
+        EVENTUALLY_EQUAL(log, (QStringList{text("identity two"), text("state 1"), text("disconnected"),
+                                           text("state 2"), text("connected")}));
+        EVENTUALLY(hub.peers() == 2);
+    }
+
+    void aNewUrlIsAnotherHubForTheSameValues()
+    {
+        const Hub first;
+        const Hub second;
+        Client client(text("me"), first.url());
+        Received received(&client);
+        client.setActive(true);
+        QVERIFY(client.publish(text("n"), 1));
+        EVENTUALLY(isConnected(client));
+        Log log(&client);
+        Peer peer("peer", second.url());
+        ns_app_send_int(peer, "of second", 2);
+        client.setUrl(second.url());
+        QCOMPARE(peer.next(), QByteArray("me n 1"));
+        EVENTUALLY(received.contains(text("peer of second")));
+        QCOMPARE(log, (QStringList{text("url ") + second.url(), text("state 1"), text("disconnected"),
+                                   text("state 2"), text("connected")}));
+        EVENTUALLY(first.peers() == 0);
+        // Many changes in one go tell of the last one only.
+        log.clear();
+        for (int i = 0; i < 100; ++i)
+            client.setUrl(i % 2 ? second.url() : first.url());
+        QCOMPARE(client.state(), Client::State::Connecting);
+        EVENTUALLY(isConnected(client));
+        QCOMPARE(log.filter(text("connected")), (QStringList{text("disconnected"), text("connected")}));
+        EVENTUALLY(first.peers() == 0 && second.peers() == 2);
+    }
+
+    void whatAnEarlierHubStillHadToTellIsNotTold()
+    {
+        const Hub hub;
+        Client client(text("me"), hub.url());
+        Log log(&client);
+        client.setActive(true);
+        // It is connected, and the event loop has not heard of it.
+        QCOMPARE(ns_app_wait_connected(ClientAccess::app(&client), Patience), NS_OK);
+        QCOMPARE(client.state(), Client::State::Connecting);
+        client.setUrl(text("inproc://nobody"));
+        EVENTUALLY(hub.peers() == 0);
+        QCoreApplication::processEvents();
+        QCOMPARE(client.state(), Client::State::Connecting);
+        QCOMPARE(log.filter(text("connected")), QStringList());
+    }
+
+    void whyItDoesNotConnectIsToldOnceForEachReason()
+    {
+        const Address address;
+        const QString url = address.url();
+        HubProcess hub;
+        QCOMPARE(hub.start(url), url);
+        // Who listened there is gone, as the file that it leaves behind tells.
+        hub.kill();
+        Client client(text("me"), url);
+        Log log(&client);
+        client.setActive(true);
+        EVENTUALLY(client.error() == Client::Error::ConnectionRefused);
+        QVERIFY2(client.errorString().contains(url), qPrintable(client.errorString()));
+        QCOMPARE(client.state(), Client::State::Connecting);
+        const QStringList story{text("active"), text("state 1"), text("error -19"), text("occurred -19")};
+        QCOMPARE(log, story);
+        // A failed call stands in front of it, and goes with the next success.
+        QVERIFY(!client.publish(QString(), 1));
+        QCOMPARE(client.error(), Client::Error::Name);
+        QVERIFY(client.publish(text("n"), 1));
+        QCOMPARE(client.error(), Client::Error::ConnectionRefused);
+        QCOMPARE(hub.start(url), url);
+        EVENTUALLY(isConnected(client));
+        QCOMPARE(client.error(), Client::Error::NoError);
+        QCOMPARE(log.filter(text("occurred -19")).size(), 2);
+        QCOMPARE(log.mid(log.size() - 3), (QStringList{text("state 2"), text("connected"), text("error 0")}));
+    }
+
+    void aLostHubIsToldAndComesBack()
+    {
+        const Address address;
+        const QString url = address.url();
+        auto hub = std::make_unique<Hub>(url);
+        Client client(text("me"), url);
+        client.setActive(true);
+        QVERIFY(client.publish(text("n"), 1));
+        EVENTUALLY(isConnected(client));
+        Log log(&client);
+        hub.reset();
+        EVENTUALLY(client.state() == Client::State::Connecting);
+        QVERIFY(client.error() != Client::Error::NoError);
+        QVERIFY(client.publish(text("n"), 2));
+        QVERIFY(client.error() != Client::Error::NoError);
+        hub = std::make_unique<Hub>(url);
+        EVENTUALLY(isConnected(client));
+        QCOMPARE(client.error(), Client::Error::NoError);
+        QCOMPARE(log.filter(text("connected")), (QStringList{text("disconnected"), text("connected")}));
+        Peer peer("peer", url);
+        QCOMPARE(peer.next(), QByteArray("me n 2"));
+    }
+
+    void connectedAndDisconnectedAlternateWhateverSlotsDo()
+    {
+        const Hub first;
+        const Hub second;
+        Client client(text("me"), first.url());
+        QStringList told;
+        int changes = 0;
+        // Told first, this slot gives the link up again before anybody else hears of it.
+        connect(&client, &Client::stateChanged, [&](Client::State state) {
+            if (state == Client::State::Connected && ++changes <= 5)
+                client.setUrl(changes % 2 ? second.url() : first.url());
+        });
+        connect(&client, &Client::connected, [&]() {
+            told.append(text("connected"));
+            QCOMPARE(client.state(), Client::State::Connected);
+            if (told.size() < 5)
+                client.setActive(false);
+        });
+        connect(&client, &Client::disconnected, [&]() {
+            told.append(text("disconnected"));
+            QVERIFY(client.state() != Client::State::Connected);
+            client.setActive(true);
+        });
+        client.setActive(true);
+        EVENTUALLY(told.size() == 5);
+        QCOMPARE(told, (QStringList{text("connected"), text("disconnected"), text("connected"), text("disconnected"),
+                                    text("connected")}));
+        QVERIFY(isConnected(client));
+    }
+
+    void aDeferredClientOpensWhenItIsReady()
+    {
+        const Hub hub;
+        Client client;
+        ClientAccess::setDeferred(&client, true);
+        client.setActive(true);
+        client.setIdentity(text("me"));
+        client.setUrl(hub.url());
+        QVERIFY(client.isActive());
+        QCOMPARE(client.state(), Client::State::Disconnected);
+        QVERIFY(!client.publish(text("n"), 1));
+        ClientAccess::setDeferred(&client, false);
+        QCOMPARE(client.state(), Client::State::Connecting);
+        EVENTUALLY(isConnected(client));
+    }
+
+    void anAppThatIsClosedBehindItsBackMakesItInactive()
+    {
+        const Hub hub;
+        Client client(text("me"), hub.url());
+        client.setActive(true);
+        EVENTUALLY(isConnected(client));
+        ns_app_interrupt(ClientAccess::app(&client));
+        Peer peer("peer", hub.url());
+        ns_app_send_int(peer, "n", 1);
+        EVENTUALLY(client.value(text("n")).isValid());
+        Log log(&client);
+        ns_app_close(ClientAccess::app(&client), 0);
+        EVENTUALLY(!client.isActive());
+        QCOMPARE(log, (QStringList{text("inactive"), text("state 0"), text("disconnected"), text("error -6"),
+                                   text("occurred -6")}));
+        client.setActive(true);
+        EVENTUALLY(isConnected(client));
+    }
+};
+
+QTEST_GUILESS_MAIN(LinkTest)
+#include "tst_link.moc"
