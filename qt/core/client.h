@@ -15,35 +15,35 @@ namespace NanostateQt {
 class ClientPrivate;
 
 /*!
-    A program's endpoint: publishes states to a hub and receives those of the others.
+    A program's endpoint: publishes states to a hub, and receives those of other programs.
 
-    It connects when \l active becomes true, and again by itself, for ever, when the hub goes away; what is published
-    meanwhile is kept, newest value per name. Everything happens in the event loop of the thread that it lives in, with
-    no thread and no timer of its own; one that is active before there is an event loop sends, and receives once there
-    is. Not thread-safe: use it in that thread, and move it to another one only while it is not active.
+    It connects when \l active becomes true, and reconnects by itself whenever the hub goes away. What is published
+    meanwhile is kept, newest value per name. It works in the event loop of the thread that it lives in, with no thread
+    and no timer of its own. A client that is active before there is an event loop sends at once, and receives as soon as
+    the loop runs. It is not thread-safe: use it in its thread, and move it to another one only while it is not active.
 
-    No function waits for the hub, but the end of a connected client (deactivation, destruction, another identity): up
-    to one second, for values that are not written yet.
+    No function waits for the hub, with one exception: ending a connected client (deactivation, destruction, another
+    identity) may take up to one second, for values that are not written yet.
 
     A slot may do anything to the client: change, deactivate or delete it, or run an event loop, in which updates go on.
-    No signal is emitted once it is destroyed, and no update once it is not active. All properties have their new values
-    when the first signal of a change is emitted, and connected() and disconnected() alternate.
+    No signal is emitted once it is destroyed, and no stateUpdated() once it is not active. All properties have their new
+    values when the first signal of a change is emitted, and connected() and disconnected() alternate.
 */
 class NANOSTATEQT_EXPORT Client : public QObject
 {
     Q_OBJECT
-    /*! The name it has for others, 1 to 255 bytes of UTF-8. A change while active takes effect at once: it leaves, and
-        joins under the new name. */
+    /*! The name that other programs see, 1 to 255 bytes of UTF-8. A change while it is active takes effect at once: it
+        leaves the hub, and joins it under the new name. */
     Q_PROPERTY(QString identity READ identity WRITE setIdentity NOTIFY identityChanged)
     /*! The hub: "tcp://127.0.0.1:15000", "ipc:///run/hub", "inproc://name"; several addresses of one hub, separated by
         commas, are tried in order. Empty: $NANOSTATE_URL, else NS_DEFAULT_URL. */
     Q_PROPERTY(QString url READ url WRITE setUrl NOTIFY urlChanged)
-    /*! Whether it connects and stays connected. False at first. Becomes false by itself when it cannot even try,
-        because identity or url are not valid; then \l error says why. */
+    /*! Whether it connects and stays connected. False at first. Becomes false by itself if it cannot even try because
+        identity or url is not valid; then \l error says why. */
     Q_PROPERTY(bool active READ isActive WRITE setActive NOTIFY activeChanged)
     Q_PROPERTY(State state READ state NOTIFY stateChanged)
-    /*! What is wrong now: what the last publish could not do, else why it is not connected. The former goes with the
-        next publish that succeeds; all is well once it is connected. */
+    /*! What is wrong now: why the last publish failed, else why it is not connected. The next publish that succeeds
+        clears the former, and a connection clears both. */
     Q_PROPERTY(Error error READ error NOTIFY errorChanged)
     /*! The same in words that name the value at fault; empty if nothing is wrong. */
     Q_PROPERTY(QString errorString READ errorString NOTIFY errorChanged)
@@ -103,25 +103,25 @@ public:
     bool bytesAsText() const;
     void setBytesAsText(bool on);
 
-    /*! Publishes the newest value of \a name: 1 to 1024 bytes of UTF-8 that do not begin with "$ns/". Returns whether
-        it was taken; if not, \l error says why: Value if it holds a type that cannot be sent, Utf8 if name or value
-        have half a surrogate pair. Taken while there is no hub, it goes out when there is one. */
+    /*! Publishes the newest value of \a name: 1 to 1024 bytes of UTF-8 that do not begin with "$ns/". False: it was
+        refused, and \l error says why: Value if it holds a type that cannot be sent, Utf8 if name or value has half a
+        surrogate pair. What is published while there is no hub goes out when there is one. */
     Q_INVOKABLE bool publish(const QString &name, const QVariant &value);
     /*! The same for bytes, which a QString would change. */
     Q_INVOKABLE bool publishBytes(const QString &name, const QByteArray &bytes);
-    /*! The newest value of \a name that this client knows: of \a sender, or with none of anybody, itself included. An
-        invalid QVariant if there is none. It does not ask the hub. */
+    /*! The newest value of \a name that this client knows: that of \a sender, or without one that of any sender, itself
+        included. An invalid QVariant if there is none. Does not ask the hub. */
     Q_INVOKABLE QVariant value(const QString &name, const QString &sender = QString()) const;
     /*! The names of all values that this client knows, its own included, sorted. */
     Q_INVOKABLE QStringList names() const;
 
 Q_SIGNALS:
-    /*! A state of somebody else has come. Of a burst each one arrives, unless the program falls behind so far that
-        the queue is full: then newest values only. */
+    /*! A state of another program has arrived. Each state of a burst is reported, unless this program falls behind so far
+        that the queue is full: then newest values only. */
     void stateUpdated(const QString &sender, const QString &name, const QVariant &value);
     void connected();
     void disconnected();
-    /*! \l error and \l errorString changed to say that something is wrong. */
+    /*! Something went wrong, as \l error and \l errorString say from now on. */
     void errorOccurred(NanostateQt::Client::Error error, const QString &errorString);
 
     void identityChanged();

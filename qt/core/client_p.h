@@ -17,18 +17,19 @@ struct StateFree
 using StatePointer = std::unique_ptr<ns_state, StateFree>;
 
 /*!
-    Hears of states without the cost of a signal and a QVariant for each: of one name, or of all.
+    Receives the states of one name, or of all, without the cost of a signal and a QVariant for each.
 
-    Called in the client's thread, for remote states and for own ones right after publish(). The state is borrowed for
-    the call. An observer may add and remove observers, itself included, and may deactivate or delete the client, in a
-    call: one that is added hears the next state, and none hears a state of a client that is not active any more.
+    Runs in the client's thread, for states of other programs as they arrive and for own ones inside publish(). The state
+    is borrowed for the call. In a call an observer may add and remove observers, itself included, and deactivate or
+    delete the client. An observer that is added then hears the next state, and none hears a state of a client that is no
+    longer active.
 */
 class StateObserver
 {
 public:
     virtual void stateArrived(const ns_state *state) = 0;
-    /*! The client is about to be deactivated or destroyed: the last moment to publish. In a client that is being
-        destroyed no signal is emitted any more. */
+    /*! The client is about to be deactivated or destroyed: the last chance to publish. A client that is being destroyed
+        emits no signal. */
     virtual void clientClosing() {}
 
 protected:
@@ -37,26 +38,26 @@ protected:
 
 namespace ClientAccess {
 
-/*! While deferred, setActive(true) and changes of identity and url are only noted; its end opens the client if it is
-    active. For clients whose properties are set one after the other. */
+/*! A client that is deferred does not open, whatever its properties are; when this ends, it opens if it is active. For
+    clients whose properties are set one after the other. */
 NANOSTATEQT_EXPORT void setDeferred(Client *client, bool deferred);
 
-/*! Adds an observer of one name, or of all with an empty one. It must be removed before it or the client dies; a client
-    that dies forgets its observers. */
+/*! Adds an observer of one name, or with an empty name of all. It must be removed before it is destroyed, unless the
+    client is destroyed first. */
 NANOSTATEQT_EXPORT void addObserver(Client *client, const QString &name, StateObserver *observer);
 NANOSTATEQT_EXPORT void removeObserver(Client *client, const QString &name, StateObserver *observer);
 
-/*! The newest value of a name of any sender, own ones included. NULL: not known. */
+/*! The newest value of a name that the client knows, of any sender, itself included. NULL: there is none. */
 NANOSTATEQT_EXPORT StatePointer newest(const Client *client, const QString &name);
 /*! The value of a state as the client hands it out (bytesAsText). */
 NANOSTATEQT_EXPORT QVariant valueOf(const Client *client, const ns_state *state);
-/*! Has the client say that a call could not be done, and why; false, for the call to return. Handlers of the client may
-    delete it. */
+/*! Sets the error of the client, for a call that failed, and returns false, for that call to return. A slot may delete
+    the client. */
 NANOSTATEQT_EXPORT bool refuse(Client *client, ns_status status, const QString &text);
 
 /*! The app behind the client; NULL while it is not active. */
 NANOSTATEQT_EXPORT ns_app *app(const Client *client);
-/*! Tells apps of one client apart, which may come to lie at the same address one after the other. */
+/*! Changes with each new app of the client. (The address of the app may be the same again.) */
 NANOSTATEQT_EXPORT int generation(const Client *client);
 
 } // namespace ClientAccess

@@ -12,8 +12,8 @@
 //     QString, QChar, QUrl, QUuid, QDate, QTime                  str; read as QString
 //     QByteArray                                                 bin
 //     QVariantList, QStringList, other sequential containers     array; read as QVariantList
-//     QVariantMap, QVariantHash, other associative containers    map; read as QVariantMap: of a key given twice the
-//                                                                last, a key that is no str as its JSON text (bytes and
+//     QVariantMap, QVariantHash, other associative containers    map; read as QVariantMap: the last of equal
+//                                                                keys; a key that is no str as its JSON text (bytes and
 //                                                                structured keys: base64)
 //     QDateTime                                                  ext -1, to the millisecond; read as UTC
 //     NanostateQt::Extension                                     any other ext
@@ -31,10 +31,10 @@
 namespace NanostateQt {
 namespace Codec {
 
-/*! How deep containers nest at most, as everywhere in nanostate; a scalar has depth 0. */
+/*! How deep containers may nest, as everywhere in nanostate; a scalar has depth 0. */
 constexpr int MaxDepth = 32;
 
-/*! Why a value was not encoded: a status of the C API and words that name the type at fault. */
+/*! Why a value was not encoded: a status of the C API, and words that name the type at fault. */
 struct Error
 {
     ns_status status = NS_OK;
@@ -43,7 +43,7 @@ struct Error
 
 enum class Bytes {
     AsBytes, //!< bin is QByteArray.
-    AsText //!< bin that is valid UTF-8 is QString, as the original nanostate means it.
+    AsText //!< bin that is valid UTF-8 is QString: the original nanostate sends its text as bin.
 };
 
 /*! Appends the value to \a out. On failure \a out is as it was. */
@@ -53,13 +53,13 @@ NANOSTATEQT_EXPORT bool encode(const QVariant &value, QByteArray *out, Error *er
     every well-formed value whose str is UTF-8, up to \l MaxDepth. */
 NANOSTATEQT_EXPORT bool decode(const void *data, size_t size, QVariant *out, Bytes bytes = Bytes::AsBytes);
 
-/*! Whether two values are the same to those who receive them: numbers by value (50 is 50.0, to the last bit, and NaN is
-    NaN), containers deep. Values that cannot be encoded are compared as QVariant does. */
+/*! Whether a receiver cannot tell two values apart. Numbers are compared by value (50 equals 50.0, exactly, and NaN
+    equals NaN), containers deeply. Values that cannot be encoded are compared as QVariant does. */
 NANOSTATEQT_EXPORT bool deepEqual(const QVariant &a, const QVariant &b);
 
-/*! UTF-8 of a text; false if it has half a surrogate pair, which UTF-8 cannot have. */
+/*! Makes UTF-8. False: the text has half a surrogate pair, which UTF-8 cannot represent. */
 NANOSTATEQT_EXPORT bool toUtf8(const QString &text, QByteArray *out);
-/*! Text of UTF-8 as it is, a byte order mark at its beginning included, which QString::fromUtf8 drops. */
+/*! Text of UTF-8, with a byte order mark at its beginning, which QString::fromUtf8 drops. */
 NANOSTATEQT_EXPORT QString fromUtf8(const char *utf8, size_t size);
 
 } // namespace Codec

@@ -21,8 +21,8 @@ void QNanostate::requestInterruption()
     quit();
 }
 
-// quit() and exit() are not virtual: only an event loop hears of them. So one runs here, and the waiting is done in a
-// thread beside it.
+// quit() and exit() are not virtual: only an event loop notices them. So one runs here, while another thread waits for
+// states.
 void QNanostate::run()
 {
     if (!open())
@@ -40,7 +40,7 @@ void QNanostate::receive_states()
     std::string sender;
     std::string name;
     std::string data;
-    // One interruption may be left from an earlier run; a second one in a row says that nothing can come any more.
+    // One interruption may be left from an earlier run; after a second one in a row nothing can arrive any more.
     for (int failures = 0; failures < 2 && !_ending; ++failures) {
         while (!_ending && wait_state_update(-1, sender, name, data)) {
             failures = 0;
