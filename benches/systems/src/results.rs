@@ -7,7 +7,7 @@ use std::path::Path;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-use crate::system::Result;
+use crate::system::{Result, Role};
 
 /// What is measured.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, ValueEnum)]
@@ -177,18 +177,6 @@ pub struct Run {
     pub seed: u64,
     /// Of the whole run.
     pub seconds: f64,
-}
-
-/// What a system is, as far as results need it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    /// A configuration of nanostate.
-    Nanostate,
-    /// The plain relay.
-    Floor,
-    /// What a user would pick instead.
-    Peer,
 }
 
 /// One system of the run.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::results::Role;
+use serde::{Deserialize, Serialize};
 
 /// What goes wrong is told in words; a figure without this system is the result.
 pub type Result<T> = std::result::Result<T, String>;
@@ -28,6 +28,18 @@ pub enum Flow {
     More,
     /// [`Subscriber::serve`] returns.
     Stop,
+}
+
+/// What a system is compared as.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// A configuration of nanostate.
+    Nanostate,
+    /// The plain relay.
+    Floor,
+    /// What a user would pick instead.
+    Peer,
 }
 
 /// What a figure is about, as far as configurations of a system may have it in common.

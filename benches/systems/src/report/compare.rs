@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
-use crate::results::{Figure, Measured, Metric, Results, Role, Sample};
+use crate::results::{Figure, Measured, Metric, Results, Sample};
 use crate::stats::{self, Spread};
+use crate::system::Role;
 
 /// A system that lost more than this share of its states, in percent, is not compared in other numbers of that sample:
 /// what was not delivered costs nothing.

@@ -4,8 +4,9 @@ use std::fmt;
 
 use super::compare::{self, Question};
 use super::{number, title};
-use crate::results::{Figure, Measured, Metric, Results, Role};
+use crate::results::{Figure, Measured, Metric, Results};
 use crate::stats::Spread;
+use crate::system::Role;
 
 /// A round trip may take this many times that of the floor.
 const ROUND_TRIP_TO_FLOOR: f64 = 1.35;

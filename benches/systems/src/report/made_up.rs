@@ -1,6 +1,7 @@
 //! Results of no machine, for tests: every value is the same in each round, times what a round has in common.
 
-use crate::results::{Figure, Machine, Measured, Metric, Note, Results, Role, Run};
+use crate::results::{Figure, Machine, Measured, Metric, Note, Results, Run};
+use crate::system::Role;
 
 /// What all samples of a round have in common: a machine that is busy at times. Ratios in a round do not see it.
 const ROUNDS: [f64; 3] = [1.0, 0.9, 1.1];

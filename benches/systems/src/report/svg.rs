@@ -3,8 +3,9 @@
 use super::compare::Question;
 use super::xml::Element;
 use super::{number, table, title};
-use crate::results::{Figure, Measured, Metric, Results, Role};
+use crate::results::{Figure, Measured, Metric, Results};
 use crate::stats::Spread;
+use crate::system::Role;
 
 const WIDTH: f64 = 1000.0;
 const MARGIN: f64 = 24.0;

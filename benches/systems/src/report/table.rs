@@ -3,7 +3,8 @@
 use super::compare::{self, Question};
 use super::goals::{self, Goal};
 use super::{number, title};
-use crate::results::{Figure, Measured, Metric, Results, Role};
+use crate::results::{Figure, Measured, Metric, Results};
+use crate::system::Role;
 
 /// Columns of a terminal that has not been made narrow.
 const WIDTH: usize = 120;

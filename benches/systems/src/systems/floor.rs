@@ -14,8 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::drain::{Drain, FrameCounter};
-use crate::results::Role;
-use crate::system::{hub_role, Crowd, Flow, Handler, Place, Publisher, Result, Subscriber, System};
+use crate::system::{hub_role, Crowd, Flow, Handler, Place, Publisher, Result, Role, Subscriber, System};
 
 /// First byte of a client that only publishes.
 const PUBLISHES: u8 = b'p';

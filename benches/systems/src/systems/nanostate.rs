@@ -15,8 +15,7 @@ use nanostate::wire::{self, Control, Form, HelloFlags, Instance};
 use nanostate::{App, AppOption, Hub, OnState, State, Status, Value};
 
 use crate::drain::{Drain, FrameCounter};
-use crate::results::Role;
-use crate::system::{hub_role, Crowd, Flow, Handler, Place, Publisher, Result, Subject, Subscriber, System};
+use crate::system::{hub_role, Crowd, Flow, Handler, Place, Publisher, Result, Role, Subject, Subscriber, System};
 
 /// A hub that starts is there by then, and what waits has gone to it.
 const PATIENCE: Duration = Duration::from_secs(10);
