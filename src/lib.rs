@@ -31,24 +31,30 @@
 //!
 //! Where things are (`docs/architecture.md` has more):
 //!
-//! * [`App`], [`Hub`], [`State`]: the handles that a program uses;
-//! * [`wire`]: message bodies, MessagePack to values and back;
-//! * [`framing`]: byte streams to bodies and back;
-//! * [`engine`]: what a hub and an app do with bodies, without sockets, threads or a clock of their own;
-//! * [`transport`]: byte streams over `tcp`, `ipc` and `inproc`;
+//! * [`App`], [`Hub`], [`State`]: the handles that a program uses, with [`options`], [`limits`] and [`pattern`];
+//! * `wire`: message bodies, MessagePack to values and back;
+//! * `framing`: byte streams to bodies and back;
+//! * `engine`: what a hub and an app do with bodies, without sockets, threads or a clock of their own;
+//! * `transport`: byte streams over `tcp`, `ipc` and `inproc`;
 //! * `runtime`: joins engines and transports: connections, the loop, threads, clocks;
 //! * `gateway`: the other scalability protocols where NNG carries them, on `ws` and `inproc`;
-//! * [`log_queue`], [`visible`]: log lines on their way out, and other programs' text in them;
+//! * `logging`, `visible`: log lines on their way out, and other programs' text in them;
 //! * `ffi`: the C API, which translates and holds no logic.
+//!
+//! Modules that this page does not link are public for the command, tests and benchmarks of this package only: they may
+//! change in any version.
 
 #![warn(missing_docs)]
 
 mod app;
 mod callback;
+#[doc(hidden)]
 pub mod engine;
 mod error;
 #[cfg(feature = "capi")]
+#[doc(hidden)]
 pub mod ffi;
+#[doc(hidden)]
 pub mod framing;
 #[cfg(feature = "nng")]
 mod gateway;
@@ -57,7 +63,8 @@ mod hub;
 mod instance;
 mod leaving;
 pub mod limits;
-pub mod log_queue;
+#[doc(hidden)]
+pub mod logging;
 mod memory;
 mod numbered;
 pub mod options;
@@ -67,21 +74,14 @@ mod repeats;
 mod rooms;
 mod runtime;
 mod state;
+#[doc(hidden)]
 pub mod transport;
+#[doc(hidden)]
 pub mod visible;
+#[doc(hidden)]
 pub mod wire;
 
-/// Starts the log that the environment asks for, if the program has none of its own.
-fn log_from_environment() {
-    #[cfg(feature = "capi")]
-    ffi::log::start_log();
-}
-
-/// Lets what was logged out, before a handle or the process ends; for a moment at most.
-fn flush_log() {
-    #[cfg(feature = "capi")]
-    ffi::log::flush();
-}
+use logging::{flush as flush_log, start as log_from_environment};
 
 pub use app::{App, AppStats, LinkState, OnLink, OnReject, OnState};
 pub use error::{Error, Result, Status};

@@ -1,18 +1,14 @@
-//! Where log lines go: nowhere, to a function of the program, or to standard error.
-//!
-//! The library writes through the `log` crate. In a C program this module is the logger; a Rust program that has
-//! installed one of its own keeps it.
+//! Log lines for a function of the program.
 
 use std::ffi::{c_char, c_int, c_void, CString};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
-use std::sync::{Once, OnceLock};
 
-use log::{LevelFilter, Log, Metadata, Record};
+use log::LevelFilter;
 
 use super::enter::enter;
 use super::value;
-use crate::log_queue::{self, Line, LogQueue};
+use crate::logging::{self, Line};
 use crate::{Error, Result, Status};
 
 /// A level of the log. Nothing.
@@ -35,12 +31,6 @@ pub const NS_LOG_TRACE: c_int = 5;
 /// delays that thread only: up to 4096 lines wait for it, later ones are dropped, and a line tells how
 /// many. It must call no nanostate function.
 pub type ns_log_fn = Option<unsafe extern "C" fn(level: c_int, text: *const c_char, ctx: *mut c_void)>;
-
-/// The environment variable that sends the log to standard error.
-const VARIABLE: &str = "NANOSTATE_LOG";
-
-/// The lines on their way to the program's function, or to standard error.
-static QUEUE: LogQueue = LogQueue::new(deliver);
 
 /// The program's function; `None` is standard error.
 static SINK: Sink = Sink { places: [SinkSlot::new(), SinkSlot::new()], current: AtomicUsize::new(0) };
@@ -83,102 +73,26 @@ impl Sink {
     }
 }
 
-/// Hands one line out, in the thread of the queue.
-fn deliver(line: &Line) {
-    // The level may be another than it was when the line was made.
-    if line.level > log::max_level() {
-        return;
-    }
-    match SINK.get() {
-        (Some(function), ctx) => {
-            let text = CString::new(line.text.as_str()).unwrap_or_default();
-            // SAFETY: the text outlives the call, and the function and `ctx` are as the header demands.
-            unsafe { enter!(function, line.level as c_int, text.as_ptr(), ctx) };
-        }
-        (None, _) => {
-            // One line in one write, so that lines of several processes do not mix.
-            let text = format!("nanostate {} {}\n", line.level.as_str().to_lowercase(), line.text);
-            log_queue::write_to_stderr(text.as_bytes());
-        }
-    }
-}
-
-struct Logger;
-
-impl Log for Logger {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.level() <= log::max_level()
-    }
-
-    fn log(&self, record: &Record<'_>) {
-        if self.enabled(record.metadata()) {
-            QUEUE.push(record.level(), *record.args());
-        }
-    }
-
-    fn flush(&self) {
-        flush();
-    }
-}
-
-/// Lets the lines so far out, for a moment at most.
-pub(crate) fn flush() {
-    QUEUE.flush(log_queue::MOMENT);
-}
-
-/// Lets the log out to standard error if the environment says so; once. A program that has a logger of its own keeps it.
-pub(crate) fn start_log() {
-    static START: Once = Once::new();
-    START.call_once(|| {
-        let level = std::env::var(VARIABLE).ok().and_then(|level| level.trim().parse().ok());
-        if let Some(level) = level.filter(|level| *level != LevelFilter::Off) {
-            install(level);
-        }
-    });
-}
-
-/// Makes this module the logger, unless the program has another.
-fn install(level: LevelFilter) {
-    static INSTALLED: OnceLock<bool> = OnceLock::new();
-    let installed = INSTALLED.get_or_init(|| {
-        let installed = log::set_logger(&Logger).is_ok();
-        if installed {
-            // SAFETY: the function stays mapped: the library is never unloaded. Without it lines can be lost.
-            unsafe { libc::atexit(at_exit) };
-        }
-        installed
-    });
-    if *installed {
-        log::set_max_level(level);
-    }
-}
-
-/// What the process has said goes out before it ends, and what is said from now on does not run in its remains.
-extern "C" fn at_exit() {
-    flush();
-    log::set_max_level(LevelFilter::Off);
-    QUEUE.end(log_queue::MOMENT);
+/// Hands a line to the program's function, if there is one.
+fn forward(line: &Line) -> bool {
+    let (Some(function), ctx) = SINK.get() else { return false };
+    let text = CString::new(line.text.as_str()).unwrap_or_default();
+    // SAFETY: the text outlives the call, and the function and `ctx` are as the header demands.
+    unsafe { enter!(function, line.level as c_int, text.as_ptr(), ctx) };
+    true
 }
 
 fn set(function: ns_log_fn, level: c_int, ctx: *mut c_void) -> Result<()> {
-    if QUEUE.is_inside() {
+    if logging::is_inside() {
         return Err(Error::new(Status::State, "ns_set_log inside the log function"));
     }
-    // The environment counts until now only.
-    start_log();
     let level = LevelFilter::iter().nth(level.max(0) as usize).unwrap_or(LevelFilter::Trace);
-    // Lines logged so far are for the previous function, if that does not take too long.
-    flush();
     let has_function = || SINK.get().0.is_some();
-    QUEUE.while_held(has_function, || {
+    logging::set(forward, level, has_function, || {
         if function.is_some() || has_function() {
             SINK.set(function, ctx);
         }
-        install(level);
     });
-    if level == LevelFilter::Off {
-        QUEUE.end(log_queue::MOMENT);
-    }
     Ok(())
 }
 

@@ -4,12 +4,9 @@ use std::time::UNIX_EPOCH;
 use std::{env, str::FromStr as _};
 
 use log::{LevelFilter, Log, Metadata, Record};
-use nanostate::log_queue::{self, Line, LogQueue};
+use nanostate::logging::{self, Line, LogQueue, VARIABLE};
 
 use crate::{hub_options, output, Failure};
-
-/// The environment variable with the level.
-pub const VARIABLE: &str = "NANOSTATE_LOG";
 
 /// A reader of standard error must not hold up the threads that log.
 static QUEUE: LogQueue = LogQueue::new(write);
@@ -20,12 +17,12 @@ fn write(line: &Line) {
     let level = line.level.as_str().to_ascii_lowercase();
     let text = hub_options::with_flags(&line.text);
     // One write per line, so that lines of several processes on one terminal or file stay whole.
-    log_queue::write_to_stderr(format!("{time} {level:<5} {text}\n").as_bytes());
+    logging::write_to_stderr(format!("{time} {level:<5} {text}\n").as_bytes());
 }
 
 /// Lets what was logged out, for a moment at most: nobody may read it.
 pub fn flush() {
-    QUEUE.flush(log_queue::MOMENT);
+    QUEUE.flush(logging::MOMENT);
 }
 
 struct Logger;

@@ -39,7 +39,7 @@ fn after_help() -> String {
         "Environment:\n  {:<14} the hub's address, where --connect is not given\n  {:<14} what to log, where --log is \
          not given\n\nExit codes: 0 done, {FAILURE} failed, {USAGE} wrong usage",
         limits::URL_VARIABLE,
-        logger::VARIABLE
+        nanostate::logging::VARIABLE
     )
 }
 

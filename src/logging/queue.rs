@@ -1,5 +1,5 @@
-//! Lines of the log on their way out: whoever has something to say leaves it here and goes on, and a thread of the
-//! queue writes it. A reader of the log that is slow, or stops, holds up that thread alone.
+//! A queue for lines of the log. A thread that logs puts its line here and goes on; the queue's own thread hands the lines
+//! out. So a reader of the log that is slow, or stops, delays that thread only.
 
 // The system is called, for standard error.
 #![allow(unsafe_code)]
@@ -17,14 +17,14 @@ use crate::transport::PerProcess;
 use crate::visible;
 
 /// Lines that may wait.
-pub const LINES: usize = 4096;
+const LINES: usize = 4096;
 /// Bytes that they may take.
 const BYTES: usize = 1 << 20;
 /// The stack of the thread, which may run a function of the program.
 const STACK: usize = 2 << 20;
 /// How long the end of a handle, or of the process, waits for a line to go out.
 pub const MOMENT: Duration = Duration::from_secs(1);
-/// And for how many such times at most, while lines do go out.
+/// How many such times it waits at most while lines do go out.
 const MOMENTS: u32 = 3;
 
 /// A line of the log.
@@ -32,14 +32,14 @@ const MOMENTS: u32 = 3;
 pub struct Line {
     /// How bad it is.
     pub level: Level,
-    /// When it was said.
+    /// When it was logged.
     pub at: SystemTime,
     /// One line, in which every character is visible.
     pub text: String,
 }
 
-/// A bounded queue of lines, and the thread that hands them to `sink`, one after the other. What does not fit is
-/// counted, and the count is a line in its place.
+/// A bounded queue of lines, and the thread that hands them to `sink`, one after the other. Lines that do not fit are
+/// counted, and a line with their number takes their place.
 ///
 /// The thread is started by the first line. A child of `fork` begins with an empty queue, and starts one of its own.
 pub struct LogQueue {
@@ -159,12 +159,12 @@ impl Queue {
 }
 
 impl LogQueue {
-    /// A queue of which `sink` gets each line.
+    /// A queue that hands each line to `sink`.
     pub const fn new(sink: fn(&Line)) -> LogQueue {
         LogQueue { sink, queue: PerProcess::new() }
     }
 
-    /// Puts a line behind the others, without waiting for them. What the sink itself says is dropped.
+    /// Puts a line behind the others, without waiting for them. Lines that the sink itself logs are dropped.
     pub fn push(&self, level: Level, text: fmt::Arguments<'_>) {
         let line = Line { level, at: SystemTime::now(), text: visible::one_line(&text.to_string()).into_owned() };
         let queue = self.queue.get();
@@ -194,8 +194,8 @@ impl LogQueue {
         }
     }
 
-    /// Waits until all lines are out, while one of them goes out within `timeout`, and not at all if that was in vain
-    /// since the last one did; whether they are out. Inside the sink it does nothing.
+    /// Waits until all lines are out, as long as one of them goes out within each `timeout`; returns whether they are.
+    /// Does not wait again for a line that an earlier call has waited for in vain, nor inside the sink.
     pub fn flush(&self, timeout: Duration) -> bool {
         let queue = self.queue.get();
         let mut state = queue.lock();
