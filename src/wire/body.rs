@@ -232,7 +232,7 @@ fn has_nul(bytes: &[u8]) -> bool {
 }
 
 /// The length of the shortest head of a str of `len` bytes, which is the one that is written.
-const fn str_head_len(len: usize) -> usize {
+pub(crate) const fn str_head_len(len: usize) -> usize {
     match len {
         0..=31 => 1,
         32..=0xFF => 2,

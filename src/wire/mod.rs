@@ -12,6 +12,7 @@ mod secret;
 mod time;
 mod value;
 
+pub(crate) use body::str_head_len;
 pub use body::{
     check_identity, check_name, decode, decode_start, encode, encode_head, encode_value, max_head_len, Body, Form,
     Malformed, RESERVED,

@@ -7,7 +7,7 @@ use super::super::ConnId;
 use super::owners::OwnerId;
 use super::SHARE_FROM;
 use crate::memory::{self, NoMemory};
-use crate::wire::{Kind, Stamp};
+use crate::wire::{str_head_len, Kind, Stamp};
 
 pub(super) enum Stored {
     Small(Vec<u8>),
@@ -167,24 +167,15 @@ impl Entry {
     }
 
     fn sender_at(&self) -> usize {
-        1 + str_head(self.sender_len as usize)
+        1 + str_head_len(self.sender_len as usize)
     }
 
     fn name_at(&self) -> usize {
-        self.sender_at() + self.sender_len as usize + str_head(self.name_len as usize)
+        self.sender_at() + self.sender_len as usize + str_head_len(self.name_len as usize)
     }
 
     fn str_at(&self, at: usize, len: usize) -> &str {
         // Checked when the body was decoded; an entry never changes but as a whole.
         std::str::from_utf8(&self.bytes()[at..at + len]).unwrap_or_default()
-    }
-}
-
-/// The length of what stands before a string of `len` bytes in a canonical body.
-const fn str_head(len: usize) -> usize {
-    match len {
-        0..=31 => 1,
-        32..=255 => 2,
-        _ => 3,
     }
 }
