@@ -280,7 +280,7 @@ fn a_hub_stays_within_its_limits_whatever_its_peers_send() {
                     let framing = rng.pick(&FRAMINGS);
                     let gateway = (framing.has_header() && rng.one_in(2))
                         .then(|| Gateway { role: rng.pick(&Role::ALL), structured: rng.one_in(2) });
-                    let info = ConnInfo { framing, from: "a stranger".into(), local: false, dialled: false, gateway };
+                    let info = ConnInfo { framing, from: "a stranger".into(), gateway };
                     conns.push(conn);
                     router.opened(now, conn, info, None);
                     let first = match gateway {
@@ -683,7 +683,7 @@ fn a_hub_bears_whatever_comes_in_by_its_gateways() {
                     let framing = rng.pick(&FRAMINGS);
                     doors.push(Door::new(conn, gateway, framing));
                     let from = Door::from(conn);
-                    let info = ConnInfo { framing, from, local: true, dialled: false, gateway: Some(gateway) };
+                    let info = ConnInfo { framing, from, gateway: Some(gateway) };
                     router.opened(now, conn, info, None);
                 }
                 1 => {
@@ -694,7 +694,7 @@ fn a_hub_bears_whatever_comes_in_by_its_gateways() {
                     let wrong = client_header(&mut rng, role);
                     let gateway = (framing.has_header() && wrong != gateway_header(role.hears()))
                         .then_some(Gateway { role, structured: rng.one_in(2) });
-                    let info = ConnInfo { framing, from: "a stranger".into(), local: false, dialled: false, gateway };
+                    let info = ConnInfo { framing, from: "a stranger".into(), gateway };
                     strangers.push(conn);
                     router.opened(now, conn, info, None);
                     if gateway.is_some() {
@@ -880,7 +880,7 @@ fn an_app_bears_whatever_its_hub_sends() {
             if let Some(token) = dials.pop() {
                 next += 1;
                 framing = rng.pick(&FRAMINGS);
-                let info = ConnInfo { framing, from: "a hub".into(), local: true, dialled: true, gateway: None };
+                let info = ConnInfo { framing, from: "a hub".into(), gateway: None };
                 conns.push(ConnId(next));
                 app.opened(now, ConnId(next), info, Some(token));
                 let mut first = if framing.has_header() {

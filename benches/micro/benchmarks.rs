@@ -104,7 +104,7 @@ impl<P: Protocol> Driver<P> {
 
     fn open(&mut self, conn: ConnId, token: Option<u64>) {
         let info =
-            ConnInfo { framing: FRAMING, from: String::new(), local: true, dialled: token.is_some(), gateway: None };
+            ConnInfo { framing: FRAMING, from: String::new(), gateway: None };
         self.engine.opened(NOW, conn, info, token);
     }
 

@@ -34,10 +34,6 @@ pub struct ConnInfo {
     pub framing: Framing,
     /// The other side in words, for logs and `ns_peer_fn`: an address, or the process id where the system tells it.
     pub from: String,
-    /// Whether it stays on this machine, so that the kernel reports the other side's death.
-    pub local: bool,
-    /// Whether this side dialled.
-    pub dialled: bool,
     /// Whether it is a socket of another protocol, and not one peer.
     pub gateway: Option<Gateway>,
 }

@@ -156,14 +156,13 @@ impl<P: Protocol> Driver<P> {
         let key = self.reactor.key(Kind::Conn);
         let from = opened.from();
         let Opened { mut channel, framing, url, gateway } = opened;
-        let local = match &mut channel {
-            Channel::Socket(stream) => stream.is_local(),
+        let polled = match &mut channel {
+            Channel::Socket(_) => true,
             Channel::Other(stream) => {
                 stream.attach(self.reactor.ready(key));
-                true
+                false
             }
         };
-        let polled = matches!(channel, Channel::Socket(_));
         if let Err(error) = self.conns.add(key, channel, from.clone()) {
             self.warn(now, Trouble::Unwatched, Error::io(&error, &from).to_string());
             if let Some(token) = token {
@@ -171,7 +170,7 @@ impl<P: Protocol> Driver<P> {
             }
             return None;
         }
-        let info = ConnInfo { framing, from, local, dialled: token.is_some(), gateway };
+        let info = ConnInfo { framing, from, gateway };
         self.protocol.opened(now, ConnId(key), info, token);
         if !polled {
             // What it holds already was not told.

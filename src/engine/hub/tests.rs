@@ -4,7 +4,7 @@ use super::*;
 use crate::framing::{header, Framing};
 
 fn open(router: &mut Router, now: Now, conn: ConnId) {
-    let info = ConnInfo { framing: Framing::Tcp, from: String::new(), local: true, dialled: false, gateway: None };
+    let info = ConnInfo { framing: Framing::Tcp, from: String::new(), gateway: None };
     router.opened(now, conn, info, None);
 }
 
