@@ -14,6 +14,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("engine", &["app", "ffi", "gateway", "hub", "runtime", "transport"]),
     ("transport", &["app", "engine", "ffi", "framing", "gateway", "hub", "runtime", "wire"]),
     ("runtime", &["app", "ffi", "gateway", "hub"]),
+    ("logging", &["app", "engine", "ffi", "framing", "gateway", "hub", "wire"]),
     ("gateway", &["app", "ffi", "hub"]),
     ("app", &["ffi", "gateway", "hub"]),
     ("hub", &["app", "ffi"]),
