@@ -1,6 +1,7 @@
 //! A message body: `[sender, name, data]`, on v1 links `[sender, name, data, meta]`.
 
-use super::value::{put_str, StringType, Token, ValueReader};
+use super::token::{StringType, Token, ValueReader};
+use super::value::put_str;
 use super::{Kind, Meta, Value, HUB_SENDER};
 use crate::limits::{MAX_NAME, MAX_SENDER};
 use crate::visible::Quoted;

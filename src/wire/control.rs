@@ -1,6 +1,7 @@
 //! What an app and its hub say to each other: bodies whose names begin with [`RESERVED`], on v1 links only.
 
-use super::value::{put_bin, put_int, put_map, put_str, put_uint, Token, ValueReader};
+use super::token::{Token, ValueReader};
+use super::value::{put_bin, put_int, put_map, put_str, put_uint};
 use super::{encode, Body, Form, Instance, Malformed, Meta, Secret, Stamp, RESERVED};
 
 /// The sender of what a hub says.

@@ -10,7 +10,8 @@ use rmp::Marker;
 use serde_core::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::time::Time;
-use super::value::{infallible, Token, Value, ValueReader};
+use super::token::{Token, ValueReader};
+use super::value::{infallible, Value};
 use crate::limits::MAX_DEPTH;
 use crate::memory::{self, NoMemory};
 use crate::{Error, Result, Status};

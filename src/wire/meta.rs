@@ -1,6 +1,7 @@
 //! The fourth element of a v1 body: who made the value, when, and how it is to be treated.
 
-use super::value::{put_bin, put_map, put_str, put_uint, Token, ValueReader};
+use super::token::{Token, ValueReader};
+use super::value::{put_bin, put_map, put_str, put_uint};
 use super::Malformed;
 use crate::limits::MAX_SENDER;
 

@@ -10,6 +10,7 @@ mod json;
 mod meta;
 mod secret;
 mod time;
+mod token;
 mod value;
 
 pub(crate) use body::str_head_len;

@@ -1,0 +1,197 @@
+//! Connections that a thread of the program reads.
+
+use super::*;
+
+/// Two nodes on a transport whose connections may be read by a thread: the accepting one with its connection, and the
+/// other with its own.
+fn lending(test: impl Fn(&Node, ConnId, &Node, ConnId)) {
+    let directory = Directory::new();
+    for url in ["tcp://127.0.0.1:0".to_owned(), format!("ipc://{}", directory.path("s"))] {
+        let (hub, app) = (Node::new(Backend::Best), Node::new(Backend::Best));
+        if !hub.shared.lock().reactor.poller.tells_once() {
+            return;
+        }
+        let url = listen(&hub, &url);
+        let conn = app.dial(&url);
+        let (accepted, ..) = hub.opened(0);
+        test(&hub, accepted, &app, conn);
+    }
+}
+
+type Guard<'a> = MutexGuard<'a, Driver<Recorder>>;
+
+impl Monitor for Node {
+    type Conns = Conns;
+    type Driver = Driver<Recorder>;
+    type Guard<'a> = Guard<'a>;
+
+    fn parts(driver: &mut Driver<Recorder>) -> (&mut Reader<Conns>, &mut Conns) {
+        driver.parts()
+    }
+
+    fn connection(&self, driver: &Driver<Recorder>) -> Option<ConnId> {
+        driver.protocol.opened.last().map(|(conn, ..)| *conn)
+    }
+
+    fn unlocked<T>(&self, driver: &mut Guard<'_>, f: impl FnOnce() -> T) -> T {
+        MutexGuard::unlocked(driver, f)
+    }
+
+    fn wait(&self, driver: &mut Guard<'_>, until: Option<Instant>) {
+        match until {
+            Some(until) => drop(self.changed.wait_until(driver, until)),
+            None => self.changed.wait(driver),
+        }
+    }
+
+    fn notify(&self) {
+        self.changed.notify_all();
+    }
+
+    fn read(&self, driver: &mut Guard<'_>, conn: ConnId, broken: bool) {
+        driver.read_borrowed(conn, broken);
+    }
+
+    fn cannot_wait(&self, error: &io::Error) {
+        panic!("{error}");
+    }
+}
+
+fn borrow(driver: &mut Guard<'_>, conn: ConnId) -> bool {
+    let (reader, conns) = driver.parts();
+    reader.borrow(conns, conn)
+}
+
+fn is_borrowed(driver: &Guard<'_>, conn: ConnId) -> bool {
+    driver.reader.is_borrowed(&driver.conns, conn)
+}
+
+fn give_back(driver: &mut Guard<'_>, conn: ConnId) -> bool {
+    let (reader, conns) = driver.parts();
+    reader.give_back(conns, conn)
+}
+
+fn leave(driver: &mut Guard<'_>) {
+    let (reader, conns) = driver.parts();
+    reader.leave(conns);
+}
+
+fn keep(driver: &mut Guard<'_>) {
+    let (reader, conns) = driver.parts();
+    reader.keep(conns);
+}
+
+#[test]
+fn a_thread_that_borrows_a_connection_gets_what_comes_and_the_loop_what_comes_later() {
+    lending(|hub, accepted, app, conn| {
+        let mut driver = app.shared.lock();
+        assert!(borrow(&mut driver, conn) && !borrow(&mut driver, conn));
+        MutexGuard::unlocked(&mut driver, || hub.act(|r| r.send(accepted, b"first ")));
+        read_borrowed(app, &mut driver, conn, None);
+        assert_eq!(driver.protocol.open[&conn].received, b"first ");
+        assert!(!give_back(&mut driver, conn) && !is_borrowed(&driver, conn));
+        drop(driver);
+        hub.act(|r| r.send(accepted, b"second"));
+        app.received(conn, b"first second");
+    });
+}
+
+#[test]
+fn a_connection_that_was_passed_on_is_the_loops_again_when_nobody_takes_it() {
+    lending(|hub, accepted, app, conn| {
+        let mut driver = app.shared.lock();
+        driver.reader.begin_wait();
+        assert!(borrow(&mut driver, conn));
+        assert!(give_back(&mut driver, conn), "there is one who waits");
+        driver.reader.end_wait();
+        leave(&mut driver);
+        drop(driver);
+        hub.act(|r| r.send(accepted, b"bytes"));
+        app.received(conn, b"bytes");
+    });
+}
+
+#[test]
+fn a_connection_that_was_passed_on_and_cannot_be_taken_is_the_loops_again() {
+    lending(|hub, accepted, app, conn| {
+        let mut driver = app.shared.lock();
+        driver.reader.begin_wait();
+        assert!(borrow(&mut driver, conn) && give_back(&mut driver, conn));
+        driver.conns.repeat(conn.0);
+        // More is to be read or written, which only the loop can wait for.
+        assert!(!borrow(&mut driver, conn) && !driver.reader.is_lent());
+        drop(driver);
+        app.shared.wake();
+        hub.act(|r| r.send(accepted, b"bytes"));
+        app.received(conn, b"bytes");
+        app.shared.lock().reader.end_wait();
+    });
+}
+
+#[test]
+fn a_connection_whose_engine_takes_no_bytes_is_not_read_by_a_thread_and_goes_back_to_the_loop() {
+    lending(|hub, accepted, app, conn| {
+        let mut driver = app.shared.lock();
+        driver.reader.begin_wait();
+        assert!(borrow(&mut driver, conn));
+        driver.protocol.full = true;
+        MutexGuard::unlocked(&mut driver, || hub.act(|r| r.send(accepted, b"bytes")));
+        read_borrowed(app, &mut driver, conn, None);
+        assert!(!is_borrowed(&driver, conn), "it would be told again and again");
+        assert!(give_back(&mut driver, conn) && !driver.reader.is_lent());
+        assert!(!borrow(&mut driver, conn));
+        driver.reader.end_wait();
+        driver.protocol.full = false;
+        driver.run_actions(now());
+        drop(driver);
+        app.received(conn, b"bytes");
+    });
+}
+
+#[test]
+fn closing_a_connection_wakes_the_thread_that_reads_it_which_reads_nothing_else() {
+    lending(|_, _, app, conn| {
+        let mut driver = app.shared.lock();
+        assert!(borrow(&mut driver, conn));
+        let closes = {
+            let shared = app.shared.clone();
+            spawn("ns-closes", move || {
+                let mut driver = shared.lock();
+                driver.protocol.close(conn);
+                driver.run_actions(now());
+            })
+        };
+        read_borrowed(app, &mut driver, conn, Some(PATIENCE));
+        assert!(!is_borrowed(&driver, conn) && !give_back(&mut driver, conn));
+        assert!(driver.protocol.closed.is_empty(), "it was closed from this side");
+        drop(driver);
+        closes.unwrap().join().unwrap();
+    });
+}
+
+#[test]
+fn a_loop_that_keeps_reading_takes_a_connection_back_from_the_thread_that_has_it() {
+    lending(|hub, accepted, app, conn| {
+        let mut driver = app.shared.lock();
+        assert!(borrow(&mut driver, conn));
+        keep(&mut driver);
+        assert!(!is_borrowed(&driver, conn) && !give_back(&mut driver, conn) && !borrow(&mut driver, conn));
+        drop(driver);
+        hub.act(|r| r.send(accepted, b"bytes"));
+        app.received(conn, b"bytes");
+    });
+}
+
+#[test]
+fn a_connection_that_a_thread_reads_is_written_to_the_end() {
+    const LEN: usize = 20 << 20;
+    lending(|hub, accepted, app, conn| {
+        hub.act(|r| r.open.get_mut(&accepted).unwrap().checked = Some(0));
+        let mut driver = app.shared.lock();
+        assert!(borrow(&mut driver, conn));
+        driver.protocol.send(conn, &pattern(0)[..LEN]);
+        driver.run_actions(now());
+        drop(driver);
+        hub.wait("all of it", |r| (r.open[&accepted].checked == Some(LEN)).then_some(()));
+    });
+}
