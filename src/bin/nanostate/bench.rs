@@ -1,20 +1,24 @@
 //! `nanostate bench`
 
+mod flow;
+mod measurement;
 mod progress;
 
 use std::fmt::Display;
 use std::io::Write as _;
 use std::panic::resume_unwind;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread::{self, Scope, ScopedJoinHandle, Thread};
+use std::sync::atomic::AtomicU64;
+use std::thread::{self, Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 use clap::value_parser;
 use log::LevelFilter;
-use nanostate::{limits, App, AppOption, Error, Kind, LinkState, State, Status, Value};
+use nanostate::{limits, App, AppOption, Error, Kind, LinkState, Status, Value};
 
 use crate::signals::Stop;
 use crate::{identity, logger, signals, stdio, Client, Failure};
+use flow::{answer, follow, Flow, Incoming};
+use measurement::{Figure, Measurement, Stream, Trips};
 use progress::Progress;
 
 /// The bytes of a value that hold its number.
@@ -436,264 +440,6 @@ impl<'a> Bench<'a> {
     }
 }
 
-/// States of one app for another.
-struct Incoming<'a> {
-    app: &'a App,
-    sender: &'a str,
-    /// The number of the first that counts.
-    first: u64,
-}
-
-/// One of them.
-struct Arrived {
-    state: State,
-    /// Counted from the first.
-    number: u64,
-    /// Whether it is the last of its stream.
-    last: bool,
-}
-
-impl Incoming<'_> {
-    /// The next one; none if it does not come for a while.
-    fn next(&self) -> Result<Option<Arrived>, Error> {
-        let mut since = None;
-        loop {
-            match self.app.recv(Some(SLICE)) {
-                Ok(state) => {
-                    if let Some((number, last)) = self.number(&state) {
-                        return Ok(Some(Arrived { state, number, last }));
-                    }
-                    // On a busy hub what others send comes without a pause.
-                    if since.get_or_insert_with(Instant::now).elapsed() >= SLICE {
-                        return Ok(None);
-                    }
-                }
-                Err(error) if error.status() == Status::Timeout => return self.check_link().map(|()| None),
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    /// An error if there is no link any more.
-    fn check_link(&self) -> Result<(), Error> {
-        self.app.wait_connected(Some(Duration::ZERO)).map_err(|error| match error.status() {
-            Status::Interrupted => error,
-            status => Error::new(status, format!("the link to the hub was lost: {error}")),
-        })
-    }
-
-    /// The number of a state that counts, and whether it is the last.
-    fn number(&self, state: &State) -> Option<(u64, bool)> {
-        if state.sender() != self.sender {
-            return None;
-        }
-        let number = u64::from_be_bytes(*state.bytes().ok()?.first_chunk()?);
-        Some(((number & !LAST).checked_sub(self.first)?, number & LAST != 0))
-    }
-}
-
-/// Sends each state back as `pong`, until it is interrupted.
-fn answer(incoming: &Incoming<'_>, pong: &str) -> Result<(), Failure> {
-    loop {
-        match incoming.next() {
-            Ok(Some(arrived)) => incoming.app.send(pong, Value::Bytes(arrived.state.bytes()?))?,
-            Ok(None) => {}
-            Err(error) if error.status() == Status::Interrupted => return Ok(()),
-            Err(error) => return Err(error.into()),
-        }
-    }
-}
-
-/// How far the receiver of a stream is, for its sender.
-struct Flow {
-    /// So many states, from the first, have arrived or are replaced by one that has.
-    settled: AtomicU64,
-    /// Where the sender wants to be woken; the largest number: nowhere.
-    wake_at: AtomicU64,
-    sender: Thread,
-}
-
-impl Flow {
-    /// Waits a while until `target` states are settled; how many are.
-    fn wait(&self, target: u64) -> u64 {
-        self.wake_at.store(target, Ordering::SeqCst);
-        // Looked at after the wish is told, so that one of both sides sees the other.
-        if self.settled.load(Ordering::SeqCst) < target {
-            thread::park_timeout(SLICE);
-        }
-        self.wake_at.store(u64::MAX, Ordering::SeqCst);
-        self.settled.load(Ordering::SeqCst)
-    }
-
-    fn settle(&self, settled: u64) {
-        self.settled.store(settled, Ordering::SeqCst);
-        if settled >= self.wake_at.load(Ordering::SeqCst) {
-            self.wake_at.store(u64::MAX, Ordering::SeqCst);
-            self.sender.unpark();
-        }
-    }
-}
-
-/// What the receiver of a stream saw.
-struct Followed {
-    /// For each name the number behind its newest state.
-    seen: Vec<u64>,
-    received: u64,
-    ended: Instant,
-}
-
-/// Receives states that are sent under so many names in turn, until the newest of each is there, or nothing comes for
-/// `timeout`.
-fn follow(incoming: &Incoming<'_>, names: usize, flow: &Flow, timeout: Duration) -> Result<Followed, Failure> {
-    let names = names as u64;
-    let place = |number: u64| (number % names) as usize;
-    let mut seen = vec![0; names as usize];
-    let (mut received, mut settled, mut total) = (0, 0, None);
-    let mut quiet_since = None;
-    loop {
-        let Some(Arrived { number, last, .. }) = incoming.next()? else {
-            let since = *quiet_since.get_or_insert_with(|| Instant::now() - SLICE);
-            if since.elapsed() >= timeout {
-                return Ok(Followed { seen, received, ended: since });
-            }
-            continue;
-        };
-        quiet_since = None;
-        if last {
-            total = Some(number + 1);
-        }
-        // An old hub may give it twice.
-        if seen[place(number)] > number {
-            continue;
-        }
-        seen[place(number)] = number + 1;
-        received += 1;
-        while seen[place(settled)] > settled {
-            settled += 1;
-        }
-        flow.settle(settled);
-        if total == Some(settled) {
-            return Ok(Followed { seen, received, ended: Instant::now() });
-        }
-    }
-}
-
-impl Followed {
-    fn stream(self, sent: u64, seconds: f64) -> Stream {
-        let names = self.seen.len() as u64;
-        let used = names.min(sent);
-        // The newest of the names are the last that were sent.
-        let complete = (sent - used..sent).filter(|number| self.seen[(number % names) as usize] == number + 1).count();
-        Stream { names: used, sent, received: self.received, complete: complete as u64, seconds }
-    }
-}
-
-/// A stream of states from one app to the other.
-struct Stream {
-    names: u64,
-    sent: u64,
-    received: u64,
-    /// Names of which the newest state arrived.
-    complete: u64,
-    /// From the first that was sent to the last that arrived.
-    seconds: f64,
-}
-
-impl Stream {
-    /// What every stream tells.
-    fn figures(&self, size: usize) -> Vec<Figure> {
-        vec![
-            Figure::new("size", "size", "bytes", size as f64, 0),
-            Figure::new("count", "sent", "states", self.sent as f64, 0),
-            Figure::new("names", "names", "", self.names as f64, 0),
-            Figure::new("received", "received", "states", self.received as f64, 0),
-        ]
-    }
-}
-
-/// The times of round trips.
-#[derive(Default)]
-struct Trips {
-    times: Vec<Duration>,
-    lost: u64,
-}
-
-impl Trips {
-    /// The times are sorted.
-    fn measurement(&self, size: usize) -> Measurement {
-        let time =
-            |key, label, share| Figure::new(key, label, "µs", percentile(&self.times, share).as_secs_f64() * 1e6, 1);
-        let figures = vec![
-            Figure::new("size", "size", "bytes", size as f64, 0),
-            Figure::new("count", "measured", "times", self.times.len() as f64, 0),
-            Figure::new("lost", "lost", "", self.lost as f64, 0),
-            time("p50_us", "p50", 0.5),
-            time("p99_us", "p99", 0.99),
-            time("p99_9_us", "p99.9", 0.999),
-            time("max_us", "max", 1.0),
-        ];
-        Measurement { title: ROUND_TRIP, figures }
-    }
-}
-
-/// The time that this share of them does not exceed.
-fn percentile(sorted: &[Duration], share: f64) -> Duration {
-    let rank = (share * sorted.len() as f64).ceil() as usize;
-    sorted.get(rank.saturating_sub(1)).copied().unwrap_or_default()
-}
-
-/// A result.
-struct Measurement {
-    title: &'static str,
-    figures: Vec<Figure>,
-}
-
-/// A number of a result: its key in JSON, its name and its unit in the table.
-struct Figure {
-    key: &'static str,
-    label: &'static str,
-    unit: &'static str,
-    value: String,
-}
-
-impl Figure {
-    fn new(key: &'static str, label: &'static str, unit: &'static str, value: f64, decimals: usize) -> Figure {
-        Figure { key, label, unit, value: format!("{value:.decimals$}") }
-    }
-}
-
-impl Measurement {
-    /// As a line of JSON.
-    fn json(&self) -> String {
-        let figures: String =
-            self.figures.iter().map(|figure| format!(r#","{}":{}"#, figure.key, figure.value)).collect();
-        format!("{{\"measurement\":\"{}\"{figures}}}\n", self.title)
-    }
-
-    /// As lines, the title before the first.
-    fn table(&self) -> String {
-        let titles = [self.title].into_iter().chain(std::iter::repeat(""));
-        let line = |(title, figure): (&str, &Figure)| {
-            let text = format!("{title:<15} {:<14} {:>13} {}", figure.label, grouped(&figure.value), figure.unit);
-            text.trim_end().to_owned() + "\n"
-        };
-        titles.zip(&self.figures).map(line).collect()
-    }
-}
-
-/// A number with its thousands set apart.
-fn grouped(number: &str) -> String {
-    let digits = number.find('.').unwrap_or(number.len());
-    let mut text = String::new();
-    for (i, c) in number.chars().enumerate() {
-        if i > 0 && i < digits && (digits - i) % 3 == 0 {
-            text.push(',');
-        }
-        text.push(c);
-    }
-    text
-}
-
 /// Starts a thread of the measurement.
 fn spawn<'scope, T: Send + 'scope>(
     scope: &'scope Scope<'scope, '_>,
@@ -706,69 +452,4 @@ fn spawn<'scope, T: Send + 'scope>(
 
 fn join<T>(thread: ScopedJoinHandle<'_, T>) -> T {
     thread.join().unwrap_or_else(|panic| resume_unwind(panic))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_percentile_is_the_time_that_this_share_does_not_exceed() {
-        let times: Vec<_> = (1..=1000).map(Duration::from_micros).collect();
-        for (share, micros) in [(0.5, 500), (0.99, 990), (0.999, 999), (1.0, 1000)] {
-            assert_eq!(percentile(&times, share), Duration::from_micros(micros));
-        }
-        let one = [Duration::from_micros(7)];
-        assert!([0.5, 0.999, 1.0].iter().all(|&share| percentile(&one, share) == one[0]));
-    }
-
-    #[test]
-    fn thousands_are_set_apart_before_the_point_only() {
-        for (number, shown) in
-            [("0", "0"), ("999", "999"), ("1000", "1,000"), ("1234567.8901", "1,234,567.8901"), ("12.5", "12.5")]
-        {
-            assert_eq!(grouped(number), shown);
-        }
-    }
-
-    #[test]
-    fn a_table_is_aligned_and_json_has_the_keys() {
-        let measurement = Measurement {
-            title: ROUND_TRIP,
-            figures: vec![
-                Figure::new("count", "measured", "times", 12_345.0, 0),
-                Figure::new("lost", "lost", "", 0.0, 0),
-            ],
-        };
-        let table =
-            "round trip      measured              12,345 times\n                lost                       0\n";
-        assert_eq!(measurement.table(), table);
-        assert_eq!(measurement.json(), "{\"measurement\":\"round trip\",\"count\":12345,\"lost\":0}\n");
-    }
-
-    #[test]
-    fn a_stream_knows_of_which_names_the_newest_arrived() {
-        let followed = |seen: &[u64]| Followed { seen: seen.to_vec(), received: 0, ended: Instant::now() };
-        // Numbers 0 to 6 under three names: the newest are 6, 4 and 5.
-        for (seen, sent, names, complete) in
-            [([7, 5, 6], 7, 3, 3), ([7, 2, 6], 7, 3, 2), ([4, 2, 3], 7, 3, 0), ([1, 2, 0], 2, 2, 2)]
-        {
-            let stream = followed(&seen).stream(sent, 1.0);
-            assert_eq!((stream.names, stream.complete), (names, complete), "{seen:?}");
-        }
-    }
-
-    #[test]
-    fn a_sender_that_waits_is_woken_where_it_wants_to_be() {
-        let flow = Flow { settled: AtomicU64::new(0), wake_at: AtomicU64::new(u64::MAX), sender: thread::current() };
-        let settled = thread::scope(|scope| {
-            scope.spawn(|| (1..=10).for_each(|settled| flow.settle(settled)));
-            let mut settled = 0;
-            while settled < 10 {
-                settled = flow.wait(10);
-            }
-            settled
-        });
-        assert_eq!(settled, 10);
-    }
 }
