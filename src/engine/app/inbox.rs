@@ -6,7 +6,23 @@ use std::hash::BuildHasher;
 use hashbrown::HashTable;
 
 use super::super::hash::{key_hasher, KeyHasher};
+use crate::limits;
 use crate::state::State;
+
+/// A program that took no state for so long, in nanoseconds, does not hold up the link. Shorter than the time in which
+/// a probed app has to answer.
+const PATIENCE: u64 = limits::IDENTITY_PROBE.as_nanos() as u64 / 2;
+
+/// Whether the program takes states.
+#[derive(Default)]
+struct Uptake {
+    /// States that it took.
+    taken: u64,
+    /// How many these were when that was last looked at.
+    seen: u64,
+    /// When it was last seen to have taken some, in nanoseconds.
+    at: u64,
+}
 
 /// A bounded queue of states. Over its limit it conflates, each key keeping its place in the queue; then it drops the
 /// oldest. Both are counted.
@@ -19,6 +35,7 @@ pub struct Inbox {
     /// Where each key stands, once it has come to that.
     places: Option<HashTable<u64>>,
     hasher: KeyHasher,
+    uptake: Uptake,
     /// States replaced by newer ones.
     pub conflated: u64,
     /// States dropped for lack of room.
@@ -35,6 +52,7 @@ impl Inbox {
             limit,
             places: None,
             hasher: key_hasher(),
+            uptake: Uptake::default(),
             conflated: 0,
             dropped: 0,
         }
@@ -117,6 +135,29 @@ impl Inbox {
         }
     }
 
+    /// The oldest state, for the program.
+    pub fn take(&mut self) -> Option<State> {
+        let state = self.pop()?;
+        self.uptake.taken += 1;
+        Some(state)
+    }
+
+    /// The link was opened at this time: the program has its patience from here on.
+    pub fn begin(&mut self, mono: u64) {
+        self.uptake.at = mono;
+    }
+
+    /// Until when the program is waited for to take states, if it takes some and has half of what it may have. To be asked
+    /// whenever something came.
+    pub fn full_until(&mut self, mono: u64) -> Option<u64> {
+        let Uptake { taken, seen, at } = &mut self.uptake;
+        if taken != seen {
+            (*seen, *at) = (*taken, mono);
+        }
+        let until = *at + PATIENCE;
+        (self.bytes >= self.limit / 2 && mono < until).then_some(until)
+    }
+
     /// The oldest state.
     pub fn pop(&mut self) -> Option<State> {
         let state = self.queue.pop_front()?;
@@ -191,6 +232,24 @@ mod tests {
         assert_eq!((inbox.len(), inbox.dropped), (1, 100));
         assert!(inbox.pop().is_some_and(|state| state.name() == "large"));
         assert_eq!(inbox.bytes(), 0);
+    }
+
+    #[test]
+    fn a_program_that_takes_states_is_waited_for_while_it_has_half_of_what_it_may() {
+        let mut inbox = Inbox::new(4 * state("x", 1, 0).allocated());
+        inbox.begin(100);
+        inbox.push(state("a", 1, 0));
+        assert_eq!(inbox.full_until(100), None);
+        inbox.push(state("b", 1, 0));
+        assert_eq!(inbox.full_until(100 + PATIENCE - 1), Some(100 + PATIENCE));
+        assert_eq!(inbox.full_until(100 + PATIENCE), None, "it takes nothing");
+        inbox.push(state("c", 1, 0));
+        assert!(inbox.take().is_some());
+        let later = 100 + 2 * PATIENCE;
+        assert_eq!(
+            (inbox.full_until(later), inbox.full_until(later + 1)),
+            (Some(later + PATIENCE), Some(later + PATIENCE))
+        );
     }
 
     #[test]

@@ -28,7 +28,7 @@ impl Session {
         };
         match (own, kept) {
             (Some(own), kept) if kept.is_none_or(|kept| own.stamp() >= kept.stamp()) => {
-                own_state(own, &mut self.scratch)
+                own_state(own, &mut self.buffers.scratch)
             }
             (_, kept) => Ok(kept.cloned()),
         }
@@ -39,7 +39,7 @@ impl Session {
     /// # Errors
     /// [`Status::NoMemory`]: for a copy of a large own value.
     pub fn states(&mut self, wanted: impl Fn(&str) -> bool) -> Result<Vec<State>> {
-        let Session { own: Own { table: own, .. }, received, scratch, .. } = self;
+        let Session { own: Own { table: own, .. }, received, buffers, .. } = self;
         let newer_is_own =
             |state: &&State| own.find(state.sender(), state.name()).is_some_and(|own| own.stamp() >= state.stamp());
         let newer_is_kept = |entry: &&Entry| {
@@ -47,7 +47,10 @@ impl Session {
         };
         let received = received.iter().filter(|state| wanted(state.name()) && !newer_is_own(state)).cloned();
         let published = own.iter().filter(|entry| wanted(entry.name()) && !newer_is_kept(entry));
-        received.map(Ok).chain(published.filter_map(|entry| own_state(entry, scratch).transpose())).collect()
+        received
+            .map(Ok)
+            .chain(published.filter_map(|entry| own_state(entry, &mut buffers.scratch).transpose()))
+            .collect()
     }
 }
 

@@ -1,8 +1,18 @@
-//! What an app tells its program beside states.
+//! What an app tells its program beside states, and whoever operates it.
 
+use std::collections::VecDeque;
+use std::mem;
+
+use log::debug;
+
+use super::super::table::Entry;
 use crate::numbered::numbered;
+use crate::visible::{one_line, Quoted};
 use crate::wire::Kind;
-use crate::Status;
+use crate::{Error, Status};
+
+/// How many notices wait at most; the oldest goes.
+const MAX_NOTICES: usize = 1024;
 
 numbered! {
     /// Where the link to the hub stands. The numbers are those of the C API.
@@ -39,4 +49,154 @@ pub enum Notice {
         /// Its kind.
         kind: Kind,
     },
+}
+
+/// What waits to be told, and what was told already.
+#[derive(Default)]
+pub struct Reports {
+    notices: VecDeque<Notice>,
+    /// Whether changes of the link give a [`Notice::Link`].
+    pub tells_links: bool,
+    /// The refusal that the program has not been told of.
+    refusal: Option<Error>,
+    /// Why the last attempt to connect failed.
+    pub last_failure: Option<Error>,
+    /// Why there is no link, as far as the program was told.
+    told_failure: String,
+    warnings: VecDeque<String>,
+    /// Whether it was said that a value was withheld from the hub of this link.
+    pub warned_withheld: bool,
+    warned_no_memory: bool,
+}
+
+impl Reports {
+    /// The next notice.
+    pub fn next_notice(&mut self) -> Option<Notice> {
+        self.notices.pop_front()
+    }
+
+    /// The refusal that the program has not been told of.
+    pub fn take_refusal(&mut self) -> Option<Error> {
+        self.refusal.take()
+    }
+
+    /// The program is to be told of this refusal, unless there is a newer one.
+    pub fn keep_refusal(&mut self, refusal: Error) {
+        self.refusal.get_or_insert(refusal);
+    }
+
+    /// Whether a notice or a refusal waits.
+    pub fn has_notice(&self) -> bool {
+        !self.notices.is_empty() || self.refusal.is_some()
+    }
+
+    /// The next thing that the operator should know.
+    pub fn next_warning(&mut self) -> Option<String> {
+        self.warnings.pop_front()
+    }
+
+    /// Has the program told.
+    pub fn notice(&mut self, notice: Notice) {
+        if self.notices.len() == MAX_NOTICES {
+            self.notices.pop_front();
+        }
+        self.notices.push_back(notice);
+    }
+
+    /// Has the program told that the link is in this state now, if it hears of that.
+    pub fn notice_link(&mut self, link: LinkState, why: Status, text: String) {
+        if self.tells_links {
+            self.notice(Notice::Link { link, why, text });
+        }
+    }
+
+    /// Has the operator told.
+    pub fn warn(&mut self, text: impl IntoIterator<Item = String>) {
+        self.warnings.extend(text);
+    }
+
+    /// Something large was left out. The first is told.
+    pub fn no_memory(&mut self, identity: &str, what: &str) {
+        debug!("{}: {what}: {}", one_line(identity), Status::NoMemory.text());
+        if !mem::replace(&mut self.warned_no_memory, true) {
+            self.warnings.push_back(format!("{what}: {}", Status::NoMemory.text()));
+        }
+    }
+
+    /// An own value is withheld from the hub. The first of a link is told.
+    pub fn withheld(&mut self, entry: &Entry) {
+        if !mem::replace(&mut self.warned_withheld, true) {
+            let (name, kind, len) = (Quoted(entry.name()), entry.kind().name(), entry.meta_at());
+            self.warnings.push_back(format!("{name} ({kind}, {len} bytes) withheld: the hub does not take it"));
+        }
+    }
+
+    /// Whether this reason why there is no link has not been told yet; it has from here on. Each is told once, and not
+    /// with every attempt.
+    pub fn is_news(&mut self, reason: &str) -> bool {
+        let news = self.told_failure != reason;
+        if news {
+            reason.clone_into(&mut self.told_failure);
+        }
+        news
+    }
+
+    /// The hub refused the app for a reason that was not told yet.
+    pub fn refused(&mut self, error: Error) {
+        self.warnings.push_back(format!("refused: {error}"));
+        self.refusal = Some(error);
+    }
+
+    /// A refusal that was not told need not be told any more.
+    pub fn forget_refusal(&mut self) {
+        self.refusal = None;
+    }
+
+    /// What failed before does not matter any more.
+    pub fn forget_failures(&mut self) {
+        self.refusal = None;
+        self.last_failure = None;
+        self.told_failure.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notices_are_bounded_and_the_oldest_goes() {
+        let mut reports = Reports { tells_links: true, ..Reports::default() };
+        for i in 0..=MAX_NOTICES {
+            reports.notice_link(LinkState::Connecting, Status::Ok, i.to_string());
+        }
+        let text = |notice| match notice {
+            Some(Notice::Link { text, .. }) => text,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(text(reports.next_notice()), "1");
+        assert_eq!(std::iter::from_fn(|| reports.next_notice()).count(), MAX_NOTICES - 1);
+        reports.tells_links = false;
+        reports.notice_link(LinkState::Idle, Status::Ok, String::new());
+        assert!(!reports.has_notice());
+    }
+
+    #[test]
+    fn a_reason_is_news_until_it_is_told_or_another_came() {
+        let mut reports = Reports::default();
+        assert!(reports.is_news("a") && !reports.is_news("a") && reports.is_news("b") && reports.is_news("a"));
+        reports.forget_failures();
+        assert!(reports.is_news("a"));
+    }
+
+    #[test]
+    fn a_refusal_that_was_given_back_gives_way_to_a_newer_one() {
+        let mut reports = Reports::default();
+        reports.refused(Status::Full.into());
+        let first = reports.take_refusal().expect("a refusal");
+        reports.refused(Status::Refused.into());
+        reports.keep_refusal(first);
+        assert_eq!(reports.take_refusal().map(|error| error.status()), Some(Status::Refused));
+        assert!(!reports.has_notice());
+    }
 }

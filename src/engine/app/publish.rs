@@ -9,7 +9,7 @@ use super::super::clock::is_beyond;
 use super::super::table::{Offer, Refusal, Slot};
 use super::super::told::Told;
 use super::super::Now;
-use super::{wanted, withhold, Draft, Phase, Session, MAX_REBASES};
+use super::{wanted, Draft, Phase, Session};
 use crate::memory;
 use crate::visible::{one_line, Quoted};
 use crate::wire::{self, Form, Kind, Meta, Stamp, Value};
@@ -22,20 +22,20 @@ impl Session {
             return self.publish_draft(now, Draft::new(&self.identity, name, value, kind)?);
         }
         wire::check_name(name)?;
-        let stamp = Stamp { clock: self.clock.tick(now), instance: self.instance };
+        let stamp = self.stamper.next(now);
         let meta = Meta { stamp: Some(stamp), ..Meta::default() };
-        let mut body = mem::take(&mut self.scratch);
+        let mut body = mem::take(&mut self.buffers.scratch);
         body.clear();
         let meta_at = wire::encode_value(&mut body, Form::V1, &self.identity, name, value, &meta);
         let (done, len) = (self.publish_body(now, &body, None, meta_at, name, kind, stamp), body.len());
-        self.scratch = body;
+        self.buffers.scratch = body;
         self.count_sent(done, len)
     }
 
     /// Publishes a value that was encoded beforehand.
     pub fn publish_draft(&mut self, now: Now, draft: Draft<'_>) -> Result<()> {
         let Draft { mut body, name, kind } = draft;
-        let stamp = Stamp { clock: self.clock.tick(now), instance: self.instance };
+        let stamp = self.stamper.next(now);
         let meta_at = body.len();
         Meta { stamp: Some(stamp), ..Meta::default() }.encode(&mut body);
         let body = Arc::new(body);
@@ -86,7 +86,8 @@ impl Session {
             }
             link.flush(&mut self.actions);
         } else {
-            withhold(&mut self.stats, &mut self.warned_withheld, &mut self.warnings, entry);
+            self.stats.withheld += 1;
+            self.reports.withheld(entry);
         }
     }
 
@@ -106,7 +107,7 @@ impl Session {
         if let Some((name, why)) = self.own.refused(version) {
             return Err(Error::new(why, format!("{} was not taken by the hub: {}", Quoted(name), why.text())));
         }
-        if self.warned_withheld && !self.is_old() {
+        if self.reports.warned_withheld && !self.is_old() {
             let limit = self.limit();
             if let Some(entry) = self.own.over(version, limit) {
                 let (name, len) = (entry.name(), entry.meta_at());
@@ -119,7 +120,7 @@ impl Session {
 
     /// Gives an own value a stamp that is newer than all that is known, and sends it again.
     pub(super) fn restamp(&mut self, now: Now, slot: Slot) {
-        let stamp = Stamp { clock: self.clock.tick(now), instance: self.instance };
+        let stamp = self.stamper.next(now);
         match self.own.restamp(slot, stamp) {
             Ok(()) => self.change(slot, self.limit()),
             Err(why) => {
@@ -132,12 +133,12 @@ impl Session {
 
     /// Goes by the hub's time from now on. Own values with a later stamp, or all, are stamped by their age.
     pub(super) fn rebase(&mut self, now: Now, time: u64, all: bool) {
-        self.clock.rebase(now, time);
+        self.stamper.rebase(now, time);
         let limit = self.limit();
         // The hub told the time after it had heard the hello, or the value that it did not take.
-        let at = if matches!(self.phase, Phase::Hello) { self.hello_at } else { now.boot };
-        let (changed, last) = self.own.rebase(at, self.instance, time, all);
-        self.clock.observe(now, last);
+        let at = if matches!(self.phase, Phase::Hello) { self.stamper.hello_at() } else { now.boot };
+        let (changed, last) = self.own.rebase(at, self.stamper.instance, time, all);
+        self.stamper.made(now, last);
         for slot in changed {
             self.change(slot, limit);
         }
@@ -149,14 +150,11 @@ impl Session {
     pub(super) fn was_stale(&mut self, now: Now, name: &str, offered: Stamp, held: Option<Stamp>, time: u64) {
         let current = self.own.current(&self.identity, name, offered);
         match (held, current) {
-            (None, Some(slot)) if self.rebases == MAX_REBASES => self.not_taken(name, Some(slot), Status::Refused),
-            (None, Some(_)) => {
-                self.rebases += 1;
-                self.rebase(now, time, false);
-            }
+            (None, Some(_)) if self.stamper.may_rebase() => self.rebase(now, time, false),
+            (None, Some(slot)) => self.not_taken(name, Some(slot), Status::Refused),
             // It was replaced since, and another answer is on its way.
             (_, None) => self.observe(now, time),
-            (Some(held), Some(slot)) if self.config.shared && held.instance != self.instance => {
+            (Some(held), Some(slot)) if self.config.shared && held.instance != self.stamper.instance => {
                 // Nobody's word is the last but by its stamp.
                 self.observe(now, time);
                 debug!("{}: {} gives way to a newer value", one_line(&self.identity), Quoted(name));
@@ -177,7 +175,7 @@ impl Session {
         let text = format!("{} was not taken by the hub: {}", Quoted(name), why.text());
         debug!("{}: {text}", one_line(&self.identity));
         if self.stats.refused == 1 {
-            self.warnings.push_back(text);
+            self.reports.warn([text]);
         }
     }
 }

@@ -36,7 +36,7 @@ impl Session {
                     State::in_place(bytes.into_owned(), &outline, stamp, time)
                 } else {
                     // It lay whole in what one read gave, which is no more than `memory::LARGE`.
-                    State::new(&mut self.scratch, &body, stamp, time)
+                    State::new(&mut self.buffers.scratch, &body, stamp, time)
                 };
                 self.received.insert(place, state.clone());
                 self.inbox.push(state);
@@ -63,14 +63,14 @@ impl Session {
                 self.observe(now, stamp.clock);
                 (stamp, stamp.millis() as i64)
             }
-            None => (Stamp { clock: self.clock.tick(now), instance: self.instance }, 0),
+            None => (self.stamper.next(now), 0),
         };
         let own = match body.sender == self.identity {
             true => self.own.table.find_at(body.sender, body.name),
             false => None,
         };
         let own = own.and_then(|slot| Some((slot, self.own.table.get(slot)?.stamp())));
-        if let (Some((slot, own)), false) = (own, stamp.instance == self.instance || self.config.shared) {
+        if let (Some((slot, own)), false) = (own, stamp.instance == self.stamper.instance || self.config.shared) {
             self.stats.stale += 1;
             if stamp > own {
                 // An earlier run under this identity: what this run says counts.
@@ -82,11 +82,11 @@ impl Session {
         if own.is_some_and(|own| stamp > own) {
             self.adopt(now, body, stamp);
         }
-        if body.kind.mask() & self.accept == 0 {
+        if !self.accepted.takes(body.kind.mask()) {
             self.stats.rejected += 1;
-            if self.tells_rejects {
+            if self.accepted.tells_rejects() {
                 let (sender, name) = (body.sender.to_owned(), body.name.to_owned());
-                self.notice(Notice::Reject { sender, name, kind: body.kind });
+                self.reports.notice(Notice::Reject { sender, name, kind: body.kind });
             }
             return None;
         }
@@ -118,7 +118,10 @@ impl Session {
         });
         if let Err(why) = adopted {
             if why == Refusal::NoMemory {
-                self.warn_no_memory(&format!("{} is not announced in the place of the own value", Quoted(name)));
+                self.reports.no_memory(
+                    &self.identity,
+                    &format!("{} is not announced in the place of the own value", Quoted(name)),
+                );
             }
             self.own.table.find_at(sender, name).into_iter().for_each(|slot| self.own.forget(slot));
         }
@@ -127,7 +130,7 @@ impl Session {
     pub(super) fn hear(&mut self, now: Now, control: Control<'_>) {
         match control {
             Control::Welcome { instance, max_message, time, .. } if matches!(self.phase, Phase::Hello) => {
-                self.hub_limit = usize::try_from(max_message).unwrap_or(usize::MAX);
+                self.hub.limit = usize::try_from(max_message).unwrap_or(usize::MAX);
                 self.welcomed(now, time);
                 self.up(Some(instance));
             }
@@ -139,11 +142,7 @@ impl Session {
             }
             Control::Pong { token, time } => {
                 time.into_iter().for_each(|time| self.observe(now, time));
-                if token >= self.own.restamped() {
-                    self.acked = self.acked.max(token.min(self.own.table.version()));
-                } else if self.ack_wanted > self.acked {
-                    // What the hub answers for was stamped anew since, and is on its way to it.
-                    self.ack_wanted = self.ack_wanted.max(self.own.restamped());
+                if self.acks.answered(token, self.own.table.version(), self.own.restamped()) {
                     self.flush();
                 }
             }
@@ -161,7 +160,7 @@ impl Session {
     pub(super) fn malformed(&mut self, reason: Malformed) {
         self.stats.malformed += 1;
         if self.stats.malformed == 1 {
-            self.warnings.push_back(format!("malformed message: {reason}"));
+            self.reports.warn([format!("malformed message: {reason}")]);
         }
     }
 }

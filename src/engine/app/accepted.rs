@@ -1,0 +1,66 @@
+//! Which kinds of states a program takes.
+
+use crate::wire;
+
+/// The kinds that a program takes, and whether it hears of the others.
+pub struct Accepted {
+    mask: u32,
+    tells_rejects: bool,
+}
+
+impl Accepted {
+    /// Every kind.
+    pub fn all() -> Accepted {
+        Accepted { mask: wire::ACCEPT_ANY, tells_rejects: false }
+    }
+
+    /// Takes only these kinds from now on. Whether the hub is to be told.
+    pub fn set(&mut self, mask: u32) -> bool {
+        let (before, wider) = (self.for_hub(), mask & !self.mask != 0);
+        self.mask = mask;
+        // Said again although it is the same for the hub, it brings what was rejected here.
+        wider || self.for_hub() != before
+    }
+
+    /// Whether the program hears of states of other kinds. Whether the hub is to be told.
+    pub fn set_tells_rejects(&mut self, tells: bool) -> bool {
+        let before = self.for_hub();
+        self.tells_rejects = tells;
+        self.for_hub() != before
+    }
+
+    /// Whether the program hears of states of other kinds.
+    pub fn tells_rejects(&self) -> bool {
+        self.tells_rejects
+    }
+
+    /// Whether a kind with this bit is taken.
+    pub fn takes(&self, bit: u32) -> bool {
+        bit & self.mask != 0
+    }
+
+    /// What the hub is to send: also what is to be told as rejected.
+    pub fn for_hub(&self) -> u32 {
+        if self.tells_rejects {
+            wire::ACCEPT_ANY
+        } else {
+            self.mask
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hub_is_told_what_changes_for_it_and_what_brings_rejected_states() {
+        let mut accepted = Accepted::all();
+        assert!(!accepted.set(wire::ACCEPT_ANY) && accepted.set(2) && accepted.for_hub() == 2);
+        assert!(accepted.takes(2) && !accepted.takes(4));
+        assert!(accepted.set_tells_rejects(true) && accepted.for_hub() == wire::ACCEPT_ANY);
+        assert!(accepted.set(6), "wider: the states of kind 4 come again");
+        assert!(!accepted.set(4), "narrower: the hub sends all anyway");
+        assert!(accepted.set_tells_rejects(false) && accepted.for_hub() == 4);
+    }
+}
