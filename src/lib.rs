@@ -81,8 +81,6 @@ pub mod visible;
 #[doc(hidden)]
 pub mod wire;
 
-use logging::{flush as flush_log, start as log_from_environment};
-
 pub use app::{App, AppStats, LinkState, OnLink, OnReject, OnState};
 pub use error::{Error, Result, Status};
 pub use hub::{Hub, HubStats, OnPeer, PeerEvent, PeerStats};

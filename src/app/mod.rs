@@ -144,7 +144,7 @@ impl App {
     /// # Errors
     /// [`Status::Identity`]: 1 to 255 bytes without NUL; [`Status::Io`]: no descriptors left.
     pub fn new(identity: &str) -> Result<App> {
-        crate::log_from_environment();
+        crate::logging::start();
         wire::check_identity(identity)?;
         let mut session = Session::new(identity, random_instance()?);
         session.config.secret = Some(random_secret()?);
@@ -945,6 +945,6 @@ impl Handle {
             return;
         }
         join(thread);
-        crate::flush_log();
+        crate::logging::flush();
     }
 }

@@ -110,7 +110,7 @@ impl Hub {
     /// # Errors
     /// [`Status::Io`]: no descriptors left.
     pub fn new() -> Result<Hub> {
-        crate::log_from_environment();
+        crate::logging::start();
         let mut router = Router::new(random_instance()?, RouterConfig::default());
         *router.about_mut() = About { host: host_name(), pid: std::process::id(), addresses: Vec::new() };
         let inner = Inner {
@@ -282,7 +282,7 @@ impl Hub {
         if !self.inner.gate.inside() {
             self.inner.shared.lock().close_all();
         }
-        crate::flush_log();
+        crate::logging::flush();
     }
 
     fn start_thread(&self) -> Result<()> {
