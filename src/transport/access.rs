@@ -8,7 +8,7 @@ use super::socket::{peer_user, Stream, User};
 const GROUP: u32 = 0o020;
 const OTHERS: u32 = 0o002;
 
-/// Permission bits as they would be of a file made by this process.
+/// Permission bits, as if of a file made by this process.
 #[derive(Clone, Debug)]
 pub(super) struct Access {
     mode: u32,
@@ -23,7 +23,7 @@ impl Access {
         Access { mode, uid, gid }
     }
 
-    /// Whether the other side may connect; who it is, if not.
+    /// Whether the other side may connect. If not, which user it is.
     pub fn check(&self, stream: &Stream) -> Result<(), String> {
         let user = peer_user(stream.as_raw_fd());
         let from = || stream.from().unwrap_or_else(|| "a program".to_owned());

@@ -1,4 +1,4 @@
-//! Descriptors of our own, and the one that a thread is woken by.
+//! The library's own descriptors, and the descriptor by which a thread is woken.
 
 use std::io;
 use std::mem::ManuallyDrop;
@@ -6,8 +6,8 @@ use std::ops::Deref;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicI32, Ordering};
 
-/// Moves what a system call has just made above standard input, output and error. A program that was started with one
-/// of these closed would otherwise write its messages to a peer.
+/// Moves a descriptor that a system call has just made above standard input, output and error. A program that was
+/// started with one of these closed would otherwise write its messages to a peer.
 pub fn above_standard<T>(made: T) -> io::Result<T>
 where
     T: AsRawFd + From<OwnedFd> + Into<OwnedFd>,
@@ -25,13 +25,14 @@ where
     Ok(unsafe { OwnedFd::from_raw_fd(fd) }.into())
 }
 
-/// A socket or file of the standard library, which ends the process if debug assertions are on and something else has
-/// closed its descriptor. That is a mistake of the program, and here it is none of ours: there is nothing left to close.
+/// A socket or file of the standard library. With debug assertions, the standard library ends the process if something
+/// else has closed the descriptor. That is the program's mistake; here it is ignored, since there is nothing left to
+/// close.
 #[derive(Debug)]
 pub struct Lenient<T: AsRawFd + IntoRawFd>(ManuallyDrop<T>);
 
 impl<T: AsRawFd + IntoRawFd> Lenient<T> {
-    /// Owns it.
+    /// Takes ownership.
     pub fn new(owned: T) -> Lenient<T> {
         Lenient(ManuallyDrop::new(owned))
     }
@@ -56,8 +57,8 @@ impl<T: AsRawFd + IntoRawFd> Drop for Lenient<T> {
     }
 }
 
-/// Opens `/dev/null` where standard input, output or error is closed, for good: before a library starts which takes the
-/// lowest descriptors that are free, at any time and in threads of its own.
+/// Opens `/dev/null` for good in place of any of standard input, output and error that is closed. Called before the
+/// start of a library that takes the lowest free descriptors, at any time and in its own threads.
 pub fn occupy_standard() -> io::Result<()> {
     loop {
         let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
@@ -68,16 +69,17 @@ pub fn occupy_standard() -> io::Result<()> {
     }
 }
 
-/// A descriptor of our own, which can be closed before it is dropped.
+/// A descriptor of the library, which can be closed before it is dropped.
 pub struct Fd(AtomicI32);
 
 impl Fd {
-    /// Owns `fd`.
+    /// Takes ownership of `fd`.
     pub fn new(fd: RawFd) -> Fd {
         Fd(AtomicI32::new(fd))
     }
 
-    /// Owns what a system call has just made, [moved](above_standard), or tells its error if it made nothing.
+    /// Takes ownership of the descriptor that a system call has just made, [moved](above_standard), or returns the
+    /// error of the call.
     pub fn made(result: libc::c_int) -> io::Result<Fd> {
         if result < 0 {
             return Err(io::Error::last_os_error());
@@ -92,11 +94,11 @@ impl Fd {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Closes it; nobody may be using it.
+    /// Closes it. No other thread may be using it.
     pub fn close(&self) {
         let fd = self.0.swap(-1, Ordering::Relaxed);
         if fd >= 0 {
-            // SAFETY: it was open, ours alone, and nobody finds its number here any more.
+            // SAFETY: it was open, belongs to this value alone, and its number can no longer be found here.
             unsafe { libc::close(fd) };
         }
     }
@@ -158,12 +160,12 @@ impl WakeFd {
         return self.write.raw();
     }
 
-    /// Makes it readable; whether it is: not if something else has closed it. Async-signal-safe.
+    /// Makes it readable. False if something else has closed it. Async-signal-safe.
     pub fn write(&self) -> bool {
         let one = 1u64.to_ne_bytes();
         // SAFETY: the descriptor is open as long as `self`, and `one` has that many bytes.
         let written = unsafe { libc::write(self.writer(), one.as_ptr().cast(), one.len()) };
-        // Full, it is readable already.
+        // If it is full, it is readable already.
         written >= 0 || io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock
     }
 
@@ -174,7 +176,7 @@ impl WakeFd {
         while unsafe { libc::read(self.read.raw(), bytes.as_mut_ptr().cast(), bytes.len()) } == bytes.len() as isize {}
     }
 
-    /// Closes it; nobody may be using it.
+    /// Closes it. No other thread may be using it.
     pub fn close(&self) {
         self.read.close();
         #[cfg(not(any(target_os = "linux", target_os = "android")))]

@@ -1,7 +1,7 @@
 //! Whether this process is a child, by `fork`, of the one that made a handle.
 //!
 //! In a child the threads of the library are gone, and sockets, listeners and the poller belong to two processes. A
-//! handle remembers the [`Birth`] of its process; what it then may do is close descriptors.
+//! handle remembers the [`Birth`] of its process; in a child it may only close descriptors.
 
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
@@ -41,8 +41,8 @@ impl Birth {
     }
 }
 
-/// A static of which a child begins with a fresh one: a lock of the one that it inherits may be held for ever, by a
-/// thread that is not in this process.
+/// A static that is fresh in each child process. A lock in the inherited one may be held for ever, by a thread that is
+/// not in this process.
 pub struct PerProcess<T>(AtomicPtr<Made<T>>);
 
 struct Made<T> {
@@ -62,12 +62,12 @@ impl<T: Default> PerProcess<T> {
         PerProcess(AtomicPtr::new(ptr::null_mut()))
     }
 
-    /// The one of this process, made at the first call. It is never freed, so this is for statics.
+    /// The value of this process, made at the first call. It is never freed, so use this for statics only.
     pub fn get(&self) -> &'static T {
         let generation = generation();
         loop {
             let current = self.0.load(Ordering::Acquire);
-            // SAFETY: what was published is never freed, nor changed but by the value itself.
+            // SAFETY: what was published is never freed, and only the value itself changes it.
             match unsafe { current.as_ref() } {
                 Some(made) if made.generation == generation => return &made.value,
                 _ => {}

@@ -1,7 +1,7 @@
 //! Connections inside one process: two bounded pipes of bytes, without a socket.
 //!
-//! A read or a write that would block is remembered; the other side's next move tells the loop that waits. Nothing here
-//! takes a lock of a loop, so loops cannot wait for each other.
+//! A read or a write that would block is remembered, and the other side's next call wakes the loop that waits. Nothing
+//! here takes the lock of a loop, so loops cannot wait for each other.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
@@ -37,7 +37,7 @@ struct Pipe {
 pub struct End {
     read: Arc<Mutex<Pipe>>,
     write: Arc<Mutex<Pipe>>,
-    /// Where this end is told that it can go on; none until it is attached.
+    /// How this end learns that it can go on; none until it is attached.
     owner: Option<Ready>,
     birth: Birth,
 }
@@ -78,7 +78,7 @@ impl ByteStream for End {
         if pipe.bytes.is_empty() && pipe.bytes.capacity() > KEPT {
             pipe.bytes = VecDeque::new();
         }
-        // Not for every byte: a writer that is woken finds room for a large write.
+        // Not after every byte: a writer that is woken finds room for a large write.
         let writer = if pipe.bytes.len() <= CAPACITY / 2 { pipe.writer_waits.take() } else { None };
         drop(pipe);
         if let Some(writer) = writer {
@@ -99,7 +99,8 @@ impl ByteStream for End {
             let mut taken = slice.len().min(room);
             let (len, free) = (pipe.bytes.len(), pipe.bytes.capacity() - pipe.bytes.len());
             if taken > free && len + taken > KEPT && pipe.bytes.try_reserve(taken).is_err() {
-                // Without memory for all of it: as much as fits where it is, or begins an empty pipe.
+                // Without memory for all of it, takes as much as fits into the existing allocation, or the smallest
+                // piece into an empty pipe.
                 taken = if len == 0 { taken.min(KEPT) } else { free };
             }
             pipe.bytes.extend(&slice[..taken]);
@@ -148,7 +149,7 @@ impl Drop for End {
     }
 }
 
-/// Who listens under which name. A child of `fork` begins with an empty table: the listeners that it inherits have no
+/// The listeners by name. A child of `fork` begins with an empty table, since the listeners that it inherits have no
 /// threads.
 static NAMES: PerProcess<Mutex<BTreeMap<String, Registered>>> = PerProcess::new();
 
@@ -160,7 +161,7 @@ struct Registered {
 /// Connections that wait to be accepted.
 struct Backlog {
     ends: Mutex<VecDeque<End>>,
-    /// Tells whoever accepts.
+    /// Wakes the loop that accepts.
     ready: Ready,
 }
 
@@ -173,7 +174,7 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Takes the name; `ready` is told of each connection. [`Status::InUse`] if it is taken.
+    /// Takes the name; `ready` is notified of each connection. [`Status::InUse`] if it is taken.
     pub fn bind(name: &str, ready: Ready) -> Result<Listener> {
         static IDS: AtomicU64 = AtomicU64::new(0);
         let queue = Arc::new(Backlog { ends: Mutex::default(), ready });

@@ -23,18 +23,18 @@ pub const PAUSE: Duration = Duration::from_millis(100);
 /// A bound socket that listens. Dropping it closes it and removes its own socket file.
 #[derive(Debug)]
 pub struct Listener {
-    // Before `_file`: nobody can connect any more when the file goes.
+    // Before `_file`, so that nobody can connect any more when the file is removed.
     socket: Lenient<Socket>,
     tcp: bool,
     url: String,
-    // Held, for its drop.
+    // Held for its drop.
     _file: Option<SocketFile>,
-    /// Who may connect, where no file says so.
+    /// Who may connect, where no file determines it.
     access: Option<Access>,
     birth: Birth,
 }
 
-/// What one attempt to accept gave.
+/// Result of one attempt to accept.
 #[derive(Debug)]
 pub enum Accept {
     /// A connection.
@@ -43,15 +43,15 @@ pub enum Accept {
     Empty,
     /// One went away before it was accepted; there may be more.
     Gone,
-    /// One of a user who may not connect was closed; who it is.
+    /// A connection was closed because its user, named here, may not connect.
     Denied(String),
     /// Accepting fails for now, for instance for lack of descriptors: try again after [`PAUSE`].
     Pause(io::Error),
 }
 
 impl Listener {
-    /// Binds and listens. `ipc_mode` are the permission bits of a socket file, or say who may connect to a socket
-    /// without one. To resolve a host name may take seconds; all other addresses are bound at once.
+    /// Binds and listens. `ipc_mode` are the permission bits of a socket file; for a socket without a file they say who
+    /// may connect. Resolving a host name may take seconds; all other addresses are bound at once.
     ///
     /// [`Status::InUse`] if somebody else has the address, [`Status::Permission`], [`Status::Resolve`], or another
     /// failure of the system. `inproc` has listeners of its own.
@@ -91,7 +91,7 @@ impl Listener {
             },
             Err(error) => match error.raw_os_error() {
                 Some(libc::EAGAIN) => Accept::Empty,
-                // Linux also tells the network errors of a connection that is already over.
+                // Linux also reports the network errors of a connection that is already over.
                 Some(
                     libc::EINTR
                     | libc::ECONNABORTED
@@ -141,14 +141,15 @@ fn start(address: &Address, socket: &Socket) -> Result<()> {
     socket.listen(BACKLOG).map_err(|error| Error::io(&error, address))
 }
 
-/// What to bind for `host`, the best first; for every interface IPv6, which may take IPv4 too. Waits for a resolver.
+/// The addresses to try for `host`, the best first; for every interface that is IPv6, which may take IPv4 too. Waits
+/// for a resolver.
 pub(crate) fn candidates(host: &Host, port: u16) -> Result<Vec<SocketAddr>> {
     Ok(match host {
         Host::Any => vec![(Ipv6Addr::UNSPECIFIED, port).into(), (Ipv4Addr::UNSPECIFIED, port).into()],
         Host::V4(ip) => vec![(*ip, port).into()],
         Host::V6(ip) => vec![(*ip, port).into()],
         Host::Name(name) => {
-            // IPv4 first: it is all that the original's programs ask a resolver for.
+            // IPv4 first, because the original's programs ask a resolver for nothing else.
             let mut found = resolve(name, port)?;
             found.sort_by_key(SocketAddr::is_ipv6);
             found
@@ -193,7 +194,7 @@ fn bind_tcp(address: SocketAddr, dual: bool) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// Makes and binds, and does not yet listen.
+/// Makes and binds a socket that does not listen yet.
 fn unix_socket(address: &Address, path: &str, mode: Option<u32>) -> Result<Socket> {
     let bound = || {
         let socket = above_standard(Socket::new(Domain::UNIX, Type::STREAM, None)?)?;
@@ -217,7 +218,7 @@ fn ipc(address: &Address, path: &str, mode: u32) -> Result<Listener> {
     file.remove_stale(address, path)?;
     let socket = unix_socket(address, path, Some(mode))?;
     file.made(mode).map_err(|error| Error::io(&error, address))?;
-    // Nobody could connect until here.
+    // Until here nobody could connect.
     start(address, &socket)?;
     let mut listener = Listener::new(socket, false, address.clone().absolute().to_string());
     listener._file = Some(file);

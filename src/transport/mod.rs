@@ -1,12 +1,13 @@
 //! Byte streams: `tcp`, `ipc` and `inproc`.
 //!
-//! A transport moves bytes and nothing else: it never looks into a message, and knows no engine.
-//! `runtime` brings the two together.
+//! A transport moves bytes and nothing else: it never looks into a message, and knows no engine. `runtime` joins the
+//! two.
 //!
 //! * [`url`]: where to connect or listen;
 //! * [`poller`]: which sockets are ready, and a wake from any thread;
-//! * [`socket`], [`listener`], [`inproc`]: what carries the bytes; [`ByteStream`]: or something else does;
-//! * [`Ready`]: how a loop is told of what is not a socket; `waiter`: how a thread of the program waits for one socket;
+//! * [`socket`], [`listener`], [`inproc`]: what carries the bytes; [`ByteStream`]: streams that are not sockets;
+//! * [`Ready`]: how a loop learns of readiness of what is not a socket; `waiter`: how a thread of the program waits for
+//!   one socket;
 //! * [`fork`]: whether this process is a child of the one that made a handle; [`host_name`]: the machine.
 
 #![allow(unsafe_code)]

@@ -1,8 +1,8 @@
 //! Which descriptors are ready, and a wake from any thread.
 //!
-//! Bare epoll on Linux, `poll` elsewhere (and on Linux when asked for, so that the tests cover it). Of the crate
-//! `polling` each wait costs at least two further system calls, which arm its notifier and its timer again; here a
-//! wait is one call, and a wake at most one write.
+//! Bare epoll on Linux, `poll` elsewhere (and on Linux on request, so that the tests cover it). With the crate
+//! `polling` each wait would cost at least two more system calls, to re-arm its notifier and its timer; here a wait is
+//! one call, and a wake at most one write.
 
 use std::io;
 use std::os::fd::RawFd;
@@ -18,7 +18,7 @@ use super::wake::WakeFlag;
 /// The key of the wake descriptor.
 const WAKE: u64 = u64::MAX;
 
-/// What tells readiness.
+/// The system's means to learn of readiness.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Backend {
     /// The best of this platform.
@@ -27,7 +27,7 @@ pub enum Backend {
     Poll,
 }
 
-/// What to be told of. Without either, errors and hang-ups alone.
+/// The readiness to report. Errors and hang-ups are always reported.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Interest {
     /// Readable, or closed by the other side.
@@ -47,7 +47,7 @@ impl Interest {
     pub const BOTH: Interest = Interest { read: true, write: true };
 }
 
-/// A descriptor is ready. An error or a hang-up is told as both.
+/// A descriptor is ready. An error or a hang-up is reported as both.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Event {
     /// What the descriptor was added as.
@@ -112,7 +112,7 @@ impl Poller {
         }
     }
 
-    /// Changes what to be told of `fd`; also while another thread waits.
+    /// Changes what is reported of `fd`, even while another thread waits.
     pub fn set(&self, fd: RawFd, key: u64, interest: Interest) -> io::Result<()> {
         if self.birth.forked() {
             return Ok(());
@@ -134,8 +134,8 @@ impl Poller {
         !matches!(self.backend, Implementation::Poll(_))
     }
 
-    /// As [`set`](Poller::set), but after one event of any kind nothing more is told of `fd` until it is set again:
-    /// for a descriptor that another thread deals with.
+    /// Like [`set`](Poller::set), but after one event of any kind nothing more is reported of `fd` until it is set
+    /// again. For a descriptor that another thread deals with.
     pub fn set_once(&self, fd: RawFd, key: u64, interest: Interest) -> io::Result<()> {
         match &self.backend {
             _ if self.birth.forked() => Ok(()),
@@ -145,7 +145,7 @@ impl Poller {
         }
     }
 
-    /// Stops watching `fd`. A wait that runs in another thread may still tell its key.
+    /// Stops watching `fd`. A wait that runs in another thread may still report its key.
     pub fn remove(&self, fd: RawFd) {
         if self.birth.forked() {
             return;
@@ -157,7 +157,7 @@ impl Poller {
         }
     }
 
-    /// Puts what is ready into `events`. Returns when anything is, when it is woken, when `timeout` is over, and
+    /// Puts what is ready into `events`. Returns when something is ready, when it is woken, when `timeout` is over, and
     /// after a signal. What other threads published before their [`wake`](Poller::wake) is visible afterwards.
     pub fn wait(&self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()> {
         events.clear();
@@ -183,7 +183,7 @@ impl Poller {
         }
     }
 
-    /// Whether a wake failed: its descriptor is no more.
+    /// Whether a wake failed because its descriptor no longer exists.
     pub fn is_deaf(&self) -> bool {
         self.deaf.load(Ordering::Acquire)
     }
@@ -247,7 +247,7 @@ impl Poller {
     }
 }
 
-/// For a system call that waits: never shorter than asked for.
+/// The time-out for a system call, never shorter than requested.
 pub fn milliseconds(timeout: Option<Duration>) -> i32 {
     match timeout {
         None => -1,
@@ -302,7 +302,7 @@ mod epoll {
             check(unsafe { libc::epoll_ctl(self.0.raw(), operation, fd, &mut event) }).map(drop)
         }
 
-        /// Edge-triggered: each write to the descriptor is one event, and nobody has to read it.
+        /// Edge-triggered: each write to the descriptor is one event, and nobody needs to read it.
         pub fn add_wake(&self, fd: RawFd) -> io::Result<()> {
             self.control(libc::EPOLL_CTL_ADD, fd, WAKE, (libc::EPOLLIN | libc::EPOLLET) as u32)
         }
@@ -325,7 +325,7 @@ mod epoll {
         }
 
         pub fn wait(&self, events: &mut Vec<Event>, timeout: i32) -> io::Result<()> {
-            // Not filled with zeros: these are three kilobytes, and mostly there is one event.
+            // Not filled with zeros: it has three kilobytes, and usually there is one event.
             let mut ready = [const { MaybeUninit::<libc::epoll_event>::uninit() }; EVENTS];
             let room = ready.as_mut_ptr().cast();
             // SAFETY: `ready` has room for that many events.
@@ -349,7 +349,7 @@ mod epoll {
     }
 }
 
-/// What `poll` is asked for.
+/// The argument of `poll`.
 #[derive(Default)]
 struct PollSet {
     fds: Vec<libc::pollfd>,

@@ -1,4 +1,4 @@
-//! Readiness that no descriptor tells: other threads tell it to the loop.
+//! Readiness without a descriptor: other threads report it to the loop.
 
 use std::sync::{Arc, Weak};
 
@@ -18,14 +18,14 @@ impl ReadyList {
         ReadyList { keys: Mutex::new(Vec::new()), poller }
     }
 
-    /// Takes all keys, in the order in which they were told, in exchange for an empty vector.
+    /// Takes all keys, in the order in which they were reported, in exchange for an empty vector.
     pub fn take(&self, keys: &mut Vec<u64>) {
         debug_assert!(keys.is_empty());
         std::mem::swap(&mut *self.keys.lock(), keys);
     }
 }
 
-/// Tells one loop that what has this key there is ready. It does nothing once the loop is gone.
+/// Reports to one loop that the thing with this key is ready. Does nothing once the loop is gone.
 #[derive(Clone)]
 pub struct Ready {
     list: Weak<ReadyList>,
@@ -33,12 +33,13 @@ pub struct Ready {
 }
 
 impl Ready {
-    /// Tells the loop that has this list.
+    /// Reports to the loop that has this list.
     pub fn new(list: &Arc<ReadyList>, key: u64) -> Ready {
         Ready { list: Arc::downgrade(list), key }
     }
 
-    /// Has the loop look at it: read, write, accept. From any thread that holds no lock of the loop; does not block.
+    /// Makes the loop read, write or accept. May be called from any thread that does not hold the lock of the loop;
+    /// does not block.
     pub fn notify(&self) {
         if let Some(list) = self.list.upgrade() {
             list.keys.lock().push(self.key);

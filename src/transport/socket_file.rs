@@ -1,5 +1,5 @@
-//! The file of a Unix socket, which may lie in a directory where others write: no path is followed twice, and nothing is
-//! removed that is not this socket's.
+//! The file of a Unix socket, which may lie in a directory that others can write to. So no path is followed twice, and
+//! nothing is removed that does not belong to this socket.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -16,7 +16,7 @@ use super::fork::Birth;
 use super::url::Address;
 use crate::{Error, Result, Status};
 
-/// The file of a Unix socket, held by the lock on `<path>.lock`: whoever has the lock may remove the file.
+/// The file of a Unix socket, held by the lock on `<path>.lock`: the holder of the lock may remove the file.
 #[derive(Debug)]
 pub(super) struct SocketFile {
     path: PathBuf,
@@ -43,7 +43,7 @@ fn in_use(address: &Address, why: impl fmt::Display) -> Error {
 impl SocketFile {
     /// Takes the lock of the socket at `path`.
     pub fn lock(address: &Address, path: &str) -> Result<SocketFile> {
-        // Absolute: the working directory may be another one when they are removed.
+        // Absolute, since the working directory may have changed when they are removed.
         let path = path::absolute(path).map_err(|error| Error::io(&error, address))?;
         let mut lock_path = OsString::from(&path);
         lock_path.push(".lock");
@@ -66,15 +66,15 @@ impl SocketFile {
                     _ => fail(error),
                 });
             }
-            // The former holder may have removed it between the two calls: then another file has that name.
+            // The former holder may have removed it between the two calls, so that another file has that name.
             if names(&lock_path, id(&lock.metadata().map_err(fail)?)) {
                 return Ok(SocketFile { path, lock_path, lock: Lenient::new(lock), id: None, birth: Birth::here() });
             }
         }
     }
 
-    /// Removes a socket that nobody has bound any more, and nothing else. `given` is the path as the system has room for
-    /// it.
+    /// Removes a socket that no program has bound any more, and nothing else. `given` is the path in a form that fits
+    /// the system's limit.
     pub fn remove_stale(&self, address: &Address, given: &str) -> Result<()> {
         let stale = match fs::symlink_metadata(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -94,7 +94,8 @@ impl SocketFile {
         }
     }
 
-    /// The socket was bound: gives its file the bits of `mode` that the umask took away, and remembers it.
+    /// Called once the socket is bound. Gives its file the bits of `mode` that the umask took away, and remembers the
+    /// file.
     pub fn made(&mut self, mode: u32) -> io::Result<()> {
         let pinned = Pinned::open(&self.path)?;
         let found = pinned.metadata()?;
@@ -111,7 +112,8 @@ impl SocketFile {
     }
 }
 
-/// What a path names, itself and not what a link at its end leads to. It stays the same whatever the path names later.
+/// What a path names, without following a link at its end. It stays the same even if the path names something else
+/// later.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 struct Pinned(File);
 
@@ -128,12 +130,12 @@ impl Pinned {
 
     fn set_mode(&self, mode: u32) -> io::Result<()> {
         use std::os::unix::fs::PermissionsExt;
-        // `fchmod` does not take such a descriptor; this name stands for it and nothing else.
+        // `fchmod` does not accept such a descriptor, but this name stands for it and nothing else.
         fs::set_permissions(format!("/proc/self/fd/{}", self.0.as_raw_fd()), fs::Permissions::from_mode(mode))
     }
 }
 
-/// Elsewhere a socket cannot be opened: the path is looked at twice, and no link at its end is followed.
+/// Elsewhere a socket cannot be opened, so the path is looked up twice, without following a link at its end.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 struct Pinned(PathBuf);
 
@@ -192,7 +194,8 @@ fn flock(file: &File, operation: libc::c_int) -> io::Result<()> {
 
 /// Whether a program has bound this Unix socket, listening on it or not yet.
 ///
-/// To connect one of another type tells it, and disturbs nobody: the system refuses the type only if somebody is there.
+/// It connects a socket of another type, which disturbs no listener: the system refuses the type only if the socket is
+/// bound.
 fn is_bound(path: &str) -> io::Result<bool> {
     let socket = above_standard(Socket::new(Domain::UNIX, Type::DGRAM, None)?)?;
     socket.set_nonblocking(true)?;
@@ -213,7 +216,7 @@ mod tests {
     use super::super::listener::Listener;
     use super::*;
 
-    /// A directory that goes with its test.
+    /// A directory that is removed with its test.
     struct Directory(PathBuf);
 
     impl Directory {
@@ -250,7 +253,7 @@ mod tests {
         fs::set_permissions(&precious, fs::Permissions::from_mode(0o600)).unwrap();
         let mut file = SocketFile::lock(&address, &path).unwrap();
         let _socket = bound(&path);
-        // Who may write to the directory is quick.
+        // An attacker who may write to the directory is quick.
         fs::remove_file(&path).unwrap();
         symlink(&precious, &path).unwrap();
         assert_eq!(file.made(0o666).unwrap_err().kind(), io::ErrorKind::PermissionDenied);

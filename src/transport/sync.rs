@@ -1,4 +1,4 @@
-//! The atomics of what threads share, exchangeable for those of the model checker.
+//! The atomics of data that threads share; the model checker replaces them with its own.
 
 #[cfg(loom)]
 pub use loom::sync::atomic::{AtomicU8, Ordering};

@@ -6,9 +6,9 @@ use std::str::FromStr;
 
 use crate::{Error, Result, Status};
 
-/// Schemes that there are.
+/// The schemes that this version has.
 const KNOWN: &[&str] = &["tcp", "ipc", "inproc"];
-/// Schemes that a later version has, alone or behind a `+`.
+/// Schemes of later versions, alone or behind a `+`.
 const LATER: &[&str] = &["ws", "wss", "tls+tcp"];
 
 /// The host of a `tcp://` URL.
@@ -67,7 +67,7 @@ impl Address {
         Ok(())
     }
 
-    /// The address as it is from any working directory. A path that would be too long for a socket stays relative.
+    /// The address, valid in any working directory. A path that would be too long for a socket stays relative.
     pub fn absolute(self) -> Address {
         let Address::Ipc(path) = &self else { return self };
         match std::path::absolute(path) {
@@ -89,7 +89,7 @@ impl Address {
     }
 }
 
-/// The error of a URL that cannot be had.
+/// The error of a URL that is not supported.
 pub(crate) fn unsupported(url: &str, why: &str) -> Error {
     Error::new(Status::Unsupported, format!("{}: {url}: {why}", Status::Unsupported.text()))
 }
@@ -104,7 +104,7 @@ pub(crate) fn malformed(url: &str, why: impl fmt::Display) -> Error {
     Error::new(Status::Url, format!("{}: {url}: {why}", Status::Url.text()))
 }
 
-/// How an IPv6 address without its brackets is written, if that is what this is.
+/// If this is an IPv6 address without its brackets, the correct form.
 fn bracketed(rest: &str) -> Option<String> {
     let is_v6 = |host: &str| host.split('%').next().is_some_and(|ip| ip.parse::<Ipv6Addr>().is_ok());
     match rest.rsplit_once(':') {
@@ -155,7 +155,7 @@ fn tcp(url: &str, rest: &str) -> Result<Address> {
     }
 }
 
-/// The URLs of a comma-separated list. A comma that no URL follows is a part of the path or name that it is in.
+/// The URLs of a comma-separated list. A comma that no URL follows is part of the path or name that contains it.
 pub(crate) fn split(urls: &str) -> impl Iterator<Item = &str> {
     let begins_url = |text: &str| {
         let scheme = text.trim_start().split_once("://").map_or("", |(scheme, _)| scheme);
@@ -182,11 +182,11 @@ fn is_zone(zone: &str) -> bool {
 fn is_name(host: &str) -> bool {
     !host.is_empty()
         && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
-        // Digits and dots that are no IPv4 address: a resolver would read them as one in its own way.
+        // Digits and dots that are not an IPv4 address; a resolver would interpret them in its own way.
         && !host.bytes().all(|b| b.is_ascii_digit() || b == b'.')
 }
 
-/// What a Unix socket's path may take, with the NUL behind it.
+/// The longest path of a Unix socket, with the NUL behind it.
 fn sun_path() -> usize {
     // SAFETY: a sockaddr_un is plain data, for which all zeros is a value.
     let empty: libc::sockaddr_un = unsafe { std::mem::zeroed() };

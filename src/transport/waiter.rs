@@ -28,7 +28,7 @@ impl SocketWaiter {
         }
         let [socket, wake] = fds.map(|fd| fd.revents);
         if wake & libc::POLLNVAL != 0 {
-            // Something else has closed it: this thread could not be woken any more.
+            // Something else has closed it, so this thread could no longer be woken.
             return Err(io::Error::from_raw_os_error(libc::EBADF));
         }
         if wake != 0 {
@@ -41,8 +41,8 @@ impl SocketWaiter {
         })
     }
 
-    /// Ends the running or the next wait. Without its descriptor the next wait fails, and the running one is ended by
-    /// its time.
+    /// Ends the running or the next wait. If something else has closed its descriptor, the next wait fails, and the
+    /// running one ends when its time is over.
     pub fn wake(&self) {
         let _ = self.wake.write();
     }
@@ -52,7 +52,7 @@ impl SocketWaiter {
         self.wake.close();
     }
 }
-/// A wait of microseconds is not one of a millisecond.
+/// With microseconds, which a wait in milliseconds would round up.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn poll(fds: &mut [libc::pollfd], timeout: Option<Duration>) -> libc::c_int {
     let timeout = timeout.map(|timeout| libc::timespec {

@@ -14,13 +14,13 @@ const NOTIFIED: u8 = 2;
 pub enum Woken {
     /// The socket is readable.
     Readable,
-    /// It is too, and the other side is gone.
+    /// The socket is readable, and the other side is gone.
     Broken,
     /// A wake, a signal, or the end of the time.
     Otherwise,
 }
 
-/// Lets many wakes cost one write to the loop's descriptor, and a wake of a running loop none.
+/// With it, many wakes cost one write to the loop's descriptor, and a wake of a running loop costs none.
 ///
 /// What a thread publishes before [`wake`](WakeFlag::wake) is seen by the loop after its next
 /// [`woke`](WakeFlag::woke): every operation is a read-modify-write of the one atomic, so the acquire of `woke` reads
@@ -34,13 +34,13 @@ impl WakeFlag {
         WakeFlag(AtomicU8::new(AWAKE))
     }
 
-    /// Notes a wake; whether the caller has to write to the descriptor. Async-signal-safe.
+    /// Notes a wake. True if the caller has to write to the descriptor. Async-signal-safe.
     #[must_use]
     pub fn wake(&self) -> bool {
         self.0.swap(NOTIFIED, Ordering::AcqRel) == ASLEEP
     }
 
-    /// The loop wants to sleep; whether it may. It calls [`woke`](WakeFlag::woke) in either case.
+    /// Called when the loop wants to sleep. True if it may. It calls [`woke`](WakeFlag::woke) in either case.
     #[must_use]
     pub fn sleep(&self) -> bool {
         self.0.compare_exchange(AWAKE, ASLEEP, Ordering::AcqRel, Ordering::Acquire).is_ok()
@@ -99,7 +99,7 @@ mod model {
                 .map(|work| {
                     let (flag, descriptor, work) = (flag.clone(), descriptor.clone(), work.clone());
                     thread::spawn(move || {
-                        // Relaxed: the flag alone has to make it visible.
+                        // Relaxed, since the flag alone has to make it visible.
                         work.store(1, Ordering::Relaxed);
                         if flag.wake() {
                             descriptor.notify();
