@@ -4,13 +4,13 @@ use std::time::Duration;
 
 /// The largest body, in bytes, without its `meta`.
 pub const MAX_MESSAGE: usize = 16 << 20;
-/// The longest `meta`, as it comes from an app.
+/// The longest `meta` that an app may send.
 pub const MAX_META: usize = 1 << 10;
-/// What `meta` may add to a body: the hub adds a stamp where there is none, and marks what it holds as retained.
+/// The most that `meta` adds to a body: the hub adds a stamp where there is none, and marks what it holds as retained.
 pub const META_ROOM: usize = MAX_META + 64;
-/// A frame that claims more than this is none: some 1,000 times the largest message that can be allowed.
+/// What claims more than this is not a frame: about 1,000 times the largest limit that can be set.
 pub const ABSURD_FRAME: u64 = 1 << 40;
-/// Connections over the limit of peers that a hub keeps for the moment that it takes to tell them why they are refused.
+/// Connections beyond the limit of peers that a hub keeps for a moment, to tell them why they are refused.
 pub const SURPLUS_PEERS: usize = 64;
 /// The largest body towards an old peer: a stock nanomsg breaks the connection on one byte more.
 pub const LEGACY_MAX: usize = 1 << 20;
@@ -22,7 +22,7 @@ pub const MAX_SENDER: usize = 255;
 pub const MAX_NAME: usize = 1024;
 /// Peers of one hub.
 pub const MAX_PEERS: usize = 4096;
-/// What may wait for a peer, in bytes, before it is caught up from the table.
+/// The bytes that may wait for a peer before it is caught up from the table.
 pub const OUTBOX: usize = 4 << 20;
 /// Unfinished incoming frames of a hub, in bytes, together.
 pub const UNFINISHED: usize = 256 << 20;
@@ -38,9 +38,9 @@ pub const TABLE_BYTES: usize = 512 << 20;
 pub const DEPARTED: Duration = Duration::from_secs(24 * 3600);
 /// An app's own values, in bytes: what waits to be sent and what is kept to be announced again.
 pub const SEND_QUEUE: usize = 64 << 20;
-/// What an app received and its program has not taken, in bytes.
+/// States that an app received and its program has not taken, in bytes.
 pub const RECV_QUEUE: usize = 16 << 20;
-/// The newest values that an app remembers, in bytes: for `get`, and to drop what it had already.
+/// The newest values that an app remembers, in bytes, for `get` and to drop what it already had.
 pub const RECEIVED: usize = 64 << 20;
 /// How long the holder of an identity has to answer a probe.
 pub const IDENTITY_PROBE: Duration = Duration::from_secs(1);
@@ -55,7 +55,7 @@ pub const BACKOFF_MAX: Duration = Duration::from_secs(5);
 /// How long a link to an old hub is kept after the last write before it is closed: nanomsg and NNG forget what they
 /// have not handed on when a connection ends.
 pub const OLD_HUB_SETTLES: Duration = Duration::from_millis(100);
-/// What `close` waits for unsent values.
+/// How long `close` waits for unsent values.
 pub const LINGER: Duration = Duration::from_millis(1000);
 /// The permission bits of an `ipc` socket.
 pub const IPC_MODE: u32 = 0o600;

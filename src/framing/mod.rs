@@ -1,4 +1,4 @@
-//! Byte streams to bodies and back, sans-IO: the SP header of the scalability protocols and the frames behind it.
+//! Byte streams to bodies and back, sans-IO: the SP header of the scalability protocols and the frames after it.
 
 use std::fmt;
 use std::ops::Deref;
@@ -41,7 +41,7 @@ impl fmt::Display for Sp {
     }
 }
 
-/// Everybody to everybody: what apps and hubs speak.
+/// All to all: what apps and hubs speak.
 pub const BUS: Sp = Sp { number: 0x70, name: "BUS" };
 /// To many.
 pub const PUB: Sp = Sp { number: 0x20, name: "PUB" };
@@ -57,12 +57,12 @@ pub const PUSH: Sp = Sp { number: 0x50, name: "PUSH" };
 pub const PULL: Sp = Sp { number: 0x51, name: "PULL" };
 /// Asks many.
 pub const SURVEYOR: Sp = Sp { number: 0x62, name: "SURVEYOR" };
-/// Answers one who asks many.
+/// Answers one side that asks many.
 pub const RESPONDENT: Sp = Sp { number: 0x63, name: "RESPONDENT" };
 
-/// What the reserved bytes of an old header are.
+/// The reserved bytes of an old header.
 const RESERVED_OLD: [u8; 2] = [0, 0];
-/// The first of the reserved bytes of ours; the version follows.
+/// The first of the reserved bytes in a header of nanostate; the version follows.
 const RESERVED_OURS: u8 = 0x4E;
 /// The byte before the length of an `ipc` frame.
 const IPC_MARK: u8 = 1;
@@ -85,7 +85,7 @@ impl fmt::Display for Version {
     }
 }
 
-/// Why 8 bytes are not a header that we can speak to.
+/// Why 8 bytes are not an acceptable header.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum HeaderError {
     /// Another protocol altogether; its first bytes.
@@ -94,7 +94,7 @@ pub enum HeaderError {
     /// Another scalability protocol: its number, and the one that was expected.
     #[error("the other side speaks the scalability protocol {0:#04x}, not {1} ({number:#04x})", number = .1.number)]
     OtherProtocol(u16, Sp),
-    /// The reserved bytes are neither zero nor, where that is spoken, ours.
+    /// The reserved bytes are neither zero nor, where nanostate is spoken, a version.
     #[error("the reserved bytes of the SP header are {}: no version that is spoken here", shown(.0))]
     Reserved([u8; 2]),
 }
@@ -104,7 +104,7 @@ pub fn header(version: Version) -> [u8; HEADER_LEN] {
     header_of(BUS, version)
 }
 
-/// The same of another protocol, in which only old programs are spoken to: `00 53 50 00 pp pp 00 00`.
+/// The header of another protocol, which only old programs speak: `00 53 50 00 pp pp 00 00`.
 pub fn gateway_header(protocol: Sp) -> [u8; HEADER_LEN] {
     header_of(protocol, Version::Old)
 }
@@ -119,7 +119,7 @@ fn header_of(protocol: Sp, version: Version) -> [u8; HEADER_LEN] {
     [m0, m1, m2, m3, p0, p1, r0, r1]
 }
 
-/// Reads a header. A version of ours above 1 is [`Version::V1`]: the lower one of both sides counts.
+/// Reads a header. A version above 1 is read as [`Version::V1`], since the lower version of the two sides applies.
 ///
 /// # Errors
 /// What is wrong with it, in words.
@@ -131,7 +131,7 @@ pub fn parse_header(bytes: &[u8; HEADER_LEN]) -> Result<Version, HeaderError> {
     }
 }
 
-/// Reads the header of somebody who has to speak `protocol`.
+/// Reads the header of a program that has to speak `protocol`.
 ///
 /// # Errors
 /// What is wrong with it, in words.
@@ -159,7 +159,7 @@ const LENGTH_LEN: usize = 8;
 /// The longest head of a frame in any framing: that of WebSocket is two bytes and a length.
 pub const MAX_HEAD: usize = LENGTH_LEN + 2;
 
-/// What stands before a body.
+/// The bytes before a body.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct FrameHead {
     bytes: [u8; MAX_HEAD],
@@ -175,14 +175,14 @@ impl Deref for FrameHead {
     }
 }
 
-/// What stands before a body of `len` bytes.
+/// The bytes before a body of `len` bytes.
 pub fn frame_head(framing: Framing, len: usize) -> FrameHead {
     let mut bytes = [IPC_MARK; MAX_HEAD];
     bytes[MAX_HEAD - LENGTH_LEN..].copy_from_slice(&(len as u64).to_be_bytes());
     FrameHead { bytes, start: (MAX_HEAD - frame_head_len(framing)) as u8 }
 }
 
-/// The length of what stands before a body.
+/// The length of the bytes before a body.
 pub const fn frame_head_len(framing: Framing) -> usize {
     match framing {
         Framing::Ipc => LENGTH_LEN + 1,
@@ -195,15 +195,15 @@ pub const fn frame_head_len(framing: Framing) -> usize {
 pub enum Frame<'a> {
     /// A whole body.
     Body(&'a [u8]),
-    /// A whole body that came in pieces, too large to be copied once more: in an allocation of its own.
+    /// A whole body that came in pieces, in an allocation of its own, since it is too large to be copied again.
     Large(Vec<u8>),
-    /// A frame of so many bytes, over the limit; they are skipped as they come.
+    /// A frame over the limit, with its length in bytes; they are skipped as they come.
     TooLarge(u64),
-    /// A frame that there is no memory for; it is skipped as it comes.
+    /// A frame for which there is no memory; it is skipped as it comes.
     NoMemory {
         /// Its length in bytes.
         len: u64,
-        /// How its body begins: at least with sender and name, if that much has come.
+        /// The beginning of its body: at least sender and name, if that much has come.
         start: &'a [u8],
     },
 }
@@ -214,12 +214,12 @@ pub enum FrameError {
     /// An `ipc` frame that does not begin with the byte 1.
     #[error("an ipc frame begins with {0:#04x} instead of 0x01")]
     BadMark(u8),
-    /// A length beyond any limit, [`ABSURD_FRAME`]: these are no bytes of ours.
+    /// A length beyond any limit, [`ABSURD_FRAME`]: these bytes are of another protocol.
     #[error("not a frame: its length would be {}, in the bytes {}", u64::from_be_bytes(*.0), shown(.0))]
     NoLength([u8; LENGTH_LEN]),
 }
 
-/// Bytes that should not be there, for a log: as text if they look like one, else in hexadecimal.
+/// Unexpected bytes in a form for the log: as text if they look like text, else in hexadecimal.
 pub(crate) fn shown(bytes: &[u8]) -> String {
     let printable = |byte: &u8| matches!(byte, b' '..=b'~' | b'\t' | b'\r' | b'\n');
     if bytes.iter().all(printable) {
@@ -231,11 +231,11 @@ pub(crate) fn shown(bytes: &[u8]) -> String {
 /// A buffer up to this size is kept for the next unfinished frame; a larger one is given out.
 const KEPT: usize = 4096;
 
-/// What is kept of a frame that there is no memory for: the heads of array, sender and name, and these two.
+/// What is kept of a frame for which there is no memory: the heads of array, sender and name, and the latter two.
 const START_LEN: usize = 5 + 5 + MAX_SENDER + 5 + MAX_NAME;
 
-/// Cuts bodies out of a stream, behind the SP header. Keeps an unfinished frame only; a body that lies whole in the
-/// input is not copied.
+/// Cuts bodies out of a stream, after the SP header. It buffers only an unfinished frame; a body that lies in the input
+/// as a whole is not copied.
 #[derive(Debug)]
 pub struct Decoder {
     framing: Framing,
@@ -251,11 +251,11 @@ enum Position {
     Head { bytes: [u8; MAX_HEAD], have: u8 },
     /// In a body of so many bytes; those that came are in the buffer.
     Body(usize),
-    /// In a frame over the limit, so many bytes before its end.
+    /// In a frame over the limit; so many bytes of it are still to come.
     Skip(u64),
     /// The body in the buffer was given out.
     Given,
-    /// Something else than a frame came.
+    /// Something other than a frame came.
     Broken(FrameError),
 }
 
@@ -263,7 +263,7 @@ enum Position {
 const START: Position = Position::Head { bytes: [0; MAX_HEAD], have: 0 };
 
 impl Decoder {
-    /// A decoder for a stream that stands behind its SP header, if it has one. `max` is the largest body, in bytes.
+    /// A decoder for a stream whose SP header, if it has one, was already read. `max` is the largest body, in bytes.
     pub fn new(framing: Framing, max: usize) -> Decoder {
         Decoder { framing, max, state: START, buffer: Vec::new() }
     }
@@ -273,8 +273,8 @@ impl Decoder {
         self.max = max;
     }
 
-    /// The next frame out of `input`, which advances over what was taken. `None`: all of it was taken and more is
-    /// needed. To be called until then.
+    /// Takes the next frame out of `input`, which advances over it. `None` means that all of `input` was taken and more
+    /// is needed; call it until then.
     ///
     /// # Errors
     /// The stream is broken; every further call gives the same.
@@ -291,7 +291,7 @@ impl Decoder {
         self.next_in_pieces(input)
     }
 
-    /// As [`Decoder::next`], whatever came.
+    /// Like [`Decoder::next`], for any input.
     fn next_in_pieces<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Result<Option<Frame<'a>>, FrameError> {
         loop {
             match self.state {
@@ -369,8 +369,8 @@ impl Decoder {
         }
     }
 
-    /// Adds to a body of `len` bytes; false if there is no memory for it. The claimed length is only ever a bound: what is
-    /// allocated follows what came.
+    /// Adds to a body of `len` bytes; false if there is no memory for it. The claimed length is only a bound:
+    /// allocations follow the bytes that came.
     fn append(&mut self, piece: &[u8], len: usize) -> bool {
         let needed = self.buffer.len() + piece.len();
         if needed > self.buffer.capacity() {
@@ -383,8 +383,8 @@ impl Decoder {
         true
     }
 
-    /// Bytes allocated for the unfinished frame. They grow with the bytes that came, and are given back with the frame
-    /// but for a small buffer.
+    /// Bytes allocated for the unfinished frame. They grow with the bytes that came, and are freed with the frame,
+    /// except for a small buffer.
     pub fn allocated(&self) -> usize {
         self.buffer.capacity()
     }
@@ -395,7 +395,7 @@ impl Decoder {
     }
 }
 
-/// The length that the next frame claims and what follows its head, if all of the head is there and sound.
+/// The length that the next frame claims, and the bytes after its head, if the whole head is there and valid.
 #[inline]
 fn whole_head(framing: Framing, input: &[u8]) -> Option<(u64, &[u8])> {
     let input = match framing {

@@ -7,46 +7,47 @@ use parking_lot::Mutex;
 use super::nng::{Message, Ticket};
 use crate::transport::Ready;
 
-/// Messages that may wait for the hub's loop, and their bytes; then NNG keeps them, and the other side feels it.
+/// Messages that may wait for the hub's loop, and their bytes. Beyond that NNG keeps them, and the other side has to
+/// wait.
 const MESSAGES: usize = 1024;
 const BYTES: usize = 1 << 20;
 /// Lines for the log that may wait.
 const LINES: usize = 64;
-/// How much of what the other side has said is told: a header may be long.
+/// How much of the other side's text is logged, since a header may be long.
 const TOLD: usize = 300;
 
-/// What came, until the loop takes it. Any thread puts something in and the loop is told, if it waits.
+/// Messages that arrived, until the loop takes them. Any thread may put something in; the loop is notified if it waits.
 #[derive(Default)]
 pub struct Arrivals {
     waiting: Mutex<Waiting>,
 }
 
-/// A message that came, and the ticket to answer it with if it is to be answered.
+/// A message that arrived, and the ticket for its answer if it needs one.
 pub type Arrival = (Option<Ticket>, Message);
 
 #[derive(Default)]
 struct Waiting {
     messages: VecDeque<Arrival>,
     bytes: usize,
-    /// Nothing is put until the loop has taken what is there.
+    /// Nothing more is put in until the loop has taken what is there.
     full: bool,
-    /// Where each is.
+    /// The address of each connection.
     clients: HashMap<u32, String>,
-    /// What the loop was not told of the connections.
+    /// Changes of connections that the loop has not taken yet.
     changes: Option<Changes>,
     /// The loop found nothing.
     waits: bool,
     ready: Option<Ready>,
 }
 
-/// What changed with the connections of the other side.
+/// Changes of the other side's connections.
 #[derive(PartialEq, Eq, Debug, Default)]
 pub struct Changes {
     /// How many there are.
     pub clients: u32,
     /// Whether one of them is new.
     pub came: bool,
-    /// Of each what happened, for the log, as far as there was room.
+    /// A line for the log about each change, as far as there was room.
     pub words: Vec<String>,
 }
 
@@ -57,17 +58,17 @@ pub struct Taken {
     pub changes: Option<Changes>,
     /// In the order in which they came.
     pub messages: VecDeque<Arrival>,
-    /// Whether the inbox was full: whoever fills it has stopped.
+    /// Whether the inbox was full, so that the threads that fill it have stopped.
     pub was_full: bool,
 }
 
 impl Arrivals {
-    /// Gives it the loop that is to be told.
+    /// Sets the loop that is notified.
     pub fn attach(&self, ready: Ready) {
         self.waiting.lock().ready = Some(ready);
     }
 
-    /// Puts a message in. False: the inbox is full, no more until the loop [has taken](Taken::was_full) it.
+    /// Puts a message in. False if the inbox is now full: no more until the loop [has taken](Taken::was_full) it.
     pub fn put(&self, ticket: Option<Ticket>, message: Message) -> bool {
         let mut full = false;
         self.change(|waiting| {
@@ -84,7 +85,7 @@ impl Arrivals {
         self.waiting.lock().clients.len()
     }
 
-    /// The connection `id` is there, to `address`.
+    /// There is a connection `id`, to `address`.
     pub fn came(&self, id: u32, address: &str) {
         self.changes(|clients| {
             clients.insert(id, address.to_owned());
@@ -115,7 +116,7 @@ impl Arrivals {
         });
     }
 
-    /// Has the loop look, whether there is something or not.
+    /// Makes the loop look, whether there is something or not.
     pub fn wake(&self) {
         self.change(|waiting| waiting.waits = true);
     }
@@ -130,7 +131,7 @@ impl Arrivals {
         }
     }
 
-    /// Takes everything. The loop is told of what comes next if there was nothing.
+    /// Takes everything. If there was nothing, the loop is notified of the next arrival.
     pub fn take(&self) -> Taken {
         let mut waiting = self.waiting.lock();
         waiting.bytes = 0;

@@ -1,13 +1,13 @@
 //! A hub's sockets of the other scalability protocols: `pub+tcp://…` and the like. Those on `ws` and `inproc` are
 //! NNG's, and opened here; the others are the hub's own listeners.
 //!
-//! To the [router](crate::engine::hub::Router) a gateway is one peer, whatever the number of its clients, and to the
+//! To the [router](crate::engine::hub::Router) a gateway is one peer, however many clients it has, and to the
 //! [driver](crate::runtime::Driver) one connection, which a [`GatewaySocket`](socket::GatewaySocket) carries. NNG runs
-//! while there is a gateway in the process; its threads only hand over.
+//! while there is a gateway in the process; its threads only hand messages over.
 //!
-//! * `nng`: what is needed of NNG, safe to use; only there is C called;
+//! * `nng`: a safe interface to the parts of NNG that are used; the only place that calls C;
 //! * `arrivals`: what NNG's threads leave for the hub's loop;
-//! * `socket`: notes and answers of the router to messages and back;
+//! * `socket`: translates between messages and the router's events and answers;
 //! * `pace`: how fast subscribers are fed;
 //! * `origin`: which pages a browser may connect from.
 
@@ -33,8 +33,8 @@ use crate::transport::listener::candidates;
 use crate::transport::{Address, Host};
 use crate::{Error, Result, Status};
 
-/// What NNG may take besides a body: what requests have in front. A state that is a little too large is then refused by
-/// the hub, which says so, instead of by NNG, which ends the connection.
+/// What NNG accepts beyond the length of a body: room for the bytes in front of a request. A state that is slightly too
+/// large is then refused by the hub, which says so, and not by NNG, which ends the connection.
 const HEADROOM: usize = 4096;
 
 impl Role {
@@ -48,8 +48,8 @@ impl Role {
     }
 }
 
-/// Opens a gateway of the hub `shared` on `ws` or `inproc`, which listens when this returns. Returns the URL where it
-/// really does. Waits while a host name is resolved.
+/// Opens a gateway of the hub `shared` on `ws` or `inproc`, which listens when this returns. Returns the actual URL.
+/// Waits while a host name is resolved.
 ///
 /// [`Status::Unsupported`] for other transports, [`Status::InUse`], [`Status::Permission`], [`Status::Resolve`],
 /// [`Status::Full`] where the hub has no room for one more peer, or another failure of the system.
@@ -77,16 +77,16 @@ pub fn open(shared: &Arc<Shared<Router>>, url: &str, address: &GatewayAddress) -
     Ok(bound)
 }
 
-/// Who is let in.
+/// Decides which connections are admitted.
 struct Doorman {
     arrivals: Arc<Arrivals>,
     limit: ConnectionLimit,
-    /// The host that the listener was named.
+    /// The host in the listener's URL.
     own: String,
 }
 
 impl Doorman {
-    /// Whether the connection may stay. NNG holds locks meanwhile: nothing is logged here.
+    /// Whether the connection may stay. NNG holds locks during the call, so nothing is logged here.
     fn sees(&self, event: PipeEvent, pipe: &Pipe) -> bool {
         match event {
             PipeEvent::Adding => {
@@ -111,12 +111,12 @@ impl Doorman {
     }
 }
 
-/// How many connections are let in.
+/// How many connections are admitted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct ConnectionLimit {
     most: usize,
-    /// The bytes that all of them may hold, and each, where that is the limit: NNG has room for a message as soon as its
-    /// length is claimed.
+    /// The bytes that all of them together may hold, and each of them, where that is the limit: NNG allocates a message
+    /// as soon as its length is claimed.
     bytes: Option<(usize, usize)>,
 }
 
@@ -142,7 +142,7 @@ impl fmt::Display for ConnectionLimit {
     }
 }
 
-/// The host that a listener was named, or nothing.
+/// The host in a listener's URL, or nothing.
 fn host_of(place: &Endpoint) -> String {
     match place {
         Endpoint::Web(Address::Tcp { host, .. }, _) => host.to_string(),
@@ -150,7 +150,7 @@ fn host_of(place: &Endpoint) -> String {
     }
 }
 
-/// Listens; the URL that it got.
+/// Listens. Returns the actual URL.
 fn listen(socket: &Socket, place: &Endpoint, max_frame: usize) -> Result<String> {
     match place {
         Endpoint::Inproc(_) => {
@@ -165,14 +165,14 @@ fn listen(socket: &Socket, place: &Endpoint, max_frame: usize) -> Result<String>
     }
 }
 
-/// Listens at the first address of `host` that can be had.
+/// Listens at the first address of `host` that is available.
 fn listen_at(socket: &Socket, host: &Host, port: u16, path: &str, max_frame: usize) -> Result<String> {
     let mut last = Err(Status::Resolve.into());
     for mut candidate in candidates(host, port)? {
         match socket.listen_web(&format!("ws://{candidate}{path}"), max_frame) {
             Ok(port) => {
                 candidate.set_port(port);
-                // NNG's own would lack what it takes for granted.
+                // NNG's own URL would lack a port that is the scheme's default.
                 return Ok(match host {
                     Host::Any => format!("ws://{host}:{port}{path}"),
                     _ => format!("ws://{candidate}{path}"),
@@ -224,7 +224,7 @@ mod tests {
         let socket = Socket::open(&library, Protocol::Pub).unwrap();
         match listen_at(&socket, &Host::V4(Ipv4Addr::LOCALHOST), 80, "/x", 1 << 20) {
             Ok(url) => assert_eq!(url, "ws://127.0.0.1:80/x"),
-            // Somebody else has it, or not everybody may.
+            // Another program has it, or this user may not.
             Err(error) => assert!(matches!(error.status(), Status::InUse | Status::Permission), "{error}"),
         }
     }

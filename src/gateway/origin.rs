@@ -2,11 +2,11 @@
 
 use std::net::IpAddr;
 
-/// Whether a WebSocket may be opened by who sends these headers: not a page of another server. `own` is the host that
-/// the listener was named, which may be one that only resolves.
+/// Whether the client that sends these headers may open a WebSocket: pages of other servers may not. `own` is the host
+/// in the listener's URL, which may be a name.
 ///
-/// Programs send no `Origin`; browsers always do. A page whose name was made to resolve to this machine, so that its
-/// origin looks like the listener's own, is known by that name.
+/// Programs send no `Origin`; browsers always do. An attacker may make a name resolve to this machine, so that the
+/// origin of its page matches the address that was dialled; such a page is recognised by its name.
 ///
 /// # Errors
 /// Why not.

@@ -1,8 +1,8 @@
-//! A gateway's NNG socket, as what carries the connection of one peer of the router.
+//! A gateway's NNG socket, which carries the connection of one peer of the router.
 //!
-//! The stream of bytes to the router is made of [notes](crate::engine::gateway::GatewayEvent), the one from it of messages for
-//! subscribers, or of answers. Only the hub's loop reads, writes and sends; NNG's threads leave what comes in the
-//! [`Arrivals`].
+//! The byte stream to the router consists of [events](crate::engine::gateway::GatewayEvent), the one from it of
+//! messages for subscribers, or of answers. Only the hub's loop reads, writes and sends; NNG's threads leave what
+//! arrives in the [`Arrivals`].
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -21,9 +21,8 @@ use crate::Result;
 /// How frames are cut out of both streams.
 pub const FRAMING: Framing = Framing::Inproc;
 
-/// How long NNG is given messages, or requests are handed over, before it is the turn of others, and how often that is
-/// looked at for messages. With a hundred subscribers a message takes 50 µs and more, and a request may ask for a
-/// mebibyte.
+/// How long messages go to NNG, or requests to the hub, before other peers have their turn, and after how many messages
+/// the clock is read. With a hundred subscribers a message takes 50 µs and more, and a request may ask for a mebibyte.
 const ROUND: Duration = Duration::from_millis(1);
 const LOOK_EVERY: usize = 16;
 
@@ -40,7 +39,7 @@ pub struct GatewaySocket {
     outgoing: Outgoing,
 }
 
-/// What puts messages in the arrivals.
+/// Puts messages into the arrivals.
 enum Receives {
     Nothing,
     Messages(Receiver),
@@ -56,15 +55,15 @@ struct Incoming {
     /// For the log.
     words: VecDeque<String>,
     status: GatewayStatus,
-    /// The router has not been told the status.
+    /// The router does not know the newest status yet.
     changed: bool,
-    /// The beginning of the frame that is being read, the message that follows, and how much of both was read.
+    /// The start of the frame that is being read, the message that follows, and how much of both was read.
     head: Vec<u8>,
     message: Option<Message>,
     read: usize,
     /// The frame is to be answered.
     asks: bool,
-    /// When the first of the requests was handed over that followed each other.
+    /// When the first request of the present series was handed over.
     round: Option<u64>,
 }
 
@@ -75,7 +74,7 @@ struct Outgoing {
     /// A state that is not to be sent yet.
     waiting: Option<Message>,
     pace: Pace,
-    /// What was sent last: it serves once more to see who is behind.
+    /// The last message; it is sent again to see which subscribers are behind.
     last: Vec<u8>,
 }
 
@@ -86,8 +85,8 @@ enum Order {
 }
 
 impl GatewaySocket {
-    /// Carries what `socket` gets and is to send. It listens already, and its `arrivals` is told of connections. Messages
-    /// above `limit` bytes are not handed over.
+    /// Carries what `socket` receives and sends. It listens already, and `arrivals` is notified of its connections.
+    /// Messages above `limit` bytes are not handed over.
     pub fn new(
         library: &Library,
         role: Role,
@@ -96,7 +95,7 @@ impl GatewaySocket {
         socket: Socket,
     ) -> Result<GatewaySocket> {
         let (put, socket) = (arrivals.clone(), Arc::new(socket));
-        // The arrivals does not outlive what puts messages there: it is dropped with the socket.
+        // The arrivals do not outlive what puts messages there: they are dropped with the socket.
         let receives = match role {
             Role::Pub => Receives::Nothing,
             Role::Pull => Receives::Messages(Receiver::new(&socket, move |message| put.put(None, message))?),
@@ -121,7 +120,7 @@ impl GatewaySocket {
         })
     }
 
-    /// Takes what came. False: nothing.
+    /// Takes what arrived. False if there was nothing.
     fn fetch(&mut self) -> bool {
         let Taken { changes, messages, was_full } = self.arrivals.take();
         match &self.receives {
@@ -144,7 +143,7 @@ impl GatewaySocket {
         if self.role == Role::Pub {
             let pace = &mut self.outgoing.pace;
             if clients == 0 || (came && clients == 1) {
-                // What was sent since the last one left was for nobody.
+                // What was sent since the last subscriber left reached nobody.
                 if let Some(counts) = self.socket.queue_counts() {
                     pace.nobody(counts.discarded);
                 }
@@ -156,7 +155,7 @@ impl GatewaySocket {
         }
     }
 
-    /// Does what a frame of the router says. False: it waits, and the timer runs.
+    /// Carries out a frame of the router. False if it has to wait; the timer then runs.
     fn send(&mut self, order: Order) -> io::Result<bool> {
         match order {
             Order::Publish(message) => self.publish(message),
@@ -178,7 +177,7 @@ impl GatewaySocket {
             .push_back(format!("{address} disconnected: {answers} answers of {bytes} bytes waited for it"));
         self.incoming.status.dropped += *answers as u64;
         self.incoming.changed = true;
-        // The loop is writing, and reads only when it is told.
+        // The loop is writing, and reads only when it is notified.
         self.arrivals.wake();
     }
 
@@ -193,7 +192,7 @@ impl GatewaySocket {
             return Ok(false);
         }
         self.outgoing.last.clear();
-        // Without memory nobody is asked until the next one.
+        // Without memory there is no probe until the next message.
         if self.outgoing.last.try_reserve(message.body().len()).is_ok() {
             self.outgoing.last.extend_from_slice(message.body());
         }
@@ -201,7 +200,7 @@ impl GatewaySocket {
         Ok(true)
     }
 
-    /// Sends to all subscribers, and sees who is behind if it is a probe.
+    /// Sends to all subscribers. If it is a probe, sees which of them are behind.
     fn transmit(&mut self, message: Message, probe: Option<Why>) -> io::Result<()> {
         self.outgoing.pace.sends(message.body().len());
         let before = probe.and_then(|why| Some((why, self.socket.queue_counts()?)));
@@ -220,14 +219,14 @@ impl GatewaySocket {
             }
             self.look();
             if self.incoming.changed {
-                // The loop may be writing, and read only when it is told.
+                // The loop may be writing, and read only when it is notified.
                 self.arrivals.wake();
             }
         }
         Ok(())
     }
 
-    /// Tells the router to send everything again when it is time, and sees to it that this is called when it is.
+    /// Tells the router to send everything again when it is time, and sets the timer for that.
     fn look(&mut self) {
         let (pace, now) = (&mut self.outgoing.pace, now().mono);
         if pace.resends(now) {
@@ -239,7 +238,7 @@ impl GatewaySocket {
         }
     }
 
-    /// Asks whether those who are behind have caught up, when it is time and nothing else is sent.
+    /// Probes whether the subscribers that are behind have caught up, when it is time and nothing else is sent.
     fn ask(&mut self) -> io::Result<()> {
         if self.outgoing.waiting.is_none() && !self.outgoing.last.is_empty() && self.outgoing.pace.asks(now().mono) {
             match message(&self.outgoing.last) {
@@ -259,7 +258,7 @@ fn failed(why: SendError) -> io::Error {
     }
 }
 
-/// What a frame of the router says; none if it is one that nobody waits for.
+/// The content of a frame of the router; none if nobody waits for it.
 fn order(role: Role, frame: &[u8]) -> io::Result<Option<Order>> {
     if role == Role::Pub {
         return message(frame).map(|message| Some(Order::Publish(message)));
@@ -285,7 +284,7 @@ fn wake(arrivals: &Arc<Arrivals>) -> impl Fn() {
 }
 
 impl Incoming {
-    /// Fills `buffer`, or ends behind the next message; how much of it was filled.
+    /// Fills `buffer`, or stops after the next message. Returns how much of it was filled.
     fn read(&mut self, buffer: &mut [u8], one: bool) -> usize {
         let mut filled = 0;
         loop {
@@ -349,7 +348,7 @@ impl ByteStream for GatewaySocket {
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        // Told for whatever reason: there may be nothing more to write behind what waits.
+        // Notified for any reason: there may be nothing more to write after what waits.
         if let Some(message) = self.outgoing.waiting.take() {
             self.publish(message)?;
         }
@@ -357,7 +356,7 @@ impl ByteStream for GatewaySocket {
             self.ask()?;
             self.look();
         }
-        // One request at a time, so that the router is asked before each whether it has room for one more answer.
+        // One request at a time, so that before each the router is asked whether it has room for one more answer.
         let one = self.role.answers();
         if let Some(since) = self.incoming.round {
             if now().mono.saturating_sub(since) >= ROUND.as_nanos() as u64 {
@@ -461,7 +460,7 @@ mod tests {
             ];
             let notes: Vec<_> = notes.iter().map(|frame| GatewayEvent::decode(frame).expect("a note")).collect();
             assert_eq!(notes, expected, "{size} bytes at a time");
-            // Told once.
+            // Reported once.
             assert!(!incoming.status.again && !incoming.changed);
         }
     }

@@ -28,7 +28,8 @@ use crate::{Error, Result, Status};
 
 pub use crate::engine::hub::{HubStats, PeerEvent, PeerStats};
 
-/// Hears of a peer: identity ("" for an old one), where it is, what happened, why, and why in words.
+/// Called for a peer, with its identity ("" for an old one), its address, the event, the status, and the reason in
+/// words.
 pub type OnPeer = dyn FnMut(&str, &str, PeerEvent, Status, &str) + Send;
 
 /// A hub: forwards every state to the other apps, and keeps the newest value of each key for those that come later.
@@ -71,13 +72,13 @@ struct Inner {
     ipc_mode: AtomicU32,
     handle_state: HandleState,
     gate: Arc<Gate>,
-    /// Of the thread that made the hub: callbacks run with it.
+    /// That of the thread that made the hub; callbacks run with it.
     mask: SignalMask,
     on_peer: Callback<OnPeer>,
     repeats: Mutex<Repeats<Said>>,
 }
 
-/// What is logged of peers and may come again and again: not a line for each.
+/// Kinds of log lines about peers that may repeat, and so do not each get a line.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Said {
     Refused(Status),
@@ -94,8 +95,8 @@ impl Said {
         }
     }
 
-    /// How many are told at once. What is refused of strangers says the same each time; the others each name a peer of
-    /// which it was not said before.
+    /// How many lines of this kind are logged at once. Refusals of strangers all say the same; each of the others names
+    /// another peer.
     fn burst(self) -> u32 {
         match self {
             Said::Refused(_) | Said::NoMemory => 1,
@@ -164,7 +165,7 @@ impl Hub {
         Ok(())
     }
 
-    /// The value of an option: what was set, else its default.
+    /// The value of an option, or its default.
     ///
     /// # Errors
     /// [`Status::Closed`].
@@ -231,7 +232,7 @@ impl Hub {
         Ok(())
     }
 
-    /// Where the `i`th listen really listens, with its port or absolute path; `None` past the end.
+    /// The address of the `i`th listen, with its actual port or absolute path; `None` past the end.
     pub fn address(&self, i: usize) -> Option<String> {
         self.addresses.lock().get(i).cloned()
     }
@@ -249,12 +250,12 @@ impl Hub {
         Ok(())
     }
 
-    /// Counters since it was made.
+    /// Counters since the hub was made.
     pub fn stats(&self) -> HubStats {
         self.inner.open().map(|driver| driver.protocol.stats()).unwrap_or_default()
     }
 
-    /// Counters of each peer that takes part now, all read at one moment, in no particular order.
+    /// Counters of each peer that is connected now, all read at one moment, in no particular order.
     ///
     /// # Errors
     /// [`Status::Internal`], [`Status::State`]: as of every function.
@@ -266,7 +267,7 @@ impl Hub {
     /// the callback has returned.
     pub fn close(&self) {
         if self.inner.shared.forked() {
-            // The thread is not in this process: there is nothing to join.
+            // The thread is not in this process, so there is nothing to join.
             std::mem::forget(self.thread.try_lock().and_then(|mut thread| thread.take()));
             return self.inner.shared.abandon();
         }
@@ -318,7 +319,7 @@ impl Inner {
         self.shared.lock().close_all();
     }
 
-    /// When it wants to be called again at the latest.
+    /// Returns when it has to be called again at the latest.
     fn after_turn(&self) -> Option<u64> {
         let mut driver = self.shared.lock();
         while let Some(event) = driver.protocol.next_event() {

@@ -6,7 +6,7 @@ use crate::engine::{Gateway, Role};
 use crate::transport::{url, Address};
 use crate::{Error, Result};
 
-/// The query that lets the other side have structured and scalar states.
+/// The query that gives the other side structured and scalar states.
 const STRUCTURED: &str = "structured";
 
 /// Where a gateway listens.
@@ -30,7 +30,7 @@ pub struct GatewayAddress {
 }
 
 impl GatewayAddress {
-    /// Reads a URL; none if it is not one of a gateway. [`Status::Url`] if it is malformed, [`Status::Unsupported`] if
+    /// Reads a URL. None if it is not that of a gateway. [`Status::Url`] if it is malformed, [`Status::Unsupported`] if
     /// this version or platform lacks its transport.
     pub fn parse(url: &str) -> Option<Result<GatewayAddress>> {
         let (scheme, rest) = url.split_once("://")?;
@@ -39,7 +39,7 @@ impl GatewayAddress {
         Some(GatewayAddress::read(url, role, scheme, rest))
     }
 
-    /// An error of listening there, told of the URL that was given.
+    /// An error of listening there, which names the URL that was given.
     pub fn error(&self, url: &str, error: &Error) -> Error {
         told_of(url, &self.place.to_string(), error)
     }
@@ -62,7 +62,7 @@ impl GatewayAddress {
     }
 }
 
-/// An error that names `inner`, told of the whole URL.
+/// An error that names `inner`, changed to name the whole URL.
 fn told_of(url: &str, inner: &str, error: &Error) -> Error {
     let text = error.to_string();
     let text = if text.contains(inner) { text.replacen(inner, url, 1) } else { format!("{text}: {url}") };
@@ -91,7 +91,7 @@ fn web(url: &str, rest: &str) -> Result<Endpoint> {
     if path.bytes().any(|b| !b.is_ascii_graphic() || b == b'#') {
         return Err(url::malformed(url, format!("{path:?} is not a path")));
     }
-    // What a host and a port are is the same everywhere.
+    // Host and port have the same form everywhere.
     let tcp = format!("tcp://{authority}");
     let address = Address::parse(&tcp).map_err(|error| told_of(url, &tcp, &error))?;
     Ok(Endpoint::Web(address, if path.is_empty() { "/" } else { path }.to_owned()))

@@ -7,10 +7,10 @@ use crate::limits::{MAX_NAME, MAX_SENDER};
 use crate::visible::Quoted;
 use crate::{Error, Result, Status};
 
-/// What the names between an app and its hub begin with. They are never forwarded.
+/// The prefix of names between an app and its hub. Such bodies are never forwarded.
 pub const RESERVED: &str = "$ns/";
 
-/// Which of the two bodies.
+/// The form of a body.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Form {
     /// Three elements, as since 2015.
@@ -63,7 +63,7 @@ reasons! {
     Empty = "empty", "the message is empty";
     /// It does not begin with an array.
     NotArray = "not-array", "the message is not an array";
-    /// The array has not as many elements as the link has it.
+    /// The array does not have as many elements as bodies on this link.
     WrongCount = "wrong-count", "the array has the wrong number of elements";
     /// The sender is of another type or length, or has a NUL.
     Sender = "sender", "the sender is not a str of 1 to 255 bytes without NUL";
@@ -110,7 +110,7 @@ impl From<Malformed> for Error {
 /// A body that was checked, borrowed from the bytes it was read from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Body<'a> {
-    /// Who published it; 1 to 255 bytes without NUL.
+    /// The identity that published it; 1 to 255 bytes without NUL.
     pub sender: &'a str,
     /// Its name; 1 to 1024 bytes without NUL.
     pub name: &'a str,
@@ -118,7 +118,7 @@ pub struct Body<'a> {
     pub data: &'a [u8],
     /// What `data` is.
     pub kind: Kind,
-    /// What is known of `raw_meta`; nothing in an old body.
+    /// The known keys of `raw_meta`; empty in an old body.
     pub meta: Meta<'a>,
     /// The fourth element, as MessagePack; empty in an old body.
     pub raw_meta: &'a [u8],
@@ -130,7 +130,7 @@ pub struct Body<'a> {
 }
 
 impl Body<'_> {
-    /// Whether it is between an app and its hub.
+    /// Whether it is a message between an app and its hub.
     pub fn is_reserved(&self) -> bool {
         self.name.starts_with(RESERVED)
     }
@@ -169,7 +169,7 @@ pub fn decode(bytes: &[u8], form: Form) -> Result<Body<'_>, Malformed> {
     })
 }
 
-/// Sender and name of a body of which this is the beginning, if they are sound. Nothing behind them is looked at.
+/// Sender and name of a body that begins with these bytes, if they are valid. Nothing after them is looked at.
 pub fn decode_start(bytes: &[u8], form: Form) -> Option<(&str, &str)> {
     let mut reader = ValueReader::new(bytes);
     array_head(bytes, &mut reader, form).ok()?;
@@ -178,7 +178,7 @@ pub fn decode_start(bytes: &[u8], form: Form) -> Option<(&str, &str)> {
     Some((sender, name))
 }
 
-/// Goes over the head of the outer array and tells whether it is the one byte that [`encode`] writes.
+/// Reads the head of the outer array. True if it is the one byte that [`encode`] writes.
 #[inline]
 fn array_head(bytes: &[u8], reader: &mut ValueReader, form: Form) -> Result<bool, Malformed> {
     match bytes.first() {
@@ -196,7 +196,7 @@ fn array_head(bytes: &[u8], reader: &mut ValueReader, form: Form) -> Result<bool
     }
 }
 
-/// A sender or name, and whether it is as [`encode`] writes it.
+/// A sender or name, and whether it has the form that [`encode`] writes.
 #[inline]
 fn key<'a>(
     reader: &mut ValueReader<'a>,
@@ -218,7 +218,8 @@ fn key<'a>(
     Ok((text, string == StringType::Str && head_len == str_head_len(len)))
 }
 
-/// Eight bytes at a time, the last eight perhaps twice: names are too short for what the standard library begins with.
+/// Eight bytes at a time, the last eight perhaps twice: names are too short for the standard library's search to pay
+/// off.
 #[inline]
 fn has_nul(bytes: &[u8]) -> bool {
     const ONES: u64 = u64::from_ne_bytes([0x01; 8]);
@@ -248,7 +249,7 @@ pub fn encode(out: &mut Vec<u8>, form: Form, sender: &str, name: &str, data: &[u
     encode_value(out, form, sender, name, Value::Msgpack(data), meta)
 }
 
-/// As [`encode`], with a value that is not encoded yet.
+/// Like [`encode`], with a value that is not encoded yet.
 pub fn encode_value(out: &mut Vec<u8>, form: Form, sender: &str, name: &str, value: Value<'_>, meta: &Meta) -> usize {
     encode_head(out, form, sender, name, value);
     let meta_at = out.len();
@@ -264,7 +265,7 @@ pub fn max_head_len(sender: &str, name: &str, value: &Value<'_>) -> usize {
     heads + sender.len() + name.len() + value.max_encoded_len()
 }
 
-/// As [`encode_value`], up to where `meta` begins.
+/// Like [`encode_value`], up to where `meta` begins.
 pub fn encode_head(out: &mut Vec<u8>, form: Form, sender: &str, name: &str, value: Value<'_>) {
     out.reserve(max_head_len(sender, name, &value));
     out.push(form.head());
@@ -273,7 +274,7 @@ pub fn encode_head(out: &mut Vec<u8>, form: Form, sender: &str, name: &str, valu
     value.encode(out);
 }
 
-/// Checks what an app wants to be called: 1 to 255 bytes without NUL, not [`HUB_SENDER`].
+/// Checks an identity: 1 to 255 bytes without NUL, not [`HUB_SENDER`].
 ///
 /// # Errors
 /// [`Status::Identity`], with words that name the value.
@@ -285,7 +286,7 @@ pub fn check_identity(identity: &str) -> Result<()> {
     Ok(())
 }
 
-/// Checks what a program wants to call a state: 1 to 1024 bytes without NUL, not beginning with [`RESERVED`].
+/// Checks the name of a state: 1 to 1024 bytes without NUL, not beginning with [`RESERVED`].
 ///
 /// # Errors
 /// [`Status::Name`], with words that name the value.
@@ -311,7 +312,7 @@ fn check_key(value: &str, max: usize, status: Status) -> Result<()> {
 }
 
 fn refusal(status: Status, why: &str, value: &str) -> Error {
-    /// As much of a value as a message shows.
+    /// As much of a value as an error text shows.
     const SHOWN: usize = 64;
     let more = if value.chars().count() > SHOWN { "…" } else { "" };
     let shown: String = value.chars().take(SHOWN).collect();

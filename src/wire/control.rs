@@ -4,7 +4,7 @@ use super::token::{Token, ValueReader};
 use super::value::{put_bin, put_int, put_map, put_str, put_uint};
 use super::{encode, Body, Form, Instance, Malformed, Meta, Secret, Stamp, RESERVED};
 
-/// The sender of what a hub says.
+/// The sender of the hub's own messages.
 pub const HUB_SENDER: &str = "$ns";
 
 const HELLO: &str = "hello";
@@ -21,7 +21,7 @@ const STALE: &str = "stale";
 pub struct HelloFlags(pub u32);
 
 impl HelloFlags {
-    /// Take the identity from whoever holds it.
+    /// Take the identity over from its holder.
     pub const TAKE_OVER: HelloFlags = HelloFlags(1);
     /// Hold the identity together with others that ask for the same.
     pub const SHARED: HelloFlags = HelloFlags(2);
@@ -50,11 +50,11 @@ impl std::ops::BitOrAssign for HelloFlags {
     }
 }
 
-/// A message between an app and its hub. Each is a v1 body with an empty meta; its data is a map with small integer
-/// keys, of which unknown ones are ignored, or one integer.
+/// A message between an app and its hub. Each is a v1 body with an empty meta. Its data is one integer, or a map with
+/// small integers as keys, of which unknown ones are ignored.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Control<'a> {
-    /// `$ns/hello`, the first of an app; the body's sender is its identity.
+    /// `$ns/hello`, an app's first message; the body's sender is its identity.
     Hello {
         /// Key 0: the app.
         instance: Instance,
@@ -87,9 +87,9 @@ pub enum Control<'a> {
         /// Key 1: why, in words.
         text: &'a str,
     },
-    /// `$ns/ping`: to be answered after all that came before it.
+    /// `$ns/ping`: is answered after everything that came before it.
     Ping {
-        /// What the answer repeats.
+        /// The answer repeats it.
         token: u64,
     },
     /// `$ns/pong`: the answer. The token alone, or a map.
@@ -117,12 +117,13 @@ pub enum Control<'a> {
         name: &'a str,
         /// Key 1: the stamp that it came with.
         offered: Stamp,
-        /// Key 2: the later one of the value that the hub holds. Absent: the stamp is too far in the future.
+        /// Key 2: the later stamp of the value that the hub holds. If it is absent, the offered stamp is too far in the
+        /// future.
         held: Option<Stamp>,
         /// Key 3: the hub's logical time.
         time: u64,
     },
-    /// Any other name under [`RESERVED`]: to be ignored, so that later versions can add some.
+    /// Any other name under [`RESERVED`]. It is ignored, so that later versions can add names.
     Unknown,
 }
 
@@ -206,7 +207,7 @@ impl<'a> Control<'a> {
     /// Reads a body whose name begins with [`RESERVED`].
     ///
     /// # Errors
-    /// [`Malformed::Control`] if the name is known and the data is not of its form.
+    /// [`Malformed::Control`] if the name is known and the data does not have its form.
     pub fn decode(body: &Body<'a>) -> Result<Control<'a>, Malformed> {
         let name = body.name.strip_prefix(RESERVED).unwrap_or_default();
         Ok(match name {
@@ -276,8 +277,8 @@ fn put_verdict(data: &mut Vec<u8>, status: i32, text: &str) {
     put_str(data, text);
 }
 
-/// The values of the keys 0 to `N` - 1 of a map; of a key that is there twice, the last. The first `required` have to be
-/// there; of the others a missing one is nil.
+/// The values of the keys 0 to `N` - 1 of a map; if a key occurs twice, the last. The first `required` keys have to be
+/// there; any other that is missing is nil.
 fn fields<const N: usize>(data: &[u8], required: usize) -> Result<[Token<'_>; N], Malformed> {
     let mut reader = ValueReader::new(data);
     let Token::Map(pairs) = reader.token()? else {
@@ -300,7 +301,7 @@ fn fields<const N: usize>(data: &[u8], required: usize) -> Result<[Token<'_>; N]
     Ok(found.map(|value| value.unwrap_or(Token::Nil)))
 }
 
-/// What `read` makes of a field that may be missing.
+/// Applies `read` to a field that may be missing.
 fn optional<'a, T>(
     token: Token<'a>,
     read: impl FnOnce(Token<'a>) -> Result<T, Malformed>,
@@ -311,7 +312,7 @@ fn optional<'a, T>(
     }
 }
 
-/// The first token; that of a container is of no use to any field, and refused there.
+/// The first token. No field accepts that of a container.
 fn scalar(data: &[u8]) -> Result<Token<'_>, Malformed> {
     ValueReader::new(data).token()
 }

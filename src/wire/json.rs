@@ -16,16 +16,16 @@ use crate::limits::MAX_DEPTH;
 use crate::memory::{self, NoMemory};
 use crate::{Error, Result, Status};
 
-/// Appends the MessagePack of one JSON text. The order of keys stays, and one that is there twice stays so; a number
-/// without fraction and exponent becomes an integer, or a double beyond 64 bits.
+/// Appends the MessagePack of one JSON text. Keys keep their order, and duplicates stay; a number without fraction and
+/// exponent becomes an integer, or a double if it needs more than 64 bits.
 ///
 /// # Errors
 /// [`Status::Invalid`], with words that name the byte offset; [`Status::NoMemory`] for a large one. `out` is then as it
 /// was.
 pub fn to_msgpack(json: &str, out: &mut Vec<u8>) -> Result<()> {
     if json.len() > memory::LARGE {
-        // The parser collects a string with escapes, or a long number, in memory that it grows by doubling, and can only
-        // abort without. That memory is asked for beforehand.
+        // The parser collects a string with escapes, or a long number, in memory that it grows by doubling, and aborts
+        // if there is none. So that memory is tested for beforehand.
         drop(memory::with_capacity(json.len().saturating_mul(2))?);
     }
     let start = out.len();
@@ -45,7 +45,7 @@ pub fn to_msgpack(json: &str, out: &mut Vec<u8>) -> Result<()> {
     })
 }
 
-/// The byte that an error of the parser is about; the end if there is too little.
+/// The offset of the byte at which the parser failed; the end if the text is too short.
 fn offset(json: &str, error: &serde_json::Error) -> usize {
     if error.is_eof() {
         return json.len();
@@ -57,7 +57,7 @@ fn offset(json: &str, error: &serde_json::Error) -> usize {
 /// Bytes that grow as long as there is memory.
 struct Output<'b> {
     bytes: &'b mut Vec<u8>,
-    /// Something is missing, for which there was none.
+    /// Something is missing because there was no memory for it.
     no_memory: bool,
 }
 
@@ -87,7 +87,7 @@ impl Write for Output<'_> {
     }
 }
 
-/// Writes whatever the parser finds.
+/// Writes what the parser finds.
 struct Writer<'o, 'b> {
     out: &'o mut Output<'b>,
     /// How many containers are open.
@@ -121,7 +121,8 @@ impl Writer<'_, '_> {
         Ok((head, self.depth + 1))
     }
 
-    /// Writes the head now that the count is known. More than the one byte that was kept is rare, and costs a move.
+    /// Writes the head now that the count is known. A head of more than the one reserved byte is rare, and costs a
+    /// move.
     fn close<E: serde_core::de::Error>(
         mut self,
         head: usize,
@@ -203,10 +204,10 @@ impl<'de> Visitor<'de> for Writer<'_, '_> {
 
 /// The JSON text of a checked value, on one line without spaces.
 ///
-/// What JSON does not have: bytes become a string in base64; a timestamp a string as RFC 3339 has it ([`Time`]), any
-/// other extension `{"ext":type,"data":"base64"}`; a float that is no number or infinite `null`. A key of a map becomes a
-/// string: text and bytes as they do elsewhere, a scalar as its JSON text, and anything structured as the base64 of its
-/// MessagePack (as JSON text inside JSON text, nested, it would double with each level).
+/// For what JSON lacks: bytes become a string in base64; a timestamp becomes a string in the form of RFC 3339
+/// ([`Time`]), any other extension `{"ext":type,"data":"base64"}`; NaN and infinities become `null`. A key of a map
+/// becomes a string: text and bytes as they do elsewhere, a scalar as its JSON text, and anything structured as the
+/// base64 of its MessagePack (as JSON text inside JSON text, nested, it would double with each level).
 ///
 /// # Panics
 /// There is no memory for it.
@@ -215,7 +216,7 @@ pub fn from_msgpack(value: &[u8]) -> String {
     String::from_utf8(json).unwrap_or_default()
 }
 
-/// As [`from_msgpack`], with room for one byte more.
+/// Like [`from_msgpack`], with room for one more byte.
 ///
 /// # Errors
 /// There is no memory for it.
@@ -230,7 +231,7 @@ pub(crate) fn json_text(value: &[u8]) -> Result<Vec<u8>, NoMemory> {
     }
 }
 
-/// Writes one value. What [`super::check`] would refuse ends as `null`: text in, never a fault out.
+/// Writes one value. What [`super::check`] would refuse becomes `null`, never a failure.
 fn write_json(reader: &mut ValueReader, depth_left: usize, out: &mut Output) {
     let Ok(token) = reader.token() else {
         out.push(b"null");

@@ -14,7 +14,7 @@ mod key {
     pub const TARGET: u64 = 4;
 }
 
-/// The random number of one app or hub object, as long as it lives.
+/// The random number of one app or hub object, which keeps it as long as it lives.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Instance(pub [u8; 16]);
 
@@ -34,7 +34,7 @@ impl Stamp {
     /// The length of a meta that has a stamp and nothing else: the heads of map and bin, and the key.
     pub const META_LEN: usize = 1 + 1 + 2 + Stamp::LEN;
 
-    /// What [`with_stamp`] adds to a meta at most: a longer head of the map, and the rest of [`Stamp::META_LEN`].
+    /// The most that [`with_stamp`] adds to a meta: a longer head of the map, and the rest of [`Stamp::META_LEN`].
     pub const MAX_ADDED: usize = 4 + Stamp::META_LEN;
 
     /// Milliseconds since 1970.
@@ -50,15 +50,14 @@ impl Stamp {
         bytes
     }
 
-    /// The stamp of these bytes, if they are as many as they have to be.
+    /// The stamp in these bytes, if they have the right length.
     pub fn from_bytes(bytes: &[u8]) -> Option<Stamp> {
         let (clock, instance) = bytes.split_first_chunk()?;
         Some(Stamp { clock: u64::from_be_bytes(*clock), instance: Instance(instance.try_into().ok()?) })
     }
 }
 
-/// What is known of a body beyond sender, name and data. Keys that are not known are in [`super::Body::raw_meta`] and
-/// travel there.
+/// The known keys of a body's `meta`. Unknown keys stay in [`super::Body::raw_meta`] and are passed on with it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Meta<'a> {
     /// When and by whom the value was made.
@@ -74,7 +73,7 @@ pub struct Meta<'a> {
 }
 
 impl<'a> Meta<'a> {
-    /// The value was held for whoever comes later, and is handed out now.
+    /// The hub held the value, and hands it out to a newcomer.
     pub const RETAINED: u32 = 1;
     /// The key has no value any more.
     pub const CLEAR: u32 = 2;
@@ -83,7 +82,7 @@ impl<'a> Meta<'a> {
     /// A state that ends with its sender.
     pub const TRANSIENT: u32 = 8;
 
-    /// Whether it asks for nothing but these flags: what else there is belongs to features that have to be announced.
+    /// Checks that it has no flags but these: all others belong to features that have to be announced.
     ///
     /// # Errors
     /// [`Malformed::Feature`].
@@ -118,11 +117,11 @@ impl<'a> Meta<'a> {
         }
     }
 
-    /// Reads the map at the front of `bytes` and tells its length. A key is an integer of at least 0, a known one is
-    /// there at most once and has a value of its type.
+    /// Reads the map at the front of `bytes` and tells its length. A key is an integer of at least 0; a known key
+    /// occurs at most once and has a value of its type.
     ///
     /// # Errors
-    /// [`Malformed::Meta`] if it is not so, else what [`super::skip`] finds.
+    /// [`Malformed::Meta`] if that does not hold, else what [`super::skip`] finds.
     pub fn decode(bytes: &'a [u8]) -> Result<(Meta<'a>, usize), Malformed> {
         let mut meta = Meta::default();
         let mut reader = ValueReader::new(bytes);
@@ -144,7 +143,7 @@ impl<'a> Meta<'a> {
                     meta.stamp = Some(Stamp::from_bytes(bytes).ok_or(Malformed::Meta)?);
                 }
                 key::SEQUENCE => meta.sequence = Some(uint(&mut reader)?),
-                // The upper half has no flags: nobody can have announced one.
+                // The upper half has no flags that anybody could have announced.
                 key::FLAGS => meta.flags = uint(&mut reader)?.try_into().map_err(|_| Malformed::Feature)?,
                 key::REQUEST => meta.request = Some(uint(&mut reader)?),
                 key::TARGET => {

@@ -2,18 +2,18 @@
 
 use std::fmt;
 
-/// A random number that an app tells its hub in each hello, and nobody else. The hub never forwards it.
+/// A random number that an app sends only to its hub, in each hello. The hub never forwards it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Secret(pub [u8; 16]);
 
 impl Secret {
-    /// Whether `other` is the same secret. Takes as long wherever they differ.
+    /// Whether `other` is the same secret, in constant time.
     pub fn matches(&self, other: &Secret) -> bool {
         self.0.iter().zip(&other.0).fold(0, |differs, (a, b)| differs | (a ^ b)) == 0
     }
 }
 
-/// Without the value: it must not get into a log.
+/// Without the value, which must not get into a log.
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(..)")

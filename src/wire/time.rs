@@ -14,7 +14,7 @@ const WRITABLE: std::ops::RangeInclusive<i64> = -62_167_219_200..=253_402_300_79
 /// A point in time, to the nanosecond, in UTC.
 ///
 /// Its text is that of RFC 3339, like `2026-11-28T23:20:33.123Z`: without a fraction, or with one of 3, 6 or 9 digits,
-/// whatever holds it. `{:.3}` writes so many digits, and cuts the rest.
+/// as few as hold it. `{:.3}` writes exactly three digits, and cuts off the rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Time {
     seconds: i64,
@@ -22,7 +22,7 @@ pub struct Time {
 }
 
 impl Time {
-    /// None beyond the years 0 to 9999, and for more nanoseconds than a second has.
+    /// None outside the years 0 to 9999, or with more nanoseconds than a second has.
     pub fn new(seconds: i64, nanos: u32) -> Option<Time> {
         (WRITABLE.contains(&seconds) && nanos < NANOS_PER_SECOND).then_some(Time { seconds, nanos })
     }
@@ -32,8 +32,8 @@ impl Time {
         Time::new((millis / 1000).try_into().ok()?, (millis % 1000) as u32 * 1_000_000)
     }
 
-    /// The time that an extension is, in each of the three forms of MessagePack: 4 bytes of seconds; 8 bytes of
-    /// nanoseconds and seconds; 12 bytes of nanoseconds and signed seconds. None for everything else.
+    /// The time in an extension, in any of MessagePack's three forms: 4 bytes of seconds; 8 bytes of nanoseconds and
+    /// seconds; 12 bytes of nanoseconds and signed seconds. None for everything else.
     pub fn from_ext(ext_type: i8, data: &[u8]) -> Option<Time> {
         if ext_type != EXT_TYPE {
             return None;

@@ -5,7 +5,7 @@ use rmp::Marker;
 use super::{Kind, Malformed};
 use crate::limits::MAX_DEPTH;
 
-/// A value without its children: what stands at one place of the bytes.
+/// A value without its children, as it stands at one place of the bytes.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(super) enum Token<'a> {
     Nil,
@@ -116,7 +116,7 @@ impl<'a> ValueReader<'a> {
         Ok(Token::Ext(number, self.take(len)?))
     }
 
-    /// The type and length of a str or bin, if one is next; its bytes stay.
+    /// The type and length of a str or bin, if one is next. Its bytes are left in the input.
     #[inline]
     pub(super) fn string_head(&mut self) -> Result<Option<(StringType, usize)>, Malformed> {
         Ok(Some(match Marker::from_u8(self.byte()?) {
@@ -132,7 +132,7 @@ impl<'a> ValueReader<'a> {
         }))
     }
 
-    /// What is next; its children stay. A str is not checked for UTF-8.
+    /// The next token; its children are left in the input. A str is not checked for UTF-8.
     #[inline(always)]
     pub(super) fn token(&mut self) -> Result<Token<'a>, Malformed> {
         Ok(match Marker::from_u8(self.byte()?) {
@@ -203,7 +203,7 @@ impl<'a> ValueReader<'a> {
         })
     }
 
-    /// As [`ValueReader::token`], with a str checked for UTF-8.
+    /// Like [`ValueReader::token`], but checks a str for UTF-8.
     #[inline(always)]
     fn checked(&mut self) -> Result<Token<'a>, Malformed> {
         let token = self.token()?;
@@ -252,7 +252,7 @@ pub(super) enum StringType {
     Bin,
 }
 
-/// An integer from the unsigned side, as the narrower of the two tokens.
+/// An unsigned integer, as the narrower of the two tokens.
 #[inline]
 pub(super) fn integer(value: u64) -> Token<'static> {
     match i64::try_from(value) {

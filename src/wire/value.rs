@@ -46,7 +46,7 @@ impl Kind {
         1 << self as i32
     }
 
-    /// Whether old peers take it: text and bytes; they crash on anything else.
+    /// Whether old peers accept it. They crash on everything but text and bytes.
     pub const fn is_plain(self) -> bool {
         matches!(self, Kind::Text | Kind::Bytes)
     }
@@ -76,7 +76,7 @@ pub enum Value<'a> {
 impl Value<'_> {
     /// Appends the value as MessagePack.
     ///
-    /// Text and bytes are to be within a message limit, which MessagePack keeps under 4 GiB.
+    /// Text and bytes must be within the message limit, which is below MessagePack's own of 4 GiB.
     pub fn encode(&self, out: &mut Vec<u8>) {
         match *self {
             Value::Text(text) => put_str(out, text),
@@ -90,8 +90,8 @@ impl Value<'_> {
         }
     }
 
-    /// An upper bound of what [`Value::encode`] appends, at most 9 bytes too much: to be held against a limit before
-    /// anything is copied.
+    /// An upper bound of what [`Value::encode`] appends, at most 9 bytes too high, so that a limit can be checked
+    /// before anything is copied.
     pub fn max_encoded_len(&self) -> usize {
         match self {
             Value::Text(text) => text.len().saturating_add(5),
@@ -119,7 +119,7 @@ impl Value<'_> {
     }
 }
 
-/// A number as the wire has it. An integer that fits [`i64`] is always [`Number::Int`].
+/// A number, as it was sent. An integer that fits [`i64`] is always [`Number::Int`].
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Number {
     /// An integer that fits.
