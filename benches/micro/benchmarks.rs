@@ -4,9 +4,9 @@ use std::hint::black_box;
 use std::io::IoSlice;
 
 use nanostate::engine::app::Session;
-use nanostate::engine::feed::Feed;
 use nanostate::engine::hub::{Router, RouterConfig};
-use nanostate::engine::outbox::Pool;
+use nanostate::engine::link::feed::Feed;
+use nanostate::engine::link::outbox::Pool;
 use nanostate::engine::{Action, ConnId, ConnInfo, Protocol};
 use nanostate::framing::{frame_head, header, Decoder, Frame, Version};
 use nanostate::wire::{self, Control, Form, HelloFlags, Instance, Stamp};

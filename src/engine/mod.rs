@@ -1,18 +1,17 @@
 //! What a hub and an app do with bodies, sans-IO: bytes and a time in, bytes and events out.
 //!
-//! A [`Router`](hub::Router) is a hub, a [`Session`](app::Session) an app. Both keep a [`table`] of newest
-//! values, and both write to the other side through a [`feed`]: what has been put into the table goes straight into a
-//! bounded [`outbox`] while the other side keeps up, and is taken from the table later when it does not. A
-//! [`gateway`], a socket of another protocol, is one peer of a router, which answers its [requests](hub::queries).
+//! A [`Router`](hub::Router) is a hub, a [`Session`](app::Session) an app. Both keep a [`table`] of newest values, and
+//! both have a [`link`] for each connection, whose [feed](link::feed) writes them: what has been put into the table goes
+//! straight into a bounded [outbox](link::outbox) while the other side keeps up, and is taken from the table later when it
+//! does not. A [`gateway`], a socket of another protocol, is one peer of a router, which answers its
+//! [requests](hub::queries).
 
 pub mod app;
 pub mod clock;
-pub mod feed;
 pub mod gateway;
 mod hash;
 pub mod hub;
 pub mod link;
-pub mod outbox;
 mod protocol;
 mod slots;
 pub mod table;

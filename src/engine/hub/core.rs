@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use log::{debug, log_enabled, trace, Level};
 
-use super::super::outbox::Pool;
+use super::super::link::outbox::Pool;
 use super::super::table::Slot;
 use super::super::timers::{TimerKey, Timers};
 use super::super::told::Told;

@@ -1,8 +1,8 @@
 //! What a hub keeps of each peer.
 
 use super::super::link::handshake::Side;
+use super::super::link::outbox::Pool;
 use super::super::link::{Link, LinkLimits};
-use super::super::outbox::Pool;
 use super::super::{ConnId, ConnInfo, Now};
 use super::audience::Profile;
 use super::config::RouterConfig;

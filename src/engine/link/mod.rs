@@ -4,15 +4,17 @@
 //! frames out of the bytes that come, keeps what waits to be written in a [`Feed`], and asks the driver to write. What
 //! a frame means is the engine's affair.
 
+pub mod feed;
 pub mod handshake;
+pub mod outbox;
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::mem;
 
+use self::feed::Feed;
 use self::handshake::{Agreed, Handshake, Opened, Side};
-use super::feed::Feed;
-use super::outbox::Pool;
+use self::outbox::Pool;
 use super::{Action, ConnId, Now};
 use crate::framing::{Decoder, Frame, FrameError, Framing, HeaderError};
 use crate::wire::Control;

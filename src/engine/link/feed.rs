@@ -8,9 +8,9 @@ use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::sync::Arc;
 
-use super::gateway::prefix_len;
+use super::super::gateway::prefix_len;
+use super::super::table::{Entry, EntryBody, Slot, Table, SHARE_FROM};
 use super::outbox::{Outbox, Pool};
-use super::table::{Entry, EntryBody, Slot, Table, SHARE_FROM};
 use crate::framing::{frame_head, Framing, MAX_HEAD};
 use crate::wire::{self, Form, Meta};
 
@@ -360,7 +360,7 @@ impl Feed {
 
 #[cfg(test)]
 mod tests {
-    use super::super::table::{Capacity, Offer};
+    use super::super::super::table::{Capacity, Offer};
     use super::*;
     use crate::wire::{self, Instance, Kind, Meta, Stamp};
 
