@@ -1,4 +1,4 @@
-//! Checks that hold for any bytes. `tests/fuzz.rs` runs them on inputs that it makes from seeds, and the targets of this
+//! Checks that hold for any bytes. `tests/fuzz` runs them on inputs that it makes from seeds, and the targets of this
 //! crate on inputs that libFuzzer finds by coverage.
 
 use nanostate::framing::{Decoder, Frame, Framing};

@@ -3,7 +3,7 @@
 //! A sequence has a few apps, hubs and states; callbacks call the API too, and free their own handle. After each call:
 //! its status is one that its comment lists, a failure left its words, and the out-parameters are what they have to be.
 //! After each sequence no thread and no descriptor is left. `NANOSTATE_FUZZ_RUNS` and `NANOSTATE_FUZZ_SEED` are those
-//! of `tests/fuzz.rs`; the system's timing is not in the seed.
+//! of `tests/fuzz`; the system's timing is not in the seed.
 
 #![cfg(feature = "capi")]
 // This calls the C API, as a C program does.
