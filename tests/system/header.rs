@@ -15,7 +15,7 @@ const PARTS: &[(&str, &str)] = &[
     ("names.rs", "Names"),
     ("log.rs", "Log"),
     ("state.rs", "State"),
-    ("app.rs", "App"),
+    ("app/mod.rs", "App"),
     ("hub.rs", "Hub"),
 ];
 

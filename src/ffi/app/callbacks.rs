@@ -1,0 +1,101 @@
+//! The functions of the program that an app calls, and which states they hear of.
+
+use std::ffi::c_void;
+
+use super::super::enter::enter;
+use super::super::state::as_raw;
+use super::super::{ns_kind, ns_link, ns_status, status, Carried};
+use super::{c_string, handle_of, ns_app, ns_link_fn, ns_reject_fn, ns_state_fn, waiting};
+use crate::{App, OnLink, OnReject, OnState};
+
+/// Closes an app that was freed inside its own callback, which has returned.
+fn close(app: App) {
+    let _ = app.close(None);
+}
+
+/// Sets the function that gets states; NULL for none. With one, states come through ns_app_dispatch
+/// (or on the app's own thread) and ns_app_recv is NS_ERR_STATE.
+///
+/// When it returns, the previous function is not running and will not run, unless this is called inside
+/// it. `ctx` is passed to it and otherwise left alone. Waits for a running callback. Any thread.
+///
+/// - NS_ERR_CLOSED: the app is closed
+/// - NS_ERR_INVALID: `app` is NULL
+#[no_mangle]
+pub unsafe extern "C" fn ns_app_on_state(app: *mut ns_app, function: ns_state_fn, ctx: *mut c_void) -> ns_status {
+    status(|| {
+        // SAFETY: the arguments are as the header demands.
+        let guard = unsafe { handle_of(app) }?.guard.clone();
+        let (shown, ctx) = (Carried(app), Carried(ctx));
+        let callback = function.map(|function| -> Box<OnState> {
+            Box::new(move |state| {
+                let state = as_raw(state);
+                // SAFETY: the app is not freed, the state outlives the call, and the function is as the header demands.
+                guard.callback(|| unsafe { enter!(function, shown.get(), state, ctx.get()) }, close);
+            })
+        });
+        // SAFETY: as above.
+        unsafe { waiting(app, |app| app.on_state(callback)) }
+    })
+}
+
+/// Sets the function that hears of the link; NULL for none. Otherwise as ns_app_on_state, with the
+/// same errors.
+#[no_mangle]
+pub unsafe extern "C" fn ns_app_on_link(app: *mut ns_app, function: ns_link_fn, ctx: *mut c_void) -> ns_status {
+    status(|| {
+        // SAFETY: the arguments are as the header demands.
+        let guard = unsafe { handle_of(app) }?.guard.clone();
+        let (shown, ctx) = (Carried(app), Carried(ctx));
+        let callback = function.map(|function| -> Box<OnLink> {
+            Box::new(move |link, why, text| {
+                let text = c_string(text);
+                let (link, why) = (link as ns_link, why.code());
+                // SAFETY: the app is not freed, the text outlives the call, and the function is as the header demands.
+                let call = || unsafe { enter!(function, shown.get(), link, why, text.as_ptr(), ctx.get()) };
+                guard.callback(call, close);
+            })
+        });
+        // SAFETY: as above.
+        unsafe { waiting(app, |app| app.on_link(callback)) }
+    })
+}
+
+/// Sets the function that hears of states whose kind is not accepted; NULL for none. Otherwise as
+/// ns_app_on_state, with the same errors.
+#[no_mangle]
+pub unsafe extern "C" fn ns_app_on_reject(app: *mut ns_app, function: ns_reject_fn, ctx: *mut c_void) -> ns_status {
+    status(|| {
+        // SAFETY: the arguments are as the header demands.
+        let guard = unsafe { handle_of(app) }?.guard.clone();
+        let (shown, ctx) = (Carried(app), Carried(ctx));
+        let callback = function.map(|function| -> Box<OnReject> {
+            Box::new(move |sender, name, kind| {
+                let (sender, name) = (c_string(sender), c_string(name));
+                let kind = kind as ns_kind;
+                guard.callback(
+                    // SAFETY: the app is not freed, the strings outlive the call, and the function is as the header
+                    // demands.
+                    || unsafe { enter!(function, shown.get(), sender.as_ptr(), name.as_ptr(), kind, ctx.get()) },
+                    close,
+                );
+            })
+        });
+        // SAFETY: as above.
+        unsafe { waiting(app, |app| app.on_reject(callback)) }
+    })
+}
+
+/// Says which kinds of states the app takes: NS_ACCEPT(NS_KIND_TEXT) | NS_ACCEPT(NS_KIND_INT), or
+/// NS_ACCEPT_ANY, as at the start. 0 takes nothing. Other states are not delivered but counted, and
+/// told to the function of ns_app_on_reject. Takes effect for what comes from now on.
+///
+/// Does not block. Any thread.
+///
+/// - NS_ERR_CLOSED: the app is closed
+/// - NS_ERR_INVALID: `app` is NULL
+#[no_mangle]
+pub unsafe extern "C" fn ns_app_set_accept(app: *mut ns_app, mask: u32) -> ns_status {
+    // SAFETY: the arguments are as the header demands.
+    status(|| unsafe { handle_of(app) }?.app.set_accept(mask))
+}

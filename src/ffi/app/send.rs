@@ -1,0 +1,139 @@
+//! `ns_app_send_…`: a program publishes.
+
+use std::ffi::{c_char, c_void};
+
+use super::super::{data, ns_status, status, text, utf8};
+use super::{handle_of, ns_app};
+use crate::{Result, Value};
+
+/// Sends a value under a name.
+///
+/// # Safety
+/// `app` and `name` as the header demands.
+unsafe fn send(app: *mut ns_app, name: *const c_char, value: Value<'_>) -> Result<()> {
+    // SAFETY: as the caller promises.
+    let (handle, name) = unsafe { (handle_of(app)?, text(name, "name")?) };
+    handle.app.send(name, value)
+}
+
+/// Sends text, NUL-terminated UTF-8, as the newest value of `name`: 1 to 1024 bytes of UTF-8 that do
+/// not begin with "$ns/". A value that was not written yet is replaced.
+///
+/// Both strings are copied. Does not block, and works without a link: the value is kept and goes out
+/// when there is one. NS_OK says that it is kept; ns_app_flush, that the hub has it. Any thread.
+///
+/// - NS_ERR_INVALID: NULL
+/// - NS_ERR_UTF8: `name` or `text` is not UTF-8
+/// - NS_ERR_NAME: `name` is empty, too long or reserved
+/// - NS_ERR_TOO_LARGE: over NS_OPT_MAX_MESSAGE, or what the hub takes
+/// - NS_ERR_FULL: own values fill NS_OPT_SEND_QUEUE; nothing changed
+/// - NS_ERR_NO_MEMORY: there is no memory for a copy of the value
+/// - NS_ERR_CLOSED: the app is closed
+#[no_mangle]
+pub unsafe extern "C" fn ns_app_send_text(app: *mut ns_app, name: *const c_char, text: *const c_char) -> ns_status {
+    // SAFETY: the arguments are as the header demands.
+    status(|| unsafe { send(app, name, Value::Text(self::text(text, "text")?)) })
+}
+
+/// As ns_app_send_text, with text of `len` bytes that need not be NUL-terminated and may hold NULs.
+///
+/// - NS_ERR_INVALID: `text` is NULL and `len` is not 0
+/// - and the errors of ns_app_send_text
+#[no_mangle]
+pub unsafe extern "C" fn ns_app_send_textn(
+    app: *mut ns_app,
+    name: *const c_char,
+    text: *const c_char,
+    len: usize,
+) -> ns_status {
+    // SAFETY: the arguments are as the header demands.
+    status(|| unsafe { send(app, name, Value::Text(utf8(data(text.cast(), len, "text")?, "text")?)) })
+}
+
+/// Sends `len` bytes; `(NULL, 0)` is an empty value. They are copied.
+///
+/// - NS_ERR_INVALID: `data` is NULL and `len` is not 0
+/// - and the errors of ns_app_send_text, with the same rules for `name`, blocking and threads
+#[no_mangle]
+pub unsafe extern "C" fn ns_app_send_bytes(
+    app: *mut ns_app,
+    name: *const c_char,
+    data: *const c_void,
+    len: usize,
+) -> ns_status {
+    // SAFETY: the arguments are as the header demands.
+    status(|| unsafe { send(app, name, Value::Bytes(self::data(data, len, "data")?)) })
+}
+
+/// Sends true or false. Rules and errors of ns_app_send_text.
+#[no_mangle]
+pub unsafe extern "C" fn ns_app_send_bool(app: *mut ns_app, name: *const c_char, value: bool) -> ns_status {
+    // SAFETY: the arguments are as the header demands.
+    status(|| unsafe { send(app, name, Value::Bool(value)) })
+}
+
+/// Sends an integer. Rules and errors of ns_app_send_text.
+#[no_mangle]
+pub unsafe extern "C" fn ns_app_send_int(app: *mut ns_app, name: *const c_char, value: i64) -> ns_status {
+    // SAFETY: the arguments are as the header demands.
+    status(|| unsafe { send(app, name, Value::Int(value)) })
+}
+
+/// Sends an unsigned integer. One that fits int64_t arrives as NS_KIND_INT. Rules and errors of
+/// ns_app_send_text.
+#[no_mangle]
+pub unsafe extern "C" fn ns_app_send_uint(app: *mut ns_app, name: *const c_char, value: u64) -> ns_status {
+    // SAFETY: the arguments are as the header demands.
+    status(|| unsafe { send(app, name, Value::Uint(value)) })
+}
+
+/// Sends a floating-point number. Rules and errors of ns_app_send_text.
+#[no_mangle]
+pub unsafe extern "C" fn ns_app_send_double(app: *mut ns_app, name: *const c_char, value: f64) -> ns_status {
+    // SAFETY: the arguments are as the header demands.
+    status(|| unsafe { send(app, name, Value::Double(value)) })
+}
+
+/// Sends nil: there is no value. Rules and errors of ns_app_send_text.
+#[no_mangle]
+pub unsafe extern "C" fn ns_app_send_nil(app: *mut ns_app, name: *const c_char) -> ns_status {
+    // SAFETY: the arguments are as the header demands.
+    status(|| unsafe { send(app, name, Value::Nil) })
+}
+
+/// Sends the value that `len` bytes of JSON describe. An object arrives as NS_KIND_MAP, an array as
+/// NS_KIND_ARRAY, the others as their own kinds. The JSON is copied.
+///
+/// - NS_ERR_INVALID: not one JSON value, and ns_last_error names the offset; or NULL with `len` not 0
+/// - NS_ERR_UTF8: not UTF-8
+/// - and the errors of ns_app_send_text, with the same rules for `name`, blocking and threads
+#[no_mangle]
+pub unsafe extern "C" fn ns_app_send_json(
+    app: *mut ns_app,
+    name: *const c_char,
+    json: *const c_char,
+    len: usize,
+) -> ns_status {
+    status(|| {
+        // SAFETY: the arguments are as the header demands.
+        let (handle, name, json) = unsafe { (handle_of(app)?, text(name, "name")?, data(json.cast(), len, "json")?) };
+        handle.app.send_json(name, utf8(json, "json")?)
+    })
+}
+
+/// Sends `len` bytes that are one MessagePack value already, at most 32 deep. They are checked and
+/// copied.
+///
+/// - NS_ERR_MSGPACK: not exactly one well-formed value
+/// - NS_ERR_INVALID: NULL with `len` not 0
+/// - and the errors of ns_app_send_text, with the same rules for `name`, blocking and threads
+#[no_mangle]
+pub unsafe extern "C" fn ns_app_send_msgpack(
+    app: *mut ns_app,
+    name: *const c_char,
+    value: *const c_void,
+    len: usize,
+) -> ns_status {
+    // SAFETY: the arguments are as the header demands.
+    status(|| unsafe { send(app, name, Value::Msgpack(data(value, len, "value")?)) })
+}
