@@ -1,9 +1,12 @@
 //! The endpoint in a program.
 
+mod callbacks;
+mod closing;
+mod options;
 mod readiness;
+mod receive;
 
 use std::io;
-use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::Arc;
 use std::thread::{JoinHandle, ThreadId};
@@ -12,7 +15,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::callback::{Callback, Gate};
-use crate::engine::app::{Draft, Notice, Session};
+use crate::engine::app::{Draft, Session};
 use crate::engine::ConnId;
 use crate::handle_state::{run_loop, HandleState};
 use crate::instance::{random_instance, random_secret};
@@ -25,15 +28,16 @@ use crate::runtime::address::addresses_to_dial;
 use crate::runtime::conns::Conns;
 use crate::runtime::deadline::Deadline;
 use crate::runtime::reader::{self, Monitor, Reader};
-use crate::runtime::thread::{join, SignalMask};
+use crate::runtime::thread::SignalMask;
 use crate::runtime::{self, Driver, Shared};
 use crate::state::State;
 use crate::transport::{Address, Backend};
 use crate::visible::Quoted;
-use crate::wire::{self, Kind, Value};
+use crate::wire::{self, Value};
 use crate::{Error, Result, Status};
 use readiness::Readiness;
 
+pub use self::callbacks::{OnLink, OnReject, OnState};
 pub use crate::engine::app::{AppStats, LinkState};
 
 /// The stack of an app's thread that runs callbacks of the program.
@@ -42,13 +46,6 @@ const CALLBACK_STACK: usize = 2 << 20;
 /// A write in the sender's own thread is worth it if the last one was this long ago, in nanoseconds: what comes faster
 /// is written together by the loop.
 const INLINE_AFTER: u64 = 20_000;
-
-/// Gets a state.
-pub type OnState = dyn FnMut(&State) + Send;
-/// Hears of a change of the link, and of each new reason why it does not come about: to what, why, and why in words.
-pub type OnLink = dyn FnMut(LinkState, Status, &str) + Send;
-/// Hears of a state of a kind that is not accepted: sender, name, kind.
-pub type OnReject = dyn FnMut(&str, &str, Kind) + Send;
 
 /// An endpoint: it has an identity, connects to a hub, and sends and receives states. It reconnects by itself, for
 /// ever, and what is sent meanwhile is kept.
@@ -130,14 +127,6 @@ impl Drop for BreakDown<'_> {
     }
 }
 
-/// Something for the program.
-enum Item {
-    State(State),
-    Notice(Notice),
-    /// The hub does not let the app in.
-    Refusal(Error),
-}
-
 impl App {
     /// An app that is not connected.
     ///
@@ -170,69 +159,6 @@ impl App {
         let left = Arc::downgrade(&inner);
         inner.gate.when_left(move || left.upgrade().into_iter().for_each(|inner| inner.leave()));
         Ok(App(Arc::new(Handle { inner, thread: Mutex::new(None) })))
-    }
-
-    /// Sets an option.
-    ///
-    /// # Errors
-    /// [`Status::Invalid`]: a value that it cannot take; [`Status::State`]: it is to be set before connect;
-    /// [`Status::Closed`].
-    pub fn set(&self, option: AppOption, value: i64) -> Result<()> {
-        let inner = &self.0.inner;
-        let mut driver = inner.open()?;
-        let session = &mut driver.protocol;
-        option.about().check(value)?;
-        let late = session.link() != LinkState::Idle || (option == AppOption::CallbackThread && inner.has_thread());
-        let (flag, size, nanos) = (value == 1, value as usize, value as u64 * 1_000_000);
-        match option {
-            AppOption::LingerMs => inner.linger_ms.store(value, Ordering::Relaxed),
-            AppOption::SendQueue => session.set_send_queue(size),
-            AppOption::RecvQueue => session.inbox.set_limit(size),
-            AppOption::BackoffMinMs if nanos > session.config.backoff_max => {
-                let most = session.config.backoff_max / 1_000_000;
-                return Err(crossed(option, value, "above", AppOption::BackoffMaxMs, most));
-            }
-            AppOption::BackoffMaxMs if nanos < session.config.backoff_min => {
-                let least = session.config.backoff_min / 1_000_000;
-                return Err(crossed(option, value, "below", AppOption::BackoffMinMs, least));
-            }
-            AppOption::BackoffMinMs => session.config.backoff_min = nanos,
-            AppOption::BackoffMaxMs => session.config.backoff_max = nanos,
-            _ if late => {
-                let text = format!("{} is to be set before connect", option.about().name);
-                return Err(Error::new(Status::State, text));
-            }
-            AppOption::CallbackThread => inner.callback_thread.store(flag, Ordering::Relaxed),
-            AppOption::MaxMessage => session.config.max_message = size,
-            AppOption::Echo => session.config.echo = flag,
-            AppOption::TakeOver => session.config.take_over = flag,
-            AppOption::Shared => session.config.shared = flag,
-        }
-        Ok(())
-    }
-
-    /// The value of an option: what was set, else its default.
-    ///
-    /// # Errors
-    /// [`Status::Closed`].
-    pub fn option(&self, option: AppOption) -> Result<i64> {
-        let inner = &self.0.inner;
-        let driver = inner.open()?;
-        let session = &driver.protocol;
-        let config = &session.config;
-        let (size, millis) = (|bytes: usize| bytes as i64, |nanos: u64| (nanos / 1_000_000) as i64);
-        Ok(match option {
-            AppOption::LingerMs => inner.linger_ms.load(Ordering::Relaxed),
-            AppOption::CallbackThread => inner.callback_thread.load(Ordering::Relaxed).into(),
-            AppOption::SendQueue => size(session.send_queue()),
-            AppOption::RecvQueue => size(session.inbox.limit()),
-            AppOption::MaxMessage => size(config.max_message),
-            AppOption::BackoffMinMs => millis(config.backoff_min),
-            AppOption::BackoffMaxMs => millis(config.backoff_max),
-            AppOption::Echo => config.echo.into(),
-            AppOption::TakeOver => config.take_over.into(),
-            AppOption::Shared => config.shared.into(),
-        })
     }
 
     /// Starts connecting, and returns at once. `None`: the environment variable [`limits::URL_VARIABLE`], else
@@ -408,123 +334,6 @@ impl App {
         self.send(name, Value::Msgpack(&value))
     }
 
-    /// The next state. `None` waits for ever, zero tries. Blocks. Each state goes to one caller; callbacks for the link
-    /// and for rejected states run in here.
-    ///
-    /// # Errors
-    /// [`Status::Timeout`]; the status of a refusal by the hub, once for each, for instance [`Status::IdentityTaken`];
-    /// [`Status::State`]: callbacks have their own thread, or there is a callback for states; [`Status::Interrupted`];
-    /// [`Status::Closed`].
-    pub fn recv(&self, timeout: Option<Duration>) -> Result<State> {
-        let inner = &self.0.inner;
-        inner.check_no_callback_thread()?;
-        self.wakeable(timeout)?;
-        let mut deadline = Deadline::after(timeout);
-        loop {
-            let wants = || match inner.has_on_state.load(Ordering::Relaxed) {
-                true => Err(Error::new(Status::State, "states go to the callback: dispatch runs it")),
-                false => Ok(true),
-            };
-            match inner.next(&mut deadline, wants)? {
-                Item::State(state) => return Ok(state),
-                Item::Notice(notice) => inner.tell_notice(notice),
-                Item::Refusal(error) => return Err(error),
-            }
-        }
-    }
-
-    /// Runs callbacks for what waits, at most `max`, in this thread; waits for the first one. Returns how many ran.
-    ///
-    /// # Errors
-    /// [`Status::Timeout`]: nothing came; the status of a refusal by the hub, as of [`App::recv`]; [`Status::State`]:
-    /// callbacks have their own thread, or inside a callback; [`Status::Interrupted`]; [`Status::Closed`].
-    pub fn dispatch(&self, timeout: Option<Duration>, max: usize) -> Result<usize> {
-        let inner = &self.0.inner;
-        inner.check_no_callback_thread()?;
-        if inner.gate.inside() {
-            return Err(Error::new(Status::State, "dispatch inside a callback"));
-        }
-        self.wakeable(timeout)?;
-        let mut deadline = Deadline::after(timeout);
-        let mut ran = 0;
-        while ran < max {
-            match inner.next(&mut deadline, || Ok(inner.has_on_state.load(Ordering::Relaxed))) {
-                Ok(Item::Refusal(error)) if ran > 0 => {
-                    // For the next call.
-                    if let Ok(mut driver) = inner.open() {
-                        driver.protocol.keep_refusal(error);
-                        inner.show(&driver);
-                    }
-                    break;
-                }
-                Ok(Item::Refusal(error)) => return Err(error),
-                Ok(item) => inner.tell_item(item),
-                Err(error) if ran > 0 => {
-                    if error.status() == Status::Interrupted {
-                        // For the next call that waits, or one of another thread.
-                        self.interrupt();
-                    }
-                    break;
-                }
-                Err(error) => return Err(error),
-            }
-            ran += 1;
-            deadline = Deadline::after(Some(Duration::ZERO));
-        }
-        Ok(ran)
-    }
-
-    /// A descriptor that is readable while recv or dispatch has something; it may also wake for nothing. It is the
-    /// app's, the same for its life: never read, write or close it. From the first call on the app's own thread reads
-    /// the socket, also while another waits in recv.
-    ///
-    /// # Errors
-    /// [`Status::State`]: callbacks have their own thread; [`Status::Io`]: no descriptors left; [`Status::Closed`].
-    pub fn fd(&self) -> Result<RawFd> {
-        let inner = &self.0.inner;
-        inner.check_no_callback_thread()?;
-        let mut driver = inner.open()?;
-        let mut readiness = inner.readiness.lock();
-        let fd = match &*readiness {
-            Some(readiness) => readiness.fd(),
-            None => {
-                let fd = readiness.insert(Readiness::new()?).fd();
-                // From now on states have to come in while nobody waits in here.
-                let (reader, conns) = driver.parts();
-                reader.keep(conns);
-                fd
-            }
-        };
-        drop(readiness);
-        inner.show(&driver);
-        Ok(fd)
-    }
-
-    /// Sets the callback for states, or none. When this returns the previous one is not running and will not run.
-    ///
-    /// # Errors
-    /// [`Status::Closed`] unless it is `None`.
-    pub fn on_state(&self, function: Option<Box<OnState>>) -> Result<()> {
-        let inner = &self.0.inner;
-        let set = function.is_some();
-        inner.set_callback(&inner.on_state, function, |_| inner.has_on_state.store(set, Ordering::Relaxed))
-    }
-
-    /// Sets the callback for changes of the link, or none. As [`App::on_state`].
-    pub fn on_link(&self, function: Option<Box<OnLink>>) -> Result<()> {
-        let inner = &self.0.inner;
-        let set = function.is_some();
-        inner.set_callback(&inner.on_link, function, |session| session.set_tells_links(set))
-    }
-
-    /// Sets the callback for states of kinds that are not accepted, or none. As [`App::on_state`]. Without it a hub of
-    /// ours does not even send them.
-    pub fn on_reject(&self, function: Option<Box<OnReject>>) -> Result<()> {
-        let inner = &self.0.inner;
-        let set = function.is_some();
-        inner.set_callback(&inner.on_reject, function, |session| session.set_tells_rejects(set))
-    }
-
     /// Accepts states of these kinds only: [`Kind::mask`]s or-ed together. Zero: the app receives nothing.
     ///
     /// # Errors
@@ -671,75 +480,6 @@ impl Inner {
         self.interrupted.swap(false, Ordering::SeqCst).then(|| Err(Status::Interrupted.into()))
     }
 
-    /// The next thing for the program: a notice, or a state if those are asked for.
-    fn next(&self, deadline: &mut Deadline, wants_states: impl Fn() -> Result<bool>) -> Result<Item> {
-        let mut driver = self.open()?;
-        // Asked each time: a callback may be set meanwhile.
-        let look = |driver: &mut Driver<Session>| {
-            self.ends_wait().or_else(|| match wants_states() {
-                Ok(states) => take(driver, states).map(Ok),
-                Err(error) => Some(Err(error)),
-            })
-        };
-        let outcome = reader::wait_reading(self, &mut driver, deadline, look);
-        self.show(&driver);
-        outcome.unwrap_or_else(|| Err(timed_out(&driver)))
-    }
-
-    fn tell_item(&self, item: Item) {
-        match item {
-            Item::State(state) => self.on_state.call(&self.gate, |function| function(&state)),
-            Item::Notice(notice) => self.tell_notice(notice),
-            // Where callbacks have a thread of their own, the one for the link has told it.
-            Item::Refusal(_) => {}
-        }
-    }
-
-    fn tell_notice(&self, notice: Notice) {
-        match notice {
-            Notice::Link { link, why, text } => self.on_link.call(&self.gate, |function| function(link, why, &text)),
-            Notice::Reject { sender, name, kind } => {
-                self.on_reject.call(&self.gate, |function| function(&sender, &name, kind));
-            }
-        }
-    }
-
-    fn set_callback<F: ?Sized>(
-        &self,
-        slot: &Callback<F>,
-        function: Option<Box<F>>,
-        told: impl FnOnce(&mut Session),
-    ) -> Result<()> {
-        // Whoever is told that there is a function finds it; who finds none was told so before.
-        match function {
-            Some(function) => {
-                self.check_usable()?;
-                slot.set(&self.gate, Some(function));
-                self.tell_session(told)
-            }
-            None => {
-                // A closed app need not be told.
-                let _ = self.tell_session(told);
-                if !self.shared.forked() {
-                    slot.set(&self.gate, None);
-                }
-                Ok(())
-            }
-        }
-    }
-
-    fn tell_session(&self, told: impl FnOnce(&mut Session)) -> Result<()> {
-        let mut driver = self.open()?;
-        told(&mut driver.protocol);
-        self.act(&mut driver);
-        self.tell(&driver);
-        // What it waits for may be another from now on.
-        driver.reader().wake();
-        // What waits may be for the new function.
-        self.shared.wake();
-        Ok(())
-    }
-
     /// Makes the descriptor tell whether something waits. Under the driver's lock.
     fn show(&self, driver: &Driver<Session>) {
         if let Some(readiness) = &mut *self.readiness.lock() {
@@ -774,19 +514,6 @@ impl Inner {
         self.end_loop();
     }
 
-    fn end_loop(&self) {
-        let mut driver = self.shared.lock();
-        driver.close_all();
-        self.tell(&driver);
-    }
-
-    /// A thread has ended inside a callback: the app is closed. It is not logged, since the thread may run no more code of
-    /// the program.
-    fn leave(&self) {
-        self.handle_state.close();
-        self.shared.stop();
-    }
-
     fn after_turn(&self) {
         let mut driver = self.shared.lock();
         self.log_warnings(&mut driver);
@@ -796,52 +523,10 @@ impl Inner {
         self.changed.notify_all();
         let mut worn = None;
         while !self.shared.stopped() {
-            let Some(item) = take(&mut driver, self.has_on_state.load(Ordering::Relaxed)) else { break };
+            let Some(item) = receive::take(&mut driver, self.has_on_state.load(Ordering::Relaxed)) else { break };
             worn.get_or_insert_with(|| self.mask.wear());
             MutexGuard::unlocked(&mut driver, || self.tell_item(item));
         }
-    }
-
-    fn close(&self, linger: Option<Duration>) {
-        if self.check_usable().is_err() {
-            return;
-        }
-        let linger =
-            linger.unwrap_or_else(|| Duration::from_millis(self.linger_ms.load(Ordering::Relaxed).max(0) as u64));
-        let may_wait = self.check_may_wait().is_ok() && !self.gate.inside() && !linger.is_zero();
-        // Begins now, and is one for all three waits.
-        let mut deadline = Deadline::after(Some(linger));
-        deadline.at();
-        if may_wait {
-            if let Ok(mut driver) = self.open() {
-                let wanted = driver.protocol.request_ack();
-                self.act(&mut driver);
-                reader::wait(self, &mut driver, &mut deadline, |driver| {
-                    let session = &driver.protocol;
-                    let linked = matches!(session.link(), LinkState::Connecting | LinkState::Connected);
-                    (!linked || session.is_acked(wanted) || self.check_usable().is_err()).then_some(())
-                });
-                while let Some(settled) = driver.protocol.settles_until() {
-                    let left = Duration::from_nanos(settled.saturating_sub(runtime::now().mono));
-                    let until = deadline.at().into_iter().chain(Deadline::after(Some(left)).at()).min();
-                    if left.is_zero() || deadline.is_over() {
-                        break;
-                    }
-                    Monitor::wait(self, &mut driver, until);
-                }
-            }
-        }
-        let Ok(mut driver) = self.open() else { return };
-        self.handle_state.close();
-        driver.protocol.disconnect();
-        self.act(&mut driver);
-        self.tell(&driver);
-        driver.reader().wake();
-        if may_wait {
-            // What was written to a TCP connection is lost if it is closed with something unread.
-            reader::wait(self, &mut driver, &mut deadline, |driver| (driver.closing() == 0).then_some(()));
-        }
-        self.shared.stop();
     }
 }
 
@@ -887,64 +572,4 @@ impl Monitor for Inner {
 
 fn timed_out(driver: &Driver<Session>) -> Error {
     Error::new(Status::Timeout, driver.protocol.why_timed_out())
-}
-
-/// A value that contradicts that of another option.
-fn crossed(option: AppOption, value: i64, how: &str, other: AppOption, is: u64) -> Error {
-    let (name, other) = (option.about().name, other.about().name);
-    Error::new(Status::Invalid, format!("{name} cannot be {value}: {how} {other}, which is {is}"))
-}
-
-/// The next thing for the program.
-fn take(driver: &mut Driver<Session>, states: bool) -> Option<Item> {
-    if let Some(notice) = driver.protocol.next_notice() {
-        return Some(Item::Notice(notice));
-    }
-    if let Some(refusal) = driver.protocol.take_refusal() {
-        return Some(Item::Refusal(refusal));
-    }
-    if !states {
-        return None;
-    }
-    let was_paused = driver.protocol.is_paused();
-    let state = driver.protocol.take_state();
-    if was_paused && !driver.protocol.is_paused() {
-        driver.run_actions(runtime::now());
-    }
-    state.map(Item::State)
-}
-
-impl Drop for Handle {
-    fn drop(&mut self) {
-        self.end();
-    }
-}
-
-impl Handle {
-    /// Closes the app and ends its thread, as far as it has one.
-    fn end(&self) {
-        let Some(thread) = self.thread.lock().take() else {
-            // Never connected: there is no loop to end.
-            self.inner.handle_state.close();
-            return;
-        };
-        if self.inner.shared.forked() {
-            // The thread is not in this process: there is nothing to join.
-            std::mem::forget(thread);
-            self.inner.shared.abandon();
-            return;
-        }
-        self.inner.close(None);
-        self.inner.shared.stop();
-        if self.inner.on_loop_thread() {
-            // Dropped inside a callback on that thread, which ends when the callback has returned.
-            return;
-        }
-        if self.inner.shared.is_deaf() {
-            // It cannot be woken, and would be waited for indefinitely.
-            return;
-        }
-        join(thread);
-        crate::logging::flush();
-    }
 }

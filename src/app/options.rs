@@ -1,0 +1,79 @@
+//! The options of an app.
+
+use std::sync::atomic::Ordering;
+
+use super::App;
+use crate::app::LinkState;
+use crate::options::AppOption;
+use crate::{Error, Result, Status};
+
+impl App {
+    /// Sets an option.
+    ///
+    /// # Errors
+    /// [`Status::Invalid`]: a value that it cannot take; [`Status::State`]: it is to be set before connect;
+    /// [`Status::Closed`].
+    pub fn set(&self, option: AppOption, value: i64) -> Result<()> {
+        let inner = &self.0.inner;
+        let mut driver = inner.open()?;
+        let session = &mut driver.protocol;
+        option.about().check(value)?;
+        let late = session.link() != LinkState::Idle || (option == AppOption::CallbackThread && inner.has_thread());
+        let (flag, size, nanos) = (value == 1, value as usize, value as u64 * 1_000_000);
+        match option {
+            AppOption::LingerMs => inner.linger_ms.store(value, Ordering::Relaxed),
+            AppOption::SendQueue => session.set_send_queue(size),
+            AppOption::RecvQueue => session.inbox.set_limit(size),
+            AppOption::BackoffMinMs if nanos > session.config.backoff_max => {
+                let most = session.config.backoff_max / 1_000_000;
+                return Err(crossed(option, value, "above", AppOption::BackoffMaxMs, most));
+            }
+            AppOption::BackoffMaxMs if nanos < session.config.backoff_min => {
+                let least = session.config.backoff_min / 1_000_000;
+                return Err(crossed(option, value, "below", AppOption::BackoffMinMs, least));
+            }
+            AppOption::BackoffMinMs => session.config.backoff_min = nanos,
+            AppOption::BackoffMaxMs => session.config.backoff_max = nanos,
+            _ if late => {
+                let text = format!("{} is to be set before connect", option.about().name);
+                return Err(Error::new(Status::State, text));
+            }
+            AppOption::CallbackThread => inner.callback_thread.store(flag, Ordering::Relaxed),
+            AppOption::MaxMessage => session.config.max_message = size,
+            AppOption::Echo => session.config.echo = flag,
+            AppOption::TakeOver => session.config.take_over = flag,
+            AppOption::Shared => session.config.shared = flag,
+        }
+        Ok(())
+    }
+
+    /// The value of an option: what was set, else its default.
+    ///
+    /// # Errors
+    /// [`Status::Closed`].
+    pub fn option(&self, option: AppOption) -> Result<i64> {
+        let inner = &self.0.inner;
+        let driver = inner.open()?;
+        let session = &driver.protocol;
+        let config = &session.config;
+        let (size, millis) = (|bytes: usize| bytes as i64, |nanos: u64| (nanos / 1_000_000) as i64);
+        Ok(match option {
+            AppOption::LingerMs => inner.linger_ms.load(Ordering::Relaxed),
+            AppOption::CallbackThread => inner.callback_thread.load(Ordering::Relaxed).into(),
+            AppOption::SendQueue => size(session.send_queue()),
+            AppOption::RecvQueue => size(session.inbox.limit()),
+            AppOption::MaxMessage => size(config.max_message),
+            AppOption::BackoffMinMs => millis(config.backoff_min),
+            AppOption::BackoffMaxMs => millis(config.backoff_max),
+            AppOption::Echo => config.echo.into(),
+            AppOption::TakeOver => config.take_over.into(),
+            AppOption::Shared => config.shared.into(),
+        })
+    }
+}
+
+/// A value that contradicts that of another option.
+fn crossed(option: AppOption, value: i64, how: &str, other: AppOption, is: u64) -> Error {
+    let (name, other) = (option.about().name, other.about().name);
+    Error::new(Status::Invalid, format!("{name} cannot be {value}: {how} {other}, which is {is}"))
+}
