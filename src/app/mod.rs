@@ -334,7 +334,8 @@ impl App {
         self.send(name, Value::Msgpack(&value))
     }
 
-    /// Accepts states of these kinds only: [`Kind::mask`]s or-ed together. Zero: the app receives nothing.
+    /// Accepts states of these kinds only: [`Kind::mask`](crate::Kind::mask)s or-ed together. Zero: the app receives
+    /// nothing.
     ///
     /// # Errors
     /// [`Status::Closed`].
