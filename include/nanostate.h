@@ -270,8 +270,8 @@ enum {
     /** Hub. How long the states of a departed sender are kept. In milliseconds: 1ms to 1000d,
      *  default 1d. */
     NS_OPT_HUB_DEPARTED_MS = 110,
-    /** Hub. Permissions of ipc socket files; ipc://@name, which has no file, lets in the users that
-     *  they would, and root. In octal: 0000 to 0777, default 0600. */
+    /** Hub. Permissions of ipc socket files; ipc://@name, which has no file, admits root and the
+     *  users that they would admit. In octal: 0000 to 0777, default 0600. */
     NS_OPT_HUB_IPC_MODE = 112,
     /** Hub. Send states back to the connection they came from, too, as the original hub did; apps
      *  drop their own unless they ask for them. 0 or 1, default 0. */

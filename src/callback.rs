@@ -6,7 +6,7 @@ use parking_lot::{Mutex, ReentrantMutex};
 
 use crate::leaving;
 
-/// Lets one callback of a handle run at a time, and lets who replaces one wait until it has returned.
+/// Lets one callback of a handle run at a time, and makes a thread that replaces one wait until it has returned.
 #[derive(Default)]
 pub(crate) struct Gate {
     mutex: ReentrantMutex<()>,
@@ -19,7 +19,7 @@ impl Gate {
         let _ = self.left.set(Box::new(left));
     }
 
-    /// The thread ends inside a callback, which keeps nobody waiting any longer.
+    /// The thread ends inside a callback, which then keeps no other thread waiting.
     #[allow(unsafe_code)]
     fn leave(&self) {
         // SAFETY: this thread has locked it in `Callback::call`, and does not come back there to unlock it.

@@ -1,4 +1,4 @@
-//! The random numbers that name an app or a hub for its life, and prove who it is.
+//! The random numbers that identify an app or a hub as long as it lives, and prove an app's identity.
 
 use crate::wire::{Instance, Secret};
 use crate::{Error, Result, Status};

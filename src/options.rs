@@ -234,7 +234,7 @@ options! {
         DepartedMs = 110, NS_OPT_HUB_DEPARTED_MS, Milliseconds, 1..1000 * DAY, limits::DEPARTED.as_millis(),
             "How long the states of a departed sender are kept";
         IpcMode = 112, NS_OPT_HUB_IPC_MODE, Permissions, 0..0o777, limits::IPC_MODE,
-            "Permissions of ipc socket files; ipc://@name, which has no file, lets in the users that they would, and root";
+            "Permissions of ipc socket files; ipc://@name, which has no file, admits root and the users that they would admit";
         Echo = 113, NS_OPT_HUB_ECHO, Flag, 0..1, false,
             "Send states back to the connection they came from, too, as the original hub did; apps drop their own unless \
              they ask for them";

@@ -1,4 +1,4 @@
-//! Lines of the log that come again and again: the first is told, the others are counted and told as a number.
+//! Log lines that repeat: the first is logged, the others are counted and logged as a number.
 
 /// How long they are counted before the number is told, in nanoseconds.
 pub(crate) const EVERY: u64 = 10_000_000_000;

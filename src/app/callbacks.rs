@@ -69,7 +69,7 @@ impl Inner {
         function: Option<Box<F>>,
         told: impl FnOnce(&mut Session),
     ) -> Result<()> {
-        // Whoever is told that there is a function finds it; who finds none was told so before.
+        // The session must not be told of a function before it is there, nor lose one before it is told.
         match function {
             Some(function) => {
                 self.check_usable()?;

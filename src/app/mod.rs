@@ -121,7 +121,7 @@ impl Drop for BreakDown<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.0.handle_state.break_down(Status::Internal);
-            // The loop ends, closes the connection and wakes who waits.
+            // The loop ends, closes the connection and wakes the threads that wait.
             self.0.shared.stop();
         }
     }
@@ -252,14 +252,14 @@ impl App {
     }
 
     /// Closes the app for good: waits up to `linger` (`None`: the option's) for unsent values, gives up the link, and
-    /// wakes who waits with [`Status::Closed`]. Blocks that long, but not inside a callback on the app's own thread.
+    /// wakes threads that wait with [`Status::Closed`]. Blocks that long, but not inside a callback on the app's own thread.
     /// Closing again is a success.
     pub fn close(&self, linger: Option<Duration>) -> Result<()> {
         self.0.inner.close(linger);
         Ok(())
     }
 
-    /// Closes it, if it is not closed, and ends its thread, whoever else has a reference. Not inside a callback.
+    /// Closes it, if it is not closed, and ends its thread, even if there are other references. Not inside a callback.
     #[cfg(feature = "capi")]
     pub(crate) fn end_thread(&self) {
         self.0.end();
@@ -489,7 +489,7 @@ impl Inner {
         }
     }
 
-    /// Wakes who waits. Under the driver's lock.
+    /// Wakes the threads that wait. Under the driver's lock.
     fn tell(&self, driver: &Driver<Session>) {
         self.show(driver);
         let session = &driver.protocol;

@@ -99,7 +99,7 @@ pub struct Conn {
     blocked: bool,
     /// Whether the poller tells when there is room.
     watched: bool,
-    /// Writing failed since the other side is gone: what it said before is still read.
+    /// Writing failed since the other side is gone; what it sent before is still read.
     pub broken: bool,
     /// Whether it stands in [`Conns::again`].
     again: bool,
@@ -139,7 +139,7 @@ pub enum Written {
     All,
     /// The round is over.
     Some,
-    /// The other side is gone; what it said before is still to be read.
+    /// The other side is gone; what it sent before is still to be read.
     Gone,
     /// The connection is to be closed.
     Failed(Error),
@@ -155,7 +155,7 @@ pub struct Conns {
     paused: Vec<u64>,
     /// Kept for its allocation.
     slices: Vec<IoSlice<'static>>,
-    /// What reads go through, whoever reads.
+    /// The buffer of all reads, by whichever thread.
     buffer: Vec<u8>,
 }
 

@@ -38,7 +38,7 @@ const TROUBLES: u64 = 0;
 
 /// An engine with its connections and listeners.
 ///
-/// It tells the engine what its parts find, and has them do what the engine asks for.
+/// It reports to the engine what its parts find, and makes them carry out the engine's actions.
 pub struct Driver<P> {
     /// The engine. After calls to it: [`Driver::run_actions`], or [`Shared::wake`](super::Shared::wake).
     pub protocol: P,
@@ -128,7 +128,7 @@ impl<P: Protocol> Driver<P> {
         self.closing.len()
     }
 
-    /// What it takes to find who reads.
+    /// The parts that decide which thread reads.
     pub(crate) fn parts(&mut self) -> (&mut Reader<Conns>, &mut Conns) {
         (&mut self.reader, &mut self.conns)
     }
@@ -173,7 +173,7 @@ impl<P: Protocol> Driver<P> {
         let info = ConnInfo { framing, from, gateway };
         self.protocol.opened(now, ConnId(key), info, token);
         if !polled {
-            // What it holds already was not told.
+            // What it already holds was not reported.
             self.conns.repeat(key);
         }
         Some(key)
@@ -356,7 +356,7 @@ impl<P: Protocol> Driver<P> {
 }
 
 impl<P> Driver<P> {
-    /// Closes every connection, listener and dial, without a word to the engine and without writing what it has.
+    /// Closes every connection, listener and dial, without telling the engine and without writing what waits.
     pub fn close_all(&mut self) {
         self.conns.close_all();
         self.listeners.close_all(&self.reactor);

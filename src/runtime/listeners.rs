@@ -29,7 +29,7 @@ pub(super) enum Accepted {
     Empty,
     /// One went away before it was accepted; there may be more.
     Gone,
-    /// One of a user who may not connect was closed; this is to be logged.
+    /// A connection was closed because its user may not connect; to be logged.
     Denied(String),
     /// Nothing is accepted for a while; this is to be logged.
     Paused(String),

@@ -38,8 +38,8 @@ pub trait Lender {
     /// How a thread waits for one.
     type Wait: Wait;
 
-    /// The loop watches the connection no more, so that a thread can read it; it may be so already. False if only the
-    /// loop can wait for it.
+    /// The loop stops watching the connection, if it still does, so that a thread can read it. False if only the loop
+    /// can wait for it.
     fn lend(&mut self, conn: Self::Conn) -> bool;
 
     /// The loop watches the connection again, if there still is one, and is told at once of what is there.
@@ -66,7 +66,7 @@ pub trait Monitor {
     where
         Self: 'a;
 
-    /// What it takes to find who reads.
+    /// The parts that decide which thread reads.
     fn parts(driver: &mut Self::Driver) -> (&mut Reader<Self::Conns>, &mut Self::Conns);
 
     /// The connection by which everything comes that threads wait for.
@@ -203,7 +203,7 @@ impl<L: Lender> Reader<L> {
         }
     }
 
-    /// The connection that was lent is no more; its successor is the loop's. A thread that reads it is woken.
+    /// The connection that was lent is closed; its successor belongs to the loop. Wakes a thread that reads it.
     pub fn close(&mut self) {
         self.lent = None;
         if std::mem::take(&mut self.holder) == Holder::Thread {

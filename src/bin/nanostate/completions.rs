@@ -8,8 +8,8 @@ use crate::{stdio, Failure};
 
 /// Print a script that completes this command's arguments in a shell
 ///
-/// For bash, `source <(nanostate completions bash)` in ~/.bashrc. An installed nanostate has the scripts of bash, zsh and
-/// fish where these look by themselves.
+/// For bash, `source <(nanostate completions bash)` in ~/.bashrc. The installation puts the scripts where bash, zsh and
+/// fish look for them.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// The shell

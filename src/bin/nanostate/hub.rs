@@ -13,13 +13,13 @@ use crate::{logger, signals, stdio, Failure};
 
 /// Run a hub until SIGINT or SIGTERM
 ///
-/// Prints each address it listens on, and logs who joins, leaves and is refused on standard error. SIGUSR1 logs the
-/// totals and the peers, at the level info; SIGHUP does not end it.
+/// Prints each address at which it listens, and logs on standard error which peers join, leave and are refused. SIGUSR1
+/// makes it log the totals and the peers, at the level info; SIGHUP does not end it.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Listen here; may be given several times: tcp://HOST:PORT (* is every interface, port 0 any free one), ipc://PATH;
-    /// behind pub+, pull+, rep+ or respondent+ for nanomsg and NNG programs that open SUB, PUSH, REQ or SURVEYOR sockets,
-    /// then also ws://HOST:PORT/PATH, and ?structured=1 for more than text and bytes
+    /// Listen here; may be given several times: tcp://HOST:PORT (* is every interface, port 0 any free one) or
+    /// ipc://PATH. With the prefix pub+, pull+, rep+ or respondent+ for nanomsg and NNG programs that open SUB, PUSH,
+    /// REQ or SURVEYOR sockets; then also ws://HOST:PORT/PATH, and ?structured=1 for more than text and bytes
     #[arg(long, short, visible_alias = "bind", visible_short_alias = 'b', value_name = "URL", default_value = limits::DEFAULT_URL)]
     listen: Vec<String>,
     /// What to log: off, error, warn, info (default), debug, trace
@@ -32,7 +32,7 @@ pub struct Arguments {
 /// Runs the hub.
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     logger::start(arguments.log, LevelFilter::Info)?;
-    // Before the first address is told, so that whoever reads it may stop the hub at once.
+    // Before the first address is printed, so that its reader may stop the hub at once.
     let (heard, signals_heard) = mpsc::channel();
     let stopper = heard.clone();
     let other = move |signal| {
@@ -50,7 +50,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         hub.listen(url)?;
     }
     for address in (0..).map_while(|i| hub.address(i)) {
-        // The hub's work does not depend on anybody reading this.
+        // The hub goes on even if nobody reads this.
         let line = format!("listening on {address}\n");
         let _ = stdio::output().and_then(|mut out| out.write_all(line.as_bytes()));
     }
@@ -67,7 +67,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What the hub did, and who takes part.
+/// What the hub did, and which peers take part.
 fn log_summary(hub: &Hub) {
     let total = hub.stats();
     log::info!("SIGUSR1: {} peers, {} of them old; {} joined so far", total.peers, total.old_peers, total.joined);

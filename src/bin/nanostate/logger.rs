@@ -1,4 +1,4 @@
-//! What the library and the hub have to say, on standard error: one line per message, with the time.
+//! The log of the library and the hub on standard error: one line per message, with the time.
 
 use std::time::UNIX_EPOCH;
 use std::{env, str::FromStr as _};
@@ -20,7 +20,7 @@ fn write(line: &Line) {
     logging::write_to_stderr(format!("{time} {level:<5} {text}\n").as_bytes());
 }
 
-/// Lets what was logged out, for a moment at most: nobody may read it.
+/// Writes what was logged, for a moment at most, since perhaps nobody reads it.
 pub fn flush() {
     QUEUE.flush(logging::MOMENT);
 }

@@ -20,7 +20,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use log::LevelFilter;
 use nanostate::{limits, Error, Status};
 
-/// Exit code: it did not work.
+/// Exit code: the command failed.
 const FAILURE: u8 = 1;
 /// Exit code: the command line is wrong.
 const USAGE: u8 = 2;
@@ -72,7 +72,7 @@ fn connect_help() -> String {
 pub enum Failure {
     /// The command line is wrong, in these words.
     Usage(String),
-    /// It did not work, for this reason.
+    /// The command failed, for this reason.
     Failed(String),
     /// Nobody reads standard output any more. Not a failure to anybody: `nanostate watch | head -1`.
     OutputClosed,
@@ -127,7 +127,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Tells the user something on standard error. A standard error that is closed is no reason to fail.
+/// Prints a line for the user on standard error. If that is closed, the command does not fail.
 pub fn complain(text: &str) {
     let line = format!("nanostate: {}\n", output::one_line(text));
     let _ = stdio::error().and_then(|mut error| error.write_all(line.as_bytes()));

@@ -11,7 +11,7 @@ use crate::Failure;
 /// Write the manual pages, one for each command, into a directory
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// The directory; it has to be there
+    /// The directory, which must exist
     directory: PathBuf,
 }
 

@@ -10,8 +10,8 @@ use nanostate::{Kind, Result, State};
 
 /// `SENDER NAME VALUE`, without the newline.
 ///
-/// Texts (also bytes that are one: old programs send their text so) are printed as they are where they are one
-/// printable line, else in `"quotes"` with the escapes of C; other bytes as `0x…`; timestamps as RFC 3339 has them;
+/// A text (or bytes that are one, since old programs send text as bytes) that is one printable line is printed as it
+/// is, any other text in `"quotes"` with the escapes of C; other bytes as `0x…`; timestamps in the form of RFC 3339;
 /// arrays, maps and other extensions as JSON.
 pub fn plain(state: &State) -> Result<String> {
     let value = match state.kind() {

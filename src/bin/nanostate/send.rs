@@ -12,7 +12,7 @@ use nanostate::{limits, wire, App, AppOption, Error, Value};
 
 use crate::{logger, output, signals, stdio, Client, Failure};
 
-/// The identity of runs that are given none; they hold it together.
+/// The identity of runs without --as, which share it.
 const IDENTITY: &str = "nanostate";
 /// The argument that stands for standard input.
 const STANDARD_INPUT: &str = "-";
@@ -22,7 +22,7 @@ const STANDARD_INPUT: &str = "-";
 pub struct Arguments {
     /// The state's name, like cpu/load
     name: String,
-    /// Its value; - reads standard input, as it is; put -- before a text that begins with -
+    /// Its value; - sends standard input as it is; put -- before a text that begins with -
     #[arg(allow_hyphen_values = true)]
     value: Option<OsString>,
     /// What the value is
@@ -64,7 +64,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     logger::start(arguments.client.log, LevelFilter::Off)?;
     let from_input = arguments.value.as_deref().is_some_and(|value| value == STANDARD_INPUT);
-    // What is wrong with an argument is wrong usage; what is wrong with standard input is a failure.
+    // A fault in an argument is wrong usage; a fault in standard input is a failure.
     let at_fault = |text: String| {
         if from_input {
             Failure::Failed(text)
@@ -76,7 +76,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         let text = value.to_string_lossy();
         return Err(Failure::Usage(format!("unexpected argument {} (behind -- it is a value)", output::shown(&text))));
     }
-    // Before the hub is asked for: a wrong name is wrong without one.
+    // Before the connection to the hub: a wrong name is wrong without one.
     wire::check_name(&arguments.name)?;
     let bytes = match arguments.value {
         None if arguments.kind == Type::Nil => Vec::new(),
@@ -93,7 +93,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         Some(signal) => Failure::Signal(signal),
         None => error.into(),
     };
-    // A time-out beyond what the clock can hold is none.
+    // A time-out beyond the range of the clock counts as none.
     let end = Instant::now().checked_add(arguments.timeout);
     let left = || end.map(|end| end.saturating_duration_since(Instant::now()));
     app.set(AppOption::Shared, 1)?;
@@ -109,7 +109,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     let flushed = app.flush(left()).map_err(why);
 
-    // Says more than that the hub did not confirm it.
+    // This says more than that the hub did not confirm it.
     let stats = app.stats();
     if stats.withheld > 0 {
         return Err(Failure::Failed(format!(
@@ -149,7 +149,7 @@ fn parse(kind: Type, bytes: &[u8]) -> Result<Parsed<'_>, String> {
     }
     let text = std::str::from_utf8(bytes)
         .map_err(|error| format!("not valid UTF-8 at byte {} (--type bytes sends any bytes)", error.valid_up_to()))?;
-    // `echo 5 | nanostate send x - --type int` is to work.
+    // `echo 5 | nanostate send x - --type int` has to work.
     let word = text.trim_ascii();
     let wrong = |expected: &str| format!("{expected} expected, not {}", output::shown(word));
     Ok(Parsed::Value(match kind {

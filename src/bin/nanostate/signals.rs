@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM: a command stops cleanly, and is ended when it can not.
+//! SIGINT and SIGTERM: a command stops cleanly, and is ended if it cannot.
 
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use signal_hook::iterator::Signals;
 
 use crate::{logger, Failure};
 
-/// How long a command may take to stop, say because nobody takes what it writes.
+/// How long a command may take to stop, for instance because nobody reads its output.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// Which signal came, if any.

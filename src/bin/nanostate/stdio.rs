@@ -1,5 +1,5 @@
-//! Standard input, output and error that wait where they are non-blocking: whoever shares the terminal or the pipe with
-//! this process may have made them so.
+//! Standard input, output and error that wait even where they are non-blocking: another process that shares the
+//! terminal or the pipe may have made them so.
 
 #![allow(unsafe_code)]
 
@@ -57,7 +57,7 @@ impl Write for Waiting {
     }
 }
 
-/// Waits until a descriptor is ready, or broken, which the next read or write tells.
+/// Waits until a descriptor is ready, or broken, which the next read or write reports.
 fn wait(file: &File, ready: libc::c_short) -> io::Result<()> {
     let mut polled = libc::pollfd { fd: file.as_raw_fd(), events: ready, revents: 0 };
     // SAFETY: it is one structure, and lives through the call.

@@ -13,19 +13,20 @@ use crate::{complain, identity, logger, output, signals, stdio, Client, Failure}
 
 /// How long the first connection may take before the user is told that there is none.
 const FIRST_CONNECT: Duration = Duration::from_secs(1);
-/// What may wait to be printed, in bytes: a terminal or a pipe may be slower than a burst, and none of it is to be lost.
+/// The bytes that may wait to be printed: a terminal or a pipe may be slower than a burst, none of which may be lost.
 const RECV_QUEUE: i64 = 256 << 20;
 
 /// Print states as they come, a line each: SENDER NAME VALUE
 ///
-/// Texts are printed as they are where they are one printable line, else in "quotes" with escapes; bytes that are not
-/// such a text as 0x…; timestamps like 2026-11-28T23:20:33.123Z; arrays, maps and other extensions as JSON. Runs until
-/// SIGINT or SIGTERM; waits for a hub that is not there (yet, or any more).
+/// A text that is one printable line is printed as it is, any other in "quotes" with escapes; bytes that are not such a
+/// line are printed as 0x…, timestamps like 2026-11-28T23:20:33.123Z, and arrays, maps and other extensions as JSON.
+/// Runs until SIGINT or SIGTERM. If there is no hub, or no longer one, it waits for one.
 #[derive(clap::Args)]
 #[command(after_help = "Exit codes: 0 done, or stopped by SIGINT or SIGTERM; 1 failed; 2 wrong usage;
 130 and 143 stopped by SIGINT and SIGTERM before --count states had come.")]
 pub struct Arguments {
-    /// Only states whose name matches; * is one segment between / or a part of one, ** any number of segments
+    /// Only states whose name matches; * stands for one segment between / or a part of one, ** for any number of
+    /// segments
     #[arg(value_name = "PATTERN")]
     patterns: Vec<String>,
     /// Print a JSON object per line: sender, name, kind, time (ms since 1970, or null), data (bytes in base64)
@@ -65,8 +66,8 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     }
 }
 
-/// Has changes of the link told to the user: that there is none, once, and then that it is there. A refusal comes out
-/// of the call that waits.
+/// Reports changes of the link to the user: once that there is none, and then that it is there. A refusal comes out of
+/// the call that waits.
 fn tell_about_the_link(app: &App, told: &Arc<AtomicBool>) -> Result<(), Failure> {
     let told = told.clone();
     let mut was = LinkState::Idle;
@@ -104,7 +105,7 @@ fn print(app: &App, patterns: &[Pattern], arguments: &Arguments) -> Result<(), F
     while left != Some(0) {
         let state = match app.recv(Some(Duration::ZERO)) {
             Err(error) if error.status() == Status::Timeout => {
-                // Whoever reads has all of it before the next wait.
+                // The reader has all of it before the next wait.
                 out.flush()?;
                 app.recv(None)?
             }
