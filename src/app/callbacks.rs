@@ -1,10 +1,11 @@
 //! The callbacks of an app: how they are set and called.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
 
 use super::receive::Item;
 use super::{App, Inner};
-use crate::callback::Callback;
+use crate::callback::{Callback, Gate};
 use crate::engine::app::{LinkState, Notice, Session};
 use crate::state::State;
 use crate::wire::Kind;
@@ -17,6 +18,25 @@ pub type OnLink = dyn FnMut(LinkState, Status, &str) + Send;
 /// Hears of a state of a kind that is not accepted: sender, name, kind.
 pub type OnReject = dyn FnMut(&str, &str, Kind) + Send;
 
+/// The functions that the program has set.
+#[derive(Default)]
+pub(super) struct Callbacks {
+    /// One of them runs at a time.
+    pub(super) gate: Arc<Gate>,
+    state: Callback<OnState>,
+    /// Whether `state` is set, for those who do not have the gate.
+    has_state: AtomicBool,
+    link: Callback<OnLink>,
+    reject: Callback<OnReject>,
+}
+
+impl Callbacks {
+    /// Whether states go to a callback.
+    pub(super) fn takes_states(&self) -> bool {
+        self.has_state.load(Ordering::Relaxed)
+    }
+}
+
 impl App {
     /// Sets the callback for states, or none. When this returns the previous one is not running and will not run.
     ///
@@ -25,14 +45,15 @@ impl App {
     pub fn on_state(&self, function: Option<Box<OnState>>) -> Result<()> {
         let inner = &self.0.inner;
         let set = function.is_some();
-        inner.set_callback(&inner.on_state, function, |_| inner.has_on_state.store(set, Ordering::Relaxed))
+        let callbacks = &inner.callbacks;
+        inner.set_callback(&callbacks.state, function, |_| callbacks.has_state.store(set, Ordering::Relaxed))
     }
 
     /// Sets the callback for changes of the link, or none. As [`App::on_state`].
     pub fn on_link(&self, function: Option<Box<OnLink>>) -> Result<()> {
         let inner = &self.0.inner;
         let set = function.is_some();
-        inner.set_callback(&inner.on_link, function, |session| session.set_tells_links(set))
+        inner.set_callback(&inner.callbacks.link, function, |session| session.set_tells_links(set))
     }
 
     /// Sets the callback for states of kinds that are not accepted, or none. As [`App::on_state`]. Without it a hub of
@@ -40,14 +61,15 @@ impl App {
     pub fn on_reject(&self, function: Option<Box<OnReject>>) -> Result<()> {
         let inner = &self.0.inner;
         let set = function.is_some();
-        inner.set_callback(&inner.on_reject, function, |session| session.set_tells_rejects(set))
+        inner.set_callback(&inner.callbacks.reject, function, |session| session.set_tells_rejects(set))
     }
 }
 
 impl Inner {
     pub(super) fn tell_item(&self, item: Item) {
+        let Callbacks { gate, state: on_state, .. } = &self.callbacks;
         match item {
-            Item::State(state) => self.on_state.call(&self.gate, |function| function(&state)),
+            Item::State(state) => on_state.call(gate, |function| function(&state)),
             Item::Notice(notice) => self.tell_notice(notice),
             // Where callbacks have a thread of their own, the one for the link has told it.
             Item::Refusal(_) => {}
@@ -55,10 +77,11 @@ impl Inner {
     }
 
     pub(super) fn tell_notice(&self, notice: Notice) {
+        let Callbacks { gate, link: on_link, reject: on_reject, .. } = &self.callbacks;
         match notice {
-            Notice::Link { link, why, text } => self.on_link.call(&self.gate, |function| function(link, why, &text)),
+            Notice::Link { link, why, text } => on_link.call(gate, |function| function(link, why, &text)),
             Notice::Reject { sender, name, kind } => {
-                self.on_reject.call(&self.gate, |function| function(&sender, &name, kind));
+                on_reject.call(gate, |function| function(&sender, &name, kind));
             }
         }
     }
@@ -73,14 +96,14 @@ impl Inner {
         match function {
             Some(function) => {
                 self.check_usable()?;
-                slot.set(&self.gate, Some(function));
+                slot.set(&self.callbacks.gate, Some(function));
                 self.tell_session(told)
             }
             None => {
                 // A closed app need not be told.
                 let _ = self.tell_session(told);
                 if !self.shared.forked() {
-                    slot.set(&self.gate, None);
+                    slot.set(&self.callbacks.gate, None);
                 }
                 Ok(())
             }

@@ -17,7 +17,7 @@ impl Inner {
         }
         let linger =
             linger.unwrap_or_else(|| Duration::from_millis(self.linger_ms.load(Ordering::Relaxed).max(0) as u64));
-        let may_wait = self.check_may_wait().is_ok() && !self.gate.inside() && !linger.is_zero();
+        let may_wait = self.check_may_wait().is_ok() && !self.callbacks.gate.inside() && !linger.is_zero();
         // Begins now, and is one for all three waits.
         let mut deadline = Deadline::after(Some(linger));
         deadline.at();

@@ -14,7 +14,6 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use crate::callback::{Callback, Gate};
 use crate::engine::app::{Draft, Session};
 use crate::engine::ConnId;
 use crate::handle_state::{run_loop, HandleState};
@@ -35,7 +34,9 @@ use crate::transport::{Address, Backend};
 use crate::visible::Quoted;
 use crate::wire::{self, Value};
 use crate::{Error, Result, Status};
-use readiness::Readiness;
+
+use self::callbacks::Callbacks;
+use self::readiness::Readiness;
 
 pub use self::callbacks::{OnLink, OnReject, OnState};
 pub use crate::engine::app::{AppStats, LinkState};
@@ -104,13 +105,9 @@ struct Inner {
     callback_thread: AtomicBool,
     loop_thread: Mutex<Option<ThreadId>>,
     last_inline: AtomicU64,
-    gate: Arc<Gate>,
     /// Of the thread that made the app: callbacks on the app's own thread run with it.
     mask: SignalMask,
-    on_state: Callback<OnState>,
-    on_link: Callback<OnLink>,
-    on_reject: Callback<OnReject>,
-    has_on_state: AtomicBool,
+    callbacks: Callbacks,
     readiness: Mutex<Option<Readiness>>,
 }
 
@@ -147,17 +144,13 @@ impl App {
             callback_thread: AtomicBool::new(false),
             loop_thread: Mutex::new(None),
             last_inline: AtomicU64::new(0),
-            gate: Arc::default(),
             mask: SignalMask::here(),
-            on_state: Callback::default(),
-            on_link: Callback::default(),
-            on_reject: Callback::default(),
-            has_on_state: AtomicBool::new(false),
+            callbacks: Callbacks::default(),
             readiness: Mutex::new(None),
         };
         let inner = Arc::new(inner);
         let left = Arc::downgrade(&inner);
-        inner.gate.when_left(move || left.upgrade().into_iter().for_each(|inner| inner.leave()));
+        inner.callbacks.gate.when_left(move || left.upgrade().into_iter().for_each(|inner| inner.leave()));
         Ok(App(Arc::new(Handle { inner, thread: Mutex::new(None) })))
     }
 
@@ -524,7 +517,7 @@ impl Inner {
         self.changed.notify_all();
         let mut worn = None;
         while !self.shared.stopped() {
-            let Some(item) = receive::take(&mut driver, self.has_on_state.load(Ordering::Relaxed)) else { break };
+            let Some(item) = receive::take(&mut driver, self.callbacks.takes_states()) else { break };
             worn.get_or_insert_with(|| self.mask.wear());
             MutexGuard::unlocked(&mut driver, || self.tell_item(item));
         }

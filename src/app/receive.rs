@@ -1,7 +1,6 @@
 //! What a program takes: states and notices, in threads that may wait for them.
 
 use std::os::fd::RawFd;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::readiness::Readiness;
@@ -34,7 +33,7 @@ impl App {
         self.wakeable(timeout)?;
         let mut deadline = Deadline::after(timeout);
         loop {
-            let wants = || match inner.has_on_state.load(Ordering::Relaxed) {
+            let wants = || match inner.callbacks.takes_states() {
                 true => Err(Error::new(Status::State, "states go to the callback: dispatch runs it")),
                 false => Ok(true),
             };
@@ -54,14 +53,14 @@ impl App {
     pub fn dispatch(&self, timeout: Option<Duration>, max: usize) -> Result<usize> {
         let inner = &self.0.inner;
         inner.check_no_callback_thread()?;
-        if inner.gate.inside() {
+        if inner.callbacks.gate.inside() {
             return Err(Error::new(Status::State, "dispatch inside a callback"));
         }
         self.wakeable(timeout)?;
         let mut deadline = Deadline::after(timeout);
         let mut ran = 0;
         while ran < max {
-            match inner.next(&mut deadline, || Ok(inner.has_on_state.load(Ordering::Relaxed))) {
+            match inner.next(&mut deadline, || Ok(inner.callbacks.takes_states())) {
                 Ok(Item::Refusal(error)) if ran > 0 => {
                     // For the next call.
                     if let Ok(mut driver) = inner.open() {

@@ -73,7 +73,7 @@ impl Session {
     /// Forgets the connection.
     pub(super) fn unlink(&mut self) {
         if let Some(link) = self.link.take() {
-            self.stats.conflated_out += link.feed.conflated();
+            self.reports.stats.conflated_out += link.feed.conflated();
         }
         self.timers.clear_all();
         self.acks.unlink();
@@ -128,7 +128,7 @@ impl Session {
 
     pub(super) fn say_hello(&mut self, now: Now) {
         let (instance, epoch) = (self.stamper.instance, self.dialler.epoch());
-        let (flags, accept) = (self.dialler.flags(&self.config), self.accepted.for_hub());
+        let (flags, accept) = (self.dialler.flags(&self.config), self.inbox.accepted.for_hub());
         let time = Some(self.stamper.say_hello(now));
         self.phase = Phase::Hello;
         self.expect_answer(now);
@@ -157,7 +157,7 @@ impl Session {
         self.dialler.welcomed();
         self.reports.forget_failures();
         self.reports.warned_withheld = false;
-        self.stats.connects += 1;
+        self.reports.stats.connects += 1;
         if let Some(link) = &mut self.link {
             link.feed.walk_all(&self.own.table);
         }

@@ -6,6 +6,7 @@ use std::hash::BuildHasher;
 use hashbrown::HashTable;
 
 use super::super::hash::{key_hasher, KeyHasher};
+use super::accepted::Accepted;
 use crate::limits;
 use crate::state::State;
 
@@ -27,6 +28,8 @@ struct Uptake {
 /// A bounded queue of states. Over its limit it conflates, each key keeping its place in the queue; then it drops the
 /// oldest. Both are counted.
 pub struct Inbox {
+    /// The kinds of states that go into it.
+    pub accepted: Accepted,
     queue: VecDeque<State>,
     /// The number of the queue's first place, counted from the beginning of time.
     first: u64,
@@ -46,6 +49,7 @@ impl Inbox {
     /// An empty inbox of at most `limit` bytes.
     pub fn new(limit: usize) -> Inbox {
         Inbox {
+            accepted: Accepted::all(),
             queue: VecDeque::new(),
             first: 0,
             bytes: 0,

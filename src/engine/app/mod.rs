@@ -22,7 +22,6 @@ use std::io::IoSlice;
 
 use log::debug;
 
-use self::accepted::Accepted;
 use self::acks::Acks;
 pub use self::config::SessionConfig;
 use self::dialler::Dialler;
@@ -108,12 +107,10 @@ pub struct Session {
     /// The connection to the hub, in the phases that have one.
     link: Option<Link>,
     hub: HubInfo,
-    accepted: Accepted,
     received: Received,
     /// What the program has not taken.
     pub inbox: Inbox,
     reports: Reports,
-    stats: AppStats,
     timers: Timers<Timer>,
     actions: VecDeque<Action>,
     buffers: Buffers,
@@ -134,11 +131,9 @@ impl Session {
             phase: Phase::Idle,
             link: None,
             hub: HubInfo { instance: None, limit: usize::MAX },
-            accepted: Accepted::all(),
             received: Received::new(limits::RECEIVED),
             inbox: Inbox::new(limits::RECV_QUEUE),
             reports: Reports::default(),
-            stats: AppStats::default(),
             timers: Timers::new(),
             actions: VecDeque::new(),
             buffers: Buffers { scratch: Vec::new(), pool: Pool::new(POOLED) },
@@ -218,13 +213,14 @@ impl Session {
     /// Counters.
     pub fn stats(&self) -> AppStats {
         AppStats {
-            conflated_out: self.stats.conflated_out + self.link.as_ref().map_or(0, |link| link.feed.conflated()),
+            conflated_out: self.reports.stats.conflated_out
+                + self.link.as_ref().map_or(0, |link| link.feed.conflated()),
             conflated_in: self.inbox.conflated,
             dropped_in: self.inbox.dropped,
             own_bytes: self.own.table.bytes() as u64,
             queued: self.inbox.len() as u64,
             queued_bytes: self.inbox.bytes() as u64,
-            ..self.stats
+            ..self.reports.stats
         }
     }
 
@@ -316,14 +312,14 @@ impl Session {
 
     /// Takes only these kinds from now on.
     pub fn set_accept(&mut self, mask: u32) {
-        if self.accepted.set(mask) {
+        if self.inbox.accepted.set(mask) {
             self.announce_accept();
         }
     }
 
     /// Whether states of other kinds give a [`Notice::Reject`].
     pub fn set_tells_rejects(&mut self, tells: bool) {
-        if self.accepted.set_tells_rejects(tells) {
+        if self.inbox.accepted.set_tells_rejects(tells) {
             self.announce_accept();
         }
     }
@@ -335,7 +331,7 @@ impl Session {
 
     fn announce_accept(&mut self) {
         if matches!(self.phase, Phase::Up) && !self.is_old() {
-            self.control(&Control::Accept { mask: self.accepted.for_hub() });
+            self.control(&Control::Accept { mask: self.inbox.accepted.for_hub() });
         }
     }
 
@@ -411,13 +407,13 @@ impl Protocol for Session {
                 Ok(Some(Frame::Body(body))) => self.body(now, Cow::Borrowed(body)),
                 Ok(Some(Frame::Large(body))) => self.body(now, Cow::Owned(body)),
                 Ok(Some(Frame::TooLarge(len))) => {
-                    self.stats.too_large += 1;
-                    if self.stats.too_large == 1 {
+                    self.reports.stats.too_large += 1;
+                    if self.reports.stats.too_large == 1 {
                         self.reports.warn([format!("message of {len} bytes dropped: over the limit")]);
                     }
                 }
                 Ok(Some(Frame::NoMemory { len, .. })) => {
-                    self.stats.too_large += 1;
+                    self.reports.stats.too_large += 1;
                     self.reports.no_memory(&self.identity, &format!("message of {len} bytes dropped"));
                 }
                 Ok(None) => {
@@ -445,7 +441,7 @@ impl Protocol for Session {
     }
 
     fn gather<'a>(&'a mut self, _now: Now, conn: ConnId, slices: &mut Vec<IoSlice<'a>>) {
-        let Session { link, identity, own, config, hub, stats, reports, acks, buffers, .. } = self;
+        let Session { link, identity, own, config, hub, reports, acks, buffers, .. } = self;
         let Some(link) = link.as_mut().filter(|link| link.conn() == conn) else { return };
         link.begin_write();
         if let Some(token) = link.due_pong() {
@@ -458,7 +454,7 @@ impl Protocol for Session {
             link.feed.fill(own, |feed, entry| {
                 let wanted = wanted(is_old, entry, limit);
                 if !wanted && !feed.came_while_behind(entry) {
-                    stats.withheld += 1;
+                    reports.stats.withheld += 1;
                     reports.withheld(entry);
                 }
                 wanted

@@ -6,6 +6,7 @@ use std::mem;
 use log::debug;
 
 use super::super::table::Entry;
+use super::stats::AppStats;
 use crate::numbered::numbered;
 use crate::visible::{one_line, Quoted};
 use crate::wire::Kind;
@@ -51,9 +52,11 @@ pub enum Notice {
     },
 }
 
-/// What waits to be told, and what was told already.
+/// What waits to be told, what was told already, and what is counted.
 #[derive(Default)]
 pub struct Reports {
+    /// Counters, without those that other parts have.
+    pub stats: AppStats,
     notices: VecDeque<Notice>,
     /// Whether changes of the link give a [`Notice::Link`].
     pub tells_links: bool,

@@ -86,15 +86,15 @@ impl Session {
             }
             link.flush(&mut self.actions);
         } else {
-            self.stats.withheld += 1;
+            self.reports.stats.withheld += 1;
             self.reports.withheld(entry);
         }
     }
 
     pub(super) fn count_sent(&mut self, done: Result<()>, len: usize) -> Result<()> {
         if done.is_ok() {
-            self.stats.sent += 1;
-            self.stats.sent_bytes += len as u64;
+            self.reports.stats.sent += 1;
+            self.reports.stats.sent_bytes += len as u64;
         }
         done
     }
@@ -159,7 +159,7 @@ impl Session {
                 self.observe(now, time);
                 debug!("{}: {} gives way to a newer value", one_line(&self.identity), Quoted(name));
                 self.own.forget(slot);
-                self.stats.superseded += 1;
+                self.reports.stats.superseded += 1;
             }
             (Some(held), Some(slot)) => {
                 self.observe(now, time.max(held.clock));
@@ -171,10 +171,10 @@ impl Session {
     /// The hub did not take an own value.
     pub(super) fn not_taken(&mut self, name: &str, slot: Option<Slot>, why: Status) {
         slot.into_iter().for_each(|slot| self.own.refuse(slot, why));
-        self.stats.refused += 1;
+        self.reports.stats.refused += 1;
         let text = format!("{} was not taken by the hub: {}", Quoted(name), why.text());
         debug!("{}: {text}", one_line(&self.identity));
-        if self.stats.refused == 1 {
+        if self.reports.stats.refused == 1 {
             self.reports.warn([text]);
         }
     }

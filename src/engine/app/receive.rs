@@ -55,7 +55,7 @@ impl Session {
             return None;
         }
         if self.is_old() && body.sender == self.identity && !self.config.echo {
-            self.stats.echoes += 1;
+            self.reports.stats.echoes += 1;
             return None;
         }
         let (stamp, time) = match body.meta.stamp {
@@ -71,7 +71,7 @@ impl Session {
         };
         let own = own.and_then(|slot| Some((slot, self.own.table.get(slot)?.stamp())));
         if let (Some((slot, own)), false) = (own, stamp.instance == self.stamper.instance || self.config.shared) {
-            self.stats.stale += 1;
+            self.reports.stats.stale += 1;
             if stamp > own {
                 // An earlier run under this identity: what this run says counts.
                 self.restamp(now, slot);
@@ -82,9 +82,9 @@ impl Session {
         if own.is_some_and(|own| stamp > own) {
             self.adopt(now, body, stamp);
         }
-        if !self.accepted.takes(body.kind.mask()) {
-            self.stats.rejected += 1;
-            if self.accepted.tells_rejects() {
+        if !self.inbox.accepted.takes(body.kind.mask()) {
+            self.reports.stats.rejected += 1;
+            if self.inbox.accepted.tells_rejects() {
                 let (sender, name) = (body.sender.to_owned(), body.name.to_owned());
                 self.reports.notice(Notice::Reject { sender, name, kind: body.kind });
             }
@@ -95,11 +95,11 @@ impl Session {
         let place = self.received.place(body.sender, body.name);
         // An older value than before is what the hub knows: one that was killed took the newer one with it.
         if older_than_own || self.received.at(place).is_some_and(|kept| stamp == kept.stamp()) {
-            self.stats.stale += 1;
+            self.reports.stats.stale += 1;
             return None;
         }
-        self.stats.received += 1;
-        self.stats.received_bytes += body.meta_at as u64;
+        self.reports.stats.received += 1;
+        self.reports.stats.received_bytes += body.meta_at as u64;
         Some((place, stamp, time))
     }
 
@@ -158,8 +158,8 @@ impl Session {
     }
 
     pub(super) fn malformed(&mut self, reason: Malformed) {
-        self.stats.malformed += 1;
-        if self.stats.malformed == 1 {
+        self.reports.stats.malformed += 1;
+        if self.reports.stats.malformed == 1 {
             self.reports.warn([format!("malformed message: {reason}")]);
         }
     }
