@@ -46,6 +46,10 @@ pub const RECEIVED: usize = 64 << 20;
 pub const IDENTITY_PROBE: Duration = Duration::from_secs(1);
 /// How long the holder of an identity may be silent before an app that was refused and tries again may replace it.
 pub const LOST: Duration = Duration::from_secs(20);
+/// How often an app stamps a value anew on one link because the hub holds a later one under its key.
+pub const RESTAMPS: u32 = 3;
+/// How often the hub of one link may set the clock of an app back.
+pub const REBASES: u32 = 3;
 /// How long an address is remembered as an old hub's.
 pub const OLD_PEER_REMEMBERED: Duration = Duration::from_secs(60);
 /// The shortest wait before a reconnect.

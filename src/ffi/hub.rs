@@ -7,6 +7,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::counted::{Counted, HandleRef};
+use super::counters::counters;
 use super::enter::enter;
 use super::free_guard::FreeGuard;
 use super::{held, ns_opt, ns_peer_event, ns_status, null, status, text, value, Carried, Out, OutStruct};
@@ -130,38 +131,12 @@ pub struct ns_hub_stats_t {
     pub dropped: u64,
 }
 
-impl From<HubStats> for ns_hub_stats_t {
-    fn from(stats: HubStats) -> ns_hub_stats_t {
-        ns_hub_stats_t {
-            peers: stats.peers,
-            old_peers: stats.old_peers,
-            joined: stats.joined,
-            refused_peers: stats.refused_peers,
-            states: stats.states,
-            table_bytes: stats.table_bytes,
-            unfinished_bytes: stats.unfinished_bytes,
-            messages_in: stats.messages_in,
-            bytes_in: stats.bytes_in,
-            messages_out: stats.messages_out,
-            bytes_out: stats.bytes_out,
-            conflated: stats.conflated,
-            withheld: stats.withheld,
-            refused: stats.refused,
-            stale: stats.stale,
-            ahead: stats.ahead,
-            too_large: stats.too_large,
-            foreign_sender: stats.foreign_sender,
-            reserved: stats.reserved,
-            malformed: stats.malformed,
-            malformed_by: {
-                let mut by = [0; 32];
-                by[..stats.malformed_by.len()].copy_from_slice(&stats.malformed_by);
-                by
-            },
-            dropped: stats.dropped,
-        }
-    }
-}
+counters!(HubStats as ns_hub_stats_t {
+    peers, old_peers, joined, refused_peers, states, table_bytes, unfinished_bytes, messages_in, bytes_in,
+    messages_out, bytes_out, conflated, withheld, refused, stale, ahead, too_large, foreign_sender, reserved,
+    malformed, dropped;
+    malformed_by: padded(&malformed_by)
+});
 
 /// One peer of a hub. Later versions append fields.
 #[repr(C)]
@@ -199,26 +174,20 @@ pub struct ns_peer_stats_t {
     pub dropped: u64,
 }
 
-impl From<PeerStats> for ns_peer_stats_t {
-    fn from(stats: PeerStats) -> ns_peer_stats_t {
-        ns_peer_stats_t {
-            identity: fixed(&stats.identity),
-            from: fixed(&stats.from),
-            old: stats.old.into(),
-            live: stats.live.into(),
-            messages_in: stats.messages_in,
-            bytes_in: stats.bytes_in,
-            messages_out: stats.messages_out,
-            bytes_out: stats.bytes_out,
-            conflated: stats.conflated,
-            withheld: stats.withheld,
-            malformed: stats.malformed,
-            too_large: stats.too_large,
-            outbox_bytes: stats.outbox_bytes,
-            clients: stats.clients,
-            dropped: stats.dropped,
-        }
-    }
+counters!(PeerStats as ns_peer_stats_t {
+    messages_in, bytes_in, messages_out, bytes_out, conflated, withheld, malformed, too_large, outbox_bytes,
+    clients, dropped;
+    identity: fixed(&identity),
+    from: fixed(&from),
+    old: old.into(),
+    live: live.into()
+});
+
+/// An array with room for later counters, which are 0.
+fn padded<const N: usize>(counts: &[u64]) -> [u64; N] {
+    let mut padded = [0; N];
+    padded[..counts.len()].copy_from_slice(counts);
+    padded
 }
 
 /// NUL-terminated text in an array, cut between characters if it is too long.

@@ -13,6 +13,7 @@
 
 mod app;
 mod counted;
+mod counters;
 mod enter;
 mod errors;
 mod free_guard;

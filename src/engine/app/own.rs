@@ -4,11 +4,9 @@ use hashbrown::HashMap;
 
 use super::super::table::{Capacity, Entry, Offer, Refusal, Slot, Table};
 use super::super::{Now, MS};
+use crate::limits::RESTAMPS;
 use crate::wire::{Instance, Stamp};
 use crate::Status;
-
-/// How often a value is stamped anew on one link because the hub holds a later one under its key.
-const RETRIES: u32 = 3;
 
 /// An app's own newest values.
 pub struct Own {
@@ -73,7 +71,7 @@ impl Own {
     /// as fast; [`Status::NoMemory`].
     pub fn restamp(&mut self, slot: Slot, stamp: Stamp) -> Result<(), Status> {
         let retries = self.retries.entry(slot).or_insert(0);
-        if *retries == RETRIES {
+        if *retries == RESTAMPS {
             return Err(Status::IdentityTaken);
         }
         *retries += 1;

@@ -4,10 +4,8 @@ use std::mem;
 
 use super::super::clock::{is_beyond, Clock};
 use super::super::Now;
+use crate::limits::REBASES;
 use crate::wire::{Instance, Stamp};
-
-/// How often the hub of one link may set the clock of an app back.
-const MAX_REBASES: u32 = 3;
 
 /// Stamps values with the time of the hub, as far as it is known.
 pub struct Stamper {
@@ -84,7 +82,7 @@ impl Stamper {
 
     /// The hub finds a stamp too far in the future. Whether its time is to be gone by once more on this link.
     pub fn may_rebase(&mut self) -> bool {
-        let may = self.rebases < MAX_REBASES;
+        let may = self.rebases < REBASES;
         self.rebases += u32::from(may);
         may
     }

@@ -1,5 +1,6 @@
 //! The counters of an app.
 
+use super::super::counters::counters;
 use super::super::{ns_status, status, OutStruct};
 use super::{handle_of, ns_app};
 use crate::AppStats;
@@ -48,31 +49,10 @@ pub struct ns_app_stats_t {
     pub queued_bytes: u64,
 }
 
-impl From<AppStats> for ns_app_stats_t {
-    fn from(stats: AppStats) -> ns_app_stats_t {
-        ns_app_stats_t {
-            sent: stats.sent,
-            sent_bytes: stats.sent_bytes,
-            received: stats.received,
-            received_bytes: stats.received_bytes,
-            conflated_out: stats.conflated_out,
-            conflated_in: stats.conflated_in,
-            dropped_in: stats.dropped_in,
-            rejected: stats.rejected,
-            stale: stats.stale,
-            echoes: stats.echoes,
-            refused: stats.refused,
-            superseded: stats.superseded,
-            withheld: stats.withheld,
-            malformed: stats.malformed,
-            too_large: stats.too_large,
-            connects: stats.connects,
-            own_bytes: stats.own_bytes,
-            queued: stats.queued,
-            queued_bytes: stats.queued_bytes,
-        }
-    }
-}
+counters!(AppStats as ns_app_stats_t {
+    sent, sent_bytes, received, received_bytes, conflated_out, conflated_in, dropped_in, rejected, stale,
+    echoes, refused, superseded, withheld, malformed, too_large, connects, own_bytes, queued, queued_bytes;
+});
 
 /// Reads the counters. `size` is sizeof *out: fields that the library does not know are 0, and so are
 /// all on failure.
