@@ -194,3 +194,97 @@ impl Profile {
         prefix + entry.meta_at()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
+    use super::super::super::table::{Capacity, Offer, Table};
+    use super::*;
+    use crate::framing::Framing;
+    use crate::wire::{self, Form, Meta, Stamp, Value};
+
+    fn profile(framing: Framing, gateway: Option<Gateway>) -> Profile {
+        Profile::new(ConnId(1), ConnInfo { framing, from: String::new(), gateway })
+    }
+
+    fn put(table: &mut Table, sender: &str, value: &Value<'_>, instance: u8, origin: u64) {
+        let stamp = Stamp { clock: 1, instance: Instance([instance; 16]) };
+        let (mut data, mut body) = (Vec::new(), Vec::new());
+        value.encode(&mut data);
+        let meta = Meta { stamp: Some(stamp), ..Meta::default() };
+        let meta_at = wire::encode(&mut body, Form::V1, sender, "name", &data, &meta);
+        let (kind, origin) = (wire::check(&data).expect("one value"), Some(ConnId(origin)));
+        let offer = Offer { body: &body, shared: None, meta_at, sender, name: "name", kind, stamp, origin };
+        table.offer(offer).expect("there is room");
+    }
+
+    #[test]
+    fn what_a_peer_is_follows_from_its_connection() {
+        let gateway = |role| Some(Gateway { role, structured: false });
+        assert_eq!(profile(Framing::Tcp, None).kind, PeerKind::App);
+        let client = profile(Framing::Ipc, gateway(Role::Rep));
+        assert!(client.is_old() && client.is_answered() && !client.listens() && !client.is_shared_gateway());
+        assert!(profile(Framing::Tcp, gateway(Role::Pub)).listens());
+        let mut shared = profile(Framing::Inproc, gateway(Role::Pub));
+        assert!(shared.is_old() && shared.is_shared_gateway() && !shared.listens() && !shared.is_answered());
+        if let PeerKind::Shared { clients, .. } = &mut shared.kind {
+            *clients = 1;
+        }
+        assert!(shared.listens());
+        let config = RouterConfig { max_message: 1000, legacy_max: 100, ..RouterConfig::default() };
+        assert_eq!((client.max_body(&config), shared.max_body(&config)), (1000, 100));
+    }
+
+    #[test]
+    fn a_message_for_subscribers_has_its_name_in_front_and_has_to_fit_with_it() {
+        let mut table = Table::new(Capacity::default());
+        put(&mut table, "a", &Value::Text("x"), 1, 2);
+        let entry = table.find("a", "name").expect("it was put there");
+        let exact = RouterConfig { legacy_max: entry.meta_at(), ..RouterConfig::default() };
+        let subscriber = profile(Framing::Tcp, Some(Gateway { role: Role::Pub, structured: false }));
+        let old = Profile { kind: PeerKind::Old, ..profile(Framing::Tcp, None) };
+        assert_eq!(old.verdict(&exact, entry), Verdict::Send);
+        assert_eq!(subscriber.len_as_old(entry), entry.meta_at() + "name".len() + 1);
+        assert_eq!(subscriber.takes_as_old(&exact, entry), Takes::TooLarge(exact.legacy_max));
+        assert_eq!(subscriber.verdict(&exact, entry), Verdict::Withhold);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn the_verdict_agrees_with_the_rules(
+            value in select(vec![Value::Text("x"), Value::Bytes(b"x"), Value::Bool(true), Value::Uint(7)]),
+            (origin, instance, sender) in (1..3_u64, 1..3_u8, select(vec!["me", "other"])),
+            (old, accept, echoes, structured) in (any::<bool>(), any::<u32>(), select(vec![(false, false), (true, false), (false, true)]), any::<bool>()),
+        ) {
+            let mut table = Table::new(Capacity::default());
+            put(&mut table, sender, &value, instance, origin);
+            let entry = table.find(sender, "name").expect("it was put there");
+            let config = RouterConfig { echo: echoes.0, legacy_structured: structured, ..RouterConfig::default() };
+            let app = Profile {
+                identity: "me".into(),
+                instance: Instance([1; 16]),
+                accept,
+                echo: echoes.1,
+                ..profile(Framing::Tcp, None)
+            };
+            let peer = if old { Profile { kind: PeerKind::Old, ..profile(Framing::Tcp, None) } } else { app };
+            let own = origin == 1 || (!old && instance == 1 && sender == "me");
+            let echo = echoes.0 || (!old && echoes.1);
+            let takes = if old {
+                structured || entry.kind().is_plain()
+            } else {
+                entry.kind().mask() & accept != 0 || sender == "me"
+            };
+            let expected = match (own && !echo, takes) {
+                (true, _) => Verdict::Skip,
+                (false, true) => Verdict::Send,
+                (false, false) => Verdict::Withhold,
+            };
+            prop_assert_eq!(peer.verdict(&config, entry), expected);
+        }
+    }
+}

@@ -252,3 +252,87 @@ impl Unfinished {
         self.bytes -= share.0;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::ConnInfo;
+    use super::*;
+    use crate::framing::Framing;
+
+    const NOW: Now = Now { mono: 1, wall: 1_800_000_000_000, boot: 1 };
+    const MAX: usize = 1000;
+
+    fn app(instance: u8, shares: bool) -> Profile {
+        let info = ConnInfo { framing: Framing::Tcp, from: String::new(), gateway: None };
+        let profile = Profile::new(ConnId(1), info);
+        Profile { identity: "app".into(), instance: Instance([instance; 16]), shares, ..profile }
+    }
+
+    fn body(form: Form, sender: &str, data: &[u8], stamp: Option<(u64, u8)>) -> Vec<u8> {
+        let stamp = stamp.map(|(clock, instance)| Stamp { clock, instance: Instance([instance; 16]) });
+        let mut body = Vec::new();
+        wire::encode(&mut body, form, sender, "x", data, &Meta { stamp, ..Meta::default() });
+        body
+    }
+
+    /// The stamp of what an app sent, or why it was not taken.
+    fn offer(intake: &mut Intake, from: &Profile, bytes: &[u8]) -> Result<Stamp, String> {
+        let body = wire::decode(bytes, Form::V1).expect("a body");
+        let taken = intake.v1(NOW, from, &body, (bytes, None), MAX).map_err(|why| format!("{why:?}"))?;
+        let entry = intake.table.get(taken.slot).expect("it was taken");
+        assert_eq!(entry.bytes().len() as u64, taken.len);
+        Ok(entry.stamp())
+    }
+
+    #[test]
+    fn a_body_without_a_stamp_gets_one_and_a_stamp_is_kept() {
+        let (mut intake, from) = (Intake::new(Instance([9; 16])), app(1, false));
+        let bare = offer(&mut intake, &from, &body(Form::V1, "app", &[0xC3], None)).expect("it is taken");
+        assert_eq!(bare.instance, from.instance);
+        let later = (bare.clock + 5, 1);
+        let kept = offer(&mut intake, &from, &body(Form::V1, "app", &[0xC3], Some(later))).expect("it is taken");
+        assert_eq!(kept.clock, later.0);
+        assert!(intake.time(NOW) >= later.0, "the hub has heard of it");
+        let again = offer(&mut intake, &from, &body(Form::V1, "app", &[0xC3], Some(later)));
+        assert_eq!(again, Err(r#"Stale("x")"#.to_owned()));
+        assert!(intake.held_instead("app", "x", kept).is_none(), "that very value, once more");
+        assert!(intake.held_instead("app", "x", bare).is_some_and(|entry| entry.stamp() == kept));
+    }
+
+    #[test]
+    fn what_is_not_taken_says_why() {
+        let (mut intake, from) = (Intake::new(Instance([9; 16])), app(1, false));
+        let long = [&[0xDA, 0x03, 0xE8][..], &[b'x'; 1000]].concat();
+        let cases = [
+            (body(Form::V1, "other", &[0xC3], None), "ForeignSender"),
+            (body(Form::V1, "app", &[0xC3], Some((1, 2))), "ForeignInstance"),
+            (body(Form::V1, "app", &[0xC3], Some((u64::MAX, 1))), "Ahead"),
+            (body(Form::V1, "app", &long, None), "TooLarge"),
+        ];
+        for (bytes, why) in cases {
+            let refused = offer(&mut intake, &from, &bytes).expect_err(why);
+            assert!(refused.starts_with(why), "{refused} is not {why}");
+        }
+        assert!(intake.table.is_empty());
+        assert!(offer(&mut intake, &app(1, true), &body(Form::V1, "app", &[0xC3], Some((1, 2)))).is_ok());
+        let old = body(Form::Old, "app", &[0xC3], None);
+        let held = intake.old(NOW, &from, &old, MAX, |sender| sender == "app").map(|taken| taken.slot);
+        assert!(matches!(held, Err(NotTaken::ForeignSender("app"))));
+        let reserved = b"\x93\xA1a\xA6$ns/xx\xC3";
+        assert!(matches!(intake.old(NOW, &from, reserved, MAX, |_| false), Err(NotTaken::Reserved("$ns/xx"))));
+    }
+
+    #[test]
+    fn what_peers_have_unfinished_is_counted_together() {
+        let (mut unfinished, mut one, mut other) = (Unfinished::default(), Share::default(), Share::default());
+        unfinished.add(&mut one, 10);
+        unfinished.set(&mut other, 7);
+        unfinished.add(&mut other, 3);
+        assert_eq!(unfinished.bytes(), 20);
+        unfinished.set(&mut other, 4);
+        unfinished.release(one);
+        assert_eq!(unfinished.bytes(), 4);
+        unfinished.release(other);
+        assert_eq!(unfinished.bytes(), 0);
+    }
+}
