@@ -653,10 +653,12 @@ impl World {
         let Some(Ack { sent, .. }) = app.ack.take() else { return };
         app.acked += 1;
         let identity = app.identity.clone();
-        let linked = self.wires.iter().rev().find_map(|wire| {
+        let hub = self.wires.iter().rev().find_map(|wire| {
             let side = wire.ends.iter().position(|end| end.node == id && end.open)?;
-            Some(wire.ends[1 - side].node)
+            Some(&wire.ends[1 - side])
         });
+        // A hub that lost the link since it answered may hold what an old peer has sent in this name.
+        let linked = hub.filter(|hub| hub.open).map(|hub| hub.node);
         // A hub that was killed since it answered holds nothing.
         let Some(Some(Process::Hub(router))) = linked.map(|hub| &self.nodes[hub].process) else { return };
         let held: Vec<_> = sent
