@@ -790,8 +790,8 @@ ns_status ns_app_disconnect(ns_app *app);
 
 /**
  * Closes the app for good: waits up to `linger_ms` milliseconds for unsent values (-1: as long as
- * NS_OPT_LINGER_MS says, 0: not at all) and gives up the link. Who waits in another thread returns
- * with NS_ERR_CLOSED, as does every later call that needs the link. Closing again is a success.
+ * NS_OPT_LINGER_MS says, 0: not at all) and gives up the link. A call that waits in another thread
+ * returns NS_ERR_CLOSED, as does every later one that needs the link. Closing again is a success.
  *
  * Blocks up to that long; in a callback it does not wait. Any thread. The handle still is to be
  * freed.
@@ -1344,7 +1344,7 @@ ns_status ns_hub_stats(const ns_hub *hub, ns_hub_stats_t *out, size_t size);
 
 /**
  * Calls `function` for each peer that takes part, with its counters. All are read at one moment,
- * before the first call: each peer is shown once, whoever comes and goes meanwhile. They come in no
+ * before the first call: each peer is shown once, even while peers come and go. They come in no
  * particular order. `size` is sizeof(ns_peer_stats_t), as in ns_hub_stats.
  *
  * The calls come in this thread, before it returns, until one returns false, which is a success too.

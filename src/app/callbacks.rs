@@ -24,7 +24,7 @@ pub(super) struct Callbacks {
     /// One of them runs at a time.
     pub(super) gate: Arc<Gate>,
     state: Callback<OnState>,
-    /// Whether `state` is set, for those who do not have the gate.
+    /// Whether `state` is set, for threads that do not hold the gate.
     has_state: AtomicBool,
     link: Callback<OnLink>,
     reject: Callback<OnReject>,

@@ -373,7 +373,7 @@ impl App {
         inner.shared.lock().protocol.stats()
     }
 
-    /// Who waits is woken by the loop, also if the app never connects.
+    /// The loop wakes a thread that waits, even if the app never connects.
     fn wakeable(&self, timeout: Option<Duration>) -> Result<()> {
         self.0.inner.check_usable()?;
         match timeout {

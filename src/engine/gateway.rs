@@ -194,7 +194,7 @@ impl<'a> GatewayEvent<'a> {
     }
 }
 
-/// The bytes of one step of a trace, and the most steps: who asks, and the devices in between.
+/// The bytes of one step of a trace, and the most steps: the requester and the devices between it and the hub.
 const STEP: usize = 4;
 const MAX_STEPS: usize = 9;
 /// The longest trace.

@@ -7,7 +7,7 @@ use foldhash::fast::SeedableRandomState;
 use foldhash::SharedSeed;
 use hashbrown::HashTable;
 
-/// A quick hash that nobody can foresee who does not know its seeds.
+/// A fast hash that cannot be predicted without its seeds.
 pub type KeyHasher = SeedableRandomState;
 
 /// A hasher with a seed of its own, made of the system's randomness by way of the standard library: what `foldhash`

@@ -12,7 +12,7 @@ use crate::Error;
 /// A millisecond in nanoseconds.
 pub(crate) const MS: u64 = 1_000_000;
 
-/// A moment, told by whoever drives an engine.
+/// A moment, as the driver of an engine tells it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub struct Now {
     /// Nanoseconds of a clock that never goes back.

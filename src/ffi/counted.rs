@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 
 use crate::transport::fork::Birth;
 
-/// A handle with a count of those who hold it: the program, until it frees it, and every running call.
+/// A handle with a count of its holders: the program, until it frees it, and every running call.
 #[repr(C)]
 pub(super) struct Counted<T> {
     head: Header,
@@ -17,7 +17,7 @@ pub(super) struct Counted<T> {
 /// The part that does not depend on the type. It lies in front, and outlives the value.
 #[repr(C)]
 struct Header {
-    /// Who holds the value. It never grows from 0 again: the value is gone.
+    /// How many hold the value. It never grows from 0 again: the value is gone.
     holders: AtomicUsize,
     /// [`Counted::glance`]s that are under way.
     glances: AtomicUsize,
@@ -76,7 +76,7 @@ impl<T> Counted<T> {
     pub(super) unsafe fn glance(handle: NonNull<Counted<T>>, look: impl FnOnce(&T)) {
         // SAFETY: as the caller promises.
         let counted = unsafe { handle.as_ref() };
-        // The order of all of these is one: whoever lets go of the value last sees the glance, or the glance sees that.
+        // All of these have one order: the last holder sees the glance, or the glance sees that the value is gone.
         counted.head.glances.fetch_add(1, Ordering::SeqCst);
         if counted.head.holders.load(Ordering::SeqCst) > 0 {
             look(&counted.value);

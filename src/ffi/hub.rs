@@ -368,7 +368,7 @@ pub unsafe extern "C" fn ns_hub_stats(hub: *const ns_hub, out: *mut ns_hub_stats
 }
 
 /// Calls `function` for each peer that takes part, with its counters. All are read at one moment,
-/// before the first call: each peer is shown once, whoever comes and goes meanwhile. They come in no
+/// before the first call: each peer is shown once, even while peers come and go. They come in no
 /// particular order. `size` is sizeof(ns_peer_stats_t), as in ns_hub_stats.
 ///
 /// The calls come in this thread, before it returns, until one returns false, which is a success too.

@@ -1,4 +1,5 @@
-//! The logger of programs that install none: lines go to whoever asked for them, else to standard error.
+//! The logger of programs that install none: lines go to the function that the program
+//! has set, else to standard error.
 
 // The system is called, to be told of the end of the process.
 #![allow(unsafe_code)]

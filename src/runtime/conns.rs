@@ -303,8 +303,8 @@ impl Conns {
             match c.channel.read(buffer) {
                 Ok(0) => break Some(Closed::ByPeer),
                 Ok(n) => {
-                    // A short read of a socket took all; if more comes the poller tells. Others remember who waits only
-                    // once a read finds nothing.
+                    // A short read of a socket took all; the poller tells of more. Other channels notify only after
+                    // a read that found nothing.
                     let all = n < buffer.len() && c.channel.is_socket() && !c.broken;
                     bytes += n;
                     engine.bytes(now, conn, &buffer[..n]);

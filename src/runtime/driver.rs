@@ -48,7 +48,7 @@ pub struct Driver<P> {
     listeners: Listeners,
     closing: Closing,
     troubles: Repeats<Trouble>,
-    /// Who reads the connection of an app.
+    /// The thread that reads an app's connection.
     pub(super) reader: Reader<Conns>,
     /// Until when the loop sleeps if nothing happens; none while it runs.
     pub(super) sleeps: Option<Sleep>,
@@ -133,7 +133,7 @@ impl<P: Protocol> Driver<P> {
         (&mut self.reader, &mut self.conns)
     }
 
-    /// Who reads.
+    /// The thread that reads an app's connection.
     pub(crate) fn reader(&self) -> &Reader<Conns> {
         &self.reader
     }

@@ -1,4 +1,4 @@
-//! Who reads a connection: the loop, or a thread of the program that waits for what comes by it.
+//! Which thread reads a connection: the loop, or a thread of the program that waits for what arrives.
 //!
 //! A thread that waits for the loop to read for it is woken twice: the kernel wakes the loop, and the loop wakes the
 //! thread. So a thread that waits may *borrow* the connection and read it itself; the loop then leaves it alone. A
@@ -89,7 +89,7 @@ pub trait Monitor {
     fn cannot_wait(&self, error: &io::Error);
 }
 
-/// Who reads the connection that was lent.
+/// The thread that reads the connection that was lent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 enum Holder {
     #[default]

@@ -1,4 +1,4 @@
-//! Who may connect to a Unix socket without a file, which has no permission bits of its own.
+//! Which users may connect to a Unix socket without a file, which has no permission bits of its own.
 
 use std::os::fd::AsRawFd;
 

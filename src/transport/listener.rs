@@ -29,7 +29,7 @@ pub struct Listener {
     url: String,
     // Held for its drop.
     _file: Option<SocketFile>,
-    /// Who may connect, where no file determines it.
+    /// The users that may connect, where no file determines it.
     access: Option<Access>,
     birth: Birth,
 }

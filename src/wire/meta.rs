@@ -24,7 +24,7 @@ pub struct Instance(pub [u8; 16]);
 pub struct Stamp {
     /// The hybrid logical clock: milliseconds since 1970 in the upper 48 bits, a counter in the lower 16.
     pub clock: u64,
-    /// Who made it.
+    /// The instance that made the value.
     pub instance: Instance,
 }
 

@@ -165,7 +165,7 @@ impl Session {
         }
     }
 
-    /// The last failure to connect, for who waits.
+    /// The last failure to connect, for calls that wait for the link.
     pub fn last_failure(&self) -> Option<&Error> {
         self.reports.last_failure.as_ref()
     }

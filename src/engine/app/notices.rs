@@ -1,4 +1,4 @@
-//! What an app tells its program beside states, and whoever operates it.
+//! What an app tells its program beside states, and its operator.
 
 use std::collections::VecDeque;
 use std::mem;

@@ -154,7 +154,7 @@ impl Profile {
             return Verdict::Skip;
         }
         let is_app = !self.is_old();
-        // Anybody may claim this instance, which is no secret: only under this identity it says who made the value.
+        // Any peer may claim this instance, which is no secret. It says where a value comes from only under this identity.
         let stamped_here = || is_app && entry.stamp().instance == self.instance && entry.is_from(&self.identity);
         let own = entry.origin() == Some(self.conn) || stamped_here();
         if own && !config.echo && !self.echo {

@@ -125,7 +125,7 @@ impl Core {
         answer
     }
 
-    /// The answer to who looks for hubs.
+    /// The answer to a program that looks for hubs.
     fn introduction(&self) -> Vec<u8> {
         let mut answer = Vec::new();
         let About { host, pid, addresses } = &self.about;

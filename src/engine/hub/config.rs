@@ -51,7 +51,7 @@ impl Default for RouterConfig {
     }
 }
 
-/// Who and where a hub is.
+/// What a hub tells of itself.
 #[derive(Clone, Debug, Default)]
 pub struct About {
     /// The name of its machine.

@@ -162,7 +162,7 @@ impl Core {
         self.join(place, peer, true);
     }
 
-    /// A peer that took part is gone. Returns those who waited for its identity.
+    /// A peer that took part is gone. Returns the peers that waited for its identity.
     pub fn left(&mut self, now: Now, id: PeerId, peer: &Peer, why: Status, text: String) -> Vec<(PeerId, Hello)> {
         let profile = &peer.profile;
         self.reports.left(peer, why, text);

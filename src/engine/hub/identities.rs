@@ -1,4 +1,4 @@
-//! Who holds which identity, and who waits for it.
+//! Which peer holds which identity, and which peers wait for it.
 
 use std::mem;
 
@@ -57,7 +57,7 @@ pub enum Claim {
     TakenOver(PeerId),
     /// It waits for this holder, which has to be asked by a ping with this token whether it lives.
     Asks {
-        /// Who is asked.
+        /// The holder.
         holder: PeerId,
         /// Greater than in every question before.
         token: u64,
@@ -160,7 +160,7 @@ impl Identities {
         Claim::Asks { holder, token }
     }
 
-    /// Those who wait for this holder wait no longer: they are to claim the identity again.
+    /// Takes the peers that wait for this holder: they are to claim the identity again.
     pub fn release(&mut self, name: &str, holder: PeerId) -> Vec<(PeerId, Hello)> {
         let Some(identity) = self.held.get_mut(name) else { return Vec::new() };
         let waited = identity.take_claimants(|claimant| claimant.holder == holder);
@@ -174,7 +174,7 @@ impl Identities {
         }
     }
 
-    /// A peer no longer holds its identity. Returns one that still does, and those who waited for it: they are to claim
+    /// A peer no longer holds its identity. Returns one that still does, and the peers that waited for it: they are to claim
     /// the identity again.
     pub fn leave(&mut self, name: &str, holder: PeerId) -> (Option<PeerId>, Vec<(PeerId, Hello)>) {
         let waited = self.release(name, holder);
@@ -187,7 +187,7 @@ impl Identities {
         (other, waited)
     }
 
-    /// A holder answered the question with this token. Returns those who asked up to then: they are to be refused.
+    /// A holder answered the question with this token. Returns the peers that asked before: they are to be refused.
     /// Tokens only grow, and a holder that is behind answers the last ping alone.
     pub fn answered(&mut self, name: &str, holder: PeerId, token: u64) -> Vec<PeerId> {
         let Some(identity) = self.held.get_mut(name) else { return Vec::new() };

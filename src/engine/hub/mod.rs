@@ -67,7 +67,7 @@ impl Router {
         &mut self.core.config
     }
 
-    /// What is told to who looks for hubs.
+    /// What is told to programs that look for hubs.
     pub fn about_mut(&mut self) -> &mut About {
         &mut self.core.about
     }
@@ -264,7 +264,7 @@ impl Router {
         }
     }
 
-    /// A holder answered: those who asked for its identity up to then are refused.
+    /// A holder answered: the peers that asked for its identity before that are refused.
     fn answered(&mut self, now: Now, holder: usize, token: u64) {
         let id = self.peers.id(holder);
         for claimant in self.core.identities.answered(&self.peers[holder].profile.identity, id, token) {

@@ -19,7 +19,7 @@ pub enum Stage {
     Handshake,
     /// A v1 link that has not said hello.
     Hello,
-    /// It has said hello, and waits for whoever holds its identity.
+    /// It has said hello, and waits for the holder of its identity.
     Claiming,
     /// It takes part.
     Up,

@@ -1,4 +1,4 @@
-//! Who goes on when: requests that are left for later so that no peer holds up the others.
+//! Turns: requests that are left for later, so that no peer holds up the others.
 
 use std::collections::VecDeque;
 use std::mem;

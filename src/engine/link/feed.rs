@@ -43,7 +43,7 @@ pub struct Walk {
 }
 
 impl Walk {
-    /// A walk for who has seen everything up to `version`.
+    /// A walk for a peer that has seen everything up to `version`.
     pub fn from(version: u64) -> Walk {
         Walk { seen: VecDeque::from([Stretch::new(usize::MAX, version)]), walked: VecDeque::new(), slot: 0 }
     }

@@ -3,7 +3,7 @@
 use super::super::gateway::Role;
 use crate::framing::{gateway_header, header, parse_gateway_header, parse_header, HeaderError, Version, HEADER_LEN};
 
-/// What this side is in a handshake: it decides who speaks first, and what the other side has to say.
+/// What this side is in a handshake: it decides which side speaks first, and what the other side has to say.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Side {
     /// An app that dialled. It says at once that it speaks this version.

@@ -115,7 +115,7 @@ impl Entry {
         self.meta_at as usize
     }
 
-    /// Who published it.
+    /// Its sender.
     pub fn sender(&self) -> &str {
         self.str_at(self.sender_at(), self.sender_len as usize)
     }

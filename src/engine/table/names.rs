@@ -7,7 +7,7 @@ use super::super::slots::Slots;
 use super::entry::Entry;
 use super::{INDEXED, NONE};
 
-/// The entries of each name, whoever sent them. A change of a value does not touch it: which of them is the newest is
+/// The entries of each name, from all senders. A change of a value does not touch it: which of them is the newest is
 /// looked up when somebody asks.
 pub struct NameIndex {
     /// The first entry of each name's list, under the key of that name and no sender.

@@ -87,7 +87,7 @@ impl Owners {
         self.index.find(hash, |&owner| &*self.owners[owner as usize].name == name).copied().map(OwnerId)
     }
 
-    /// The owner of this name, who is added if there is none.
+    /// The owner with this name, added if there is none.
     pub fn find_or_add(&mut self, name: &str) -> OwnerId {
         let hash = self.hasher.hash_one(name);
         if let Some(owner) = self.find(hash, name) {
@@ -122,7 +122,7 @@ impl Owners {
         }
     }
 
-    /// From here on this connection, or none, speaks for the owner, who has not departed.
+    /// From here on this connection, or none, speaks for the owner, which has not departed.
     pub fn hold(&mut self, id: OwnerId, conn: Option<ConnId>) {
         let owner = &mut self.owners[id.0 as usize];
         owner.departed = None;

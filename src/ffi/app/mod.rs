@@ -250,8 +250,8 @@ pub unsafe extern "C" fn ns_app_disconnect(app: *mut ns_app) -> ns_status {
 }
 
 /// Closes the app for good: waits up to `linger_ms` milliseconds for unsent values (-1: as long as
-/// NS_OPT_LINGER_MS says, 0: not at all) and gives up the link. Who waits in another thread returns
-/// with NS_ERR_CLOSED, as does every later call that needs the link. Closing again is a success.
+/// NS_OPT_LINGER_MS says, 0: not at all) and gives up the link. A call that waits in another thread
+/// returns NS_ERR_CLOSED, as does every later one that needs the link. Closing again is a success.
 ///
 /// Blocks up to that long; in a callback it does not wait. Any thread. The handle still is to be
 /// freed.
@@ -301,7 +301,7 @@ pub unsafe extern "C" fn ns_app_free(app: *mut ns_app) {
             let _ = app.on_state(None);
             let _ = app.on_link(None);
             let _ = app.on_reject(None);
-            // Who holds the handle otherwise, in a running call, lets go of it later.
+            // Calls that are running hold the handle, and let go of it later.
             app.end_thread();
         }
         Ok(())

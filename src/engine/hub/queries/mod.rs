@@ -25,7 +25,7 @@ pub enum Query<'a> {
     Get(&'a str),
     /// The values of all senders whose names match.
     List(Pattern),
-    /// Who takes part.
+    /// The identities of the apps that take part.
     Peers,
 }
 
