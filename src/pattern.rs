@@ -2,7 +2,7 @@
 //!
 //! A name is a list of segments separated by `/`. In a pattern `*` stands for any part of one segment, the empty part
 //! and the whole segment included; a segment that is exactly `**` stands for any number of segments, none included.
-//! Every other character stands for itself; there is no escape.
+//! Every other character stands for itself; there is no escape. At most eight segments stand between two `**`.
 //!
 //! | pattern | matches | does not match |
 //! |---|---|---|
@@ -20,9 +20,13 @@ use crate::{Error, Result, Status};
 /// The separator of segments.
 const SEPARATOR: char = '/';
 /// Any part of one segment.
-const WILDCARD: u8 = b'*';
+const WILDCARD: char = '*';
 /// Any number of segments.
 const ANY_SEGMENTS: &str = "**";
+
+/// The most segments between two `**`. Those are tried at each segment of a name: a match takes time in proportion to
+/// the length of the name because they are few.
+pub const MAX_BETWEEN: usize = 8;
 
 /// A pattern over names.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -31,7 +35,8 @@ pub struct Pattern {
 }
 
 impl Pattern {
-    /// Checks that `text` can be a pattern: 1 to [`MAX_NAME`] bytes, without NUL.
+    /// Checks that `text` can be a pattern: 1 to [`MAX_NAME`] bytes, without NUL, and at most [`MAX_BETWEEN`] segments
+    /// between two `**`.
     ///
     /// # Errors
     /// [`Status::Name`].
@@ -40,7 +45,12 @@ impl Pattern {
             0 => "is empty".to_owned(),
             length if length > MAX_NAME => format!("has {length} bytes, {MAX_NAME} are allowed"),
             _ if text.contains('\0') => "contains NUL".to_owned(),
-            _ => return Ok(Pattern { text: text.to_owned() }),
+            _ => match segments_between(text) {
+                count if count > MAX_BETWEEN => {
+                    format!("has {count} segments between two {ANY_SEGMENTS}, {MAX_BETWEEN} are allowed")
+                }
+                _ => return Ok(Pattern { text: text.to_owned() }),
+            },
         };
         Err(Error::new(Status::Name, format!("pattern {fault}: {}", Quoted(&excerpt(text)))))
     }
@@ -50,64 +60,75 @@ impl Pattern {
         &self.text
     }
 
-    /// Whether `name` matches. Takes at most the product of both lengths in steps, and no memory.
+    /// Whether `name` matches. Takes no memory, and time in proportion to the length of the name.
     pub fn matches(&self, name: &str) -> bool {
-        let mut pattern = self.text.split(SEPARATOR);
-        let mut segments = name.split(SEPARATOR);
-        // Where to go on after a mismatch: behind the last `**`, with one more segment given to it. An earlier `**`
-        // never has to be tried again: what stands between two of them matched at the first place where it could.
-        let mut retry = None;
+        let (mut pattern, mut name) = (self.text.split(SEPARATOR), name.split(SEPARATOR));
+        // What stands before the first `**` and behind the last has only one place.
         loop {
-            let here = segments.clone();
-            match (pattern.next(), segments.next()) {
-                (Some(ANY_SEGMENTS), _) => {
-                    segments = here;
-                    retry = Some((pattern.clone(), segments.clone()));
-                    continue;
-                }
-                (Some(want), Some(segment)) if segment_matches(want.as_bytes(), segment.as_bytes()) => continue,
-                (None, None) => return true,
-                // The name is used up and the pattern is not; giving more to a `**` leaves less.
-                (Some(_), None) => return false,
-                (_, Some(_)) => {}
+            match (pattern.next(), name.clone().next()) {
+                (Some(ANY_SEGMENTS), _) => break,
+                (Some(want), Some(segment)) if segment_matches(want, segment) => name.next(),
+                (want, segment) => return want.is_none() && segment.is_none(),
+            };
+        }
+        loop {
+            match pattern.next_back() {
+                None => return true,
+                Some(ANY_SEGMENTS) => break,
+                Some(want) if name.next_back().is_some_and(|segment| segment_matches(want, segment)) => {}
+                Some(_) => return false,
             }
-            match &mut retry {
-                Some((behind, from)) => {
-                    // There is one: the mismatch was at or behind it.
-                    from.next();
-                    (pattern, segments) = (behind.clone(), from.clone());
-                }
-                None => return false,
+        }
+        // What stands between two of them takes the first place where it fits: that leaves most to the others.
+        let mut here = (pattern, name);
+        let mut retry = here.clone();
+        loop {
+            let (pattern, name) = &mut here;
+            match pattern.next() {
+                None => return true,
+                Some(ANY_SEGMENTS) => retry = here.clone(),
+                Some(want) => match name.next() {
+                    None => return false,
+                    Some(segment) if segment_matches(want, segment) => {}
+                    Some(_) => {
+                        retry.1.next();
+                        here = retry.clone();
+                    }
+                },
             }
         }
     }
 }
 
-/// Whether one segment matches, `*` standing for any bytes. Bytes do for characters: UTF-8 is self-synchronising.
-fn segment_matches(pattern: &[u8], segment: &[u8]) -> bool {
-    let (mut p, mut s) = (0, 0);
-    let mut retry = None;
-    loop {
-        match (pattern.get(p), segment.get(s)) {
-            (Some(&WILDCARD), _) => {
-                p += 1;
-                retry = Some((p, s));
-            }
-            (Some(want), Some(byte)) if want == byte => {
-                p += 1;
-                s += 1;
-            }
-            (None, None) => return true,
-            (Some(_), None) => return false,
-            (_, Some(_)) => match &mut retry {
-                Some((behind, from)) => {
-                    *from += 1;
-                    (p, s) = (*behind, *from);
-                }
-                None => return false,
-            },
-        }
+/// The most segments between two `**` of a pattern.
+fn segments_between(text: &str) -> usize {
+    let segments: Vec<_> = text.split(SEPARATOR).collect();
+    let parts: Vec<_> = segments.split(|&segment| segment == ANY_SEGMENTS).map(<[_]>::len).collect();
+    // The first and the last part are beside one `**` only.
+    parts.iter().rev().skip(1).rev().skip(1).max().copied().unwrap_or(0)
+}
+
+/// Whether one segment matches, `*` standing for any characters.
+fn segment_matches(pattern: &str, segment: &str) -> bool {
+    let pairs = pattern.bytes().zip(segment.bytes());
+    let start = pairs.take_while(|&(want, byte)| want == byte && want != WILDCARD as u8).count();
+    match pattern.as_bytes().get(start) {
+        None => segment.len() == start,
+        Some(&byte) if byte == WILDCARD as u8 => rest_matches(&pattern[start + 1..], &segment[start..]),
+        Some(_) => false,
     }
+}
+
+/// Whether the rest of a segment matches what stands behind the first `*`. The search of `str` takes linear time.
+fn rest_matches(pattern: &str, mut rest: &str) -> bool {
+    let mut pieces = pattern.split(WILDCARD);
+    let Some(between) = pieces.next_back().and_then(|last| rest.strip_suffix(last)) else { return false };
+    rest = between;
+    pieces.all(|piece| {
+        // A search prepares itself by the length of what it looks for.
+        let found = if piece.len() <= rest.len() { rest.find(piece) } else { None };
+        found.inspect(|at| rest = &rest[at + piece.len()..]).is_some()
+    })
 }
 
 /// The beginning of `text`, short enough for an error message.
@@ -205,12 +226,27 @@ mod tests {
     }
 
     #[test]
-    fn patterns_made_to_be_slow_take_bounded_steps() {
-        // With exponential backtracking these would not end in a lifetime.
+    fn more_segments_between_two_stars_than_are_tried_quickly_are_refused() {
+        let row = |count: usize| format!("x/**/{}/**/{}", vec!["a*"; count].join("/"), vec!["b"; 100].join("/"));
+        assert!(Pattern::new(&row(MAX_BETWEEN)).is_ok());
+        let error = Pattern::new(&row(MAX_BETWEEN + 1)).unwrap_err();
+        assert!(error.to_string().starts_with("pattern has 9 segments between two **, 8 are allowed: "), "{error}");
+        for free in ["a/".repeat(500) + "**", "**".to_owned() + &"/a".repeat(500), "a/".repeat(500) + "a"] {
+            assert!(Pattern::new(&free).is_ok(), "{free}");
+        }
+    }
+
+    #[test]
+    fn patterns_made_to_be_slow_are_not() {
         let stars = "*a".repeat(MAX_NAME / 2 - 1) + "*b";
-        assert!(!matches(&stars, &"a".repeat(MAX_NAME)));
-        let segments = "**/a/".repeat(MAX_NAME / 5) + "b";
-        assert!(!matches(&segments, &"a/".repeat(MAX_NAME / 2)));
+        let rows = format!("**/{}c/**", "a/".repeat(MAX_BETWEEN - 1));
+        let long = format!("**/*{}*/**", "b".repeat(MAX_NAME - 8));
+        // Thousands of them: many seconds where each takes the product of both lengths in steps.
+        for _ in 0..2_000 {
+            assert!(!matches(&stars, &"a".repeat(MAX_NAME)));
+            assert!(!matches(&rows, &"a/".repeat(MAX_NAME / 2)));
+            assert!(!matches(&long, &"b/".repeat(MAX_NAME / 2)));
+        }
     }
 
     proptest! {
