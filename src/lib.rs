@@ -39,6 +39,7 @@
 //! * `runtime`: joins engines and transports: connections, the loop, threads, clocks;
 //! * `gateway`: the other scalability protocols where NNG carries them, on `ws` and `inproc`;
 //! * `logging`, `visible`: log lines on their way out, and other programs' text in them;
+//! * `time`: times, a type for each clock;
 //! * `ffi`: the C API, which translates and holds no logic.
 //!
 //! Modules that this page does not link are public for the command, tests and benchmarks of this package only: they may
@@ -74,6 +75,8 @@ mod repeats;
 mod rooms;
 mod runtime;
 mod state;
+#[doc(hidden)]
+pub mod time;
 #[doc(hidden)]
 pub mod transport;
 #[doc(hidden)]

@@ -1,9 +1,13 @@
 //! Log lines that repeat: the first is logged, the others are counted and logged as a number.
 
-/// How long they are counted before the number is told, in nanoseconds.
-pub(crate) const EVERY: u64 = 10_000_000_000;
+use std::time::Duration;
 
-/// Lines of some kinds `K`, of which there are few. Times are in nanoseconds.
+use crate::time::MonoTime;
+
+/// How long they are counted before the number is told.
+pub(crate) const EVERY: Duration = Duration::from_secs(10);
+
+/// Lines of some kinds `K`, of which there are few.
 #[derive(Debug)]
 pub(crate) struct Repeats<K> {
     kinds: Vec<(K, Lines)>,
@@ -12,7 +16,7 @@ pub(crate) struct Repeats<K> {
 #[derive(Debug, Default)]
 struct Lines {
     /// Until when they are counted.
-    until: u64,
+    until: MonoTime,
     /// Those that were told since it began.
     told: u32,
     /// Those that were not, and the last of them.
@@ -28,7 +32,7 @@ impl<K> Default for Repeats<K> {
 
 impl<K: Copy + PartialEq> Repeats<K> {
     /// A line of this kind: gives it back if it is to be told now, as the first `burst` ones are.
-    pub fn say(&mut self, now: u64, kind: K, burst: u32, line: String) -> Option<String> {
+    pub fn say(&mut self, now: MonoTime, kind: K, burst: u32, line: String) -> Option<String> {
         let at = match self.kinds.iter().position(|(known, _)| *known == kind) {
             Some(at) => at,
             None => {
@@ -50,19 +54,19 @@ impl<K: Copy + PartialEq> Repeats<K> {
     }
 
     /// When there is a number to be told.
-    pub fn due(&self) -> Option<u64> {
+    pub fn due(&self) -> Option<MonoTime> {
         self.kinds.iter().filter(|(_, lines)| lines.more > 0).map(|(_, lines)| lines.until).min()
     }
 
     /// The numbers that are due, each as a line. Counting goes on.
-    pub fn take_due(&mut self, now: u64) -> Vec<(K, String)> {
+    pub fn take_due(&mut self, now: MonoTime) -> Vec<(K, String)> {
         let mut due = Vec::new();
         for (kind, lines) in &mut self.kinds {
             if lines.until > now || lines.more == 0 {
                 continue;
             }
             let (more, last) = (lines.more, std::mem::take(&mut lines.last));
-            *lines = Lines { until: now.saturating_add(EVERY), told: lines.told, ..Lines::default() };
+            *lines = Lines { until: now + EVERY, told: lines.told, ..Lines::default() };
             due.push((*kind, if more == 1 { last } else { format!("{last} ({more} like this since the last line)") }));
         }
         due
@@ -75,40 +79,44 @@ mod tests {
 
     const KIND: u8 = 7;
 
-    fn say(repeats: &mut Repeats<u8>, now: u64, line: &str) -> Option<String> {
+    fn at(nanos: u64) -> MonoTime {
+        MonoTime::from_nanos(nanos)
+    }
+
+    fn say(repeats: &mut Repeats<u8>, now: MonoTime, line: &str) -> Option<String> {
         repeats.say(now, KIND, 1, line.to_owned())
     }
 
     #[test]
     fn the_first_is_told_and_the_others_are_counted() {
         let mut repeats = Repeats::default();
-        assert_eq!(say(&mut repeats, 5, "a"), Some("a".into()));
+        assert_eq!(say(&mut repeats, at(5), "a"), Some("a".into()));
         assert_eq!(repeats.due(), None);
         for i in 0..100 {
-            assert_eq!(say(&mut repeats, 6 + i, "b"), None);
+            assert_eq!(say(&mut repeats, at(6 + i), "b"), None);
         }
-        assert_eq!(repeats.say(7, 8, 1, "of another kind".into()), Some("of another kind".into()));
-        assert_eq!(repeats.due(), Some(5 + EVERY));
-        assert_eq!(repeats.take_due(4 + EVERY), []);
-        assert_eq!(repeats.take_due(5 + EVERY), [(KIND, "b (100 like this since the last line)".into())]);
+        assert_eq!(repeats.say(at(7), 8, 1, "of another kind".into()), Some("of another kind".into()));
+        assert_eq!(repeats.due(), Some(at(5) + EVERY));
+        assert_eq!(repeats.take_due(at(4) + EVERY), []);
+        assert_eq!(repeats.take_due(at(5) + EVERY), [(KIND, "b (100 like this since the last line)".into())]);
         assert_eq!(repeats.due(), None);
         // It goes on: no line at once.
-        assert_eq!(say(&mut repeats, 6 + EVERY, "c"), None);
-        assert_eq!(repeats.take_due(u64::MAX), [(KIND, "c".into())]);
+        assert_eq!(say(&mut repeats, at(6) + EVERY, "c"), None);
+        assert_eq!(repeats.take_due(MonoTime::MAX), [(KIND, "c".into())]);
     }
 
     #[test]
     fn after_a_while_without_one_the_next_is_told() {
         let mut repeats = Repeats::default();
-        assert_eq!(say(&mut repeats, 0, "a"), Some("a".into()));
-        assert_eq!(say(&mut repeats, EVERY, "b"), Some("b".into()));
-        assert_eq!(say(&mut repeats, EVERY + 1, "c"), None);
+        assert_eq!(say(&mut repeats, at(0), "a"), Some("a".into()));
+        assert_eq!(say(&mut repeats, at(0) + EVERY, "b"), Some("b".into()));
+        assert_eq!(say(&mut repeats, at(1) + EVERY, "c"), None);
     }
 
     #[test]
     fn some_kinds_have_more_than_one_at_once() {
         let mut repeats = Repeats::default();
-        let told = (0..10).filter(|_| repeats.say(0, KIND, 4, "x".into()).is_some()).count();
+        let told = (0..10).filter(|_| repeats.say(at(0), KIND, 4, "x".into()).is_some()).count();
         assert_eq!(told, 4);
     }
 }

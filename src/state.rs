@@ -353,11 +353,12 @@ impl fmt::Debug for State {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::time::LogicalTime;
     use crate::wire::{Form, Meta, Value};
 
     #[test]
     fn a_state_made_in_the_bytes_of_its_body_is_the_one_that_is_copied() {
-        let stamp = Stamp { clock: 7, ..Stamp::default() };
+        let stamp = Stamp { clock: LogicalTime::from_bits(7), ..Stamp::default() };
         for (sender, name) in [(1, 1), (31, 31), (32, 32), (255, 256), (1, 1024), (255, 1)] {
             for (form, meta) in [(Form::Old, None), (Form::V1, None), (Form::V1, Some(stamp))] {
                 for value in [Value::Bytes(&[9; 300]), Value::Text("x"), Value::Nil] {

@@ -500,7 +500,7 @@ fn a_hub_needs_no_large_allocation_to_succeed() {
         let (app, display, old) = (hub.open_v1("app", 1), hub.open_v1("display", 2), hub.open_old());
         let client = hub.join_client(Role::Rep, false);
         messages(&mut hub, old);
-        let stamp = |hub: &Direct| Stamp { clock: hub.now.wall << 16, instance: Instance([1; 16]) };
+        let stamp = |hub: &Direct| Stamp { instance: Instance([1; 16]), ..sim::stamp(hub.now.wall.as_millis()) };
         let states = |hub: &Direct| {
             let stamped = Meta { stamp: Some(stamp(hub)), ..Meta::default() };
             let other_keys = [&[0x81, 0x19, 0xA1][..], b"k"].concat();
@@ -578,7 +578,7 @@ fn hear(app: &mut DirectApp, body: &[u8]) {
 #[test]
 fn an_app_needs_no_large_allocation_to_succeed() {
     let value = large_text();
-    let of_another = |app: &DirectApp| Stamp { clock: (app.now.wall + 5) << 16, instance: Instance([7; 16]) };
+    let of_another = |app: &DirectApp| sim::stamp(app.now.wall.as_millis() + 5);
     for shared in [false, true] {
         each_refused(|| {
             let mut app = DirectApp::new();

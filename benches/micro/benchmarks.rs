@@ -9,6 +9,7 @@ use nanostate::engine::link::feed::Feed;
 use nanostate::engine::link::outbox::Pool;
 use nanostate::engine::{Action, ConnId, ConnInfo, Protocol};
 use nanostate::framing::{frame_head, header, Decoder, Frame, Version};
+use nanostate::time::LogicalTime;
 use nanostate::wire::{self, Control, Form, HelloFlags, Instance, Stamp};
 use nanostate::{limits, Kind, Value};
 
@@ -184,7 +185,8 @@ fn map_value(pairs: u16) -> Vec<u8> {
 }
 
 fn decode(value: Vec<u8>) -> Round {
-    let body = body(SENDER, &name(0), &value, Stamp { clock: NOW.wall << 16, instance: instance(1) });
+    let stamp = Stamp { clock: LogicalTime::from_millis(NOW.wall.as_millis()), instance: instance(1) };
+    let body = body(SENDER, &name(0), &value, stamp);
     Box::new(move || {
         for _ in 0..NAMES {
             black_box(wire::decode(black_box(&body), Form::V1).expect("a body"));

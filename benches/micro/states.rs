@@ -2,11 +2,16 @@
 
 use nanostate::engine::Now;
 use nanostate::framing::{frame_head, Framing};
+use nanostate::time::{BootTime, LogicalTime, MonoTime, WallTime};
 use nanostate::wire::{self, Form, Instance, Meta, Stamp};
 use nanostate::Value;
 
 /// The time in all benchmarks: it stands still, so that no deadline comes.
-pub const NOW: Now = Now { mono: 1_000_000_000, wall: 1_800_000_000_000, boot: 500_000 };
+pub const NOW: Now = Now {
+    mono: MonoTime::from_nanos(1_000_000_000),
+    wall: WallTime::from_millis(1_800_000_000_000),
+    boot: BootTime::from_nanos(500_000),
+};
 
 /// How the benchmarks cut streams.
 pub const FRAMING: Framing = Framing::Ipc;
@@ -53,11 +58,11 @@ pub struct Frames {
 impl Frames {
     /// `count` frames, each of so many bytes of value.
     pub fn new(sender: &str, instance: Instance, count: u32, payload: usize) -> Frames {
-        let mut stamp = Stamp { clock: NOW.wall << 16, instance };
+        let mut stamp = Stamp { clock: LogicalTime::from_millis(NOW.wall.as_millis()), instance };
         let (mut bytes, mut places) = (Vec::new(), Vec::new());
         let value = bytes_value(payload);
         for number in 0..count {
-            stamp.clock += 1;
+            stamp.clock = stamp.clock.succ();
             let name = name(number);
             let body = body(sender, &name, &value, stamp);
             bytes.extend_from_slice(&frame_head(FRAMING, body.len()));
@@ -82,8 +87,8 @@ impl Frames {
     /// Gives every state a newer stamp.
     pub fn newer(&mut self) {
         for places in &self.places {
-            self.stamp.clock += 1;
-            self.bytes[places.clock..][..size_of::<u64>()].copy_from_slice(&self.stamp.clock.to_be_bytes());
+            self.stamp.clock = self.stamp.clock.succ();
+            self.bytes[places.clock..][..size_of::<u64>()].copy_from_slice(&self.stamp.clock.to_bits().to_be_bytes());
         }
     }
 

@@ -2,6 +2,7 @@
 //! crate on inputs that libFuzzer finds by coverage.
 
 use nanostate::framing::{Decoder, Frame, Framing};
+use nanostate::time::LogicalTime;
 use nanostate::wire::{self, Control, Form, Instance, Meta, Stamp};
 
 /// The two forms of a body.
@@ -31,7 +32,7 @@ fn body_of(bytes: &[u8], form: Form) {
         let old = [&[0x93], &bytes[1..body.meta_at]].concat();
         assert!(wire::decode(&old, Form::Old).is_ok(), "its old form is a slice of it");
     }
-    let stamp = Stamp { clock: 77, instance: Instance([7; 16]) };
+    let stamp = Stamp { clock: LogicalTime::from_bits(77), instance: Instance([7; 16]) };
     let mut meta = Vec::new();
     wire::with_stamp(body.raw_meta, stamp, &mut meta);
     assert_eq!(Meta::decode(&meta).map(|(meta, len)| (meta.stamp, len)), Ok((Some(stamp), meta.len())));

@@ -31,7 +31,7 @@ impl Inner {
                     (!linked || session.is_acked(wanted) || self.check_usable().is_err()).then_some(())
                 });
                 while let Some(settled) = driver.protocol.settles_until() {
-                    let left = Duration::from_nanos(settled.saturating_sub(runtime::now().mono));
+                    let left = settled.since(runtime::now().mono);
                     let until = deadline.at().into_iter().chain(Deadline::after(Some(left)).at()).min();
                     if left.is_zero() || deadline.is_over() {
                         break;

@@ -30,6 +30,7 @@ use crate::runtime::reader::{self, Monitor, Reader};
 use crate::runtime::thread::SignalMask;
 use crate::runtime::{self, Driver, Shared};
 use crate::state::State;
+use crate::time::MonoTime;
 use crate::transport::{Address, Backend};
 use crate::visible::Quoted;
 use crate::wire::{self, Value};
@@ -44,9 +45,9 @@ pub use crate::engine::app::{AppStats, LinkState};
 /// The stack of an app's thread that runs callbacks of the program.
 const CALLBACK_STACK: usize = 2 << 20;
 
-/// A write in the sender's own thread is worth it if the last one was this long ago, in nanoseconds: what comes faster
-/// is written together by the loop.
-const INLINE_AFTER: u64 = 20_000;
+/// A write in the sender's own thread is worth it if the last one was this long ago: what comes faster is written
+/// together by the loop.
+const INLINE_AFTER: Duration = Duration::from_micros(20);
 
 /// An endpoint: it has an identity, connects to a hub, and sends and receives states. It reconnects by itself, for
 /// ever, and what is sent meanwhile is kept.
@@ -104,6 +105,7 @@ struct Inner {
     linger_ms: AtomicI64,
     callback_thread: AtomicBool,
     loop_thread: Mutex<Option<ThreadId>>,
+    /// When a sender last wrote in its own thread: a [`MonoTime`] in nanoseconds.
     last_inline: AtomicU64,
     /// Of the thread that made the app: callbacks on the app's own thread run with it.
     mask: SignalMask,
@@ -305,9 +307,9 @@ impl App {
         if !driver.protocol.has_action() {
             return Ok(());
         }
-        if nothing_waits && now.mono.saturating_sub(inner.last_inline.load(Ordering::Relaxed)) >= INLINE_AFTER {
+        if nothing_waits && now.mono >= MonoTime::from_nanos(inner.last_inline.load(Ordering::Relaxed)) + INLINE_AFTER {
             driver.run_actions(now);
-            inner.last_inline.store(now.mono, Ordering::Relaxed);
+            inner.last_inline.store(now.mono.as_nanos(), Ordering::Relaxed);
         } else {
             inner.shared.wake();
         }
@@ -440,7 +442,7 @@ impl Inner {
         let driver = self.shared.lock();
         match driver.protocol.silence(runtime::now()) {
             Some((url, silence)) => {
-                let seconds = Duration::from_nanos(silence).as_secs_f64();
+                let seconds = silence.as_secs_f64();
                 let text = format!("timed out: nothing heard for {seconds:.1} s from the hub at {url}");
                 Error::new(Status::Timeout, text)
             }

@@ -1,6 +1,7 @@
 //! The options of an app.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::App;
 use crate::app::LinkState;
@@ -19,21 +20,21 @@ impl App {
         let session = &mut driver.protocol;
         option.about().check(value)?;
         let late = session.link() != LinkState::Idle || (option == AppOption::CallbackThread && inner.has_thread());
-        let (flag, size, nanos) = (value == 1, value as usize, value as u64 * 1_000_000);
+        let (flag, size, time) = (value == 1, value as usize, Duration::from_millis(value as u64));
         match option {
             AppOption::LingerMs => inner.linger_ms.store(value, Ordering::Relaxed),
             AppOption::SendQueue => session.set_send_queue(size),
             AppOption::RecvQueue => session.inbox.set_limit(size),
-            AppOption::BackoffMinMs if nanos > session.config.backoff_max => {
-                let most = session.config.backoff_max / 1_000_000;
+            AppOption::BackoffMinMs if time > session.config.backoff_max => {
+                let most = session.config.backoff_max.as_millis();
                 return Err(crossed(option, value, "above", AppOption::BackoffMaxMs, most));
             }
-            AppOption::BackoffMaxMs if nanos < session.config.backoff_min => {
-                let least = session.config.backoff_min / 1_000_000;
+            AppOption::BackoffMaxMs if time < session.config.backoff_min => {
+                let least = session.config.backoff_min.as_millis();
                 return Err(crossed(option, value, "below", AppOption::BackoffMinMs, least));
             }
-            AppOption::BackoffMinMs => session.config.backoff_min = nanos,
-            AppOption::BackoffMaxMs => session.config.backoff_max = nanos,
+            AppOption::BackoffMinMs => session.config.backoff_min = time,
+            AppOption::BackoffMaxMs => session.config.backoff_max = time,
             _ if late => {
                 let text = format!("{} is to be set before connect", option.about().name);
                 return Err(Error::new(Status::State, text));
@@ -56,7 +57,7 @@ impl App {
         let driver = inner.open()?;
         let session = &driver.protocol;
         let config = &session.config;
-        let (size, millis) = (|bytes: usize| bytes as i64, |nanos: u64| (nanos / 1_000_000) as i64);
+        let (size, millis) = (|bytes: usize| bytes as i64, |time: Duration| time.as_millis() as i64);
         Ok(match option {
             AppOption::LingerMs => inner.linger_ms.load(Ordering::Relaxed),
             AppOption::CallbackThread => inner.callback_thread.load(Ordering::Relaxed).into(),
@@ -73,7 +74,7 @@ impl App {
 }
 
 /// A value that contradicts that of another option.
-fn crossed(option: AppOption, value: i64, how: &str, other: AppOption, is: u64) -> Error {
+fn crossed(option: AppOption, value: i64, how: &str, other: AppOption, is: u128) -> Error {
     let (name, other) = (option.about().name, other.about().name);
     Error::new(Status::Invalid, format!("{name} cannot be {value}: {how} {other}, which is {is}"))
 }

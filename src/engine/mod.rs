@@ -19,5 +19,4 @@ mod timers;
 mod told;
 
 pub use gateway::{Gateway, Role};
-pub(crate) use protocol::MS;
 pub use protocol::{Action, Closed, ConnId, ConnInfo, Now, Protocol};

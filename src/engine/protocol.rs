@@ -7,20 +7,18 @@ use std::io::IoSlice;
 
 use super::gateway::Gateway;
 use crate::framing::Framing;
+use crate::time::{BootTime, MonoTime, WallTime};
 use crate::Error;
-
-/// A millisecond in nanoseconds.
-pub(crate) const MS: u64 = 1_000_000;
 
 /// A moment, as the driver of an engine tells it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub struct Now {
-    /// Nanoseconds of a clock that never goes back.
-    pub mono: u64,
-    /// Milliseconds since 1970; may jump.
-    pub wall: u64,
-    /// Nanoseconds of a clock that never goes back, and goes on while the machine is suspended.
-    pub boot: u64,
+    /// By the monotonic clock.
+    pub mono: MonoTime,
+    /// By the wall clock, which may jump.
+    pub wall: WallTime,
+    /// By the boot clock, which goes on while the machine is suspended.
+    pub boot: BootTime,
 }
 
 /// One connection; never used again by the same driver.
@@ -87,8 +85,8 @@ pub trait Protocol {
     fn wrote(&mut self, now: Now, conn: ConnId, n: usize) -> bool;
     /// The next thing to do, or none for now.
     fn next_action(&mut self) -> Option<Action>;
-    /// When [`Protocol::tick`] is to be called, in [`Now::mono`] nanoseconds.
-    fn deadline(&self) -> Option<u64>;
+    /// When [`Protocol::tick`] is to be called.
+    fn deadline(&self) -> Option<MonoTime>;
     /// Whether there is work that waits for nothing but for others to have their turn: [`Protocol::tick`] is to be called
     /// in the driver's next turn, whatever the time.
     fn is_ready(&self) -> bool {

@@ -1,5 +1,7 @@
 //! Many deadlines in one queue.
 
+use crate::time::MonoTime;
+
 /// What has at most one deadline at a time.
 pub trait TimerKey: Copy {
     /// A small number that no other key of the same [`Timers`] has: room is made up to the greatest.
@@ -7,7 +9,7 @@ pub trait TimerKey: Copy {
 }
 
 struct Pending<K> {
-    at: u64,
+    at: MonoTime,
     key: K,
 }
 
@@ -20,7 +22,7 @@ impl<K: TimerKey> Pending<K> {
 /// The place of a key that has no deadline.
 const UNSET: u32 = u32::MAX;
 
-/// The deadlines of many keys, in any unit that grows with time.
+/// The deadlines of many keys.
 ///
 /// They form a binary heap that knows the place of each key. The earliest deadline is therefore always at hand, a
 /// deadline that is moved or cleared leaves nothing behind, and either takes a number of steps that grows with the
@@ -47,7 +49,7 @@ impl<K: TimerKey> Timers<K> {
     }
 
     /// The earliest deadline.
-    pub fn earliest(&self) -> Option<u64> {
+    pub fn earliest(&self) -> Option<MonoTime> {
         self.heap.first().map(|deadline| deadline.at)
     }
 
@@ -57,7 +59,7 @@ impl<K: TimerKey> Timers<K> {
     }
 
     /// Gives a key its deadline, in the place of any that it had.
-    pub fn set(&mut self, key: K, at: u64) {
+    pub fn set(&mut self, key: K, at: MonoTime) {
         let deadline = Pending { at, key };
         match self.place(key) {
             Some(place) => {
@@ -96,7 +98,7 @@ impl<K: TimerKey> Timers<K> {
     }
 
     /// Takes the earliest deadline that has come by `now`.
-    pub fn take_due(&mut self, now: u64) -> Option<K> {
+    pub fn take_due(&mut self, now: MonoTime) -> Option<K> {
         self.earliest().filter(|&at| at <= now).map(|_| self.remove(0))
     }
 
@@ -183,20 +185,24 @@ mod tests {
         }
     }
 
+    fn at(nanos: u64) -> MonoTime {
+        MonoTime::from_nanos(nanos)
+    }
+
     #[derive(Clone, Debug)]
     enum Step {
-        Set(usize, u64),
+        Set(usize, MonoTime),
         Clear(usize),
         ClearAll,
-        Due(u64),
+        Due(MonoTime),
     }
 
     fn step() -> impl Strategy<Value = Step> {
         prop_oneof![
-            12 => (0_usize..40, 0_u64..100).prop_map(|(key, at)| Step::Set(key, at)),
+            12 => (0_usize..40, 0_u64..100).prop_map(|(key, nanos)| Step::Set(key, at(nanos))),
             4 => (0_usize..50).prop_map(Step::Clear),
             1 => Just(Step::ClearAll),
-            2 => (0_u64..60).prop_map(Step::Due),
+            2 => (0_u64..60).prop_map(|nanos| Step::Due(at(nanos))),
         ]
     }
 
@@ -243,7 +249,7 @@ mod tests {
     fn a_deadline_among_many_costs_a_few_looks() {
         const KEYS: usize = 10_000;
         let mut timers = Timers::new();
-        (0..KEYS).for_each(|key| timers.set(key, 1000 + key as u64));
+        (0..KEYS).for_each(|key| timers.set(key, at(1000 + key as u64)));
         let mut cost = |what: &mut dyn FnMut(&mut Timers<usize>)| {
             let before = timers.looked_at;
             what(&mut timers);
@@ -251,13 +257,13 @@ mod tests {
         };
         // 2^14 exceeds their number, and on the way down two are compared with each other and one of them with what sinks.
         const MOST: usize = 2 * 14;
-        assert!(cost(&mut |timers| timers.set(5000, 1)) <= MOST);
-        assert!(cost(&mut |timers| timers.set(5000, u64::MAX)) <= MOST);
+        assert!(cost(&mut |timers| timers.set(5000, at(1))) <= MOST);
+        assert!(cost(&mut |timers| timers.set(5000, MonoTime::MAX)) <= MOST);
         assert!(cost(&mut |timers| timers.clear(77)) <= MOST);
         assert_eq!(cost(&mut |timers| timers.clear(77)), 0);
-        assert_eq!(cost(&mut |timers| assert_eq!(timers.take_due(999), None)), 0);
-        assert!(cost(&mut |timers| assert_eq!(timers.take_due(1000), Some(0))) <= MOST);
+        assert_eq!(cost(&mut |timers| assert_eq!(timers.take_due(at(999)), None)), 0);
+        assert!(cost(&mut |timers| assert_eq!(timers.take_due(at(1000)), Some(0))) <= MOST);
         // As it is mostly set: the latest of all.
-        assert_eq!(cost(&mut |timers| timers.set(77, 100_000)), 1);
+        assert_eq!(cost(&mut |timers| timers.set(77, at(100_000))), 1);
     }
 }

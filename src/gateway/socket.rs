@@ -15,6 +15,7 @@ use super::pace::{Pace, Step, Why};
 use crate::engine::gateway::{self, GatewayStatus, Role};
 use crate::framing::{frame_head, Decoder, Frame, Framing};
 use crate::runtime::now;
+use crate::time::MonoTime;
 use crate::transport::{ByteStream, Ready};
 use crate::Result;
 
@@ -64,7 +65,7 @@ struct Incoming {
     /// The frame is to be answered.
     asks: bool,
     /// When the first request of the present series was handed over.
-    round: Option<u64>,
+    round: Option<MonoTime>,
 }
 
 /// Towards NNG.
@@ -149,7 +150,7 @@ impl GatewaySocket {
                 }
             }
             if came {
-                pace.joined(now().mono);
+                pace.joined(now().mono.as_nanos());
             }
             self.look();
         }
@@ -185,7 +186,7 @@ impl GatewaySocket {
         if self.incoming.status.clients == 0 {
             return Ok(true);
         }
-        let step = self.outgoing.pace.step(now().mono);
+        let step = self.outgoing.pace.step(now().mono.as_nanos());
         if let Step::Wait(time) = step {
             self.outgoing.waiting = Some(message);
             self.retry.start(time);
@@ -212,7 +213,7 @@ impl GatewaySocket {
         let Some((why, before)) = before else { return Ok(()) };
         if let Some(after) = self.socket.queue_counts() {
             let busy = after.queued.saturating_sub(before.queued);
-            let dropped = self.outgoing.pace.probed(now().mono, why, busy, after.discarded);
+            let dropped = self.outgoing.pace.probed(now().mono.as_nanos(), why, busy, after.discarded);
             if dropped > 0 {
                 self.incoming.status.dropped += dropped;
                 self.incoming.changed = true;
@@ -228,7 +229,7 @@ impl GatewaySocket {
 
     /// Tells the router to send everything again when it is time, and sets the timer for that.
     fn look(&mut self) {
-        let (pace, now) = (&mut self.outgoing.pace, now().mono);
+        let (pace, now) = (&mut self.outgoing.pace, now().mono.as_nanos());
         if pace.resends(now) {
             self.incoming.status.again = true;
             self.incoming.changed = true;
@@ -240,7 +241,10 @@ impl GatewaySocket {
 
     /// Probes whether the subscribers that are behind have caught up, when it is time and nothing else is sent.
     fn ask(&mut self) -> io::Result<()> {
-        if self.outgoing.waiting.is_none() && !self.outgoing.last.is_empty() && self.outgoing.pace.asks(now().mono) {
+        if self.outgoing.waiting.is_none()
+            && !self.outgoing.last.is_empty()
+            && self.outgoing.pace.asks(now().mono.as_nanos())
+        {
             match message(&self.outgoing.last) {
                 Err(error) if error.kind() == io::ErrorKind::OutOfMemory => self.outgoing.last = Vec::new(),
                 message => self.transmit(message?, Some(Why::Asked))?,
@@ -359,7 +363,7 @@ impl ByteStream for GatewaySocket {
         // One request at a time, so that before each the router is asked whether it has room for one more answer.
         let one = self.role.answers();
         if let Some(since) = self.incoming.round {
-            if now().mono.saturating_sub(since) >= ROUND.as_nanos() as u64 {
+            if now().mono >= since + ROUND {
                 self.incoming.round = None;
                 self.arrivals.wake();
                 return Err(io::ErrorKind::WouldBlock.into());
@@ -385,7 +389,7 @@ impl ByteStream for GatewaySocket {
                 return Err(io::ErrorKind::WouldBlock.into());
             }
         }
-        let until = now().mono + ROUND.as_nanos() as u64;
+        let until = now().mono + ROUND;
         let (mut taken, mut sent) = (0, 0);
         for slice in slices {
             let mut rest = &slice[..];

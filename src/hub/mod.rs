@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 
@@ -20,6 +21,7 @@ use crate::repeats::Repeats;
 use crate::runtime::gateway_address::{Endpoint, GatewayAddress};
 use crate::runtime::thread::{join, SignalMask};
 use crate::runtime::{self, Driver, Shared};
+use crate::time::MonoTime;
 #[cfg(not(feature = "nng"))]
 use crate::transport::url::unsupported;
 use crate::transport::{host_name, Address, Backend};
@@ -144,7 +146,7 @@ impl Hub {
             return Err(Error::new(Status::State, format!("{} is to be set before listen", option.about().name)));
         }
         option.about().check(value)?;
-        let (flag, size, nanos) = (value == 1, value as usize, value as u64 * 1_000_000);
+        let (flag, size, time) = (value == 1, value as usize, Duration::from_millis(value as u64));
         let config = driver.protocol.config_mut();
         match option {
             HubOption::MaxMessage => config.max_message = size,
@@ -152,14 +154,14 @@ impl Hub {
             HubOption::MaxPeers => config.max_peers = size,
             HubOption::Outbox => config.outbox = size,
             HubOption::Unfinished => config.unfinished = size,
-            HubOption::StalledFrameMs => config.stalled_frame = nanos,
-            HubOption::HandshakeMs => config.handshake = nanos,
+            HubOption::StalledFrameMs => config.stalled_frame = time,
+            HubOption::HandshakeMs => config.handshake = time,
             HubOption::Echo => config.echo = flag,
             HubOption::LegacyStructured => config.legacy_structured = flag,
             HubOption::LegacySnapshot => config.legacy_snapshot = flag,
             HubOption::TableStates => driver.protocol.capacity_mut().states = size,
             HubOption::TableBytes => driver.protocol.capacity_mut().bytes = size,
-            HubOption::DepartedMs => driver.protocol.capacity_mut().departed = nanos,
+            HubOption::DepartedMs => driver.protocol.capacity_mut().departed = time,
             HubOption::IpcMode => self.inner.ipc_mode.store(value as u32, Ordering::Relaxed),
         }
         Ok(())
@@ -172,7 +174,7 @@ impl Hub {
     pub fn option(&self, option: HubOption) -> Result<i64> {
         let driver = self.inner.open()?;
         let (config, room) = (driver.protocol.config(), driver.protocol.capacity());
-        let (size, millis) = (|count: usize| count as i64, |nanos: u64| (nanos / 1_000_000) as i64);
+        let (size, millis) = (|count: usize| count as i64, |time: Duration| time.as_millis() as i64);
         Ok(match option {
             HubOption::MaxMessage => size(config.max_message),
             HubOption::LegacyMax => size(config.legacy_max),
@@ -315,12 +317,12 @@ impl Inner {
         let inner = self.clone();
         let left = move || inner.shared.lock().close_all();
         run_loop(&self.handle_state, "the hub", || leaving::closing(left, || self.shared.run(|_| self.after_turn())));
-        log_repeats(self.repeats.lock().take_due(u64::MAX));
+        log_repeats(self.repeats.lock().take_due(MonoTime::MAX));
         self.shared.lock().close_all();
     }
 
     /// Returns when it has to be called again at the latest.
-    fn after_turn(&self) -> Option<u64> {
+    fn after_turn(&self) -> Option<MonoTime> {
         let mut driver = self.shared.lock();
         while let Some(event) = driver.protocol.next_event() {
             MutexGuard::unlocked(&mut driver, || self.tell(event));

@@ -3,10 +3,10 @@
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::engine::{Now, MS};
+use crate::engine::Now;
+use crate::time::{BootTime, MonoTime, WallTime};
 
-/// This moment: nanoseconds of `CLOCK_MONOTONIC`, milliseconds since 1970, and milliseconds of `CLOCK_BOOTTIME`, which
-/// goes on while the machine is suspended.
+/// This moment, by `CLOCK_MONOTONIC`, `CLOCK_REALTIME` and `CLOCK_BOOTTIME`.
 ///
 /// The other clocks are read again once a millisecond is over: they are the first one and an offset until then.
 pub fn now() -> Now {
@@ -23,7 +23,11 @@ pub fn now() -> Now {
         UNTIL.store(mono + GOOD_FOR, Ordering::Release);
     }
     let nanos = |offset: &AtomicU64| mono.wrapping_add(offset.load(Ordering::Relaxed));
-    Now { mono, wall: nanos(&WALL) / MS, boot: nanos(&BOOT) }
+    Now {
+        mono: MonoTime::from_nanos(mono),
+        wall: WallTime::from_millis(nanos(&WALL) / 1_000_000),
+        boot: BootTime::from_nanos(nanos(&BOOT)),
+    }
 }
 
 /// The clock that goes on while the machine is suspended. Elsewhere than on Linux that of `CLOCK_MONOTONIC` has to do.

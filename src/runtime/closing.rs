@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 
-use super::nanoseconds;
 use super::reactor::{Kind, Reactor};
 use crate::engine::Now;
+use crate::time::MonoTime;
 use crate::transport::poller::Interest;
 use crate::transport::socket::Stream;
 
@@ -22,7 +22,7 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 #[derive(Default)]
 pub(super) struct Closing {
     /// Each until when it waits.
-    streams: HashMap<u64, (Stream, u64)>,
+    streams: HashMap<u64, (Stream, MonoTime)>,
 }
 
 impl Closing {
@@ -31,7 +31,7 @@ impl Closing {
         stream.end();
         let key = reactor.key(Kind::Closing);
         if reactor.poller.add(stream.as_raw_fd(), key, Interest::READ).is_ok() {
-            let until = now.mono + nanoseconds(CLOSE_WITHIN);
+            let until = now.mono + CLOSE_WITHIN;
             reactor.start_timer(until, key);
             self.streams.insert(key, (stream, until));
         }

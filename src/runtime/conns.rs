@@ -25,8 +25,8 @@ const READ: usize = 64 << 10;
 const READ_BUFFER: usize = 256 << 10;
 /// What one connection may read in a round, in bytes, before it is the others' turn.
 const READ_ROUND: usize = 1 << 20;
-/// And how long that may take, in nanoseconds: a mebibyte of small messages takes 50 ms and more.
-const READ_TIME: u64 = 2_000_000;
+/// And how long that may take: a mebibyte of small messages takes 50 ms and more.
+const READ_TIME: Duration = Duration::from_millis(2);
 /// What one connection may write in a round, in bytes, before it is the others' turn.
 const WRITE_ROUND: usize = 4 << 20;
 
@@ -311,7 +311,7 @@ impl Conns {
                     if all {
                         break None;
                     }
-                    if bytes >= READ_ROUND || this_moment().mono.saturating_sub(now.mono) >= READ_TIME {
+                    if bytes >= READ_ROUND || this_moment().mono >= now.mono + READ_TIME {
                         if !std::mem::replace(&mut c.again, true) {
                             self.again.push(conn.0);
                         }

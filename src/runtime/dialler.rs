@@ -11,11 +11,11 @@ use socket2::SockAddr;
 
 use super::address::framing;
 use super::conns::Opened;
-use super::nanoseconds;
 use super::reactor::{Kind, Reactor};
 use super::thread::spawn;
 use crate::engine::Now;
 use crate::limits;
+use crate::time::MonoTime;
 use crate::transport::poller::Interest;
 use crate::transport::socket::{Connect, Stream};
 use crate::transport::{inproc, listener, Address, Host, Ready};
@@ -31,13 +31,11 @@ struct Dial {
     resolves: Option<Found>,
     /// What is still to be tried, the next one last.
     left: Vec<SockAddr>,
-    running: Option<(Stream, Deadline)>,
+    /// And until when it is waited for.
+    running: Option<(Stream, MonoTime)>,
     /// Why the last one failed.
     failed: Option<Error>,
 }
-
-/// In nanoseconds.
-type Deadline = u64;
 
 /// The end of an attempt.
 pub(super) struct Dialled {
@@ -152,7 +150,7 @@ impl Dialler {
             };
             match stream {
                 Ok(stream) => {
-                    let deadline = now.mono + nanoseconds(limits::HANDSHAKE);
+                    let deadline = now.mono + limits::HANDSHAKE;
                     reactor.start_timer(deadline, key);
                     dial.running = Some((stream, deadline));
                     return None;

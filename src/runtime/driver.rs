@@ -12,6 +12,7 @@ use super::reader::Reader;
 use crate::engine::{Action, Closed, ConnId, ConnInfo, Gateway, Now, Protocol};
 use crate::framing::Framing;
 use crate::repeats::Repeats;
+use crate::time::MonoTime;
 use crate::transport::fork::Birth;
 use crate::transport::listener::Listener;
 use crate::transport::poller::{Event, Poller};
@@ -58,7 +59,7 @@ pub struct Driver<P> {
 /// A sleep of the loop.
 #[derive(Clone, Copy)]
 pub(super) struct Sleep {
-    pub until: Option<u64>,
+    pub until: Option<MonoTime>,
 }
 
 impl<P: Protocol> Driver<P> {
@@ -110,7 +111,7 @@ impl<P: Protocol> Driver<P> {
     }
 
     /// When the loop has to turn at the latest.
-    pub(super) fn next_time(&self) -> Option<u64> {
+    pub(super) fn next_time(&self) -> Option<MonoTime> {
         match (self.protocol.deadline(), self.reactor.next_timer()) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),

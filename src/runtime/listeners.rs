@@ -5,7 +5,6 @@ use std::os::fd::AsRawFd;
 use hashbrown::HashMap;
 
 use super::conns::Opened;
-use super::nanoseconds;
 use super::reactor::{Kind, Reactor};
 use crate::engine::{Gateway, Now};
 use crate::framing::Framing;
@@ -88,7 +87,7 @@ impl Listeners {
             Accept::Denied(who) => Accepted::Denied(format!("{}: {who}", listener.url())),
             Accept::Pause(error) => {
                 let _ = reactor.poller.set(listener.as_raw_fd(), key, Interest::NONE);
-                reactor.start_timer(now.mono + nanoseconds(PAUSE), key);
+                reactor.start_timer(now.mono + PAUSE, key);
                 Accepted::Paused(format!("accepting pauses: {}", Error::io(&error, listener.url())))
             }
         }

@@ -34,7 +34,3 @@ pub use clock::now;
 pub use driver::Driver;
 pub use shared::Shared;
 pub use thread::{spawn_with_stack, STACK};
-
-fn nanoseconds(duration: std::time::Duration) -> u64 {
-    duration.as_nanos().min(u128::from(u64::MAX)) as u64
-}

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::time::MonoTime;
 use crate::transport::poller::Poller;
 use crate::transport::{Ready, ReadyList};
 
@@ -40,7 +41,7 @@ pub(super) struct Reactor {
     pub ready: Arc<ReadyList>,
     /// Names connections, dials and listeners alike; no number is used twice.
     next_key: u64,
-    timers: BTreeSet<(u64, u64)>,
+    timers: BTreeSet<(MonoTime, u64)>,
 }
 
 impl Reactor {
@@ -60,22 +61,22 @@ impl Reactor {
     }
 
     /// Starts a timer of what has this key, which may have several.
-    pub fn start_timer(&mut self, until: u64, key: u64) {
+    pub fn start_timer(&mut self, until: MonoTime, key: u64) {
         self.timers.insert((until, key));
     }
 
     /// Ends it before its time.
-    pub fn stop_timer(&mut self, until: u64, key: u64) {
+    pub fn stop_timer(&mut self, until: MonoTime, key: u64) {
         self.timers.remove(&(until, key));
     }
 
     /// When the first timer is over.
-    pub fn next_timer(&self) -> Option<u64> {
+    pub fn next_timer(&self) -> Option<MonoTime> {
         self.timers.first().map(|&(until, _)| until)
     }
 
     /// Takes a timer that is over; the key of what had it.
-    pub fn take_due(&mut self, now: u64) -> Option<u64> {
+    pub fn take_due(&mut self, now: MonoTime) -> Option<u64> {
         let &(until, key) = self.timers.first()?;
         (until <= now).then(|| {
             self.timers.pop_first();
@@ -98,13 +99,14 @@ mod tests {
     #[test]
     fn a_key_tells_its_kind_and_a_timer_its_key() {
         let mut reactor = Reactor::new(Arc::new(Poller::new(Backend::Best).unwrap()));
+        let at = MonoTime::from_nanos;
         let keys = [Kind::Conn, Kind::Listener, Kind::Dial, Kind::Closing].map(|kind| (reactor.key(kind), kind));
         for (i, (key, kind)) in keys.into_iter().enumerate() {
             assert_eq!(Kind::of(key), kind);
-            reactor.start_timer(10 - i as u64, key);
+            reactor.start_timer(at(10 - i as u64), key);
         }
-        reactor.stop_timer(8, keys[2].0);
-        assert_eq!((reactor.next_timer(), reactor.take_due(6)), (Some(7), None));
-        assert_eq!([9, 9, 9].map(|now| reactor.take_due(now)), [Some(keys[3].0), Some(keys[1].0), None]);
+        reactor.stop_timer(at(8), keys[2].0);
+        assert_eq!((reactor.next_timer(), reactor.take_due(at(6))), (Some(at(7)), None));
+        assert_eq!([9, 9, 9].map(|now| reactor.take_due(at(now))), [Some(keys[3].0), Some(keys[1].0), None]);
     }
 }

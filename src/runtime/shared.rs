@@ -10,6 +10,7 @@ use super::address::framing;
 use super::clock::now;
 use super::driver::{Driver, Sleep};
 use crate::engine::{Gateway, Protocol};
+use crate::time::MonoTime;
 use crate::transport::fork::Birth;
 use crate::transport::listener::Listener;
 use crate::transport::poller::{Event, Poller};
@@ -104,15 +105,15 @@ impl<P: Protocol> Shared<P> {
     }
 
     /// The loop: waits, moves bytes, calls `after` without the lock, until [`Shared::stop`]. `after` says when it wants
-    /// to be called again at the latest, in nanoseconds of [`now`]. A panic of the engine or of `after` passes through.
+    /// to be called again at the latest. A panic of the engine or of `after` passes through.
     ///
     /// # Errors
     /// [`Status::Io`]: waiting fails, because the program closed a descriptor that is not its own.
-    pub fn run(self: &Arc<Self>, mut after: impl FnMut(&Arc<Shared<P>>) -> Option<u64>) -> Result<()> {
+    pub fn run(self: &Arc<Self>, mut after: impl FnMut(&Arc<Shared<P>>) -> Option<MonoTime>) -> Result<()> {
         let mut turns = Loop::new(self);
         let mut again = None;
         while !self.stopped() {
-            turns.turn(again.map(|at: u64| Duration::from_nanos(at.saturating_sub(now().mono))))?;
+            turns.turn(again.map(|at: MonoTime| at.since(now().mono)))?;
             again = after(self);
         }
         Ok(())
@@ -126,7 +127,7 @@ pub struct Loop<P> {
     /// What was told ready by others than the poller.
     told: Vec<u64>,
     /// Until when the next turn may wait.
-    until: Option<u64>,
+    until: Option<MonoTime>,
     /// Whether the next turn waits at all.
     idle: bool,
 }
@@ -146,7 +147,7 @@ impl<P: Protocol> Loop<P> {
         let until = match (self.idle, self.until) {
             (false, _) => Some(Duration::ZERO),
             (true, None) => None,
-            (true, Some(until)) => Some(Duration::from_nanos(until.saturating_sub(now().mono))),
+            (true, Some(until)) => Some(until.since(now().mono)),
         };
         let timeout = match (timeout, until) {
             (Some(a), Some(b)) => Some(a.min(b)),

@@ -3,6 +3,7 @@
 use super::token::{Token, ValueReader};
 use super::value::{put_bin, put_int, put_map, put_str, put_uint};
 use super::{encode, Body, Form, Instance, Malformed, Meta, Secret, Stamp, RESERVED};
+use crate::time::{LogicalTime, WallTime};
 
 /// The sender of the hub's own messages.
 pub const HUB_SENDER: &str = "$ns";
@@ -64,8 +65,8 @@ pub enum Control<'a> {
         accept: u32,
         /// Key 3: what it asks for.
         flags: HelloFlags,
-        /// Key 4, optional: its logical time, as the clock of a [`Stamp`].
-        time: Option<u64>,
+        /// Key 4, optional: its logical time.
+        time: Option<LogicalTime>,
         /// Key 5, optional: what proves that a connection with the same instance is the same app.
         secret: Option<Secret>,
     },
@@ -75,10 +76,10 @@ pub enum Control<'a> {
         instance: Instance,
         /// Key 1: the largest body it takes, in bytes.
         max_message: u64,
-        /// Key 2: its wall clock, milliseconds since 1970.
-        wall: u64,
-        /// Key 3, optional: its logical time, as the clock of a [`Stamp`].
-        time: Option<u64>,
+        /// Key 2: its wall clock, in milliseconds.
+        wall: WallTime,
+        /// Key 3, optional: its logical time.
+        time: Option<LogicalTime>,
     },
     /// `$ns/refuse`: the hub does not take the app, and closes the link.
     Refuse {
@@ -96,8 +97,8 @@ pub enum Control<'a> {
     Pong {
         /// Key 0: that of the ping.
         token: u64,
-        /// Key 1, from a hub: its logical time, as the clock of a [`Stamp`].
-        time: Option<u64>,
+        /// Key 1, from a hub: its logical time.
+        time: Option<LogicalTime>,
     },
     /// `$ns/accept`: the app takes other kinds from now on.
     Accept {
@@ -121,7 +122,7 @@ pub enum Control<'a> {
         /// future.
         held: Option<Stamp>,
         /// Key 3: the hub's logical time.
-        time: u64,
+        time: LogicalTime,
     },
     /// Any other name under [`RESERVED`]. It is ignored, so that later versions can add names.
     Unknown,
@@ -157,7 +158,7 @@ impl<'a> Control<'a> {
                 put_uint(&mut data, 1);
                 put_uint(&mut data, max_message);
                 put_uint(&mut data, 2);
-                put_uint(&mut data, wall);
+                put_uint(&mut data, wall.as_millis());
                 put_time(&mut data, 3, time);
                 WELCOME
             }
@@ -218,7 +219,7 @@ impl<'a> Control<'a> {
                     epoch: uint(epoch)?,
                     accept: narrow(accept)?,
                     flags: HelloFlags(narrow(flags)?),
-                    time: optional(time, uint)?,
+                    time: optional(time, time_of)?,
                     secret: optional(secret, bytes_of)?.map(Secret),
                 }
             }
@@ -227,8 +228,8 @@ impl<'a> Control<'a> {
                 Control::Welcome {
                     instance: instance_of(instance)?,
                     max_message: uint(max_message)?,
-                    wall: uint(wall)?,
-                    time: optional(time, uint)?,
+                    wall: WallTime::from_millis(uint(wall)?),
+                    time: optional(time, time_of)?,
                 }
             }
             REFUSE => {
@@ -239,7 +240,7 @@ impl<'a> Control<'a> {
             PONG => match scalar(body.data)? {
                 Token::Map(_) => {
                     let [token, time] = fields(body.data, 1)?;
-                    Control::Pong { token: uint(token)?, time: optional(time, uint)? }
+                    Control::Pong { token: uint(token)?, time: optional(time, time_of)? }
                 }
                 token => Control::Pong { token: uint(token)?, time: None },
             },
@@ -254,7 +255,7 @@ impl<'a> Control<'a> {
                     name: str_of(name)?,
                     offered: stamp_of(offered)?,
                     held: optional(held, stamp_of)?,
-                    time: uint(time)?,
+                    time: time_of(time)?,
                 }
             }
             _ => Control::Unknown,
@@ -262,10 +263,10 @@ impl<'a> Control<'a> {
     }
 }
 
-fn put_time(data: &mut Vec<u8>, key: u64, time: Option<u64>) {
+fn put_time(data: &mut Vec<u8>, key: u64, time: Option<LogicalTime>) {
     if let Some(time) = time {
         put_uint(data, key);
-        put_uint(data, time);
+        put_uint(data, time.to_bits());
     }
 }
 
@@ -319,6 +320,10 @@ fn scalar(data: &[u8]) -> Result<Token<'_>, Malformed> {
 
 fn uint(token: Token) -> Result<u64, Malformed> {
     token.as_uint().ok_or(Malformed::Control)
+}
+
+fn time_of(token: Token) -> Result<LogicalTime, Malformed> {
+    uint(token).map(LogicalTime::from_bits)
 }
 
 fn narrow(token: Token) -> Result<u32, Malformed> {
@@ -380,7 +385,10 @@ mod tests {
     fn a_pong_is_its_token_or_a_map_with_the_time_of_the_hub() {
         assert_eq!(read("pong", b"\x07"), Ok(Control::Pong { token: 7, time: None }));
         assert_eq!(read("pong", b"\x81\x00\x07"), Ok(Control::Pong { token: 7, time: None }));
-        assert_eq!(read("pong", b"\x82\x00\x07\x01\x09"), Ok(Control::Pong { token: 7, time: Some(9) }));
+        assert_eq!(
+            read("pong", b"\x82\x00\x07\x01\x09"),
+            Ok(Control::Pong { token: 7, time: Some(LogicalTime::from_bits(9)) })
+        );
         let mut raw = Vec::new();
         Control::Pong { token: 7, time: None }.encode(HUB_SENDER, &mut raw);
         assert_eq!(decode(&raw, Form::V1).expect("a body").data, b"\x07");

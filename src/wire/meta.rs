@@ -4,6 +4,7 @@ use super::token::{Token, ValueReader};
 use super::value::{put_bin, put_map, put_str, put_uint};
 use super::Malformed;
 use crate::limits::MAX_SENDER;
+use crate::time::LogicalTime;
 
 /// The keys of the map.
 mod key {
@@ -22,8 +23,8 @@ pub struct Instance(pub [u8; 16]);
 /// instance, which is also the order of their bytes on the wire.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Stamp {
-    /// The hybrid logical clock: milliseconds since 1970 in the upper 48 bits, a counter in the lower 16.
-    pub clock: u64,
+    /// The time of the hybrid logical clock.
+    pub clock: LogicalTime,
     /// The instance that made the value.
     pub instance: Instance,
 }
@@ -39,13 +40,13 @@ impl Stamp {
 
     /// Milliseconds since 1970.
     pub const fn millis(self) -> u64 {
-        self.clock >> 16
+        self.clock.as_millis()
     }
 
     /// The bytes on the wire: the clock, big-endian, then the instance.
     pub fn to_bytes(self) -> [u8; Stamp::LEN] {
         let mut bytes = [0; Stamp::LEN];
-        bytes[..8].copy_from_slice(&self.clock.to_be_bytes());
+        bytes[..8].copy_from_slice(&self.clock.to_bits().to_be_bytes());
         bytes[8..].copy_from_slice(&self.instance.0);
         bytes
     }
@@ -53,7 +54,8 @@ impl Stamp {
     /// The stamp in these bytes, if they have the right length.
     pub fn from_bytes(bytes: &[u8]) -> Option<Stamp> {
         let (clock, instance) = bytes.split_first_chunk()?;
-        Some(Stamp { clock: u64::from_be_bytes(*clock), instance: Instance(instance.try_into().ok()?) })
+        let clock = LogicalTime::from_bits(u64::from_be_bytes(*clock));
+        Some(Stamp { clock, instance: Instance(instance.try_into().ok()?) })
     }
 }
 
@@ -230,8 +232,8 @@ fn uint(reader: &mut ValueReader) -> Result<u64, Malformed> {
 mod tests {
     use super::*;
 
-    const OLDER: Stamp = Stamp { clock: 0x0102, instance: Instance([0xFF; 16]) };
-    const NEWER: Stamp = Stamp { clock: 0x0200, instance: Instance([0; 16]) };
+    const OLDER: Stamp = Stamp { clock: LogicalTime::from_bits(0x0102), instance: Instance([0xFF; 16]) };
+    const NEWER: Stamp = Stamp { clock: LogicalTime::from_bits(0x0200), instance: Instance([0; 16]) };
 
     #[test]
     fn stamps_are_ordered_by_clock_then_instance_as_are_their_bytes() {
@@ -241,7 +243,8 @@ mod tests {
         assert_eq!(Stamp::from_bytes(&OLDER.to_bytes()), Some(OLDER));
         assert_eq!(Stamp::from_bytes(&OLDER.to_bytes()[1..]), None);
         assert_eq!(Stamp::from_bytes(&[0; Stamp::LEN + 1]), None);
-        assert_eq!(Stamp { clock: 1_700_000_000_000 << 16 | 0xFFFF, ..NEWER }.millis(), 1_700_000_000_000);
+        let clock = LogicalTime::from_bits(1_700_000_000_000 << 16 | 0xFFFF);
+        assert_eq!(Stamp { clock, ..NEWER }.millis(), 1_700_000_000_000);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use nanostate::engine::hub::RouterConfig;
 use nanostate::engine::Protocol;
 use nanostate::framing::{Decoder, Frame, Framing, HEADER_LEN};
+use nanostate::time::LogicalTime;
 use nanostate::wire::{self, Control, Form, HelloFlags, Instance, Stamp};
 use nanostate::Kind;
 
@@ -182,7 +183,7 @@ fn a_peer_that_does_not_read_its_refusals_is_not_read_and_is_told_of_each() {
 fn an_app_that_does_not_read_what_it_is_told_is_not_read() {
     let mut hub = Direct::new(RouterConfig::default());
     let a = hub.open_v1("a", 1);
-    let stamp = |clock| Stamp { clock, instance: Instance([1; 16]) };
+    let stamp = |bits| Stamp { clock: LogicalTime::from_bits(bits), instance: Instance([1; 16]) };
     let long = "n".repeat(1000);
     hub.publish_at(a, "a", &long, &[1], stamp(1000));
     let mut sent = 0;

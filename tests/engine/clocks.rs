@@ -2,10 +2,12 @@
 //! with another clock, and of programs that share an identity.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use nanostate::engine::app::LinkState;
 use nanostate::engine::hub::RouterConfig;
 use nanostate::framing::{frame_head, header, Framing, Version};
+use nanostate::time::LogicalTime;
 use nanostate::wire::{self, Control, Form, HelloFlags, Instance, Meta, Stamp, ACCEPT_ANY};
 use nanostate::{Kind, Status};
 
@@ -19,7 +21,7 @@ const HOUR: i64 = 60 * MINUTE;
 const TO_1970: i64 = -1_800_000_000_000;
 
 /// What a v1 peer sends that publishes these names with these clocks, and does not care what it gets.
-fn v1_peer(identity: &str, states: &[(&str, u64)]) -> Vec<u8> {
+fn v1_peer(identity: &str, states: &[(&str, LogicalTime)]) -> Vec<u8> {
     let (instance, mut bodies) = (Instance([0xEE; 16]), vec![Vec::new()]);
     let flags = HelloFlags::default();
     Control::Hello { instance, epoch: 1, accept: 0, flags, time: None, secret: None }.encode(identity, &mut bodies[0]);
@@ -471,10 +473,10 @@ fn a_hub_whose_clock_is_at_its_end_is_outlived() {
         let mut h = hub(&mut world, end);
         let apps = [app(&mut world, "a", 0), app(&mut world, "b", 0), shared(&mut world, "s", 0)];
         world.settle();
-        let first = v1_peer("evil", &[("z", u64::MAX), ("x", u64::MAX)]);
+        let first = v1_peer("evil", &[("z", LogicalTime::MAX), ("x", LogicalTime::MAX)]);
         world.add_raw(RawPeer::new(first), HUB);
         world.settle();
-        assert_eq!(shown(&mut world, apps[0], Some("evil"), "z").map(|(stamp, _)| stamp.clock), Some(u64::MAX));
+        assert_eq!(shown(&mut world, apps[0], Some("evil"), "z").map(|(stamp, _)| stamp.clock), Some(LogicalTime::MAX));
         for &id in apps.iter().cycle().take(9) {
             world.publish(id, "x", Kind::Int, 0).unwrap_or_else(|status| panic!("a send fails: {status:?}"));
             world.publish(id, "y", Kind::Int, 0).unwrap_or_else(|status| panic!("a send fails: {status:?}"));
@@ -500,11 +502,15 @@ fn values_are_numbered_where_their_kind_has_room() {
 
 // ---- one app, by hand
 
-const TIME: u64 = 1_800_000_000_000 << 16;
+const TIME: LogicalTime = LogicalTime::from_millis(1_800_000_000_000);
+
+fn later(time: LogicalTime, millis: u64) -> LogicalTime {
+    LogicalTime::from_millis(time.as_millis() + millis)
+}
 
 impl DirectApp {
     /// A hub that tells this time lets it in.
-    fn welcome(&mut self, hub: u8, time: u64) {
+    fn welcome(&mut self, hub: u8, time: LogicalTime) {
         self.open();
         self.bytes(&header(Version::V1));
         let (instance, wall) = (Instance([hub; 16]), self.now.wall);
@@ -520,12 +526,12 @@ impl DirectApp {
         self.bodies().into_iter().filter_map(stamp).collect()
     }
 
-    fn is_stale(&mut self, name: &str, offered: Stamp, held: Option<Stamp>, time: u64) {
+    fn is_stale(&mut self, name: &str, offered: Stamp, held: Option<Stamp>, time: LogicalTime) {
         self.hear(Control::Stale { name, offered, held, time });
     }
 }
 
-fn of_another(clock: u64) -> Stamp {
+fn of_another(clock: LogicalTime) -> Stamp {
     Stamp { clock, instance: Instance([2; 16]) }
 }
 
@@ -540,7 +546,7 @@ fn what_was_set_before_the_first_welcome_is_stamped_then_by_its_age() {
         }
         app.publish("x", &[2]).unwrap();
         // A day ahead of the hub, and five years behind it.
-        for time in [TIME - (86_400_000 << 16), TIME + ((5 * 365 * 86_400_000) << 16)] {
+        for time in [TIME - Duration::from_millis(86_400_000), later(TIME, 5 * 365 * 86_400_000)] {
             if app.session.link() == LinkState::Connected {
                 app.closed();
                 app.pass(10 * SEC);
@@ -553,9 +559,10 @@ fn what_was_set_before_the_first_welcome_is_stamped_then_by_its_age() {
             sent.sort_by_key(|(_, stamp)| *stamp);
             let (names, clocks): (Vec<_>, Vec<_>) = sent.into_iter().map(|(name, stamp)| (name, stamp.clock)).unzip();
             assert_eq!(names, ["y", "z", "x"]);
-            let second = 1000 << 16;
+            let second = Duration::from_secs(1);
             for (clock, age) in clocks.into_iter().zip([2, 1, 0]) {
-                assert!((time - age * second..=time - age * second + (1 << 16)).contains(&clock), "{clock} {age}");
+                let earliest = time - age * second;
+                assert!((earliest..=later(earliest, 1)).contains(&clock), "{clock:?} {age}");
             }
         }
     }
@@ -577,9 +584,9 @@ fn an_exclusive_app_stamps_anew_what_is_stale_three_times_and_then_says_so() {
             Ok(Control::Ping { token }) => Some(token),
             _ => None,
         });
-        clock += 3_600_000 << 16;
+        clock = later(clock, 3_600_000);
         // Said of a stamp that is no longer its own it counts for nothing.
-        app.is_stale("x", of_another(1), Some(of_another(clock)), clock);
+        app.is_stale("x", of_another(LogicalTime::from_bits(1)), Some(of_another(clock)), clock);
         app.is_stale("x", stamp, Some(of_another(clock)), clock);
         let token = ping.expect("a ping");
         app.hear(Control::Pong { token, time: Some(clock) });
@@ -599,7 +606,7 @@ fn an_app_that_shares_its_identity_drops_what_is_stale_for_what_the_hub_holds() 
     app.publish("x", &[1]).unwrap();
     let version = app.session.request_ack();
     let (_, stamp) = app.sends().pop().expect("the value");
-    let held = of_another(stamp.clock + 5);
+    let held = of_another(LogicalTime::from_bits(stamp.clock.to_bits() + 5));
     app.is_stale("x", stamp, Some(held), held.clock);
     let meta = Meta { stamp: Some(held), ..Meta::default() };
     app.receive(&body(Form::V1, "a", "x", &[2], &meta));
@@ -620,7 +627,7 @@ fn an_app_whose_clock_is_at_its_end_still_sends_and_a_good_hub_brings_it_back() 
     app.welcome(1, TIME);
     app.publish("before", &[1]).unwrap();
     let before = app.sends().pop().expect("the value").1;
-    let meta = Meta { stamp: Some(of_another(u64::MAX)), ..Meta::default() };
+    let meta = Meta { stamp: Some(of_another(LogicalTime::MAX)), ..Meta::default() };
     app.receive(&body(Form::V1, "evil", "x", &[9], &meta));
     for _ in 0..3 {
         app.publish("x", &[1]).unwrap();
@@ -628,8 +635,8 @@ fn an_app_whose_clock_is_at_its_end_still_sends_and_a_good_hub_brings_it_back() 
         app.pass(SEC);
     }
     let bad: BTreeMap<_, _> = app.sends().into_iter().collect();
-    assert!(bad["x"].clock == u64::MAX && bad["y"].clock == u64::MAX);
-    let now = TIME + (3000 << 16);
+    assert!(bad["x"].clock == LogicalTime::MAX && bad["y"].clock == LogicalTime::MAX);
+    let now = later(TIME, 3000);
     // On the same link, or by the welcome of the next one.
     app.is_stale("x", bad["x"], None, now);
     let good: BTreeMap<_, _> = app.sends().into_iter().collect();
@@ -637,13 +644,13 @@ fn an_app_whose_clock_is_at_its_end_still_sends_and_a_good_hub_brings_it_back() 
     assert!(good.values().all(|stamp| *stamp > before && stamp.clock <= now));
     assert!(app.session.get(None, "x").is_some_and(|state| state.sender() == "a"), "nobody wins for ever");
     app.publish("y", &[2]).unwrap();
-    assert!(app.sends().pop().expect("the value").1.clock <= now + 10);
+    assert!(app.sends().pop().expect("the value").1.clock.to_bits() <= now.to_bits() + 10);
     app.receive(&body(Form::V1, "evil", "x", &[8], &meta));
     app.publish("x", &[4]).unwrap();
     app.sends();
     app.closed();
     app.pass(10 * SEC);
-    let now = now + (20_000 << 16);
+    let now = later(now, 20_000);
     app.welcome(2, now);
     let again: BTreeMap<_, _> = app.sends().into_iter().collect();
     assert!(again["x"].clock <= now && again["x"] > good["x"] && again["before"] == before);

@@ -5,7 +5,7 @@ use nanostate::engine::ConnId;
 use nanostate::wire::{self, Control, Form, HelloFlags, Instance, Stamp};
 use nanostate::Status;
 
-use crate::sim::{Direct, SEC};
+use crate::sim::{stamp, Direct, SEC};
 
 #[test]
 fn a_newer_connection_of_the_same_app_replaces_at_once_and_an_older_one_does_not() {
@@ -126,7 +126,7 @@ fn shared_apps_hold_an_identity_together_and_only_with_each_other() {
     let mut hub = Direct::new(RouterConfig::default());
     let (one, two) = (hub.hello("cli", 1, 1, HelloFlags::SHARED), hub.hello("cli", 2, 1, HelloFlags::SHARED));
     assert_eq!((hub.said(one), hub.said(two)), (vec!["welcome".into()], vec!["welcome".into()]));
-    hub.publish_at(one, "cli", "x", &[1], Stamp { clock: 1 << 16, instance: Instance([1; 16]) });
+    hub.publish_at(one, "cli", "x", &[1], Stamp { instance: Instance([1; 16]), ..stamp(1) });
     assert_eq!(hub.said(two), ["x"]);
     let alone = hub.hello("cli", 3, 1, HelloFlags(0));
     assert!(hub.bodies(alone).is_empty() && !hub.is_closed(alone), "it waits for the holders' answer");
@@ -139,7 +139,7 @@ fn shared_apps_hold_an_identity_together_and_only_with_each_other() {
 fn values_of_a_shared_identity_stay_while_one_of_its_holders_is_there() {
     let mut hub = Direct::new(RouterConfig::default());
     let (one, two) = (hub.hello("cli", 1, 1, HelloFlags::SHARED), hub.hello("cli", 2, 1, HelloFlags::SHARED));
-    hub.publish_at(one, "cli", "x", &[1], Stamp { clock: 1 << 16, instance: Instance([1; 16]) });
+    hub.publish_at(one, "cli", "x", &[1], Stamp { instance: Instance([1; 16]), ..stamp(1) });
     hub.lose(one);
     hub.pass(25 * 3600 * SEC);
     assert_eq!(hub.router.table().len(), 1);

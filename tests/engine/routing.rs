@@ -5,7 +5,7 @@ use nanostate::engine::Protocol;
 use nanostate::wire::{self, Control, Form, HelloFlags, Instance, Malformed, Meta, Stamp};
 use nanostate::Kind;
 
-use crate::sim::{body, value, Direct, MS};
+use crate::sim::{body, stamp, value, Direct, MS};
 
 #[test]
 fn a_state_goes_not_back_to_the_connection_it_came_from_unless_echo_is_asked_for() {
@@ -15,7 +15,7 @@ fn a_state_goes_not_back_to_the_connection_it_came_from_unless_echo_is_asked_for
         let mut hub = Direct::new(RouterConfig { echo, ..RouterConfig::default() });
         let a = hub.hello("a", 1, 1, flags);
         hub.bodies(a);
-        hub.publish_at(a, "a", "x", &[1], Stamp { clock: hub.now.wall << 16, instance: Instance([1; 16]) });
+        hub.publish_at(a, "a", "x", &[1], Stamp { instance: Instance([1; 16]), ..stamp(hub.now.wall.as_millis()) });
         assert_eq!(hub.said(a).len(), back, "hub {echo}, app {flags:?}");
         let old = hub.open_old();
         hub.bodies(old);
@@ -28,7 +28,7 @@ fn a_state_goes_not_back_to_the_connection_it_came_from_unless_echo_is_asked_for
 fn an_app_that_comes_back_is_not_sent_its_own_values() {
     let mut hub = Direct::new(RouterConfig::default());
     let (a, b) = (hub.open_v1("a", 1), hub.open_v1("b", 2));
-    hub.publish_at(a, "a", "own", &[1], Stamp { clock: 1 << 16, instance: Instance([1; 16]) });
+    hub.publish_at(a, "a", "own", &[1], Stamp { instance: Instance([1; 16]), ..stamp(1) });
     hub.publish(b, "b", "other", &[1]);
     hub.lose(a);
     let again = hub.hello("a", 1, 2, HelloFlags(0));
@@ -153,12 +153,12 @@ fn reasons(hub: &Direct) -> Vec<(&'static str, u64)> {
 fn a_state_stamped_by_another_instance_is_refused_and_hides_from_nobody() {
     let mut hub = Direct::new(RouterConfig::default());
     let (a, b) = (hub.open_v1("a", 1), hub.open_v1("b", 2));
-    hub.publish_at(a, "a", "x", &[1], Stamp { clock: 1 << 16, instance: Instance([2; 16]) });
+    hub.publish_at(a, "a", "x", &[1], Stamp { instance: Instance([2; 16]), ..stamp(1) });
     assert!(hub.said(b).is_empty() && hub.router.table().is_empty());
     assert_eq!((hub.router.stats().foreign_sender, hub.router.stats().messages_in), (1, 0));
     assert!(hub.warnings().iter().any(|text| text.contains("another instance")));
     // Its own, and none: then the hub stamps it with that.
-    hub.publish_at(a, "a", "x", &[2], Stamp { clock: 2 << 16, instance: Instance([1; 16]) });
+    hub.publish_at(a, "a", "x", &[2], Stamp { instance: Instance([1; 16]), ..stamp(2) });
     hub.send(a, &state("a", "y", &Meta::default()));
     assert_eq!(hub.said(b), ["x", "y"]);
     assert!(hub.router.table().iter().all(|entry| entry.stamp().instance == Instance([1; 16])));

@@ -1,16 +1,18 @@
 //! Stamps: the order of values, and what a hub says of a stamp that it does not take.
 
 use nanostate::engine::hub::RouterConfig;
+use nanostate::time::LogicalTime;
 use nanostate::wire::{self, Control, Form, HelloFlags, Instance, Meta, Stamp};
 use nanostate::Kind;
 
-use crate::sim::{body, stamp, value, Direct};
+use crate::sim::{body, stamp, value, wall_after, Direct};
 
 #[test]
 fn an_old_peers_value_is_newer_than_all_that_the_hub_took_before_it() {
     let mut hub = Direct::new(RouterConfig::default());
     let (a, old) = (hub.open_v1("a", 1), hub.open_old());
-    let ahead = Stamp { clock: (hub.now.wall + 30_000) << 16, instance: Instance([1; 16]) };
+    let ahead =
+        Stamp { clock: LogicalTime::from_millis(hub.now.wall.as_millis() + 30_000), instance: Instance([1; 16]) };
     hub.publish_at(a, "a", "x", &[1], ahead);
     hub.send(old, &body(Form::Old, "o", "x", &value(Kind::Text, 1, 1), &Meta::default()));
     assert!(hub.router.table().find("o", "x").unwrap().stamp() > ahead);
@@ -21,8 +23,8 @@ fn a_stamp_ahead_raises_the_hubs_time_and_one_beyond_2200_is_refused() {
     let mut hub = Direct::new(RouterConfig::default());
     let (a, b) = (hub.open_v1("a", 1), hub.open_v1("b", 2));
     let (instance, year) = (Instance([1; 16]), 7_258_118_400_000_u64);
-    let stamp = |ms: u64| Stamp { clock: ms << 16, instance };
-    let ahead = hub.now.wall + 9_999_999;
+    let stamp = |ms: u64| Stamp { clock: LogicalTime::from_millis(ms), instance };
+    let ahead = hub.now.wall.as_millis() + 9_999_999;
     hub.publish_at(a, "a", "x", &[1], stamp(ahead));
     // The hub's own clock goes on from there.
     let old = hub.open_old();
@@ -31,12 +33,12 @@ fn a_stamp_ahead_raises_the_hubs_time_and_one_beyond_2200_is_refused() {
     hub.publish_at(a, "a", "y", &[2], stamp(year));
     assert_eq!(hub.said(b), ["x", "z", "y"], "as they came");
     hub.publish_at(a, "a", "y", &[3], stamp(year + 60_001));
-    hub.publish_at(a, "a", "y", &[4], stamp(u64::MAX >> 16));
+    hub.publish_at(a, "a", "y", &[4], stamp(LogicalTime::LAST_MILLIS));
     assert_eq!((hub.router.stats().ahead, hub.router.stats().stale), (2, 0));
     assert!(hub.said(b).is_empty());
     let told = hub.stale(a);
-    let time = (year << 16)..((year + 1000) << 16);
-    for (told, ms) in told.iter().zip([year + 60_001, u64::MAX >> 16]) {
+    let time = LogicalTime::from_millis(year)..LogicalTime::from_millis(year + 1000);
+    for (told, ms) in told.iter().zip([year + 60_001, LogicalTime::LAST_MILLIS]) {
         let (name, offered, held, at) = told;
         assert!(name == "y" && *offered == stamp(ms) && held.is_none() && time.contains(at), "{told:?}");
     }
@@ -47,7 +49,7 @@ fn a_stamp_ahead_raises_the_hubs_time_and_one_beyond_2200_is_refused() {
 fn a_name_that_is_not_visible_is_escaped_where_a_stamp_is_refused() {
     let mut hub = Direct::new(RouterConfig::default());
     let a = hub.open_v1("a", 1);
-    hub.publish_at(a, "a", "x\u{2800}", &[1], Stamp { clock: u64::MAX, instance: Instance([1; 16]) });
+    hub.publish_at(a, "a", "x\u{2800}", &[1], Stamp { clock: LogicalTime::MAX, instance: Instance([1; 16]) });
     let warnings = hub.warnings();
     assert!(
         warnings.iter().any(|text| text.ends_with(r#""x\u2800" not taken: its stamp is too far in the future"#)),
@@ -59,12 +61,13 @@ fn a_name_that_is_not_visible_is_escaped_where_a_stamp_is_refused() {
 fn an_app_is_told_before_the_pong_that_the_hub_holds_a_later_value() {
     let mut hub = Direct::new(RouterConfig::default());
     let (a, b) = (hub.hello("s", 1, 1, HelloFlags::SHARED), hub.hello("s", 2, 1, HelloFlags::SHARED));
-    let stamp = |clock, instance| Stamp { clock: clock << 16, instance: Instance([instance; 16]) };
-    let held = stamp(hub.now.wall, 1);
+    let stamp =
+        |millis, instance| Stamp { clock: LogicalTime::from_millis(millis), instance: Instance([instance; 16]) };
+    let held = stamp(hub.now.wall.as_millis(), 1);
     hub.publish_at(a, "s", "x", &[1], held);
     hub.said(a);
     hub.said(b);
-    let offered = stamp(hub.now.wall - 1, 2);
+    let offered = stamp(hub.now.wall.as_millis() - 1, 2);
     hub.publish_at(b, "s", "x", &[2], offered);
     hub.control(b, "s", Control::Ping { token: 7 });
     let bodies = hub.bodies(b);
@@ -86,11 +89,11 @@ fn a_clock_that_is_set_back_by_an_hour_freezes_nothing() {
     let mut hub = Direct::new(RouterConfig::default());
     let (a, b) = (hub.open_v1("a", 1), hub.open_v1("b", 2));
     let stamp = |clock| Stamp { clock, instance: Instance([1; 16]) };
-    let before = hub.now.wall << 16;
+    let before = LogicalTime::from_millis(hub.now.wall.as_millis());
     hub.publish_at(a, "a", "x", &[1], stamp(before));
-    hub.now.wall -= 3_600_000;
+    hub.now.wall = wall_after(hub.now.wall, -3_600_000);
     // The app's stamps go on from where they were.
-    hub.publish_at(a, "a", "x", &[2], stamp(before + 1));
+    hub.publish_at(a, "a", "x", &[2], stamp(before.succ()));
     assert_eq!((hub.router.stats().ahead, hub.router.stats().stale), (0, 0));
     assert_eq!(hub.said(b), ["x", "x"]);
 }

@@ -7,6 +7,7 @@ use nanostate::framing::{
     Framing, HeaderError, Version,
 };
 use nanostate::limits::{MAX_DEPTH, MAX_NAME, MAX_SENDER};
+use nanostate::time::{LogicalTime, WallTime};
 use nanostate::wire::{
     bool_, bytes, check, decode, encode, ext, from_msgpack, number, payload, skip, text, to_msgpack, with_stamp, Body,
     Control, Form, HelloFlags, Instance, Malformed, Meta, Secret, Stamp,
@@ -349,7 +350,11 @@ fn key(max: usize) -> impl Strategy<Value = String> {
 }
 
 fn stamp() -> impl Strategy<Value = Stamp> {
-    any::<(u64, [u8; 16])>().prop_map(|(clock, instance)| Stamp { clock, instance: Instance(instance) })
+    (time(), any::<[u8; 16]>()).prop_map(|(clock, instance)| Stamp { clock, instance: Instance(instance) })
+}
+
+fn time() -> impl Strategy<Value = LogicalTime> {
+    any::<u64>().prop_map(LogicalTime::from_bits)
 }
 
 proptest! {
@@ -384,7 +389,7 @@ proptest! {
         mask in any::<u32>(),
         status in any::<i32>(),
         instance in any::<[u8; 16]>(),
-        time in any::<Option<u64>>(),
+        time in proptest::option::of(time()),
         offered in stamp(),
         held in proptest::option::of(stamp()),
         secret in any::<[u8; 16]>(),
@@ -395,13 +400,13 @@ proptest! {
         for control in [
             Control::Hello { instance, epoch: token, accept: mask, flags: HelloFlags(!mask), time, secret: None },
             Control::Hello { instance, epoch: token, accept: mask, flags: HelloFlags(mask), time, secret: Some(Secret(secret)) },
-            Control::Welcome { instance, max_message: token, wall: !token, time },
+            Control::Welcome { instance, max_message: token, wall: WallTime::from_millis(!token), time },
             Control::Refuse { status, text: &words },
             Control::Ping { token },
             Control::Pong { token, time },
             Control::Accept { mask },
             Control::Rejected { status, name: &words },
-            Control::Stale { name: &words, offered, held, time: token },
+            Control::Stale { name: &words, offered, held, time: LogicalTime::from_bits(token) },
         ] {
             let mut raw = Vec::new();
             control.encode(&sender, &mut raw);

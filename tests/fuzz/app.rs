@@ -12,13 +12,13 @@ fn an_app_bears_whatever_its_hub_sends() {
         app.inbox.set_limit(20_000);
         app.set_tells_rejects(rng.one_in(2));
         app.connect(vec!["tcp://one".into(), "tcp://two".into()]);
-        let mut now = Now { mono: SEC, wall: 1_800_000_000_000, boot: 500 * SEC };
+        let mut now = sim::beginning(SEC);
         let (mut conns, mut dials, mut next) = (Vec::new(), Vec::new(), 0);
         let mut framing = Framing::Tcp;
         for step in 0..150 {
-            now.mono += rng.below(300 * MS);
-            now.wall = (now.wall + rng.below(400)).saturating_sub(rng.below(300));
-            now.boot += rng.below(400_000_000);
+            now.mono += Duration::from_nanos(rng.below(300 * MS));
+            now.wall = jumped(now.wall, &mut rng);
+            now.boot += Duration::from_nanos(rng.below(400_000_000));
             turn(&mut app, now, &mut conns, &mut dials, usize::MAX);
             if let Some(token) = dials.pop() {
                 next += 1;

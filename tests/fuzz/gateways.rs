@@ -269,7 +269,7 @@ fn a_hub_bears_whatever_comes_in_by_its_gateways() {
             legacy_structured: rng.one_in(4),
             legacy_snapshot: rng.one_in(2),
             // A client may be slow with the rest of its frame.
-            stalled_frame: 3600 * SEC,
+            stalled_frame: Duration::from_secs(3600),
             ..RouterConfig::default()
         };
         let max_outbox = config.outbox;
@@ -279,16 +279,16 @@ fn a_hub_bears_whatever_comes_in_by_its_gateways() {
         let about = router.about_mut();
         (about.host, about.addresses) = ("host".into(), vec!["tcp://hub".into(), "ipc:///hub".into()]);
         (router.capacity_mut().bytes, router.capacity_mut().states) = (TABLE, 40);
-        let mut now = Now { mono: SEC, wall: 1_800_000_000_000, boot: 500 * SEC };
+        let mut now = sim::beginning(SEC);
         let (mut doors, mut strangers, mut next) = (Vec::<Door>::new(), Vec::new(), 0);
         // Peers that take part; what gateways dropped that are gone.
         let (mut peers, mut dropped) = (0, 0);
         // Bodies of gateways and clients that the hub has counted; of those that are gone, how many there were at most.
         let (mut counted, mut gone) = (0, 0);
         for _ in 0..200 {
-            now.mono += rng.below(200 * MS);
-            now.wall = (now.wall + rng.below(400)).saturating_sub(rng.below(300));
-            now.boot += rng.below(400_000_000);
+            now.mono += Duration::from_nanos(rng.below(200 * MS));
+            now.wall = jumped(now.wall, &mut rng);
+            now.boot += Duration::from_nanos(rng.below(400_000_000));
             match rng.below(16) {
                 0 => {
                     next += 1;
@@ -465,7 +465,7 @@ fn a_hub_bears_whatever_comes_in_by_its_gateways() {
             router.closed(now, conn, Closed::ByPeer);
         }
         while router.next_action().is_some() {}
-        now.mono += 25 * 3600 * SEC;
+        now.mono += Duration::from_secs(25 * 3600);
         router.tick(now);
         let stats = router.stats();
         assert_eq!((stats.peers, stats.states, stats.table_bytes, stats.unfinished_bytes), (0, 0, 0, 0));

@@ -23,12 +23,12 @@ fn a_hub_stays_within_its_limits_whatever_its_peers_send() {
         let mut router = Router::new(rng.instance(), config);
         router.capacity_mut().bytes = TABLE;
         router.capacity_mut().states = 40;
-        let mut now = Now { mono: SEC, wall: 1_800_000_000_000, boot: 500 * SEC };
+        let mut now = sim::beginning(SEC);
         let (mut conns, mut next) = (Vec::new(), 0);
         for _ in 0..200 {
-            now.mono += rng.below(200 * MS);
-            now.wall = (now.wall + rng.below(400)).saturating_sub(rng.below(300));
-            now.boot += rng.below(400_000_000);
+            now.mono += Duration::from_nanos(rng.below(200 * MS));
+            now.wall = jumped(now.wall, &mut rng);
+            now.boot += Duration::from_nanos(rng.below(400_000_000));
             match rng.below(12) {
                 0 => {
                     next += 1;
@@ -94,7 +94,7 @@ fn a_hub_stays_within_its_limits_whatever_its_peers_send() {
             router.closed(now, conn, Closed::ByPeer);
         }
         while router.next_action().is_some() {}
-        now.mono += 25 * 3600 * SEC;
+        now.mono += Duration::from_secs(25 * 3600);
         router.tick(now);
         let stats = router.stats();
         assert_eq!((stats.peers, stats.states, stats.table_bytes, stats.unfinished_bytes), (0, 0, 0, 0));

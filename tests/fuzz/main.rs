@@ -14,6 +14,7 @@ mod sim;
 use std::collections::{BTreeMap, VecDeque};
 use std::io::IoSlice;
 use std::mem;
+use std::time::Duration;
 
 use checks::{FORMS, FRAMINGS};
 use nanostate::engine::app::{LinkState, Session};
@@ -27,10 +28,16 @@ use nanostate::framing::{
     HEADER_LEN,
 };
 use nanostate::limits;
+use nanostate::time::{LogicalTime, WallTime};
 use nanostate::wire::{self, Control, Form, HelloFlags, Meta, Secret, Stamp};
 use nanostate::{Kind, Status, Value};
 use sim::chaos::{self, Chaos};
 use sim::{body, each_seed, note, value, Rng, MS, SEC};
+
+/// A wall clock that goes on, or back.
+fn jumped(wall: WallTime, rng: &mut Rng) -> WallTime {
+    WallTime::from_millis((wall.as_millis() + rng.below(400)).saturating_sub(rng.below(300)))
+}
 
 /// Any text, of few different characters.
 fn text(rng: &mut Rng, most: usize) -> String {
@@ -77,7 +84,7 @@ fn any_body(rng: &mut Rng, form: Form) -> Vec<u8> {
         let reserved = ["hello", "welcome", "refuse", "ping", "pong", "accept", "rejected", "later"];
         name = format!("$ns/{}", rng.pick(&reserved));
     }
-    let stamp = Stamp { clock: rng.any(), instance: rng.instance() };
+    let stamp = Stamp { clock: LogicalTime::from_bits(rng.any()), instance: rng.instance() };
     let meta = Meta {
         stamp: rng.one_in(2).then_some(stamp),
         sequence: rng.one_in(4).then(|| rng.any()),
@@ -93,14 +100,16 @@ fn any_body(rng: &mut Rng, form: Form) -> Vec<u8> {
         1 => {
             let mut out = Vec::new();
             let instance = rng.instance();
-            let time = rng.one_in(2).then(|| rng.any() >> rng.below(64));
+            let time = rng.one_in(2).then(|| LogicalTime::from_bits(rng.any() >> rng.below(64)));
             let control = match rng.below(8) {
                 0 => {
                     let secret = rng.one_in(2).then(|| Secret(rng.instance().0));
                     let (epoch, accept) = (rng.any(), rng.any() as u32);
                     Control::Hello { instance, epoch, accept, flags: HelloFlags(15), time, secret }
                 }
-                1 => Control::Welcome { instance, max_message: rng.any(), wall: rng.any(), time },
+                1 => {
+                    Control::Welcome { instance, max_message: rng.any(), wall: WallTime::from_millis(rng.any()), time }
+                }
                 2 => Control::Refuse { status: rng.any() as i32, text: "why" },
                 3 => Control::Ping { token: rng.any() },
                 4 => Control::Pong { token: rng.any(), time },
@@ -110,7 +119,7 @@ fn any_body(rng: &mut Rng, form: Form) -> Vec<u8> {
                     name: "n",
                     offered: stamp,
                     held: time.map(|clock| Stamp { clock, ..stamp }),
-                    time: rng.any(),
+                    time: LogicalTime::from_bits(rng.any()),
                 },
             };
             control.encode("s", &mut out);

@@ -1,7 +1,10 @@
 //! Everything at once: what a network and its programs may do, in any order.
 
+use std::time::Duration;
+
 use nanostate::engine::hub::RouterConfig;
 use nanostate::framing::{frame_head, header, Framing, Version};
+use nanostate::time::LogicalTime;
 use nanostate::wire::{Control, Form, HelloFlags, Instance, Meta, Secret, Stamp};
 use nanostate::Kind;
 
@@ -13,7 +16,7 @@ pub fn attack(rng: &mut Rng, framing: Framing, v1: bool) -> Vec<u8> {
     let kind = rng.pick(Kind::ALL);
     let name = rng.pick(&["n0", "n1", "x", "$ns/hello", "$ns/ping", "$ns/pong", "$ns/accept", "$ns/refuse", "$ns/new"]);
     let sender = rng.pick(&["app0", "app1", "evil", "$ns"]);
-    let stamp = Stamp { clock: rng.any() >> rng.below(64), instance: rng.instance() };
+    let stamp = Stamp { clock: LogicalTime::from_bits(rng.any() >> rng.below(64)), instance: rng.instance() };
     let meta = Meta { stamp: rng.one_in(2).then_some(stamp), ..Meta::default() };
     let mut frame = match rng.below(8) {
         0 => rng.bytes(size),
@@ -24,7 +27,10 @@ pub fn attack(rng: &mut Rng, framing: Framing, v1: bool) -> Vec<u8> {
             let mut out = Vec::new();
             let control = match rng.below(4) {
                 0 => Control::Ping { token: rng.any() },
-                1 => Control::Pong { token: rng.below(50), time: rng.one_in(2).then(|| rng.any() >> rng.below(64)) },
+                1 => Control::Pong {
+                    token: rng.below(50),
+                    time: rng.one_in(2).then(|| LogicalTime::from_bits(rng.any() >> rng.below(64))),
+                },
                 2 => Control::Accept { mask: rng.any() as u32 },
                 _ => Control::Hello {
                     instance: Instance([rng.any() as u8; 16]),
@@ -106,7 +112,7 @@ pub fn run(seed: u64, chaos: &Chaos) {
     };
     let config = RouterConfig {
         outbox: world.rng.pick(&[1, 2_000, 30_000, 300_000]),
-        stalled_frame: 3600 * SEC,
+        stalled_frame: Duration::from_secs(3600),
         ..RouterConfig::default()
     };
     let names = world.rng.pick(&[1, 3, 20, 200, 2000]);

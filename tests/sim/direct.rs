@@ -7,10 +7,11 @@ use nanostate::engine::gateway;
 use nanostate::engine::hub::{PeerEvent, PeerStats, Router, RouterConfig, RouterEvent};
 use nanostate::engine::{Action, Closed, ConnId, ConnInfo, Gateway, Now, Protocol, Role};
 use nanostate::framing::{frame_head, gateway_header, header, Decoder, Frame, Framing, Version, HEADER_LEN};
+use nanostate::time::LogicalTime;
 use nanostate::wire::{self, Control, Form, HelloFlags, Instance, Meta, Secret, Stamp};
 use nanostate::Status;
 
-use super::{body, SEC};
+use super::{after, beginning, body, SEC};
 
 /// A hub whose connections are read and written by hand.
 pub struct Direct {
@@ -27,15 +28,13 @@ pub struct Direct {
 impl Direct {
     pub fn new(config: RouterConfig) -> Direct {
         let router = Router::new(Instance([9; 16]), config);
-        let now = Now { mono: 100 * SEC, wall: 1_800_000_000_000, boot: 500 * SEC };
+        let now = beginning(100 * SEC);
         Direct { router, now, next: 0, closed: Vec::new(), instances: HashMap::new(), last: HashMap::new() }
     }
 
     /// Lets time pass, on both clocks.
     pub fn pass(&mut self, time: u64) {
-        self.now.mono += time;
-        self.now.wall += time / 1_000_000;
-        self.now.boot += time;
+        self.now = after(self.now, time);
         if self.router.is_due(self.now) {
             self.router.tick(self.now);
         }
@@ -216,7 +215,7 @@ impl Direct {
     /// A state from a v1 peer, with a stamp of now.
     pub fn publish(&mut self, conn: ConnId, sender: &str, name: &str, value: &[u8]) {
         let instance = self.instances.get(&conn).copied().unwrap_or_default();
-        let stamp = Stamp { clock: self.now.wall << 16, instance };
+        let stamp = Stamp { clock: LogicalTime::from_millis(self.now.wall.as_millis()), instance };
         self.publish_at(conn, sender, name, value, stamp);
     }
 
@@ -278,7 +277,7 @@ impl Direct {
     }
 
     /// What waits to be told of values that are stale: name, offered and held stamp, time.
-    pub fn stale(&mut self, conn: ConnId) -> Vec<(String, Stamp, Option<Stamp>, u64)> {
+    pub fn stale(&mut self, conn: ConnId) -> Vec<(String, Stamp, Option<Stamp>, LogicalTime)> {
         let stale = |bytes: Vec<u8>| match Control::decode(&wire::decode(&bytes, Form::V1).expect("a body")) {
             Ok(Control::Stale { name, offered, held, time }) => Some((name.to_owned(), offered, held, time)),
             _ => None,

@@ -8,7 +8,7 @@ use nanostate::framing::{frame_head, header, Decoder, Frame, Framing, Version, H
 use nanostate::wire::{self, Control, Form, Instance};
 use nanostate::{Status, Value};
 
-use super::{MS, SEC};
+use super::{after, beginning, SEC};
 
 const HUB: &str = "tcp://hub";
 
@@ -25,7 +25,7 @@ impl DirectApp {
     pub fn new() -> DirectApp {
         let mut session = Session::new("a", Instance([1; 16]));
         session.connect(vec![HUB.into()]);
-        let now = Now { mono: 100 * SEC, wall: 1_800_000_000_000, boot: 500 * SEC };
+        let now = beginning(100 * SEC);
         let mut app = DirectApp { session, now, conns: 0, dials: Vec::new(), closed: Vec::new() };
         app.actions();
         app
@@ -42,9 +42,7 @@ impl DirectApp {
     }
 
     pub fn pass(&mut self, time: u64) {
-        self.now.mono += time;
-        self.now.wall += time / MS;
-        self.now.boot += time;
+        self.now = after(self.now, time);
         if self.session.is_due(self.now) {
             self.session.tick(self.now);
         }

@@ -13,7 +13,10 @@ mod peers;
 mod world;
 
 use std::env;
+use std::time::Duration;
 
+use nanostate::engine::Now;
+use nanostate::time::{BootTime, LogicalTime, MonoTime, WallTime};
 use nanostate::wire::{Form, Instance, Meta, Stamp, Value};
 use nanostate::Kind;
 
@@ -150,8 +153,28 @@ pub fn number_of(value: &[u8]) -> Option<u64> {
 }
 
 /// A stamp of some instance, at a time in milliseconds.
-pub fn stamp(clock: u64) -> Stamp {
-    Stamp { clock: clock << 16, instance: Instance([7; 16]) }
+pub fn stamp(millis: u64) -> Stamp {
+    Stamp { clock: LogicalTime::from_millis(millis), instance: Instance([7; 16]) }
+}
+
+/// A time to begin at, so many nanoseconds after its machine was started. It was also suspended for a while.
+pub fn beginning(mono: u64) -> Now {
+    Now {
+        mono: MonoTime::from_nanos(mono),
+        wall: WallTime::from_millis(1_800_000_000_000),
+        boot: BootTime::from_nanos(500 * SEC),
+    }
+}
+
+/// A time that is so many milliseconds later by the wall clock, or earlier.
+pub fn wall_after(wall: WallTime, millis: i64) -> WallTime {
+    WallTime::from_millis(wall.as_millis().saturating_add_signed(millis))
+}
+
+/// A time that is so many nanoseconds later by all clocks.
+pub fn after(now: Now, nanos: u64) -> Now {
+    let passed = Duration::from_nanos(nanos);
+    Now { mono: now.mono + passed, wall: wall_after(now.wall, (nanos / MS) as i64), boot: now.boot + passed }
 }
 
 /// A body.

@@ -5,6 +5,7 @@ use std::io::IoSlice;
 
 use nanostate::engine::{Action, Closed, ConnId, ConnInfo, Now, Protocol};
 use nanostate::framing::{frame_head, header, parse_header, Decoder, Frame, Framing, Version, HEADER_LEN};
+use nanostate::time::MonoTime;
 use nanostate::wire::{self, Form, Meta};
 use nanostate::{Error, Kind};
 
@@ -102,7 +103,7 @@ macro_rules! script {
             self.lines.actions.pop_front()
         }
 
-        fn deadline(&self) -> Option<u64> {
+        fn deadline(&self) -> Option<MonoTime> {
             None
         }
 

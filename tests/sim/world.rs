@@ -7,6 +7,7 @@ use nanostate::engine::app::{LinkState, Session};
 use nanostate::engine::hub::{Router, RouterConfig};
 use nanostate::engine::{Action, Closed, ConnId, ConnInfo, Now, Protocol};
 use nanostate::framing::Framing;
+use nanostate::time::{BootTime, MonoTime, WallTime};
 use nanostate::wire::{Secret, Stamp, ACCEPT_ANY};
 use nanostate::{Error, Kind, Status, Value};
 
@@ -135,12 +136,16 @@ impl Node {
     fn now(&self, mono: u64) -> Now {
         let asleep = self.asleep.map_or(0, |(since, _)| mono - since);
         let wall = (EPOCH + mono / MS) as i64 + self.skew;
-        Now { mono: mono - self.suspended - asleep, wall: wall.max(0) as u64, boot: self.boot + mono }
+        Now {
+            mono: MonoTime::from_nanos(mono - self.suspended - asleep),
+            wall: WallTime::from_millis(wall.max(0) as u64),
+            boot: BootTime::from_nanos(self.boot + mono),
+        }
     }
 
     /// When the world's time is that of this machine's monotonic clock.
-    fn at(&self, deadline: u64) -> u64 {
-        deadline.saturating_add(self.suspended)
+    fn at(&self, deadline: MonoTime) -> u64 {
+        deadline.as_nanos().saturating_add(self.suspended)
     }
 }
 

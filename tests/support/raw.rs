@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::time::{Duration, Instant};
 
 use nanostate::framing::{self, Decoder, Frame, Framing, Version, HEADER_LEN};
+use nanostate::time::{LogicalTime, WallTime};
 use nanostate::wire::{self, Body, Control, Form, HelloFlags, Instance, Meta, Stamp, Value};
 use socket2::{Domain, SockAddr, Socket, Type};
 
@@ -138,7 +139,7 @@ impl Raw {
     pub fn body(&self, name: &str, value: Value<'_>, clock: u64) -> Vec<u8> {
         let mut data = Vec::new();
         value.encode(&mut data);
-        let stamp = Stamp { clock, instance: self.instance() };
+        let stamp = Stamp { clock: LogicalTime::from_bits(clock), instance: self.instance() };
         let meta = Meta { stamp: Some(stamp), ..Meta::default() };
         let mut out = Vec::new();
         wire::encode(&mut out, self.form, &self.identity, name, &data, &meta);
@@ -162,7 +163,7 @@ impl Raw {
         self.send_control(&Control::Welcome {
             instance: self.instance(),
             max_message,
-            wall: clock() >> 16,
+            wall: WallTime::from_millis(clock() >> 16),
             time: None,
         });
     }

@@ -8,6 +8,7 @@ use crate::support::{
     self, app, c_program, hub, key, receive, receive_until, send, until, waiting, Process, Random, Raw, RawListener,
     TempDir, Transport, PATIENCE, TRANSPORTS,
 };
+use nanostate::time::LogicalTime;
 use nanostate::wire::{self, Control, Form, Instance, Malformed, Meta, Stamp, Value};
 use nanostate::{App, Hub};
 
@@ -460,7 +461,7 @@ fn an_app_survives_its_hub(transport: Transport, form: Form) {
         }
         if i % GOOD_IN == 0 || i == messages.len() - 1 {
             let mut body = Vec::new();
-            let stamp = wire::Stamp { clock: base + i as u64, instance: to_c.instance() };
+            let stamp = wire::Stamp { clock: LogicalTime::from_bits(base + i as u64), instance: to_c.instance() };
             let meta = Meta { stamp: Some(stamp), ..Meta::default() };
             wire::encode(&mut body, form, "good-app", &format!("good/{good}"), &text("good"), &meta);
             to_c.frame(&body, &mut out);

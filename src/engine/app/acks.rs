@@ -1,6 +1,7 @@
 //! What the hub has acknowledged of the own values. A value is named by the version that the table had with it.
 
 use crate::limits;
+use crate::time::MonoTime;
 
 /// Which own values the hub is known to have dealt with, and which it is to be asked about.
 #[derive(Default)]
@@ -11,8 +12,8 @@ pub struct Acks {
     asked: u64,
     /// Up to which version the hub has dealt with everything.
     acked: u64,
-    /// When something was last written, in nanoseconds.
-    wrote_at: u64,
+    /// When something was last written.
+    wrote_at: MonoTime,
 }
 
 impl Acks {
@@ -67,13 +68,13 @@ impl Acks {
     }
 
     /// Something was written.
-    pub fn wrote(&mut self, mono: u64) {
+    pub fn wrote(&mut self, mono: MonoTime) {
         self.wrote_at = mono;
     }
 
     /// Until when an old hub may need to hand on what was written.
-    pub fn settles_until(&self) -> u64 {
-        self.wrote_at + limits::OLD_HUB_SETTLES.as_nanos() as u64
+    pub fn settles_until(&self) -> MonoTime {
+        self.wrote_at + limits::OLD_HUB_SETTLES
     }
 
     /// The link is gone: what was asked on it is not answered any more.

@@ -1,17 +1,19 @@
 //! What can be set of an app's engine.
 
+use std::time::Duration;
+
 use crate::limits;
 use crate::wire::Secret;
 
-/// What can be set. Times are in nanoseconds.
+/// What can be set.
 #[derive(Clone, Debug)]
 pub struct SessionConfig {
     /// The largest body without its meta.
     pub max_message: usize,
     /// The shortest wait before a reconnect.
-    pub backoff_min: u64,
+    pub backoff_min: Duration,
     /// The longest.
-    pub backoff_max: u64,
+    pub backoff_max: Duration,
     /// Whether own states come back.
     pub echo: bool,
     /// Whether the identity is taken from a live holder.
@@ -26,8 +28,8 @@ impl Default for SessionConfig {
     fn default() -> SessionConfig {
         SessionConfig {
             max_message: limits::MAX_MESSAGE,
-            backoff_min: limits::BACKOFF_MIN.as_nanos() as u64,
-            backoff_max: limits::BACKOFF_MAX.as_nanos() as u64,
+            backoff_min: limits::BACKOFF_MIN,
+            backoff_max: limits::BACKOFF_MAX,
             echo: false,
             take_over: false,
             shared: false,

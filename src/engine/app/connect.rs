@@ -5,6 +5,7 @@ use log::debug;
 use super::super::link::handshake::Agreed;
 use super::super::{Action, Now};
 use super::{Phase, Session, Timer, Welcomed};
+use crate::time::LogicalTime;
 use crate::visible::{one_line, sentence};
 use crate::wire::{Control, Instance};
 use crate::{limits, Error, Status};
@@ -65,7 +66,7 @@ impl Session {
 
     pub(super) fn wait(&mut self, now: Now) {
         let delay = self.dialler.next_wait(&self.config);
-        debug!("{}: tries again in {} ms", one_line(&self.identity), delay / 1_000_000);
+        debug!("{}: tries again in {} ms", one_line(&self.identity), delay.as_millis());
         self.phase = Phase::Waiting;
         self.timers.set(Timer::Backoff, now.mono + delay);
     }
@@ -139,7 +140,7 @@ impl Session {
 
     /// The hub has its time to answer what it is sent now.
     pub(super) fn expect_answer(&mut self, now: Now) {
-        self.timers.set(Timer::Handshake, now.mono + limits::HANDSHAKE.as_nanos() as u64);
+        self.timers.set(Timer::Handshake, now.mono + limits::HANDSHAKE);
     }
 
     /// The link is there, to the hub of this instance or to an old one.
@@ -190,7 +191,7 @@ impl Session {
     }
 
     /// The hub lets this app in, and tells its time.
-    pub(super) fn welcomed(&mut self, now: Now, time: Option<u64>) {
+    pub(super) fn welcomed(&mut self, now: Now, time: Option<LogicalTime>) {
         match self.stamper.welcomed(now, time) {
             Welcomed::Nothing => return,
             Welcomed::Observe(time) => self.observe(now, time),

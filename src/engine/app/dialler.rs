@@ -1,8 +1,11 @@
 //! Where an app dials, when, and as what: addresses, waits, epochs, and what is left of refusals.
 
+use std::time::Duration;
+
 use super::super::Now;
 use super::SessionConfig;
 use crate::framing::Version;
+use crate::time::MonoTime;
 use crate::wire::HelloFlags;
 use crate::{limits, Status};
 
@@ -10,7 +13,7 @@ use crate::{limits, Status};
 struct Target {
     url: String,
     /// Until when it is dialled as an old hub.
-    old_until: u64,
+    old_until: MonoTime,
 }
 
 /// What is left of a refusal by the hub.
@@ -54,7 +57,7 @@ impl Dialler {
 
     /// The program asks to connect to one of these addresses, of which there is at least one.
     pub fn set_urls(&mut self, urls: Vec<String>) {
-        self.targets = urls.into_iter().map(|url| Target { url, old_until: 0 }).collect();
+        self.targets = urls.into_iter().map(|url| Target { url, old_until: MonoTime::default() }).collect();
         self.target = 0;
         self.attempt = 0;
         self.refused = Refused::default();
@@ -88,7 +91,7 @@ impl Dialler {
 
     /// The hub at this address is an old one: it is dialled as such for a while.
     pub fn remember_old(&mut self, now: Now) {
-        self.targets[self.target].old_until = now.mono + limits::OLD_PEER_REMEMBERED.as_nanos() as u64;
+        self.targets[self.target].old_until = now.mono + limits::OLD_PEER_REMEMBERED;
     }
 
     /// The address did not lead to a link. True: the next one is to be dialled at once. False: all of them were tried.
@@ -100,15 +103,15 @@ impl Dialler {
         self.target != 0
     }
 
-    /// How long to wait before the next attempt, in nanoseconds: longer each time, with jitter.
-    pub fn next_wait(&mut self, config: &SessionConfig) -> u64 {
-        let full = (config.backoff_min << self.attempt.min(20)).min(config.backoff_max);
+    /// How long to wait before the next attempt: longer each time, with jitter.
+    pub fn next_wait(&mut self, config: &SessionConfig) -> Duration {
+        let half = config.backoff_min.saturating_mul(1 << self.attempt.min(20)).min(config.backoff_max) / 2;
         self.attempt += 1;
         // xorshift64: spreads reconnects, hides nothing.
         self.random ^= self.random << 13;
         self.random ^= self.random >> 7;
         self.random ^= self.random << 17;
-        full / 2 + self.random % (full / 2 + 1)
+        half + Duration::from_nanos(self.random % (half.as_nanos() as u64 + 1))
     }
 
     /// There is a link, or there was one until now: the next wait is a short one.
@@ -183,13 +186,15 @@ mod tests {
     #[test]
     fn an_old_hub_is_remembered_for_a_while_and_by_its_address_alone() {
         let mut dialler = dialler(2);
+        let start = MonoTime::from_nanos(5);
         let at = |mono| Now { mono, ..Now::default() };
-        assert_eq!(dialler.opened(at(5)), Version::V1);
-        dialler.remember_old(at(5));
-        let until = 5 + limits::OLD_PEER_REMEMBERED.as_nanos() as u64;
-        assert_eq!((dialler.opened(at(until - 1)), dialler.opened(at(until))), (Version::Old, Version::V1));
+        assert_eq!(dialler.opened(at(start)), Version::V1);
+        dialler.remember_old(at(start));
+        let until = start + limits::OLD_PEER_REMEMBERED;
+        let before = MonoTime::from_nanos(until.as_nanos() - 1);
+        assert_eq!((dialler.opened(at(before)), dialler.opened(at(until))), (Version::Old, Version::V1));
         dialler.next_address();
-        assert_eq!((dialler.opened(at(5)), dialler.epoch()), (Version::V1, 4));
+        assert_eq!((dialler.opened(at(start)), dialler.epoch()), (Version::V1, 4));
     }
 
     #[test]
@@ -214,8 +219,8 @@ mod tests {
         #[test]
         fn a_wait_is_between_half_and_all_of_a_time_that_doubles_up_to_the_longest(
             seed in any::<u64>(),
-            backoff_min in 1u64..1 << 40,
-            longer in 0u64..1 << 40,
+            backoff_min in (1u64..1 << 40).prop_map(Duration::from_nanos),
+            longer in (0u64..1 << 40).prop_map(Duration::from_nanos),
         ) {
             let config = SessionConfig { backoff_min, backoff_max: backoff_min + longer, ..SessionConfig::default() };
             let mut dialler = Dialler::new(seed);
@@ -223,7 +228,7 @@ mod tests {
             for _ in 0..25 {
                 let wait = dialler.next_wait(&config);
                 prop_assert!(wait >= full / 2 && wait <= full);
-                full = (2 * full).min(config.backoff_max);
+                full = (full * 2).min(config.backoff_max);
             }
             dialler.reset_waits();
             prop_assert!(dialler.next_wait(&config) <= backoff_min);

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::hash::BuildHasher;
+use std::time::Duration;
 
 use hashbrown::HashTable;
 
@@ -9,10 +10,11 @@ use super::super::hash::{key_hasher, KeyHasher};
 use super::accepted::Accepted;
 use crate::limits;
 use crate::state::State;
+use crate::time::MonoTime;
 
-/// A program that took no state for so long, in nanoseconds, does not hold up the link. Shorter than the time in which
+/// A program that took no state for so long does not hold up the link. Shorter than the time in which
 /// a probed app has to answer.
-const PATIENCE: u64 = limits::IDENTITY_PROBE.as_nanos() as u64 / 2;
+const PATIENCE: Duration = Duration::from_nanos(limits::IDENTITY_PROBE.as_nanos() as u64 / 2);
 
 /// Whether the program takes states.
 #[derive(Default)]
@@ -21,8 +23,8 @@ struct Uptake {
     taken: u64,
     /// How many these were when that was last looked at.
     seen: u64,
-    /// When it was last seen to have taken some, in nanoseconds.
-    at: u64,
+    /// When it was last seen to have taken some.
+    at: MonoTime,
 }
 
 /// A bounded queue of states. Over its limit it conflates, each key keeping its place in the queue; then it drops the
@@ -147,13 +149,13 @@ impl Inbox {
     }
 
     /// The link was opened at this time: the program has its patience from here on.
-    pub fn begin(&mut self, mono: u64) {
+    pub fn begin(&mut self, mono: MonoTime) {
         self.uptake.at = mono;
     }
 
     /// Until when the program is waited for to take states, if it takes some and has half of what it may have. To be asked
     /// whenever something came.
-    pub fn full_until(&mut self, mono: u64) -> Option<u64> {
+    pub fn full_until(&mut self, mono: MonoTime) -> Option<MonoTime> {
         let Uptake { taken, seen, at } = &mut self.uptake;
         if taken != seen {
             (*seen, *at) = (*taken, mono);
@@ -241,17 +243,18 @@ mod tests {
     #[test]
     fn a_program_that_takes_states_is_waited_for_while_it_has_half_of_what_it_may() {
         let mut inbox = Inbox::new(4 * state("x", 1, 0).allocated());
-        inbox.begin(100);
+        let (begin, nano) = (MonoTime::from_nanos(100), Duration::from_nanos(1));
+        inbox.begin(begin);
         inbox.push(state("a", 1, 0));
-        assert_eq!(inbox.full_until(100), None);
+        assert_eq!(inbox.full_until(begin), None);
         inbox.push(state("b", 1, 0));
-        assert_eq!(inbox.full_until(100 + PATIENCE - 1), Some(100 + PATIENCE));
-        assert_eq!(inbox.full_until(100 + PATIENCE), None, "it takes nothing");
+        assert_eq!(inbox.full_until(begin + (PATIENCE - nano)), Some(begin + PATIENCE));
+        assert_eq!(inbox.full_until(begin + PATIENCE), None, "it takes nothing");
         inbox.push(state("c", 1, 0));
         assert!(inbox.take().is_some());
-        let later = 100 + 2 * PATIENCE;
+        let later = begin + 2 * PATIENCE;
         assert_eq!(
-            (inbox.full_until(later), inbox.full_until(later + 1)),
+            (inbox.full_until(later), inbox.full_until(later + nano)),
             (Some(later + PATIENCE), Some(later + PATIENCE))
         );
     }

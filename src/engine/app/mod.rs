@@ -19,6 +19,7 @@ mod stats;
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::io::IoSlice;
+use std::time::Duration;
 
 use log::debug;
 
@@ -41,6 +42,7 @@ use super::timers::{TimerKey, Timers};
 use super::{Action, Closed, ConnId, ConnInfo, Now, Protocol};
 use crate::framing::Frame;
 use crate::state::State;
+use crate::time::{LogicalTime, MonoTime};
 use crate::visible::one_line;
 use crate::wire::{Control, Instance};
 use crate::{limits, Error, Status};
@@ -179,10 +181,10 @@ impl Session {
         }
     }
 
-    /// The address of the hub that has welcomed this app, and for how long nothing has been heard of it, in nanoseconds.
-    pub fn silence(&self, now: Now) -> Option<(&str, u64)> {
+    /// The address of the hub that has welcomed this app, and for how long nothing has been heard of it.
+    pub fn silence(&self, now: Now) -> Option<(&str, Duration)> {
         let link = self.link.as_ref().filter(|_| matches!(self.phase, Phase::Up))?;
-        Some((self.dialler.url(), now.mono.saturating_sub(link.progress())))
+        Some((self.dialler.url(), now.mono.since(link.progress())))
     }
 
     /// The next notice.
@@ -300,7 +302,7 @@ impl Session {
     }
 
     /// Until when the link should not be closed, for what was written to an old hub to be handed on.
-    pub fn settles_until(&self) -> Option<u64> {
+    pub fn settles_until(&self) -> Option<MonoTime> {
         let old = matches!(self.phase, Phase::Up) && self.is_old() && self.own.table.version() > 0;
         old.then(|| self.acks.settles_until())
     }
@@ -344,7 +346,7 @@ impl Session {
     }
 
     /// Learns another clock's reading.
-    fn observe(&mut self, now: Now, reading: u64) {
+    fn observe(&mut self, now: Now, reading: LogicalTime) {
         if self.stamper.observe(now, reading) {
             self.reports.warn(self.stamper.ahead_of_wall(now));
         }
@@ -489,7 +491,7 @@ impl Protocol for Session {
         self.actions.pop_front()
     }
 
-    fn deadline(&self) -> Option<u64> {
+    fn deadline(&self) -> Option<MonoTime> {
         self.timers.earliest()
     }
 

@@ -1,10 +1,13 @@
 //! An app's own newest values: when each was sent, and what the hub said of it.
 
+use std::time::Duration;
+
 use hashbrown::HashMap;
 
 use super::super::table::{Capacity, Entry, Offer, Refusal, Slot, Table};
-use super::super::{Now, MS};
+use super::super::Now;
 use crate::limits::RESTAMPS;
+use crate::time::{BootTime, LogicalTime};
 use crate::wire::{Instance, Stamp};
 use crate::Status;
 
@@ -26,8 +29,8 @@ pub struct Own {
 /// When a value was sent: a new stamp does not change that.
 #[derive(Clone, Copy, Default)]
 struct Sent {
-    /// In nanoseconds of the boot clock.
-    boot: u64,
+    /// By the boot clock.
+    boot: BootTime,
     /// The version of the table.
     version: u64,
 }
@@ -36,7 +39,7 @@ impl Own {
     /// None yet, and never more than `bytes`.
     pub fn new(bytes: usize) -> Own {
         Own {
-            table: Table::new(Capacity { states: usize::MAX, bytes, share: 1, departed: 0 }),
+            table: Table::new(Capacity { states: usize::MAX, bytes, share: 1, departed: Duration::ZERO }),
             sent: Vec::new(),
             retries: HashMap::new(),
             refused: HashMap::new(),
@@ -81,16 +84,22 @@ impl Own {
     }
 
     /// Stamps values by their age, in the order in which they were sent: all of them, or those with a stamp after
-    /// `time`, which is what it is at `boot` nanoseconds of the boot clock. Returns those that got another, and the
+    /// `time`, which is what it is at `boot`. Returns those that got another, and the
     /// latest clock of all.
-    pub fn rebase(&mut self, boot: u64, instance: Instance, time: u64, all: bool) -> (Vec<Slot>, u64) {
+    pub fn rebase(
+        &mut self,
+        boot: BootTime,
+        instance: Instance,
+        time: LogicalTime,
+        all: bool,
+    ) -> (Vec<Slot>, LogicalTime) {
         let mut slots: Vec<_> = (0..self.table.slots() as u32)
             .filter_map(|slot| {
                 self.table.get(Slot(slot)).map(|entry| (entry.version(), Slot(slot), entry.stamp().clock))
             })
             .collect();
         slots.sort_unstable();
-        let mut last = 0;
+        let mut last = LogicalTime::default();
         let mut changed = Vec::new();
         for (_, slot, clock) in slots {
             if !all && clock <= time {
@@ -98,8 +107,8 @@ impl Own {
                 continue;
             }
             // A millisecond less: a value that was sent before this one may have a counter in the same millisecond.
-            let age = (boot.saturating_sub(self.sent[slot.0 as usize].boot) / MS).saturating_sub(1);
-            let clock = time.saturating_sub(age << 16).max(last.saturating_add(1));
+            let age = boot.since(self.sent[slot.0 as usize].boot).saturating_sub(Duration::from_millis(1));
+            let clock = (time - age).max(last.succ());
             // Without memory it keeps its stamp, which the hub of this link has not taken.
             if self.table.restamp(slot, Stamp { clock, instance }).is_err() {
                 self.refuse(slot, Status::NoMemory);
@@ -166,24 +175,24 @@ mod tests {
     use crate::wire::{self, Form, Kind, Meta};
 
     const INSTANCE: Instance = Instance([1; 16]);
-    const TIME: u64 = 1_800_000_000_000 << 16;
+    const TIME: LogicalTime = LogicalTime::from_millis(1_800_000_000_000);
 
-    fn at(boot: u64) -> Now {
-        Now { mono: 0, wall: 0, boot }
+    fn boot(millis: u64) -> BootTime {
+        BootTime::default() + Duration::from_millis(millis)
     }
 
     /// At `millis` of the boot clock.
-    fn put(own: &mut Own, millis: u64, name: &str, clock: u64) -> Slot {
+    fn put(own: &mut Own, millis: u64, name: &str, clock: LogicalTime) -> Slot {
         let stamp = Stamp { clock, instance: INSTANCE };
         let mut body = Vec::new();
         let meta = Meta { stamp: Some(stamp), ..Meta::default() };
         let meta_at = wire::encode(&mut body, Form::V1, "a", name, &[0xC3], &meta);
         let offer =
             Offer { body: &body, shared: None, meta_at, sender: "a", name, kind: Kind::Bool, stamp, origin: None };
-        own.put(at(millis * MS), offer).expect("there is room")
+        own.put(Now { boot: boot(millis), ..Now::default() }, offer).expect("there is room")
     }
 
-    fn clock_of(own: &Own, name: &str) -> u64 {
+    fn clock_of(own: &Own, name: &str) -> LogicalTime {
         let entry = own.table.find("a", name).expect("there");
         let meta = wire::decode(entry.bytes(), Form::V1).expect("a body").meta;
         assert_eq!(meta.stamp, Some(entry.stamp()), "the body says the same");
@@ -193,26 +202,27 @@ mod tests {
     #[test]
     fn values_are_stamped_by_their_age_in_their_order() {
         let mut own = Own::new(1 << 20);
-        for (boot, name) in [(100, "x"), (100, "y"), (4_100, "z"), (4_100, "x")] {
-            put(&mut own, boot, name, u64::MAX);
+        for (millis, name) in [(100, "x"), (100, "y"), (4_100, "z"), (4_100, "x")] {
+            put(&mut own, millis, name, LogicalTime::MAX);
         }
-        let second = 1000 << 16;
-        let (changed, last) = own.rebase(5_101 * MS, INSTANCE, TIME, true);
-        assert_eq!((changed.len(), last), (3, TIME - second + 1));
+        let second = Duration::from_secs(1);
+        let (changed, last) = own.rebase(boot(5_101), INSTANCE, TIME, true);
+        assert_eq!((changed.len(), last), (3, (TIME - second).succ()));
         assert_eq!(clock_of(&own, "y"), TIME - 5 * second);
-        assert_eq!((clock_of(&own, "z"), clock_of(&own, "x")), (TIME - second, TIME - second + 1));
+        assert_eq!((clock_of(&own, "z"), clock_of(&own, "x")), (TIME - second, (TIME - second).succ()));
         // Once more, of none that is not ahead.
-        assert!(own.rebase(6_101 * MS, INSTANCE, TIME + second, false).0.is_empty());
+        let later = LogicalTime::from_millis(TIME.as_millis() + 1000);
+        assert!(own.rebase(boot(6_101), INSTANCE, later, false).0.is_empty());
     }
 
     #[test]
     fn a_value_is_stamped_anew_three_times_on_a_link() {
         let mut own = Own::new(1 << 20);
-        let slot = put(&mut own, 1, "x", 5);
-        let stamp = |clock| Stamp { clock, instance: INSTANCE };
+        let slot = put(&mut own, 1, "x", LogicalTime::from_bits(5));
+        let stamp = |bits| Stamp { clock: LogicalTime::from_bits(bits), instance: INSTANCE };
         assert!((6..9).all(|clock| own.restamp(slot, stamp(clock)) == Ok(())));
         assert_eq!(own.restamp(slot, stamp(9)), Err(Status::IdentityTaken));
-        assert_eq!((clock_of(&own, "x"), own.restamped()), (8, 4));
+        assert_eq!((clock_of(&own, "x"), own.restamped()), (LogicalTime::from_bits(8), 4));
         own.unlink();
         assert_eq!(own.restamp(slot, stamp(9)), Ok(()));
     }
@@ -220,14 +230,15 @@ mod tests {
     #[test]
     fn a_refusal_counts_while_the_value_is_the_newest() {
         let mut own = Own::new(1 << 20);
-        let slot = put(&mut own, 1, "x", 5);
+        let slot = put(&mut own, 1, "x", LogicalTime::from_bits(5));
         own.refuse(slot, Status::Full);
         assert_eq!(own.refused(0), None);
         assert_eq!(own.refused(1), Some(("x", Status::Full)));
-        put(&mut own, 1, "x", 6);
+        put(&mut own, 1, "x", LogicalTime::from_bits(6));
         assert_eq!(own.refused(2), None);
-        let slot = own.current("a", "x", Stamp { clock: 6, instance: INSTANCE }).expect("there");
-        assert!(own.current("a", "x", Stamp { clock: 5, instance: INSTANCE }).is_none());
+        let slot =
+            own.current("a", "x", Stamp { clock: LogicalTime::from_bits(6), instance: INSTANCE }).expect("there");
+        assert!(own.current("a", "x", Stamp { clock: LogicalTime::from_bits(5), instance: INSTANCE }).is_none());
         own.refuse(slot, Status::Full);
         own.forget(slot);
         assert!(own.refused(9).is_none() && own.table.is_empty());
@@ -241,27 +252,27 @@ mod tests {
         #[test]
         fn a_rebase_keeps_the_order(
             sent in vec((0usize..9, 0u64..100, any::<u64>(), 0u32..64), 1..60),
-            time in 0u64..1 << 60,
+            time in (0u64..1 << 60).prop_map(LogicalTime::from_bits),
             all in any::<bool>(),
         ) {
-            let (mut own, mut boot) = (Own::new(1 << 20), 1_000);
+            let (mut own, mut millis) = (Own::new(1 << 20), 1_000);
             let mut order: Vec<(String, u64)> = Vec::new();
-            let mut stamp = 0;
+            let mut stamp = LogicalTime::default();
             for (name, passed, ahead, shift) in sent {
-                boot += passed;
+                millis += passed;
                 // As a clock does it: later every time.
-                stamp = (ahead >> shift).max(u64::saturating_add(stamp, 1));
+                stamp = LogicalTime::from_bits(ahead >> shift).max(stamp.succ());
                 let name = format!("n{name}");
-                put(&mut own, boot, &name, stamp);
+                put(&mut own, millis, &name, stamp);
                 order.retain(|(other, _)| *other != name);
-                order.push((name, boot));
+                order.push((name, millis));
             }
-            let (_, last) = own.rebase(boot * MS, INSTANCE, time, all);
-            let mut before = 0;
+            let (_, last) = own.rebase(boot(millis), INSTANCE, time, all);
+            let mut before = LogicalTime::default();
             for (name, sent) in &order {
                 let clock = clock_of(&own, name);
-                prop_assert!(clock > before && clock <= time.max(1) + 60);
-                prop_assert!(!all || clock >= time.saturating_sub((boot - sent) << 16));
+                prop_assert!(clock > before && clock.to_bits() <= time.to_bits().max(1) + 60);
+                prop_assert!(!all || clock >= time - Duration::from_millis(millis - sent));
                 before = clock;
             }
             prop_assert_eq!(last, before);

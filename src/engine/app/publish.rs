@@ -11,6 +11,7 @@ use super::super::told::Told;
 use super::super::Now;
 use super::{wanted, Draft, Phase, Session};
 use crate::memory;
+use crate::time::LogicalTime;
 use crate::visible::{one_line, Quoted};
 use crate::wire::{self, Form, Kind, Meta, Stamp, Value};
 use crate::{Error, Result, Status};
@@ -132,7 +133,7 @@ impl Session {
     }
 
     /// Goes by the hub's time from now on. Own values with a later stamp, or all, are stamped by their age.
-    pub(super) fn rebase(&mut self, now: Now, time: u64, all: bool) {
+    pub(super) fn rebase(&mut self, now: Now, time: LogicalTime, all: bool) {
         self.stamper.rebase(now, time);
         let limit = self.limit();
         // The hub told the time after it had heard the hello, or the value that it did not take.
@@ -147,7 +148,7 @@ impl Session {
 
     /// The hub holds a later value of this key, or finds the stamp too far in the future. `offered` is the stamp that it
     /// did not take.
-    pub(super) fn was_stale(&mut self, now: Now, name: &str, offered: Stamp, held: Option<Stamp>, time: u64) {
+    pub(super) fn was_stale(&mut self, now: Now, name: &str, offered: Stamp, held: Option<Stamp>, time: LogicalTime) {
         let current = self.own.current(&self.identity, name, offered);
         match (held, current) {
             (None, Some(_)) if self.stamper.may_rebase() => self.rebase(now, time, false),

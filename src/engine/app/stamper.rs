@@ -5,6 +5,7 @@ use std::mem;
 use super::super::clock::{is_beyond, Clock};
 use super::super::Now;
 use crate::limits::REBASES;
+use crate::time::{BootTime, LogicalTime};
 use crate::wire::{Instance, Stamp};
 
 /// Stamps values with the time of the hub, as far as it is known.
@@ -16,8 +17,8 @@ pub struct Stamper {
     has_hub_time: bool,
     /// How often the hub of this link set the clock back.
     rebases: u32,
-    /// When hello was said, in nanoseconds of the boot clock.
-    hello_at: u64,
+    /// When hello was said.
+    hello_at: BootTime,
 }
 
 /// What to do with the time that came with a welcome.
@@ -26,11 +27,11 @@ pub enum Welcomed {
     /// Nothing: none came.
     Nothing,
     /// Learn it, as any other.
-    Observe(u64),
+    Observe(LogicalTime),
     /// Go by it from now on. Own values are stamped by their age: all of them, or those with a later stamp.
     Rebase {
         /// The hub's time.
-        time: u64,
+        time: LogicalTime,
         /// Whether all values are stamped anew.
         all: bool,
     },
@@ -39,7 +40,7 @@ pub enum Welcomed {
 impl Stamper {
     /// A stamper for the app of this instance, whose clock starts at the wall clock.
     pub fn new(instance: Instance) -> Stamper {
-        Stamper { instance, clock: Clock::default(), has_hub_time: false, rebases: 0, hello_at: 0 }
+        Stamper { instance, clock: Clock::default(), has_hub_time: false, rebases: 0, hello_at: BootTime::default() }
     }
 
     /// A stamp that is later than all that is known.
@@ -50,7 +51,7 @@ impl Stamper {
 
     /// Learns another clock's reading. Whether [`Stamper::ahead_of_wall`] may have something new to say.
     #[inline]
-    pub fn observe(&mut self, now: Now, reading: u64) -> bool {
+    pub fn observe(&mut self, now: Now, reading: LogicalTime) -> bool {
         self.clock.observe(now, reading)
     }
 
@@ -60,18 +61,18 @@ impl Stamper {
     }
 
     /// Hello is said now. Returns the time that it tells.
-    pub fn say_hello(&mut self, now: Now) -> u64 {
+    pub fn say_hello(&mut self, now: Now) -> LogicalTime {
         self.hello_at = now.boot;
         self.clock.read(now)
     }
 
-    /// When hello was last said, in nanoseconds of the boot clock.
-    pub fn hello_at(&self) -> u64 {
+    /// When hello was last said.
+    pub fn hello_at(&self) -> BootTime {
         self.hello_at
     }
 
     /// The hub's welcome came, with its time.
-    pub fn welcomed(&mut self, now: Now, time: Option<u64>) -> Welcomed {
+    pub fn welcomed(&mut self, now: Now, time: Option<LogicalTime>) -> Welcomed {
         let all = !mem::replace(&mut self.has_hub_time, true);
         match time {
             None => Welcomed::Nothing,
@@ -88,12 +89,12 @@ impl Stamper {
     }
 
     /// Goes by the hub's time, even if that is earlier.
-    pub fn rebase(&mut self, now: Now, time: u64) {
+    pub fn rebase(&mut self, now: Now, time: LogicalTime) {
         self.clock.rebase(now, time);
     }
 
     /// The latest stamp that was made by hand.
-    pub fn made(&mut self, now: Now, clock: u64) {
+    pub fn made(&mut self, now: Now, clock: LogicalTime) {
         self.clock.observe(now, clock);
     }
 
@@ -106,23 +107,28 @@ impl Stamper {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::time::{MonoTime, WallTime};
 
-    const NOW: Now = Now { mono: 1, wall: 1_800_000_000_000, boot: 1 };
+    const NOW: Now = Now {
+        mono: MonoTime::from_nanos(1),
+        wall: WallTime::from_millis(1_800_000_000_000),
+        boot: BootTime::from_nanos(1),
+    };
 
     #[test]
     fn all_values_get_the_time_of_the_first_welcome_and_later_ones_only_if_the_clock_is_far_ahead() {
         let mut stamper = Stamper::new(Instance([1; 16]));
-        let time = NOW.wall << 16;
+        let time = LogicalTime::from_millis(NOW.wall.as_millis());
         assert_eq!(stamper.welcomed(NOW, Some(time)), Welcomed::Rebase { time, all: true });
         stamper.rebase(NOW, time);
-        assert_eq!(stamper.welcomed(NOW, Some(time + 5)), Welcomed::Observe(time + 5));
-        stamper.observe(NOW, u64::MAX - 1);
+        assert_eq!(stamper.welcomed(NOW, Some(time.succ())), Welcomed::Observe(time.succ()));
+        stamper.observe(NOW, LogicalTime::from_bits(u64::MAX - 1));
         assert_eq!(stamper.welcomed(NOW, Some(time)), Welcomed::Rebase { time, all: false });
         assert_eq!(stamper.welcomed(NOW, None), Welcomed::Nothing);
         // A first welcome without a time is the first all the same.
         let mut stamper = Stamper::new(Instance([1; 16]));
         assert_eq!(stamper.welcomed(NOW, None), Welcomed::Nothing);
-        assert!(matches!(stamper.welcomed(NOW, Some(u64::MAX)), Welcomed::Observe(_)));
+        assert!(matches!(stamper.welcomed(NOW, Some(LogicalTime::MAX)), Welcomed::Observe(_)));
     }
 
     #[test]
@@ -137,7 +143,8 @@ mod tests {
     fn a_stamp_is_later_than_all_that_is_known() {
         let mut stamper = Stamper::new(Instance([1; 16]));
         let first = stamper.next(NOW);
-        stamper.observe(NOW, first.clock + 1000);
-        assert!(stamper.next(NOW).clock > first.clock + 1000 && first.instance == stamper.instance);
+        let later = LogicalTime::from_bits(first.clock.to_bits() + 1000);
+        stamper.observe(NOW, later);
+        assert!(stamper.next(NOW).clock > later && first.instance == stamper.instance);
     }
 }

@@ -203,6 +203,7 @@ mod tests {
     use super::super::super::table::{Capacity, Offer, Table};
     use super::*;
     use crate::framing::Framing;
+    use crate::time::LogicalTime;
     use crate::wire::{self, Form, Meta, Stamp, Value};
 
     fn profile(framing: Framing, gateway: Option<Gateway>) -> Profile {
@@ -210,7 +211,7 @@ mod tests {
     }
 
     fn put(table: &mut Table, sender: &str, value: &Value<'_>, instance: u8, origin: u64) {
-        let stamp = Stamp { clock: 1, instance: Instance([instance; 16]) };
+        let stamp = Stamp { clock: LogicalTime::from_bits(1), instance: Instance([instance; 16]) };
         let (mut data, mut body) = (Vec::new(), Vec::new());
         value.encode(&mut data);
         let meta = Meta { stamp: Some(stamp), ..Meta::default() };

@@ -1,8 +1,10 @@
 //! What can be set at a hub's engine.
 
+use std::time::Duration;
+
 use crate::limits;
 
-/// What can be set. Times are in nanoseconds.
+/// What can be set.
 #[derive(Clone, Debug)]
 pub struct RouterConfig {
     /// The largest body without its meta.
@@ -16,9 +18,9 @@ pub struct RouterConfig {
     /// Unfinished incoming frames, together.
     pub unfinished: usize,
     /// How long one of them may make no progress.
-    pub stalled_frame: u64,
+    pub stalled_frame: Duration,
     /// How long a handshake may take.
-    pub handshake: u64,
+    pub handshake: Duration,
     /// Whether states go back to where they came from.
     pub echo: bool,
     /// Whether old peers get structured and scalar states.
@@ -42,8 +44,8 @@ impl Default for RouterConfig {
             max_peers: limits::MAX_PEERS,
             outbox: limits::OUTBOX,
             unfinished: limits::UNFINISHED,
-            stalled_frame: limits::STALLED_FRAME.as_nanos() as u64,
-            handshake: limits::HANDSHAKE.as_nanos() as u64,
+            stalled_frame: limits::STALLED_FRAME,
+            handshake: limits::HANDSHAKE,
             echo: false,
             legacy_structured: false,
             legacy_snapshot: false,

@@ -18,6 +18,7 @@ use super::peer::{Peer, Stage};
 use super::peers::{PeerId, Peers};
 use super::reports::Reports;
 use super::turns::Turns;
+use crate::time::LogicalTime;
 use crate::wire::{self, Body, Control, Form, HelloFlags, Instance, Stamp};
 use crate::Status;
 
@@ -150,7 +151,7 @@ impl Core {
     }
 
     /// An app takes part from now on: it is welcomed.
-    pub fn welcome(&mut self, now: Now, place: usize, peer: &mut Peer, time: Option<u64>) {
+    pub fn welcome(&mut self, now: Now, place: usize, peer: &mut Peer, time: Option<LogicalTime>) {
         self.intake.table.arrived(&peer.profile.identity, peer.profile.conn);
         let states = self.intake.table.len();
         debug!("{} is welcomed, and sent {states} states that are held", peer.profile.name());

@@ -6,6 +6,7 @@ use hashbrown::HashMap;
 
 use super::super::hash::{key_hasher, KeyHasher};
 use super::peers::PeerId;
+use crate::time::LogicalTime;
 use crate::wire::{HelloFlags, Instance, Secret};
 
 /// What an app says of itself in its hello.
@@ -20,7 +21,7 @@ pub struct Hello {
     /// How it wants to hold its identity.
     pub flags: HelloFlags,
     /// Its logical time.
-    pub time: Option<u64>,
+    pub time: Option<LogicalTime>,
 }
 
 impl Hello {

@@ -7,6 +7,7 @@ use super::super::clock::Clock;
 use super::super::table::{Capacity, Entry, Offer, Refusal, Slot, Table, SHARE_FROM};
 use super::super::{ConnId, Now};
 use super::audience::Profile;
+use crate::time::LogicalTime;
 use crate::visible::Quoted;
 use crate::wire::{self, Body, Form, Instance, Malformed, Meta, Stamp, Value};
 use crate::{limits, memory};
@@ -76,14 +77,14 @@ impl Intake {
     }
 
     /// The logical time.
-    pub fn time(&mut self, now: Now) -> u64 {
+    pub fn time(&mut self, now: Now) -> LogicalTime {
         self.clock.read(now)
     }
 
     /// The time from which an app that is let in stamps the values that it set before its first welcome: later than all
     /// stamps so far. The app's own clock raises it only while the table has never held anything; otherwise its values
     /// would seem younger, compared with those of others, than they are.
-    pub fn welcome_time(&mut self, now: Now, theirs: Option<u64>) -> u64 {
+    pub fn welcome_time(&mut self, now: Now, theirs: Option<LogicalTime>) -> LogicalTime {
         let theirs = theirs.filter(|&theirs| !self.clock.is_beyond(now, theirs));
         if let (Some(theirs), true) = (theirs, self.table.version() == 0) {
             self.observe(now, theirs);
@@ -95,7 +96,7 @@ impl Intake {
 
     /// Learns another clock's reading.
     #[inline]
-    fn observe(&mut self, now: Now, reading: u64) {
+    fn observe(&mut self, now: Now, reading: LogicalTime) {
         if self.clock.observe(now, reading) {
             self.raised(now);
         }
@@ -258,8 +259,13 @@ mod tests {
     use super::super::super::ConnInfo;
     use super::*;
     use crate::framing::Framing;
+    use crate::time::{BootTime, MonoTime, WallTime};
 
-    const NOW: Now = Now { mono: 1, wall: 1_800_000_000_000, boot: 1 };
+    const NOW: Now = Now {
+        mono: MonoTime::from_nanos(1),
+        wall: WallTime::from_millis(1_800_000_000_000),
+        boot: BootTime::from_nanos(1),
+    };
     const MAX: usize = 1000;
 
     fn app(instance: u8, shares: bool) -> Profile {
@@ -268,7 +274,7 @@ mod tests {
         Profile { identity: "app".into(), instance: Instance([instance; 16]), shares, ..profile }
     }
 
-    fn body(form: Form, sender: &str, data: &[u8], stamp: Option<(u64, u8)>) -> Vec<u8> {
+    fn body(form: Form, sender: &str, data: &[u8], stamp: Option<(LogicalTime, u8)>) -> Vec<u8> {
         let stamp = stamp.map(|(clock, instance)| Stamp { clock, instance: Instance([instance; 16]) });
         let mut body = Vec::new();
         wire::encode(&mut body, form, sender, "x", data, &Meta { stamp, ..Meta::default() });
@@ -289,7 +295,7 @@ mod tests {
         let (mut intake, from) = (Intake::new(Instance([9; 16])), app(1, false));
         let bare = offer(&mut intake, &from, &body(Form::V1, "app", &[0xC3], None)).expect("it is taken");
         assert_eq!(bare.instance, from.instance);
-        let later = (bare.clock + 5, 1);
+        let later = (LogicalTime::from_bits(bare.clock.to_bits() + 5), 1);
         let kept = offer(&mut intake, &from, &body(Form::V1, "app", &[0xC3], Some(later))).expect("it is taken");
         assert_eq!(kept.clock, later.0);
         assert!(intake.time(NOW) >= later.0, "the hub has heard of it");
@@ -303,10 +309,11 @@ mod tests {
     fn what_is_not_taken_says_why() {
         let (mut intake, from) = (Intake::new(Instance([9; 16])), app(1, false));
         let long = [&[0xDA, 0x03, 0xE8][..], &[b'x'; 1000]].concat();
+        let early = LogicalTime::from_bits(1);
         let cases = [
             (body(Form::V1, "other", &[0xC3], None), "ForeignSender"),
-            (body(Form::V1, "app", &[0xC3], Some((1, 2))), "ForeignInstance"),
-            (body(Form::V1, "app", &[0xC3], Some((u64::MAX, 1))), "Ahead"),
+            (body(Form::V1, "app", &[0xC3], Some((early, 2))), "ForeignInstance"),
+            (body(Form::V1, "app", &[0xC3], Some((LogicalTime::MAX, 1))), "Ahead"),
             (body(Form::V1, "app", &long, None), "TooLarge"),
         ];
         for (bytes, why) in cases {
@@ -314,7 +321,7 @@ mod tests {
             assert!(refused.starts_with(why), "{refused} is not {why}");
         }
         assert!(intake.table.is_empty());
-        assert!(offer(&mut intake, &app(1, true), &body(Form::V1, "app", &[0xC3], Some((1, 2)))).is_ok());
+        assert!(offer(&mut intake, &app(1, true), &body(Form::V1, "app", &[0xC3], Some((early, 2)))).is_ok());
         let old = body(Form::Old, "app", &[0xC3], None);
         let held = intake.old(NOW, &from, &old, MAX, |sender| sender == "app").map(|taken| taken.slot);
         assert!(matches!(held, Err(NotTaken::ForeignSender("app"))));

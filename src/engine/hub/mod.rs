@@ -39,6 +39,7 @@ use super::link::handshake::{Agreed, Opened};
 use super::table::{Capacity, Table};
 use super::{Action, Closed, ConnId, ConnInfo, Now, Protocol};
 use crate::framing::{self, Frame, Version};
+use crate::time::MonoTime;
 use crate::visible::one_line;
 use crate::wire::{Control, Instance};
 use crate::{limits, Error, Status};
@@ -251,8 +252,7 @@ impl Router {
                 Claim::Asks { holder, token } => {
                     peers[i].stage = Stage::Claiming;
                     core.timers.clear(Timer::Handshake(i as u32));
-                    let probe = limits::IDENTITY_PROBE.as_nanos() as u64;
-                    core.timers.set(Timer::Probe(i as u32), now.mono + probe);
+                    core.timers.set(Timer::Probe(i as u32), now.mono + limits::IDENTITY_PROBE);
                     let (held, from) = (peers[holder.place()].profile.name(), &peers[i].profile.from);
                     debug!("{held} holds the identity of {from}, and is asked whether it lives");
                     let holder = &mut peers[holder.place()];
@@ -486,7 +486,7 @@ impl Protocol for Router {
         Some(action)
     }
 
-    fn deadline(&self) -> Option<u64> {
+    fn deadline(&self) -> Option<MonoTime> {
         self.core.timers.earliest()
     }
 

@@ -9,6 +9,7 @@ use super::config::RouterConfig;
 use super::intake::Share;
 use super::stats::PeerStats;
 use crate::limits;
+use crate::time::MonoTime;
 
 /// More answers are not added where so many bytes wait: as many clients as there may be must not fill memory.
 const ANSWERS: usize = 256 << 10;
@@ -38,7 +39,7 @@ pub struct Peer {
     /// What the decoder, and what is left for later, had allocated when last looked at.
     pub unfinished: Share,
     /// When it was first asked whether it lives since it last sent bytes.
-    probed: Option<u64>,
+    probed: Option<MonoTime>,
     /// There were as many peers as there may be when it came.
     pub surplus: bool,
     /// It was told of states that were not taken, and does not read that: it is not read either.
@@ -103,8 +104,7 @@ impl Peer {
 
     /// Whether it has left a question unanswered for so long that it counts as lost.
     pub fn is_lost(&self, now: Now) -> bool {
-        let lost = limits::LOST.as_nanos() as u64;
-        self.probed.is_some_and(|at| self.link.progress() <= at && now.mono - at >= lost)
+        self.probed.is_some_and(|at| self.link.progress() <= at && now.mono >= at + limits::LOST)
     }
 
     /// Whether the driver is to read from it.

@@ -362,10 +362,11 @@ impl Feed {
 mod tests {
     use super::super::super::table::{Capacity, Offer};
     use super::*;
+    use crate::time::LogicalTime;
     use crate::wire::{self, Instance, Kind, Meta, Stamp};
 
-    fn put(table: &mut Table, key: usize, clock: u64) -> Slot {
-        let stamp = Stamp { clock, instance: Instance([1; 16]) };
+    fn put(table: &mut Table, key: usize, bits: u64) -> Slot {
+        let stamp = Stamp { clock: LogicalTime::from_bits(bits), instance: Instance([1; 16]) };
         let (mut body, name) = (Vec::new(), format!("k{key}"));
         wire::encode(&mut body, Form::V1, "a", &name, &[0xC3], &Meta { stamp: Some(stamp), ..Meta::default() });
         let meta_at = wire::decode(&body, Form::V1).expect("a body").meta_at;

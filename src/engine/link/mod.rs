@@ -17,6 +17,7 @@ use self::handshake::{Agreed, Handshake, Opened, Side};
 use self::outbox::Pool;
 use super::{Action, ConnId, Now};
 use crate::framing::{Decoder, Frame, FrameError, Framing, HeaderError};
+use crate::time::MonoTime;
 use crate::wire::Control;
 
 /// What a connection may take, in bytes.
@@ -45,8 +46,8 @@ pub struct Link {
     flushing: bool,
     /// The token of the newest ping that there was no room to answer.
     pong: Option<u64>,
-    /// When the other side last sent bytes, in nanoseconds of [`Now::mono`].
-    progress: u64,
+    /// When the other side last sent bytes.
+    progress: MonoTime,
 }
 
 impl Link {
@@ -155,8 +156,8 @@ impl Link {
         self.progress = now.mono;
     }
 
-    /// When the other side last sent bytes, or when the connection was opened, in nanoseconds of [`Now::mono`].
-    pub fn progress(&self) -> u64 {
+    /// When the other side last sent bytes, or when the connection was opened.
+    pub fn progress(&self) -> MonoTime {
         self.progress
     }
 

@@ -12,6 +12,7 @@ mod tests;
 
 use std::mem::size_of;
 use std::sync::Arc;
+use std::time::Duration;
 
 use self::entry::Stored;
 pub use self::entry::{Entry, EntryBody};
@@ -22,6 +23,7 @@ use super::slots::Slots;
 use super::ConnId;
 use crate::limits;
 use crate::memory::NoMemory;
+use crate::time::MonoTime;
 use crate::wire::{Kind, Stamp};
 
 /// Bodies from this size on are shared between the table and all outboxes; smaller ones are copied.
@@ -83,18 +85,13 @@ pub struct Capacity {
     pub bytes: usize,
     /// The share of one sender, as a divisor of both.
     pub share: usize,
-    /// How long a departed sender's entries stay, in nanoseconds.
-    pub departed: u64,
+    /// How long a departed sender's entries stay.
+    pub departed: Duration,
 }
 
 impl Default for Capacity {
     fn default() -> Capacity {
-        Capacity {
-            states: limits::TABLE_STATES,
-            bytes: limits::TABLE_BYTES,
-            share: 2,
-            departed: limits::DEPARTED.as_nanos() as u64,
-        }
+        Capacity { states: limits::TABLE_STATES, bytes: limits::TABLE_BYTES, share: 2, departed: limits::DEPARTED }
     }
 }
 
@@ -396,7 +393,7 @@ impl Table {
     }
 
     /// A connection is gone: the senders that it spoke for have departed.
-    pub fn departed(&mut self, mono: u64, conn: ConnId) {
+    pub fn departed(&mut self, mono: MonoTime, conn: ConnId) {
         self.owners.departed(mono, conn);
     }
 
@@ -412,13 +409,13 @@ impl Table {
         self.owners.forget_if_empty(owner);
     }
 
-    /// When the next departed sender's values expire, in nanoseconds.
-    pub fn next_expiry(&self) -> Option<u64> {
+    /// When the next departed sender's values expire.
+    pub fn next_expiry(&self) -> Option<MonoTime> {
         self.owners.next_expiry(self.capacity.departed)
     }
 
     /// Forgets the values of senders that departed too long ago.
-    pub fn expire(&mut self, mono: u64) {
+    pub fn expire(&mut self, mono: MonoTime) {
         while let Some(owner) = self.owners.take_expired(mono, self.capacity.departed) {
             self.evict(owner);
         }

@@ -3,12 +3,14 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::hash::BuildHasher;
 use std::mem;
+use std::time::Duration;
 
 use hashbrown::HashTable;
 
 use super::super::hash::{key_hasher, KeyHasher};
 use super::super::ConnId;
 use super::NONE;
+use crate::time::MonoTime;
 
 /// The place of an owner.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -25,7 +27,7 @@ pub struct Owner {
     pub first: u32,
     /// The connection that speaks for this sender now.
     holder: Option<ConnId>,
-    departed: Option<u64>,
+    departed: Option<MonoTime>,
 }
 
 impl Owner {
@@ -45,7 +47,7 @@ pub struct Owners {
     /// The owners that have a holder.
     held: BTreeSet<(ConnId, OwnerId)>,
     /// Owners in the order of their departure; an owner that came back is passed over.
-    departed: VecDeque<(u64, OwnerId)>,
+    departed: VecDeque<(MonoTime, OwnerId)>,
     /// How many owners were looked at because a connection had gone.
     #[cfg(test)]
     pub looked_at: usize,
@@ -143,7 +145,7 @@ impl Owners {
     }
 
     /// A connection is gone: the senders that it spoke for have departed.
-    pub fn departed(&mut self, mono: u64, conn: ConnId) {
+    pub fn departed(&mut self, mono: MonoTime, conn: ConnId) {
         const FIRST: OwnerId = OwnerId(0);
         while let Some(&(holder, id)) = self.held.range((conn, FIRST)..).next() {
             #[cfg(test)]
@@ -187,15 +189,15 @@ impl Owners {
     }
 
     /// When the next owner will have been gone for so long.
-    pub fn next_expiry(&self, stays: u64) -> Option<u64> {
-        self.departed.front().map(|(since, _)| since.saturating_add(stays))
+    pub fn next_expiry(&self, stays: Duration) -> Option<MonoTime> {
+        self.departed.front().map(|&(since, _)| since + stays)
     }
 
     /// Takes an owner that has been gone for so long.
-    pub fn take_expired(&mut self, mono: u64, stays: u64) -> Option<OwnerId> {
+    pub fn take_expired(&mut self, mono: MonoTime, stays: Duration) -> Option<OwnerId> {
         while let Some(&(since, id)) = self.departed.front() {
             let valid = self.get(id).departed == Some(since);
-            if valid && since.saturating_add(stays) > mono {
+            if valid && since + stays > mono {
                 return None;
             }
             self.departed.pop_front();
@@ -226,21 +228,26 @@ mod tests {
     #[test]
     fn a_departure_costs_what_departed_and_not_the_number_of_owners() {
         const OWNERS: usize = 10_000;
+        let stays = Duration::from_nanos(5);
         let mut owners = Owners::new();
         for n in 0..OWNERS {
             let id = owners.find_or_add(&n.to_string());
             owners.hold(id, Some(ConnId(n as u64 / 2)));
         }
-        owners.departed(1, ConnId(17));
+        owners.departed(at(1), ConnId(17));
         assert!(owners.looked_at <= 3, "{} owners were looked at", owners.looked_at);
         let but = owners.find_or_add("34");
         assert_eq!((owners.take_departed(but).map(|id| id.0), owners.take_departed(but)), (Some(35), None));
         assert_eq!(
-            (owners.next_expiry(5), owners.take_expired(5, 5), owners.take_expired(6, 5)),
-            (Some(6), None, Some(but))
+            (owners.next_expiry(stays), owners.take_expired(at(5), stays), owners.take_expired(at(6), stays)),
+            (Some(at(6)), None, Some(but))
         );
-        owners.departed(7, ConnId(17));
-        assert_eq!(owners.next_expiry(5), None, "nobody is left for whom it speaks");
+        owners.departed(at(7), ConnId(17));
+        assert_eq!(owners.next_expiry(stays), None, "nobody is left for whom it speaks");
+    }
+
+    fn at(nanos: u64) -> MonoTime {
+        MonoTime::from_nanos(nanos)
     }
 
     #[derive(Clone, Debug)]
@@ -267,8 +274,8 @@ mod tests {
         fn who_departed_agrees_with_a_plain_model(steps in vec(step(), 0..200)) {
             let mut owners = Owners::new();
             // The holder of each, and since when it has none because that one left.
-            let mut model: BTreeMap<u8, (Option<u64>, Option<u64>)> = BTreeMap::new();
-            for (mono, step) in (0..).zip(steps) {
+            let mut model: BTreeMap<u8, (Option<u64>, Option<MonoTime>)> = BTreeMap::new();
+            for (mono, step) in (0..).map(at).zip(steps) {
                 match step {
                     Step::Hold { name, conn } => {
                         let id = owners.find_or_add(&name.to_string());
@@ -299,7 +306,7 @@ mod tests {
             let mut gone: Vec<_> = model.iter().filter_map(|(name, held)| Some((held.1?, name.to_string()))).collect();
             gone.sort_unstable();
             let mut taken = Vec::new();
-            while let Some(id) = owners.take_expired(u64::MAX, 0) {
+            while let Some(id) = owners.take_expired(MonoTime::MAX, Duration::ZERO) {
                 taken.push(owners.get(id).name.to_string());
             }
             let mut expected: Vec<_> = gone.into_iter().map(|(_, name)| name).collect();

@@ -6,7 +6,12 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::time::LogicalTime;
 use crate::wire::{self, Form, Instance, Meta, Value};
+
+fn at(nanos: u64) -> MonoTime {
+    MonoTime::from_nanos(nanos)
+}
 
 fn offer(table: &mut Table, sender: &str, name: &str, clock: u64, size: usize) -> Result<Slot, Refusal> {
     offer_by(ConnId(1), table, sender, name, clock, size)
@@ -20,7 +25,7 @@ fn offer_by(
     clock: u64,
     size: usize,
 ) -> Result<Slot, Refusal> {
-    let stamp = Stamp { clock, instance: Instance([1; 16]) };
+    let stamp = Stamp { clock: LogicalTime::from_bits(clock), instance: Instance([1; 16]) };
     let (mut value, mut body) = (Vec::new(), Vec::new());
     Value::Bytes(&vec![7; size]).encode(&mut value);
     wire::encode(&mut body, Form::V1, sender, name, &value, &Meta { stamp: Some(stamp), ..Meta::default() });
@@ -56,12 +61,12 @@ fn a_value_keeps_its_slot_and_what_it_takes_is_counted_through_every_size() {
     for (clock, size) in [(2, 5000), (3, 100), (4, 4000), (5, 1), (6, SHARE_FROM), (7, 0)] {
         assert_eq!(offer(&mut table, "a", "x", clock, size), Ok(slot));
         let entry = table.get(slot).unwrap();
-        assert_eq!((entry.version(), entry.stamp().clock), (clock, clock));
+        assert_eq!((entry.version(), entry.stamp().clock.to_bits()), (clock, clock));
         let held = entry.bytes().len() + Table::OVERHEAD;
         assert!(table.bytes() >= held && table.bytes() <= 5 * held + 64, "{} for {held}", table.bytes());
     }
-    table.departed(0, ConnId(1));
-    table.expire(table.capacity.departed);
+    table.departed(at(0), ConnId(1));
+    table.expire(at(0) + table.capacity.departed);
     assert_eq!((table.len(), table.bytes()), (0, 0));
 }
 
@@ -73,8 +78,8 @@ fn slots_of_forgotten_values_are_used_again() {
             offer(&mut table, &format!("s{}", i % 7), &format!("n{i}"), 1, 10).unwrap();
         }
         assert_eq!((table.len(), table.slots()), (200, 200), "round {round}");
-        table.departed(round, ConnId(1));
-        table.expire(u64::MAX);
+        table.departed(at(round), ConnId(1));
+        table.expire(MonoTime::MAX);
         assert!(table.is_empty() && table.find("s0", "n0").is_none());
     }
 }
@@ -84,13 +89,13 @@ fn senders_that_come_and_go_leave_no_trail() {
     let mut table = Table::new(Capacity::default());
     offer(&mut table, "first", "x", 1, 1).unwrap();
     offer(&mut table, "flaps", "x", 1, 1).unwrap();
-    table.departed(0, ConnId(1));
+    table.departed(at(0), ConnId(1));
     for i in 0..10_000 {
         table.arrived("flaps", ConnId(i));
-        table.departed(i, ConnId(i));
+        table.departed(at(i), ConnId(i));
     }
     assert!(table.owners.departures() < 100, "{} departures are remembered", table.owners.departures());
-    assert_eq!(table.next_expiry(), Some(table.capacity.departed));
+    assert_eq!(table.next_expiry(), Some(at(0) + table.capacity.departed));
 }
 
 #[test]
@@ -106,8 +111,8 @@ fn the_newest_of_a_name_is_found_again_when_its_sender_is_forgotten() {
         offer_by(ConnId(2), &mut table, "b", "y", 9, 1).unwrap();
         // As they leave, newest, oldest, and what is between.
         for (conn, newest) in [(0, Some("a")), (1, Some("b")), (4, Some("b")), (2, Some("c")), (3, None)] {
-            table.departed(conn, ConnId(conn));
-            table.expire(table.capacity.departed + conn);
+            table.departed(at(conn), ConnId(conn));
+            table.expire(at(conn) + table.capacity.departed);
             assert_eq!(table.newest("x").map(Entry::sender), newest, "indexed: {indexed}");
         }
         assert!(table.newest("y").is_none() && table.is_empty() && table.bytes() == 0);
@@ -129,8 +134,8 @@ fn the_index_of_names_is_counted_and_costs_nothing_until_it_is_made() {
     late.index_names();
     assert_eq!(early.bytes(), late.bytes());
     for table in [&mut early, &mut late] {
-        table.departed(0, ConnId(1));
-        table.expire(u64::MAX);
+        table.departed(at(0), ConnId(1));
+        table.expire(MonoTime::MAX);
         assert_eq!((table.len(), table.bytes()), (0, 0));
         assert!(table.owners.iter_mut().all(|owner| owner.bytes == 0));
     }
@@ -158,7 +163,7 @@ fn event() -> impl Strategy<Value = Event> {
 }
 
 /// Carries it out at this time.
-fn happen(table: &mut Table, event: &Event, mono: u64) -> Option<Result<Slot, Refusal>> {
+fn happen(table: &mut Table, event: &Event, mono: MonoTime) -> Option<Result<Slot, Refusal>> {
     match *event {
         Event::Offer { conn, sender, name, clock } => {
             let (sender, name) = (sender.to_string(), name.to_string());
@@ -177,7 +182,7 @@ fn happen(table: &mut Table, event: &Event, mono: u64) -> Option<Result<Slot, Re
 struct Sender {
     clocks: BTreeMap<u8, u64>,
     holder: Option<u64>,
-    departed: Option<u64>,
+    departed: Option<MonoTime>,
 }
 
 proptest! {
@@ -185,10 +190,10 @@ proptest! {
 
     #[test]
     fn the_newest_of_each_name_agrees_with_a_plain_model(events in vec(event(), 0..200)) {
-        const STAYS: u64 = 7;
+        const STAYS: Duration = Duration::from_nanos(7);
         let mut table = Table::new(Capacity { departed: STAYS, ..Capacity::default() });
         let mut model: BTreeMap<u8, Sender> = BTreeMap::new();
-        for (mono, event) in (0..).zip(&events) {
+        for (mono, event) in (0..).map(at).zip(&events) {
             let taken = happen(&mut table, event, mono).map(|taken| taken.is_ok());
             match *event {
                 Event::Offer { conn, sender, name, clock } => {
@@ -220,17 +225,17 @@ proptest! {
                 let newest = clocks.max().map(|(clock, sender)| (sender.to_string(), clock));
                 let found = table.newest(&name.to_string());
                 prop_assert!(found.is_none_or(|entry| entry.name() == name.to_string()));
-                prop_assert_eq!(found.map(|entry| (entry.sender().to_owned(), entry.stamp().clock)), newest);
+                prop_assert_eq!(found.map(|entry| (entry.sender().to_owned(), entry.stamp().clock.to_bits())), newest);
             }
         }
     }
 
     #[test]
     fn a_table_that_is_full_finds_the_same_with_the_index_and_without(events in vec(event(), 0..200)) {
-        let room = Capacity { states: 9, share: 1, departed: 40, ..Capacity::default() };
+        let room = Capacity { states: 9, share: 1, departed: Duration::from_nanos(40), ..Capacity::default() };
         let (mut indexed, mut plain) = (Table::new(room), Table::new(room));
         indexed.index_names();
-        for (mono, event) in (0..).zip(events.iter().filter(|event| !matches!(event, Event::Index))) {
+        for (mono, event) in (0..).map(at).zip(events.iter().filter(|event| !matches!(event, Event::Index))) {
             prop_assert_eq!(happen(&mut indexed, event, mono), happen(&mut plain, event, mono));
             for name in 0..5 {
                 let newest = |table: &Table| {

@@ -26,6 +26,7 @@ use super::*;
 use crate::engine::{Action, Closed, ConnId, ConnInfo, Now, Protocol};
 use crate::framing::Framing;
 use crate::limits::IPC_MODE;
+use crate::time::MonoTime;
 use crate::transport::{listener, Address, Backend};
 use crate::{Error, Status};
 
@@ -48,7 +49,7 @@ struct Recorder {
     past: HashMap<ConnId, Open>,
     closing: Option<ConnId>,
     actions: VecDeque<Action>,
-    deadline: Option<u64>,
+    deadline: Option<MonoTime>,
     ticks: usize,
     /// What broke the contract of [`Protocol`].
     wrong: Vec<String>,
@@ -172,7 +173,7 @@ impl Protocol for Recorder {
         action
     }
 
-    fn deadline(&self) -> Option<u64> {
+    fn deadline(&self) -> Option<MonoTime> {
         self.deadline
     }
 

@@ -193,7 +193,7 @@ fn a_tick_comes_when_its_time_has_come_also_when_another_thread_sets_it() {
         let node = Node::new(backend);
         let begin = Instant::now();
         // The loop sleeps without a deadline; acting without bytes or connections must still reach it.
-        node.act(|r| r.deadline = Some(now().mono + 30_000_000));
+        node.act(|r| r.deadline = Some(now().mono + Duration::from_millis(30)));
         node.wait("the tick", |r| (r.ticks == 1).then_some(()));
         assert!(begin.elapsed() >= Duration::from_millis(30));
     }

@@ -3,6 +3,7 @@
 use nanostate::engine::hub::{PeerEvent, RouterConfig};
 use nanostate::engine::{ConnId, Protocol, Role};
 use nanostate::framing::{frame_head, gateway_header, Framing};
+use nanostate::time::LogicalTime;
 use nanostate::wire::{self, Instance, Malformed, Stamp};
 use nanostate::{limits, Kind, Status};
 
@@ -92,7 +93,7 @@ fn what_asks_much_at_once_is_answered_in_order_one_in_each_turn() {
                 "a",
                 "x",
                 &value(Kind::Text, turn, 1),
-                Stamp { clock: turn, instance: Instance([1; 16]) },
+                Stamp { clock: LogicalTime::from_bits(turn), instance: Instance([1; 16]) },
             );
             assert!(hub.bodies(rep).is_empty());
             hub.pass(0);

@@ -8,7 +8,7 @@ use nanostate::wire::{self, Instance, Stamp};
 use nanostate::Kind;
 
 use super::{answered, fault, json, old_state, str_value, Outgoing};
-use crate::sim::{note, value, Direct, MS, SEC};
+use crate::sim::{note, stamp, value, Direct, MS, SEC};
 
 #[test]
 fn each_request_is_answered_with_what_it_asks_for() {
@@ -97,7 +97,7 @@ fn a_state_that_is_older_than_the_one_held_is_not_answered_with_ok() {
     let mut hub = Direct::new(RouterConfig::default());
     let (a, rep) = (hub.open_v1("a", 1), hub.open_gateway(Role::Rep, false));
     // From a clock that is an hour ahead.
-    let ahead = Stamp { clock: (hub.now.wall + 3_600_000) << 16, instance: Instance([1; 16]) };
+    let ahead = Stamp { instance: Instance([1; 16]), ..stamp(hub.now.wall.as_millis() + 3_600_000) };
     hub.publish_at(a, "a", "x", &[1], ahead);
     hub.lose(a);
     hub.pass(SEC);

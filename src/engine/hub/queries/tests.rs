@@ -8,6 +8,7 @@ use super::super::super::table::{Capacity, Entry, Offer, Table};
 use super::answer::MAX_FAULT;
 use super::*;
 use crate::limits::{LEGACY_MAX, MAX_NAME};
+use crate::time::LogicalTime;
 use crate::wire::{Instance, Kind, Meta, Stamp, Value};
 
 fn request(json: &str) -> Vec<u8> {
@@ -38,8 +39,8 @@ fn fault_text(answer: &[u8]) -> &str {
 fn table(states: &[(&str, &str, Vec<u8>)]) -> Table {
     let mut table = Table::new(Capacity::default());
     table.index_names();
-    for (clock, (sender, name, data)) in (1..).zip(states) {
-        let stamp = Stamp { clock, instance: Instance([1; 16]) };
+    for (bits, (sender, name, data)) in (1..).zip(states) {
+        let stamp = Stamp { clock: LogicalTime::from_bits(bits), instance: Instance([1; 16]) };
         let mut body = Vec::new();
         let meta = Meta { stamp: Some(stamp), ..Meta::default() };
         let meta_at = wire::encode(&mut body, Form::V1, sender, name, data, &meta);
