@@ -29,7 +29,7 @@ impl KeyHash {
     }
 }
 
-/// Slots by the hashes of their (sender, name). The hashes are in it: growing it touches nothing else, and neither does
+/// Slots by the hashes of their keys: each a sender and a name, or each one text. The hashes are in it: growing it touches nothing else, and neither does
 /// looking for what is not there.
 pub struct KeyIndex {
     slots: HashTable<(KeyHash, u32)>,
@@ -47,7 +47,12 @@ impl KeyIndex {
         self.slots.len()
     }
 
-    /// The hash of a key, in this index.
+    /// The hash of one text, in this index.
+    pub fn hash_text(&self, text: &str) -> KeyHash {
+        KeyHash(self.hasher.hash_one(text) as u32)
+    }
+
+    /// The hash of a sender and a name, in this index.
     pub fn hash(&self, sender: &str, name: &str) -> KeyHash {
         KeyHash(self.hasher.hash_one((sender, name)) as u32)
     }
@@ -60,6 +65,13 @@ impl KeyIndex {
     /// Adds the slot of a key that is not in it.
     pub fn insert(&mut self, hash: KeyHash, slot: u32) {
         self.slots.insert_unique(hash.spread(), (hash, slot), |(hash, _)| hash.spread());
+    }
+
+    /// The key with this hash has another slot from now on.
+    pub fn replace(&mut self, hash: KeyHash, slot: u32, other: u32) {
+        if let Some(found) = self.slots.find_mut(hash.spread(), |&held| held == (hash, slot)) {
+            found.1 = other;
+        }
     }
 
     /// Takes out a slot whose key has this hash.
@@ -82,6 +94,8 @@ mod tests {
         assert_eq!(index.find(hash, |slot| slot == 1), Some(1));
         index.remove(hash, 1);
         assert_eq!((index.find(hash, |slot| slot == 1), index.find(hash, |slot| slot == 2)), (None, Some(2)));
+        index.replace(hash, 2, 9);
+        assert_eq!((index.find(hash, |slot| slot == 2), index.find(hash, |slot| slot == 9)), (None, Some(9)));
         assert_eq!(index.len(), 2);
     }
 

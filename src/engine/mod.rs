@@ -12,6 +12,7 @@ pub mod gateway;
 mod hash;
 pub mod hub;
 pub mod link;
+mod newest;
 mod protocol;
 mod slots;
 pub mod table;

@@ -1,5 +1,8 @@
 //! Places that stay where they are, and are used again.
 
+/// The end of a list of slots that is linked by their numbers.
+pub const NONE: u32 = u32::MAX;
+
 /// Values of `T`, each in a slot that it keeps until it is removed. The slot that was freed last is the next to be used.
 pub struct Slots<T> {
     slots: Vec<Option<T>>,
@@ -18,6 +21,7 @@ impl<T> Slots<T> {
     }
 
     /// Puts a value into a free slot, which is returned.
+    #[inline]
     pub fn insert(&mut self, value: T) -> u32 {
         match self.free.pop() {
             Some(slot) => {
@@ -53,6 +57,11 @@ impl<T> Slots<T> {
     /// Each value, in the order of the slots.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.slots.iter().flatten()
+    }
+
+    /// Each value, in the order of the slots.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.slots.iter_mut().flatten()
     }
 }
 

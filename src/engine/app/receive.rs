@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use log::trace;
 
+use super::super::newest::Place;
 use super::super::table::{Offer, Refusal};
 use super::super::told::Told;
 use super::super::Now;
-use super::received::Position;
 use super::{Notice, Phase, Session};
 use crate::memory;
 use crate::state::{Outline, State};
@@ -50,7 +50,7 @@ impl Session {
     }
 
     /// Whether the program gets this value: where it is kept, its stamp, and when it was made.
-    pub(super) fn receive(&mut self, now: Now, body: &Body<'_>) -> Option<(Position, Stamp, i64)> {
+    pub(super) fn receive(&mut self, now: Now, body: &Body<'_>) -> Option<(Place, Stamp, i64)> {
         if !matches!(self.phase, Phase::Up) {
             return None;
         }

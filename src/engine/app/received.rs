@@ -1,22 +1,13 @@
 //! The newest values that an app received: to answer `get`, and to know what it had already.
 
-use std::hash::BuildHasher;
-
-use hashbrown::HashTable;
-
-use super::super::hash::{key_hasher, KeyHash, KeyHasher, KeyIndex};
+use super::super::hash::KeyHash;
+use super::super::newest::{Keyed, Newest, Place};
 use crate::state::State;
 use crate::wire::Stamp;
 
-/// Newest values by (sender, name), and for each name which is the newest of any sender. Over its limit it forgets the
-/// keys it has known longest.
+/// Newest values by (sender, name). Over its limit it forgets the keys it has known longest.
 pub struct Received {
-    slots: Vec<Option<Known>>,
-    free: Vec<u32>,
-    by_key: KeyIndex,
-    /// For each name the newest value of any sender. Made when first asked for: most programs never ask.
-    by_name: Option<HashTable<u32>>,
-    hasher: KeyHasher,
+    values: Newest<Known>,
     bytes: usize,
     limit: usize,
     /// The slot to be forgotten next.
@@ -26,46 +17,48 @@ pub struct Received {
 struct Known {
     state: State,
     key_hash: KeyHash,
-    /// Whether `by_name` has it.
-    newest: bool,
 }
 
-/// Where a key stands, or would.
-#[derive(Clone, Copy)]
-pub struct Position {
-    key_hash: KeyHash,
-    slot: Option<u32>,
-}
+impl Keyed for Known {
+    fn key_hash(&self) -> KeyHash {
+        self.key_hash
+    }
 
-fn known(slots: &[Option<Known>], slot: u32) -> &Known {
-    slots[slot as usize].as_ref().expect("the indices name states only")
+    fn sender(&self) -> &str {
+        self.state.sender()
+    }
+
+    fn name(&self) -> &str {
+        self.state.name()
+    }
+
+    fn is_of(&self, sender: &str, name: &str) -> bool {
+        self.state.is_of(sender, name)
+    }
+
+    fn is_named(&self, name: &str) -> bool {
+        self.state.is_named(name)
+    }
+
+    fn stamp(&self) -> Stamp {
+        self.state.stamp()
+    }
 }
 
 impl Received {
     /// Nothing yet, and never more than `limit` bytes.
     pub fn new(limit: usize) -> Received {
-        Received {
-            slots: Vec::new(),
-            free: Vec::new(),
-            by_key: KeyIndex::new(),
-            by_name: None,
-            hasher: key_hasher(),
-            bytes: 0,
-            limit,
-            hand: 0,
-        }
+        Received { values: Newest::new(), bytes: 0, limit, hand: 0 }
     }
 
-    /// The place of a key; good until the next change.
-    pub fn place(&self, sender: &str, name: &str) -> Position {
-        let key_hash = self.by_key.hash(sender, name);
-        let same = |slot| known(&self.slots, slot).state.is_of(sender, name);
-        Position { key_hash, slot: self.by_key.find(key_hash, same) }
+    /// The place of a key.
+    pub fn place(&self, sender: &str, name: &str) -> Place {
+        self.values.place(sender, name)
     }
 
     /// The value there.
-    pub fn at(&self, place: Position) -> Option<&State> {
-        place.slot.map(|slot| &known(&self.slots, slot).state)
+    pub fn at(&self, place: Place) -> Option<&State> {
+        self.values.get(place.slot?).map(|known| &known.state)
     }
 
     /// The value of a key.
@@ -73,107 +66,37 @@ impl Received {
         self.at(self.place(sender, name))
     }
 
-    /// The newest value of any sender.
+    /// The newest value of any sender. Values are indexed by name from the first time on.
     pub fn newest(&mut self, name: &str) -> Option<&State> {
-        if self.by_name.is_none() {
-            self.by_name = Some(HashTable::new());
-            for slot in 0..self.slots.len() as u32 {
-                if self.slots[slot as usize].is_some() {
-                    self.compare(slot);
-                }
-            }
-        }
-        let (_, slot) = self.newest_slot(name);
-        slot.map(|slot| &known(&self.slots, slot).state)
-    }
-
-    /// The hash of a name, and where its newest value is.
-    fn newest_slot(&self, name: &str) -> (u64, Option<u32>) {
-        let hash = self.hasher.hash_one(name);
-        let same = |&slot: &u32| known(&self.slots, slot).state.is_named(name);
-        (hash, self.by_name.as_ref().and_then(|by_name| by_name.find(hash, same)).copied())
+        self.values.index_names();
+        self.values.newest(name).map(|known| &known.state)
     }
 
     /// Every value, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = &State> {
-        self.slots.iter().flatten().map(|held| &held.state)
+        self.values.iter().map(|known| &known.state)
     }
 
     /// Remembers a value at the place of its key.
-    pub fn insert(&mut self, place: Position, state: State) {
+    pub fn insert(&mut self, place: Place, state: State) {
         self.bytes += state.allocated();
         let slot = match place.slot {
             Some(slot) => {
-                let held = self.slots[slot as usize].as_mut().expect("the indices name states only");
-                self.bytes -= held.state.allocated();
-                let lowered = held.newest && state.stamp() < held.state.stamp();
-                held.state = state;
-                if lowered {
-                    self.forget_newest();
-                }
+                let known = self.values.get_mut(slot).expect("nothing has changed since");
+                self.bytes -= known.state.allocated();
+                known.state = state;
+                self.values.restamped(slot);
                 slot
             }
-            None => self.add(place.key_hash, state),
+            None => self.values.insert(Known { state, key_hash: place.hash }),
         };
-        // Of a key that had the newest value of its name this is the newest too.
-        if self.by_name.is_some() && !known(&self.slots, slot).newest {
-            self.compare(slot);
-        }
-        while self.bytes > self.limit && self.by_key.len() > 1 {
+        while self.bytes > self.limit && self.values.len() > 1 {
             self.forget_next(slot);
         }
     }
 
-    fn add(&mut self, key_hash: KeyHash, state: State) -> u32 {
-        let new = Some(Known { state, key_hash, newest: false });
-        let slot = match self.free.pop() {
-            Some(slot) => {
-                self.slots[slot as usize] = new;
-                slot
-            }
-            None => {
-                self.slots.push(new);
-                (self.slots.len() - 1) as u32
-            }
-        };
-        self.by_key.insert(key_hash, slot);
-        slot
-    }
-
-    /// Puts the value into `by_name`, if that is there, and if it is the newest of its name.
-    fn compare(&mut self, slot: u32) {
-        let state = &known(&self.slots, slot).state;
-        let (hash, newest) = self.newest_slot(state.name());
-        let Received { slots, by_name: Some(by_name), hasher, .. } = self else { return };
-        match newest {
-            Some(newest) if known(slots, newest).state.stamp() > known(slots, slot).state.stamp() => return,
-            Some(newest) => {
-                if let Some(held) = by_name.find_mut(hash, |&other| other == newest) {
-                    *held = slot;
-                }
-                self.mark(newest, false);
-            }
-            None => {
-                by_name.insert_unique(hash, slot, |&slot| hasher.hash_one(known(slots, slot).state.name()));
-            }
-        }
-        self.mark(slot, true);
-    }
-
-    /// Another value of some name may be the newest: to be found out when somebody asks.
-    fn forget_newest(&mut self) {
-        self.by_name = None;
-        self.slots.iter_mut().flatten().for_each(|held| held.newest = false);
-    }
-
-    fn mark(&mut self, slot: u32, newest: bool) {
-        if let Some(held) = &mut self.slots[slot as usize] {
-            held.newest = newest;
-        }
-    }
-
     fn forget_next(&mut self, but: u32) {
-        self.hand = (self.hand + 1) % self.slots.len();
+        self.hand = (self.hand + 1) % self.values.end();
         let slot = self.hand as u32;
         if slot != but {
             self.forget(slot);
@@ -182,25 +105,17 @@ impl Received {
 
     /// Forgets values whose stamp is not to be trusted.
     pub fn forget_if(&mut self, astray: impl Fn(Stamp) -> bool) {
-        self.forget_newest();
-        for slot in 0..self.slots.len() as u32 {
-            if self.slots[slot as usize].as_ref().is_some_and(|held| astray(held.state.stamp())) {
+        for slot in 0..self.values.end() as u32 {
+            if self.values.get(slot).is_some_and(|known| astray(known.stamp())) {
                 self.forget(slot);
             }
         }
     }
 
     fn forget(&mut self, slot: u32) {
-        let Some(held) = self.slots[slot as usize].take() else { return };
-        self.bytes -= held.state.allocated();
-        self.by_key.remove(held.key_hash, slot);
-        if let (Some(by_name), true) = (&mut self.by_name, held.newest) {
-            let hash = self.hasher.hash_one(held.state.name());
-            if let Ok(found) = by_name.find_entry(hash, |&other| other == slot) {
-                found.remove();
-            }
+        if let Some(known) = self.values.remove(slot) {
+            self.bytes -= known.state.allocated();
         }
-        self.free.push(slot);
     }
 
     /// Forgets everything.
@@ -283,7 +198,7 @@ mod tests {
             // From the middle on: what is made late is the same.
             assert!(i < 500 || kept.newest(&name).is_some());
         }
-        assert!(kept.slots.len() <= 60, "slots are used again");
+        assert!(kept.values.end() <= 60, "slots are used again");
         kept.clear();
         assert!(kept.bytes == 0 && kept.find("a", "n0").is_none() && kept.newest("n0").is_none());
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::super::hash::KeyHash;
+use super::super::newest::Keyed;
 use super::super::ConnId;
 use super::owners::OwnerId;
 use super::SHARE_FROM;
@@ -150,20 +151,10 @@ impl Entry {
         self.origin
     }
 
-    /// Compared as bytes: as text they would have to be checked again.
-    pub(super) fn is_of(&self, sender: &str, name: &str) -> bool {
-        self.is_named(name) && self.is_from(sender)
-    }
-
     /// Whether this one published it: costs less than a look at [`Entry::sender`].
     pub fn is_from(&self, sender: &str) -> bool {
         let sender_at = self.sender_at();
         self.bytes()[sender_at..sender_at + self.sender_len as usize] == *sender.as_bytes()
-    }
-
-    pub(super) fn is_named(&self, name: &str) -> bool {
-        let name_at = self.name_at();
-        self.bytes()[name_at..name_at + self.name_len as usize] == *name.as_bytes()
     }
 
     fn sender_at(&self) -> usize {
@@ -177,5 +168,33 @@ impl Entry {
     fn str_at(&self, at: usize, len: usize) -> &str {
         // Checked when the body was decoded; an entry never changes but as a whole.
         std::str::from_utf8(&self.bytes()[at..at + len]).unwrap_or_default()
+    }
+}
+
+// Compared as bytes: as text they would have to be checked again.
+impl Keyed for Entry {
+    fn key_hash(&self) -> KeyHash {
+        self.hash
+    }
+
+    fn sender(&self) -> &str {
+        self.sender()
+    }
+
+    fn name(&self) -> &str {
+        self.name()
+    }
+
+    fn is_of(&self, sender: &str, name: &str) -> bool {
+        self.is_named(name) && self.is_from(sender)
+    }
+
+    fn is_named(&self, name: &str) -> bool {
+        let name_at = self.name_at();
+        self.bytes()[name_at..name_at + self.name_len as usize] == *name.as_bytes()
+    }
+
+    fn stamp(&self) -> Stamp {
+        self.stamp
     }
 }

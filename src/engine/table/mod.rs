@@ -5,21 +5,19 @@
 //! version in it, so that a walk skips what it has seen.
 
 mod entry;
-mod names;
 mod owners;
 #[cfg(test)]
 mod tests;
 
-use std::mem::size_of;
 use std::sync::Arc;
 use std::time::Duration;
 
 use self::entry::Stored;
 pub use self::entry::{Entry, EntryBody};
-use self::names::NameIndex;
 use self::owners::{OwnerId, Owners};
-use super::hash::{KeyHash, KeyIndex};
-use super::slots::Slots;
+use super::hash::KeyHash;
+use super::newest::Newest;
+use super::slots::NONE;
 use super::ConnId;
 use crate::limits;
 use crate::memory::NoMemory;
@@ -31,9 +29,6 @@ pub const SHARE_FROM: usize = 4 << 10;
 
 /// Slots of one page.
 pub const PAGE: usize = 64;
-
-/// The end of a list of slots.
-const NONE: u32 = u32::MAX;
 
 /// The place of an entry.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -95,15 +90,9 @@ impl Default for Capacity {
     }
 }
 
-/// What a slot costs in a [`KeyIndex`], which has room to spare.
-const INDEXED: usize = 2 * size_of::<(KeyHash, u32)>();
-
 /// Newest values by (sender, name).
 pub struct Table {
-    entries: Slots<Entry>,
-    index: KeyIndex,
-    /// None until somebody asks by name: most hubs are never asked.
-    names: Option<NameIndex>,
+    entries: Newest<Entry>,
     /// The greatest version in each page.
     pages: Vec<u64>,
     version: u64,
@@ -116,21 +105,12 @@ pub struct Table {
 impl Table {
     /// An empty table.
     pub fn new(capacity: Capacity) -> Table {
-        Table {
-            entries: Slots::new(),
-            index: KeyIndex::new(),
-            names: None,
-            pages: Vec::new(),
-            version: 0,
-            bytes: 0,
-            owners: Owners::new(),
-            capacity,
-        }
+        Table { entries: Newest::new(), pages: Vec::new(), version: 0, bytes: 0, owners: Owners::new(), capacity }
     }
 
     /// How many entries it holds.
     pub fn len(&self) -> usize {
-        self.index.len()
+        self.entries.len()
     }
 
     /// Whether it holds none.
@@ -166,41 +146,28 @@ impl Table {
 
     /// The entry of a key.
     pub fn find(&self, sender: &str, name: &str) -> Option<&Entry> {
-        self.get(self.find_at(sender, name)?)
+        self.entries.find(sender, name)
     }
 
     /// The place of the entry of a key.
     pub fn find_at(&self, sender: &str, name: &str) -> Option<Slot> {
-        self.find_slot(self.index.hash(sender, name), sender, name)
+        self.entries.place(sender, name).slot.map(Slot)
     }
 
     /// From here on [`Table::newest`] finds a name without a look at every entry.
     pub fn index_names(&mut self) {
-        if self.names.is_some() {
-            return;
-        }
-        let mut names = NameIndex::new();
-        for slot in 0..self.entries.end() as u32 {
-            if let Some(entry) = self.entries.get(slot) {
-                names.insert(&self.entries, slot, entry.name());
-            }
-        }
-        self.names = Some(names);
+        let before = self.entries.overhead();
+        self.entries.index_names();
+        let more = self.entries.overhead() - before;
         for owner in self.owners.iter_mut() {
-            owner.bytes += owner.states * NameIndex::OVERHEAD;
+            owner.bytes += owner.states * more;
         }
-        self.bytes += self.len() * NameIndex::OVERHEAD;
+        self.bytes += self.len() * more;
     }
 
-    /// The newest entry of a name, of any sender. Takes steps for each sender of that name; without
-    /// [`Table::index_names`] for each entry.
+    /// The newest entry of a name, of any sender. Without [`Table::index_names`] it is looked for among all entries.
     pub fn newest(&self, name: &str) -> Option<&Entry> {
-        // Of equal stamps, which only a sender that makes its own wrong can give, always the same.
-        let order = |a: &&Entry, b: &&Entry| a.stamp.cmp(&b.stamp).then_with(|| a.sender().cmp(b.sender()));
-        match &self.names {
-            Some(names) => names.named(&self.entries, name).max_by(order),
-            None => self.iter().filter(|entry| entry.is_named(name)).max_by(order),
-        }
+        self.entries.newest(name)
     }
 
     /// Every entry, in the order of the slots.
@@ -208,32 +175,24 @@ impl Table {
         self.entries.iter()
     }
 
-    fn find_slot(&self, hash: KeyHash, sender: &str, name: &str) -> Option<Slot> {
-        let same = |slot: u32| {
-            let entry = self.entries.get(slot).expect("the index names entries only");
-            entry.is_of(sender, name)
-        };
-        self.index.find(hash, same).map(Slot)
-    }
-
     /// Takes a value if it is newer than the one held and there is room.
     pub fn offer(&mut self, offer: Offer<'_>) -> Result<Slot, Refusal> {
-        let hash = self.index.hash(offer.sender, offer.name);
-        match self.find_slot(hash, offer.sender, offer.name) {
-            Some(slot) if offer.stamp <= self.entries.get(slot.0).expect("found in the index").stamp => {
+        let place = self.entries.place(offer.sender, offer.name);
+        match place.slot {
+            Some(slot) if offer.stamp <= self.entries.get(slot).expect("found in the index").stamp => {
                 Err(Refusal::Stale)
             }
             Some(slot) => self.update(slot, offer),
-            None => self.insert(hash, offer),
+            None => self.insert(place.hash, offer),
         }
     }
 
     /// Takes a value, whatever the stamp of the one held, if there is room.
     pub fn replace(&mut self, offer: Offer<'_>) -> Result<Slot, Refusal> {
-        let hash = self.index.hash(offer.sender, offer.name);
-        match self.find_slot(hash, offer.sender, offer.name) {
+        let place = self.entries.place(offer.sender, offer.name);
+        match place.slot {
             Some(slot) => self.update(slot, offer),
-            None => self.insert(hash, offer),
+            None => self.insert(place.hash, offer),
         }
     }
 
@@ -249,6 +208,7 @@ impl Table {
         self.version += 1;
         entry.version = self.version;
         self.pages[slot.0 as usize / PAGE] = self.version;
+        self.entries.restamped(slot.0);
         Ok(())
     }
 
@@ -260,8 +220,8 @@ impl Table {
     }
 
     #[inline]
-    fn update(&mut self, slot: Slot, offer: Offer<'_>) -> Result<Slot, Refusal> {
-        let entry = self.entries.get_mut(slot.0).expect("found in the index");
+    fn update(&mut self, slot: u32, offer: Offer<'_>) -> Result<Slot, Refusal> {
+        let entry = self.entries.get_mut(slot).expect("found in the index");
         let (before, owner) = (entry.body.allocated(), entry.owner);
         if offer.body.len() > before {
             let more = offer.body.len() - before;
@@ -274,7 +234,7 @@ impl Table {
                 }
             }
         }
-        let entry = self.entries.get_mut(slot.0).expect("found in the index");
+        let entry = self.entries.get_mut(slot).expect("found in the index");
         let owner = self.owners.get_mut(owner);
         entry.body.replace(offer.body, offer.shared)?;
         let after = entry.body.allocated();
@@ -286,16 +246,17 @@ impl Table {
         entry.origin = offer.origin;
         self.version += 1;
         entry.version = self.version;
-        self.pages[slot.0 as usize / PAGE] = self.version;
+        self.pages[slot as usize / PAGE] = self.version;
         if !owner.is_held_by(offer.origin) {
             let owner = entry.owner;
             self.owners.hold(owner, offer.origin);
         }
-        Ok(slot)
+        self.entries.restamped(slot);
+        Ok(Slot(slot))
     }
 
     fn insert(&mut self, hash: KeyHash, offer: Offer<'_>) -> Result<Slot, Refusal> {
-        let overhead = self.overhead();
+        let overhead = self.entries.overhead();
         let size = offer.body.len() + overhead;
         let owner = self.owners.find_or_add(offer.sender);
         let held = self.owners.get(owner);
@@ -350,28 +311,12 @@ impl Table {
             self.pages.push(0);
         }
         self.pages[page] = self.version;
-        self.index.insert(hash, slot);
-        if let Some(names) = &mut self.names {
-            names.insert(&self.entries, slot, offer.name);
-        }
         Ok(Slot(slot))
-    }
-
-    /// What an entry costs beside its body, with no more than the index of its keys.
-    const OVERHEAD: usize = size_of::<Option<Entry>>() + INDEXED;
-
-    /// What an entry costs beside its body.
-    fn overhead(&self) -> usize {
-        Self::OVERHEAD + self.names.as_ref().map_or(0, |_| NameIndex::OVERHEAD)
     }
 
     fn remove(&mut self, slot: u32) {
         let entry = self.entries.remove(slot).expect("a list names entries only");
-        self.index.remove(entry.hash, slot);
-        if let Some(names) = &mut self.names {
-            names.remove(slot, entry.name());
-        }
-        let overhead = self.overhead();
+        let overhead = self.entries.overhead();
         if entry.next != NONE {
             self.entries.get_mut(entry.next).expect("a list names entries only").previous = entry.previous;
         }

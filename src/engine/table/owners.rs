@@ -1,15 +1,12 @@
 //! The senders of a table's entries: what each holds, which connection speaks for it, and since when none does.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::hash::BuildHasher;
 use std::mem;
 use std::time::Duration;
 
-use hashbrown::HashTable;
-
-use super::super::hash::{key_hasher, KeyHasher};
+use super::super::hash::{KeyHash, KeyIndex};
+use super::super::slots::{Slots, NONE};
 use super::super::ConnId;
-use super::NONE;
 use crate::time::MonoTime;
 
 /// The place of an owner.
@@ -40,10 +37,9 @@ impl Owner {
 
 /// All owners, by name and by the connection that speaks for them.
 pub struct Owners {
-    owners: Vec<Owner>,
-    index: HashTable<u32>,
-    hasher: KeyHasher,
-    free: Vec<u32>,
+    owners: Slots<Owner>,
+    /// By name.
+    index: KeyIndex,
     /// The owners that have a holder.
     held: BTreeSet<(ConnId, OwnerId)>,
     /// Owners in the order of their departure; an owner that came back is passed over.
@@ -57,10 +53,8 @@ impl Owners {
     /// None.
     pub fn new() -> Owners {
         Owners {
-            owners: Vec::new(),
-            index: HashTable::new(),
-            hasher: key_hasher(),
-            free: Vec::new(),
+            owners: Slots::new(),
+            index: KeyIndex::new(),
             held: BTreeSet::new(),
             departed: VecDeque::new(),
             #[cfg(test)]
@@ -71,62 +65,58 @@ impl Owners {
     /// An owner that was found or added, and not forgotten since.
     #[inline]
     pub fn get(&self, id: OwnerId) -> &Owner {
-        &self.owners[id.0 as usize]
+        self.owners.get(id.0).expect("an owner that is not forgotten")
     }
 
     /// The same.
     #[inline]
     pub fn get_mut(&mut self, id: OwnerId) -> &mut Owner {
-        &mut self.owners[id.0 as usize]
+        self.owners.get_mut(id.0).expect("an owner that is not forgotten")
     }
 
-    /// Each of them; one that was forgotten has no entries.
+    /// Each of them.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Owner> {
         self.owners.iter_mut()
     }
 
-    fn find(&self, hash: u64, name: &str) -> Option<OwnerId> {
-        self.index.find(hash, |&owner| &*self.owners[owner as usize].name == name).copied().map(OwnerId)
+    fn hash(&self, name: &str) -> KeyHash {
+        self.index.hash_text(name)
+    }
+
+    fn find(&self, hash: KeyHash, name: &str) -> Option<OwnerId> {
+        let same = |slot| self.owners.get(slot).is_some_and(|owner| &*owner.name == name);
+        self.index.find(hash, same).map(OwnerId)
+    }
+
+    /// Since when nobody speaks for an owner, which may be forgotten.
+    fn departed_since(&self, id: OwnerId) -> Option<MonoTime> {
+        self.owners.get(id.0)?.departed
     }
 
     /// The owner with this name, added if there is none.
     pub fn find_or_add(&mut self, name: &str) -> OwnerId {
-        let hash = self.hasher.hash_one(name);
+        let hash = self.hash(name);
         if let Some(owner) = self.find(hash, name) {
             return owner;
         }
         let owner = Owner { name: name.into(), states: 0, bytes: 0, first: NONE, holder: None, departed: None };
-        let id = match self.free.pop() {
-            Some(id) => {
-                self.owners[id as usize] = owner;
-                id
-            }
-            None => {
-                self.owners.push(owner);
-                (self.owners.len() - 1) as u32
-            }
-        };
-        let (owners, hasher) = (&self.owners, &self.hasher);
-        self.index.insert_unique(hash, id, |&id| hasher.hash_one(&*owners[id as usize].name));
-        OwnerId(id)
+        let slot = self.owners.insert(owner);
+        self.index.insert(hash, slot);
+        OwnerId(slot)
     }
 
     /// Forgets an owner that has no entries.
     pub fn forget_if_empty(&mut self, id: OwnerId) {
-        let owner = self.get(id);
-        if owner.states == 0 {
-            let hash = self.hasher.hash_one(&*owner.name);
-            if let Ok(found) = self.index.find_entry(hash, |&other| other == id.0) {
-                found.remove();
-                self.free.push(id.0);
-                self.hold(id, None);
-            }
+        if self.get(id).states == 0 {
+            self.hold(id, None);
+            let owner = self.owners.remove(id.0).expect("looked at above");
+            self.index.remove(self.hash(&owner.name), id.0);
         }
     }
 
     /// From here on this connection, or none, speaks for the owner, which has not departed.
     pub fn hold(&mut self, id: OwnerId, conn: Option<ConnId>) {
-        let owner = &mut self.owners[id.0 as usize];
+        let owner = self.get_mut(id);
         owner.departed = None;
         let before = mem::replace(&mut owner.holder, conn);
         if before != conn {
@@ -139,7 +129,7 @@ impl Owners {
 
     /// `sender` has a connection that speaks for it.
     pub fn arrived(&mut self, sender: &str, conn: ConnId) {
-        if let Some(id) = self.find(self.hasher.hash_one(sender), sender) {
+        if let Some(id) = self.find(self.hash(sender), sender) {
             self.hold(id, Some(conn));
         }
     }
@@ -160,9 +150,10 @@ impl Owners {
             self.departed.push_back((mono, id));
         }
         // Senders that come and go leave departures that count no more.
-        if self.departed.len() > 2 * self.owners.len() + 64 {
-            let owners = &self.owners;
-            self.departed.retain(|&(since, id)| owners[id.0 as usize].departed == Some(since));
+        if self.departed.len() > 2 * self.owners.end() + 64 {
+            let mut departed = mem::take(&mut self.departed);
+            departed.retain(|&(since, id)| self.departed_since(id) == Some(since));
+            self.departed = departed;
         }
     }
 
@@ -171,7 +162,7 @@ impl Owners {
         let mut passed = None;
         let mut taken = None;
         while let Some((since, id)) = self.departed.pop_front() {
-            if self.get(id).departed != Some(since) {
+            if self.departed_since(id) != Some(since) {
                 continue;
             }
             if id == but {
@@ -196,7 +187,7 @@ impl Owners {
     /// Takes an owner that has been gone for so long.
     pub fn take_expired(&mut self, mono: MonoTime, stays: Duration) -> Option<OwnerId> {
         while let Some(&(since, id)) = self.departed.front() {
-            let valid = self.get(id).departed == Some(since);
+            let valid = self.departed_since(id) == Some(since);
             if valid && since + stays > mono {
                 return None;
             }
