@@ -93,6 +93,7 @@ lint:
 	$(CARGO) clippy --locked --no-default-features --features capi,cli -- -D warnings
 	$(CARGO) fmt --check --manifest-path $(BENCH_MANIFEST)
 	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
+	$(CARGO) fmt --check --manifest-path $(LOOM_MANIFEST)
 	$(CARGO) clippy --locked $(BENCH) --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --lib --quiet
 	$(TARGET)/venv/bin/typos
@@ -104,8 +105,9 @@ lint:
 header:
 	scripts/header
 
-# The flag changes every crate, so they have a directory of their own.
-LOOM = RUSTFLAGS="--cfg loom" $(CARGO) test --locked --test loom --target-dir $(TARGET)/loom
+# A package of its own: the flag changes every crate that is compiled, and loom needs few.
+LOOM_MANIFEST = tests/loom/Cargo.toml
+LOOM = RUSTFLAGS="--cfg loom" $(CARGO) test --locked --manifest-path $(LOOM_MANIFEST) --target-dir $(TARGET)/loom
 # Checks models of what threads share. There must be some.
 loom:
 	$(LOOM) -- --list | grep ': test$$'

@@ -71,7 +71,7 @@ mod numbered;
 pub mod options;
 pub mod pattern;
 mod repeats;
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
 mod rooms;
 mod runtime;
 mod state;

@@ -17,7 +17,7 @@ mod library;
 mod message;
 mod responder;
 mod socket;
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
 mod tests;
 
 pub use aio::{Receiver, Timer};

@@ -5,18 +5,18 @@
 //! which `loom` reports.
 //!
 //! And a thread that waits may read the connection in the loop's place: the models run the loop of `App::recv`, the
-//! file that is shipped, with a connection of one counter and a kernel that tells of it.
+//! file that is shipped, with a connection that is a counter and a kernel that reports it.
 #![cfg(loom)]
 
-#[path = "../src/runtime/deadline.rs"]
+#[path = "../../src/runtime/deadline.rs"]
 #[allow(dead_code)]
 mod deadline;
-#[path = "../src/runtime/reader.rs"]
+#[path = "../../src/runtime/reader.rs"]
 #[allow(dead_code)]
 mod reader;
-#[path = "../src/transport/sync.rs"]
+#[path = "../../src/transport/sync.rs"]
 mod sync;
-#[path = "../src/transport/wake.rs"]
+#[path = "../../src/transport/wake.rs"]
 #[allow(dead_code)]
 mod wake;
 
@@ -145,12 +145,12 @@ fn a_stop_is_seen_by_a_loop_that_also_looks_without_sleeping() {
     });
 }
 
-/// What the kernel knows of the connection.
+/// The state of the connection in the kernel.
 #[derive(Default)]
 struct Socket {
     unread: usize,
     closed: bool,
-    /// The loop's poller tells of it.
+    /// The loop's poller reports it.
     armed: bool,
     /// Threads of the program that sleep on it.
     polled: Vec<Arc<Notify>>,
@@ -269,7 +269,7 @@ impl Driver {
         }
     }
 
-    /// `Driver::read`, whoever reads: everything that is there.
+    /// `Driver::read`, by any thread: everything that is there.
     fn read(&mut self) {
         assert!(self.connection.open);
         self.reads += 1;
@@ -397,7 +397,7 @@ impl App {
         .expect("there is no time here")
     }
 
-    /// `App::flush`: for a message that somebody else takes, or that there is no connection.
+    /// `App::flush`: for a message that another thread takes, or until there is no connection.
     fn waits_for_a_message(&self) {
         reader::wait(self, &mut self.lock(), &mut Deadline::after(None), |driver| {
             (driver.inbox > 0 || !driver.connection.open).then_some(())
