@@ -41,7 +41,7 @@ static void measure(ns_app *sensor)
         ok(ns_app_send_double(sensor, "room/temperature", 20.5 + i));
         ok(ns_app_send_text(sensor, "room/comment", i < 2 ? "fine" : "open a window"));
     }
-    /* The hub has the newest values when this returns; it passes them on to whoever comes later, too. */
+    /* The hub has the newest values when this returns; programs that join later get them, too. */
     ok(ns_app_flush(sensor, 2000));
 }
 

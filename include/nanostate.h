@@ -31,7 +31,7 @@
  * Strings in are NUL-terminated UTF-8 and are copied; data in is a pointer and a length, and
  * (NULL, 0) is empty. Strings out are NUL-terminated UTF-8; who owns them is said in each comment.
  *
- * Time-outs are milliseconds: -1 waits for ever, 0 only tries, below -1 is NS_ERR_INVALID.
+ * Time-outs are milliseconds: -1 waits forever, 0 only tries, below -1 is NS_ERR_INVALID.
  *
  * Threads. Every function may be called from any thread, and a handle be used by several at once.
  *
@@ -221,15 +221,16 @@ typedef int32_t ns_opt;
 enum {
     /** App. How long closing waits for unsent values. In milliseconds: 0 to 24d, default 1s. */
     NS_OPT_LINGER_MS = 1,
-    /** App. Run callbacks on the app's own thread. Before connect. 0 or 1, default 0. */
+    /** App. Run callbacks on the app's own thread. Set before connect. 0 or 1, default 0. */
     NS_OPT_CALLBACK_THREAD = 2,
-    /** App. Own values that are kept, sent or not; then sends are NS_ERR_FULL. In bytes: 1B to
-     *  1GiB, default 64MiB. */
+    /** App. Limit of the own values that are kept, sent or not; beyond it sends fail with
+     *  NS_ERR_FULL. In bytes: 1B to 1GiB, default 64MiB. */
     NS_OPT_SEND_QUEUE = 3,
-    /** App. States received and not yet taken; then the oldest give way, counted. In bytes: 1B to
-     *  1GiB, default 16MiB. */
+    /** App. Limit of states received and not yet taken; beyond it the oldest are dropped and
+     *  counted. In bytes: 1B to 1GiB, default 16MiB. */
     NS_OPT_RECV_QUEUE = 4,
-    /** App. The largest message, both ways. Before connect. In bytes: 1B to 1GiB, default 16MiB. */
+    /** App. The largest message, in both directions. Set before connect. In bytes: 1B to 1GiB,
+     *  default 16MiB. */
     NS_OPT_MAX_MESSAGE = 5,
     /** App. The shortest wait before a reconnect, not above NS_OPT_BACKOFF_MAX_MS. In
      *  milliseconds: 1ms to 24d, default 50ms. */
@@ -237,11 +238,13 @@ enum {
     /** App. The longest wait before a reconnect, not below NS_OPT_BACKOFF_MIN_MS. In
      *  milliseconds: 1ms to 24d, default 5s. */
     NS_OPT_BACKOFF_MAX_MS = 7,
-    /** App. Have the hub send the app's own states back to it. Before connect. 0 or 1, default 0. */
+    /** App. Have the hub send the app's own states back to it. Set before connect. 0 or 1, default
+     *  0. */
     NS_OPT_ECHO = 8,
-    /** App. Take the identity over from a live holder. Before connect. 0 or 1, default 0. */
+    /** App. Take the identity over from a live holder. Set before connect. 0 or 1, default 0. */
     NS_OPT_TAKE_OVER = 9,
-    /** App. Share the identity with others that say so too. Before connect. 0 or 1, default 0. */
+    /** App. Share the identity with other apps that set this too. Set before connect. 0 or 1,
+     *  default 0. */
     NS_OPT_SHARED = 10,
     /** Hub. The largest message. In bytes: 1B to 1GiB, default 16MiB. */
     NS_OPT_HUB_MAX_MESSAGE = 101,
@@ -250,13 +253,13 @@ enum {
     NS_OPT_HUB_LEGACY_MAX = 102,
     /** Hub. How many peers may be connected. A number: 1 to 2147483647, default 4096. */
     NS_OPT_HUB_MAX_PEERS = 103,
-    /** Hub. What may wait for one peer before it is caught up from the table, with newest values
-     *  only. In bytes: 1B to 1GiB, default 4MiB. */
+    /** Hub. Limit of what is queued for one peer; beyond it the peer gets newest values only, from
+     *  the table. In bytes: 1B to 1GiB, default 4MiB. */
     NS_OPT_HUB_OUTBOX = 104,
-    /** Hub. Unfinished incoming messages of all peers together. In bytes: 1B to 1TiB, default
-     *  256MiB. */
+    /** Hub. Limit of unfinished incoming messages, of all peers together. In bytes: 1B to 1TiB,
+     *  default 256MiB. */
     NS_OPT_HUB_UNFINISHED = 105,
-    /** Hub. How long an unfinished message may make no progress. In milliseconds: 1ms to 1000d,
+    /** Hub. How long an unfinished message may go without progress. In milliseconds: 1ms to 1000d,
      *  default 30s. */
     NS_OPT_HUB_STALLED_FRAME_MS = 106,
     /** Hub. How long a handshake may take. In milliseconds: 1ms to 1000d, default 5s. */
@@ -270,16 +273,16 @@ enum {
     /** Hub. How long the states of a departed sender are kept. In milliseconds: 1ms to 1000d,
      *  default 1d. */
     NS_OPT_HUB_DEPARTED_MS = 110,
-    /** Hub. Permissions of ipc socket files; ipc://@name, which has no file, admits root and the
-     *  users that they would admit. In octal: 0000 to 0777, default 0600. */
+    /** Hub. Permissions of ipc socket files; they also decide which users may connect to
+     *  ipc://@name, which has no file. In octal: 0000 to 0777, default 0600. */
     NS_OPT_HUB_IPC_MODE = 112,
-    /** Hub. Send states back to the connection they came from, too, as the original hub did; apps
-     *  drop their own unless they ask for them. 0 or 1, default 0. */
+    /** Hub. Also send states back to the connection that they came from, as the original hub did;
+     *  apps drop their own unless they ask for them. 0 or 1, default 0. */
     NS_OPT_HUB_ECHO = 113,
     /** Hub. Send numbers, booleans, nil, arrays and maps to old programs, too; some of them crash
      *  on these. 0 or 1, default 0. */
     NS_OPT_HUB_LEGACY_STRUCTURED = 114,
-    /** Hub. Give an old program that joins what others published before, as if they published it
+    /** Hub. Send an old program that joins what others published before, as if they published it
      *  again. 0 or 1, default 0. */
     NS_OPT_HUB_LEGACY_SNAPSHOT = 115
 };
@@ -563,7 +566,7 @@ void ns_state_free(ns_state *state);
 
 /**
  * An app: the endpoint in a program. It has an identity, connects to a hub, and sends and receives
- * states. It reconnects by itself, for ever, and what is sent meanwhile is kept.
+ * states. It reconnects by itself, indefinitely, and keeps what is sent meanwhile.
  *
  * Threads: every function may be called from any thread, several at once. Lifetime: from
  * ns_app_new to ns_app_free.
@@ -586,8 +589,8 @@ typedef bool (*ns_each_state_fn)(ns_app *app, const ns_state *state, void *ctx);
 typedef void (*ns_state_fn)(ns_app *app, const ns_state *state, void *ctx);
 
 /**
- * Hears of each change of the link and, as long as there is none, of each new reason: once, not with
- * every attempt. `why` is NS_OK, or what broke or prevents the link, and `text` says so in words, ""
+ * Called for each change of the link and, as long as there is none, for each new reason: once, not
+ * with every attempt. `why` is NS_OK, or what broke or prevents the link; `text` is the reason, ""
  * if there is nothing to say; `text` is borrowed for the call.
  *
  * Runs where callbacks run (see the top of this file).
@@ -595,7 +598,7 @@ typedef void (*ns_state_fn)(ns_app *app, const ns_state *state, void *ctx);
 typedef void (*ns_link_fn)(ns_app *app, ns_link link, ns_status why, const char *text, void *ctx);
 
 /**
- * Hears of a state that was not delivered, because its kind is not in the mask of ns_app_set_accept.
+ * Called for a state that was not delivered because its kind is not in the mask of ns_app_set_accept.
  * `sender` and `name` are borrowed for the call.
  *
  * Runs where callbacks run (see the top of this file).
@@ -725,8 +728,8 @@ ns_status ns_app_option(const ns_app *app, ns_opt option, int64_t *out);
  * are separated by commas and tried in order; a comma that no URL follows is part of a path or name.
  * "ipc://run/hub" is a path from the present working directory, whatever that is later.
  *
- * Returns at once; connecting goes on in the background, for ever, also when there is no hub yet.
- * ns_app_wait_connected waits for it, ns_link_fn hears of it. Any thread.
+ * Returns at once; connecting goes on in the background, indefinitely, even if there is no hub yet.
+ * ns_app_wait_connected waits for it, ns_link_fn is called for it. Any thread.
  *
  * - NS_ERR_URL: `url` is malformed
  * - NS_ERR_UTF8: `url` is not UTF-8
@@ -739,7 +742,7 @@ ns_status ns_app_option(const ns_app *app, ns_opt option, int64_t *out);
 ns_status ns_app_connect(ns_app *app, const char *url);
 
 /**
- * Waits until the hub has welcomed the app: `timeout_ms` milliseconds, -1 for ever, 0 only looks.
+ * Waits until the hub has welcomed the app: `timeout_ms` milliseconds, -1 forever, 0 only checks.
  *
  * Blocks. Any thread, but not a callback on the app's own thread.
  *
@@ -759,7 +762,7 @@ NS_MUST_CHECK ns_status ns_app_wait_connected(ns_app *app, int timeout_ms);
  * sent so far, or a newer one. With an old hub: until the values are written to the connection. Under
  * a shared identity (NS_OPT_SHARED) a value counts as held, too, if it gave way to a newer one of
  * another app: the hub sends that one, and ns_app_stats counts the other as superseded. `timeout_ms`
- * milliseconds, -1 for ever, 0 only looks.
+ * milliseconds, -1 forever, 0 only checks.
  *
  * Blocks. Any thread, but not a callback on the app's own thread.
  *
@@ -948,7 +951,7 @@ ns_status ns_app_get(ns_app *app, const char *sender, const char *name, ns_state
 ns_status ns_app_each(ns_app *app, const char *pattern, ns_each_state_fn function, void *ctx);
 
 /**
- * Takes the next state: waits `timeout_ms` milliseconds, -1 for ever, 0 only tries. Free `*out` with
+ * Takes the next state: waits `timeout_ms` milliseconds, -1 forever, 0 only tries. Free `*out` with
  * ns_state_free; on failure it is NULL. Callbacks other than on_state run in here.
  *
  * Blocks. Any thread; several may receive, and each state goes to one of them.
@@ -966,7 +969,7 @@ ns_status ns_app_recv(ns_app *app, int timeout_ms, ns_state **out);
 
 /**
  * Runs the callbacks of what has come, in this thread: up to `max` of them, 0 for all. Waits
- * `timeout_ms` milliseconds for the first, -1 for ever, 0 only tries.
+ * `timeout_ms` milliseconds for the first, -1 forever, 0 only tries.
  *
  * Blocks. Any thread; callbacks of one app run one at a time.
  *
@@ -1009,13 +1012,13 @@ int ns_app_fd(ns_app *app);
 ns_status ns_app_on_state(ns_app *app, ns_state_fn function, void *ctx);
 
 /**
- * Sets the function that hears of the link; NULL for none. Otherwise as ns_app_on_state, with the
+ * Sets the function for changes of the link; NULL for none. Otherwise as ns_app_on_state, with the
  * same errors.
  */
 ns_status ns_app_on_link(ns_app *app, ns_link_fn function, void *ctx);
 
 /**
- * Sets the function that hears of states whose kind is not accepted; NULL for none. Otherwise as
+ * Sets the function for states whose kind is not accepted; NULL for none. Otherwise as
  * ns_app_on_state, with the same errors.
  */
 ns_status ns_app_on_reject(ns_app *app, ns_reject_fn function, void *ctx);
@@ -1061,7 +1064,7 @@ enum {
     NS_MALFORMED_TRUNCATED = 6,
     /** Bytes follow behind its end. */
     NS_MALFORMED_TRAILING = 7,
-    /** It is nested too deep. */
+    /** It is nested too deeply. */
     NS_MALFORMED_DEPTH = 8,
     /** It has the byte that MessagePack never uses. */
     NS_MALFORMED_RESERVED = 9,
@@ -1083,11 +1086,11 @@ enum {
 typedef struct ns_hub ns_hub;
 
 /**
- * Hears of a peer of the hub: `identity` is its identity ("" if it is not known yet or never told),
+ * Called for a peer of the hub: `identity` is its identity ("" if it is not known yet or never told),
  * `from` where it comes from, `event` an NS_PEER_ number, `why` NS_OK or the reason. Both strings are
  * borrowed for the call.
  *
- * Runs on the hub's own thread, which serves nobody meanwhile: return soon.
+ * Runs on the hub's own thread, which serves no peer meanwhile: return soon.
  */
 typedef void (*ns_peer_fn)(ns_hub *hub, const char *identity, const char *from,
         ns_peer_event event, ns_status why, void *ctx);
@@ -1323,7 +1326,7 @@ ns_status ns_hub_listen(ns_hub *hub, const char *url);
 const char *ns_hub_address(const ns_hub *hub, size_t i);
 
 /**
- * Sets the function that hears of peers; NULL for none.
+ * Sets the function for events of peers; NULL for none.
  *
  * When it returns, the previous function is not running and will not run, unless this is called inside
  * it. `ctx` is passed to it and otherwise left alone. Waits for a running call. Any thread.

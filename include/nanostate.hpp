@@ -323,7 +323,7 @@ inline constexpr std::chrono::milliseconds wait_forever = std::chrono::milliseco
 /// The same. Qt has a macro of this name.
 inline constexpr std::chrono::milliseconds forever = wait_forever;
 
-/// How long a call may wait: made from any duration. 24 days and more are for ever.
+/// How long a call may wait: made from any duration. 24 days and more are indefinite.
 class Timeout {
 public:
     template <typename Rep, typename Period>
@@ -332,7 +332,7 @@ public:
         const double wait = std::chrono::duration<double, std::milli>(duration).count();
         ms_ = wait > INT_MAX ? -1 : wait > 0 ? static_cast<int>(std::ceil(wait)) : 0;
     }
-    /// As the C functions have it: -1 is for ever.
+    /// As in C: -1 is indefinite.
     int ms() const noexcept { return ms_; }
 
 private:
@@ -836,7 +836,7 @@ template <typename F, typename T> bool goes_on(F &f, const T &item)
 
 // App ----------------------------------------------------------------------------------------------------------------
 
-/// An app: the endpoint in a program. Connects to a hub, sends and receives states, reconnects by itself for ever. Only
+/// An app: the endpoint in a program. Connects to a hub, sends and receives states, reconnects by itself. Only
 /// functions with a time-out wait for others, and the destructor: up to option::linger for values that are not written.
 class App {
 public:
@@ -1311,7 +1311,7 @@ public:
         return address != nullptr ? address : "";
     }
 
-    /// Sets the function that hears of peers, on the hub's own thread; an empty one for none. Otherwise as App's.
+    /// Sets the function that is called for peers, on the hub's own thread; an empty one for none. Otherwise as App's.
     Status try_on_peer(PeerFunction function) noexcept
     {
         return detail::set_function(core_.get(), &Core::on_peer, ns_hub_on_peer, run_peer, std::move(function));

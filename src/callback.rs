@@ -14,12 +14,12 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    /// Says what to do when a thread ends inside a callback.
+    /// Sets what happens when a thread ends inside a callback.
     pub fn when_left(&self, left: impl Fn() + Send + Sync + 'static) {
         let _ = self.left.set(Box::new(left));
     }
 
-    /// The thread ends inside a callback, which then keeps no other thread waiting.
+    /// The thread ends inside a callback; other threads no longer wait for that callback.
     #[allow(unsafe_code)]
     fn leave(&self) {
         // SAFETY: this thread has locked it in `Callback::call`, and does not come back there to unlock it.
@@ -51,15 +51,15 @@ impl<F: ?Sized> Default for Callback<F> {
 }
 
 impl<F: ?Sized> Callback<F> {
-    /// Replaces the function. When this returns the old one is not running and will not run; inside a callback of the
-    /// same thread, from its return on.
+    /// Replaces the function. When this returns, the old one is not running and will not run; inside a callback of the
+    /// same thread that holds once the callback has returned.
     pub fn set(&self, gate: &Gate, function: Option<Box<F>>) {
         let _running = gate.mutex.lock();
         let mut registered = self.0.lock();
         registered.generation += 1;
         let old = std::mem::replace(&mut registered.function, function);
         drop(registered);
-        // Its drop may run code of the program: not under the lock.
+        // Its drop may run code of the program, so it must not happen under the lock.
         drop(old);
     }
 

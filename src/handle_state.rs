@@ -1,4 +1,4 @@
-//! Whether a handle can be used: what apps and hubs have in common.
+//! Whether a handle can be used; shared by apps and hubs.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::OnceLock;
@@ -16,12 +16,12 @@ pub(crate) struct HandleState {
 }
 
 impl HandleState {
-    /// Says that the program closed it.
+    /// The program closed it.
     pub fn close(&self) {
         self.closed.store(true, Ordering::Release);
     }
 
-    /// Says that its loop cannot go on: [`Status::Internal`] after a panic. The first reason stays.
+    /// Its loop cannot go on: [`Status::Internal`] after a panic. The first reason stays.
     pub fn break_down(&self, why: impl Into<Error>) {
         let _ = self.broken.set(why.into());
     }
@@ -31,7 +31,7 @@ impl HandleState {
         self.closed.load(Ordering::Acquire)
     }
 
-    /// Refuses a handle that cannot be used, whose loop is that of `shared`.
+    /// An error if the handle, whose loop is that of `shared`, cannot be used.
     pub fn check<P: Protocol>(&self, shared: &Shared<P>) -> Result<()> {
         if shared.forked() {
             return Err(Error::new(Status::State, "made before fork: a child may only free it"));
@@ -49,13 +49,13 @@ impl HandleState {
     }
 }
 
-/// Runs the loop of a handle, which is an app's or a hub's, to its end. What ends it before its time is logged, and
-/// breaks the handle down.
+/// Runs the loop of a handle (an app or a hub) to its end. If it ends early, the reason is logged and the handle is
+/// closed.
 pub(crate) fn run_loop(handle_state: &HandleState, who: &str, run: impl FnOnce() -> Result<()>) {
     let why = match std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)) {
         Ok(Ok(())) => return,
         Ok(Err(error)) => error,
-        Err(_) => Error::new(Status::Internal, "a panic in its thread"),
+        Err(_) => Error::new(Status::Internal, "its thread panicked"),
     };
     log::error!("{who} is closed: {why}");
     handle_state.break_down(match why.status() {

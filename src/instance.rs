@@ -16,8 +16,8 @@ pub(crate) fn random_secret() -> Result<Secret> {
 fn random() -> Result<[u8; 16]> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|error| match error.raw_os_error() {
-        Some(number) => Error::io(&std::io::Error::from_raw_os_error(number), "random numbers"),
-        None => Error::new(Status::Io, format!("random numbers: {error}")),
+        Some(number) => Error::io(&std::io::Error::from_raw_os_error(number), "reading random numbers"),
+        None => Error::new(Status::Io, format!("reading random numbers: {error}")),
     })?;
     Ok(bytes)
 }

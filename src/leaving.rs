@@ -1,7 +1,7 @@
 //! Threads that end inside a callback: `pthread_exit` there, or a Python thread when the interpreter ends.
 //!
-//! Nothing between the callback and the thread's first frame is run any more, no `Drop` either. What has to be done all
-//! the same is noted while a thread is inside, and done when its thread-locals are destroyed.
+//! Nothing between the callback and the thread's first frame runs any more, not even `Drop`. Whatever must still be
+//! done is registered while a thread is inside, and runs when its thread-locals are destroyed.
 
 use std::cell::RefCell;
 
@@ -19,7 +19,7 @@ impl Drop for Open {
     }
 }
 
-/// Runs `body`. If the thread ends in it, `close` is run then; it must not rely on other thread-locals.
+/// Runs `body`. If the thread ends inside it, `close` runs then; it must not rely on other thread-locals.
 pub(crate) fn closing<T>(close: impl FnOnce() + 'static, body: impl FnOnce() -> T) -> T {
     struct Noted(bool);
     impl Drop for Noted {
@@ -29,7 +29,7 @@ pub(crate) fn closing<T>(close: impl FnOnce() + 'static, body: impl FnOnce() -> 
             }
         }
     }
-    // A thread that is ending has no list any more.
+    // A thread that is ending no longer has a list.
     let _noted = Noted(OPEN.try_with(|open| open.0.borrow_mut().push(Box::new(close))).is_ok());
     body()
 }

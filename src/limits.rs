@@ -8,9 +8,9 @@ pub const MAX_MESSAGE: usize = 16 << 20;
 pub const MAX_META: usize = 1 << 10;
 /// The most that `meta` adds to a body: the hub adds a stamp where there is none, and marks what it holds as retained.
 pub const META_ROOM: usize = MAX_META + 64;
-/// What claims more than this is not a frame: about 1,000 times the largest limit that can be set.
+/// A length beyond this is not that of a frame: about 1,000 times the largest limit that can be set.
 pub const ABSURD_FRAME: u64 = 1 << 40;
-/// Connections beyond the limit of peers that a hub keeps for a moment, to tell them why they are refused.
+/// Connections beyond the limit of peers that a hub keeps briefly, to tell them why they are refused.
 pub const SURPLUS_PEERS: usize = 64;
 /// The largest body towards an old peer: a stock nanomsg breaks the connection on one byte more.
 pub const LEGACY_MAX: usize = 1 << 20;
@@ -22,11 +22,11 @@ pub const MAX_SENDER: usize = 255;
 pub const MAX_NAME: usize = 1024;
 /// Peers of one hub.
 pub const MAX_PEERS: usize = 4096;
-/// The bytes that may wait for a peer before it is caught up from the table.
+/// Bytes that may be queued for a peer; beyond them it gets newest values from the table.
 pub const OUTBOX: usize = 4 << 20;
 /// Unfinished incoming frames of a hub, in bytes, together.
 pub const UNFINISHED: usize = 256 << 20;
-/// How long an unfinished frame may make no progress.
+/// How long an unfinished frame may go without progress.
 pub const STALLED_FRAME: Duration = Duration::from_secs(30);
 /// How long a handshake may take.
 pub const HANDSHAKE: Duration = Duration::from_secs(5);
@@ -40,7 +40,7 @@ pub const DEPARTED: Duration = Duration::from_secs(24 * 3600);
 pub const SEND_QUEUE: usize = 64 << 20;
 /// States that an app received and its program has not taken, in bytes.
 pub const RECV_QUEUE: usize = 16 << 20;
-/// The newest values that an app remembers, in bytes, for `get` and to drop what it already had.
+/// Newest values that an app remembers, in bytes, for `get` and to drop what it already had.
 pub const RECEIVED: usize = 64 << 20;
 /// How long the holder of an identity has to answer a probe.
 pub const IDENTITY_PROBE: Duration = Duration::from_secs(1);
@@ -56,8 +56,8 @@ pub const OLD_PEER_REMEMBERED: Duration = Duration::from_secs(60);
 pub const BACKOFF_MIN: Duration = Duration::from_millis(50);
 /// The longest wait before a reconnect.
 pub const BACKOFF_MAX: Duration = Duration::from_secs(5);
-/// How long a link to an old hub is kept after the last write before it is closed: nanomsg and NNG forget what they
-/// have not handed on when a connection ends.
+/// How long a link to an old hub stays open after the last write: nanomsg and NNG discard what they have not passed on
+/// when a connection ends.
 pub const OLD_HUB_SETTLES: Duration = Duration::from_millis(100);
 /// How long `close` waits for unsent values.
 pub const LINGER: Duration = Duration::from_millis(1000);

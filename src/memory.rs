@@ -1,5 +1,5 @@
-//! Memory whose size follows one body or value: there may be none left, which must not end the process. What is small may,
-//! as in every Rust program.
+//! Memory whose size depends on one body or value: running out of it must not end the process. Small allocations may
+//! abort, as in every Rust program.
 
 use crate::visible::Quoted;
 use crate::{Error, Result, Status};
@@ -23,12 +23,12 @@ impl From<NoMemory> for Error {
     }
 }
 
-/// Makes room for exactly `more` bytes in `bytes`.
+/// Reserves exactly `more` bytes in `bytes`.
 pub(crate) fn reserve(bytes: &mut Vec<u8>, more: usize) -> Result<(), NoMemory> {
     bytes.try_reserve_exact(more).map_err(|_| NoMemory)
 }
 
-/// An empty vector with room for `len` bytes.
+/// An empty vector with a capacity of `len` bytes.
 pub(crate) fn with_capacity(len: usize) -> Result<Vec<u8>, NoMemory> {
     let mut room = Vec::new();
     reserve(&mut room, len)?;
@@ -42,7 +42,7 @@ pub(crate) fn copy(bytes: &[u8]) -> Result<Vec<u8>, NoMemory> {
     Ok(copy)
 }
 
-/// An empty vector with room for `len` bytes of the value of `name`.
+/// An empty vector with a capacity of `len` bytes, for the value of `name`.
 ///
 /// # Errors
 /// [`Status::NoMemory`].
@@ -50,7 +50,7 @@ pub(crate) fn for_value(len: usize, name: &str) -> Result<Vec<u8>> {
     with_capacity(len).map_err(|NoMemory| none_for(len, name))
 }
 
-/// There are no `len` bytes for the value of `name`.
+/// The error if there are no `len` bytes for the value of `name`.
 pub(crate) fn none_for(len: usize, name: &str) -> Error {
     let text = format!("{}: {len} bytes for the value of {}", Status::NoMemory.text(), Quoted(name));
     Error::new(Status::NoMemory, text)

@@ -70,11 +70,11 @@ impl Unit {
     /// What a value of this unit looks like.
     fn wanted(self) -> &'static str {
         match self {
-            Unit::Flag => "neither 0 nor 1",
-            Unit::Count => "not a number",
-            Unit::Bytes => "not a size, like 65536, 64KiB, 16MiB or 1GiB",
-            Unit::Milliseconds => "not a duration with its unit, like 500ms, 30s, 5min, 24h or 7d",
-            Unit::Permissions => "not octal permissions, like 0660",
+            Unit::Flag => "expected 0 or 1",
+            Unit::Count => "expected a number",
+            Unit::Bytes => "expected a size, like 65536, 64KiB, 16MiB or 1GiB",
+            Unit::Milliseconds => "expected a duration with its unit, like 500ms, 30s, 5min, 24h or 7d",
+            Unit::Permissions => "expected octal permissions, like 0660",
         }
     }
 
@@ -124,7 +124,7 @@ impl About {
             return Ok(());
         }
         let [value, low, high] = [value, self.low, self.high].map(|value| self.unit.number(value));
-        Err(Error::new(Status::Invalid, format!("{} cannot be {value}: {low} to {high}", self.name)))
+        Err(Error::new(Status::Invalid, format!("{} must be {low} to {high}, not {value}", self.name)))
     }
 
     /// Reads a value as [`Unit::parse`] does, and refuses one out of range.
@@ -135,7 +135,7 @@ impl About {
         let value = self.unit.parse(text)?;
         match (self.low..=self.high).contains(&value) {
             true => Ok(value),
-            false => Err(format!("not from {}", self.range())),
+            false => Err(format!("expected {}", self.range())),
         }
     }
 
@@ -190,23 +190,23 @@ options! {
         LingerMs = 1, NS_OPT_LINGER_MS, Milliseconds, 0..24 * DAY, limits::LINGER.as_millis(),
             "How long closing waits for unsent values";
         CallbackThread = 2, NS_OPT_CALLBACK_THREAD, Flag, 0..1, false,
-            "Run callbacks on the app's own thread. Before connect";
+            "Run callbacks on the app's own thread. Set before connect";
         SendQueue = 3, NS_OPT_SEND_QUEUE, Bytes, 1..GIB, limits::SEND_QUEUE,
-            "Own values that are kept, sent or not; then sends are NS_ERR_FULL";
+            "Limit of the own values that are kept, sent or not; beyond it sends fail with NS_ERR_FULL";
         RecvQueue = 4, NS_OPT_RECV_QUEUE, Bytes, 1..GIB, limits::RECV_QUEUE,
-            "States received and not yet taken; then the oldest give way, counted";
+            "Limit of states received and not yet taken; beyond it the oldest are dropped and counted";
         MaxMessage = 5, NS_OPT_MAX_MESSAGE, Bytes, 1..GIB, limits::MAX_MESSAGE,
-            "The largest message, both ways. Before connect";
+            "The largest message, in both directions. Set before connect";
         BackoffMinMs = 6, NS_OPT_BACKOFF_MIN_MS, Milliseconds, 1..24 * DAY, limits::BACKOFF_MIN.as_millis(),
             "The shortest wait before a reconnect, not above NS_OPT_BACKOFF_MAX_MS";
         BackoffMaxMs = 7, NS_OPT_BACKOFF_MAX_MS, Milliseconds, 1..24 * DAY, limits::BACKOFF_MAX.as_millis(),
             "The longest wait before a reconnect, not below NS_OPT_BACKOFF_MIN_MS";
         Echo = 8, NS_OPT_ECHO, Flag, 0..1, false,
-            "Have the hub send the app's own states back to it. Before connect";
+            "Have the hub send the app's own states back to it. Set before connect";
         TakeOver = 9, NS_OPT_TAKE_OVER, Flag, 0..1, false,
-            "Take the identity over from a live holder. Before connect";
+            "Take the identity over from a live holder. Set before connect";
         Shared = 10, NS_OPT_SHARED, Flag, 0..1, false,
-            "Share the identity with others that say so too. Before connect";
+            "Share the identity with other apps that set this too. Set before connect";
     }
 }
 
@@ -220,11 +220,11 @@ options! {
         MaxPeers = 103, NS_OPT_HUB_MAX_PEERS, Count, 1..INT, limits::MAX_PEERS,
             "How many peers may be connected";
         Outbox = 104, NS_OPT_HUB_OUTBOX, Bytes, 1..GIB, limits::OUTBOX,
-            "What may wait for one peer before it is caught up from the table, with newest values only";
+            "Limit of what is queued for one peer; beyond it the peer gets newest values only, from the table";
         Unfinished = 105, NS_OPT_HUB_UNFINISHED, Bytes, 1..TIB, limits::UNFINISHED,
-            "Unfinished incoming messages of all peers together";
+            "Limit of unfinished incoming messages, of all peers together";
         StalledFrameMs = 106, NS_OPT_HUB_STALLED_FRAME_MS, Milliseconds, 1..1000 * DAY, limits::STALLED_FRAME.as_millis(),
-            "How long an unfinished message may make no progress";
+            "How long an unfinished message may go without progress";
         HandshakeMs = 107, NS_OPT_HUB_HANDSHAKE_MS, Milliseconds, 1..1000 * DAY, limits::HANDSHAKE.as_millis(),
             "How long a handshake may take";
         TableStates = 108, NS_OPT_HUB_TABLE_STATES, Count, 2..INT, limits::TABLE_STATES,
@@ -234,14 +234,15 @@ options! {
         DepartedMs = 110, NS_OPT_HUB_DEPARTED_MS, Milliseconds, 1..1000 * DAY, limits::DEPARTED.as_millis(),
             "How long the states of a departed sender are kept";
         IpcMode = 112, NS_OPT_HUB_IPC_MODE, Permissions, 0..0o777, limits::IPC_MODE,
-            "Permissions of ipc socket files; ipc://@name, which has no file, admits root and the users that they would admit";
+            "Permissions of ipc socket files; they also decide which users may connect to ipc://@name, which has no \
+             file";
         Echo = 113, NS_OPT_HUB_ECHO, Flag, 0..1, false,
-            "Send states back to the connection they came from, too, as the original hub did; apps drop their own unless \
-             they ask for them";
+            "Also send states back to the connection that they came from, as the original hub did; apps drop their own \
+             unless they ask for them";
         LegacyStructured = 114, NS_OPT_HUB_LEGACY_STRUCTURED, Flag, 0..1, false,
             "Send numbers, booleans, nil, arrays and maps to old programs, too; some of them crash on these";
         LegacySnapshot = 115, NS_OPT_HUB_LEGACY_SNAPSHOT, Flag, 0..1, false,
-            "Give an old program that joins what others published before, as if they published it again";
+            "Send an old program that joins what others published before, as if they published it again";
     }
 }
 
@@ -308,9 +309,9 @@ mod tests {
     #[test]
     fn a_value_out_of_range_is_refused_by_the_name_of_its_option() {
         let text = |about: &About, value| about.check(value).unwrap_err().to_string();
-        assert_eq!(text(AppOption::LingerMs.about(), -5), "NS_OPT_LINGER_MS cannot be -5: 0 to 2073600000");
-        assert_eq!(text(HubOption::IpcMode.about(), 0o1000), "NS_OPT_HUB_IPC_MODE cannot be 01000: 0000 to 0777");
-        assert_eq!(HubOption::Outbox.about().parse("2GiB"), Err("not from 1B to 1GiB".to_owned()));
+        assert_eq!(text(AppOption::LingerMs.about(), -5), "NS_OPT_LINGER_MS must be 0 to 2073600000, not -5");
+        assert_eq!(text(HubOption::IpcMode.about(), 0o1000), "NS_OPT_HUB_IPC_MODE must be 0000 to 0777, not 01000");
+        assert_eq!(HubOption::Outbox.about().parse("2GiB"), Err("expected 1B to 1GiB".to_owned()));
     }
 
     #[test]

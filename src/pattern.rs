@@ -43,7 +43,7 @@ impl Pattern {
     pub fn new(text: &str) -> Result<Pattern> {
         let fault = match text.len() {
             0 => "is empty".to_owned(),
-            length if length > MAX_NAME => format!("has {length} bytes, {MAX_NAME} are allowed"),
+            length if length > MAX_NAME => format!("has {length} bytes, at most {MAX_NAME} are allowed"),
             _ if text.contains('\0') => "contains NUL".to_owned(),
             _ => match segments_between(text) {
                 count if count > MAX_BETWEEN => {
@@ -145,7 +145,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The definition, without regard for time.
+    /// The definition, without regard to time.
     fn naive(pattern: &[&str], name: &[&str]) -> bool {
         match (pattern.split_first(), name.split_first()) {
             (None, rest) => rest.is_none(),

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use crate::time::MonoTime;
 
-/// How long they are counted before the number is told.
+/// How long lines are counted before their number is logged.
 pub(crate) const EVERY: Duration = Duration::from_secs(10);
 
-/// Lines of some kinds `K`, of which there are few.
+/// Log lines by kind `K`; there are few kinds.
 #[derive(Debug)]
 pub(crate) struct Repeats<K> {
     kinds: Vec<(K, Lines)>,
@@ -17,9 +17,9 @@ pub(crate) struct Repeats<K> {
 struct Lines {
     /// Until when they are counted.
     until: MonoTime,
-    /// Those that were told since it began.
+    /// Lines that were logged since counting began.
     told: u32,
-    /// Those that were not, and the last of them.
+    /// Lines that were not, and the last of them.
     more: u64,
     last: String,
 }
@@ -31,7 +31,7 @@ impl<K> Default for Repeats<K> {
 }
 
 impl<K: Copy + PartialEq> Repeats<K> {
-    /// A line of this kind: gives it back if it is to be told now, as the first `burst` ones are.
+    /// Takes a line of this kind, and returns it if it is to be logged now, as the first `burst` lines are.
     pub fn say(&mut self, now: MonoTime, kind: K, burst: u32, line: String) -> Option<String> {
         let at = match self.kinds.iter().position(|(known, _)| *known == kind) {
             Some(at) => at,
@@ -53,12 +53,12 @@ impl<K: Copy + PartialEq> Repeats<K> {
         None
     }
 
-    /// When there is a number to be told.
+    /// When the next number is due.
     pub fn due(&self) -> Option<MonoTime> {
         self.kinds.iter().filter(|(_, lines)| lines.more > 0).map(|(_, lines)| lines.until).min()
     }
 
-    /// The numbers that are due, each as a line. Counting goes on.
+    /// The numbers that are due, as lines. Counting goes on.
     pub fn take_due(&mut self, now: MonoTime) -> Vec<(K, String)> {
         let mut due = Vec::new();
         for (kind, lines) in &mut self.kinds {

@@ -11,27 +11,27 @@ use crate::memory::NoMemory;
 use crate::wire::{self, Kind, Number, Stamp};
 use crate::{Error, Result, Status};
 
-/// What stands before the bytes of a [`State`], in the same allocation.
+/// The fields in front of the bytes of a [`State`], in the same allocation.
 pub struct Metadata {
     stamp: Stamp,
     time: i64,
     kind: Kind,
     sender_len: u8,
     name_len: u16,
-    /// Made when first asked for, with a NUL behind it.
+    /// Created on first use, with a NUL at the end.
     json: OnceLock<Box<[u8]>>,
-    /// The bytes, where they have an allocation of their own.
+    /// The bytes, if they have an allocation of their own.
     large: Option<Box<Large>>,
 }
 
-/// The message that a large state came in, made over.
+/// The message in which a large state came, rearranged in place.
 struct Large {
     bytes: Vec<u8>,
-    /// Where the state begins.
+    /// Offset of the state in it.
     start: usize,
 }
 
-/// Where the parts of a body are in its bytes.
+/// Offsets of the parts of a body.
 pub(crate) struct Outline {
     sender: Range<usize>,
     name: Range<usize>,
@@ -84,7 +84,7 @@ impl Outline {
 pub struct State(ThinArc<Metadata, u8>);
 
 impl State {
-    /// A state out of a checked body. `time` is in milliseconds since 1970, 0 if unknown.
+    /// A state from a checked body. `time` is in milliseconds since 1970, 0 if unknown.
     pub(crate) fn new(scratch: &mut Vec<u8>, body: &wire::Body<'_>, stamp: Stamp, time: i64) -> State {
         scratch.clear();
         for piece in [body.sender.as_bytes(), body.name.as_bytes(), body.data] {
@@ -103,18 +103,18 @@ impl State {
         State(ThinArc::from_header_and_slice(head, scratch))
     }
 
-    /// As [`State::new`], in the bytes of the body themselves: of a v1 body nothing but its names is moved.
+    /// As [`State::new`], in place in the bytes of the body: of a v1 body only its names are moved.
     pub(crate) fn in_place(mut bytes: Vec<u8>, body: &Outline, stamp: Stamp, time: i64) -> State {
         let (sender_len, name_len) = (body.sender.len(), body.name.len());
-        // Behind the name comes the value. Three bytes at least, the heads of the array and of both strings, make
-        // room for two NULs.
+        // The value follows the name. At least three bytes, the heads of the array and of both strings, become free for
+        // the two NULs.
         let value_at = body.name.end;
         let start = value_at - (sender_len + name_len + 2);
         bytes.copy_within(body.sender.clone(), start);
         bytes[start + sender_len] = 0;
         bytes.copy_within(body.name.clone(), value_at - 1 - name_len);
         bytes[value_at - 1] = 0;
-        // Over the first byte of meta, if there is one; else into the place of the third byte.
+        // The last NUL replaces the first byte of meta if there is one, else everything moves into the third of those bytes.
         bytes.truncate(body.data_end);
         let start = if bytes.len() < bytes.capacity() {
             bytes.push(0);
@@ -170,7 +170,7 @@ impl State {
         std::str::from_utf8(&self.all()[from..from + len]).unwrap_or_default()
     }
 
-    /// Whether these are its sender and name. Compared as bytes: as text they would have to be checked again.
+    /// Whether these are its sender and name. Compared as bytes, since a comparison as text would check UTF-8 again.
     pub(crate) fn is_of(&self, sender: &str, name: &str) -> bool {
         self.is_named(name) && self.all()[..self.sender_len()] == *sender.as_bytes()
     }
@@ -181,12 +181,12 @@ impl State {
         self.all()[from..from + self.name_len()] == *name.as_bytes()
     }
 
-    /// Whether the other one is a value of the same key.
+    /// Whether the other state has the same key.
     pub(crate) fn is_of_key_of(&self, other: &State) -> bool {
         self.sender_len() == other.sender_len() && self.key_bytes() == other.key_bytes()
     }
 
-    /// Sender and name, to be hashed.
+    /// Sender and name, for hashing.
     pub(crate) fn key_bytes(&self) -> &[u8] {
         &self.all()[..self.value_at()]
     }
@@ -222,7 +222,7 @@ impl State {
         self.0.header.header.kind
     }
 
-    /// What orders it among values of the same name. A value that came through an old hub has the stamp of its arrival.
+    /// Orders it among values of the same name. A value that came through an old hub has the stamp of its arrival.
     pub fn stamp(&self) -> Stamp {
         self.0.header.header.stamp
     }
@@ -253,13 +253,14 @@ impl State {
         )
     }
 
-    /// Its text. The one exception to strict kinds: bytes that are valid UTF-8 are read too, as the original's text is.
+    /// Its text. The one exception to strict kinds: bytes that are valid UTF-8 are text too, since the original sends
+    /// text so.
     pub fn text(&self) -> Result<&str> {
         let with_nul = self.text_c()?;
         Ok(std::str::from_utf8(&with_nul[..with_nul.len() - 1]).unwrap_or_default())
     }
 
-    /// As [`State::text`], with a NUL behind it.
+    /// As [`State::text`], with a NUL at the end.
     pub fn text_c(&self) -> Result<&[u8]> {
         let wanted = Kind::Text.name();
         let payload = match self.kind() {
@@ -276,7 +277,7 @@ impl State {
         Ok(payload)
     }
 
-    /// What a str, bin or ext holds, and the NUL behind it.
+    /// The content of a str, bin or ext, with a NUL at the end.
     fn payload(&self) -> &[u8] {
         let at = wire::payload(self.msgpack()).unwrap_or(0);
         &self.all()[self.value_at() + at..]
@@ -295,22 +296,22 @@ impl State {
     fn number<T>(&self, wanted: &str, exact: impl FnOnce(Number) -> Option<T>) -> Result<T> {
         let number = wire::number(self.msgpack()).ok_or_else(|| self.wrong_kind("a number"))?;
         exact(number).ok_or_else(|| {
-            let text = format!("{} of {} is {}, which {wanted} does not hold", self.name(), self.sender(), self.json());
+            let text = format!("{} of {} is {}, which does not fit {wanted}", self.name(), self.sender(), self.json());
             Error::new(Status::Range, text)
         })
     }
 
-    /// Its number, if an `i64` holds it exactly.
+    /// Its number, if an `i64` can hold it exactly.
     pub fn int(&self) -> Result<i64> {
         self.number("int64_t", |number| number.as_int())
     }
 
-    /// Its number, if a `u64` holds it exactly.
+    /// Its number, if a `u64` can hold it exactly.
     pub fn uint(&self) -> Result<u64> {
         self.number("uint64_t", |number| number.as_uint())
     }
 
-    /// Its number, if an `f64` holds it exactly.
+    /// Its number, if an `f64` can hold it exactly.
     pub fn double(&self) -> Result<f64> {
         self.number("double", |number| number.as_double())
     }
@@ -320,13 +321,13 @@ impl State {
         wire::ext(self.msgpack()).ok_or_else(|| self.wrong_kind(Kind::Ext.name()))
     }
 
-    /// Its value as JSON, made when first asked for. Empty if there is no memory for it.
+    /// Its value as JSON, created on first use. Empty if there is no memory for it.
     pub fn json(&self) -> &str {
         let json = self.json_c().unwrap_or(&[0]);
         std::str::from_utf8(&json[..json.len() - 1]).unwrap_or_default()
     }
 
-    /// As [`State::json`], with a NUL behind it.
+    /// As [`State::json`], with a NUL at the end.
     ///
     /// # Errors
     /// [`Status::NoMemory`].

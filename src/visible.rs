@@ -1,15 +1,15 @@
 //! Texts of others made safe to show: nothing in them forges a line, sends commands to a terminal, or is invisible.
 //!
-//! Every text of a peer goes through here where it enters a text of this library: a line of the log, an error, what a
-//! callback is told in words.
+//! Every text of a peer goes through here before it becomes part of a text of this library: a log line, an error, a
+//! text for a callback.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 
 /// Whether a character shows as itself and does nothing else.
 ///
-/// Not: controls (C0, DEL, C1: terminal commands), line and paragraph separators, what changes the direction of text,
-/// what has no width or is ignored by default (joiners, variation selectors, tags), and letters that are blank.
+/// Not: controls (C0, DEL, C1: terminal commands), line and paragraph separators, characters that change the direction
+/// of text, that have no width or are ignored by default (joiners, variation selectors, tags), and blank letters.
 pub fn is_visible(c: char) -> bool {
     !(c.is_control()
         || matches!(c,
@@ -20,7 +20,7 @@ pub fn is_visible(c: char) -> bool {
             | '\u{e0000}'..='\u{e0fff}'))
 }
 
-/// `text` with every character escaped that is not visible, in the manner of C.
+/// `text` with every character that is not visible escaped as in C.
 pub fn one_line(text: &str) -> Cow<'_, str> {
     if text.chars().all(is_visible) {
         return Cow::Borrowed(text);
@@ -30,7 +30,7 @@ pub fn one_line(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// [`one_line`] of somebody's sentence, and not much more of it than a line.
+/// [`one_line`] of a text of another program, cut to about a line.
 pub fn sentence(text: &str) -> String {
     const SHOWN: usize = 300;
     match text.char_indices().nth(SHOWN) {
@@ -53,7 +53,7 @@ pub fn push(out: &mut String, c: char) {
     };
 }
 
-/// A text of somebody else in a sentence: in quotes, which it cannot end.
+/// A text of another program inside a sentence: in quotes, which it cannot end.
 pub struct Quoted<'a>(pub &'a str);
 
 impl fmt::Display for Quoted<'_> {

@@ -139,7 +139,7 @@ fn program() -> &'static Path {
     })
 }
 
-/// What the program tells of each benchmark.
+/// What the program reports of each benchmark.
 fn told(argument: &str) -> Vec<(String, f64)> {
     let output = String::from_utf8(build::run(Command::new(program()).arg(argument)).stdout).unwrap();
     let line = |line: &str| {

@@ -276,7 +276,7 @@ fn an_app_without_memory_for_what_comes_counts_it_and_keeps_its_link() {
     for (round, wanted) in ["large", "large again", "shared"].into_iter().enumerate() {
         receive_until(&sender, wanted, |state| state.name() == "wanted" && state.text().unwrap() == wanted);
         if wanted == "shared" {
-            // Of two holders' values the newer one counts, and this one's clock may be behind until it hears of the other.
+            // Of two holders' values the newer one counts, and this clock may be behind until it observes the other.
             receive(&pair, "pair", "shared");
         }
         let (app, name, value) = match wanted {

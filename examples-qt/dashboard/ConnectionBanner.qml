@@ -11,7 +11,7 @@ Rectangle {
     property string hub
     property bool hasData: false
     readonly property string explanation: words.heading + "\n" + words.help
-    // A connection that works is up before anybody can read this.
+    // A connection that works is up before this could be read.
     property bool patient: true
 
     readonly property bool connected: client !== null && client.state === NanostateClient.Connected

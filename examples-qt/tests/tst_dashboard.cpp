@@ -1,4 +1,4 @@
-// The dashboard as somebody sees it who looks at its window, with a real hub and `nanostate send`.
+// The dashboard as a user sees it, with a real hub and `nanostate send`.
 #include <QtCore/QProcess>
 #include <QtCore/QTemporaryDir>
 #include <QtGui/QPixmap>

@@ -45,7 +45,7 @@ QString toText(const QVariant &value)
     }
 }
 
-// What somebody types: 21.5, true, null, [1, 2] and {"a": 1} are what JSON makes of them, all else is text.
+// Input of the user: 21.5, true, null, [1, 2] and {"a": 1} are read as JSON, anything else is text.
 QVariant fromText(const QString &text)
 {
     const QJsonDocument document = QJsonDocument::fromJson('[' + text.toUtf8() + ']');
@@ -150,7 +150,7 @@ void Window::publish()
         statusBar()->showMessage(QStringLiteral("Not published: %1").arg(m_client->errorString()), 8000);
         return;
     }
-    // stateUpdated tells of the states of others only.
+    // stateUpdated is emitted only for states of other programs.
     setState(m_client->identity(), name, value);
     statusBar()->showMessage(m_client->state() == Client::State::Connected
                                  ? QStringLiteral("Published %1").arg(name)

@@ -9,7 +9,8 @@ namespace NanostateQt {
 
 namespace {
 
-// Whether the hub refused the app, which then tries again by itself. After other failures the app is of no use any more.
+// Whether the hub refused the app, which then tries again by itself. After other failures the app can no longer be
+// used.
 bool isRefusal(ns_status status)
 {
     return status != NS_OK && status != NS_ERR_TIMEOUT && status != NS_ERR_INTERRUPTED && status != NS_ERR_CLOSED
@@ -27,7 +28,7 @@ ns_status Arrivals::take(ns_app *app, Arrival *out)
 {
     while (m_queue.empty()) {
         ns_state *received = nullptr;
-        // Link changes enter the queue in here. They are older than the state.
+        // Link changes enter the queue inside this call. They are older than the state.
         const ns_status status = ns_app_recv(app, 0, &received);
         StatePointer state(received);
         if (state && m_queue.empty()) {

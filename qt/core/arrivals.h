@@ -11,7 +11,7 @@
 
 namespace NanostateQt {
 
-/*! The app's link to the hub has changed, or fails for another reason than before. */
+/*! The app's link to the hub has changed, or now fails for a different reason. */
 struct LinkChange
 {
     ns_link link = NS_LINK_IDLE;
@@ -22,27 +22,27 @@ struct LinkChange
 /*!
     Takes states and link changes from an app, one at a time and in their order.
 
-    The callback for link changes only puts them into a queue. No code of the program runs inside a call of the C API, so
-    that a slot may call whatever it likes.
+    The callback for link changes only puts them into a queue. No code of the program runs inside a call of the C API,
+    so a slot may call anything.
 */
 class Arrivals
 {
 public:
     struct Arrival
     {
-        /*! NULL: it is a link change. */
+        /*! NULL for a link change. */
         StatePointer state;
         LinkChange link;
     };
 
     Arrivals() = default;
 
-    /*! Hears of the link of this app from now on. */
+    /*! Receives the link changes of this app from now on. */
     ns_status listenTo(ns_app *app);
-    /*! Takes the next arrival without waiting. NS_ERR_TIMEOUT: there is none. After any other failure the app is of no
-        use any more. */
+    /*! Takes the next arrival without waiting. NS_ERR_TIMEOUT: there is none. After any other failure the app can no
+        longer be used. */
     ns_status take(ns_app *app, Arrival *out);
-    /*! Whether something waits here that the descriptor of the app does not tell of any more. */
+    /*! Whether the queue is empty. The descriptor of the app does not show what is in it. */
     bool isEmpty() const { return m_queue.empty(); }
 
     /*! Drops the link changes that \a app has not reported yet, after ns_app_disconnect(). States stay. The result is

@@ -24,7 +24,7 @@ Client::Client(const QString &identity, const QString &url, QObject *parent) : C
 
 Client::~Client()
 {
-    // No handler is to see an object that is half destroyed.
+    // No handler may see a half-destroyed object.
     blockSignals(true);
     d->tellClosing();
 }
@@ -41,7 +41,7 @@ void Client::setIdentity(const QString &identity)
     d->identity = identity;
     if (d->app) {
         d->close();
-        // What the other identity was refused for is not wrong with this one.
+        // A refusal of the other identity is no error of this one.
         d->linkFailure = Failure();
         d->open();
     }
@@ -84,7 +84,7 @@ void Client::setActive(bool active)
     d->callFailure = Failure();
     if (!active)
         d->close();
-    // The end of an earlier failure is told before there may be a new one.
+    // Reports the end of an earlier failure before a new one can occur.
     if (d->settle()) {
         d->open();
         d->settle();

@@ -17,17 +17,18 @@ class ClientPrivate;
 /*!
     A program's endpoint: publishes states to a hub, and receives those of other programs.
 
-    It connects when \l active becomes true, and reconnects by itself whenever the hub goes away. What is published
-    meanwhile is kept, newest value per name. It works in the event loop of the thread that it lives in, with no thread
-    and no timer of its own. A client that is active before there is an event loop sends at once, and receives as soon as
-    the loop runs. It is not thread-safe: use it in its thread, and move it to another one only while it is not active.
+    It connects when \l active becomes true, and reconnects by itself whenever the hub goes away. Values published
+    meanwhile are kept, the newest of each name. It works in the event loop of the thread that it lives in, without a
+    thread or a timer of its own. A client that is active before there is an event loop sends at once, and receives as
+    soon as the loop runs. It is not thread-safe: use it in its thread, and move it to another one only while it is not
+    active.
 
     No function waits for the hub, with one exception: ending a connected client (deactivation, destruction, another
     identity) may take up to one second, for values that are not written yet.
 
-    A slot may do anything to the client: change, deactivate or delete it, or run an event loop, in which updates go on.
-    No signal is emitted once it is destroyed, and no stateUpdated() once it is not active. All properties have their new
-    values when the first signal of a change is emitted, and connected() and disconnected() alternate.
+    A slot may do anything with the client: change, deactivate or delete it, or run an event loop, in which updates go
+    on. No signal is emitted once it is destroyed, and no stateUpdated() once it is not active. All properties have
+    their new values when the first signal of a change is emitted, and connected() and disconnected() alternate.
 */
 class NANOSTATEQT_EXPORT Client : public QObject
 {
@@ -38,16 +39,16 @@ class NANOSTATEQT_EXPORT Client : public QObject
     /*! The hub: "tcp://127.0.0.1:15000", "ipc:///run/hub", "inproc://name"; several addresses of one hub, separated by
         commas, are tried in order. Empty: $NANOSTATE_URL, else NS_DEFAULT_URL. */
     Q_PROPERTY(QString url READ url WRITE setUrl NOTIFY urlChanged)
-    /*! Whether it connects and stays connected. False at first. Becomes false by itself if it cannot even try because
-        identity or url is not valid; then \l error says why. */
+    /*! Whether it connects and stays connected. Initially false. Becomes false by itself if identity or url is not
+        valid, so that it cannot even try; then \l error says why. */
     Q_PROPERTY(bool active READ isActive WRITE setActive NOTIFY activeChanged)
     Q_PROPERTY(State state READ state NOTIFY stateChanged)
-    /*! What is wrong now: why the last publish failed, else why it is not connected. The next publish that succeeds
-        clears the former, and a connection clears both. */
+    /*! The current error: why the last publish failed, else why it is not connected. The next successful publish clears
+        the former, and a connection clears both. */
     Q_PROPERTY(Error error READ error NOTIFY errorChanged)
-    /*! The same in words that name the value at fault; empty if nothing is wrong. */
+    /*! The error as text, which names the value at fault; empty if there is none. */
     Q_PROPERTY(QString errorString READ errorString NOTIFY errorChanged)
-    /*! Whether bytes that are valid UTF-8 arrive as QString. False at first. The original nanostate sends its text as
+    /*! Whether bytes that are valid UTF-8 arrive as QString. Initially false. The original nanostate sends its text as
         bytes. */
     Q_PROPERTY(bool bytesAsText READ bytesAsText WRITE setBytesAsText NOTIFY bytesAsTextChanged)
 
@@ -87,7 +88,7 @@ public:
     Q_ENUM(Error)
 
     explicit Client(QObject *parent = nullptr);
-    /*! With identity and url; it still waits for setActive(true). */
+    /*! Has identity and url, and connects after setActive(true). */
     explicit Client(const QString &identity, const QString &url = QString(), QObject *parent = nullptr);
     ~Client() override;
 
@@ -105,7 +106,7 @@ public:
 
     /*! Publishes the newest value of \a name: 1 to 1024 bytes of UTF-8 that do not begin with "$ns/". False: it was
         refused, and \l error says why: Value if it holds a type that cannot be sent, Utf8 if name or value has half a
-        surrogate pair. What is published while there is no hub goes out when there is one. */
+        surrogate pair. A value published while there is no hub is sent once there is one. */
     Q_INVOKABLE bool publish(const QString &name, const QVariant &value);
     /*! The same for bytes, which a QString would change. */
     Q_INVOKABLE bool publishBytes(const QString &name, const QByteArray &bytes);
@@ -116,12 +117,12 @@ public:
     Q_INVOKABLE QStringList names() const;
 
 Q_SIGNALS:
-    /*! A state of another program has arrived. Each state of a burst is reported, unless this program falls behind so far
-        that the queue is full: then newest values only. */
+    /*! A state of another program has arrived. Each state of a burst is reported, unless this program falls so far
+        behind that the queue is full; then only the newest values are. */
     void stateUpdated(const QString &sender, const QString &name, const QVariant &value);
     void connected();
     void disconnected();
-    /*! Something went wrong, as \l error and \l errorString say from now on. */
+    /*! An error occurred; \l error and \l errorString have it from now on. */
     void errorOccurred(NanostateQt::Client::Error error, const QString &errorString);
 
     void identityChanged();

@@ -19,17 +19,17 @@ using StatePointer = std::unique_ptr<ns_state, StateFree>;
 /*!
     Receives the states of one name, or of all, without the cost of a signal and a QVariant for each.
 
-    Runs in the client's thread, for states of other programs as they arrive and for own ones inside publish(). The state
-    is borrowed for the call. In a call an observer may add and remove observers, itself included, and deactivate or
-    delete the client. An observer that is added then hears the next state, and none hears a state of a client that is no
-    longer active.
+    Runs in the client's thread, for states of other programs as they arrive and for own ones inside publish(). The
+    state is borrowed for the call. In a call an observer may add and remove observers, itself included, and deactivate
+    or delete the client. An observer that is added in a call receives the next state, and none receives a state of a
+    client that is no longer active.
 */
 class StateObserver
 {
 public:
     virtual void stateArrived(const ns_state *state) = 0;
-    /*! The client is about to be deactivated or destroyed: the last chance to publish. A client that is being destroyed
-        emits no signal. */
+    /*! The client is about to be deactivated or destroyed; this is the last chance to publish. A client that is being
+        destroyed emits no signal. */
     virtual void clientClosing() {}
 
 protected:
@@ -38,8 +38,8 @@ protected:
 
 namespace ClientAccess {
 
-/*! A client that is deferred does not open, whatever its properties are; when this ends, it opens if it is active. For
-    clients whose properties are set one after the other. */
+/*! A deferred client does not open, whatever its properties are; once it is no longer deferred, it opens if it is
+    active. For clients whose properties are set one after the other. */
 NANOSTATEQT_EXPORT void setDeferred(Client *client, bool deferred);
 
 /*! Adds an observer of one name, or with an empty name of all. It must be removed before it is destroyed, unless the
@@ -47,9 +47,9 @@ NANOSTATEQT_EXPORT void setDeferred(Client *client, bool deferred);
 NANOSTATEQT_EXPORT void addObserver(Client *client, const QString &name, StateObserver *observer);
 NANOSTATEQT_EXPORT void removeObserver(Client *client, const QString &name, StateObserver *observer);
 
-/*! The newest value of a name that the client knows, of any sender, itself included. NULL: there is none. */
+/*! The newest value of a name that the client knows, of any sender, itself included; NULL if there is none. */
 NANOSTATEQT_EXPORT StatePointer newest(const Client *client, const QString &name);
-/*! The value of a state as the client hands it out (bytesAsText). */
+/*! The value of a state as the client returns it (bytesAsText). */
 NANOSTATEQT_EXPORT QVariant valueOf(const Client *client, const ns_state *state);
 /*! Sets the error of the client, for a call that failed, and returns false, for that call to return. A slot may delete
     the client. */

@@ -11,7 +11,7 @@ namespace NanostateQt {
 
 namespace {
 
-// How long one pass may take before the rest of the event loop has its turn, in milliseconds. A quarter of a frame.
+// How long one pass may take before the rest of the event loop gets its turn, in milliseconds: a quarter of a frame.
 constexpr int PassMillis = 4;
 
 } // namespace
@@ -94,8 +94,8 @@ void ClientPrivate::reconnect()
     connectApp();
 }
 
-// Has the event loop call pump(). A client that is older than the QCoreApplication has no event loop yet: if it may wait,
-// a posted event, which the loop handles first, tries again.
+// Has the event loop call pump(). A client that is older than the QCoreApplication has no event loop yet; if it may
+// wait, a posted event, which the loop handles first, tries again.
 void ClientPrivate::listen(bool mayWait)
 {
     if (!QAbstractEventDispatcher::instance(q->thread())) {
@@ -119,7 +119,8 @@ void ClientPrivate::listen(bool mayWait)
 
 void ClientPrivate::close()
 {
-    // The notifier goes before its descriptor is closed. Qt allows that in its own signal, which may be what runs this.
+    // The notifier is deleted before its descriptor is closed. Qt allows that in its own signal, which may be the
+    // caller.
     delete std::exchange(notifier, nullptr);
     if (!app)
         return;
@@ -155,7 +156,7 @@ void ClientPrivate::pump()
             settle();
             return;
         }
-        // The descriptor does not tell of what the queue has, and a slot may run an event loop that has to hear of it.
+        // The descriptor does not show what is in the queue, and an event loop that a slot runs must learn of it.
         if (!arrivals.isEmpty())
             pumpLater();
         if (arrival.state) {
@@ -187,7 +188,7 @@ void ClientPrivate::stateArrived(const ns_state *arrivedState)
 
 void ClientPrivate::linkChanged(const LinkChange &change)
 {
-    // This client ended that link, and knows.
+    // This client ended that link itself.
     if (change.link == NS_LINK_IDLE)
         return;
     state = static_cast<Client::State>(change.link);

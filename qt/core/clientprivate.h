@@ -18,12 +18,12 @@ QT_END_NAMESPACE
 namespace NanostateQt {
 
 /*
-    A client keeps what is so (active, state, failure) apart from what it has reported of it, and settle() emits signals
-    until there is no difference. So every property has its new value when the first signal of a change is emitted, and
+    A client keeps the actual values (active, state, failure) apart from those that it has reported, and settle() emits
+    signals until they are equal. So every property has its new value when the first signal of a change is emitted, and
     connected() and disconnected() alternate, whatever a slot changes meanwhile.
 
-    A slot may run an event loop, in which updates go on, or deactivate or delete the client. So nothing is touched after
-    a signal or a call of an observer before a Moment says that it still is there.
+    A slot may run an event loop, in which updates go on, or deactivate or delete the client. So after a signal or a
+    call of an observer nothing is touched before a Moment says that it still exists.
 */
 class ClientPrivate
 {
@@ -44,12 +44,12 @@ public:
     void reconnect();
     void close();
 
-    // Tells the observers that the app is about to be closed. False: a slot deleted the client.
+    // Informs the observers that the app is about to be closed. False: a slot deleted the client.
     bool tellClosing();
 
-    // UTF-8 of the name of a state that is to be sent now. False: it cannot be, and the client has said so.
+    // The name of a state to send, in UTF-8. False: it cannot be sent, and the error is reported.
     bool checkSend(const QString &name, QByteArray *utf8);
-    // After a call that sent, with its result.
+    // Handles the result of a call that sent.
     bool sent(const QByteArray &utf8, ns_status status);
     // Reports the failure of a call. Always false.
     bool refuse(const Failure &why);
@@ -66,12 +66,12 @@ public:
     Failure linkFailure;
     Failure callFailure;
     ns_app *app = nullptr;
-    // Counts the apps that were closed.
+    // How many apps were closed.
     int closed = 0;
     Observers observers;
 
 private:
-    // A point in the life of a client, before code of the program runs.
+    // A point in the life of a client, taken before code of the program runs.
     class Moment
     {
     public:
@@ -79,7 +79,7 @@ private:
 
         // Whether the client still exists.
         bool exists() const { return m_client; }
-        // Whether it also has the same app.
+        // Whether it still has the same app, too.
         bool goesOn() const { return m_client && m_d->closed == m_closed; }
 
     private:
@@ -100,7 +100,7 @@ private:
     Client *const q;
     QSocketNotifier *notifier = nullptr;
     Arrivals arrivals;
-    // What signals have told so far.
+    // What the signals emitted so far have reported.
     struct
     {
         bool active = false;

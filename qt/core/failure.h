@@ -1,7 +1,7 @@
 #ifndef NANOSTATEQT_FAILURE_H
 #define NANOSTATEQT_FAILURE_H
 
-// What a client could not do, and strings on their way to and from the C API. Not installed.
+// Errors of a client, and conversion of strings to and from the C API. Not installed.
 
 #include "client.h"
 #include "codec.h"
@@ -11,7 +11,7 @@
 
 namespace NanostateQt {
 
-/*! What went wrong, as a number and in words. False: nothing did. */
+/*! An error, as a number and as text. False: there is none. */
 struct Failure
 {
     Client::Error error = Client::Error::NoError;
@@ -37,8 +37,8 @@ inline Failure lastFailure(ns_status status)
     return failure(status, fromCString(ns_last_error()));
 }
 
-/*! Makes a NUL-terminated string for the C API. False: the text has a NUL, for which \a why has \a status, or half a
-    surrogate pair. \a what names the text in \a why. */
+/*! Makes a NUL-terminated string for the C API. False: the text contains a NUL, for which \a why has \a status, or half
+    a surrogate pair. \a what names the text in \a why. */
 inline bool toCString(const QString &text, ns_status status, const char *what, QByteArray *out, Failure *why)
 {
     if (text.contains(QChar(QChar::Null))) {

@@ -17,8 +17,8 @@ namespace NanostateQt {
 /*!
     The observers of a client, by the name that they observe, in UTF-8; the empty name stands for all.
 
-    An observer may add and remove observers, itself included, and destroy this object, in a call. One that is added
-    during a walk is left out of it, and so is one that is removed before its turn.
+    In a call, an observer may add and remove observers, itself included, and destroy this object. A walk leaves out
+    observers that are added during it, and those that are removed before their turn.
 */
 class Observers
 {
@@ -46,10 +46,10 @@ public:
         }
     }
 
-    /*! Whether anybody observes this name. */
+    /*! Whether there is an observer of this name. */
     bool has(const QByteArray &name) const { return m_lists->contains(name) || m_lists->contains(QByteArray()); }
 
-    /*! Tells them of a state, as long as \a goesOn is true after a call. */
+    /*! Calls them with a state, as long as \a goesOn is true after a call. */
     template<typename GoesOn>
     void tell(const ns_state *state, GoesOn goesOn)
     {
@@ -59,7 +59,7 @@ public:
         const char *const name = ns_state_name(state);
         const QByteArray keys[] = {QByteArray::fromRawData(name, int(qstrlen(name))), QByteArray()};
         {
-            // Both walks begin before the first call: an observer may move from one list to the other.
+            // Both walks begin before the first call, because an observer may move from one list to the other.
             Walk walks[] = {Walk(lists->value(keys[0])), Walk(lists->value(keys[1]))};
             bool on = true;
             for (Walk &walk : walks) {
@@ -73,7 +73,7 @@ public:
             removeIfEmpty(*lists, key);
     }
 
-    /*! Tells each of them that the client is about to close, as long as \a goesOn is true after a call. */
+    /*! Informs each of them that the client is about to close, as long as \a goesOn is true after a call. */
     template<typename GoesOn>
     void tellClosing(GoesOn goesOn)
     {
@@ -125,7 +125,7 @@ private:
         int m_walks = 0;
     };
 
-    // Goes through the observers that a list had at its beginning and still has at their turn.
+    // Visits the observers that were in a list at the start and still are at their turn.
     class Walk
     {
     public:
@@ -141,7 +141,7 @@ private:
                 m_list->m_observers.removeAll(nullptr);
         }
 
-        // NULL: there is none left.
+        // NULL: no more.
         StateObserver *next()
         {
             while (m_at < m_count) {
@@ -167,7 +167,7 @@ private:
             lists.remove(key);
     }
 
-    // Shared, as the lists are, so that they outlive this object while they are walked.
+    // Shared, as the lists are, so that they outlive this object during a walk.
     const std::shared_ptr<Lists> m_lists = std::make_shared<Lists>();
 };
 

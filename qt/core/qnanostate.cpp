@@ -21,7 +21,7 @@ void QNanostate::requestInterruption()
     quit();
 }
 
-// quit() and exit() are not virtual: only an event loop notices them. So one runs here, while another thread waits for
+// quit() and exit() are not virtual, so only an event loop notices them. One runs here, while another thread waits for
 // states.
 void QNanostate::run()
 {
@@ -40,7 +40,7 @@ void QNanostate::receive_states()
     std::string sender;
     std::string name;
     std::string data;
-    // One interruption may be left from an earlier run; after a second one in a row nothing can arrive any more.
+    // One interruption may remain from an earlier run; after a second one in a row nothing can arrive any more.
     for (int failures = 0; failures < 2 && !_ending; ++failures) {
         while (!_ending && wait_state_update(-1, sender, name, data)) {
             failures = 0;

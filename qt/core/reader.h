@@ -70,7 +70,7 @@ public:
 
     bool atEnd() const { return m_at == m_end; }
 
-    // A length is compared with the bytes at hand before it is used, so nothing is allocated for bytes that are missing.
+    // A length is compared with the bytes that are left before it is used, so nothing is allocated for missing bytes.
     bool read(QVariant *out, int depthLeft = MaxDepth)
     {
         uchar head;
@@ -319,7 +319,7 @@ private:
         return time.toMSecsSinceEpoch() == millis ? time : QDateTime();
     }
 
-    // A key as it stands in JSON. `raw` is its MessagePack.
+    // A key as JSON text. `raw` is its MessagePack.
     static QString keyText(const QVariant &key, const QByteArray &raw)
     {
         switch (key.userType()) {
@@ -353,7 +353,7 @@ private:
                 text.prepend(QLatin1Char('-'));
             return text.contains(QLatin1Char('.')) ? text : text + QLatin1String(".0");
         }
-        // Qt writes an exponent with its sign and two digits at least.
+        // Qt writes an exponent with its sign and at least two digits.
         const auto e = text.indexOf(QLatin1Char('e'));
         return text.left(e + 1) + QString::number(text.mid(e + 1).toInt());
     }

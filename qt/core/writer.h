@@ -340,7 +340,7 @@ private:
             return writeUint(*static_cast<const quint32 *>(value.constData()));
         if (QMetaType(type).flags() & QMetaType::IsEnumeration)
             return writeEnum(value, keys);
-        // QtQml registers conversions that make an empty list of a number: the caller has to unwrap such a value.
+        // QtQml registers conversions that turn a number into an empty list, so the caller has to unwrap such a value.
         if (std::strcmp(value.typeName(), "QJSValue") == 0)
             return refuse(value);
         if (hasKeysWithoutText(value))
@@ -402,7 +402,7 @@ private:
 
     enum class Sign { Signed, Unsigned, Unknown };
 
-    // Whether an enum is signed, judged by its keys, which Qt 5 keeps as int. Qt 5 takes `number` for negative.
+    // Whether an enum is signed, judged by its keys, which Qt 5 stores as int. Qt 5 takes `number` for negative.
     static Sign signOf(qint64 number, int bits, const QMetaEnum &keys)
     {
         Sign sign = Sign::Unknown;

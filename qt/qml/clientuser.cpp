@@ -33,7 +33,7 @@ void ClientUser::setClient(Client *client)
 void ClientUser::clientDestroyed()
 {
     m_client = nullptr;
-    // A client that dies forgets its observers.
+    // A client that is destroyed forgets its observers.
     m_observing = false;
     const QPointer<QObject> alive(m_object);
     loseClient();

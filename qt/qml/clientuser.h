@@ -11,10 +11,10 @@
 namespace NanostateQt {
 
 /*!
-    What the QML types that use a client have in common: the property client, and observing it.
+    Base of the QML types that use a client: the property client, and observing it.
 
-    A class that derives from it is a QObject as well, and emits the signals of the properties. Any of the functions that
-    it overrides may delete the object.
+    A derived class is a QObject as well, and emits the signals of the properties. Any of the functions that it
+    overrides may delete the object.
 */
 class ClientUser : public QQmlParserStatus, protected StateObserver
 {
@@ -36,18 +36,18 @@ protected:
     virtual void leaveClient() {}
     /*! Connects to the signals of the client that this object needs. */
     virtual void connectClient(Client *client) { Q_UNUSED(client) }
-    /*! The client does not exist any more; restart() follows. */
+    /*! The client no longer exists; restart() follows. */
     virtual void loseClient() {}
-    /*! Begins again with what the client knows: the client is another one, or the object is complete. */
+    /*! Starts again with what the client knows: there is another client, or the object is complete. */
     virtual void restart() = 0;
     virtual void emitClientChanged() = 0;
 
-    /*! False from the moment when QML begins to make the object until all properties have their first values. */
+    /*! False from when QML begins to create the object until all properties have their initial values. */
     bool isComplete() const { return m_complete; }
-    /*! Whether this client published the state: observers hear of those as well. It must be active. */
+    /*! Whether this client published the state; observers receive those as well. The client must be active. */
     bool isOwn(const ns_state *state) const;
 
-    /*! Observes one name from now on, or all with an empty one, instead of what it observed. */
+    /*! Observes this name from now on, or all names if it is empty, instead of what it observed before. */
     void observe(const QString &name);
     void ignore();
 
@@ -82,7 +82,7 @@ protected:
 
 private:
     QString m_nameFilter;
-    // Empty: all that is observed passes.
+    // Empty: everything that is observed passes.
     QByteArray m_pattern;
 };
 

@@ -69,7 +69,7 @@ public:
         if (!isPlain(value)) {
             if (isView(value))
                 return unwrapView(value, out);
-            // An object with a counterpart in C++, such as an ArrayBuffer.
+            // An object that wraps a C++ type, such as an ArrayBuffer.
             const QVariant own = value.toVariant();
             if (own.isValid() && own.userType() != QMetaType::QVariantMap
                     && own.userType() != qMetaTypeId<QJSValue>()) {
@@ -96,7 +96,7 @@ private:
                              : text("an object that is gone"));
     }
 
-    // Calls `next` with the path, for messages, one step further down.
+    // Calls `next` with the path extended by one step, for messages.
     template<typename Next>
     bool descend(const QString &step, Next next)
     {
@@ -148,7 +148,7 @@ private:
         return true;
     }
 
-    // The containers that are being read, outermost first: one that is inside itself is a cycle.
+    // The containers that are being read, outermost first. A container inside itself is a cycle.
     bool enter(const QJSValue &container)
     {
         for (const QJSValue &outer : std::as_const(m_outer)) {
@@ -227,7 +227,8 @@ private:
         return prototype.isNull() || prototype.strictlyEquals(global("Object").property(text("prototype")));
     }
 
-    // The class of an object if the language defines it, except Object: a Map, a Promise. Its content is not in properties.
+    // The class of an object if the language defines it, except Object: a Map, a Promise. Its content is not in
+    // properties.
     QString builtinClass(const QJSValue &value) const
     {
         const QJSValue constructor = value.property(text("constructor"));

@@ -17,8 +17,9 @@ namespace JsValue {
     enumerable properties, an ArrayBuffer or the bytes that a typed array or DataView shows a QByteArray, a Date a
     QDateTime, null nullptr.
 
-    False for what is no value: undefined, functions, symbols, other objects of the language and of QML, cycles, and what
-    is nested deeper than a state can be. Then \a why says what it is and where, as in "value.list[2].run is a function".
+    False for anything that is not a value: undefined, functions, symbols, other objects of the language and of QML,
+    cycles, and what is nested deeper than a state can be. Then \a why says what it is and where, as in
+    "value.list[2].run is a function".
     Getters of the object run. \a engine is the engine of the value.
 */
 bool unwrap(const QJSValue &value, QJSEngine *engine, QVariant *out, QString *why);

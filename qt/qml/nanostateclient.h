@@ -9,8 +9,8 @@
 namespace NanostateQt {
 
 /*!
-    Client for QML. One that QML creates is active unless its declaration says otherwise, and opens once all its properties
-    are set.
+    Client for QML. If QML creates it, it is active unless its declaration says otherwise, and opens once all its
+    properties are set.
 */
 class NanostateClient : public Client, public QQmlParserStatus
 {
@@ -22,8 +22,9 @@ public:
     explicit NanostateClient(QObject *parent = nullptr);
 
     using Client::publish;
-    /*! Publishes a value of JavaScript, also an array, an object, an ArrayBuffer, a typed array or a Date. If it has
-        something that is no value in it, such as undefined or a function, this returns false, and a warning says where. */
+    /*! Publishes a value of JavaScript, also an array, an object, an ArrayBuffer, a typed array or a Date. If it
+        contains something that is not a value, such as undefined or a function, this returns false, and a warning says
+        where. */
     Q_INVOKABLE bool publish(const QString &name, const QJSValue &value);
 
     void classBegin() override;

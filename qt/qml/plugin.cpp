@@ -9,7 +9,7 @@ class NanostatePlugin : public QQmlExtensionPlugin
     Q_PLUGIN_METADATA(IID QQmlExtensionInterface_iid)
 
 public:
-    // The library has registered the types already, and an engine refuses a plugin for a module that has any.
+    // The library has already registered the types, and an engine rejects a plugin for a module that has any.
     NanostatePlugin() { NanostateQt::unregisterQmlTypes(); }
 
     void registerTypes(const char *uri) override

@@ -51,7 +51,7 @@ void unregisterQmlTypes()
         QQmlPrivate::qmlunregister(QQmlPrivate::TypeRegistration, quintptr(id));
 }
 
-// A program that links the library needs no plugin: the types are there, and the resources have the qmldir.
+// A program that links the library needs no plugin: the types are registered, and the qmldir is in the resources.
 Q_COREAPP_STARTUP_FUNCTION(registerQmlTypes)
 
 } // namespace NanostateQt

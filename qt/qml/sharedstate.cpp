@@ -82,7 +82,7 @@ void SharedState::setName(const QString &name)
     sendAtOnce();
     if (!alive)
         return;
-    // It was set for the former name.
+    // It was set for the previous name.
     if (!m_name.isEmpty())
         m_waiting.reset();
     m_name = name;
@@ -115,7 +115,7 @@ void SharedState::setValue(const QVariant &given)
     if (isSame(value, m_value)) {
         if (!m_held || !m_enabled)
             return;
-        // It has to win over those that wait for the end of the hold.
+        // It has to win over values that wait for the end of the hold.
         const StatePointer last = newest();
         if (!last || isSame(ClientAccess::valueOf(client(), last.get()), value)) {
             m_touched = true;
@@ -128,7 +128,7 @@ void SharedState::setValue(const QVariant &given)
                 return;
             m_waiting.reset();
         } else {
-            // A value that cannot be sent is refused now, not later.
+            // A value that cannot be sent is refused at once.
             QByteArray encoded;
             Codec::Error error;
             if (!Codec::encode(value, &encoded, &error)) {
@@ -214,7 +214,7 @@ void SharedState::setHeld(bool held)
     const bool touched = std::exchange(m_touched, false);
     if (!held && isComplete() && m_enabled) {
         if (touched && !m_waiting) {
-            // The other programs have to end with it too.
+            // The other programs have to end with this value, too.
             const StatePointer last = newest();
             if (last && !isSame(ClientAccess::valueOf(client(), last.get()), m_value)) {
                 m_waiting = m_value;
@@ -296,14 +296,14 @@ void SharedState::stateArrived(const ns_state *state)
 
 void SharedState::clientClosing()
 {
-    // Without tell(): signals of the client follow, which end there.
+    // Without tell(): the signals of the client that follow end in it.
     sendAtOnce();
 }
 
 void SharedState::linkChanged()
 {
     if (m_offline && ClientAccess::generation(client()) != m_generation) {
-        // The app that got it was closed before it ever connected: the next one gets the value again.
+        // Its app was closed before it ever connected, so the next app gets the value again.
         m_offline = false;
         m_waiting = m_value;
     } else if (client()->state() == Client::State::Connected) {
@@ -326,7 +326,7 @@ void SharedState::decodeAgain()
     tell();
 }
 
-// Begins to follow the name, with what the client knows of it. It may delete this object.
+// Begins to follow the name, starting with what the client knows of it. May delete this object.
 void SharedState::start()
 {
     m_touched = false;
@@ -354,10 +354,10 @@ void SharedState::flush()
     tell();
 }
 
-// Shows what has arrived, unless that has to wait, or a value that was set here waits to replace it.
+// Shows what has arrived, unless it has to wait, or a value that was set here is about to replace it.
 void SharedState::follow()
 {
-    // An app that has just connected knows no value yet: the last one stays.
+    // An app that has just connected knows no value yet, so the last one stays.
     if (isComplete() && m_enabled && !m_held && !m_waiting)
         showNewest();
 }
@@ -441,7 +441,7 @@ SharedState::Sent SharedState::send(const QVariant &value)
 {
     const QPointer<SharedState> alive(this);
     const QPointer<Client> client(this->client());
-    // Handlers of the client's error may run in here.
+    // Handlers of the client's error may run inside this call.
     const bool taken = client->publish(m_name, value);
     if (!alive)
         return Sent::Deleted;
@@ -457,7 +457,7 @@ SharedState::Sent SharedState::send(const QVariant &value)
     return Sent::Yes;
 }
 
-// Publishes the value that waits, if it may be sent now.
+// Publishes the waiting value, if it may be sent now.
 SharedState::Sent SharedState::sendWaiting()
 {
     if (!m_waiting || !canSend() || m_timer.isActive())
@@ -488,14 +488,14 @@ bool SharedState::unwrap(const QVariant &given, QVariant *value)
     return false;
 }
 
-// Whether the time of a state says that it is newer than those with an earlier time. An own value has no final time
-// before the hub has welcomed the client, and values of an old hub have none.
+// Whether the time of a state proves it newer than those with an earlier time. An own value has no final time before
+// the hub has welcomed the client, and values of an old hub have none.
 bool SharedState::hasFinalTime(const ns_state *state) const
 {
     return ns_state_time(state) != 0 && !isOwn(state);
 }
 
-// The newest value of the name: the one that has arrived if it is certain that none is newer, else what the client says.
+// The newest value of the name: the one that has arrived if none can be newer, else the one that the client returns.
 StatePointer SharedState::newest() const
 {
     if (!client() || !ClientAccess::app(client()))
@@ -508,7 +508,7 @@ StatePointer SharedState::newest() const
     StatePointer newest;
     if (!isNewest)
         newest = ClientAccess::newest(client(), m_name);
-    // The client forgets values when it has received more than it keeps.
+    // The client forgets values once it has received more than it keeps.
     if (!newest && arrived)
         newest.reset(ns_state_ref(arrived));
     return newest;

@@ -17,7 +17,7 @@ namespace NanostateQt {
         SharedState { id: vol; client: hub; name: "volume"; defaultValue: 50; held: s.pressed }
         Slider { id: s; value: vol.value; onMoved: vol.value = value }
 
-    What arrives is shown at most once per pass of the event loop, newest value only, and is never published again.
+    Arriving values are shown at most once per pass of the event loop, only the newest, and are never published again.
 */
 class SharedState : public QObject, public ClientUser
 {
@@ -33,20 +33,22 @@ class SharedState : public QObject, public ClientUser
     Q_PROPERTY(QVariant value READ value WRITE setValue NOTIFY valueChanged)
     /*! Shown while no value is known. Never published. */
     Q_PROPERTY(QVariant defaultValue READ defaultValue WRITE setDefaultValue NOTIFY defaultValueChanged)
-    /*! Whether a value is known, which means that the default is not what is shown. */
+    /*! Whether a value is known, so that it is shown instead of the default. */
     Q_PROPERTY(bool valid READ isValid NOTIFY validChanged)
     /*! The identity of the program that published the value; empty for the default. */
     Q_PROPERTY(QString sender READ sender NOTIFY senderChanged)
-    /*! Whether a value that was set here is not on its way yet: it waits for \l publishInterval, or for a connection. */
+    /*! Whether a value that was set here has not been sent yet: it waits for \l publishInterval, or for a connection.
+        */
     Q_PROPERTY(bool pending READ isPending NOTIFY pendingChanged)
-    /*! The shortest time between two values that are published, in milliseconds: the first goes out at once, the newest
-        of those that follow when the time is up. 0 at first: each goes out at once. */
+    /*! The shortest time between two published values, in milliseconds: the first is sent at once, the newest of those
+        that follow when the time is up. Initially 0: each is sent at once. */
     Q_PROPERTY(int publishInterval READ publishInterval WRITE setPublishInterval NOTIFY publishIntervalChanged)
-    /*! While it is true, for instance during a drag, what arrives waits. When it becomes false, the newest value is shown;
-        but a value that was set meanwhile stays, and is published once more if another one has arrived after it. */
+    /*! While it is true, for instance during a drag, arriving values wait. When it becomes false, the newest value is
+        shown; but a value that was set meanwhile stays, and is published once more if another one has arrived after it.
+        */
     Q_PROPERTY(bool held READ isHeld WRITE setHeld NOTIFY heldChanged)
-    /*! While it is false, what arrives is not shown, and what is set is shown but not published. When it becomes true
-        again, the newest value is shown. True at first. */
+    /*! While it is false, arriving values are not shown, and values that are set are shown but not published. When it
+        becomes true again, the newest value is shown. Initially true. */
     Q_PROPERTY(bool enabled READ isEnabled WRITE setEnabled NOTIFY enabledChanged)
 
 public:
@@ -104,14 +106,15 @@ private:
         Deleted //!< A slot of the client deleted this object.
     };
 
-    // What has arrived since a value was shown last.
+    // The states that have arrived since a value was last shown.
     struct Arrived
     {
-        // The one with the latest time.
+        // The state with the latest time.
         StatePointer state;
-        // Whether it is certainly the newest. Values of the same millisecond are ordered too, but that order is the app's.
+        // Whether it is certainly the newest. Values of the same millisecond have an order too, but only the app knows
+        // it.
         bool isNewest = false;
-        // The app of the client that it is from.
+        // The app of the client from which it came.
         int generation = 0;
     };
 
@@ -151,21 +154,21 @@ private:
     bool m_held = false;
     bool m_enabled = true;
 
-    // What is shown, and those of its changes whose signals are not emitted yet.
+    // What is shown, and which of its changes are not signalled yet.
     QVariant m_value;
     QString m_sender;
     bool m_valid = false;
     bool m_pending = false;
     int m_changes = 0;
-    // The state whose value is shown, if it is one that arrived.
+    // The state whose value is shown, if it arrived.
     StatePointer m_shown;
     Arrived m_arrived;
 
-    // A value that was set and could not be given to the client yet. It is shown.
+    // A value that was set but could not be passed to the client yet. It is shown.
     std::optional<QVariant> m_waiting;
-    // The value that is shown was set here, and given to a client that was not connected.
+    // The value that is shown was set here, and passed to a client that was not connected.
     bool m_offline = false;
-    // The app of the client that got it.
+    // The app of the client that received it.
     int m_generation = 0;
     // A value was set while held.
     bool m_touched = false;

@@ -19,7 +19,7 @@ class StateListener : public QObject, public FilteringClientUser
     Q_PROPERTY(NanostateQt::Client *client READ client WRITE setClient NOTIFY clientChanged)
     /*! The names to report: `*` is one segment of a name or part of one, `**` any number of segments. Empty: all. */
     Q_PROPERTY(QString nameFilter READ nameFilter WRITE setNameFilter NOTIFY nameFilterChanged)
-    /*! True at first. */
+    /*! Initially true. */
     Q_PROPERTY(bool enabled READ isEnabled WRITE setEnabled NOTIFY enabledChanged)
 
 public:

@@ -24,7 +24,7 @@ QByteArray keyOf(const ns_state *state)
 
 StateModel::StateModel(QObject *parent) : QAbstractListModel(parent), FilteringClientUser(this)
 {
-    // The first connections: count is right before any other slot of these signals runs.
+    // The first connections, so that count is right before any other slot of these signals runs.
     connect(this, &QAbstractItemModel::rowsInserted, this, &StateModel::tellCount);
     connect(this, &QAbstractItemModel::modelReset, this, &StateModel::tellCount);
 }
@@ -126,7 +126,7 @@ void StateModel::tellCount()
 
 void StateModel::flush()
 {
-    // This call runs in an event loop of a slot that flush() called. The outer call queues another one at its end.
+    // This call runs in the event loop of a slot that flush() called. The outer call queues another one at its end.
     if (m_flushing)
         return;
     m_flushing = true;

@@ -13,8 +13,8 @@
 namespace NanostateQt {
 
 /*!
-    The states that a client knows, own ones included: a row for the newest of each name and sender, sorted by name, then
-    by sender. Roles: name, value, sender, time (a Date; undefined if it is not known).
+    The states that a client knows, own ones included: a row for the newest of each name and sender, sorted by name,
+    then by sender. Roles: name, value, sender, time (a Date; undefined if it is not known).
 
     Rows are added and change at most once per pass of the event loop, and stay while the client is not connected.
 */
@@ -74,13 +74,13 @@ private:
     void decodeAgain();
 
     std::vector<Row> m_rows;
-    // The newest of each since the last flush.
+    // The newest state of each key since the last flush.
     std::map<Key, StatePointer> m_arrived;
     bool m_queued = false;
     bool m_flushing = false;
-    // The count when countChanged was emitted last.
+    // The count at the last countChanged.
     int m_told = 0;
-    // Signals of an insertion are being emitted; and restart() has to wait for their end.
+    // Signals of an insertion are being emitted, and restart() has to wait for their end.
     bool m_inserting = false;
     bool m_restart = false;
     // Counts restarts.

@@ -175,14 +175,14 @@ impl App {
         self.start_thread()?;
         let mut driver = inner.open()?;
         if !matches!(driver.protocol.link(), LinkState::Idle | LinkState::Refused) {
-            return Err(Error::new(Status::State, "connected or connecting already: disconnect first"));
+            return Err(Error::new(Status::State, "already connected or connecting: disconnect first"));
         }
         driver.protocol.connect(addresses.iter().map(Address::to_string).collect());
         inner.act(&mut driver);
         Ok(())
     }
 
-    /// Waits until the hub has welcomed the app. `None` waits for ever. Blocks.
+    /// Waits until the hub has welcomed the app. `None` waits indefinitely. Blocks.
     ///
     /// # Errors
     /// [`Status::Timeout`] with the last failure to connect in words; the status of the hub's refusal, for instance
@@ -193,7 +193,7 @@ impl App {
         inner.check_may_wait()?;
         inner.wait(timeout, |driver| match driver.protocol.link() {
             LinkState::Connected => Some(Ok(())),
-            LinkState::Idle => Some(Err(Error::new(Status::State, "not asked to connect"))),
+            LinkState::Idle => Some(Err(Error::new(Status::State, "not connected: call connect first"))),
             LinkState::Refused => Some(Err(driver.protocol.last_failure().cloned().unwrap_or(Status::Refused.into()))),
             LinkState::Connecting => None,
         })
@@ -222,7 +222,7 @@ impl App {
             let session = &driver.protocol;
             match session.link() {
                 _ if session.is_acked(wanted) => Some(session.check_taken(wanted)),
-                LinkState::Idle => Some(Err(Error::new(Status::State, "not asked to connect"))),
+                LinkState::Idle => Some(Err(Error::new(Status::State, "not connected: call connect first"))),
                 LinkState::Refused => Some(Err(session.last_failure().cloned().unwrap_or(Status::Refused.into()))),
                 _ => None,
             }
@@ -289,7 +289,7 @@ impl App {
     pub fn send(&self, name: &str, value: Value<'_>) -> Result<()> {
         let kind = value.kind()?;
         if value.max_encoded_len() > AppOption::MaxMessage.about().high as usize {
-            return Err(Error::new(Status::TooLarge, format!("{} is larger than any message may be", Quoted(name))));
+            return Err(Error::new(Status::TooLarge, format!("{} exceeds the largest possible message", Quoted(name))));
         }
         let inner = &self.0.inner;
         // Without the lock, which the loop needs meanwhile.
@@ -395,7 +395,7 @@ impl App {
             false => runtime::STACK,
         };
         let started = runtime::spawn_with_stack("nanostate-app", stack, move || inner.run_loop());
-        let started = started.map_err(|error| Error::io(&error, "a thread for the app"))?;
+        let started = started.map_err(|error| Error::io(&error, "starting the app's thread"))?;
         *self.0.inner.loop_thread.lock() = Some(started.thread().id());
         *thread = Some(started);
         Ok(())
@@ -432,7 +432,7 @@ impl Inner {
 
     fn check_may_wait(&self) -> Result<()> {
         match self.callback_thread.load(Ordering::Relaxed) && self.on_loop_thread() {
-            true => Err(Error::new(Status::State, "this call may wait: not inside a callback on the app's own thread")),
+            true => Err(Error::new(Status::State, "must not wait inside a callback on the app's own thread")),
             false => Ok(()),
         }
     }
@@ -562,7 +562,7 @@ impl Monitor for Inner {
     }
 
     fn cannot_wait(&self, error: &io::Error) {
-        log::debug!("the loop reads for good: poll: {}", Error::words(error));
+        log::debug!("the loop reads from now on, since poll failed: {}", Error::words(error));
     }
 }
 

@@ -12,7 +12,7 @@ impl App {
     /// Sets an option.
     ///
     /// # Errors
-    /// [`Status::Invalid`]: a value that it cannot take; [`Status::State`]: it is to be set before connect;
+    /// [`Status::Invalid`]: a value that it cannot take; [`Status::State`]: it must be set before connect;
     /// [`Status::Closed`].
     pub fn set(&self, option: AppOption, value: i64) -> Result<()> {
         let inner = &self.0.inner;
@@ -36,7 +36,7 @@ impl App {
             AppOption::BackoffMinMs => session.config.backoff_min = time,
             AppOption::BackoffMaxMs => session.config.backoff_max = time,
             _ if late => {
-                let text = format!("{} is to be set before connect", option.about().name);
+                let text = format!("{} must be set before connect", option.about().name);
                 return Err(Error::new(Status::State, text));
             }
             AppOption::CallbackThread => inner.callback_thread.store(flag, Ordering::Relaxed),
@@ -76,5 +76,5 @@ impl App {
 /// A value that contradicts that of another option.
 fn crossed(option: AppOption, value: i64, how: &str, other: AppOption, is: u128) -> Error {
     let (name, other) = (option.about().name, other.about().name);
-    Error::new(Status::Invalid, format!("{name} cannot be {value}: {how} {other}, which is {is}"))
+    Error::new(Status::Invalid, format!("{name} cannot be {value}, {how} {other}, which is {is}"))
 }

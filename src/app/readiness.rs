@@ -21,7 +21,7 @@ impl Readiness {
             let (reader, writer) = (above_standard(reader), above_standard(writer));
             Ok(Readiness { reader: Lenient::new(reader?), writer: Lenient::new(writer?), set: false })
         };
-        pair().map_err(|error| Error::io(&error, "a descriptor for ns_app_fd"))
+        pair().map_err(|error| Error::io(&error, "creating the descriptor of ns_app_fd"))
     }
 
     pub fn fd(&self) -> RawFd {

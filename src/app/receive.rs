@@ -34,7 +34,7 @@ impl App {
         let mut deadline = Deadline::after(timeout);
         loop {
             let wants = || match inner.callbacks.takes_states() {
-                true => Err(Error::new(Status::State, "states go to the callback: dispatch runs it")),
+                true => Err(Error::new(Status::State, "states go to the callback: call dispatch, which runs it")),
                 false => Ok(true),
             };
             match inner.next(&mut deadline, wants)? {
@@ -54,7 +54,7 @@ impl App {
         let inner = &self.0.inner;
         inner.check_no_callback_thread()?;
         if inner.callbacks.gate.inside() {
-            return Err(Error::new(Status::State, "dispatch inside a callback"));
+            return Err(Error::new(Status::State, "dispatch is not possible inside a callback"));
         }
         self.wakeable(timeout)?;
         let mut deadline = Deadline::after(timeout);

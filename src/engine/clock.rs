@@ -99,7 +99,9 @@ impl Clock {
         let ahead = self.read(now).as_millis().saturating_sub(now.wall.as_millis());
         self.told_ahead = ahead > AHEAD;
         let seconds = ahead / 1000;
-        self.told_ahead.then(|| format!("states are stamped {seconds} s ahead of this machine's clock, as others' are"))
+        self.told_ahead.then(|| {
+            format!("states are stamped {seconds} s ahead of this machine's clock, to follow those of other machines")
+        })
     }
 
     /// The time that the base and the boot clock make.

@@ -24,7 +24,7 @@ const UNSET: u32 = u32::MAX;
 
 /// The deadlines of many keys.
 ///
-/// They form a binary heap that knows the place of each key. The earliest deadline is therefore always at hand, a
+/// They form a binary heap that knows the place of each key. The earliest deadline is therefore always known, a
 /// deadline that is moved or cleared leaves nothing behind, and either takes a number of steps that grows with the
 /// logarithm of the number of deadlines. To clear what is not set costs one look.
 pub struct Timers<K> {

@@ -1,4 +1,4 @@
-//! How a state is told in the log.
+//! How a state is shown in the log.
 
 use std::fmt;
 

@@ -30,11 +30,11 @@ struct Behind {
     guard: FreeGuard<Arc<Hub>>,
 }
 
-/// Hears of a peer of the hub: `identity` is its identity ("" if it is not known yet or never told),
+/// Called for a peer of the hub: `identity` is its identity ("" if it is not known yet or never told),
 /// `from` where it comes from, `event` an NS_PEER_ number, `why` NS_OK or the reason. Both strings are
 /// borrowed for the call.
 ///
-/// Runs on the hub's own thread, which serves nobody meanwhile: return soon.
+/// Runs on the hub's own thread, which serves no peer meanwhile: return soon.
 pub type ns_peer_fn = Option<
     unsafe extern "C" fn(
         hub: *mut ns_hub,
@@ -69,7 +69,7 @@ pub const NS_MALFORMED_UTF8: c_int = 5;
 pub const NS_MALFORMED_TRUNCATED: c_int = 6;
 /// Bytes follow behind its end.
 pub const NS_MALFORMED_TRAILING: c_int = 7;
-/// It is nested too deep.
+/// It is nested too deeply.
 pub const NS_MALFORMED_DEPTH: c_int = 8;
 /// It has the byte that MessagePack never uses.
 pub const NS_MALFORMED_RESERVED: c_int = 9;
@@ -205,7 +205,7 @@ fn fixed<const N: usize>(text: &str) -> [c_char; N] {
 
 /// The option with a number.
 fn option(number: ns_opt) -> Result<HubOption> {
-    HubOption::from_code(number).ok_or_else(|| super::invalid(format!("{number} is no option of a hub")))
+    HubOption::from_code(number).ok_or_else(|| super::invalid(format!("{number} is not an option of a hub")))
 }
 
 /// What is behind a hub pointer, for the time of a call.
@@ -319,7 +319,7 @@ pub unsafe extern "C" fn ns_hub_address(hub: *const ns_hub, i: usize) -> *const 
     })
 }
 
-/// Sets the function that hears of peers; NULL for none.
+/// Sets the function for events of peers; NULL for none.
 ///
 /// When it returns, the previous function is not running and will not run, unless this is called inside
 /// it. `ctx` is passed to it and otherwise left alone. Waits for a running call. Any thread.

@@ -84,7 +84,7 @@ fn forward(line: &Line) -> bool {
 
 fn set(function: ns_log_fn, level: c_int, ctx: *mut c_void) -> Result<()> {
     if logging::is_inside() {
-        return Err(Error::new(Status::State, "ns_set_log inside the log function"));
+        return Err(Error::new(Status::State, "ns_set_log is not possible inside the log function"));
     }
     let level = LevelFilter::iter().nth(level.max(0) as usize).unwrap_or(LevelFilter::Trace);
     let has_function = || SINK.get().0.is_some();

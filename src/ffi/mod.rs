@@ -138,7 +138,7 @@ unsafe fn data<'a>(data: *const c_void, len: usize, what: &str) -> Result<&'a [u
     Ok(unsafe { std::slice::from_raw_parts(data.cast(), len) })
 }
 
-/// A time-out in milliseconds; -1 is for ever.
+/// A time-out in milliseconds; -1 is indefinite.
 fn timeout(ms: c_int, what: &str) -> Result<Option<Duration>> {
     match u64::try_from(ms) {
         Ok(ms) => Ok(Some(Duration::from_millis(ms))),

@@ -110,15 +110,16 @@ pub type ns_opt = i32;
 
 /// App. How long closing waits for unsent values. In milliseconds: 0 to 24d, default 1s.
 pub const NS_OPT_LINGER_MS: ns_opt = 1;
-/// App. Run callbacks on the app's own thread. Before connect. 0 or 1, default 0.
+/// App. Run callbacks on the app's own thread. Set before connect. 0 or 1, default 0.
 pub const NS_OPT_CALLBACK_THREAD: ns_opt = 2;
-/// App. Own values that are kept, sent or not; then sends are NS_ERR_FULL. In bytes: 1B to
-/// 1GiB, default 64MiB.
+/// App. Limit of the own values that are kept, sent or not; beyond it sends fail with
+/// NS_ERR_FULL. In bytes: 1B to 1GiB, default 64MiB.
 pub const NS_OPT_SEND_QUEUE: ns_opt = 3;
-/// App. States received and not yet taken; then the oldest give way, counted. In bytes: 1B to
-/// 1GiB, default 16MiB.
+/// App. Limit of states received and not yet taken; beyond it the oldest are dropped and
+/// counted. In bytes: 1B to 1GiB, default 16MiB.
 pub const NS_OPT_RECV_QUEUE: ns_opt = 4;
-/// App. The largest message, both ways. Before connect. In bytes: 1B to 1GiB, default 16MiB.
+/// App. The largest message, in both directions. Set before connect. In bytes: 1B to 1GiB,
+/// default 16MiB.
 pub const NS_OPT_MAX_MESSAGE: ns_opt = 5;
 /// App. The shortest wait before a reconnect, not above NS_OPT_BACKOFF_MAX_MS. In
 /// milliseconds: 1ms to 24d, default 50ms.
@@ -126,11 +127,13 @@ pub const NS_OPT_BACKOFF_MIN_MS: ns_opt = 6;
 /// App. The longest wait before a reconnect, not below NS_OPT_BACKOFF_MIN_MS. In
 /// milliseconds: 1ms to 24d, default 5s.
 pub const NS_OPT_BACKOFF_MAX_MS: ns_opt = 7;
-/// App. Have the hub send the app's own states back to it. Before connect. 0 or 1, default 0.
+/// App. Have the hub send the app's own states back to it. Set before connect. 0 or 1, default
+/// 0.
 pub const NS_OPT_ECHO: ns_opt = 8;
-/// App. Take the identity over from a live holder. Before connect. 0 or 1, default 0.
+/// App. Take the identity over from a live holder. Set before connect. 0 or 1, default 0.
 pub const NS_OPT_TAKE_OVER: ns_opt = 9;
-/// App. Share the identity with others that say so too. Before connect. 0 or 1, default 0.
+/// App. Share the identity with other apps that set this too. Set before connect. 0 or 1,
+/// default 0.
 pub const NS_OPT_SHARED: ns_opt = 10;
 /// Hub. The largest message. In bytes: 1B to 1GiB, default 16MiB.
 pub const NS_OPT_HUB_MAX_MESSAGE: ns_opt = 101;
@@ -139,13 +142,13 @@ pub const NS_OPT_HUB_MAX_MESSAGE: ns_opt = 101;
 pub const NS_OPT_HUB_LEGACY_MAX: ns_opt = 102;
 /// Hub. How many peers may be connected. A number: 1 to 2147483647, default 4096.
 pub const NS_OPT_HUB_MAX_PEERS: ns_opt = 103;
-/// Hub. What may wait for one peer before it is caught up from the table, with newest values
-/// only. In bytes: 1B to 1GiB, default 4MiB.
+/// Hub. Limit of what is queued for one peer; beyond it the peer gets newest values only, from
+/// the table. In bytes: 1B to 1GiB, default 4MiB.
 pub const NS_OPT_HUB_OUTBOX: ns_opt = 104;
-/// Hub. Unfinished incoming messages of all peers together. In bytes: 1B to 1TiB, default
-/// 256MiB.
+/// Hub. Limit of unfinished incoming messages, of all peers together. In bytes: 1B to 1TiB,
+/// default 256MiB.
 pub const NS_OPT_HUB_UNFINISHED: ns_opt = 105;
-/// Hub. How long an unfinished message may make no progress. In milliseconds: 1ms to 1000d,
+/// Hub. How long an unfinished message may go without progress. In milliseconds: 1ms to 1000d,
 /// default 30s.
 pub const NS_OPT_HUB_STALLED_FRAME_MS: ns_opt = 106;
 /// Hub. How long a handshake may take. In milliseconds: 1ms to 1000d, default 5s.
@@ -159,16 +162,16 @@ pub const NS_OPT_HUB_TABLE_BYTES: ns_opt = 109;
 /// Hub. How long the states of a departed sender are kept. In milliseconds: 1ms to 1000d,
 /// default 1d.
 pub const NS_OPT_HUB_DEPARTED_MS: ns_opt = 110;
-/// Hub. Permissions of ipc socket files; ipc://@name, which has no file, admits root and the
-/// users that they would admit. In octal: 0000 to 0777, default 0600.
+/// Hub. Permissions of ipc socket files; they also decide which users may connect to
+/// ipc://@name, which has no file. In octal: 0000 to 0777, default 0600.
 pub const NS_OPT_HUB_IPC_MODE: ns_opt = 112;
-/// Hub. Send states back to the connection they came from, too, as the original hub did; apps
-/// drop their own unless they ask for them. 0 or 1, default 0.
+/// Hub. Also send states back to the connection that they came from, as the original hub did;
+/// apps drop their own unless they ask for them. 0 or 1, default 0.
 pub const NS_OPT_HUB_ECHO: ns_opt = 113;
 /// Hub. Send numbers, booleans, nil, arrays and maps to old programs, too; some of them crash
 /// on these. 0 or 1, default 0.
 pub const NS_OPT_HUB_LEGACY_STRUCTURED: ns_opt = 114;
-/// Hub. Give an old program that joins what others published before, as if they published it
+/// Hub. Send an old program that joins what others published before, as if they published it
 /// again. 0 or 1, default 0.
 pub const NS_OPT_HUB_LEGACY_SNAPSHOT: ns_opt = 115;
 

@@ -95,7 +95,7 @@ pub enum HeaderError {
     #[error("the other side speaks the scalability protocol {0:#04x}, not {1} ({number:#04x})", number = .1.number)]
     OtherProtocol(u16, Sp),
     /// The reserved bytes are neither zero nor, where nanostate is spoken, a version.
-    #[error("the reserved bytes of the SP header are {}: no version that is spoken here", shown(.0))]
+    #[error("the reserved bytes of the SP header are {}: not a known version", shown(.0))]
     Reserved([u8; 2]),
 }
 

@@ -133,9 +133,9 @@ impl ConnectionLimit {
 
 impl fmt::Display for ConnectionLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "there are {} already", self.most)?;
+        write!(f, "at most {} may be connected", self.most)?;
         if let Some((all, each)) = self.bytes {
-            write!(f, ": each may hold {each} of {all} bytes with a message that it has not sent all of")?;
+            write!(f, ": each may hold {each} of {all} bytes with an unfinished message")?;
             write!(f, " (a smaller {} allows more)", HubOption::LegacyMax.about().name)?;
         }
         Ok(())
@@ -185,7 +185,7 @@ fn listen_at(socket: &Socket, host: &Host, port: u16, path: &str, max_frame: usi
     last
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
 mod tests {
     use std::net::{Ipv4Addr, TcpListener};
 
@@ -260,14 +260,14 @@ mod tests {
             assert_eq!(limit.most, 10);
             assert_eq!(
                 limit.to_string(),
-                "there are 10 already: each may hold 1048576 of 10485760 bytes with a message that it has not sent \
-                 all of (a smaller NS_OPT_HUB_LEGACY_MAX allows more)"
+                "at most 10 may be connected: each may hold 1048576 of 10485760 bytes with an unfinished message (a \
+                 smaller NS_OPT_HUB_LEGACY_MAX allows more)"
             );
             let small = RouterConfig { legacy_max: 1000, ..config.clone() };
             assert_eq!(ConnectionLimit::of(&small, role), ConnectionLimit { most: 100, bytes: None });
             let none = RouterConfig { unfinished: 1, ..config.clone() };
             assert_eq!(ConnectionLimit::of(&none, role).most, 1);
         }
-        assert_eq!(ConnectionLimit::of(&config, Role::Pub).to_string(), "there are 100 already");
+        assert_eq!(ConnectionLimit::of(&config, Role::Pub).to_string(), "at most 100 may be connected");
     }
 }

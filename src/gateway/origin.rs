@@ -14,14 +14,14 @@ pub fn check(origin: Option<&str>, host: Option<&str>, own: &str) -> Result<(), 
     let Some(origin) = origin else { return Ok(()) };
     let host = host.unwrap_or_default();
     if !origin.strip_prefix("http://").is_some_and(|origin| origin.eq_ignore_ascii_case(host)) {
-        return Err(format!("its page is of {origin:?}, not of this address"));
+        return Err(format!("its page is from {origin:?}, not from this address"));
     }
     let name = without_port(host);
     let literal = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().is_ok();
     if literal || name.eq_ignore_ascii_case("localhost") || name.eq_ignore_ascii_case(own) {
         return Ok(());
     }
-    Err(format!("its page is of {name:?}, which may be a name that somebody else gave this machine"))
+    Err(format!("its page is from {name:?}, a name that somebody else may have given this machine"))
 }
 
 fn without_port(host: &str) -> &str {

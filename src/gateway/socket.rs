@@ -425,7 +425,7 @@ impl ByteStream for GatewaySocket {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::engine::gateway::GatewayEvent;

@@ -30,8 +30,7 @@ use crate::{Error, Result, Status};
 
 pub use crate::engine::hub::{HubStats, PeerEvent, PeerStats};
 
-/// Called for a peer, with its identity ("" for an old one), its address, the event, the status, and the reason in
-/// words.
+/// Called for a peer with its identity ("" for an old one), its address, the event, the status, and the reason as text.
 pub type OnPeer = dyn FnMut(&str, &str, PeerEvent, Status, &str) + Send;
 
 /// A hub: forwards every state to the other apps, and keeps the newest value of each key for those that come later.
@@ -74,13 +73,13 @@ struct Inner {
     ipc_mode: AtomicU32,
     handle_state: HandleState,
     gate: Arc<Gate>,
-    /// That of the thread that made the hub; callbacks run with it.
+    /// The signal mask of the thread that made the hub; callbacks run with it.
     mask: SignalMask,
     on_peer: Callback<OnPeer>,
     repeats: Mutex<Repeats<Said>>,
 }
 
-/// Kinds of log lines about peers that may repeat, and so do not each get a line.
+/// Kinds of log lines about peers that may repeat, and so are not logged one by one.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Said {
     Refused(Status),
@@ -97,8 +96,8 @@ impl Said {
         }
     }
 
-    /// How many lines of this kind are logged at once. Refusals of strangers all say the same; each of the others names
-    /// another peer.
+    /// How many lines of this kind are logged at once. Refusals of strangers all read the same; lines of other kinds
+    /// each name another peer.
     fn burst(self) -> u32 {
         match self {
             Said::Refused(_) | Said::NoMemory => 1,
@@ -143,7 +142,7 @@ impl Hub {
     pub fn set(&self, option: HubOption, value: i64) -> Result<()> {
         let mut driver = self.inner.open()?;
         if !self.addresses.lock().is_empty() {
-            return Err(Error::new(Status::State, format!("{} is to be set before listen", option.about().name)));
+            return Err(Error::new(Status::State, format!("{} must be set before listen", option.about().name)));
         }
         option.about().check(value)?;
         let (flag, size, time) = (value == 1, value as usize, Duration::from_millis(value as u64));
@@ -239,8 +238,8 @@ impl Hub {
         self.addresses.lock().get(i).cloned()
     }
 
-    /// Sets the callback for peers that come and go, or none. It runs on the hub's own thread, which serves nobody
-    /// meanwhile. When this returns the previous one is not running and will not run.
+    /// Sets the callback for peers that come and go, or removes it. It runs on the hub's own thread, which serves no
+    /// peer meanwhile. When this returns, the previous callback is not running and will not run.
     ///
     /// # Errors
     /// [`Status::State`]: in a child after `fork`.
@@ -265,7 +264,7 @@ impl Hub {
         Ok(self.inner.open()?.protocol.peer_stats().collect())
     }
 
-    /// Closes every connection and listener, and ends the hub's thread. Inside its own callback the thread ends when
+    /// Closes every connection and listener, and ends the hub's thread. Inside its own callback, the thread ends when
     /// the callback has returned.
     pub fn close(&self) {
         if self.inner.shared.forked() {
@@ -294,7 +293,7 @@ impl Hub {
             let inner = self.inner.clone();
             // It runs a callback of the program.
             let started = runtime::spawn_with_stack("nanostate-hub", HUB_STACK, move || inner.run_loop());
-            *thread = Some(started.map_err(|error| Error::io(&error, "a thread for the hub"))?);
+            *thread = Some(started.map_err(|error| Error::io(&error, "starting the hub's thread"))?);
         }
         Ok(())
     }
@@ -321,7 +320,7 @@ impl Inner {
         self.shared.lock().close_all();
     }
 
-    /// Returns when it has to be called again at the latest.
+    /// Returns the latest time of its next call.
     fn after_turn(&self) -> Option<MonoTime> {
         let mut driver = self.shared.lock();
         while let Some(event) = driver.protocol.next_event() {

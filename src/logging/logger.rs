@@ -1,7 +1,6 @@
-//! The logger of programs that install none: lines go to the function that the program
-//! has set, else to standard error.
+//! The logger of programs that install none: lines go to the function that the program has set, else to standard error.
 
-// The system is called, to be told of the end of the process.
+// For a system call: `atexit`.
 #![allow(unsafe_code)]
 
 use std::sync::{Once, OnceLock};
@@ -11,16 +10,16 @@ use log::{LevelFilter, Log, Metadata, Record};
 use super::queue::{write_to_stderr, Line, LogQueue, MOMENT};
 use super::VARIABLE;
 
-/// The lines on their way out.
+/// The lines that wait to be written.
 static QUEUE: LogQueue = LogQueue::new(deliver);
 
-/// What takes lines first.
+/// The function that gets lines first.
 static FORWARD: OnceLock<Forward> = OnceLock::new();
 
-/// Takes a line, in the thread of the queue. False: the line goes to standard error.
+/// Takes a line, in the thread of the queue. False sends the line to standard error.
 pub(crate) type Forward = fn(&Line) -> bool;
 
-/// Hands one line out, in the thread of the queue.
+/// Writes one line, in the thread of the queue.
 fn deliver(line: &Line) {
     // The level may have changed since the line was made.
     if line.level > log::max_level() {
@@ -29,7 +28,7 @@ fn deliver(line: &Line) {
     if FORWARD.get().is_some_and(|forward| forward(line)) {
         return;
     }
-    // One line in one write, so that lines of several processes do not mix.
+    // One line per write, so that lines of several processes do not mix.
     let text = format!("nanostate {} {}\n", line.level.as_str().to_lowercase(), line.text);
     write_to_stderr(text.as_bytes());
 }
@@ -68,7 +67,7 @@ pub(super) fn start() {
     });
 }
 
-/// Makes this module the logger, unless the program has another.
+/// Makes this module the logger, unless the program has installed one.
 fn install(level: LevelFilter) {
     static INSTALLED: OnceLock<bool> = OnceLock::new();
     let installed = INSTALLED.get_or_init(|| {
@@ -84,22 +83,22 @@ fn install(level: LevelFilter) {
     }
 }
 
-/// Lets all lines out before the process ends. From then on nothing is logged: it would run in what is left of the
-/// process.
+/// Writes all lines before the process ends. From then on nothing is logged: that would run in a process that is partly
+/// torn down.
 extern "C" fn at_exit() {
     flush();
     log::set_max_level(LevelFilter::Off);
     QUEUE.end(MOMENT);
 }
 
-/// Whether this thread is handing out a line.
+/// Whether this thread is writing a line.
 pub(crate) fn is_inside() -> bool {
     QUEUE.is_inside()
 }
 
-/// Sets the level, and with `change` what `forward` does. Lines that were logged before are handed out first, if that
-/// does not take too long. `change` runs while no line is handed out, unless `quiet` is false: then a line that is on
-/// its way may go out before or after it.
+/// Sets the level, and with `change` what `forward` does. Lines that were logged before are written first, unless that
+/// takes too long. `change` runs while no line is being written, unless `quiet` is false: then a line in progress may
+/// be written before or after it.
 pub(crate) fn set(forward: Forward, level: LevelFilter, quiet: impl Fn() -> bool, change: impl FnOnce()) {
     // From now on the environment does not count.
     start();

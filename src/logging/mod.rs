@@ -1,7 +1,7 @@
 //! The log: lines go through a queue to whatever writes them, and a logger for programs that have none.
 //!
-//! The library writes through the `log` crate. Where it has the C API, it is also the logger, unless the program
-//! installs one of its own: from the first handle on if the environment says so, else once the program asks for it.
+//! The library logs through the `log` crate. If it is built with the C API, it is also the logger, unless the program
+//! installs one: from the first handle on if the environment says so, otherwise once the program requests it.
 
 #[cfg(feature = "capi")]
 mod logger;
@@ -20,7 +20,7 @@ pub(crate) fn start() {
     logger::start();
 }
 
-/// Lets what was logged out, before a handle or the process ends; for a moment at most.
+/// Waits briefly until the log is written, before a handle or the process ends.
 pub(crate) fn flush() {
     #[cfg(feature = "capi")]
     logger::flush();

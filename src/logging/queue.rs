@@ -1,7 +1,7 @@
-//! A queue for lines of the log. A thread that logs puts its line here and goes on; the queue's own thread hands the lines
-//! out. So a reader of the log that is slow, or stops, delays that thread only.
+//! A queue for lines of the log. A thread that logs puts its line here and goes on; the queue's own thread writes the
+//! lines. So a reader of the log that is slow, or stops, delays only that thread.
 
-// The system is called, for standard error.
+// For a system call: a write to standard error.
 #![allow(unsafe_code)]
 
 use std::collections::VecDeque;
@@ -16,13 +16,13 @@ use crate::runtime::spawn_with_stack;
 use crate::transport::PerProcess;
 use crate::visible;
 
-/// Lines that may wait.
+/// Limit of the lines that wait.
 const LINES: usize = 4096;
-/// Bytes that they may take.
+/// Limit of their bytes.
 const BYTES: usize = 1 << 20;
 /// The stack of the thread, which may run a function of the program.
 const STACK: usize = 2 << 20;
-/// How long the end of a handle, or of the process, waits for a line to go out.
+/// How long the end of a handle, or of the process, waits for a line to be written.
 pub const MOMENT: Duration = Duration::from_secs(1);
 /// How many such times it waits at most while lines do go out.
 const MOMENTS: u32 = 3;
@@ -30,7 +30,7 @@ const MOMENTS: u32 = 3;
 /// A line of the log.
 #[derive(Debug)]
 pub struct Line {
-    /// How bad it is.
+    /// Its level.
     pub level: Level,
     /// When it was logged.
     pub at: SystemTime,
@@ -39,7 +39,7 @@ pub struct Line {
 }
 
 /// A bounded queue of lines, and the thread that hands them to `sink`, one after the other. Lines that do not fit are
-/// counted, and a line with their number takes their place.
+/// counted, and one line reports their number.
 ///
 /// The thread is started by the first line. A child of `fork` begins with an empty queue, and starts one of its own.
 pub struct LogQueue {
@@ -50,7 +50,7 @@ pub struct LogQueue {
 #[derive(Default)]
 struct Queue {
     state: Mutex<Contents>,
-    /// Of everything in `state` that somebody waits for.
+    /// Notified of every change in `state` that a thread may wait for.
     changed: Condvar,
 }
 
@@ -58,18 +58,18 @@ struct Queue {
 struct Contents {
     lines: VecDeque<Line>,
     bytes: usize,
-    /// Lines that found no room since the last one that did.
+    /// Lines that did not fit since the last one that did.
     lost: u64,
     thread: Option<JoinHandle<()>>,
     /// Set while the thread runs.
     runs: Option<ThreadId>,
-    /// The thread has to end once nothing waits.
+    /// The thread has to end once the queue is empty.
     ends: bool,
     /// The sink has a line.
     busy: bool,
-    /// Lines that went out.
+    /// Lines that were written.
     done: u64,
-    /// Somebody waited in vain for the line that the sink has.
+    /// A thread has waited in vain for the line that the sink has.
     stuck: bool,
 }
 
@@ -78,7 +78,7 @@ impl Contents {
         self.lines.is_empty() && self.lost == 0 && !self.busy
     }
 
-    /// After a loss there has to be some room, or every second line would be about lost ones.
+    /// After a loss some space has to become free first, or every second line would report losses.
     fn has_room(&self) -> bool {
         let share = if self.lost > 0 { 2 } else { 1 };
         self.lines.len() < LINES / share && self.bytes < BYTES / share
@@ -95,11 +95,11 @@ impl Contents {
         Some(line)
     }
 
-    /// The line about lost ones.
+    /// The line that reports losses.
     fn take_lost(&mut self) -> Option<Line> {
         let lost = std::mem::take(&mut self.lost);
         let level = log::max_level().to_level().map_or(Level::Warn, |most| most.min(Level::Warn));
-        let text = format!("{lost} lines of the log were lost: they came faster than they were taken");
+        let text = format!("{lost} lines of the log were lost: they came faster than they could be written");
         (lost > 0).then(|| Line { level, at: SystemTime::now(), text })
     }
 }
@@ -113,7 +113,7 @@ impl Queue {
         self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until `done`, at most for `timeout`; whether it is.
+    /// Waits until `done`, at most for `timeout`; returns whether it is.
     fn wait_until<'a>(
         &self,
         mut state: MutexGuard<'a, Contents>,
@@ -131,7 +131,7 @@ impl Queue {
         (state, true)
     }
 
-    /// What the thread does.
+    /// The thread's function.
     fn run(&self, sink: fn(&Line)) {
         let mut state = self.lock();
         loop {
@@ -164,7 +164,7 @@ impl LogQueue {
         LogQueue { sink, queue: PerProcess::new() }
     }
 
-    /// Puts a line behind the others, without waiting for them. Lines that the sink itself logs are dropped.
+    /// Appends a line, without waiting for the others. Lines that the sink itself logs are dropped.
     pub fn push(&self, level: Level, text: fmt::Arguments<'_>) {
         let line = Line { level, at: SystemTime::now(), text: visible::one_line(&text.to_string()).into_owned() };
         let queue = self.queue.get();
@@ -183,7 +183,7 @@ impl LogQueue {
         state.ends = false;
         if state.runs.is_none() {
             let sink = self.sink;
-            // Without a thread the lines wait for one, and are counted as lost in the end.
+            // If no thread can be started, lines wait for one, and are counted as lost in the end.
             if let Ok(thread) = spawn_with_stack("ns-log", STACK, move || queue.run(sink)) {
                 state.runs = Some(thread.thread().id());
                 state.thread = Some(thread);
@@ -194,7 +194,7 @@ impl LogQueue {
         }
     }
 
-    /// Waits until all lines are out, as long as one of them goes out within each `timeout`; returns whether they are.
+    /// Waits until all lines are written, as long as one is written within each `timeout`; returns whether they are.
     /// Does not wait again for a line that an earlier call has waited for in vain, nor inside the sink.
     pub fn flush(&self, timeout: Duration) -> bool {
         let queue = self.queue.get();
@@ -213,7 +213,7 @@ impl LogQueue {
         state.is_idle()
     }
 
-    /// [Flushes](LogQueue::flush), and ends the thread if all lines are out. The next line starts another.
+    /// [Flushes](LogQueue::flush), and ends the thread if all lines are written. The next line starts another one.
     pub fn end(&self, timeout: Duration) {
         if !self.flush(timeout) {
             return;
@@ -237,7 +237,7 @@ impl LogQueue {
         self.queue.get().lock().runs == Some(std::thread::current().id())
     }
 
-    /// Calls `f` while the sink is given no line, and while it has none if `quiet` says so.
+    /// Calls `f` while the sink is given no line; with `quiet`, also only while it has none.
     pub fn while_held<T>(&self, quiet: impl Fn() -> bool, f: impl FnOnce() -> T) -> T {
         let queue = self.queue.get();
         let mut state = queue.lock();
@@ -250,8 +250,8 @@ impl LogQueue {
     }
 }
 
-/// Writes bytes to standard error, all of them if it takes them: it may be a pipe, full and not blocking. Not through
-/// `std::io::stderr`, whose lock another thread may hold, for ever or at a `fork`.
+/// Writes bytes to standard error, all of them if possible: it may be a full pipe, or non-blocking. Not through
+/// `std::io::stderr`, whose lock another thread may hold, indefinitely or during a `fork`.
 pub fn write_to_stderr(mut bytes: &[u8]) {
     while !bytes.is_empty() {
         // SAFETY: the bytes are those of a live slice.
@@ -269,19 +269,19 @@ pub fn write_to_stderr(mut bytes: &[u8]) {
                     return;
                 }
             }
-            // There is nobody to tell.
+            // A failure to log cannot be reported.
             _ => return,
         }
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
 mod tests {
     use std::sync::{Condvar, Mutex};
 
     use super::*;
 
-    /// What a sink got; it waits while `held`.
+    /// The lines that a sink got; it waits while `held`.
     struct Seen {
         lines: Mutex<(Vec<String>, bool)>,
         changed: Condvar,

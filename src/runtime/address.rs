@@ -1,4 +1,4 @@
-//! What engines have to know of addresses, which a transport does not.
+//! What engines need to know about addresses, and transports do not.
 
 use crate::engine::Role;
 use crate::framing::Framing;
@@ -15,8 +15,8 @@ pub fn framing(address: &Address) -> Framing {
     }
 }
 
-/// Reads a comma-separated list of addresses to dial. A comma that no URL follows is a part of the path or name that it
-/// is in.
+/// Reads a comma-separated list of addresses to dial. A comma that no URL follows belongs to the path or name that
+/// contains it.
 ///
 /// # Errors
 /// As of [`Address::parse`] and [`Address::check_dial`]; [`Status::Unsupported`](crate::Status::Unsupported) for the
@@ -28,7 +28,7 @@ pub fn addresses_to_dial(urls: &str) -> Result<Vec<Address>> {
 fn address_to_dial(url: &str) -> Result<Address> {
     let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme).to_ascii_lowercase();
     if Role::of_scheme(&scheme).is_some() {
-        return Err(unsupported(url, "a gateway is for a hub to listen at"));
+        return Err(unsupported(url, "apps cannot connect to a gateway"));
     }
     let address = Address::parse(url)?;
     address.check_dial()?;
@@ -45,7 +45,7 @@ mod tests {
         for url in ["pub+tcp://h:1", "respondent+ipc:///x"] {
             let error = addresses_to_dial(url).unwrap_err();
             assert_eq!(error.status(), Status::Unsupported, "{url}");
-            assert!(error.to_string().starts_with(&format!("not supported: {url}: a gateway ")), "{error}");
+            assert!(error.to_string().starts_with(&format!("not supported: {url}: apps ")), "{error}");
         }
     }
 

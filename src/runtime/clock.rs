@@ -1,4 +1,4 @@
-//! The clocks that engines are told.
+//! The clocks that engines receive.
 
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,17 +6,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::engine::Now;
 use crate::time::{BootTime, MonoTime, WallTime};
 
-/// This moment, by `CLOCK_MONOTONIC`, `CLOCK_REALTIME` and `CLOCK_BOOTTIME`.
+/// The present time, by `CLOCK_MONOTONIC`, `CLOCK_REALTIME` and `CLOCK_BOOTTIME`.
 ///
-/// The other clocks are read again once a millisecond is over: they are the first one and an offset until then.
+/// The two other clocks are read again after a millisecond; until then they are derived from the first one by an
+/// offset.
 pub fn now() -> Now {
-    /// Nanoseconds that a look at the other clocks is good for.
+    /// How long the offsets of the other clocks are used, in nanoseconds.
     const GOOD_FOR: u64 = 1_000_000;
     static WALL: AtomicU64 = AtomicU64::new(0);
     static BOOT: AtomicU64 = AtomicU64::new(0);
     static UNTIL: AtomicU64 = AtomicU64::new(0);
     let mono = clock(libc::CLOCK_MONOTONIC);
-    // Acquire: what is read are the offsets of that look or, at worst, of one that another thread began earlier.
+    // Acquire: the offsets that are read are those of that update or, at worst, of one that another thread began
+    // earlier.
     if mono >= UNTIL.load(Ordering::Acquire) {
         WALL.store(clock(libc::CLOCK_REALTIME).wrapping_sub(mono), Ordering::Relaxed);
         BOOT.store(clock(SUSPENDED_TOO).wrapping_sub(mono), Ordering::Relaxed);
@@ -30,7 +32,7 @@ pub fn now() -> Now {
     }
 }
 
-/// The clock that goes on while the machine is suspended. Elsewhere than on Linux that of `CLOCK_MONOTONIC` has to do.
+/// The clock that goes on while the machine is suspended. Systems other than Linux use `CLOCK_MONOTONIC` instead.
 #[cfg(target_os = "linux")]
 const SUSPENDED_TOO: libc::clockid_t = libc::CLOCK_BOOTTIME;
 #[cfg(not(target_os = "linux"))]
@@ -46,7 +48,7 @@ fn clock(id: libc::clockid_t) -> u64 {
     nanoseconds(time)
 }
 
-/// A time in nanoseconds. One before 1970, which only a library that fakes the clock tells, is 1970.
+/// A time in nanoseconds. A time before 1970, which only a library that fakes the clock reports, becomes 1970.
 fn nanoseconds(time: libc::timespec) -> u64 {
     /// The last second that Linux knows, in 2262.
     const LAST: u64 = i64::MAX as u64 / 1_000_000_000;
@@ -61,7 +63,7 @@ mod tests {
     #[test]
     fn a_time_before_1970_or_beyond_all_times_is_no_fault() {
         let at = |tv_sec| {
-            // SAFETY: a time of zeros is one.
+            // A time of all zeros is valid.
             let mut time: libc::timespec = unsafe { MaybeUninit::zeroed().assume_init() };
             (time.tv_sec, time.tv_nsec) = (tv_sec, 7);
             nanoseconds(time)

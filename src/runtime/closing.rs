@@ -1,4 +1,4 @@
-//! Closed connections whose last bytes are on their way.
+//! Closed connections whose last bytes are still in flight.
 
 use std::io;
 use std::os::fd::AsRawFd;
@@ -12,21 +12,21 @@ use crate::time::MonoTime;
 use crate::transport::poller::Interest;
 use crate::transport::socket::Stream;
 
-/// How long a closed connection waits for the other side to have read what it was sent.
+/// How long a closed connection waits for the other side to read what it was sent.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
-/// Sockets that are closed for the engine and read to their end.
+/// Sockets that are closed for the engine, and are read to their end.
 ///
-/// What the other side was sent over TCP is lost if it sends something to a closed socket before it has read it; nanomsg
-/// over a Unix socket forgets what it has not read when it cannot write any more.
+/// Over TCP, bytes that the other side has not read are lost if it sends something to a closed socket; over a Unix
+/// socket, nanomsg discards what it has not read once it can no longer write.
 #[derive(Default)]
 pub(super) struct Closing {
-    /// Each until when it waits.
+    /// Each with the end of its wait.
     streams: HashMap<u64, (Stream, MonoTime)>,
 }
 
 impl Closing {
-    /// Ends `stream` towards the other side, and closes it once that side has closed it too, or time is up.
+    /// Shuts `stream` down for writing, and closes it once the other side has closed it too, or time is up.
     pub fn begin(&mut self, reactor: &mut Reactor, now: Now, stream: Stream) {
         stream.end();
         let key = reactor.key(Kind::Closing);
@@ -37,7 +37,7 @@ impl Closing {
         }
     }
 
-    /// Something came: it is forgotten.
+    /// Something arrived; it is discarded.
     pub fn ready(&mut self, reactor: &mut Reactor, key: u64, buffer: &mut [u8]) {
         let Some((stream, _)) = self.streams.get(&key) else { return };
         let over = match stream.read(buffer) {
@@ -49,7 +49,7 @@ impl Closing {
         }
     }
 
-    /// Its time is up, or it is over.
+    /// Its time is up, or the other side has closed it.
     pub fn close(&mut self, reactor: &mut Reactor, key: u64) {
         if let Some((stream, until)) = self.streams.remove(&key) {
             reactor.stop_timer(until, key);

@@ -1,4 +1,4 @@
-//! The connections of a driver: reads and writes them, each for a round at a time.
+//! The connections of a driver: reads and writes them in rounds.
 
 use std::io::{self, IoSlice};
 use std::os::fd::{AsRawFd, RawFd};
@@ -18,22 +18,22 @@ use crate::transport::wake::Woken;
 use crate::transport::{inproc, ByteStream};
 use crate::Error;
 
-/// What one read takes, in bytes.
+/// How many bytes one read takes.
 const READ: usize = 64 << 10;
-/// What is allocated for reading, in bytes: so much that malloc gives it back when the loop is idle. Only what is read
-/// into takes memory.
+/// Size of the buffer for reading, in bytes: so large that malloc returns it to the system when the loop is idle. Only
+/// the part that is read into takes memory.
 const READ_BUFFER: usize = 256 << 10;
-/// What one connection may read in a round, in bytes, before it is the others' turn.
+/// How many bytes one connection may read in a round before it is the turn of the others.
 const READ_ROUND: usize = 1 << 20;
-/// And how long that may take: a mebibyte of small messages takes 50 ms and more.
+/// How long that may take: a mebibyte of small messages takes 50 ms and more.
 const READ_TIME: Duration = Duration::from_millis(2);
-/// What one connection may write in a round, in bytes, before it is the others' turn.
+/// How many bytes one connection may write in a round before it is the turn of the others.
 const WRITE_ROUND: usize = 4 << 20;
 
 /// What carries the bytes of a connection.
 pub enum Channel {
     Socket(Stream),
-    /// Not a socket of the system: it tells by itself when it is ready.
+    /// Not a socket of the system: it signals by itself that it is ready.
     Other(Box<dyn ByteStream>),
 }
 
@@ -95,29 +95,30 @@ pub struct Conn {
     pub channel: Channel,
     /// The other side in words, for errors.
     pub from: String,
-    /// The last write did not take everything: it goes on when there is room.
+    /// The last write did not take everything: writing goes on when the socket is writable again.
     blocked: bool,
-    /// Whether the poller tells when there is room.
+    /// Whether the poller reports that it is writable.
     watched: bool,
-    /// Writing failed since the other side is gone; what it sent before is still read.
+    /// Writing failed because the other side is gone; what it sent before is still read.
     pub broken: bool,
-    /// Whether it stands in [`Conns::again`].
+    /// Whether it is in [`Conns::again`].
     again: bool,
-    /// The engine takes no bytes for now; it stands in [`Conns::paused`].
+    /// The engine accepts no bytes for now; the connection is in [`Conns::paused`].
     paused: bool,
-    /// Left to a thread that reads it: see [`Lender`].
+    /// Lent to a thread that reads it: see [`Lender`].
     pub lent: bool,
 }
 
 impl Conn {
-    /// What the poller is to tell of it. That the other side is gone it tells in any case.
+    /// What the poller is to report of it. It reports in any case that the other side is gone.
     fn interest(&self) -> Interest {
         Interest { read: !self.paused && !self.lent, write: self.watched }
     }
 
     fn watch(&self, poller: &Poller, key: u64) -> io::Result<()> {
         match &self.channel {
-            // Once, or the loop would be told of a dead connection until the thread that reads it has heard too.
+            // Once only, or a dead connection would be reported to the loop until the thread that reads it has noticed
+            // too.
             Channel::Socket(stream) if self.lent => poller.set_once(stream.as_raw_fd(), key, self.interest()),
             Channel::Socket(stream) => poller.set(stream.as_raw_fd(), key, self.interest()),
             Channel::Other(_) => Ok(()),
@@ -125,17 +126,17 @@ impl Conn {
     }
 }
 
-/// What a round of reading came to.
+/// Result of a round of reading.
 pub struct Read {
     /// How many bytes were read.
     pub bytes: usize,
-    /// Why nothing more will come, if so: the connection is to be closed.
+    /// Why nothing more will come, if that is so: the connection is to be closed.
     pub ended: Option<Closed>,
 }
 
-/// What a round of writing came to.
+/// Result of a round of writing.
 pub enum Written {
-    /// Everything is written, or will be once there is room.
+    /// Everything is written, or will be once the socket is writable.
     All,
     /// The round is over.
     Some,
@@ -145,27 +146,27 @@ pub enum Written {
     Failed(Error),
 }
 
-/// The connections of a driver. The engine whose bytes they carry is handed in.
+/// The connections of a driver. The engine whose bytes they carry is passed in.
 pub struct Conns {
     poller: Arc<Poller>,
     conns: HashMap<u64, Conn>,
     /// Those that have more to read or write than one round allows.
     again: Vec<u64>,
-    /// Those whose bytes the engine does not take for now.
+    /// Those whose bytes the engine does not accept for now.
     paused: Vec<u64>,
     /// Kept for its allocation.
     slices: Vec<IoSlice<'static>>,
-    /// The buffer of all reads, by whichever thread.
+    /// The buffer of all reads, of any thread.
     buffer: Vec<u8>,
 }
 
-/// The empty vector `slices` for another lifetime, with its allocation.
+/// The empty vector `slices` with another lifetime, to reuse its allocation.
 fn recycle<'a>(mut slices: Vec<IoSlice<'_>>) -> Vec<IoSlice<'a>> {
     slices.clear();
     slices.into_iter().map(|_| unreachable!("the vector is empty")).collect()
 }
 
-/// Whether the other side closed the connection, as opposed to a failure on the way.
+/// Whether the other side closed the connection, as opposed to a failure in between.
 fn is_gone(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::NotConnected)
 }
@@ -192,7 +193,7 @@ impl Conns {
         self.conns.get(&key)
     }
 
-    /// Begins to move the bytes of a connection. Fails if the poller has no room for it.
+    /// Starts to move the bytes of a connection. Fails if the poller cannot add it.
     pub fn add(&mut self, key: u64, channel: Channel, from: String) -> io::Result<()> {
         if let Channel::Socket(stream) = &channel {
             self.poller.add(stream.as_raw_fd(), key, Interest::READ)?;
@@ -211,7 +212,7 @@ impl Conns {
         Ok(())
     }
 
-    /// Takes a connection out, so that nothing can be told of it any more.
+    /// Removes a connection, so that nothing more is reported of it.
     pub fn take(&mut self, key: u64) -> Option<Conn> {
         let conn = self.conns.remove(&key)?;
         if let Channel::Socket(stream) = &conn.channel {
@@ -220,7 +221,7 @@ impl Conns {
         Some(conn)
     }
 
-    /// Closes all of them, without writing what they have.
+    /// Closes all of them, without writing what is queued.
     pub fn close_all(&mut self) {
         for (_, conn) in self.conns.drain() {
             if let Channel::Socket(stream) = conn.channel {
@@ -238,7 +239,7 @@ impl Conns {
 
     // ---- rounds
 
-    /// Has the loop come back to it in its next turn.
+    /// Has the loop return to it in its next turn.
     pub fn repeat(&mut self, key: u64) {
         if let Some(conn) = self.conns.get_mut(&key) {
             if !std::mem::replace(&mut conn.again, true) {
@@ -247,25 +248,25 @@ impl Conns {
         }
     }
 
-    /// Whether the loop has to come back to any.
+    /// Whether the loop has to return to any of them.
     pub fn has_more(&self) -> bool {
         !self.again.is_empty()
     }
 
-    /// Those that the loop has to come back to.
+    /// Those that the loop has to return to.
     pub fn take_again(&mut self) -> Vec<u64> {
         std::mem::take(&mut self.again)
     }
 
-    /// The loop comes back to it now. Whether it is to read it too, and whether it is there at all.
+    /// The loop returns to it now. Returns whether it has to be read too; `None` if it is gone.
     pub fn begin_again(&mut self, key: u64) -> Option<bool> {
         let conn = self.conns.get_mut(&key)?;
         conn.again = false;
-        // Nothing need tell the thread that reads of a connection that cannot be written to.
+        // The thread that reads it need not know that it cannot be written to.
         Some(!conn.lent || conn.broken)
     }
 
-    /// The buffer to read through, until it is [given back](Conns::put_buffer).
+    /// The buffer for reading, until it is [given back](Conns::put_buffer).
     pub fn take_buffer(&mut self) -> Vec<u8> {
         if self.buffer.is_empty() {
             return vec![0; READ_BUFFER];
@@ -273,12 +274,12 @@ impl Conns {
         std::mem::take(&mut self.buffer)
     }
 
-    /// Gives it back; an empty one lets the memory go.
+    /// Gives it back. An empty one releases the memory.
     pub fn put_buffer(&mut self, buffer: Vec<u8>) {
         self.buffer = buffer;
     }
 
-    /// Reads at most one round through `buffer` into the engine. `anyway`: also if the engine takes no bytes for now.
+    /// Reads at most one round through `buffer` into the engine. `anyway`: even if the engine accepts no bytes for now.
     pub fn read<P: Protocol>(
         &mut self,
         engine: &mut P,
@@ -303,8 +304,8 @@ impl Conns {
             match c.channel.read(buffer) {
                 Ok(0) => break Some(Closed::ByPeer),
                 Ok(n) => {
-                    // A short read of a socket took all; the poller tells of more. Other channels notify only after
-                    // a read that found nothing.
+                    // A short read of a socket took everything; the poller reports what comes later. Other channels
+                    // notify only after a read that found nothing.
                     let all = n < buffer.len() && c.channel.is_socket() && !c.broken;
                     bytes += n;
                     engine.bytes(now, conn, &buffer[..n]);
@@ -318,7 +319,7 @@ impl Conns {
                         break None;
                     }
                 }
-                // A broken one no longer reads, and says nothing either.
+                // A broken connection is no longer readable, and reports nothing either.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break c.broken.then_some(Closed::ByPeer),
                 Err(error) if is_gone(&error) => break Some(Closed::ByPeer),
                 Err(error) => break Some(Closed::Failed(Error::io(&error, &c.from))),
@@ -327,7 +328,7 @@ impl Conns {
         Read { bytes, ended }
     }
 
-    /// Writes what the engine has for it: one round, or until there is no room.
+    /// Writes what the engine has for it: one round, or until the socket is full.
     pub fn write<P: Protocol>(&mut self, engine: &mut P, now: Now, key: u64) -> Written {
         let Some(conn) = self.conns.get_mut(&key) else { return Written::All };
         if conn.blocked || conn.broken {
@@ -369,7 +370,7 @@ impl Conns {
         }
     }
 
-    /// Nothing more is written: what the other side said before it was gone is read, in the next turn.
+    /// Writes nothing more; what the other side sent before it was gone is read in the next turn.
     pub fn read_to_end(&mut self, key: u64) {
         if let Some(conn) = self.conns.get_mut(&key) {
             conn.broken = true;
@@ -377,20 +378,20 @@ impl Conns {
         self.repeat(key);
     }
 
-    /// It may be written to, whether the last write took everything or not.
+    /// It is writable, whether or not the last write took everything.
     pub fn unblock(&mut self, key: u64) {
         if let Some(conn) = self.conns.get_mut(&key) {
             conn.blocked = false;
         }
     }
 
-    /// Whether a write of it waits for room.
+    /// Whether a write waits for it to become writable.
     pub fn is_blocked(&self, key: u64) -> bool {
         self.conns.get(&key).is_some_and(|conn| conn.blocked)
     }
 
-    /// It was written to since the poller told that there is room. The poller goes on telling it if it blocked again:
-    /// that costs a busy connection no call.
+    /// It was written to since the poller reported it writable. If that blocked again, the poller keeps reporting it,
+    /// so that a busy connection costs no extra call.
     pub fn wrote(&mut self, key: u64) {
         if let Some(conn) = self.conns.get_mut(&key) {
             if conn.watched && !conn.blocked {
@@ -400,14 +401,14 @@ impl Conns {
         }
     }
 
-    /// The poller told of it although a thread reads it: it told once, and is asked again for what the loop needs.
+    /// The poller reported it although a thread reads it. It reports once, and is now set again to what the loop needs.
     pub fn watch_lent(&self, key: u64) {
         if let Some(conn) = self.conns.get(&key).filter(|conn| conn.watched) {
             let _ = conn.watch(&self.poller, key);
         }
     }
 
-    /// Reads again what the engine takes again.
+    /// Reads again the connections whose bytes the engine accepts again.
     pub fn resume(&mut self, engine: &impl Protocol) {
         let mut paused = std::mem::take(&mut self.paused);
         paused.retain(|&key| {

@@ -2,20 +2,20 @@
 
 use std::time::{Duration, Instant};
 
-/// The end of a wait. The clock is read when there is nothing to return with, not before.
+/// The end of a wait. The clock is read only when there is nothing to return yet.
 pub struct Deadline {
     timeout: Option<Duration>,
-    /// Fixed by the first look.
+    /// Set when it is first read.
     at: Option<Instant>,
 }
 
 impl Deadline {
-    /// After this long; `None`: never.
+    /// After this long; `None` for never.
     pub fn after(timeout: Option<Duration>) -> Deadline {
         Deadline { timeout, at: None }
     }
 
-    /// The moment; `None`: never, or beyond what the clock can say.
+    /// The time of the end; `None` for never, or if it is beyond the range of the clock.
     pub fn at(&mut self) -> Option<Instant> {
         if let (None, Some(timeout)) = (self.at, self.timeout) {
             self.at = Instant::now().checked_add(timeout);
@@ -28,7 +28,7 @@ impl Deadline {
         self.at().map(|at| at.saturating_duration_since(Instant::now()))
     }
 
-    /// Whether it has come.
+    /// Whether it has passed.
     pub fn is_over(&mut self) -> bool {
         self.timeout == Some(Duration::ZERO) || self.left() == Some(Duration::ZERO)
     }

@@ -21,19 +21,19 @@ use crate::transport::socket::{Connect, Stream};
 use crate::transport::{inproc, listener, Address, Host, Ready};
 use crate::{Error, Result, Status};
 
-/// What a resolver leaves.
+/// What a resolver thread returns.
 type Found = Arc<Mutex<Option<Result<Vec<SockAddr>>>>>;
 
 struct Dial {
     token: u64,
     address: Address,
-    /// Where the addresses of its host will be.
+    /// Receives the addresses of its host.
     resolves: Option<Found>,
-    /// What is still to be tried, the next one last.
+    /// Addresses still to be tried, the next one last.
     left: Vec<SockAddr>,
     /// And until when it is waited for.
     running: Option<(Stream, MonoTime)>,
-    /// Why the last one failed.
+    /// Why the last address failed.
     failed: Option<Error>,
 }
 
@@ -51,7 +51,7 @@ pub(super) struct Dialler {
 }
 
 impl Dialler {
-    /// Begins to connect to `url`. None: it goes on, and ends in [`Dialler::ready`] or [`Dialler::late`].
+    /// Begins to connect to `url`. `None`: it is in progress, and ends in [`Dialler::ready`] or [`Dialler::late`].
     pub fn begin(&mut self, reactor: &mut Reactor, now: Now, token: u64, url: &str) -> Option<Dialled> {
         let ended = |result| Some(Dialled { token, result });
         let address = match Address::parse(url).and_then(|address| address.check_dial().map(|()| address)) {
@@ -110,7 +110,7 @@ impl Dialler {
         }
     }
 
-    /// The time of the connect that runs is up.
+    /// The connect in progress has timed out.
     pub fn late(&mut self, reactor: &mut Reactor, now: Now, key: u64) -> Option<Dialled> {
         self.ended(reactor, now, key, true)
     }
@@ -130,7 +130,7 @@ impl Dialler {
         }
     }
 
-    /// Tries the addresses that are left, until one connects or has to be waited for.
+    /// Tries the remaining addresses, until one connects or has to be waited for.
     fn next(&mut self, reactor: &mut Reactor, now: Now, key: u64) -> Option<Dialled> {
         loop {
             let dial = self.dials.get_mut(&key)?;
@@ -178,7 +178,7 @@ impl Dialler {
     }
 }
 
-/// Asks the resolver, which can take its time, in a thread of its own that nobody waits for.
+/// Resolves the name in a separate thread, which may take long and which nothing waits for.
 fn resolve(ready: Ready, name: &str, port: u16) -> io::Result<Found> {
     let found = Found::default();
     let (left, name) = (found.clone(), name.to_owned());

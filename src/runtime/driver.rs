@@ -23,12 +23,12 @@ use crate::{Error, Result};
 /// Connections that one listener accepts in a round.
 const ACCEPT_ROUND: usize = 64;
 
-/// What is logged of strangers and of a lack of descriptors: not a line for each.
+/// Kinds of log lines about strangers and exhausted descriptors, which are not logged one by one.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Trouble {
-    /// Accepting pauses.
+    /// Accepting is paused.
     Pause,
-    /// Somebody may not connect.
+    /// A user who may not connect.
     Denied,
     /// A connection cannot be watched.
     Unwatched,
@@ -39,7 +39,7 @@ const TROUBLES: u64 = 0;
 
 /// An engine with its connections and listeners.
 ///
-/// It reports to the engine what its parts find, and makes them carry out the engine's actions.
+/// It reports what its parts find to the engine, and has them carry out the engine's actions.
 pub struct Driver<P> {
     /// The engine. After calls to it: [`Driver::run_actions`], or [`Shared::wake`](super::Shared::wake).
     pub protocol: P,
@@ -51,7 +51,7 @@ pub struct Driver<P> {
     troubles: Repeats<Trouble>,
     /// The thread that reads an app's connection.
     pub(super) reader: Reader<Conns>,
-    /// Until when the loop sleeps if nothing happens; none while it runs.
+    /// Until when the loop sleeps if nothing happens; `None` while it runs.
     pub(super) sleeps: Option<Sleep>,
     birth: Birth,
 }
@@ -73,14 +73,14 @@ impl<P: Protocol> Driver<P> {
             closing: Closing::default(),
             troubles: Repeats::default(),
             reader: Reader::default(),
-            // Not yet started: as if it slept for ever.
+            // Not yet started: as if it slept indefinitely.
             sleeps: Some(Sleep { until: None }),
             birth: Birth::here(),
         }
     }
 
-    /// Does what the engine asks for, until it asks for nothing more: writes what can be written without waiting,
-    /// closes, begins to dial. Any thread that holds the lock may call it; it does not block.
+    /// Carries out the engine's actions until there are none left: writes what can be written without waiting, closes,
+    /// begins to dial. Any thread that holds the lock may call it; it does not block.
     pub fn run_actions(&mut self, now: Now) {
         while let Some(action) = self.protocol.next_action() {
             match action {
@@ -110,7 +110,7 @@ impl<P: Protocol> Driver<P> {
         self.conns.has_more() || self.protocol.is_ready()
     }
 
-    /// When the loop has to turn at the latest.
+    /// When the loop has to run its next turn at the latest.
     pub(super) fn next_time(&self) -> Option<MonoTime> {
         match (self.protocol.deadline(), self.reactor.next_timer()) {
             (Some(a), Some(b)) => Some(a.min(b)),
@@ -118,13 +118,13 @@ impl<P: Protocol> Driver<P> {
         }
     }
 
-    /// How many connections there are, those that are being closed not counted.
+    /// How many connections there are, without those that are being closed.
     #[cfg(test)]
     pub(super) fn connections(&self) -> usize {
         self.conns.len()
     }
 
-    /// How many closed connections still wait, a second at most, for the other side to take what it was sent.
+    /// How many closed connections still wait, at most a second, for the other side to read what it was sent.
     pub fn closing(&self) -> usize {
         self.closing.len()
     }
@@ -141,8 +141,8 @@ impl<P: Protocol> Driver<P> {
 
     // ---- connections
 
-    /// Opens a connection that `stream` carries, for the gateway at `url`, and [runs](Driver::run_actions) what comes of
-    /// that. Whether the engine wants it.
+    /// Opens a connection that `stream` carries, for the gateway at `url`, and [runs](Driver::run_actions) the
+    /// resulting actions. Returns whether the engine wants it.
     #[cfg(feature = "nng")]
     pub fn attach(&mut self, now: Now, stream: Box<dyn ByteStream>, url: &str, gateway: Gateway) -> bool {
         let channel = Channel::Other(stream);
@@ -152,7 +152,7 @@ impl<P: Protocol> Driver<P> {
         key.is_some_and(|key| self.conns.get(key).is_some())
     }
 
-    /// `token`: that of the [`Action::Dial`] that it answers, if it does not come from a listener.
+    /// `token`: that of the [`Action::Dial`] that it answers, unless a listener accepted it.
     fn open(&mut self, now: Now, opened: Opened, token: Option<u64>) -> Option<u64> {
         let key = self.reactor.key(Kind::Conn);
         let from = opened.from();
@@ -174,7 +174,7 @@ impl<P: Protocol> Driver<P> {
         let info = ConnInfo { framing, from, gateway };
         self.protocol.opened(now, ConnId(key), info, token);
         if !polled {
-            // What it already holds was not reported.
+            // Bytes that it already holds were not reported.
             self.conns.repeat(key);
         }
         Some(key)
@@ -188,7 +188,7 @@ impl<P: Protocol> Driver<P> {
         }
     }
 
-    /// Takes a connection out, so that nothing can be told of it any more.
+    /// Removes a connection, so that nothing more is reported of it.
     fn take(&mut self, key: u64) -> Option<Conn> {
         let conn = self.conns.take(key)?;
         if conn.lent {
@@ -197,15 +197,16 @@ impl<P: Protocol> Driver<P> {
         Some(conn)
     }
 
-    /// Closes a connection that has ended, and tells the engine.
+    /// Closes a connection that has ended, and informs the engine.
     fn ended(&mut self, now: Now, conn: ConnId, why: Closed) {
         if self.take(conn.0).is_some() {
             self.protocol.closed(now, conn, why);
         }
     }
 
-    /// Reads at most one round of `conn` through `buffer`, and returns how much that was. Any thread that holds the lock
-    /// may call it; it does not block. [`Driver::run_actions`] follows. `anyway`: also if the engine takes no bytes.
+    /// Reads at most one round of `conn` through `buffer`, and returns how many bytes that were. Any thread that holds
+    /// the lock may call it; it does not block. [`Driver::run_actions`] follows. `anyway`: even if the engine accepts
+    /// no bytes.
     pub(super) fn read(&mut self, now: Now, conn: ConnId, buffer: &mut [u8], anyway: bool) -> usize {
         let Read { bytes, ended } = self.conns.read(&mut self.protocol, now, conn, buffer, anyway);
         if let Some(why) = ended {
@@ -243,12 +244,12 @@ impl<P: Protocol> Driver<P> {
 
     // ---- listening
 
-    /// Binds in the calling thread; the loop accepts. The name is one of this process.
+    /// Binds in the calling thread; the loop accepts. The name is local to this process.
     pub(super) fn listen_inproc(&mut self, name: &str) -> Result<String> {
         self.listeners.bind_inproc(&mut self.reactor, name)
     }
 
-    /// Has the loop accept what comes to `listener`. Returns the URL where it really listens.
+    /// Has the loop accept connections of `listener`. Returns the URL with the actual port or path.
     pub(super) fn add_listener(
         &mut self,
         listener: Listener,
@@ -271,7 +272,7 @@ impl<P: Protocol> Driver<P> {
         self.listeners.repeat(&self.reactor, key);
     }
 
-    /// Logs a trouble, unless there were others of its kind: then it is counted.
+    /// Logs a trouble; if others of its kind were logged recently, it is only counted.
     fn warn(&mut self, now: Now, trouble: Trouble, text: String) {
         if let Some(text) = self.troubles.say(now.mono, trouble, 1, text) {
             log::warn!("{text}");
@@ -300,7 +301,7 @@ impl<P: Protocol> Driver<P> {
 
     fn conn_ready(&mut self, now: Now, event: Event, buffer: &mut [u8]) -> usize {
         let key = event.key;
-        // None: it was closed while this event was on its way.
+        // `None`: it was closed after this event was reported.
         let Some(lent) = self.conns.get(key).map(|conn| conn.lent) else { return 0 };
         if event.write && self.conns.is_blocked(key) {
             self.conns.unblock(key);
@@ -308,12 +309,12 @@ impl<P: Protocol> Driver<P> {
             self.conns.wrote(key);
         }
         if lent {
-            // Told before it was lent, or of its writing.
+            // Reported before it was lent, or because it is writable.
             self.conns.watch_lent(key);
             return 0;
         }
         if event.broken {
-            // Nothing more will come than what is there, and only reading it lets the poller be quiet.
+            // Nothing more will come than what is there, and the poller is quiet only once that is read.
             return self.read(now, ConnId(key), buffer, true);
         }
         if event.read {
@@ -322,8 +323,7 @@ impl<P: Protocol> Driver<P> {
         0
     }
 
-    /// The loop comes back to a connection that had more to read or write than one round allows. Returns how many bytes
-    /// were read.
+    /// Returns to a connection that had more to read or write than one round allows. Returns how many bytes were read.
     pub(super) fn go_on(&mut self, now: Now, key: u64, buffer: &mut [u8]) -> usize {
         let Some(reads) = self.conns.begin_again(key) else { return 0 };
         self.flush(now, key);
@@ -334,7 +334,7 @@ impl<P: Protocol> Driver<P> {
         }
     }
 
-    /// Runs the timers that are over, and the engine's.
+    /// Runs the timers that have expired, and the engine's.
     pub(super) fn run_timers(&mut self, now: Now) {
         while let Some(key) = self.reactor.take_due(now.mono) {
             match Kind::of(key) {
@@ -357,7 +357,7 @@ impl<P: Protocol> Driver<P> {
 }
 
 impl<P> Driver<P> {
-    /// Closes every connection, listener and dial, without telling the engine and without writing what waits.
+    /// Closes every connection, listener and dial, without informing the engine and without writing what is queued.
     pub fn close_all(&mut self) {
         self.conns.close_all();
         self.listeners.close_all(&self.reactor);

@@ -6,7 +6,7 @@ use crate::engine::{Gateway, Role};
 use crate::transport::{url, Address};
 use crate::{Error, Result};
 
-/// The query that gives the other side structured and scalar states.
+/// The query that also gives the other side structured and scalar states.
 const STRUCTURED: &str = "structured";
 
 /// Where a gateway listens.
@@ -23,15 +23,15 @@ pub enum Endpoint {
 /// The address of a gateway, as its URL says it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct GatewayAddress {
-    /// What it is.
+    /// What it speaks.
     pub gateway: Gateway,
     /// Where.
     pub place: Endpoint,
 }
 
 impl GatewayAddress {
-    /// Reads a URL. None if it is not that of a gateway. [`Status::Url`] if it is malformed, [`Status::Unsupported`] if
-    /// this version or platform lacks its transport.
+    /// Reads a URL. `None` if it is not that of a gateway. [`Status::Url`] if it is malformed, [`Status::Unsupported`]
+    /// if this version or platform lacks its transport.
     pub fn parse(url: &str) -> Option<Result<GatewayAddress>> {
         let (scheme, rest) = url.split_once("://")?;
         let scheme = scheme.to_ascii_lowercase();
@@ -39,7 +39,7 @@ impl GatewayAddress {
         Some(GatewayAddress::read(url, role, scheme, rest))
     }
 
-    /// An error of listening there, which names the URL that was given.
+    /// An error of listening there, with the URL as it was given.
     pub fn error(&self, url: &str, error: &Error) -> Error {
         told_of(url, &self.place.to_string(), error)
     }
@@ -62,7 +62,7 @@ impl GatewayAddress {
     }
 }
 
-/// An error that names `inner`, changed to name the whole URL.
+/// An error that names `inner`, changed so that it names the whole URL.
 fn told_of(url: &str, inner: &str, error: &Error) -> Error {
     let text = error.to_string();
     let text = if text.contains(inner) { text.replacen(inner, url, 1) } else { format!("{text}: {url}") };
@@ -79,7 +79,12 @@ fn structured(url: &str, query: &str) -> Result<bool> {
             (STRUCTURED, _) => {
                 return Err(url::malformed(url, format!("{STRUCTURED}={value:?} is neither 0 nor 1")));
             }
-            _ => return Err(url::malformed(url, format!("the option {key:?} is unknown, there is {STRUCTURED}=1"))),
+            _ => {
+                return Err(url::malformed(
+                    url,
+                    format!("the option {key:?} is unknown; the only one is {STRUCTURED}=1"),
+                ))
+            }
         }
     }
     Ok(structured)
@@ -91,7 +96,7 @@ fn web(url: &str, rest: &str) -> Result<Endpoint> {
     if path.bytes().any(|b| !b.is_ascii_graphic() || b == b'#') {
         return Err(url::malformed(url, format!("{path:?} is not a path")));
     }
-    // Host and port have the same form everywhere.
+    // Host and port have the same form as in `tcp`.
     let tcp = format!("tcp://{authority}");
     let address = Address::parse(&tcp).map_err(|error| told_of(url, &tcp, &error))?;
     Ok(Endpoint::Web(address, if path.is_empty() { "/" } else { path }.to_owned()))
@@ -152,9 +157,9 @@ mod tests {
             ("rep+inproc://", "the name is missing"),
             ("pub+ws://h:x/", "the port \"x\" is not a number from 0 to 65535"),
             ("pub+ws://h:1/a b", "\"/a b\" is not a path"),
-            ("pub+http://h:1", "the scheme \"http\" is unknown, there are tcp, ipc, inproc, ws"),
+            ("pub+http://h:1", "the scheme \"http\" is unknown; known are tcp, ipc, inproc, ws"),
             ("pub+tcp://h:1?structured=yes", "structured=\"yes\" is neither 0 nor 1"),
-            ("pub+tcp://h:1?struct=1", "the option \"struct\" is unknown, there is structured=1"),
+            ("pub+tcp://h:1?struct=1", "the option \"struct\" is unknown; the only one is structured=1"),
         ] {
             let error = GatewayAddress::parse(url).expect("a gateway's").expect_err(url);
             assert_eq!(error.status(), Status::Url, "{url}");

@@ -15,22 +15,22 @@ use crate::transport::Address;
 use crate::{Error, Result};
 
 enum Bound {
-    /// The framing of its connections, and the gateway if programs do not speak BUS there.
+    /// The framing of its connections, and the gateway if it is not for BUS programs.
     Socket(Listener, Framing, Option<Gateway>),
     Inproc(inproc::Listener, String),
 }
 
-/// What accepting came to.
+/// Result of an accept.
 pub(super) enum Accepted {
     /// A connection.
     Connection(Opened),
-    /// None waits.
+    /// No connection waits.
     Empty,
-    /// One went away before it was accepted; there may be more.
+    /// A connection went away before it was accepted; there may be more.
     Gone,
-    /// A connection was closed because its user may not connect; to be logged.
+    /// A connection was closed because its user may not connect; the text is to be logged.
     Denied(String),
-    /// Nothing is accepted for a while; this is to be logged.
+    /// Accepting is paused for a while; the text is to be logged.
     Paused(String),
 }
 
@@ -50,8 +50,8 @@ impl Listeners {
         Ok(url)
     }
 
-    /// Accepts what comes to `listener`, which is bound and whose connections have this framing. Returns the URL where
-    /// it really listens.
+    /// Accepts connections of `listener`, which is bound and whose connections have this framing. Returns the URL with
+    /// the actual port or path.
     pub fn add(
         &mut self,
         reactor: &mut Reactor,
@@ -88,12 +88,12 @@ impl Listeners {
             Accept::Pause(error) => {
                 let _ = reactor.poller.set(listener.as_raw_fd(), key, Interest::NONE);
                 reactor.start_timer(now.mono + PAUSE, key);
-                Accepted::Paused(format!("accepting pauses: {}", Error::io(&error, listener.url())))
+                Accepted::Paused(format!("accepting is paused: {}", Error::io(&error, listener.url())))
             }
         }
     }
 
-    /// Has the loop come back to a listener of which more may wait. The poller tells it of sockets anyway.
+    /// Has the loop return to a listener with which more connections may wait. The poller reports sockets by itself.
     pub fn repeat(&self, reactor: &Reactor, key: u64) {
         if let Some(Bound::Inproc(..)) = self.bound.get(&key) {
             reactor.ready(key).notify();

@@ -7,8 +7,8 @@
 //! * `conns`, `dialler`, `listeners`, `closing`: the parts of a driver, each with its own data; `reactor`: what they
 //!   share;
 //! * `reader`: how a thread of the program waits, and reads a connection in the loop's place;
-//! * [`address`], [`gateway_address`]: what engines have to know of addresses;
-//! * [`thread`]: threads of the library; [`now`]: the clocks that engines are told.
+//! * [`address`], [`gateway_address`]: what engines need to know about addresses;
+//! * [`thread`]: threads of the library; [`now`]: the clocks that engines receive.
 
 #![allow(unsafe_code)]
 
@@ -24,7 +24,7 @@ mod listeners;
 mod reactor;
 pub mod reader;
 mod shared;
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
 pub(crate) mod tests;
 pub mod thread;
 

@@ -7,7 +7,7 @@ use crate::time::MonoTime;
 use crate::transport::poller::Poller;
 use crate::transport::{Ready, ReadyList};
 
-/// The part of a driver to which a key belongs.
+/// The part of a driver that a key belongs to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Kind {
     /// A connection: an entry of [`Conns`](super::conns::Conns).
@@ -20,11 +20,11 @@ pub(super) enum Kind {
     Closing,
 }
 
-/// The bits of a key that tell its [`Kind`].
+/// The bits of a key that hold its [`Kind`].
 const KIND_SHIFT: u32 = 60;
 
 impl Kind {
-    /// Of what kind this key is.
+    /// The kind of this key.
     pub fn of(key: u64) -> Kind {
         match key >> KIND_SHIFT {
             0 => Kind::Conn,
@@ -35,11 +35,11 @@ impl Kind {
     }
 }
 
-/// The poller of a driver, the keys that it tells, and the timers.
+/// The poller of a driver, the keys that it reports, and the timers.
 pub(super) struct Reactor {
     pub poller: Arc<Poller>,
     pub ready: Arc<ReadyList>,
-    /// Names connections, dials and listeners alike; no number is used twice.
+    /// Identifies connections, dials and listeners alike; no number is used twice.
     next_key: u64,
     timers: BTreeSet<(MonoTime, u64)>,
 }
@@ -55,27 +55,27 @@ impl Reactor {
         self.next_key | (kind as u64) << KIND_SHIFT
     }
 
-    /// Tells the loop that what has this key is ready.
+    /// Reports to the loop that the owner of this key is ready.
     pub fn ready(&self, key: u64) -> Ready {
         Ready::new(&self.ready, key)
     }
 
-    /// Starts a timer of what has this key, which may have several.
+    /// Starts a timer of the owner of this key, which may have several.
     pub fn start_timer(&mut self, until: MonoTime, key: u64) {
         self.timers.insert((until, key));
     }
 
-    /// Ends it before its time.
+    /// Cancels it.
     pub fn stop_timer(&mut self, until: MonoTime, key: u64) {
         self.timers.remove(&(until, key));
     }
 
-    /// When the first timer is over.
+    /// When the first timer expires.
     pub fn next_timer(&self) -> Option<MonoTime> {
         self.timers.first().map(|&(until, _)| until)
     }
 
-    /// Takes a timer that is over; the key of what had it.
+    /// Removes a timer that has expired, and returns the key of its owner.
     pub fn take_due(&mut self, now: MonoTime) -> Option<u64> {
         let &(until, key) = self.timers.first()?;
         (until <= now).then(|| {
@@ -84,14 +84,14 @@ impl Reactor {
         })
     }
 
-    /// Forgets every timer, and what was told ready.
+    /// Forgets every timer, and everything that was reported ready.
     pub fn clear(&mut self) {
         self.timers.clear();
         self.ready.take(&mut Vec::new());
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::transport::Backend;

@@ -3,12 +3,13 @@
 //! A thread that waits for the loop to read for it is woken twice: the kernel wakes the loop, and the loop wakes the
 //! thread. So a thread that waits may *borrow* the connection and read it itself; the loop then leaves it alone. A
 //! thread that stops reading passes the connection on to the other threads that wait, or gives it back to the loop. A
-//! connection that was passed on belongs to the threads that waited at that moment: the first of them that finds nothing
-//! to return with borrows it, and the last of them that leaves without borrowing it gives it back to the loop. So there
-//! is no moment in which nobody is going to read.
+//! connection that was passed on belongs to the threads that were waiting at that time: the first of them that finds
+//! nothing to return borrows it, and the last of them that leaves without borrowing it gives it back to the loop. So
+//! there is always somebody who will read.
 //!
-//! [`Reader`] is behind the lock of the driver, and everything here but the sleep happens under it. What it needs of the
-//! connections is [`Lender`], of the lock [`Monitor`]; so `make loom` runs this file in every order of its threads.
+//! [`Reader`] is behind the lock of the driver, and everything here except the sleep happens under that lock. Its needs
+//! are traits, [`Lender`] for the connections and [`Monitor`] for the lock, so that `make loom` runs this file in every
+//! order of its threads.
 
 use std::io;
 use std::ops::DerefMut;
@@ -20,38 +21,38 @@ use super::wake::{WakeFlag, Woken};
 
 /// How a thread waits for something to read, and is woken.
 pub trait Wait {
-    /// What is read, as the system names it.
+    /// What is waited for, as the system names it.
     type Source: Copy;
 
     /// Waits until `source` is readable, for a [`wake`](Wait::wake) since the last wait, for a signal, or until
-    /// `timeout` is over.
+    /// `timeout` has passed.
     fn wait(&self, source: Self::Source, timeout: Option<Duration>) -> io::Result<Woken>;
 
-    /// Ends the running or the next wait.
+    /// Ends the current or the next wait.
     fn wake(&self);
 }
 
 /// The connections of a loop, which leaves one of them to a thread.
 pub trait Lender {
-    /// Names a connection.
+    /// Identifies a connection.
     type Conn: Copy + PartialEq;
-    /// How a thread waits for one.
+    /// How a thread waits for one of them.
     type Wait: Wait;
 
     /// The loop stops watching the connection, if it still does, so that a thread can read it. False if only the loop
     /// can wait for it.
     fn lend(&mut self, conn: Self::Conn) -> bool;
 
-    /// The loop watches the connection again, if there still is one, and is told at once of what is there.
+    /// The loop watches the connection again, if it still exists, and learns at once of what is there.
     fn take_back(&mut self, conn: Self::Conn);
 
-    /// Whether the engine takes no bytes of the connection for now.
+    /// Whether the engine accepts no bytes of the connection for now.
     fn is_paused(&self, conn: Self::Conn) -> bool;
 
     /// What a thread that reads the connection waits for.
     fn source(&self, conn: Self::Conn) -> Option<<Self::Wait as Wait>::Source>;
 
-    /// Something to wait with. Fails for lack of descriptors.
+    /// A new object to wait with. Fails if there are no descriptors left.
     fn waiter(&self) -> io::Result<Self::Wait>;
 }
 
@@ -59,7 +60,7 @@ pub trait Lender {
 pub trait Monitor {
     /// The driver's connections.
     type Conns: Lender;
-    /// What is behind the lock.
+    /// What the lock protects.
     type Driver;
     /// The lock, held.
     type Guard<'a>: DerefMut<Target = Self::Driver>
@@ -69,7 +70,7 @@ pub trait Monitor {
     /// The parts that decide which thread reads.
     fn parts(driver: &mut Self::Driver) -> (&mut Reader<Self::Conns>, &mut Self::Conns);
 
-    /// The connection by which everything comes that threads wait for.
+    /// The connection that brings what threads wait for.
     fn connection(&self, driver: &Self::Driver) -> Option<<Self::Conns as Lender>::Conn>;
 
     /// Runs `f` without the lock.
@@ -82,10 +83,10 @@ pub trait Monitor {
     fn notify(&self);
 
     /// Reads at most one round of the connection, which the calling thread borrowed. `broken`: the other side is gone,
-    /// so that it is read whether the engine takes bytes or not.
+    /// so it is read whether or not the engine accepts bytes.
     fn read(&self, guard: &mut Self::Guard<'_>, conn: <Self::Conns as Lender>::Conn, broken: bool);
 
-    /// Threads cannot wait for connections, and the loop reads from now on.
+    /// Threads cannot wait for connections, so the loop reads from now on.
     fn cannot_wait(&self, error: &io::Error);
 }
 
@@ -99,16 +100,16 @@ enum Holder {
     Waiting,
 }
 
-/// The right to read one connection, and what a thread that has it sleeps on.
+/// The right to read one connection, and what the thread with that right sleeps on.
 pub struct Reader<L: Lender> {
     holder: Holder,
     /// The connection that the loop leaves alone.
     lent: Option<L::Conn>,
     /// Threads that wait while another reads.
     waiting: usize,
-    /// The loop reads for good.
+    /// The loop reads permanently.
     kept: bool,
-    /// Made for the first thread that reads.
+    /// Created for the first thread that reads.
     sleeper: Option<Arc<Sleeper<L::Wait>>>,
 }
 
@@ -146,14 +147,14 @@ impl<L: Lender> Reader<L> {
         self.sleeper.is_some()
     }
 
-    /// Whether the calling thread, which borrowed `conn`, still reads it: not once it is closed, the loop wants it, or
-    /// the engine takes no bytes.
+    /// Whether the calling thread, which borrowed `conn`, still reads it: not once it is closed, the loop wants it
+    /// back, or the engine accepts no bytes.
     pub fn is_borrowed(&self, conns: &L, conn: L::Conn) -> bool {
         self.lent == Some(conn) && !self.kept && !conns.is_paused(conn)
     }
 
-    /// Ends the calling thread's [`borrow`](Reader::borrow) of `conn`, closed or not. Whether the threads that wait have
-    /// to be woken, so that one of them reads.
+    /// Ends the calling thread's [`borrow`](Reader::borrow) of `conn`, closed or not. Returns whether the waiting
+    /// threads have to be woken, so that one of them reads.
     #[must_use]
     pub fn give_back(&mut self, conns: &mut L, conn: L::Conn) -> bool {
         if self.lent != Some(conn) {
@@ -162,7 +163,7 @@ impl<L: Lender> Reader<L> {
         if self.holder == Holder::Thread && self.waiting > 0 && !self.kept {
             self.holder = Holder::Waiting;
             if conns.is_paused(conn) {
-                // None of them could.
+                // None of them could read it.
                 self.decline(conns);
             }
             return true;
@@ -171,43 +172,44 @@ impl<L: Lender> Reader<L> {
         false
     }
 
-    /// The calling thread begins to wait for another that reads.
+    /// The calling thread begins to wait while another reads.
     pub fn begin_wait(&mut self) {
         self.waiting += 1;
     }
 
-    /// It waits no more: it was woken, or its time is up.
+    /// The calling thread stops waiting: it was woken, or its time is up.
     pub fn end_wait(&mut self) {
         self.waiting -= 1;
     }
 
-    /// The calling thread goes its way without reading. If it was the last of those to whom the connection was passed
-    /// on, the loop reads again.
+    /// The calling thread leaves without reading. If it was the last of those that the connection was passed on to, the
+    /// loop reads again.
     pub fn leave(&mut self, conns: &mut L) {
         if self.waiting == 0 {
             self.decline(conns);
         }
     }
 
-    /// The loop reads from now on, for good. A thread that reads is woken and stops.
+    /// The loop reads from now on, permanently. A thread that reads is woken and stops.
     pub fn keep(&mut self, conns: &mut L) {
         self.kept = true;
         self.decline(conns);
         self.wake();
     }
 
-    /// Has the thread that reads, if one does, look whether it has something to return with and goes on reading.
+    /// Has the thread that reads, if there is one, check whether it has something to return, and otherwise read on.
     pub fn wake(&self) {
         if let (Holder::Thread, Some(sleeper)) = (self.holder, &self.sleeper) {
             sleeper.wake();
         }
     }
 
-    /// The connection that was lent is closed; its successor belongs to the loop. Wakes a thread that reads it.
+    /// The connection that was lent is closed; the next one belongs to the loop. Wakes a thread that reads it.
     pub fn close(&mut self) {
         self.lent = None;
         if std::mem::take(&mut self.holder) == Holder::Thread {
-            // It may still sleep when another thread reads the next connection: that one gets a sleeper of its own.
+            // It may still sleep when another thread reads the next connection, which therefore gets a sleeper of its
+            // own.
             if let Some(sleeper) = self.sleeper.take() {
                 sleeper.wake();
             }
@@ -225,7 +227,7 @@ impl<L: Lender> Reader<L> {
         self.sleeper.as_ref().map(|sleeper| &sleeper.waiter)
     }
 
-    /// Nobody borrows a connection that was passed on: the loop reads again.
+    /// No thread borrows a connection that was passed on: the loop reads again.
     fn decline(&mut self, conns: &mut L) {
         if self.holder == Holder::Waiting {
             self.return_to_loop(conns);
@@ -240,8 +242,8 @@ impl<L: Lender> Reader<L> {
     }
 }
 
-/// Waits until `look` finds something, and returns it; `None` if `deadline` has come, past which one look is made. It is
-/// asked again whenever something changed.
+/// Waits until `look` finds something, and returns it; `None` once `deadline` has passed, after a last call of `look`,
+/// which is called again whenever something changed.
 pub fn wait<M: Monitor, T>(
     monitor: &M,
     guard: &mut M::Guard<'_>,
@@ -259,7 +261,7 @@ pub fn wait<M: Monitor, T>(
     }
 }
 
-/// As [`wait`], for something that comes by the connection: the calling thread reads it if no other thread does.
+/// As [`wait`], for something that comes by the connection: the calling thread reads the connection if no other does.
 pub fn wait_reading<M: Monitor, T>(
     monitor: &M,
     guard: &mut M::Guard<'_>,
@@ -301,8 +303,8 @@ pub fn wait_reading<M: Monitor, T>(
     found
 }
 
-/// Tells the threads that wait that something changed. `news`: also the one that reads, since it does not hear of it by
-/// the connection.
+/// Informs the waiting threads that something changed. `news`: also the one that reads, since the connection does not
+/// tell it.
 pub fn tell<M: Monitor>(monitor: &M, reader: &Reader<M::Conns>, news: bool) {
     monitor.notify();
     if news {
@@ -323,8 +325,8 @@ fn stop_reading<M: Monitor>(monitor: &M, driver: &mut M::Driver, reads: &mut Opt
     }
 }
 
-/// Sleeps without the lock until `conn`, which the calling thread borrowed, has something, until it is
-/// [woken](Reader::wake), or for `timeout`; then reads at most one round of it.
+/// Sleeps without the lock until `conn`, which the calling thread borrowed, is readable, until a [wake](Reader::wake),
+/// or for `timeout`; then reads at most one round of it.
 pub fn read_borrowed<M: Monitor>(
     monitor: &M,
     guard: &mut M::Guard<'_>,
@@ -333,14 +335,14 @@ pub fn read_borrowed<M: Monitor>(
 ) {
     let (reader, conns) = M::parts(guard);
     let (Some(source), Some(sleeper)) = (conns.source(conn), reader.sleeper.clone()) else { return };
-    // Should the connection be closed meanwhile, and its number be another's: then it is not read below.
+    // If the connection is closed meanwhile and its number is reused, it is not read below.
     let woken = monitor.unlocked(guard, || sleeper.wait(source, timeout));
     let broken = match woken {
         Ok(Woken::Readable) => false,
         Ok(Woken::Broken) => true,
         Ok(Woken::Otherwise) => return,
         Err(error) => {
-            // A program that may open no more descriptors cannot poll two.
+            // A process that may open no more descriptors cannot poll two.
             monitor.cannot_wait(&error);
             let (reader, conns) = M::parts(guard);
             return reader.keep(conns);
@@ -351,7 +353,7 @@ pub fn read_borrowed<M: Monitor>(
     }
 }
 
-/// What one thread at a time sleeps on; any thread wakes it.
+/// What one thread at a time sleeps on; any thread may wake it.
 pub(super) struct Sleeper<W> {
     flag: WakeFlag,
     waiter: W,
@@ -366,7 +368,7 @@ impl<W: Wait> Sleeper<W> {
         woken
     }
 
-    /// Ends the running or the next wait. Many wakes of a thread that has not looked yet cost one.
+    /// Ends the current or the next wait. Several wakes before the thread runs cost one write.
     fn wake(&self) {
         if self.flag.wake() {
             self.waiter.wake();

@@ -17,7 +17,7 @@ use crate::transport::poller::{Event, Poller};
 use crate::transport::{Address, Backend};
 use crate::{Error, Result};
 
-/// What a round reads, in bytes, before what came of it is written, so that it does not pile up in outboxes.
+/// How many bytes a round reads before the output that they caused is written, so that it does not pile up in outboxes.
 const FLUSH_AFTER: usize = 256 << 10;
 
 /// A [`Driver`] that many threads share, one of which runs its loop.
@@ -29,7 +29,7 @@ pub struct Shared<P> {
 }
 
 impl<P: Protocol> Shared<P> {
-    /// The engine, without connections. Fails for lack of descriptors or memory.
+    /// The engine, without connections. Fails if there are no descriptors or no memory left.
     pub fn new(protocol: P, backend: Backend) -> Result<Arc<Shared<P>>> {
         let birth = Birth::here();
         let poller = Poller::new(backend).map_err(|error| Error::io(&error, "the poller"))?;
@@ -38,7 +38,7 @@ impl<P: Protocol> Shared<P> {
         Ok(Arc::new(Shared { driver, poller, stopped: AtomicBool::new(false), birth }))
     }
 
-    /// The driver, once nobody else has it. Not to be called in a child after `fork`.
+    /// The driver, once it has no other owner. Must not be called in a child after `fork`.
     pub fn lock(&self) -> MutexGuard<'_, Driver<P>> {
         self.driver.lock()
     }
@@ -55,8 +55,8 @@ impl<P: Protocol> Shared<P> {
         self.wake();
     }
 
-    /// Whether the loop can no longer be woken, because the program closed a descriptor that is not its own. Then its
-    /// thread is not to be waited for.
+    /// Whether the loop can no longer be woken, because the program closed a descriptor of the library. Then its thread
+    /// must not be waited for.
     pub fn is_deaf(&self) -> bool {
         self.poller.is_deaf()
     }
@@ -66,14 +66,14 @@ impl<P: Protocol> Shared<P> {
         self.stopped.load(Ordering::Acquire)
     }
 
-    /// Whether this process is a child, by `fork`, of the one that made this. Async-signal-safe.
+    /// Whether this process is a `fork` child of the process that created this. Async-signal-safe.
     pub fn forked(&self) -> bool {
         self.birth.forked()
     }
 
-    /// In a child after `fork`: closes the descriptors that it inherited, and nothing else. Those of connections stay
-    /// open until `exec` if the loop was at work in the moment of the fork. Nothing is to be called afterwards. In the
-    /// parent it does nothing.
+    /// In a child after `fork`: closes the inherited descriptors, and does nothing else. Those of connections stay open
+    /// until `exec` if the loop was running at the time of the fork. Nothing may be called afterwards. In the parent it
+    /// does nothing.
     pub fn abandon(&self) {
         if !self.forked() {
             return;
@@ -86,7 +86,7 @@ impl<P: Protocol> Shared<P> {
     }
 
     /// Binds in the calling thread; the loop accepts. `ipc_mode` are the permission bits of a socket file. Returns the
-    /// URL where it really listens. For a host name it waits for the resolver, without the lock.
+    /// URL with the actual port or path. Waits, without the lock, while a host name is resolved.
     pub fn listen(&self, address: &Address, ipc_mode: u32) -> Result<String> {
         match address {
             Address::Inproc(name) => self.lock().listen_inproc(name),
@@ -104,11 +104,11 @@ impl<P: Protocol> Shared<P> {
         self.lock().add_listener(listener, framing(address), gateway)
     }
 
-    /// The loop: waits, moves bytes, calls `after` without the lock, until [`Shared::stop`]. `after` says when it wants
-    /// to be called again at the latest. A panic of the engine or of `after` passes through.
+    /// The loop: waits, moves bytes, calls `after` without the lock, until [`Shared::stop`]. `after` returns the latest
+    /// time of its next call. A panic of the engine or of `after` passes through.
     ///
     /// # Errors
-    /// [`Status::Io`]: waiting fails, because the program closed a descriptor that is not its own.
+    /// [`Status::Io`]: waiting fails, because the program closed a descriptor of the library.
     pub fn run(self: &Arc<Self>, mut after: impl FnMut(&Arc<Shared<P>>) -> Option<MonoTime>) -> Result<()> {
         let mut turns = Loop::new(self);
         let mut again = None;
@@ -120,11 +120,11 @@ impl<P: Protocol> Shared<P> {
     }
 }
 
-/// What the thread that runs the loop keeps for itself.
+/// Data that only the thread of the loop uses.
 pub struct Loop<P> {
     shared: Arc<Shared<P>>,
     events: Vec<Event>,
-    /// What was told ready by others than the poller.
+    /// Keys that were reported ready by something other than the poller.
     told: Vec<u64>,
     /// Until when the next turn may wait.
     until: Option<MonoTime>,
@@ -138,11 +138,12 @@ impl<P: Protocol> Loop<P> {
         Loop { shared: shared.clone(), events: Vec::new(), told: Vec::new(), until: None, idle: false }
     }
 
-    /// One turn: waits until something is ready, the engine's deadline has come, a wake, or `timeout`; then does it.
+    /// One turn: waits until something is ready, the engine's deadline has passed, a wake, or `timeout`; then handles
+    /// it.
     ///
     /// # Errors
-    /// [`Status::Io`]: waiting fails, because the program closed a descriptor that is not its own. It is no panic, and
-    /// must not turn into a loop without a pause that nobody sees.
+    /// [`Status::Io`]: waiting fails, because the program closed a descriptor of the library. This is not a panic, and
+    /// must not become a busy loop that nobody notices.
     pub fn turn(&mut self, timeout: Option<Duration>) -> Result<()> {
         let until = match (self.idle, self.until) {
             (false, _) => Some(Duration::ZERO),

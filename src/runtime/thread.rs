@@ -15,28 +15,28 @@ pub fn spawn<T: Send + 'static>(name: &str, f: impl FnOnce() -> T + Send + 'stat
 
 /// [`spawn`] with a stack of `stack` bytes, for a thread that runs callbacks of the program.
 ///
-/// Signals are blocked in it: the program's handlers run in the program's threads, and none of its system calls is
-/// interrupted. Those that tell of a fault of the thread itself are not, since the program's handler would be skipped.
+/// Signals are blocked in it: the program's handlers run in the program's threads, and no system call of this one is
+/// interrupted. Signals of a fault of the thread itself are not blocked, or the program's handler would be skipped.
 pub fn spawn_with_stack<T: Send + 'static>(
     name: &str,
     stack: usize,
     f: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<JoinHandle<T>> {
     let f = || {
-        // A callback may cancel the thread that it is in.
+        // A callback may cancel the thread that it runs in.
         std::mem::forget(NotCancelled::here());
         f()
     };
     with_signals_blocked(|| Builder::new().name(name.to_owned()).stack_size(stack).spawn(f))
 }
 
-/// Waits until a thread has ended, in whatever way: `JoinHandle::join` panics after `pthread_exit`.
+/// Waits until a thread has ended, however it ended: `JoinHandle::join` panics after `pthread_exit`.
 pub fn join<T>(thread: JoinHandle<T>) {
     // SAFETY: the thread is joined once: its handle is gone.
     unsafe { libc::pthread_join(thread.into_pthread_t(), std::ptr::null_mut()) };
 }
 
-/// Signals that tell of a fault of the thread that gets them.
+/// Signals that report a fault of the thread that gets them.
 const FAULTS: [libc::c_int; 6] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGSYS];
 
 /// The signals that are blocked in a thread.
@@ -44,7 +44,7 @@ const FAULTS: [libc::c_int; 6] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, lib
 pub struct SignalMask(libc::sigset_t);
 
 impl SignalMask {
-    /// That of this thread.
+    /// The mask of the calling thread.
     pub fn here() -> SignalMask {
         let mut mask = MaybeUninit::<libc::sigset_t>::uninit();
         // SAFETY: without a new set it only fills in `mask`, and cannot fail.
@@ -69,7 +69,7 @@ impl SignalMask {
     }
 }
 
-/// While this lives the thread has another mask than before.
+/// While this exists, the thread has the other mask.
 pub struct WornMask(SignalMask);
 
 impl Drop for WornMask {
@@ -78,7 +78,7 @@ impl Drop for WornMask {
     }
 }
 
-/// While this lives the thread cannot be cancelled.
+/// While this exists, the thread cannot be cancelled.
 pub struct NotCancelled {
     #[cfg(target_os = "linux")]
     before: libc::c_int,

@@ -30,7 +30,7 @@ impl Access {
         match user {
             Some(user) if self.admits(&user) => Ok(()),
             Some(user) => Err(format!("{} of user {} refused: the mode is {:04o}", from(), user.uid, self.mode)),
-            None => Err(format!("{} refused: the system does not tell its user", from())),
+            None => Err(format!("{} refused: the system does not say which user it is", from())),
         }
     }
 

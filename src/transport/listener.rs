@@ -23,7 +23,7 @@ pub const PAUSE: Duration = Duration::from_millis(100);
 /// A bound socket that listens. Dropping it closes it and removes its own socket file.
 #[derive(Debug)]
 pub struct Listener {
-    // Before `_file`, so that nobody can connect any more when the file is removed.
+    // Before `_file`, so that no program can connect any more when the file is removed.
     socket: Lenient<Socket>,
     tcp: bool,
     url: String,
@@ -218,7 +218,7 @@ fn ipc(address: &Address, path: &str, mode: u32) -> Result<Listener> {
     file.remove_stale(address, path)?;
     let socket = unix_socket(address, path, Some(mode))?;
     file.made(mode).map_err(|error| Error::io(&error, address))?;
-    // Until here nobody could connect.
+    // Until here no program could connect.
     start(address, &socket)?;
     let mut listener = Listener::new(socket, false, address.clone().absolute().to_string());
     listener._file = Some(file);

@@ -396,7 +396,7 @@ impl PollSet {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use std::io::Write;
@@ -498,7 +498,7 @@ mod tests {
                     })
                 })
                 .collect();
-            // A lost wake makes this wait for ever.
+            // After a lost wake this waits indefinitely.
             while work.load(Ordering::Relaxed) < THREADS * EACH {
                 wait(&poller, None);
             }

@@ -1,4 +1,4 @@
-//! Non-blocking sockets that child processes do not inherit, and what the system knows of their other side.
+//! Non-blocking sockets that child processes do not inherit, and what the system knows about their other side.
 
 use std::io::{self, IoSlice, Read};
 use std::net::{IpAddr, Shutdown, SocketAddr};
@@ -244,7 +244,7 @@ pub(super) fn peer_user(fd: RawFd) -> Option<User> {
     for _ in 0..2 {
         let mut len = std::mem::size_of_val(&groups[..]) as libc::socklen_t;
         let place = groups.as_mut_ptr();
-        // SAFETY: `groups` has room for the `len` bytes that the call is told of.
+        // SAFETY: `groups` has room for the `len` bytes passed to the call.
         let result = unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, SO_PEERGROUPS, place.cast(), &mut len) };
         groups.resize(len as usize / std::mem::size_of::<libc::gid_t>(), 0);
         if result == 0 {
@@ -276,7 +276,7 @@ pub(super) fn peer_user(_: RawFd) -> Option<User> {
 fn option<T: Copy>(fd: RawFd, level: libc::c_int, name: libc::c_int, value: &mut T) -> Option<()> {
     let size = std::mem::size_of::<T>();
     let mut len = size as libc::socklen_t;
-    // SAFETY: `value` has room for the `len` bytes that the call is told of; the callers ask for integers and structures of
+    // SAFETY: `value` has room for the `len` bytes passed to the call; the callers ask for integers and structures of
     // integers.
     let result = unsafe { libc::getsockopt(fd, level, name, std::ptr::from_mut(value).cast(), &mut len) };
     (result == 0 && len as usize == size).then_some(())

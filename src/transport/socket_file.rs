@@ -209,7 +209,7 @@ fn is_bound(path: &str) -> io::Result<bool> {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
 mod tests {
     use std::os::unix::fs::{symlink, PermissionsExt};
 

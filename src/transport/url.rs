@@ -62,7 +62,10 @@ impl Address {
     pub fn check_listen(&self) -> Result<()> {
         let url = self.to_string();
         if split(&url).ne([url.as_str()]) {
-            return Err(malformed(&url, "no program could connect: in a list of addresses it would be another"));
+            return Err(malformed(
+                &url,
+                "no program could connect to it: in a list of addresses, its comma would start another one",
+            ));
         }
         Ok(())
     }
@@ -96,7 +99,7 @@ pub(crate) fn unsupported(url: &str, why: &str) -> Error {
 
 /// The error of a URL whose scheme is none of `known`.
 pub(crate) fn unknown_scheme(url: &str, scheme: &str, known: &[&str]) -> Error {
-    malformed(url, format!("the scheme {scheme:?} is unknown, there are {}", known.join(", ")))
+    malformed(url, format!("the scheme {scheme:?} is unknown; known are {}", known.join(", ")))
 }
 
 /// The error of a URL.
@@ -116,7 +119,7 @@ fn bracketed(rest: &str) -> Option<String> {
 
 fn tcp(url: &str, rest: &str) -> Result<Address> {
     if let Some(right) = bracketed(rest) {
-        return Err(malformed(url, format!("an IPv6 address stands in brackets: tcp://{right}")));
+        return Err(malformed(url, format!("an IPv6 address must be in brackets: tcp://{right}")));
     }
     let (host, port) = match rest.strip_prefix('[') {
         Some(rest) => {
@@ -206,7 +209,7 @@ fn ipc(url: &str, path: &str) -> Result<Address> {
         _ if name.is_empty() => Err(malformed(url, "the path is missing")),
         _ if path.len() > most => Err(malformed(url, format!("the path has {} bytes, at most {most}", path.len()))),
         Address::Abstract(_) if !cfg!(any(target_os = "linux", target_os = "android")) => {
-            Err(unsupported(url, "abstract sockets are of Linux"))
+            Err(unsupported(url, "abstract sockets exist only on Linux"))
         }
         _ => Ok(address),
     }
@@ -277,10 +280,10 @@ mod tests {
         for (url, why) in [
             ("", "`scheme://` is missing"),
             ("localhost:15000", "`scheme://` is missing"),
-            ("http://x", "the scheme \"http\" is unknown, there are tcp, ipc, inproc"),
-            ("tcp://::1:15000", "an IPv6 address stands in brackets: tcp://[::1]:15000"),
-            ("tcp://fe80::1%eth0:7", "an IPv6 address stands in brackets: tcp://[fe80::1%eth0]:7"),
-            ("tcp://fe80::", "an IPv6 address stands in brackets: tcp://[fe80::]:PORT"),
+            ("http://x", "the scheme \"http\" is unknown; known are tcp, ipc, inproc"),
+            ("tcp://::1:15000", "an IPv6 address must be in brackets: tcp://[::1]:15000"),
+            ("tcp://fe80::1%eth0:7", "an IPv6 address must be in brackets: tcp://[fe80::1%eth0]:7"),
+            ("tcp://fe80::", "an IPv6 address must be in brackets: tcp://[fe80::]:PORT"),
             ("tcp://localhost", "the port is missing"),
             ("tcp://localhost:", "the port is missing"),
             ("tcp://[::1]", "the port is missing"),

@@ -74,15 +74,15 @@ reasons! {
     /// The bytes end inside a value.
     Truncated = "truncated", "the bytes end inside a value";
     /// Something follows the end.
-    Trailing = "trailing", "bytes follow behind the end";
+    Trailing = "trailing", "bytes follow the array";
     /// Nested beyond [`crate::limits::MAX_DEPTH`].
-    Depth = "depth", "nested too deep";
+    Depth = "depth", "nested too deeply";
     /// The byte that MessagePack never uses.
     Reserved = "reserved", "the reserved byte C1";
     /// The fourth element.
     Meta = "meta", "the meta element is not a map of the known form";
     /// The data of a `$ns/` message.
-    Control = "control", "the data of a $ns/ message is not of its form";
+    Control = "control", "the data of a $ns/ message is malformed";
     /// A flag, a request or a target that neither side announced.
     Feature = "feature", "it uses a feature that was not announced";
 }
@@ -281,7 +281,7 @@ pub fn encode_head(out: &mut Vec<u8>, form: Form, sender: &str, name: &str, valu
 pub fn check_identity(identity: &str) -> Result<()> {
     check_key(identity, MAX_SENDER, Status::Identity)?;
     if identity == HUB_SENDER {
-        return Err(refusal(Status::Identity, "it is the hub's own", identity));
+        return Err(refusal(Status::Identity, "reserved for the hub", identity));
     }
     Ok(())
 }
@@ -306,7 +306,7 @@ fn check_key(value: &str, max: usize, status: Status) -> Result<()> {
         return Err(refusal(status, &format!("{} bytes, at most {max}", value.len()), value));
     }
     if has_nul(value.as_bytes()) {
-        return Err(refusal(status, "has a NUL", value));
+        return Err(refusal(status, "contains NUL", value));
     }
     Ok(())
 }
@@ -368,7 +368,7 @@ mod tests {
         let cases = [
             (String::new(), "empty"),
             ("x".repeat(MAX_NAME + 1), "1025 bytes, at most 1024"),
-            ("a\0b".to_owned(), r#""a\x00b": has a NUL"#),
+            ("a\0b".to_owned(), r#""a\x00b": contains NUL"#),
             ("$ns/ping".to_owned(), r#""$ns/ping": begins with $ns/"#),
         ];
         for (name, words) in cases {

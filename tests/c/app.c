@@ -68,12 +68,12 @@ static void hubs_identity(void)
     ns_app *app;
     IS(NS_ERR_IDENTITY, ns_app_new("$ns", &app));
     CHECK(app == NULL);
-    SAME("identity not allowed: \"$ns\": it is the hub's own", ns_last_error());
+    SAME("identity not allowed: \"$ns\": reserved for the hub", ns_last_error());
     OK(ns_app_new("$ns2", &app));
     IS(NS_ERR_URL, ns_app_connect(app, "tcp://::1:15000"));
-    SAME("malformed URL: tcp://::1:15000: an IPv6 address stands in brackets: tcp://[::1]:15000", ns_last_error());
+    SAME("malformed URL: tcp://::1:15000: an IPv6 address must be in brackets: tcp://[::1]:15000", ns_last_error());
     IS(NS_ERR_URL, ns_app_connect(app, "http://localhost:15000"));
-    CONTAINS("there are tcp, ipc, inproc", ns_last_error());
+    CONTAINS("known are tcp, ipc, inproc", ns_last_error());
     ns_app_free(app);
 }
 
@@ -102,7 +102,7 @@ static void options(void)
     IS(NS_ERR_INVALID, ns_app_set(app, NS_OPT_LINGER_MS, -2));
     IS(NS_ERR_INVALID, ns_app_set(app, 0, 1));
     IS(NS_ERR_INVALID, ns_app_set(app, NS_OPT_HUB_ECHO, 1));
-    SAME("113 is no option of an app", ns_last_error());
+    SAME("113 is not an option of an app", ns_last_error());
     IS(NS_ERR_INVALID, ns_app_set(app, INT32_MIN, 1));
     OK(ns_app_connect(app, free_url("inproc")));
     for (i = 0; i < sizeof early / sizeof early[0]; i++) {
@@ -146,14 +146,14 @@ static void reads_options(void)
     EQUAL(1, option_of(app, NS_OPT_ECHO));
     EQUAL(0, option_of(app, NS_OPT_SHARED));
 
-    /* What is refused is told by its name, and changes nothing. */
+    /* The error names the option that is refused, and nothing changes. */
     IS(NS_ERR_INVALID, ns_app_set(app, NS_OPT_LINGER_MS, -5));
-    CONTAINS("NS_OPT_LINGER_MS cannot be -5: 0 to ", ns_last_error());
+    CONTAINS("NS_OPT_LINGER_MS must be 0 to ", ns_last_error());
     EQUAL(20, option_of(app, NS_OPT_LINGER_MS));
     IS(NS_ERR_INVALID, ns_app_set(app, NS_OPT_BACKOFF_MIN_MS, 5001));
-    SAME("NS_OPT_BACKOFF_MIN_MS cannot be 5001: above NS_OPT_BACKOFF_MAX_MS, which is 5000", ns_last_error());
+    SAME("NS_OPT_BACKOFF_MIN_MS cannot be 5001, above NS_OPT_BACKOFF_MAX_MS, which is 5000", ns_last_error());
     IS(NS_ERR_INVALID, ns_app_set(app, NS_OPT_BACKOFF_MAX_MS, 49));
-    SAME("NS_OPT_BACKOFF_MAX_MS cannot be 49: below NS_OPT_BACKOFF_MIN_MS, which is 50", ns_last_error());
+    SAME("NS_OPT_BACKOFF_MAX_MS cannot be 49, below NS_OPT_BACKOFF_MIN_MS, which is 50", ns_last_error());
     OK(ns_app_set(app, NS_OPT_BACKOFF_MAX_MS, 50));
     OK(ns_app_set(app, NS_OPT_BACKOFF_MAX_MS, 100));
     OK(ns_app_set(app, NS_OPT_BACKOFF_MIN_MS, 100));
@@ -161,12 +161,12 @@ static void reads_options(void)
 
     IS(NS_ERR_INVALID, ns_app_option(app, NS_OPT_HUB_ECHO, &value));
     EQUAL(0, value);
-    SAME("113 is no option of an app", ns_last_error());
+    SAME("113 is not an option of an app", ns_last_error());
     IS(NS_ERR_INVALID, ns_app_option(app, NS_OPT_ECHO, NULL));
     IS(NS_ERR_INVALID, ns_app_option(NULL, NS_OPT_ECHO, &value));
     OK(ns_app_connect(app, free_url("inproc")));
     IS(NS_ERR_STATE, ns_app_set(app, NS_OPT_SHARED, 1));
-    SAME("NS_OPT_SHARED is to be set before connect", ns_last_error());
+    SAME("NS_OPT_SHARED must be set before connect", ns_last_error());
     OK(ns_app_close(app, 0));
     IS(NS_ERR_CLOSED, ns_app_option(app, NS_OPT_ECHO, &value));
     ns_app_free(app);
@@ -380,7 +380,7 @@ static void lingers(void)
     }
     free(block);
 
-    /* With nobody there, free waits as long as it was told, and close with 0 not at all. */
+    /* Without a hub, free waits for the linger time, and close with 0 not at all. */
     from = app_new("from");
     OK(ns_app_set(from, NS_OPT_LINGER_MS, 60));
     OK(ns_app_send_nil(from, "lost"));
@@ -676,7 +676,7 @@ static size_t shows(ns_app *app, const char *pattern, struct shown *shown)
     return shown->count;
 }
 
-/* The value of `name` in `app`, by `sender` or, if that is NULL, by whoever sent it last. */
+/* The value of `name` in `app`, by `sender` or, if that is NULL, by its last sender. */
 static void check_known(ns_app *app, const char *sender, const char *name, const char *whose, int64_t value)
 {
     ns_state *state;
@@ -713,7 +713,7 @@ static void knows(void)
         ns_state_free(state);
     } while (shows(a, "x/z", &shown) == 0);
 
-    /* Of each sender its newest; of a name the newest of all, whoever sent it. */
+    /* For a sender its newest value; for a name alone the newest of all senders. */
     EQUAL(3, shows(a, NULL, &shown));
     EQUAL(2, shows(a, "*/y", &shown));
     EQUAL(3, shows(a, "x/**", &shown));
@@ -814,7 +814,7 @@ static void identity_taken(void)
     EQUAL(NS_LINK_REFUSED, ns_app_link(second));
     OK(ns_app_send_nil(second, "n"));
     IS(NS_ERR_IDENTITY_TAKEN, ns_app_flush(second, LONG));
-    /* Who waits for states is told, once. */
+    /* A call that waits for states returns it, once. */
     IS(NS_ERR_IDENTITY_TAKEN, ns_app_recv(second, -1, &state));
     CHECK(state == NULL);
     CONTAINS("same", ns_last_error());

@@ -42,7 +42,7 @@ static void without_0_to_2(void *argument)
         ns_hub_free(hub);
     }
     if (ns_has("ws")) {
-        /* NNG takes the lowest that are free: these are none then, and nobody is at their other end. */
+        /* NNG takes the lowest free ones: these are not free then, and nothing is at their other end. */
         struct stat found;
         ns_hub *hub = hub_at("pub+ws://127.0.0.1:0/descriptors");
         for (fd = 0; fd < 3; fd++) {
@@ -175,7 +175,7 @@ static void closes_all(void *argument)
         sched_yield();
     }
     IS(NS_ERR_IO, ns_app_send_nil(from, "n"));
-    /* Nobody can be woken any more, and nobody is waited for. */
+    /* No thread can be woken any more, and none is waited for. */
     ns_app_free(from);
     ns_app_free(to);
     ns_hub_free(hub);

@@ -128,12 +128,12 @@ static void texts_stay(void)
     }
     CONTAINS("$ns/a rather long name", texts[0]);
     for (i = 1; i < 17; i++) {
-        snprintf(line, sizeof line, "%d is no option of an app", 4710 + i);
+        snprintf(line, sizeof line, "%d is not an option of an app", 4710 + i);
         SAME(line, texts[i]);
     }
     /* Both orders of evaluation. */
     snprintf(line, sizeof line, "%d %s", ns_app_fd(NULL), ns_last_error());
-    CHECK(strcmp(line, "-1 app is NULL") == 0 || strcmp(line, "-1 4726 is no option of an app") == 0);
+    CHECK(strcmp(line, "-1 app is NULL") == 0 || strcmp(line, "-1 4726 is not an option of an app") == 0);
     ns_app_free(app);
 }
 

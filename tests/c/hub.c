@@ -127,7 +127,7 @@ static void options(void)
     OK(ns_hub_set(hub, NS_OPT_HUB_IPC_MODE, 0660));
     IS(NS_ERR_INVALID, ns_hub_set(hub, NS_OPT_HUB_IPC_MODE, 01000));
     IS(NS_ERR_INVALID, ns_hub_set(hub, NS_OPT_LINGER_MS, 1));
-    SAME("1 is no option of a hub", ns_last_error());
+    SAME("1 is not an option of a hub", ns_last_error());
     OK(ns_hub_listen(hub, free_url("inproc")));
     IS(NS_ERR_STATE, ns_hub_set(hub, NS_OPT_HUB_ECHO, 1));
     ns_hub_free(hub);
@@ -163,17 +163,17 @@ static void reads_options(void)
         EQUAL(set, value);
     }
     IS(NS_ERR_INVALID, ns_hub_set(hub, NS_OPT_HUB_MAX_PEERS, 0));
-    SAME("NS_OPT_HUB_MAX_PEERS cannot be 0: 1 to 2147483647", ns_last_error());
+    SAME("NS_OPT_HUB_MAX_PEERS must be 1 to 2147483647, not 0", ns_last_error());
     IS(NS_ERR_INVALID, ns_hub_set(hub, NS_OPT_HUB_IPC_MODE, 01000));
-    SAME("NS_OPT_HUB_IPC_MODE cannot be 01000: 0000 to 0777", ns_last_error());
+    SAME("NS_OPT_HUB_IPC_MODE must be 0000 to 0777, not 01000", ns_last_error());
     IS(NS_ERR_INVALID, ns_hub_option(hub, NS_OPT_ECHO, &value));
     EQUAL(0, value);
-    SAME("8 is no option of a hub", ns_last_error());
+    SAME("8 is not an option of a hub", ns_last_error());
     IS(NS_ERR_INVALID, ns_hub_option(hub, NS_OPT_HUB_ECHO, NULL));
     IS(NS_ERR_INVALID, ns_hub_option(NULL, NS_OPT_HUB_ECHO, &value));
     OK(ns_hub_listen(hub, free_url("inproc")));
     IS(NS_ERR_STATE, ns_hub_set(hub, NS_OPT_HUB_ECHO, 0));
-    SAME("NS_OPT_HUB_ECHO is to be set before listen", ns_last_error());
+    SAME("NS_OPT_HUB_ECHO must be set before listen", ns_last_error());
     OK(ns_hub_option(hub, NS_OPT_HUB_ECHO, &value));
     EQUAL(1, value);
     ns_hub_free(hub);
@@ -211,7 +211,7 @@ static void listen_failures(void)
     IS(NS_ERR_RESOLVE, ns_hub_listen(second, "tcp://-no-such-host.invalid:0"));
     CONTAINS("-no-such-host.invalid", ns_last_error());
     CHECK(strstr(ns_last_error(), "failed to lookup") == NULL);
-    /* Where nobody makes files, root neither; in a container it may be read-only. */
+    /* A directory where even root cannot create files; in a container it may be read-only. */
     status = ns_hub_listen(second, "ipc:///sys/kernel/nanostate-test");
     CHECK(status == NS_ERR_PERMISSION || (status == NS_ERR_IO && strstr(ns_last_error(), "Read-only") != NULL));
     CHECK(ns_hub_address(second, 0) == NULL);
@@ -266,7 +266,7 @@ static void peers(void)
     SAME("guest", events.list[0].identity);
     CHECK(strlen(events.list[0].from) > 0);
 
-    /* The hub has room for one. */
+    /* The hub accepts one peer. */
     other = app_new("crowd");
     OK(ns_app_set(other, NS_OPT_LINGER_MS, 0));
     OK(ns_app_connect(other, ns_hub_address(hub, 0)));
@@ -397,7 +397,7 @@ static bool come_and_go(ns_hub *hub, const ns_peer_stats_t *peer, void *ctx)
     return true;
 }
 
-/* Each who is there at the beginning is shown once, whoever comes and goes meanwhile. */
+/* Each peer that is there at the beginning is shown once, whatever peers come and go meanwhile. */
 static void crowd(void)
 {
     struct crowd crowd;

@@ -89,7 +89,7 @@ static void set_inside(void)
 {
     struct gate *lines = gate_new();
     ns_set_log(sets_inside, NS_LOG_INFO, lines);
-    /* Who comes is told each time, who leaves perhaps. */
+    /* Each join is reported, a leave perhaps. */
     visit();
     visit();
     visit();
@@ -184,7 +184,7 @@ static void refused(ns_app *app, ns_link link, ns_status why, const char *text, 
     }
 }
 
-/* An identity is a text of somebody else in every line and callback that tells of it. */
+/* An identity is a text of another program in every line and callback that contains it. */
 static void identities_are_escaped(void)
 {
     static const char evil[] = "evil\n\033[2J\xe2\x80\xae";

@@ -70,7 +70,7 @@ ns_state *next(ns_app *app);
 ns_state *next_named(ns_app *app, const char *name);
 /* A URL of a transport ("tcp", "ipc", "inproc") where nothing listens; in one of four buffers. */
 const char *free_url(const char *transport);
-/* A URL of TCP that is free, and that nobody else gets while no hub of ours listens there. */
+/* A free URL of TCP, which no other program gets while no hub of ours listens there. */
 const char *lasting_url(void);
 /* Runs `body` in a thread. */
 struct thread;

@@ -1,4 +1,4 @@
-//! Connections that a hub refuses or ends: no handshake, no frames, no progress, no room.
+//! Connections that a hub refuses or ends: no handshake, no frames, no progress, too many peers.
 
 use nanostate::engine::app::LinkState;
 use nanostate::engine::hub::{PeerEvent, RouterConfig, RouterEvent};

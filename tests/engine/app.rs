@@ -122,7 +122,7 @@ fn kinds_that_are_not_accepted_are_counted_and_told_if_asked() {
 fn each_new_reason_why_there_is_no_link_is_told_once() {
     let mut app = DirectApp::new();
     app.session.set_tells_links(true);
-    // Each attempt in turn, then what the program is told.
+    // Each attempt in turn, then the error that the program gets.
     let attempt = |app: &mut DirectApp, status: Status| {
         while app.dials.is_empty() {
             app.pass(SEC);

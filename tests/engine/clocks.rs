@@ -66,7 +66,7 @@ fn up(world: &mut World, apps: &[Id]) -> Vec<Id> {
 }
 
 /// After all is quiet: the hub, and all that each app is shown of each key and of each name, are the same; the last
-/// value that somebody sent is held, or it has been told which one is.
+/// value that some app sent is held, or the app has been told which one is.
 fn check_one_value(world: &mut World, hub: Id, apps: &[Id]) {
     let held = table(world, hub);
     let apps = up(world, apps);
@@ -468,7 +468,7 @@ fn a_hub_and_an_app_that_both_come_back_with_their_clocks_behind_are_heard() {
 fn a_hub_whose_clock_is_at_its_end_is_outlived() {
     each_seed(10, 1000, |seed| {
         let mut world = World::new(seed);
-        // The last milliseconds that a stamp has room for.
+        // The last milliseconds that a stamp can hold.
         let end = (u64::MAX >> 16) as i64 + TO_1970;
         let mut h = hub(&mut world, end);
         let apps = [app(&mut world, "a", 0), app(&mut world, "b", 0), shared(&mut world, "s", 0)];

@@ -76,7 +76,7 @@ fn values_that_are_withheld_from_an_old_hub_do_not_hold_up_a_flush() {
     app.publish("i", &[1]).unwrap();
     app.open();
     app.bytes(&header(Version::Old));
-    // The header that told of v1 may have been too much for the hub: the app comes again as an old peer.
+    // The v1 header may have been the reason why the hub closed, so the app returns as an old peer.
     if app.session.link() != LinkState::Connected {
         app.pass(SEC);
         app.open();

@@ -79,7 +79,7 @@ fn an_app_is_told_before_the_pong_that_the_hub_holds_a_later_value() {
     assert!(told == offered && later == held && time >= held.clock);
     assert_eq!((decoded[1].data, decoded[1].meta.stamp), (&[1][..], Some(held)), "it is sent the one that is held");
     assert!(matches!(Control::decode(&decoded[2]), Ok(Control::Pong { token: 7, time: Some(at) }) if at >= held.clock));
-    // Nothing is told of the same value once more.
+    // The same value once more is not reported.
     hub.publish_at(a, "s", "x", &[1], held);
     assert!(hub.said(a).is_empty());
 }

@@ -59,7 +59,7 @@ struct Door {
     /// The beginning of a frame.
     out: Vec<u8>,
     frames: u64,
-    /// Of each key the data that came since a client asked for everything; none if nobody did.
+    /// For each key the data that came since a client asked for everything; `None` if none did.
     newest: Option<BTreeMap<(String, String), Vec<u8>>>,
     /// The frame in `out` began before that.
     began_before: bool,
@@ -225,7 +225,7 @@ impl Door {
         self.out.drain(..begun);
     }
 
-    /// Everything was written: who asked for everything has it.
+    /// Everything was written: a client that asked for everything has it.
     fn check_drained(&self, router: &Router) {
         assert!(self.out.is_empty() && self.routes.is_empty(), "whole frames, and an answer to each request");
         assert!(self.header == 0 || !self.is_native(), "the hub's header");

@@ -62,7 +62,7 @@ pub(crate) fn in_callback(run: &Arc<Run>, context: &Context<ns_app>, rng: &mut R
         let calling = calling.is_some_and(|(id, _)| id == context.handle.id());
         run.require(calling == expected, || "a callback in the wrong thread".into());
     }
-    // Not without end: a callback may run others.
+    // Not indefinitely: a callback may run others.
     if INSIDE.with_borrow(Vec::len) <= 4 && rng.one_in(3) {
         (0..rng.below(4)).for_each(|_| run.app_op(rng, context.slot, Some(&context.handle)));
     }

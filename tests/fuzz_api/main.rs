@@ -397,7 +397,7 @@ impl Run {
         let mut all: Vec<usize> = (0..APPS + HUBS + 1).collect();
         while !all.is_empty() {
             match all.swap_remove(rng.index(all.len())) {
-                // A callback may be using it at this moment.
+                // A callback may be using it now.
                 app @ 0..APPS => {
                     while lock(&self.apps[app].0).is_some() {
                         self.app_free(app, None);

@@ -1,5 +1,5 @@
-/* Three-element bodies [sender, name, data] by hand, as programs of 2015 write and read them, and one line of text for
- * each body that came. Shared by the peer programs, which know nothing of nanostate. */
+/* Hand-written three-element bodies [sender, name, data], as programs of 2015 write and read them, and one line of text
+ * for each body that came. Shared by the peer programs, which know nothing of nanostate. */
 #ifndef PEERS_BODY_H
 #define PEERS_BODY_H
 

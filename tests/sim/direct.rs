@@ -13,7 +13,7 @@ use nanostate::Status;
 
 use super::{after, beginning, body, SEC};
 
-/// A hub whose connections are read and written by hand.
+/// A hub whose connections the test reads and writes itself.
 pub struct Direct {
     pub router: Router,
     pub now: Now,
@@ -132,7 +132,7 @@ impl Direct {
         self.status(conn, gateway::GatewayStatus { clients, dropped: 0, again: true });
     }
 
-    /// A message that came to a gateway.
+    /// A message that arrived at a gateway.
     pub fn message(&mut self, conn: ConnId, route: &[u8], message: &[u8]) {
         self.tell(conn, &note(route, message));
     }
@@ -276,7 +276,7 @@ impl Direct {
         })
     }
 
-    /// What waits to be told of values that are stale: name, offered and held stamp, time.
+    /// The queued reports of stale values: name, offered and held stamp, time.
     pub fn stale(&mut self, conn: ConnId) -> Vec<(String, Stamp, Option<Stamp>, LogicalTime)> {
         let stale = |bytes: Vec<u8>| match Control::decode(&wire::decode(&bytes, Form::V1).expect("a body")) {
             Ok(Control::Stale { name, offered, held, time }) => Some((name.to_owned(), offered, held, time)),
@@ -295,7 +295,7 @@ impl Direct {
         })
     }
 
-    /// What was told of peers that came and went, as (event, why).
+    /// The reports of peers that came and went, as (event, why).
     pub fn events(&mut self) -> Vec<(PeerEvent, Status)> {
         let mut events = Vec::new();
         while let Some(event) = self.router.next_event() {
@@ -334,7 +334,7 @@ impl Direct {
     }
 }
 
-/// The frame of a gateway that tells of a message.
+/// The frame of a gateway that carries a message.
 pub fn note(route: &[u8], message: &[u8]) -> Vec<u8> {
     let mut note = Vec::new();
     assert!(gateway::message_head(route, &mut note), "a route of {} bytes", route.len());

@@ -12,7 +12,7 @@ use super::{after, beginning, SEC};
 
 const HUB: &str = "tcp://hub";
 
-/// An app whose connection is read and written by hand.
+/// An app whose connection the test reads and writes itself.
 pub struct DirectApp {
     pub session: Session,
     pub now: Now,

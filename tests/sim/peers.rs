@@ -192,7 +192,7 @@ impl Protocol for OldPeer {
     script!();
 }
 
-/// A plain BUS hub: gives every body to all others, and to nobody what came before.
+/// A plain BUS hub: passes every body to all others, and keeps nothing for latecomers.
 pub struct OldHub {
     pub lines: Lines,
     /// Whether the sender gets it too, as from the original's hub.
@@ -256,7 +256,7 @@ impl Protocol for OldHub {
     script!();
 }
 
-/// Sends what it is told to, and does not care what it gets.
+/// Sends what the test wants, and ignores what it receives.
 #[derive(Default)]
 pub struct RawPeer {
     lines: Lines,

@@ -240,7 +240,7 @@ impl World {
     }
 
     fn add(&mut self, process: Process) -> Id {
-        // Not drawn from the world's numbers: they would be others for every seed.
+        // Not drawn from the world's random numbers, which would change for every seed.
         let number = self.nodes.len() as u64;
         // Their milliseconds begin at different times, too.
         let boot = 86_400_000 * MS * (number * 7919 % 500) + number * 377_003 % MS;
@@ -406,7 +406,7 @@ impl World {
         }
     }
 
-    /// Ends a process so that nobody hears of it: its machine is gone.
+    /// Ends a process without a trace for its peers: its machine is gone.
     pub fn vanish(&mut self, id: Id) {
         if let Some(Process::App(app)) = self.nodes[id].process.take() {
             self.orphans.extend(app.sent.into_keys());

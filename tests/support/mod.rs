@@ -103,7 +103,7 @@ impl Drop for TempDir {
     }
 }
 
-/// Waits until `ready` gives something. It is asked again and again, for what tells nobody when it changes.
+/// Waits until `ready` returns something. It is polled, for conditions that notify nobody of a change.
 pub fn eventually<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
     let end = Instant::now() + PATIENCE;
     loop {
@@ -146,7 +146,7 @@ pub fn next(app: &App) -> State {
     app.recv(Some(PATIENCE)).unwrap_or_else(|error| panic!("{}: {error}", app.identity()))
 }
 
-/// All that `app` received and nobody has taken.
+/// Everything that `app` received and the test has not taken.
 pub fn waiting(app: &App) -> Vec<State> {
     let mut states = Vec::new();
     loop {

@@ -1,4 +1,4 @@
-//! Children: what they print, as it comes; what they are told; their end with the test's.
+//! Child processes: their output as it comes, their input, and their end with the test's.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -246,7 +246,7 @@ impl Process {
         eventually(&format!("the end of {name}"), || self.child.try_wait().unwrap())
     }
 
-    /// Closes its standard input, waits for its end, and gives what nobody asked for before.
+    /// Closes its standard input, waits for its end, and returns the output that was not read before.
     pub fn wait(mut self) -> Ended {
         self.end_of_input();
         // Both streams end with the process.

@@ -1,4 +1,4 @@
-//! The scalability protocols by hand, on both ends of a connection.
+//! The scalability protocols, written and read by the test itself, on both ends of a connection.
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::PATIENCE;
 
-/// A connection that does what it is told to.
+/// A connection that does what the test says.
 pub struct Raw {
     socket: Socket,
     framing: Framing,
@@ -266,7 +266,7 @@ pub fn clock() -> u64 {
     (now.as_millis() as u64) << 16
 }
 
-/// A hub that does what it is told to.
+/// A hub that does what the test says.
 pub struct RawListener {
     socket: Socket,
     framing: Framing,

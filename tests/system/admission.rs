@@ -1,4 +1,4 @@
-//! What an app is told that is refused or finds no hub, and how it gets in at last.
+//! Which errors an app gets that is refused or finds no hub, and how it gets in at last.
 
 #![allow(unsafe_code)] // poll
 
@@ -26,7 +26,7 @@ fn refuse(raw: &mut Raw, status: i32) {
     raw.closed();
 }
 
-/// An app whose hub is played by hand, and that hub.
+/// An app, and its hub, which the test plays itself.
 fn app_of_raw_hub(setup: impl FnOnce(&App)) -> (App, RawListener, TempDir) {
     let dir = TempDir::new();
     let listener = RawListener::new(&dir.ipc());
@@ -121,7 +121,7 @@ fn a_refusal_is_told_once_by_dispatch_after_the_callback_for_the_link() {
 
 #[test]
 fn a_refusal_is_an_error_whatever_it_says() {
-    // What the calls say of themselves, and what nobody knows.
+    // Statuses that calls use for themselves, and unknown ones.
     let statuses = [Status::Ok, Status::Timeout, Status::Interrupted, Status::Closed, Status::State, Status::Internal];
     for status in statuses.map(Status::code).into_iter().chain([1, -1000, i32::MIN]) {
         let (app, listener, _dir) = app_of_raw_hub(|_| {});
@@ -234,7 +234,7 @@ fn a_full_hub_says_so_and_lets_in_who_asks_again_when_there_is_room() {
         second.connect(Some(&url)).unwrap();
         let error = second.wait_connected(PATIENCE).unwrap_err();
         assert_eq!(error.status(), Status::Full, "{error}");
-        assert!(error.to_string().starts_with("there are 1 peers already"), "{error}");
+        assert!(error.to_string().starts_with("at most 1 peers may be connected"), "{error}");
         assert_eq!(second.link(), LinkState::Refused);
         assert!(hub.stats().refused_peers >= 1);
         drop(first);

@@ -282,7 +282,7 @@ fn send_to_an_old_hub_sends_text_and_refuses_what_would_crash_it() {
         command = nanostate(["send", "x", value, "--type", kind, "--connect", &url, "--timeout", "20"]);
         let ended = run(command, b"");
         let complaint = complaint(&ended, 1);
-        assert!(complaint.starts_with(&format!("the hub does not take this {kind}")), "{complaint}");
+        assert!(complaint.starts_with(&format!("the hub does not accept this {kind}")), "{complaint}");
     }
     assert!(bodies.try_recv().is_err());
 }
@@ -291,10 +291,10 @@ fn send_to_an_old_hub_sends_text_and_refuses_what_would_crash_it() {
 fn a_wrong_command_line_is_named_and_ends_with_2() {
     let long = "x".repeat(1025);
     for (arguments, words) in [
-        (&["send", "x"][..], "no VALUE given"),
-        (&["send", "x", "warm", "--type", "double"], "a number expected, not \"warm\""),
-        (&["send", "x", "1.5", "--type", "int"], "an integer of 64 bits expected, not \"1.5\""),
-        (&["send", "x", "yes", "--type", "bool"], "true or false expected, not \"yes\""),
+        (&["send", "x"][..], "VALUE is missing"),
+        (&["send", "x", "warm", "--type", "double"], "expected a number, not \"warm\""),
+        (&["send", "x", "1.5", "--type", "int"], "expected a 64-bit integer, not \"1.5\""),
+        (&["send", "x", "yes", "--type", "bool"], "expected true or false, not \"yes\""),
         (&["send", "x", "--typ=nil"], "--typ=nil"),
         (&["send", "x", "-v"], "-v"),
         (&["send", "", "1"], "name"),
@@ -405,7 +405,7 @@ fn every_option_of_the_hub_has_a_flag_in_a_group_of_the_help() {
         let told = help[line..].iter().take(4).any(|line| line.contains(option.about().text));
         assert!(told, "{flag}: {help:#?}");
     }
-    for heading in ["Limits:", "States that are kept:", "Old programs:"] {
+    for heading in ["Limits:", "Kept states:", "Old programs:"] {
         assert!(help.iter().any(|line| line == heading), "{heading} {help:#?}");
     }
     // The manual page and the completions are made of the same.
@@ -433,7 +433,7 @@ fn flags_of_the_hub_set_its_options() {
     assert!(complaint(&ended, 1).contains("1024"), "{ended:?}");
     let ended = run(nanostate(["hub", "--outbox", "2GiB"]), b"");
     assert_eq!(ended.code, Some(2));
-    assert!(ended.stderr[0].contains("'2GiB' for '--outbox <SIZE>': not from 1B to 1GiB"), "{ended:?}");
+    assert!(ended.stderr[0].contains("'2GiB' for '--outbox <SIZE>': expected 1B to 1GiB"), "{ended:?}");
 }
 
 #[test]

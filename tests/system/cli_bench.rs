@@ -240,7 +240,7 @@ fn a_hub_of_the_original_can_be_measured() {
         let url = format!("ipc://{}", dir.path().join(program).display());
         let mut hub = Process::run(&peer_program(program, library), [&url]);
         assert_eq!(hub.next_line(), "listening");
-        // Small enough for its queues: it loses what it has no room for.
+        // Small enough for its queues: it loses what does not fit.
         let [trips, distinct, repeated] =
             results(nanostate(["bench", "--connect", &url, "--count", "10", "--names", "5", "--timeout", "50"]));
         assert_eq!((number(&trips, "count"), number(&trips, "lost")), (10.0, 0.0), "{trips}");
@@ -370,7 +370,8 @@ fn wrong_arguments_are_named_and_end_with_2() {
 #[test]
 fn a_value_that_the_hub_does_not_take_is_the_error_of_sending_it() {
     let hub = CliHub::start();
-    for (size, words) in [("16777216", "the limit is 16777216"), ("4294967295", "larger than any message may be")] {
+    for (size, words) in [("16777216", "the limit is 16777216"), ("4294967295", "exceeds the largest possible message")]
+    {
         let ended = run(hub.nanostate(["bench", "--size", size]), b"");
         let complaint = complaint(&ended, 1);
         assert!(complaint.contains("bench/") && complaint.contains(words), "{complaint}");

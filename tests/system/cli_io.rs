@@ -24,14 +24,14 @@ impl Drop for Guard {
 /// Both ends of a pipe: the one to read, and the one to write.
 fn pipe() -> (File, File) {
     let mut ends = [-1; 2];
-    // SAFETY: there is room for two descriptors, and nobody else has them.
+    // SAFETY: the array holds two descriptors, and nothing else has them.
     unsafe {
         assert_eq!(libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC), 0);
         (File::from_raw_fd(ends[0]), File::from_raw_fd(ends[1]))
     }
 }
 
-/// Has reads or writes of a descriptor fail instead of waiting, for everybody who has it.
+/// Makes reads or writes of a descriptor fail instead of waiting, for every process that has it.
 fn never_waits(descriptor: &impl AsRawFd) {
     // SAFETY: a descriptor of this test.
     unsafe {

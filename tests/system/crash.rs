@@ -423,7 +423,7 @@ fn is_malformed_for_an_app(bytes: &[u8], form: Form) -> bool {
     }
 }
 
-/// A hub gone mad: what a plain hub forwards is whatever anybody sent.
+/// A hub gone mad: a plain hub forwards whatever any program sent.
 fn an_app_survives_its_hub(transport: Transport, form: Form) {
     let dir = TempDir::new();
     let listener = RawListener::new(&transport.any(&dir));

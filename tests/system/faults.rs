@@ -35,7 +35,7 @@ fn quick(identity: &str, url: &str) -> App {
     join(App::new(identity).unwrap(), url)
 }
 
-/// The same with room for more than one of the largest messages, however late they are taken.
+/// The same with queues for more than one of the largest messages, however late they are taken.
 fn roomy(identity: &str, url: &str) -> App {
     let app = App::new(identity).unwrap();
     app.set(AppOption::RecvQueue, 4 * limits::MAX_MESSAGE as i64).unwrap();
@@ -464,7 +464,7 @@ fn receive_until_all(app: &App, mut last: impl FnMut(&State) -> bool) {
 fn a_port_in_use_is_an_error_that_names_it() {
     for transport in TRANSPORTS {
         let dir = TempDir::new();
-        // One that nobody else gets while it is free.
+        // A port that no other program gets while it is free.
         let (first, url) = hub(&transport.free(&dir));
         let second = Hub::new().unwrap();
         let error = second.listen(&url).unwrap_err();
@@ -544,7 +544,7 @@ fn a_bad_url_is_an_error_that_names_it_for_hubs_and_apps() {
         assert!(!cli.ended().success());
         cli.error_line("the URL", |line| line.contains(arguments[2]));
     }
-    // None of it harmed anybody.
+    // None of it harmed any other peer.
     let dir = TempDir::new();
     hub.listen(&dir.ipc()).unwrap();
     app.connect(Some(&hub.address(0).unwrap())).unwrap();

@@ -242,7 +242,7 @@ fn serves_our_apps(peer: Peer, transport: Transport) {
         assert_eq!((state.kind(), state.text().unwrap()), (Kind::Bytes, &text[..]));
     }
 
-    // The hub sends everything back. Nobody sees his own, and nobody sees what old programs cannot take.
+    // The hub sends everything back. No app sees its own states, and none sees what old programs cannot take.
     let withheld = send_what_old_programs_cannot_take(&a);
     send(&a, "last", "");
     receive(&b, "a", "last");
@@ -348,7 +348,7 @@ fn a_pynng_program_and_our_app_understand_each_other_on_a_plain_nanomsg_hub() {
     is_read_on_a_plain_hub(Peer::Nanomsg, Peer::Pynng, Transport::Ipc);
 }
 
-/// nanocat, which can only say one thing, and says it for ever.
+/// nanocat, which can send only one thing, and sends it indefinitely.
 fn nanocat_talks_with_our_apps(transport: Transport) {
     let dir = TempDir::new();
     let (hub, url) = hub(&transport.any(&dir));

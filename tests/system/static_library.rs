@@ -102,7 +102,7 @@ fn a_program_with_a_weak_reference_links() {
     run(&mut Command::new(compile_c("weak", &[source("weak.c", text)], Standard::C99, Link::Static, &[])));
 }
 
-/// A static library of somebody else, in Rust: it brings the same standard library.
+/// Another static library in Rust, which contains the same standard library.
 #[test]
 fn another_static_library_in_rust_links_beside_it() {
     let text = "

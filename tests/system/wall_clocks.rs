@@ -38,7 +38,7 @@ impl Clocks {
 
     /// Sets one against the true time, in milliseconds.
     fn set(&self, name: &str, ahead: i64) {
-        // By a rename: nobody reads half of it.
+        // By a rename, so that no reader sees half of it.
         let new = self.dir.path().join(format!("{name}.new"));
         fs::write(&new, ahead.to_string()).unwrap();
         fs::rename(new, self.dir.path().join(name)).unwrap();

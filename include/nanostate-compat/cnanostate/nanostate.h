@@ -143,8 +143,8 @@ protected:
         }
     }
 
-    /* As recv_state_update, but waits `timeout_ms` milliseconds, -1 for ever. False also when interrupted, or at once
-     * when nothing can come any more. */
+    /* As recv_state_update, but waits `timeout_ms` milliseconds, -1 forever. False also when interrupted, or at
+     * once when nothing can come any more. */
     bool wait_state_update(int timeout_ms, std::string &sender, std::string &name, std::string &data)
     {
         _waiting++;

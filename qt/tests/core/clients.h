@@ -1,7 +1,7 @@
 #ifndef NANOSTATEQT_TESTS_CLIENTS_H
 #define NANOSTATEQT_TESTS_CLIENTS_H
 
-// What tests see of a client.
+// What tests observe of a client.
 
 #include <NanostateQt/Client>
 #include <NanostateQt/private/client_p.h>
@@ -18,7 +18,7 @@ using NanostateQt::Client;
 using NanostateQt::StateObserver;
 namespace ClientAccess = NanostateQt::ClientAccess;
 
-// Every signal of a client, in words.
+// Every signal of a client, as text.
 class Log : public QStringList
 {
 public:

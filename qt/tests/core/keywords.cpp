@@ -1,4 +1,4 @@
-// An old program with the keywords of Qt, and with its old include lines. It has to compile; it runs once.
+// An old program with the keywords of Qt and its old include lines. It has to compile, and runs once.
 #include "cnanostate/nanostate.h"
 #include "qtnanostate/qnanostate.h"
 

@@ -1,4 +1,4 @@
-// A program with a Client: answers "ping" of anybody by "pong", with the same value, and ends at "end".
+// A program with a Client: answers "ping" from anyone with "pong" and the same value, and ends at "end".
 // Usage: peer IDENTITY URL
 #include <NanostateQt/Client>
 

@@ -12,7 +12,7 @@
 
 #include <memory>
 
-// How long an event may take before it counts as missing, in milliseconds. Nothing is ever measured by it.
+// How long an event may take before it counts as missing, in milliseconds. It never measures anything.
 constexpr int Patience = 30000;
 
 #define EVENTUALLY(condition) QTRY_VERIFY_WITH_TIMEOUT(condition, Patience)
@@ -31,7 +31,7 @@ inline int runs(const char *name, int otherwise)
     return given ? number : otherwise;
 }
 
-// An address that nobody else listens at while no hub does: a port that was free is anybody's.
+// An address at which no other program listens while no hub does; a free port may be taken by any program.
 class Address
 {
 public:
@@ -67,7 +67,7 @@ private:
     ns_hub *m_hub = nullptr;
 };
 
-// A hub in a process of its own: the command.
+// A hub in a separate process: the command.
 class HubProcess
 {
 public:
@@ -100,7 +100,7 @@ private:
     QProcess m_process;
 };
 
-// Another program, as far as the others can tell: it uses the C API.
+// To the others a separate program: it uses the C API.
 class Peer
 {
 public:
@@ -116,7 +116,7 @@ public:
     ns_app *app() const { return m_app; }
     operator ns_app *() const { return m_app; }
 
-    // Until the hub has all that was sent.
+    // Waits until the hub has everything that was sent.
     bool flush() { return ns_app_flush(m_app, Patience) == NS_OK; }
 
     // The next state as "sender name json".

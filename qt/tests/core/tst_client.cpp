@@ -329,7 +329,7 @@ private Q_SLOTS:
             Client client(text("plain"), hub.url());
             client.setActive(true);
             client.publish(text("sent"), 5);
-            // It has the only loop of this thread.
+            // The only event loop of this thread.
             QEventLoop loop;
             QObject::connect(&client, &Client::stateUpdated,
                              [&](const QString &, const QString &, const QVariant &got) {
@@ -364,7 +364,7 @@ private Q_SLOTS:
         thread.wait();
     }
 
-    // What waits is more than fits into one pass, so the rest of the event loop has its turns in between.
+    // More is queued than fits into one pass, so the rest of the event loop gets its turns in between.
     void aFullQueueDoesNotKeepTheEventLoop()
     {
         constexpr int count = 40000;
@@ -421,7 +421,7 @@ private Q_SLOTS:
         });
         EVENTUALLY(received.contains(text("peer end")));
         sender.join();
-        // Who falls behind gets newest values, which are in no order.
+        // A client that falls behind gets newest values, in no particular order.
         for (int i = 0; i < 1000; ++i)
             EVENTUALLY_EQUAL(received.value(text("peer %1").arg(i)).toInt(), count - 1000 + i);
         QVERIFY2(turns >= 10, qPrintable(text("%1 turns, %2 updates").arg(turns).arg(received.count)));

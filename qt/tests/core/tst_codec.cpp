@@ -197,7 +197,7 @@ private Q_SLOTS:
         const QVariant noText = QVariant::fromValue(MapByStdString{{"a", 1}, {"b", 2}});
         QTest::newRow("map by what is no text") << noText << value << text(noText.typeName());
 #if QT_VERSION < QT_VERSION_CHECK(6, 0, 0)
-        // What may be negative or large, for all that is known.
+        // Enums that may be negative or large, as far as Qt knows.
         QTest::newRow("enum without keys") << QVariant::fromValue(Plain::Below) << value << text("Plain");
         QTest::newRow("unsigned enum without keys") << QVariant::fromValue(Wide::Most) << value << text("Wide");
 #endif

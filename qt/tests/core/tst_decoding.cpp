@@ -63,13 +63,13 @@ int behindText(const QByteArray &body, int at)
     return at + 1 + width + int(body.mid(at + 1, width).toHex().toUInt(nullptr, 16));
 }
 
-// The data of a body that is well-formed: what is left between the name and what decodes as the rest.
+// The data of a well-formed body: what is between the name and the rest that decodes as meta.
 QByteArray dataOf(const QByteArray &body)
 {
     const uchar head = uchar(body.at(0));
     const int from = behindText(body, behindText(body, head == 0xDC ? 3 : head == 0xDD ? 5 : 1));
     QVariant ignored;
-    // No value is the beginning of another one, so there is one length only.
+    // No value is a prefix of another one, so only one length is possible.
     for (int size = 1; from + size <= body.size(); ++size) {
         if (decodes(body.mid(from, size), &ignored))
             return body.mid(from, size);
@@ -108,7 +108,7 @@ private Q_SLOTS:
             const QByteArray json = vector.value(text("json")).toString().toUtf8();
             const QString kind = vector.value(text("kind")).toString();
             if (kind == text("int") || kind == text("uint")) {
-                // Exactly: JSON of Qt has doubles only.
+                // Compared as text: JSON of Qt has only doubles.
                 QCOMPARE(value.toString().toUtf8(), json);
                 QCOMPARE(value.userType(), int(kind == text("int") ? QMetaType::LongLong : QMetaType::ULongLong));
             } else {
@@ -120,7 +120,7 @@ private Q_SLOTS:
             QVariant value2;
             QVERIFY2(Codec::encode(value, &again), name.constData());
             QVERIFY2(decodes(again, &value2) && Codec::deepEqual(value, value2), name.constData());
-            // Longer are only a float of 32 bits, and keys that became text.
+            // Only floats of 32 bits and keys that became text get longer.
             const bool mayGrow = kind == text("double") || json.contains('{');
             QVERIFY2(again.size() <= data.size() || mayGrow, name.constData());
             ++checked;
@@ -137,7 +137,7 @@ private Q_SLOTS:
             const QJsonObject vector = each.toObject();
             if (wellFormed.contains(vector.value(text("verdict")).toString()))
                 continue;
-            // In a sender or a name bytes have to be text; as a value they need not.
+            // In a sender or a name, bytes have to be text; in a value they need not be.
             if (vector.value(text("case")).toString().startsWith(text("bin ")))
                 continue;
             QVariant value = 1;
@@ -309,7 +309,7 @@ private Q_SLOTS:
         }
     }
 
-    // Whatever comes, this codec and the core's own check are of one mind, and what was read can be written.
+    // Whatever the bytes are, this codec and the core's own check agree, and what was read can be written.
     void randomBytesAreReadIfAndOnlyIfTheCoreTakesThem()
     {
         std::vector<QByteArray> seeds;

@@ -44,7 +44,7 @@ private Q_SLOTS:
         Peer peer("peer", hub->url());
         ns_app_send_int(peer, "n", 1);
         EVENTUALLY_EQUAL(received.value(text("n")), QVariant(qlonglong(1)));
-        // Published before the application was there.
+        // Published before the application existed.
         QCOMPARE(peer.next(), QByteArray("early early true"));
     }
 
@@ -101,7 +101,7 @@ int main(int argc, char **argv)
         EarlyTest test;
         failures = QTest::qExec(&test, argc, argv);
     }
-    // And younger than its end.
+    // Created after its end.
     delete running;
     delete old;
     delete client;

@@ -20,7 +20,7 @@ namespace ClientAccess = NanostateQt::ClientAccess;
 
 namespace {
 
-// Publishes from a thread of its own until it is destroyed.
+// Publishes from a separate thread until it is destroyed.
 class Flood
 {
 public:
@@ -37,7 +37,7 @@ private:
     {
         for (int i = 0; !m_end; ++i) {
             ns_app_send_int(m_peer, QByteArray::number(i % 100).constData(), i);
-            // Not faster than the hub takes it, so that the last one does not wait for all.
+            // Not faster than the hub accepts it, so that the last value does not wait for all others.
             if (i % 100 == 99)
                 m_peer.flush();
         }
@@ -58,12 +58,12 @@ private:
     std::function<void()> m_function;
 };
 
-// Runs the event loop of this thread until something is so; false if it never is.
+// Runs the event loop of this thread until the condition holds; false if it never does.
 bool wait(const std::function<bool()> &condition)
 {
     QElapsedTimer patience;
     patience.start();
-    // Lets the loop look at the condition also when nothing happens at all.
+    // Makes the loop check the condition even if nothing happens.
     QTimer look;
     look.start(100);
     while (!condition()) {
@@ -125,7 +125,7 @@ private Q_SLOTS:
             client->setActive(true);
             client->publish(text("own"), i);
             QVERIFY(wait([&]() { return over; }));
-            // From outside, in the middle of what comes.
+            // Not from a slot, while states arrive.
             if (i % 5 >= 3)
                 delete client;
             QVERIFY(wait([&]() { return !alive; }));
@@ -238,7 +238,7 @@ private Q_SLOTS:
         });
         client.setActive(true);
         QVERIFY(wait([&]() { return !active; }));
-        // Nothing is on its way any more.
+        // Nothing is in flight any more.
         QCoreApplication::processEvents();
         QCOMPARE(updates, 20);
     }
@@ -308,7 +308,7 @@ private Q_SLOTS:
 
     void aClientWithoutAHubIsDestroyedAtOnce()
     {
-        // With the default linger of a second each this would be the time of the test.
+        // With the default linger of a second each, the test would take that long.
         for (int i = 0; i < 1000; ++i) {
             Client client(text("me"), text("inproc://nobody"));
             client.setActive(true);

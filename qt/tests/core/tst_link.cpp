@@ -79,7 +79,7 @@ private Q_SLOTS:
         QVERIFY(!client.isActive());
         QCOMPARE(client.state(), Client::State::Disconnected);
         QCOMPARE(int(client.error()), error);
-        // And again, as the user who presses the button again expects.
+        // And again, as a user expects who presses the button again.
         log.clear();
         client.setActive(true);
         QCOMPARE(log, (QStringList{text("active"), text("error 0"), text("inactive"), text("error %1").arg(error),
@@ -120,7 +120,7 @@ private Q_SLOTS:
         QCOMPARE(client.error(), Client::Error::IdentityTaken);
         log.clear();
         client.setIdentity(text("me2"));
-        // It is the former identity that is taken.
+        // The previous identity is the one that is taken.
         QCOMPARE(client.state(), Client::State::Connecting);
         QCOMPARE(client.errorString(), QString());
         EVENTUALLY(isConnected(client));
@@ -165,7 +165,7 @@ private Q_SLOTS:
         QCOMPARE(log, (QStringList{text("url ") + second.url(), text("state 1"), text("disconnected"),
                                    text("state 2"), text("connected")}));
         EVENTUALLY(first.peers() == 0);
-        // Many changes in one go tell of the last one only.
+        // Of many changes in a row only the last one is reported.
         log.clear();
         for (int i = 0; i < 100; ++i)
             client.setUrl(i % 2 ? second.url() : first.url());
@@ -181,7 +181,7 @@ private Q_SLOTS:
         Client client(text("me"), hub.url());
         Log log(&client);
         client.setActive(true);
-        // It is connected, and the event loop has not heard of it.
+        // It is connected, but the event loop does not know yet.
         QCOMPARE(ns_app_wait_connected(ClientAccess::app(&client), Patience), NS_OK);
         QCOMPARE(client.state(), Client::State::Connecting);
         client.setUrl(text("inproc://nobody"));
@@ -197,7 +197,7 @@ private Q_SLOTS:
         const QString url = address.url();
         HubProcess hub;
         QCOMPARE(hub.start(url), url);
-        // Who listened there is gone, as the file that it leaves behind tells.
+        // The listener is gone, and has left its socket file behind.
         hub.kill();
         Client client(text("me"), url);
         Log log(&client);
@@ -207,7 +207,7 @@ private Q_SLOTS:
         QCOMPARE(client.state(), Client::State::Connecting);
         const QStringList story{text("active"), text("state 1"), text("error -19"), text("occurred -19")};
         QCOMPARE(log, story);
-        // A failed call stands in front of it, and goes with the next success.
+        // The error of a failed call takes precedence, and is cleared by the next success.
         QVERIFY(!client.publish(QString(), 1));
         QCOMPARE(client.error(), Client::Error::Name);
         QVERIFY(client.publish(text("n"), 1));
@@ -249,7 +249,7 @@ private Q_SLOTS:
         Client client(text("me"), first.url());
         QStringList told;
         int changes = 0;
-        // Told first, this slot gives the link up again before anybody else hears of it.
+        // This slot is called first, and gives the link up before any other slot learns of it.
         connect(&client, &Client::stateChanged, [&](Client::State state) {
             if (state == Client::State::Connected && ++changes <= 5)
                 client.setUrl(changes % 2 ? second.url() : first.url());

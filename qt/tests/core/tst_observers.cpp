@@ -117,7 +117,7 @@ private Q_SLOTS:
         int ends = 0;
         observer.closing = [&]() { QVERIFY(client.publish(text("end"), ++ends)); };
         ClientAccess::addObserver(&client, QString(), &observer);
-        // Nothing ends of one that has not begun.
+        // A client that never opened reports no end.
         client.setActive(false);
         QCOMPARE(ends, 0);
         client.setActive(true);
@@ -171,7 +171,7 @@ private Q_SLOTS:
         std::unique_ptr<Observer> self;
         self.reset(new Observer([&](const ns_state *) {
             seen.append(text("self"));
-            // Of every name: the list that is told after this one.
+            // Observes every name, in the list that is called after this one.
             if (seen.size() == 1) {
                 ClientAccess::removeObserver(&client, name, self.get());
                 ClientAccess::addObserver(&client, QString(), self.get());

@@ -27,7 +27,7 @@ private Q_SLOTS:
                 });
         client.setActive(true);
         const QVariantList value{text("für"), qlonglong(9007199254740993), QByteArray("\0\xFF", 2)};
-        // Before the other one is there: who comes later hears of it.
+        // Published before the other program exists: a latecomer receives it too.
         QVERIFY(client.publish(text("ping"), value));
         QProcess peer;
         peer.setProcessChannelMode(QProcess::ForwardedChannels);
@@ -72,7 +72,7 @@ private Q_SLOTS:
         }
         QCOMPARE(links, (QStringList{text("connected"), text("disconnected"), text("connected"), text("disconnected"),
                                      text("connected"), text("disconnected"), text("connected")}));
-        // Who comes only now gets what is from before all that.
+        // A program that joins only now receives what was published before.
         Client late(text("late"), url);
         late.setActive(true);
         EVENTUALLY_EQUAL(late.value(text("before")), QVariant(qlonglong(1)));

@@ -18,7 +18,7 @@ namespace Codec = NanostateQt::Codec;
 
 namespace {
 
-// A program of another make: a plain nanomsg BUS socket.
+// A program that does not use nanostate: a plain nanomsg BUS socket.
 class BusPeer
 {
 public:
@@ -36,7 +36,7 @@ public:
             qFatal("nn_connect: %s", nn_strerror(nn_errno()));
     }
 
-    // Where it listens: a free port.
+    // Listens at a free port.
     QString listen()
     {
         for (int port = 20000 + int(QCoreApplication::applicationPid() % 20000); port < 60000; ++port) {
@@ -48,7 +48,7 @@ public:
         return QString();
     }
 
-    // As the original's programs do it, all three as bytes or only the data.
+    // As the original's programs send it: all three elements as bytes, or only the data.
     void send(const QVariant &sender, const QVariant &name, const QByteArray &data)
     {
         QByteArray body;
@@ -73,7 +73,7 @@ private:
     int m_socket;
 };
 
-// Of any content: NULs, no UTF-8, what a serialised structure is like.
+// Any content: NULs, invalid UTF-8, something like a serialised structure.
 std::string binary()
 {
     std::string bytes("\x08\x96\x01\x12\x00\xFF\xFE", 7);
@@ -84,7 +84,7 @@ std::string binary()
 
 } // namespace
 
-// As an old program is written: with the keywords of Qt, or what stands for them, and connections by name.
+// As an old program is written: with the keywords of Qt or their substitutes, and connections by name.
 class OldProgram : public QObject
 {
     Q_OBJECT
@@ -107,7 +107,7 @@ public Q_SLOTS:
     }
 };
 
-// As an old program may be written: with a run() of its own, which knows no event loop.
+// As an old program may be written: with its own run(), which knows no event loop.
 class OldThread : public QNanostate
 {
     Q_OBJECT
@@ -152,7 +152,7 @@ private Q_SLOTS:
         QVERIFY(nanostate.send_state_update("binary", data));
         QCOMPARE(peer.receive(),
                  QVariant(QVariantList{text("me"), text("binary"), QByteArray(data.data(), int(data.size()))}));
-        // A socket that has received is connected, also by its own lights; before that it drops what it is to send.
+        // A socket that has received something knows that it is connected; before that it drops what it should send.
         peer.send(text("peer"), text("text"), "t");
         peer.send(QByteArray("python2"), QByteArray("binary"), QByteArray(data.data(), int(data.size())));
         EVENTUALLY(program.seen.size() == 2);
@@ -209,7 +209,7 @@ private Q_SLOTS:
             for (const auto &way : ways) {
                 nanostate.start();
                 QVERIFY(nanostate.isRunning());
-                // In the second half it may not even have begun.
+                // In the second half it may not even have started.
                 if (round < 2) {
                     ns_app_send_text(peer, "n", QByteArray::number(++value).constData());
                     const std::string expected = "peer n " + std::to_string(value);
@@ -234,7 +234,7 @@ private Q_SLOTS:
         OldThread nanostate("me", hub.url(), &received);
         nanostate.start();
         EVENTUALLY(received == 1);
-        // Here it would wait for ever.
+        // Here it would wait indefinitely.
     }
 
     void itIsDestroyedWhileStatesArrive()

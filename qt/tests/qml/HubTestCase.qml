@@ -13,7 +13,7 @@ TestCase {
     // How long an event may take before it counts as missing, in milliseconds.
     readonly property int patience: 30000
     property int fences: 0
-    // What a test function made.
+    // Objects that a test function created.
     property var made: []
 
     TestHub { id: testHub }
@@ -46,7 +46,7 @@ TestCase {
         hub.kill()
     }
 
-    // The test function's, which ends it, unless it does so itself.
+    // Belongs to the test function; ended after it unless it does so itself.
     function own(object) {
         verify(object !== null)
         made.push(object)
@@ -78,14 +78,14 @@ TestCase {
         tryVerify(check, patience, what)
     }
 
-    // Until the peer has all that the client has published.
+    // Waits until the peer has everything that the client has published.
     function fence() {
         const number = ++fences
         verify(client.publish("fence", number))
         eventually(() => peer.json("fence") === String(number), "the fence has come to the peer")
     }
 
-    // Until the peer received this, as JSON.
+    // Waits until the peer has received this, as JSON.
     function peerHas(name, json) {
         eventually(() => peer.json(name) === json, name + " has come to the peer as " + json)
     }

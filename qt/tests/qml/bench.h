@@ -1,7 +1,7 @@
 #ifndef NANOSTATEQML_TESTS_BENCH_H
 #define NANOSTATEQML_TESTS_BENCH_H
 
-// What the tests in QML need of C++: import NanostateTest 1.0.
+// What the tests in QML need from C++: import NanostateTest 1.0.
 
 #include "../core/support.h"
 
@@ -17,7 +17,7 @@
 
 #include <memory>
 
-// A hub in a process of its own, at an address that stays its own when it is killed and started again.
+// A hub in a separate process, whose address stays the same when it is killed and started again.
 class TestHub : public QObject
 {
     Q_OBJECT
@@ -39,7 +39,7 @@ private:
     std::unique_ptr<HubProcess> m_process;
 };
 
-// Another program, as far as the others can tell: it uses the C API and nothing of Qt's codec. Keeps what it receives.
+// To the others a separate program: it uses the C API, and not the Qt codec. Keeps what it receives.
 class TestPeer : public QObject
 {
     Q_OBJECT
@@ -48,7 +48,7 @@ class TestPeer : public QObject
 public:
     ~TestPeer() override { close(); }
 
-    // Returns when it is connected.
+    // Returns once it is connected.
     Q_INVOKABLE bool open(const QString &identity, const QString &url)
     {
         close();
@@ -63,7 +63,7 @@ public:
         m_peer.reset();
         m_log.clear();
     }
-    // Returns when the hub has it.
+    // Returns once the hub has it.
     Q_INVOKABLE bool send(const QString &name, const QString &json)
     {
         const QByteArray utf8 = json.toUtf8();
@@ -149,7 +149,7 @@ private:
     QVector<Entry> m_log;
 };
 
-// What QML cannot do by itself.
+// What QML cannot do itself.
 class TestTools : public QObject
 {
     Q_OBJECT
@@ -163,14 +163,14 @@ public:
         const QVariant value = object->property(property.toUtf8().constData());
         return text("%1 %2").arg(text(value.typeName()), value.toString());
     }
-    // A client as C++ makes it: nothing of the QML library.
+    // A client as C++ creates it, without the QML library.
     Q_INVOKABLE QObject *plainClient(const QString &identity, const QString &url) const
     {
         auto *const client = new NanostateQt::Client(identity, url);
         client->setActive(true);
         return client;
     }
-    // As C++ does that knows of no NanostateClient.
+    // As C++ code does that does not know NanostateClient.
     Q_INVOKABLE void deactivate(QObject *client) const
     {
         qobject_cast<NanostateQt::Client *>(client)->setActive(false);
@@ -183,7 +183,7 @@ public:
     {
         object->setProperty(property.toUtf8().constData(), number.toLongLong());
     }
-    // Runs the command `nanostate` to its end: a process of its own.
+    // Runs the command `nanostate` to its end, in a separate process.
     Q_INVOKABLE bool command(const QStringList &arguments) const
     {
         return QProcess::execute(text(NANOSTATE_COMMAND), arguments) == 0;

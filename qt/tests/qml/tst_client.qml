@@ -15,7 +15,7 @@ HubTestCase {
             url: test.hub.url
         }
     }
-    // identity and url come after active here, and each is a binding.
+    // identity and url come after active here, and both are bindings.
     Component {
         id: bound
         NanostateClient {

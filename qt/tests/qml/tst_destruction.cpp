@@ -1,4 +1,4 @@
-// Objects end while updates arrive for them, in each way that they can. For the address sanitizer.
+// Objects are destroyed while updates for them arrive, in every possible way. For the address sanitizer.
 #include "../core/support.h"
 
 #include <NanostateQt/client.h>
@@ -26,7 +26,7 @@ QtObject {
     id: root
     property var shown: [of(shared, "value"), of(twin, "pending"), of(states, "count")]
     property int heard: 0
-    // Of what may be gone.
+    // References to objects that may be gone.
     function of(object, property) { return object ? object[property] : null }
 
     property NanostateClient client: NanostateClient {
@@ -41,7 +41,7 @@ QtObject {
         client: hub
         name: "load/b"
         held: root.heard % 2 === 1
-        // So that there is what was set here and waits.
+        // So that a value that was set here is waiting.
         onValueChanged: {
             const set = valid ? [value] : []
             if (shared)
@@ -59,7 +59,7 @@ QtObject {
 }
 )";
 
-// Sends burst after burst in a thread of its own.
+// Sends burst after burst in a separate thread.
 class Flood
 {
 public:
@@ -76,7 +76,7 @@ private:
         constexpr const char *names[] = {"load/a", "load/b", "load/c", "load/d"};
         for (int64_t i = 0; !m_end; ++i) {
             ns_app_send_int(m_peer, names[i % 4], i);
-            // Many at once, but not all of a processor's time: the others need some, too.
+            // Large bursts, but not all time of a processor: the other tests need some, too.
             if (i % 64 == 63)
                 m_peer.flush();
         }
@@ -87,7 +87,7 @@ private:
     std::thread m_thread;
 };
 
-// Runs the event loop until it is so. As EVENTUALLY, without its pauses.
+// Runs the event loop until the condition holds. As EVENTUALLY, without its pauses.
 template<typename Condition>
 bool runUntil(Condition condition)
 {
@@ -97,7 +97,7 @@ bool runUntil(Condition condition)
     return condition();
 }
 
-// What is destroyed, and when: at once when a signal of it comes, or by whoever runs the event loop.
+// What is destroyed, and when: at once in one of its signals, or by the code that runs the event loop.
 enum Way {
     SharedInLoop,
     ModelInLoop,
@@ -152,7 +152,7 @@ void tst_Destruction::whileUpdatesArriveNothingIsDeliveredToWhatIsGone()
     const Hub hub;
     const Flood flood(hub.url());
 
-    // Lives through all of it: updates go on.
+    // Survives all of it: updates go on.
     NanostateQt::Client witness(text("witness"), hub.url());
     quint64 updates = 0;
     connect(&witness, &NanostateQt::Client::stateUpdated, this, [&]() { ++updates; });
@@ -175,7 +175,7 @@ void tst_Destruction::whileUpdatesArriveNothingIsDeliveredToWhatIsGone()
         const QPointer<QObject> states(part("states"));
 
         bool armed = true;
-        // For what is destroyed in the loop.
+        // For objects that are destroyed in the loop.
         std::function<void()> victimInLoop;
         const auto inLoop = [&](const QPointer<QObject> &victim) {
             victimInLoop = [victim]() { delete victim.data(); };
@@ -203,8 +203,8 @@ void tst_Destruction::whileUpdatesArriveNothingIsDeliveredToWhatIsGone()
             armed = strikeIn(shared, SIGNAL(valueChanged()), shared);
             break;
         case SharedInSenderChanged:
-            // Of a name that nobody has sent: else the sender may be this program since its creation, from an earlier
-            // round, and stay so.
+            // Observes a name that nobody has sent: otherwise the sender may be this program from the start, from an
+            // earlier round, and stay so.
             shared->setProperty("name", text("load/new/%1").arg(round));
             armed = strikeIn(shared, SIGNAL(senderChanged()), shared);
             break;
@@ -240,14 +240,14 @@ void tst_Destruction::whileUpdatesArriveNothingIsDeliveredToWhatIsGone()
         }
         const QByteArray where = QByteArray::number(int(way));
         QVERIFY2(armed, where.constData());
-        // Not before: what the client knows when the others begin is shown without a signal.
+        // Not earlier: what the client knows when the others begin is shown without a signal.
         client->setProperty("active", true);
         if (victimInLoop) {
             QVERIFY(runUntil([&]() { return root->property("heard").toInt() > 0; }));
             victimInLoop();
         }
         QVERIFY2(runUntil([this]() { return !m_victim; }), where.constData());
-        // Whatever was queued for it comes now, and more.
+        // Whatever was queued for it arrives now, and more.
         const quint64 before = updates;
         QVERIFY(runUntil([&]() { return updates > before; }));
         delete root.data();

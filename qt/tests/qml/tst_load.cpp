@@ -56,7 +56,7 @@ qint64 memory()
     return 0;
 }
 
-// Counts states as they are handed over, and changes of the value that is shown.
+// Counts states as they are passed on, and changes of the value that is shown.
 class Counter : public QObject, public NanostateQt::StateObserver
 {
     Q_OBJECT
@@ -84,8 +84,8 @@ private Q_SLOTS:
 void tst_Load::framesAreDrawnWhileUpdatesFlowAndMemoryIsFlat()
 {
     const int count = runs("NANOSTATE_LOAD", 1000000);
-    // Flat means: by less than this, in KiB. What waits while this program has no processor may be half of it (the receive
-    // queue), each update kept would be ten times as much.
+    // Flat means: by less than this, in KiB. States that wait while this program gets no processor may be half of it
+    // (the receive queue); if every update were kept, it would be ten times as much.
     constexpr qint64 Growth = 32 * 1024;
     constexpr int Frames = 10;
 
@@ -109,7 +109,7 @@ void tst_Load::framesAreDrawnWhileUpdatesFlowAndMemoryIsFlat()
 
     Counter arrived;
     NanostateQt::ClientAccess::addObserver(client, text("load"), &arrived);
-    // Frames, one after the other, and those of them before which updates had arrived since the last one.
+    // All frames, and those before which updates had arrived since the previous one.
     int frames = 0;
     int busyFrames = 0;
     qint64 atLastFrame = 0;
@@ -124,7 +124,7 @@ void tst_Load::framesAreDrawnWhileUpdatesFlowAndMemoryIsFlat()
     QVERIFY(counted);
 
     const auto flood = [&](int updates) {
-        // The sender counts from 1 on: until then the scene shows 0.
+        // The sender counts from 1; until its first value the scene shows 0.
         load->setProperty("value", 0);
         frames = 0;
         busyFrames = 0;
@@ -138,7 +138,7 @@ void tst_Load::framesAreDrawnWhileUpdatesFlowAndMemoryIsFlat()
         QVERIFY(sender.waitForStarted(Patience));
         clock.start();
         const auto shown = [&]() { return load->property("value").toLongLong(); };
-        // Patience is for the next update, not for all of them.
+        // The timeout is for the next update, not for all of them.
         while (shown() != updates) {
             const qint64 before = arrived.states;
             EVENTUALLY(arrived.states != before || shown() == updates);
@@ -150,7 +150,7 @@ void tst_Load::framesAreDrawnWhileUpdatesFlowAndMemoryIsFlat()
               "them after updates", updates, updates * 1000LL / millis, arrived.states, arrived.states * 1000 / millis,
               arrived.changes, frames, busyFrames);
         QVERIFY2(busyFrames >= Frames, qPrintable(QString::number(busyFrames)));
-        // Coalesced, or the engine would evaluate the bindings for each update.
+        // Coalesced, since otherwise the engine would evaluate the bindings for each update.
         QVERIFY(arrived.changes > 0);
         QVERIFY(arrived.changes < arrived.states);
     };

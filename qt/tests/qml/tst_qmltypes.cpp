@@ -1,4 +1,4 @@
-// Holds plugins.qmltypes, which is written by hand, against the types themselves.
+// Compares plugins.qmltypes, which is written by hand, with the types themselves.
 #include "bench.h"
 
 #include <QtCore/qfile.h>
@@ -45,7 +45,7 @@ struct Node
     }
 };
 
-// Reads as much of the form of QML as qmltypes files use.
+// Reads the part of the QML syntax that qmltypes files use.
 class Parser
 {
 public:
@@ -118,7 +118,7 @@ QString typeName(const char *type)
     return QString::fromLatin1(QMetaObject::normalizedType(type));
 }
 
-// One line for each member, the same whether it is read from the file or asked of the meta-object.
+// One line for each member, equal for a member read from the file and one of the meta-object.
 
 QString describe(const Node &parameterized, const char *kind)
 {
@@ -154,7 +154,7 @@ QString describeProperty(const Node &property)
 QString describe(const QMetaObject *object, const QMetaProperty &property)
 {
     QString type = typeName(property.typeName());
-    // Enums of the class itself go by their own name.
+    // Enums of the class itself are named without the class.
     if (property.isEnumType())
         type = type.mid(type.lastIndexOf(QLatin1Char(':')) + 1);
     Q_UNUSED(object)
@@ -268,7 +268,7 @@ void tst_QmlTypes::membersAreThoseOfTheMetaObject()
     const QMetaObject *const object = m_metaObjects.value(className);
     QCOMPARE(described->string("prototype"), text(object->superClass()->className()));
     QCOMPARE(describe(*described).join(QLatin1Char('\n')), describe(object).join(QLatin1Char('\n')));
-    // The plain Client is no type of QML's.
+    // The plain Client is not a type of QML.
     const QString name = className.mid(className.lastIndexOf(QLatin1Char(':')) + 1);
     QCOMPARE(described->strings("exports"),
              name == text("Client") ? QStringList() : QStringList(text("Nanostate/%1 1.0").arg(name)));

@@ -142,7 +142,7 @@ HubTestCase {
         compare(shared.valid, false)
         fence()
         compare(peer.all("v"), [])
-        // A default like any other: the first remote value takes its place.
+        // A default like any other: the first remote value replaces it.
         verify(peer.send("v", "31"))
         tryCompare(shared, "value", 31, patience)
     }
@@ -159,7 +159,7 @@ HubTestCase {
         compare(shared.value, 1)
         verify(peer.send("v", "5"))
         tryCompare(shared, "value", 5, patience)
-        // Remote updates leave the binding in place.
+        // Remote updates do not break the binding.
         source = 2
         compare(shared.value, 2)
         fence()
@@ -243,7 +243,7 @@ HubTestCase {
         const shared = makeShared()
         const spy = makeSpy(shared, "valueChanged")
         verify(peer.send("v", "20"))
-        // The client knows it, and nobody has been told of it before the event loop runs.
+        // The client knows it, but no signal is emitted before the event loop runs.
         const end = Date.now() + patience
         while (client.value("v") !== 20 && Date.now() < end) {}
         shared.value = 30
@@ -358,7 +358,7 @@ HubTestCase {
         ignoreWarning(data.warning)
         shared.value = data.value
         compare(shared.value, 1)
-        // Also when it could not be sent yet.
+        // Even when it could not be sent yet.
         client.active = false
         ignoreWarning(data.warning)
         shared.value = data.value
@@ -397,7 +397,7 @@ HubTestCase {
         eventually(() => TestTools.inCpp(shared, "value") === "qulonglong 18446744073709551615")
         TestTools.setBig(shared, "value", big)
         peerHas("v", big)
-        // What differs by one is another value, though a double would not tell.
+        // Values that differ by one are different, though a double could not tell them apart.
         TestTools.setBig(shared, "value", "9007199254740992")
         peerHas("v", "9007199254740992")
         compare(peer.all("v").length, 2)

@@ -3,7 +3,7 @@ import QtTest 1.15
 import Nanostate 1.0
 import NanostateTest 1.0
 
-// What waits: for a client, for publishInterval, for the end of a hold, or until the object is enabled.
+// Values that wait: for a client, for publishInterval, for the end of a hold, or until the object is enabled.
 HubTestCase {
     name: "SharedStateWaiting"
 
@@ -94,7 +94,7 @@ HubTestCase {
         const witness = makeShared()
         shared.held = true
         shared.value = 10
-        // Only what has seen another value is surely newer than it.
+        // Only a value whose sender has seen the other one is certainly newer.
         peerHas("v", "10")
         verify(peer.send("v", "20"))
         tryCompare(witness, "value", 20, patience)
@@ -142,7 +142,8 @@ HubTestCase {
         verify(peer.send("v", "[10]"))
         eventually(() => shared.valid)
         shared.held = true
-        // One that was there stays unsaid; one that is newer is replaced at once, as by any other value that is set.
+        // A value that was there stays unpublished; one that is newer is replaced at once, as by any other value that
+        // is set.
         shared.value = [10.0]
         fence()
         compare(peer.all("v"), [])

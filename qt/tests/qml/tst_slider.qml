@@ -38,7 +38,7 @@ HubTestCase {
             }
         }
     }
-    // Another one of the same state, which follows.
+    // Another one of the same state, which follows the first.
     SharedState {
         id: witness
         client: test.client
@@ -53,7 +53,7 @@ HubTestCase {
     function volumes() { return Array.from(peer.all("volume")).map(json => Number(json)) }
     function peerHasVolume(value) { eventually(() => volumes().pop() === value, "the volume is " + value) }
 
-    // Where the middle of the handle is for a value.
+    // The centre of the handle for a value.
     function at(slider, value) {
         return slider.leftPadding + slider.handle.width / 2
             + value / 100 * (slider.availableWidth - slider.handle.width)

@@ -35,7 +35,7 @@ HubTestCase {
         onReceived: (sender, name, value) => test.drained = value
     }
 
-    // Until all has come that the peer has sent.
+    // Waits until everything that the peer has sent has arrived.
     function drain() {
         const number = ++fences
         verify(peer.send("drained", String(number)))

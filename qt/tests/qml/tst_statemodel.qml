@@ -86,7 +86,7 @@ HubTestCase {
         compare(changed.count, 0)
         verify(peer.send("m", "{\"n\": 3}"))
         eventually(() => shown(rows) === "a=1@peer m=2@me m={\"n\":3}@peer z=1@peer")
-        // Of the row that changed and of no other.
+        // For the row that changed, and for no other.
         compare(changed.count, 1)
         compare(changed.signalArguments[0][0].row, 2)
         compare(changed.signalArguments[0][1].row, 2)
@@ -119,7 +119,7 @@ HubTestCase {
         eventually(() => model.count === 5)
         compare(changed.count, 1)
         compare(inserted.count, 2)
-        // With the rows, so that it is right in whatever hears of them.
+        // Emitted with the rows, so that it is right in every handler of them.
         compare(counted.count, 2)
         compare(shown(makeRows(model)), "a=1@me v=1000@me x=1@me y=1@me z=1@me")
     }
@@ -180,7 +180,7 @@ HubTestCase {
         const note = () => seen.push(bound.count + " of " + model.rowCount())
         model.rowsInserted.connect(note)
         model.modelReset.connect(note)
-        // Two groups of rows: before and after the one that is there.
+        // Two groups of rows: before and after the existing one.
         verify(client.publish("m", 1))
         eventually(() => model.count === 1)
         verify(client.publish("a", 1))

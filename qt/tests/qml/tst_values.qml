@@ -3,7 +3,7 @@ import QtTest 1.15
 import Nanostate 1.0
 import NanostateTest 1.0
 
-// What JavaScript gives, and what comes out of the other end: the peer knows nothing of Qt.
+// Values of JavaScript, and what arrives at the other end: the peer knows nothing of Qt.
 HubTestCase {
     id: test
     name: "Values"

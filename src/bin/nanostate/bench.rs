@@ -23,21 +23,22 @@ use progress::Progress;
 
 /// The bytes of a value that hold its number.
 const NUMBER: usize = 8;
-/// Set in the number of the last state of a stream. No clock gives it: it is for the year 2262.
+/// Set in the number of the last state of a stream. Numbers begin at the time in nanoseconds, which lacks this bit
+/// until 2262.
 const LAST: u64 = 1 << 63;
-/// Distinct names unless told otherwise: enough that the hub is busy, few for its table.
+/// Distinct names unless told otherwise: enough to keep the hub busy, few for its table.
 const NAMES: usize = 1000;
 /// Repeated names.
 const REPEATED: usize = 100;
-/// How long round trips are made before those that count: the apps get what the hub holds, and memory is touched.
+/// How long round trips run before those that count: the apps receive what the hub holds, and memory is touched.
 const WARM_UP: Duration = Duration::from_millis(100);
-/// What a state takes in a queue besides its value, about.
+/// Roughly how many bytes a state takes in a queue besides its value.
 const OVERHEAD: usize = 256;
-/// How many bytes of values are sent between two looks at the clock, about.
+/// Roughly how many bytes of values are sent between two readings of the clock.
 const STRIDE: usize = 64 << 10;
-/// How long a wait may last before it is looked whether there is still something to wait for.
+/// How long a wait may last before it is checked whether there is still something to wait for.
 const SLICE: Duration = Duration::from_millis(100);
-/// Own values of an app: as much as a hub takes of one sender.
+/// Limit of an app's own values: as much as a hub accepts from one sender.
 const SEND_QUEUE: i64 = (limits::TABLE_BYTES / 2) as i64;
 
 /// Measure round trip and throughput of a running hub
@@ -68,13 +69,13 @@ pub struct Arguments {
 
 fn long_about() -> String {
     format!(
-        "Measure round trip and throughput of a running hub\n\nTwo apps in this process send states of bytes to each \
-         other through the hub, as two programs would.\n\nround trip: from one app to the other and back, one at a \
-         time, in µs (0.000001 s).\n\ndistinct names: as fast as they arrive, none replaced by a newer one; MB are \
+        "Measure round trip and throughput of a running hub\n\nTwo apps in this process send each other states with \
+         bytes through the hub, as two programs would.\n\nround trip: from one app to the other and back, one at a \
+         time, in µs (microseconds).\n\ndistinct names: as fast as they arrive, none replaced by a newer one; MB are \
          1,000,000 bytes of values.\n\nrepeated names: updates of at most {REPEATED} names as fast as they can be \
          sent, until the newest of each has arrived; conflated are those that a newer one replaced on the way.\n\nThe \
-         hub passes these states on to all other apps as well. They are named bench/PID/… and made empty at the end, but \
-         they stay until the hub forgets apps that left ({} h), or is restarted.",
+         hub also passes these states on to all other apps. They are named bench/PID/… and emptied at the end, but \
+         remain until the hub forgets departed apps (after {} h) or restarts.",
         limits::DEPARTED.as_secs() / 3600
     )
 }
@@ -100,7 +101,7 @@ const ROUND_TRIP: &str = "round trip";
 const DISTINCT: &str = "distinct names";
 const REPEATED_NAMES: &str = "repeated names";
 
-/// Measures, and prints each result when it is there.
+/// Measures, and prints each result as soon as it is known.
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     logger::start(arguments.client.log, LevelFilter::Off)?;
     let run = identity::run()?;
@@ -125,7 +126,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
 fn app(run: &str, which: &str) -> Result<App, Failure> {
     let app = App::new(&identity::of("bench", &format!("{run}-{which}")))?;
     app.set(AppOption::SendQueue, SEND_QUEUE)?;
-    // The less of what others send is to be passed over.
+    // A small queue, so that few states of others have to be skipped.
     app.set_accept(Kind::Bytes.mask())?;
     Ok(app)
 }
@@ -161,7 +162,7 @@ enum Extent {
 }
 
 impl Extent {
-    /// How much of it is done, from 0 to 1.
+    /// The part that is done, from 0 to 1.
     fn fraction(self, done: u64, elapsed: Duration) -> f64 {
         match self {
             Extent::Count(count) => done as f64 / count as f64,
@@ -176,15 +177,15 @@ struct Bench<'a> {
     b: &'a App,
     stop: &'a Stop,
     extent: Extent,
-    /// How long nothing may come before it is taken for lost.
+    /// How long the apps wait before they count what is missing as lost.
     timeout: Duration,
     ping: String,
     pong: String,
     names: Vec<String>,
-    /// How many of the names the hub knows by now.
+    /// How many of the names the hub already knows.
     used: usize,
-    /// How many states are under way at most where none is to be replaced. More than the hub queues for one app would
-    /// come out of its table.
+    /// How many states are in flight at most where none may be replaced. If there were more than the hub queues for one
+    /// app, they would come from its table.
     window: usize,
     /// The value that is sent; it begins with its number.
     value: Vec<u8>,
@@ -267,8 +268,8 @@ impl<'a> Bench<'a> {
         Ok(trips)
     }
 
-    /// Asks again where nothing comes back: what a hub of the original receives before it has taken in both apps is
-    /// lost, and their links are up a moment earlier.
+    /// Sends again when nothing comes back: an original hub loses what it receives before it has accepted both apps,
+    /// and their links are up slightly earlier.
     fn warm_up(&mut self, gave_up: &impl Fn() -> bool) -> Result<(), Failure> {
         let first = self.next;
         let started = Instant::now();
@@ -284,7 +285,7 @@ impl<'a> Bench<'a> {
         Ok(())
     }
 
-    /// One round trip, ended by the answer to any number from `first`; none if nothing came within that time.
+    /// One round trip, ended by the answer to any number from `first` on; `None` if nothing came within that time.
     fn ask(&mut self, first: u64, within: Duration, gave_up: &impl Fn() -> bool) -> Result<Option<Duration>, Failure> {
         self.value[..NUMBER].copy_from_slice(&self.next.to_be_bytes());
         self.next += 1;
@@ -305,7 +306,7 @@ impl<'a> Bench<'a> {
         }
     }
 
-    /// Why nothing comes back.
+    /// The reason why nothing comes back.
     fn no_answer(&self) -> Failure {
         let size = self.value.len();
         match self.not_taken() {
@@ -317,7 +318,7 @@ impl<'a> Bench<'a> {
         }
     }
 
-    /// The error of states that the hub does not take.
+    /// The error if the hub rejected states.
     fn not_taken(&self) -> Result<(), Failure> {
         let (sender, answerer) = (self.a.stats(), self.b.stats());
         if sender.withheld + answerer.withheld > 0 {
@@ -325,11 +326,11 @@ impl<'a> Bench<'a> {
         }
         match sender.refused + answerer.refused {
             0 => Ok(()),
-            n => Err(Failure::Failed(format!("the hub did not take {n} of the states: has its table room for them?"))),
+            n => Err(Failure::Failed(format!("the hub did not take {n} of the states: is its table full?"))),
         }
     }
 
-    /// As fast as they arrive: a name is sent again when its last value is there.
+    /// Sends as fast as states arrive: a name is sent again when its last value has arrived.
     fn distinct_names(&mut self) -> Result<Measurement, Failure> {
         let stream = self.stream(DISTINCT, self.names.len(), self.window as u64)?;
         let delivered = stream.received as f64 / stream.sent as f64;
@@ -344,7 +345,7 @@ impl<'a> Bench<'a> {
         Ok(Measurement { title: DISTINCT, figures })
     }
 
-    /// As fast as they can be sent.
+    /// Sends as fast as possible.
     fn repeated_names(&mut self) -> Result<Measurement, Failure> {
         let stream = self.stream(REPEATED_NAMES, REPEATED.min(self.names.len()), u64::MAX)?;
         let conflated = 1.0 - stream.received as f64 / stream.sent as f64;
@@ -358,7 +359,7 @@ impl<'a> Bench<'a> {
         Ok(Measurement { title: REPEATED_NAMES, figures })
     }
 
-    /// Sends states from `a` to `b`, under the first so many names in turn, with at most `window` under way.
+    /// Sends states from `a` to `b`, cycling through the first `names` names, with at most `window` in flight.
     fn stream(&mut self, title: &str, names: usize, window: u64) -> Result<Stream, Failure> {
         let (a, b) = (self.a, self.b);
         let there = Incoming { app: b, sender: a.identity(), first: self.next };
@@ -382,7 +383,8 @@ impl<'a> Bench<'a> {
         Ok(followed.stream(sent, seconds))
     }
 
-    /// Returns how many it sent. `gave_up`: the receiver has ended, since too much was lost or for a reason that it has.
+    /// Returns how many states it sent. `gave_up`: the receiver has ended, because too much was lost or because it
+    /// failed.
     fn send_stream(
         &mut self,
         title: &str,
@@ -430,12 +432,13 @@ impl<'a> Bench<'a> {
         self.stop.signal().map_or(Ok(()), |signal| Err(Failure::Signal(signal)))
     }
 
-    /// Leaves little behind: the hub keeps the newest value of each name. Its failure is not one of the measurement.
+    /// Empties the values, since the hub keeps the newest value of each name. A failure here does not fail the
+    /// measurement.
     fn tidy(&self) {
         let empty = Value::Bytes(&[]);
         let sent = self.names[..self.used].iter().chain([&self.ping]).try_for_each(|name| self.a.send(name, empty));
         if let Err(error) = sent.and(self.b.send(&self.pong, empty)) {
-            log::warn!("values stay in the hub: {error}");
+            log::warn!("the values of this run stay in the hub: {error}");
         }
     }
 }
@@ -447,7 +450,9 @@ fn spawn<'scope, T: Send + 'scope>(
     run: impl FnOnce() -> T + Send + 'scope,
 ) -> Result<ScopedJoinHandle<'scope, T>, Failure> {
     let started = thread::Builder::new().name(name.to_owned()).spawn_scoped(scope, run);
-    started.map_err(|error| Failure::Failed(format!("a thread for the measurement: {}", Error::words(&error))))
+    started.map_err(|error| {
+        Failure::Failed(format!("cannot start a thread for the measurement: {}", Error::words(&error)))
+    })
 }
 
 fn join<T>(thread: ScopedJoinHandle<'_, T>) -> T {

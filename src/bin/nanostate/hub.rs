@@ -13,13 +13,13 @@ use crate::{logger, signals, stdio, Failure};
 
 /// Run a hub until SIGINT or SIGTERM
 ///
-/// Prints each address at which it listens, and logs on standard error which peers join, leave and are refused. SIGUSR1
-/// makes it log the totals and the peers, at the level info; SIGHUP does not end it.
+/// Prints each address that it listens at, and logs to standard error the peers that join, leave or are refused. On
+/// SIGUSR1 it logs the totals and the peers, at the level info; SIGHUP does not end it.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Listen here; may be given several times: tcp://HOST:PORT (* is every interface, port 0 any free one) or
-    /// ipc://PATH. With the prefix pub+, pull+, rep+ or respondent+ for nanomsg and NNG programs that open SUB, PUSH,
-    /// REQ or SURVEYOR sockets; then also ws://HOST:PORT/PATH, and ?structured=1 for more than text and bytes
+    /// Address to listen at, may be given several times: tcp://HOST:PORT (* is every interface, port 0 any free one) or
+    /// ipc://PATH. A prefix pub+, pull+, rep+ or respondent+ is for nanomsg and NNG programs that open SUB, PUSH, REQ
+    /// or SURVEYOR sockets; with it also ws://HOST:PORT/PATH, and ?structured=1 for more than text and bytes
     #[arg(long, short, visible_alias = "bind", visible_short_alias = 'b', value_name = "URL", default_value = limits::DEFAULT_URL)]
     listen: Vec<String>,
     /// What to log: off, error, warn, info (default), debug, trace
@@ -50,7 +50,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         hub.listen(url)?;
     }
     for address in (0..).map_while(|i| hub.address(i)) {
-        // The hub goes on even if nobody reads this.
+        // The hub goes on even if standard output is closed.
         let line = format!("listening on {address}\n");
         let _ = stdio::output().and_then(|mut out| out.write_all(line.as_bytes()));
     }
@@ -58,7 +58,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     for signal in signals_heard.into_iter().map_while(|signal| signal) {
         match signal {
             SIGUSR1 => log_summary(&hub),
-            _ => log::info!("SIGHUP: there is nothing to read again"),
+            _ => log::info!("SIGHUP: nothing to reload"),
         }
     }
     log::info!("stopping on signal {}", stop.signal().unwrap_or_default());
@@ -67,7 +67,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What the hub did, and which peers take part.
+/// Logs the totals of the hub, and its peers.
 fn log_summary(hub: &Hub) {
     let total = hub.stats();
     log::info!("SIGUSR1: {} peers, {} of them old; {} joined so far", total.peers, total.old_peers, total.joined);
@@ -76,7 +76,7 @@ fn log_summary(hub: &Hub) {
         let name = if peer.identity.is_empty() { "an old program" } else { &peer.identity };
         let behind = if peer.live { "" } else { ", does not keep up" };
         log::info!(
-            "peer {} ({}): {} in, {} out, {} conflated, {} bytes wait{behind}",
+            "peer {} ({}): {} in, {} out, {} conflated, {} bytes queued{behind}",
             one_line(name),
             peer.from,
             peer.messages_in,
@@ -87,7 +87,7 @@ fn log_summary(hub: &Hub) {
     }
 }
 
-/// What the hub did, and what it did not pass on.
+/// Logs what the hub did, and what it did not pass on.
 fn log_totals(hub: &Hub) {
     let total = hub.stats();
     log::info!(

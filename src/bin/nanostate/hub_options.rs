@@ -10,8 +10,7 @@ use nanostate::HubOption;
 /// The options that were given, and their values.
 pub struct Options(pub Vec<(HubOption, i64)>);
 
-/// What the flag of an option is called: `--max-message` for `NS_OPT_HUB_MAX_MESSAGE`. Durations say their unit in the
-/// value.
+/// The flag of an option: `--max-message` for `NS_OPT_HUB_MAX_MESSAGE`. The value of a duration has its unit.
 fn flag(option: HubOption) -> String {
     let name = option.about().name;
     let name = name.strip_prefix("NS_OPT_HUB_").unwrap_or(name);
@@ -22,18 +21,18 @@ fn flag(option: HubOption) -> String {
     name.to_ascii_lowercase().replace('_', "-")
 }
 
-/// A text of the library with flags in place of the options that it names.
+/// A text of the library, with flags in place of the options that it names.
 pub fn with_flags(text: &str) -> Cow<'_, str> {
     let named = HubOption::ALL.iter().filter(|option| text.contains(option.about().name));
     named.fold(text.into(), |text, option| text.replace(option.about().name, &format!("--{}", flag(*option))).into())
 }
 
-/// The group of `--help` that an option belongs to; none is that of the other flags.
+/// The group of `--help` that an option belongs to; `None` for that of the other flags.
 fn heading(option: HubOption) -> Option<&'static str> {
     let heading = match option {
         HubOption::MaxMessage | HubOption::MaxPeers | HubOption::Outbox | HubOption::Unfinished => "Limits",
         HubOption::StalledFrameMs | HubOption::HandshakeMs => "Limits",
-        HubOption::TableStates | HubOption::TableBytes | HubOption::DepartedMs => "States that are kept",
+        HubOption::TableStates | HubOption::TableBytes | HubOption::DepartedMs => "Kept states",
         HubOption::LegacyMax | HubOption::LegacyStructured | HubOption::LegacySnapshot => "Old programs",
         HubOption::IpcMode | HubOption::Echo => return None,
     };
@@ -124,11 +123,11 @@ mod tests {
     #[test]
     fn a_value_that_is_refused_is_named_with_its_flag() {
         for (arguments, words) in [
-            (["--max-message", "64MB"], "'64MB' for '--max-message <SIZE>': not a size, like "),
-            (["--outbox", "2GiB"], "'2GiB' for '--outbox <SIZE>': not from 1B to 1GiB"),
-            (["--handshake", "5000"], "'5000' for '--handshake <DURATION>': not a duration with its unit, like "),
-            (["--ipc-mode", "999"], "'999' for '--ipc-mode <OCTAL>': not octal permissions, like 0660"),
-            (["--max-peers", "0"], "'0' for '--max-peers <NUMBER>': not from 1 to 2147483647"),
+            (["--max-message", "64MB"], "'64MB' for '--max-message <SIZE>': expected a size, like "),
+            (["--outbox", "2GiB"], "'2GiB' for '--outbox <SIZE>': expected 1B to 1GiB"),
+            (["--handshake", "5000"], "'5000' for '--handshake <DURATION>': expected a duration with its unit, like "),
+            (["--ipc-mode", "999"], "'999' for '--ipc-mode <OCTAL>': expected octal permissions, like 0660"),
+            (["--max-peers", "0"], "'0' for '--max-peers <NUMBER>': expected 1 to 2147483647"),
         ] {
             let error = parse(&arguments).unwrap_err();
             assert!(error.contains(words), "{error}");

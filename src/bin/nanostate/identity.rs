@@ -1,4 +1,4 @@
-//! Names for a run of this command that no other run has, on any machine and in any container.
+//! Names that no other run of this command has, on any machine and in any container.
 
 use std::process;
 
@@ -6,10 +6,10 @@ use nanostate::transport::host_name;
 
 use crate::Failure;
 
-/// `PID-RANDOM`. Process IDs repeat, so a random number of 32 bits tells runs apart.
+/// `PID-RANDOM`. Process IDs repeat, so a random number of 32 bits distinguishes runs.
 pub fn run() -> Result<String, Failure> {
     let mut random = [0; 4];
-    getrandom::fill(&mut random).map_err(|error| Failure::Failed(format!("random numbers: {error}")))?;
+    getrandom::fill(&mut random).map_err(|error| Failure::Failed(format!("reading random numbers: {error}")))?;
     Ok(format!("{}-{:08x}", process::id(), u32::from_ne_bytes(random)))
 }
 
@@ -19,7 +19,7 @@ pub fn of(command: &str, run: &str) -> String {
 }
 
 fn on(host: &str, command: &str, run: &str) -> String {
-    /// Of a name in bytes, so that an identity never is too long. Linux allows 64.
+    /// Bytes of the host name that are used, so that an identity never is too long. Linux allows 64.
     const HOST: usize = 100;
     let end = (0..=HOST.min(host.len())).rev().find(|&end| host.is_char_boundary(end)).unwrap_or(0);
     match &host[..end] {

@@ -8,7 +8,7 @@ use nanostate::logging::{self, Line, LogQueue, VARIABLE};
 
 use crate::{hub_options, output, Failure};
 
-/// A reader of standard error must not hold up the threads that log.
+/// How long a slow reader of standard error may delay the end of the command.
 static QUEUE: LogQueue = LogQueue::new(write);
 
 fn write(line: &Line) {
@@ -20,7 +20,7 @@ fn write(line: &Line) {
     logging::write_to_stderr(format!("{time} {level:<5} {text}\n").as_bytes());
 }
 
-/// Writes what was logged, for a moment at most, since perhaps nobody reads it.
+/// Waits briefly until the log is written; its reader may have stopped reading.
 pub fn flush() {
     QUEUE.flush(logging::MOMENT);
 }
@@ -43,12 +43,12 @@ impl Log for Logger {
     }
 }
 
-/// A level by its name.
+/// Reads the name of a level.
 pub fn level(text: &str) -> Result<LevelFilter, String> {
-    LevelFilter::from_str(text).map_err(|_| "off, error, warn, info, debug or trace expected".to_owned())
+    LevelFilter::from_str(text).map_err(|_| "expected off, error, warn, info, debug or trace".to_owned())
 }
 
-/// Starts logging at `level`, else at that of the environment, else at `default`.
+/// Starts logging at `level`, else at the level in the environment, else at `default`.
 pub fn start(level: Option<LevelFilter>, default: LevelFilter) -> Result<(), Failure> {
     let level = match (level, env::var(VARIABLE)) {
         (Some(level), _) => level,

@@ -33,7 +33,7 @@ struct Arguments {
     command: Command,
 }
 
-/// What no subcommand says of itself.
+/// Help that belongs to no subcommand.
 fn after_help() -> String {
     format!(
         "Environment:\n  {:<14} the hub's address, where --connect is not given\n  {:<14} what to log, where --log is \
@@ -53,7 +53,7 @@ enum Command {
     Man(man::Arguments),
 }
 
-/// What `send`, `watch` and `bench` have in common.
+/// Arguments that `send`, `watch` and `bench` share.
 #[derive(clap::Args)]
 pub struct Client {
     #[arg(long, short, value_name = "URL", help = connect_help())]
@@ -70,11 +70,11 @@ fn connect_help() -> String {
 /// Why a command ends without success.
 #[derive(Debug)]
 pub enum Failure {
-    /// The command line is wrong, in these words.
+    /// The command line is wrong, for this reason.
     Usage(String),
     /// The command failed, for this reason.
     Failed(String),
-    /// Nobody reads standard output any more. Not a failure to anybody: `nanostate watch | head -1`.
+    /// The reader of standard output has gone. That is no failure: `nanostate watch | head -1`.
     OutputClosed,
     /// Stopped by this signal before it was done.
     Signal(i32),
@@ -89,7 +89,7 @@ impl From<Error> for Failure {
     }
 }
 
-/// An error in writing standard output.
+/// An error when writing to standard output.
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Failure {
         match error.kind() {
@@ -133,7 +133,7 @@ pub fn complain(text: &str) {
     let _ = stdio::error().and_then(|mut error| error.write_all(line.as_bytes()));
 }
 
-/// Prints help, the version, or what is wrong with the command line.
+/// Prints help, the version, or the error in the command line.
 fn explain(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
         let _ = stdio::output().and_then(|mut out| out.write_all(error.render().to_string().as_bytes()));

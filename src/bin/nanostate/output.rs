@@ -1,4 +1,4 @@
-//! States as lines, such that nothing a sender writes can forge a line, a column, or a command to the terminal.
+//! States as lines. Nothing that a sender writes can forge a line, a column, or a command to the terminal.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -10,8 +10,8 @@ use nanostate::{Kind, Result, State};
 
 /// `SENDER NAME VALUE`, without the newline.
 ///
-/// A text (or bytes that are one, since old programs send text as bytes) that is one printable line is printed as it
-/// is, any other text in `"quotes"` with the escapes of C; other bytes as `0x…`; timestamps in the form of RFC 3339;
+/// A text (or bytes that are valid text, since old programs send text as bytes) is printed as it is if it is one
+/// printable line, else in `"quotes"` with the escapes of C; other bytes as `0x…`; timestamps in the form of RFC 3339;
 /// arrays, maps and other extensions as JSON.
 pub fn plain(state: &State) -> Result<String> {
     let value = match state.kind() {
@@ -59,7 +59,7 @@ fn bytes(bytes: &[u8]) -> String {
     }
 }
 
-/// A text as the rest of a line: as it is, or quoted. Spaces at an end are quoted to be seen.
+/// A text as the rest of a line: as it is, or quoted. Leading and trailing spaces are quoted, so that they are visible.
 fn line(text: &str) -> Cow<'_, str> {
     let plain =
         !text.is_empty() && !text.starts_with(['"', ' ']) && !text.ends_with(' ') && text.chars().all(is_visible);
@@ -79,7 +79,7 @@ fn word(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// A value at fault in a message: quoted, and not longer than a line.
+/// A value at fault in a message: quoted, and cut to about a line.
 pub fn shown(text: &str) -> String {
     const SHOWN: usize = 60;
     match text.char_indices().nth(SHOWN) {
@@ -88,7 +88,7 @@ pub fn shown(text: &str) -> String {
     }
 }
 
-/// JSON with every character escaped that is not visible, which valid JSON has inside strings only.
+/// JSON in which every character that is not visible is escaped; valid JSON has such characters only inside strings.
 fn safe_json(json: &str) -> Cow<'_, str> {
     if json.chars().all(is_visible) {
         return Cow::Borrowed(json);
@@ -98,7 +98,7 @@ fn safe_json(json: &str) -> Cow<'_, str> {
         if is_visible(c) {
             out.push(c);
         } else {
-            // Two of them beyond U+FFFF.
+            // Beyond U+FFFF a character takes two escapes.
             for unit in c.encode_utf16(&mut [0; 2]) {
                 let _ = write!(out, "\\u{unit:04x}");
             }

@@ -22,13 +22,13 @@ const STANDARD_INPUT: &str = "-";
 pub struct Arguments {
     /// The state's name, like cpu/load
     name: String,
-    /// Its value; - sends standard input as it is; put -- before a text that begins with -
+    /// The value; - sends standard input as it is; put -- before a text that begins with -
     #[arg(allow_hyphen_values = true)]
     value: Option<OsString>,
-    /// What the value is
+    /// Type of the value
     #[arg(long = "type", short = 't', value_name = "TYPE", default_value = "text")]
     kind: Type,
-    /// Send as this identity; runs of this command share it
+    /// Send with this identity, which all runs of this command share
     #[arg(long = "as", value_name = "IDENTITY", default_value = IDENTITY)]
     identity: String,
     /// Give up after this many seconds
@@ -57,7 +57,7 @@ impl Type {
 
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    seconds.ok_or_else(|| "not a number of seconds, like 5 or 0.5".to_owned())
+    seconds.ok_or_else(|| "expected a number of seconds, like 5 or 0.5".to_owned())
 }
 
 /// Sends the state.
@@ -74,13 +74,16 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     };
     if let Some(value) = arguments.value.as_deref().filter(|value| looks_like_an_option(value)) {
         let text = value.to_string_lossy();
-        return Err(Failure::Usage(format!("unexpected argument {} (behind -- it is a value)", output::shown(&text))));
+        return Err(Failure::Usage(format!(
+            "unexpected argument {} (put -- before a value that begins with -)",
+            output::shown(&text)
+        )));
     }
-    // Before the connection to the hub: a wrong name is wrong without one.
+    // Checked before connecting: a wrong name is an error even without a hub.
     wire::check_name(&arguments.name)?;
     let bytes = match arguments.value {
         None if arguments.kind == Type::Nil => Vec::new(),
-        None => return Err(Failure::Usage("no VALUE given (- reads standard input)".to_owned())),
+        None => return Err(Failure::Usage("VALUE is missing (- reads standard input)".to_owned())),
         Some(_) if from_input => read_input()?,
         Some(value) => value.into_vec(),
     };
@@ -98,7 +101,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let left = || end.map(|end| end.saturating_duration_since(Instant::now()));
     app.set(AppOption::Shared, 1)?;
     app.connect(arguments.client.connect.as_deref())?;
-    // The hub says how large a message may be, so it is asked before the state is handed over.
+    // The hub says how large a message may be, so the limit is known only once it has answered.
     app.wait_connected(left()).map_err(why)?;
     match value {
         Parsed::Value(value) => app.send(&arguments.name, value)?,
@@ -109,11 +112,11 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     let flushed = app.flush(left()).map_err(why);
 
-    // This says more than that the hub did not confirm it.
+    // More precise than an error that the hub did not confirm it.
     let stats = app.stats();
     if stats.withheld > 0 {
         return Err(Failure::Failed(format!(
-            "the hub does not take this {} of {} bytes: an old hub takes text and bytes, at most {}",
+            "the hub does not accept this {} of {} bytes: an old hub accepts text and bytes, at most {}",
             arguments.kind.name(),
             bytes.len(),
             limits::LEGACY_MAX
@@ -123,19 +126,19 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         return Err(Failure::Failed(format!("the hub did not take the state: {}", arguments.name)));
     }
     flushed?;
-    // The hub has it; an old one gets the time to hand it on.
+    // The hub has it; an old hub gets the time to pass it on.
     app.close(None)?;
     Ok(())
 }
 
-/// Whether a value is rather an option with a mistake: it begins with `-`, is neither a number nor standard input, and
-/// nothing says that it is a value.
+/// Whether a value looks like a mistyped option: it begins with `-`, is neither a number nor `-` alone, and there is no
+/// `--`.
 fn looks_like_an_option(value: &OsStr) -> bool {
     let number = value.to_str().is_some_and(|text| text.parse::<f64>().is_ok());
     value.as_bytes().starts_with(b"-") && value != STANDARD_INPUT && !number && !env::args_os().any(|word| word == "--")
 }
 
-/// What is to be sent.
+/// What to send.
 #[derive(Debug)]
 enum Parsed<'a> {
     Value(Value<'a>),
@@ -149,15 +152,15 @@ fn parse(kind: Type, bytes: &[u8]) -> Result<Parsed<'_>, String> {
     }
     let text = std::str::from_utf8(bytes)
         .map_err(|error| format!("not valid UTF-8 at byte {} (--type bytes sends any bytes)", error.valid_up_to()))?;
-    // `echo 5 | nanostate send x - --type int` has to work.
+    // White space at the end is ignored, so that `echo 5 | nanostate send x - --type int` works.
     let word = text.trim_ascii();
-    let wrong = |expected: &str| format!("{expected} expected, not {}", output::shown(word));
+    let wrong = |expected: &str| format!("expected {expected}, not {}", output::shown(word));
     Ok(Parsed::Value(match kind {
         Type::Text | Type::Bytes => Value::Text(text),
         Type::Int => match (word.parse(), word.parse()) {
             (Ok(int), _) => Value::Int(int),
             (_, Ok(uint)) => Value::Uint(uint),
-            _ => return Err(wrong("an integer of 64 bits")),
+            _ => return Err(wrong("a 64-bit integer")),
         },
         Type::Double => Value::Double(word.parse().map_err(|_| wrong("a number"))?),
         Type::Bool => Value::Bool(word.parse().map_err(|_| wrong("true or false"))?),
@@ -167,7 +170,7 @@ fn parse(kind: Type, bytes: &[u8]) -> Result<Parsed<'_>, String> {
     }))
 }
 
-/// All of standard input, or an error as soon as it is more than a message may have.
+/// All of standard input, or an error as soon as it is larger than a message may be.
 fn read_input() -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     let most = limits::MAX_MESSAGE as u64;
@@ -175,7 +178,7 @@ fn read_input() -> Result<Vec<u8>, Failure> {
         .and_then(|input| input.take(most + 1).read_to_end(&mut bytes))
         .map_err(|error| Failure::Failed(format!("standard input: {}", Error::words(&error))))?;
     if bytes.len() as u64 > most {
-        return Err(Failure::Failed(format!("standard input has more than the {most} bytes of a message")));
+        return Err(Failure::Failed(format!("standard input is larger than a message of at most {most} bytes")));
     }
     Ok(bytes)
 }
@@ -211,11 +214,11 @@ mod tests {
     #[test]
     fn a_value_of_another_type_is_named() {
         for (kind, text, error) in [
-            (Type::Int, "1.5", "an integer of 64 bits expected, not \"1.5\""),
-            (Type::Int, "18446744073709551616", "an integer of 64 bits expected, not \"18446744073709551616\""),
-            (Type::Double, "warm", "a number expected, not \"warm\""),
-            (Type::Bool, "yes", "true or false expected, not \"yes\""),
-            (Type::Nil, "0", "no value expected, not \"0\""),
+            (Type::Int, "1.5", "expected a 64-bit integer, not \"1.5\""),
+            (Type::Int, "18446744073709551616", "expected a 64-bit integer, not \"18446744073709551616\""),
+            (Type::Double, "warm", "expected a number, not \"warm\""),
+            (Type::Bool, "yes", "expected true or false, not \"yes\""),
+            (Type::Nil, "0", "expected no value, not \"0\""),
         ] {
             assert_eq!(read(kind, text), error);
         }

@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM: a command stops cleanly, and is ended if it cannot.
+//! SIGINT and SIGTERM: a command stops cleanly, and is killed if it cannot.
 
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::Arc;
@@ -11,10 +11,10 @@ use signal_hook::iterator::Signals;
 
 use crate::{logger, Failure};
 
-/// How long a command may take to stop, for instance because nobody reads its output.
+/// How long a command may take to stop; it may be blocked by a reader that does not read its output.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// Which signal came, if any.
+/// The signal that came, if any.
 #[derive(Clone, Default)]
 pub struct Stop(Arc<AtomicI32>);
 
@@ -25,18 +25,18 @@ impl Stop {
     }
 }
 
-/// The exit code that shells give to a program that `signal` ended.
+/// The exit code with which shells report a program that `signal` killed.
 pub fn exit_code(signal: i32) -> u8 {
     u8::try_from(128 + signal).unwrap_or(u8::MAX)
 }
 
-/// From now on SIGINT and SIGTERM set the result and call `stop`, in a thread of their own. The second signal, or the
-/// end of the grace, ends the process.
+/// From now on SIGINT and SIGTERM set the result and call `stop`, on a separate thread. A second signal, or the end of
+/// the grace period, ends the process.
 pub fn on_stop(stop: impl FnOnce() + Send + 'static) -> Result<Stop, Failure> {
     on_signals(&[], |_| (), stop)
 }
 
-/// The same, and each of the signals `others` calls `other`, in that thread.
+/// The same; in addition each of the signals `others` calls `other`, on that thread.
 pub fn on_signals(
     others: &'static [i32],
     mut other: impl FnMut(i32) + Send + 'static,

@@ -1,4 +1,4 @@
-//! Standard input, output and error that wait even where they are non-blocking: another process that shares the
+//! Standard input, output and error, which wait even where they are non-blocking: another process that shares the
 //! terminal or the pipe may have made them so.
 
 #![allow(unsafe_code)]
@@ -22,7 +22,7 @@ pub fn error() -> io::Result<Waiting> {
     Waiting::of(&io::stderr())
 }
 
-/// A descriptor whose reads and writes wait, whether or not it is non-blocking.
+/// A descriptor whose reads and writes wait, even if it is non-blocking.
 pub struct Waiting(File);
 
 impl Waiting {
@@ -30,7 +30,7 @@ impl Waiting {
         Ok(Waiting(stream.as_fd().try_clone_to_owned()?.into()))
     }
 
-    /// Does `io` again as soon as the descriptor is ready, for as long as it would block.
+    /// Repeats `io` whenever the descriptor becomes ready, as long as it would block.
     fn retry<T>(&mut self, ready: libc::c_short, mut io: impl FnMut(&mut File) -> io::Result<T>) -> io::Result<T> {
         loop {
             match io(&mut self.0) {
@@ -57,7 +57,7 @@ impl Write for Waiting {
     }
 }
 
-/// Waits until a descriptor is ready, or broken, which the next read or write reports.
+/// Waits until a descriptor is ready or broken; the next read or write reports which.
 fn wait(file: &File, ready: libc::c_short) -> io::Result<()> {
     let mut polled = libc::pollfd { fd: file.as_raw_fd(), events: ready, revents: 0 };
     // SAFETY: it is one structure, and lives through the call.

@@ -11,21 +11,21 @@ use nanostate::{App, AppOption, LinkState, Status};
 
 use crate::{complain, identity, logger, output, signals, stdio, Client, Failure};
 
-/// How long the first connection may take before the user is told that there is none.
+/// How long the first connection may take before the user is informed that there is no hub.
 const FIRST_CONNECT: Duration = Duration::from_secs(1);
-/// The bytes that may wait to be printed: a terminal or a pipe may be slower than a burst, none of which may be lost.
+/// Bytes that may wait to be printed: a terminal or a pipe may be slower than a burst, and nothing of it may be lost.
 const RECV_QUEUE: i64 = 256 << 20;
 
-/// Print states as they come, a line each: SENDER NAME VALUE
+/// Print states as they arrive, a line each: SENDER NAME VALUE
 ///
 /// A text that is one printable line is printed as it is, any other in "quotes" with escapes; bytes that are not such a
 /// line are printed as 0x…, timestamps like 2026-11-28T23:20:33.123Z, and arrays, maps and other extensions as JSON.
-/// Runs until SIGINT or SIGTERM. If there is no hub, or no longer one, it waits for one.
+/// Runs until SIGINT or SIGTERM, and waits for a hub whenever there is none.
 #[derive(clap::Args)]
 #[command(after_help = "Exit codes: 0 done, or stopped by SIGINT or SIGTERM; 1 failed; 2 wrong usage;
-130 and 143 stopped by SIGINT and SIGTERM before --count states had come.")]
+130 and 143 stopped by SIGINT and SIGTERM before --count states had arrived.")]
 pub struct Arguments {
-    /// Only states whose name matches; * stands for one segment between / or a part of one, ** for any number of
+    /// Print only states whose name matches; * stands for one segment between / or a part of one, ** for any number of
     /// segments
     #[arg(value_name = "PATTERN")]
     patterns: Vec<String>,
@@ -66,8 +66,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     }
 }
 
-/// Reports changes of the link to the user: once that there is none, and then that it is there. A refusal comes out of
-/// the call that waits.
+/// Tells the user once when the link is lost, and when it is back. Refusals are errors of the call that waits.
 fn tell_about_the_link(app: &App, told: &Arc<AtomicBool>) -> Result<(), Failure> {
     let told = told.clone();
     let mut was = LinkState::Idle;
@@ -86,7 +85,7 @@ fn tell_about_the_link(app: &App, told: &Arc<AtomicBool>) -> Result<(), Failure>
     Ok(app.on_link(Some(Box::new(tell)))?)
 }
 
-/// Waits for the first connection, and says so if there is none soon.
+/// Waits for the first connection, and tells the user if there is none soon.
 fn first_connect(app: &App, told: &AtomicBool) -> Result<(), Failure> {
     match app.wait_connected(Some(FIRST_CONNECT)) {
         Err(error) if error.status() == Status::Timeout => {
@@ -98,14 +97,14 @@ fn first_connect(app: &App, told: &AtomicBool) -> Result<(), Failure> {
     }
 }
 
-/// Prints what comes until there were enough, or `recv` fails: interrupted, or refused by the hub.
+/// Prints what arrives until there were enough states, or `recv` fails: interrupted, or refused by the hub.
 fn print(app: &App, patterns: &[Pattern], arguments: &Arguments) -> Result<(), Failure> {
     let mut out = BufWriter::new(stdio::output()?);
     let mut left = arguments.count;
     while left != Some(0) {
         let state = match app.recv(Some(Duration::ZERO)) {
             Err(error) if error.status() == Status::Timeout => {
-                // The reader has all of it before the next wait.
+                // Written out before the next wait, so that the reader has all of it.
                 out.flush()?;
                 app.recv(None)?
             }
@@ -121,11 +120,11 @@ fn print(app: &App, patterns: &[Pattern], arguments: &Arguments) -> Result<(), F
     Ok(out.flush()?)
 }
 
-/// Says how many states were not printed because they came faster than they were taken.
+/// Says how many states were not printed because they arrived faster than they were read.
 fn tell_losses(app: &App) {
     let stats = app.stats();
     let losses = [("replaced by newer ones", stats.conflated_in), ("dropped", stats.dropped_in)];
     for (what, n) in losses.into_iter().filter(|(_, n)| *n > 0) {
-        complain(&format!("{n} states came faster than they were taken, and were {what}"));
+        complain(&format!("{n} states arrived faster than they were read, and were {what}"));
     }
 }

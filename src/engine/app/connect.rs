@@ -66,7 +66,7 @@ impl Session {
 
     pub(super) fn wait(&mut self, now: Now) {
         let delay = self.dialler.next_wait(&self.config);
-        debug!("{}: tries again in {} ms", one_line(&self.identity), delay.as_millis());
+        debug!("{}: retries in {} ms", one_line(&self.identity), delay.as_millis());
         self.phase = Phase::Waiting;
         self.timers.set(Timer::Backoff, now.mono + delay);
     }

@@ -130,7 +130,7 @@ impl Reports {
     pub fn withheld(&mut self, entry: &Entry) {
         if !mem::replace(&mut self.warned_withheld, true) {
             let (name, kind, len) = (Quoted(entry.name()), entry.kind().name(), entry.meta_at());
-            self.warnings.push_back(format!("{name} ({kind}, {len} bytes) withheld: the hub does not take it"));
+            self.warnings.push_back(format!("{name} ({kind}, {len} bytes) withheld: the hub does not accept it"));
         }
     }
 

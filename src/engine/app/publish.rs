@@ -58,7 +58,7 @@ impl Session {
     ) -> Result<()> {
         let limit = self.limit();
         if meta_at > limit {
-            let text = format!("{} makes a message of {meta_at} bytes; the limit is {limit}", Quoted(name));
+            let text = format!("{} would be a message of {meta_at} bytes; the limit is {limit}", Quoted(name));
             return Err(Error::new(Status::TooLarge, text));
         }
         let offer = Offer { body, shared, meta_at, sender: &self.identity, name, kind, stamp, origin: None };
@@ -158,7 +158,7 @@ impl Session {
             (Some(held), Some(slot)) if self.config.shared && held.instance != self.stamper.instance => {
                 // Nobody's word is the last but by its stamp.
                 self.observe(now, time);
-                debug!("{}: {} gives way to a newer value", one_line(&self.identity), Quoted(name));
+                debug!("{}: {} is dropped for a newer value", one_line(&self.identity), Quoted(name));
                 self.own.forget(slot);
                 self.reports.stats.superseded += 1;
             }

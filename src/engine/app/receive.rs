@@ -120,7 +120,7 @@ impl Session {
             if why == Refusal::NoMemory {
                 self.reports.no_memory(
                     &self.identity,
-                    &format!("{} is not announced in the place of the own value", Quoted(name)),
+                    &format!("{} is not announced instead of the app's own value", Quoted(name)),
                 );
             }
             self.own.table.find_at(sender, name).into_iter().for_each(|slot| self.own.forget(slot));

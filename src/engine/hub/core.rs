@@ -154,7 +154,7 @@ impl Core {
     pub fn welcome(&mut self, now: Now, place: usize, peer: &mut Peer, time: Option<LogicalTime>) {
         self.intake.table.arrived(&peer.profile.identity, peer.profile.conn);
         let states = self.intake.table.len();
-        debug!("{} is welcomed, and sent {states} states that are held", peer.profile.name());
+        debug!("{} is welcomed, and is sent the {states} states held", peer.profile.name());
         let time = Some(self.intake.welcome_time(now, time));
         self.warn_of_clock(peer);
         let (instance, max_message) = (self.intake.instance(), self.config.max_message as u64);
@@ -335,7 +335,7 @@ impl Core {
                 }
             }
             Control::Unknown if up => {}
-            _ => return Next::close(Status::Invalid, "a $ns/ message out of place"),
+            _ => return Next::close(Status::Invalid, "an unexpected $ns/ message"),
         }
         Next::Nothing
     }
@@ -386,7 +386,7 @@ impl Core {
             }
         });
         if link.feed.is_live() {
-            debug!("{} has what is held, {} states conflated so far", profile.name(), link.feed.conflated());
+            debug!("{} has caught up, {} states conflated so far", profile.name(), link.feed.conflated());
         }
     }
 }

@@ -21,7 +21,7 @@ pub enum NotTaken<'a> {
     TooLarge { len: u64, max: usize },
     #[error("states sent as {} refused: not its identity", Quoted(.0))]
     ForeignSender(&'a str),
-    #[error("{} refused: stamped by another instance than its own", Quoted(.0))]
+    #[error("{} refused: its stamp is that of another instance", Quoted(.0))]
     ForeignInstance(&'a str),
     #[error("{} refused: reserved", Quoted(.0))]
     Reserved(&'a str),

@@ -201,7 +201,7 @@ impl Router {
 
     /// Why nobody more is let in.
     fn full(&self) -> String {
-        format!("there are {} peers already", self.core.config.max_peers)
+        format!("at most {} peers may be connected", self.core.config.max_peers)
     }
 
     /// Lets those in that waited for a holder that is gone, unless their identity is held by another.
@@ -254,7 +254,7 @@ impl Router {
                     core.timers.clear(Timer::Handshake(i as u32));
                     core.timers.set(Timer::Probe(i as u32), now.mono + limits::IDENTITY_PROBE);
                     let (held, from) = (peers[holder.place()].profile.name(), &peers[i].profile.from);
-                    debug!("{held} holds the identity of {from}, and is asked whether it lives");
+                    debug!("{held} holds the identity of {from}, and is pinged");
                     let holder = &mut peers[holder.place()];
                     holder.probe(now);
                     core.send(holder, &Control::Ping { token });

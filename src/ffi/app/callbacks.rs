@@ -1,4 +1,4 @@
-//! The functions of the program that an app calls, and which states they hear of.
+//! The functions of the program that an app calls, and the states for which it calls them.
 
 use std::ffi::c_void;
 
@@ -39,7 +39,7 @@ pub unsafe extern "C" fn ns_app_on_state(app: *mut ns_app, function: ns_state_fn
     })
 }
 
-/// Sets the function that hears of the link; NULL for none. Otherwise as ns_app_on_state, with the
+/// Sets the function for changes of the link; NULL for none. Otherwise as ns_app_on_state, with the
 /// same errors.
 #[no_mangle]
 pub unsafe extern "C" fn ns_app_on_link(app: *mut ns_app, function: ns_link_fn, ctx: *mut c_void) -> ns_status {
@@ -61,7 +61,7 @@ pub unsafe extern "C" fn ns_app_on_link(app: *mut ns_app, function: ns_link_fn, 
     })
 }
 
-/// Sets the function that hears of states whose kind is not accepted; NULL for none. Otherwise as
+/// Sets the function for states whose kind is not accepted; NULL for none. Otherwise as
 /// ns_app_on_state, with the same errors.
 #[no_mangle]
 pub unsafe extern "C" fn ns_app_on_reject(app: *mut ns_app, function: ns_reject_fn, ctx: *mut c_void) -> ns_status {

@@ -24,7 +24,7 @@ use crate::runtime::thread::NotCancelled;
 use crate::{App, AppOption, Error, Result, Status};
 
 /// An app: the endpoint in a program. It has an identity, connects to a hub, and sends and receives
-/// states. It reconnects by itself, for ever, and what is sent meanwhile is kept.
+/// states. It reconnects by itself, indefinitely, and keeps what is sent meanwhile.
 ///
 /// Threads: every function may be called from any thread, several at once. Lifetime: from
 /// ns_app_new to ns_app_free.
@@ -51,8 +51,8 @@ pub type ns_state_fn = Option<unsafe extern "C" fn(app: *mut ns_app, state: *con
 pub type ns_each_state_fn =
     Option<unsafe extern "C" fn(app: *mut ns_app, state: *const ns_state, ctx: *mut c_void) -> bool>;
 
-/// Hears of each change of the link and, as long as there is none, of each new reason: once, not with
-/// every attempt. `why` is NS_OK, or what broke or prevents the link, and `text` says so in words, ""
+/// Called for each change of the link and, as long as there is none, for each new reason: once, not
+/// with every attempt. `why` is NS_OK, or what broke or prevents the link; `text` is the reason, ""
 /// if there is nothing to say; `text` is borrowed for the call.
 ///
 /// Runs where callbacks run (see the top of this file).
@@ -60,7 +60,7 @@ pub type ns_link_fn = Option<
     unsafe extern "C" fn(app: *mut ns_app, link: ns_link, why: ns_status, text: *const c_char, ctx: *mut c_void),
 >;
 
-/// Hears of a state that was not delivered, because its kind is not in the mask of ns_app_set_accept.
+/// Called for a state that was not delivered because its kind is not in the mask of ns_app_set_accept.
 /// `sender` and `name` are borrowed for the call.
 ///
 /// Runs where callbacks run (see the top of this file).
@@ -70,7 +70,7 @@ pub type ns_reject_fn = Option<
 
 /// The option with a number.
 fn option(number: ns_opt) -> Result<AppOption> {
-    AppOption::from_code(number).ok_or_else(|| super::invalid(format!("{number} is no option of an app")))
+    AppOption::from_code(number).ok_or_else(|| super::invalid(format!("{number} is not an option of an app")))
 }
 
 /// What is behind an app pointer, for the time of a call.
@@ -164,8 +164,8 @@ pub unsafe extern "C" fn ns_app_option(app: *const ns_app, option: ns_opt, out: 
 /// are separated by commas and tried in order; a comma that no URL follows is part of a path or name.
 /// "ipc://run/hub" is a path from the present working directory, whatever that is later.
 ///
-/// Returns at once; connecting goes on in the background, for ever, also when there is no hub yet.
-/// ns_app_wait_connected waits for it, ns_link_fn hears of it. Any thread.
+/// Returns at once; connecting goes on in the background, indefinitely, even if there is no hub yet.
+/// ns_app_wait_connected waits for it, ns_link_fn is called for it. Any thread.
 ///
 /// - NS_ERR_URL: `url` is malformed
 /// - NS_ERR_UTF8: `url` is not UTF-8
@@ -185,7 +185,7 @@ pub unsafe extern "C" fn ns_app_connect(app: *mut ns_app, url: *const c_char) ->
     })
 }
 
-/// Waits until the hub has welcomed the app: `timeout_ms` milliseconds, -1 for ever, 0 only looks.
+/// Waits until the hub has welcomed the app: `timeout_ms` milliseconds, -1 forever, 0 only checks.
 ///
 /// Blocks. Any thread, but not a callback on the app's own thread.
 ///
@@ -211,7 +211,7 @@ pub unsafe extern "C" fn ns_app_wait_connected(app: *mut ns_app, timeout_ms: c_i
 /// sent so far, or a newer one. With an old hub: until the values are written to the connection. Under
 /// a shared identity (NS_OPT_SHARED) a value counts as held, too, if it gave way to a newer one of
 /// another app: the hub sends that one, and ns_app_stats counts the other as superseded. `timeout_ms`
-/// milliseconds, -1 for ever, 0 only looks.
+/// milliseconds, -1 forever, 0 only checks.
 ///
 /// Blocks. Any thread, but not a callback on the app's own thread.
 ///

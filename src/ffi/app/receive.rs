@@ -91,7 +91,7 @@ pub unsafe extern "C" fn ns_app_each(
     })
 }
 
-/// Takes the next state: waits `timeout_ms` milliseconds, -1 for ever, 0 only tries. Free `*out` with
+/// Takes the next state: waits `timeout_ms` milliseconds, -1 forever, 0 only tries. Free `*out` with
 /// ns_state_free; on failure it is NULL. Callbacks other than on_state run in here.
 ///
 /// Blocks. Any thread; several may receive, and each state goes to one of them.
@@ -118,7 +118,7 @@ pub unsafe extern "C" fn ns_app_recv(app: *mut ns_app, timeout_ms: c_int, out: *
 }
 
 /// Runs the callbacks of what has come, in this thread: up to `max` of them, 0 for all. Waits
-/// `timeout_ms` milliseconds for the first, -1 for ever, 0 only tries.
+/// `timeout_ms` milliseconds for the first, -1 forever, 0 only tries.
 ///
 /// Blocks. Any thread; callbacks of one app run one at a time.
 ///

@@ -33,7 +33,7 @@ use crate::{Error, Status};
 /// Longer than anything here takes: waiting this long is a failure.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// An engine that records what it is told and echoes if asked to.
+/// An engine that records its input and echoes if asked to.
 #[derive(Default)]
 struct Recorder {
     echo: bool,

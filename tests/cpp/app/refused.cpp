@@ -4,7 +4,7 @@
 enum class Colour { red };
 struct Thing {};
 
-// Bytes of somebody else, as std::span<const std::byte> in C++20.
+// Bytes of another library, as std::span<const std::byte> in C++20.
 struct Span {
     using value_type = std::byte;
     Span() = default;

@@ -1,4 +1,4 @@
-// A child process: what it is told, what it prints, and its end with the test's. C++11.
+// A child process: its input, its output, and its end with the test's. C++11.
 #ifndef NANOSTATE_TEST_PROCESS_HPP
 #define NANOSTATE_TEST_PROCESS_HPP
 

@@ -134,7 +134,7 @@ fn those_who_ask_much_share_the_turns_and_none_waits_for_all_of_another() {
         assert!(counts[client] <= waiting.min().unwrap_or(3) + 2, "{served:?}");
     }
     assert_eq!(counts, [3; 4]);
-    // Of what costs little there are many in a turn, and no more than that however many ask.
+    // A turn answers many cheap requests, but no more than that however many there are.
     for client in clients {
         hub.bytes(client, &stream(r#"["get", "x"]"#, 200));
     }
@@ -221,7 +221,7 @@ fn a_client_that_reads_no_answers_is_not_read_and_goes_on_when_it_does() {
         assert!((OUTBOX + 1..OUTBOX + 1500).contains(&waits), "{waits} bytes wait");
         assert!(!hub.router.reads(client), "{role:?}");
         assert!([a, other, subscriber].iter().all(|&conn| hub.router.reads(conn)));
-        // However long it takes: nobody waits for a client that does not read.
+        // However long it takes: nothing waits for a client that does not read.
         hub.pass(3600 * SEC);
         assert!(!hub.is_closed(client) && hub.peer(client).outbox_bytes as usize == waits);
         hub.bytes(other, &request(&trace(1, 7), &json(r#"["peers"]"#)));

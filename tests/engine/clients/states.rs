@@ -40,7 +40,7 @@ fn a_subscriber_gets_the_newest_values_alone_and_then_what_changes_like_all() {
         let (kinds, withheld) = if structured { (10, 0) } else { (2, 8) };
         assert_eq!((first.messages_out, first.withheld), (3 * kinds, 3 * withheld));
         assert_eq!((second.messages_out, second.withheld), (2 * kinds, 2 * withheld));
-        // Each is told of once.
+        // Each is reported once.
         assert_eq!(hub.warnings().len(), if structured { 0 } else { 2 });
     }
 }

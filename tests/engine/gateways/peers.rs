@@ -98,7 +98,7 @@ fn what_is_no_note_is_left_alone() {
         assert!(hub.frames(gateway).is_empty() && !hub.is_closed(gateway));
         assert_eq!(hub.peer(gateway).malformed, 0);
     }
-    // Nor does anybody publish through a socket that only sends.
+    // Nor does any client publish through a socket that only sends.
     hub.tell(subscribers, &message);
     let stats = hub.router.stats();
     assert_eq!((stats.messages_in, stats.malformed, stats.dropped), (1, 0, 0));

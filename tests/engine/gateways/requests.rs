@@ -79,7 +79,7 @@ fn a_state_that_is_not_taken_is_answered_with_the_reason() {
         (old_state("s", "x", &value(Kind::Text, 1, 1001 - 5 - 3)), "message of 1001 bytes refused: the limit is 1000"),
         (vec![0x93, 0xA1, b's', 0xA1, b'x'], "malformed message: the bytes end inside a value"),
         (vec![0x93, 0xA1, b's', 0x01, 0x01], "malformed message: the name is not a str"),
-        ([&old_state("s", "x", &[1])[..], &[0]].concat(), "malformed message: bytes follow behind the end"),
+        ([&old_state("s", "x", &[1])[..], &[0]].concat(), "malformed message: bytes follow the array"),
     ];
     for (request, words) in &cases {
         let fault = fault(&mut hub, rep, request);
@@ -115,8 +115,8 @@ fn a_request_that_is_none_is_answered_with_what_is_wrong_and_no_fault_of_the_hub
         (vec![], "the message is empty"),
         (vec![0xC1], "the reserved byte C1"),
         (vec![0x92, 0xA3, b'g'], "the bytes end inside a value"),
-        ([json(r#"["peers"]"#), vec![0]].concat(), "bytes follow behind the end"),
-        (vec![0x91; 100], "nested too deep"),
+        ([json(r#"["peers"]"#), vec![0]].concat(), "bytes follow the array"),
+        (vec![0x91; 100], "nested too deeply"),
         (json(r#""get""#), r#"unknown request "get""#),
         (json("[]"), "unknown request of 0 elements"),
         (json(r#"["get", "x", "y", "z"]"#), "unknown request of 4 elements"),
@@ -124,7 +124,7 @@ fn a_request_that_is_none_is_answered_with_what_is_wrong_and_no_fault_of_the_hub
         (json(r#"["get"]"#), r#"expected ["get", name]"#),
         (json(r#"["list"]"#), r#"expected ["list", pattern]"#),
         (json(r#"["peers", 1]"#), r#"expected ["peers"]"#),
-        (json(r#"["get", 7]"#), "get: the name is no str: 7"),
+        (json(r#"["get", 7]"#), "get: the name is not a str: 7"),
         (json(r#"["get", ""]"#), "empty"),
         (json(r#"["get", "$ns/ping"]"#), "begins with $ns/"),
         (json(r#"["list", ""]"#), "list: "),

@@ -74,7 +74,7 @@ fn the_socket_of_a_gateway_has_its_mode_and_goes_with_the_hub() {
         let metadata = fs::metadata(&path).unwrap();
         assert!(metadata.file_type().is_socket());
         assert_eq!(i64::from(metadata.permissions().mode() & 0o777), mode);
-        // One that a killed hub left behind is replaced: nobody holds its lock.
+        // A socket file that a killed hub left behind is replaced: no process holds its lock.
         let Site { hub, dir, .. } = site;
         drop(hub);
         assert!(fs::symlink_metadata(&path).is_err(), "it left its socket behind");
@@ -133,7 +133,7 @@ fn clients_connect_again_when_a_hub_was_away() {
         for client in [&mut sub, &mut push, &mut req, &mut surveyor] {
             client.process.line_from(&mut client.at, "the end of the connection", |line| line == "gone");
         }
-        // Asked while nobody is there.
+        // Asked while no subscriber is there.
         req.say(&msgpack(&json!(["peers"])));
 
         let (hub, _) = support::hub(&url);

@@ -13,7 +13,7 @@ fn nothing_over_the_limits_crosses_a_gateway() {
         text
     };
 
-    // In: exactly the limit is taken, one byte more is not.
+    // Incoming: a message of exactly the limit is accepted, one byte more is not.
     let site = Site::with(&[(HubOption::MaxMessage, LIMIT as i64)]);
     let ours = app("ours", &site.url);
     let [mut push, mut req] = [("push", "pull"), ("req", "rep")]
@@ -153,7 +153,7 @@ fn subscribers_that_join_while_states_flow_end_with_the_newest() {
         rounds += 2;
         publish_round(&ours, rounds);
     }
-    // Also those that none of them has heard of since.
+    // Also those of which none of them has received anything since.
     let value = rounds.to_string();
     for sub in &mut subs {
         sub.ends_with(&value);

@@ -78,7 +78,7 @@ impl Site {
         self.open_at(role, &format!("{address}{query}"))
     }
 
-    /// As [`Site::open`], where a hub can come back: nobody else gets the port while it is away.
+    /// As [`Site::open`], where a hub can come back: no other program gets the port while it is away.
     fn open_for_long(&self, role: &str, place: Place) -> String {
         let address = match place {
             Place::Tcp => Transport::Tcp.free(&self.dir),
@@ -152,7 +152,7 @@ enum Library {
     Pynng,
 }
 
-/// A program that is the other side of a gateway and does what it is told.
+/// A program that is the other side of a gateway and does what the test says.
 struct Client {
     process: Process,
     at: usize,

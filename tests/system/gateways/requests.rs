@@ -53,8 +53,8 @@ fn what_is_no_request_is_answered_with_what_is_wrong() {
         (json!({"get": "x"}), format!(r#"unknown request {{"get":"x"}}: {EXPECTED}"#)),
         (json!([1]), format!("unknown request 1: {EXPECTED}")),
         (json!(["get"]), r#"get: one element is too few: expected ["get", name]"#.to_owned()),
-        (json!(["get", 1]), "get: the name is no str: 1".to_owned()),
-        (json!(["peers", 1]), r#"peers: 1 is too much: expected ["peers"]"#.to_owned()),
+        (json!(["get", 1]), "get: the name is not a str: 1".to_owned()),
+        (json!(["peers", 1]), r#"peers: 1 is one element too many: expected ["peers"]"#.to_owned()),
     ] {
         assert_eq!(req.request(request.clone()), answer, "{request}");
     }

@@ -1,4 +1,4 @@
-//! The states of a measurement on their way from one app to the other.
+//! The states of a measurement between the two apps.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, Thread};
@@ -14,11 +14,11 @@ use crate::Failure;
 pub(super) struct Incoming<'a> {
     pub(super) app: &'a App,
     pub(super) sender: &'a str,
-    /// The number of the first that counts.
+    /// The first number that counts.
     pub(super) first: u64,
 }
 
-/// One of them.
+/// A state of the measurement.
 pub(super) struct Arrived {
     pub(super) state: State,
     /// Counted from the first.
@@ -28,7 +28,7 @@ pub(super) struct Arrived {
 }
 
 impl Incoming<'_> {
-    /// The next one; none if it does not come for a while.
+    /// The next state; `None` if none comes for a while.
     pub(super) fn next(&self) -> Result<Option<Arrived>, Error> {
         let mut since = None;
         loop {
@@ -37,7 +37,7 @@ impl Incoming<'_> {
                     if let Some((number, last)) = self.number(&state) {
                         return Ok(Some(Arrived { state, number, last }));
                     }
-                    // On a busy hub what others send comes without a pause.
+                    // On a busy hub, states of other apps come without a pause.
                     if since.get_or_insert_with(Instant::now).elapsed() >= SLICE {
                         return Ok(None);
                     }
@@ -48,7 +48,7 @@ impl Incoming<'_> {
         }
     }
 
-    /// An error if there is no link any more.
+    /// An error if the link has been lost.
     pub(super) fn check_link(&self) -> Result<(), Error> {
         self.app.wait_connected(Some(Duration::ZERO)).map_err(|error| match error.status() {
             Status::Interrupted => error,
@@ -78,20 +78,20 @@ pub(super) fn answer(incoming: &Incoming<'_>, pong: &str) -> Result<(), Failure>
     }
 }
 
-/// How far the receiver of a stream is, for its sender.
+/// How far the receiver of a stream has come, for its sender.
 pub(super) struct Flow {
-    /// So many states, from the first, have arrived or are replaced by one that has.
+    /// How many states, from the first, have arrived or were replaced by one that has.
     pub(super) settled: AtomicU64,
-    /// Where the sender wants to be woken; the largest number: nowhere.
+    /// The count at which the sender wants to be woken; the largest number stands for never.
     pub(super) wake_at: AtomicU64,
     pub(super) sender: Thread,
 }
 
 impl Flow {
-    /// Waits a while until `target` states are settled; how many are.
+    /// Waits a while until `target` states are settled; returns how many are.
     pub(super) fn wait(&self, target: u64) -> u64 {
         self.wake_at.store(target, Ordering::SeqCst);
-        // Looked at after the wish is told, so that one of both sides sees the other.
+        // Checked after the wish is published, so that one of the two threads sees the other.
         if self.settled.load(Ordering::SeqCst) < target {
             thread::park_timeout(SLICE);
         }
@@ -108,16 +108,16 @@ impl Flow {
     }
 }
 
-/// What the receiver of a stream saw.
+/// What the receiver of a stream has seen.
 pub(super) struct Followed {
-    /// For each name the number behind its newest state.
+    /// For each name, the number after that of its newest state.
     pub(super) seen: Vec<u64>,
     pub(super) received: u64,
     pub(super) ended: Instant,
 }
 
-/// Receives states that are sent under so many names in turn, until the newest of each is there, or nothing comes for
-/// `timeout`.
+/// Receives states that are sent under `names` names in turn, until the newest of each has arrived, or nothing arrives
+/// for `timeout`.
 pub(super) fn follow(
     incoming: &Incoming<'_>,
     names: usize,
@@ -141,7 +141,7 @@ pub(super) fn follow(
         if last {
             total = Some(number + 1);
         }
-        // An old hub may give it twice.
+        // An old hub may deliver it twice.
         if seen[place(number)] > number {
             continue;
         }

@@ -1,4 +1,4 @@
-//! Results, and how they are shown.
+//! Results, and how they are printed.
 
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ pub(super) struct Stream {
     pub(super) names: u64,
     pub(super) sent: u64,
     pub(super) received: u64,
-    /// Names of which the newest state arrived.
+    /// Names whose newest state arrived.
     pub(super) complete: u64,
-    /// From the first that was sent to the last that arrived.
+    /// From the first state that was sent to the last that arrived.
     pub(super) seconds: f64,
 }
 
 impl Stream {
-    /// What every stream tells.
+    /// Figures that every stream has.
     pub(super) fn figures(&self, size: usize) -> Vec<Figure> {
         vec![
             Figure::new("size", "size", "bytes", size as f64, 0),
@@ -52,7 +52,7 @@ impl Trips {
     }
 }
 
-/// The time that this share of them does not exceed.
+/// The smallest time that at least this share of the times does not exceed.
 pub(super) fn percentile(sorted: &[Duration], share: f64) -> Duration {
     let rank = (share * sorted.len() as f64).ceil() as usize;
     sorted.get(rank.saturating_sub(1)).copied().unwrap_or_default()
@@ -64,7 +64,7 @@ pub(super) struct Measurement {
     pub(super) figures: Vec<Figure>,
 }
 
-/// A number of a result: its key in JSON, its name and its unit in the table.
+/// A number of a result: its key in JSON, and its name and unit in the table.
 pub(super) struct Figure {
     pub(super) key: &'static str,
     pub(super) label: &'static str,
@@ -92,7 +92,7 @@ impl Measurement {
         format!("{{\"measurement\":\"{}\"{figures}}}\n", self.title)
     }
 
-    /// As lines, the title before the first.
+    /// As lines, with the title at the first.
     pub(super) fn table(&self) -> String {
         let titles = [self.title].into_iter().chain(std::iter::repeat(""));
         let line = |(title, figure): (&str, &Figure)| {
@@ -103,7 +103,7 @@ impl Measurement {
     }
 }
 
-/// A number with its thousands set apart.
+/// A number with its thousands separated.
 pub(super) fn grouped(number: &str) -> String {
     let digits = number.find('.').unwrap_or(number.len());
     let mut text = String::new();

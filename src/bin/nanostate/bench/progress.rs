@@ -1,4 +1,4 @@
-//! A bar on standard error that says how far a measurement is.
+//! A progress bar on standard error.
 
 use std::env;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -6,27 +6,27 @@ use std::time::{Duration, Instant};
 
 use log::LevelFilter;
 
-/// How often it is drawn: often enough to be seen moving, too seldom to be measured.
+/// How often it is drawn: often enough to be seen moving, too rarely to affect the measurement.
 const EVERY: Duration = Duration::from_millis(100);
-/// The places of the bar itself.
+/// The width of the bar itself.
 const BAR: usize = 30;
-/// The places of what is being measured.
+/// The width of the title.
 const TITLE: usize = 15;
-/// A line that is longer than the terminal is cut off, not wrapped: it could not be drawn over. Nothing has to know the
-/// width for it.
+/// A line that is longer than the terminal is cut off instead of wrapped, since a wrapped line cannot be drawn over. So
+/// the width of the terminal need not be known.
 const NO_WRAP: &str = "\x1b[?7l";
 const WRAP: &str = "\x1b[?7h";
 const CLEAR_TO_END: &str = "\x1b[K";
 
-/// The bar; it is removed when this goes.
+/// The bar, which is removed when this is dropped.
 pub struct Progress {
-    /// When it was drawn last; none if it is not to be seen.
+    /// When it was last drawn; `None` if it is not shown.
     drawn: Option<Instant>,
     visible: bool,
 }
 
 impl Progress {
-    /// A bar, if there is a terminal for it that nothing else writes to: log lines would end up in its line.
+    /// A bar, if standard error is a terminal that nothing else writes to: log lines would end up in its line.
     pub fn new() -> Progress {
         let able = env::var_os("TERM").is_some_and(|name| !name.is_empty() && name != "dumb");
         let visible = able && io::stderr().is_terminal() && log::max_level() == LevelFilter::Off;
@@ -56,7 +56,7 @@ impl Drop for Progress {
     }
 }
 
-/// One drawing, in one write, so that the terminal wraps again whatever ends the process.
+/// One drawing, in one write, so that the terminal wraps again however the process ends.
 fn line(title: &str, fraction: f64) -> String {
     let fraction = fraction.clamp(0.0, 1.0);
     let full = (fraction * BAR as f64) as usize;

@@ -69,7 +69,9 @@ pub fn parse(request: &[u8]) -> Result<Query<'_>, String> {
     let (known, takes) = known.ok_or_else(|| unknown(&shown(verb)))?;
     match takes {
         Argument::None(request) if argument.is_empty() => Ok(request.clone()),
-        Argument::None(_) => Err(format!("{known}: {} is too much: expected {}", shown(argument), form(known, takes))),
+        Argument::None(_) => {
+            Err(format!("{known}: {} is one element too many: expected {}", shown(argument), form(known, takes)))
+        }
         Argument::Text(..) if argument.is_empty() => {
             Err(format!("{known}: one element is too few: expected {}", form(known, takes)))
         }
@@ -78,7 +80,7 @@ pub fn parse(request: &[u8]) -> Result<Query<'_>, String> {
             None if wire::bytes(argument).is_some() => {
                 Err(format!("{known}: the {what} is {}: {}", Status::Utf8.text(), shown(argument)))
             }
-            None => Err(format!("{known}: the {what} is no str: {}", shown(argument))),
+            None => Err(format!("{known}: the {what} is not a str: {}", shown(argument))),
         },
     }
 }
