@@ -63,7 +63,7 @@ mod tests {
     #[test]
     fn a_time_before_1970_or_beyond_all_times_is_no_fault() {
         let at = |tv_sec| {
-            // A time of all zeros is valid.
+            // SAFETY: a time of all zeros is valid.
             let mut time: libc::timespec = unsafe { MaybeUninit::zeroed().assume_init() };
             (time.tv_sec, time.tv_nsec) = (tv_sec, 7);
             nanoseconds(time)
