@@ -7,15 +7,6 @@ use parking_lot::Mutex;
 use super::nng::{Message, Ticket};
 use crate::transport::Ready;
 
-/// Messages that may wait for the hub's loop, and their bytes. Beyond that NNG keeps them, and the other side has to
-/// wait.
-const MESSAGES: usize = 1024;
-const BYTES: usize = 1 << 20;
-/// Lines for the log that may wait.
-const LINES: usize = 64;
-/// How much of the other side's text is logged, since a header may be long.
-const TOLD: usize = 300;
-
 /// Messages that arrived, until the loop takes them. Any thread may put something in; the loop is notified if it waits.
 #[derive(Default)]
 pub struct Arrivals {
@@ -70,6 +61,10 @@ impl Arrivals {
 
     /// Puts a message in. False if the inbox is now full: no more until the loop [has taken](Taken::was_full) it.
     pub fn put(&self, ticket: Option<Ticket>, message: Message) -> bool {
+        /// Messages that may wait for the hub's loop, and their bytes. Beyond that NNG keeps them, and the other side
+        /// has to wait.
+        const MESSAGES: usize = 1024;
+        const BYTES: usize = 1 << 20;
         let mut full = false;
         self.change(|waiting| {
             waiting.bytes += message.body().len();
@@ -100,11 +95,15 @@ impl Arrivals {
 
     /// A connection from `address` was not let in.
     pub fn refused(&self, address: &str, why: &str) {
+        /// How much of the other side's text is logged, since a header may be long.
+        const TOLD: usize = 300;
         let why: String = why.chars().take(TOLD).collect();
         self.changes(|_| (false, format!("{address} refused: {why}")));
     }
 
     fn changes(&self, change: impl FnOnce(&mut HashMap<u32, String>) -> (bool, String)) {
+        /// Lines for the log that may wait.
+        const LINES: usize = 64;
         self.change(|waiting| {
             let (came, words) = change(&mut waiting.clients);
             let changes = waiting.changes.get_or_insert_with(Changes::default);

@@ -24,8 +24,6 @@ const BYTES: usize = 1 << 20;
 const STACK: usize = 2 << 20;
 /// How long the end of a handle, or of the process, waits for a line to be written.
 pub const MOMENT: Duration = Duration::from_secs(1);
-/// How many such times it waits at most while lines do go out.
-const MOMENTS: u32 = 3;
 
 /// A line of the log.
 #[derive(Debug)]
@@ -197,6 +195,8 @@ impl LogQueue {
     /// Waits until all lines are written, as long as one is written within each `timeout`; returns whether they are.
     /// Does not wait again for a line that an earlier call has waited for in vain, nor inside the sink.
     pub fn flush(&self, timeout: Duration) -> bool {
+        /// How many such times it waits at most while lines do go out.
+        const MOMENTS: u32 = 3;
         let queue = self.queue.get();
         let mut state = queue.lock();
         for _ in 0..MOMENTS {

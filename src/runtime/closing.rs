@@ -12,9 +12,6 @@ use crate::time::MonoTime;
 use crate::transport::poller::Interest;
 use crate::transport::socket::Stream;
 
-/// How long a closed connection waits for the other side to read what it was sent.
-const CLOSE_WITHIN: Duration = Duration::from_secs(1);
-
 /// Sockets that are closed for the engine, and are read to their end.
 ///
 /// Over TCP, bytes that the other side has not read are lost if it sends something to a closed socket; over a Unix
@@ -28,6 +25,8 @@ pub(super) struct Closing {
 impl Closing {
     /// Shuts `stream` down for writing, and closes it once the other side has closed it too, or time is up.
     pub fn begin(&mut self, reactor: &mut Reactor, now: Now, stream: Stream) {
+        /// How long a closed connection waits for the other side to read what it was sent.
+        const CLOSE_WITHIN: Duration = Duration::from_secs(1);
         stream.end();
         let key = reactor.key(Kind::Closing);
         if reactor.poller.add(stream.as_raw_fd(), key, Interest::READ).is_ok() {

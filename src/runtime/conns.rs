@@ -20,15 +20,6 @@ use crate::Error;
 
 /// How many bytes one read takes.
 const READ: usize = 64 << 10;
-/// Size of the buffer for reading, in bytes: so large that malloc returns it to the system when the loop is idle. Only
-/// the part that is read into takes memory.
-const READ_BUFFER: usize = 256 << 10;
-/// How many bytes one connection may read in a round before it is the turn of the others.
-const READ_ROUND: usize = 1 << 20;
-/// How long that may take: a mebibyte of small messages takes 50 ms and more.
-const READ_TIME: Duration = Duration::from_millis(2);
-/// How many bytes one connection may write in a round before it is the turn of the others.
-const WRITE_ROUND: usize = 4 << 20;
 
 /// What carries the bytes of a connection.
 pub enum Channel {
@@ -268,6 +259,9 @@ impl Conns {
 
     /// The buffer for reading, until it is [given back](Conns::put_buffer).
     pub fn take_buffer(&mut self) -> Vec<u8> {
+        /// Size of the buffer for reading, in bytes: so large that malloc returns it to the system when the loop is
+        /// idle. Only the part that is read into takes memory.
+        const READ_BUFFER: usize = 256 << 10;
         if self.buffer.is_empty() {
             return vec![0; READ_BUFFER];
         }
@@ -288,6 +282,10 @@ impl Conns {
         buffer: &mut [u8],
         anyway: bool,
     ) -> Read {
+        /// How many bytes one connection may read in a round before it is the turn of the others.
+        const READ_ROUND: usize = 1 << 20;
+        /// How long that may take: a mebibyte of small messages takes 50 ms and more.
+        const READ_TIME: Duration = Duration::from_millis(2);
         let n = buffer.len().min(READ);
         let buffer = &mut buffer[..n];
         let mut bytes = 0;
@@ -330,6 +328,8 @@ impl Conns {
 
     /// Writes what the engine has for it: one round, or until the socket is full.
     pub fn write<P: Protocol>(&mut self, engine: &mut P, now: Now, key: u64) -> Written {
+        /// How many bytes one connection may write in a round before it is the turn of the others.
+        const WRITE_ROUND: usize = 4 << 20;
         let Some(conn) = self.conns.get_mut(&key) else { return Written::All };
         if conn.blocked || conn.broken {
             return Written::All;

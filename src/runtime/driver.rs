@@ -20,9 +20,6 @@ use crate::transport::poller::{Event, Poller};
 use crate::transport::ByteStream;
 use crate::{Error, Result};
 
-/// Connections that one listener accepts in a round.
-const ACCEPT_ROUND: usize = 64;
-
 /// Kinds of log lines about strangers and exhausted descriptors, which are not logged one by one.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Trouble {
@@ -260,6 +257,8 @@ impl<P: Protocol> Driver<P> {
     }
 
     fn accept(&mut self, now: Now, key: u64) {
+        /// Connections that one listener accepts in a round.
+        const ACCEPT_ROUND: usize = 64;
         for _ in 0..ACCEPT_ROUND {
             match self.listeners.accept(&mut self.reactor, now, key) {
                 Accepted::Connection(opened) => drop(self.open(now, opened, None)),

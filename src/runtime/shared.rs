@@ -17,9 +17,6 @@ use crate::transport::poller::{Event, Poller};
 use crate::transport::{Address, Backend};
 use crate::{Error, Result};
 
-/// How many bytes a round reads before the output that they caused is written, so that it does not pile up in outboxes.
-const FLUSH_AFTER: usize = 256 << 10;
-
 /// A [`Driver`] that many threads share, one of which runs its loop.
 pub struct Shared<P> {
     driver: Mutex<Driver<P>>,
@@ -145,6 +142,9 @@ impl<P: Protocol> Loop<P> {
     /// [`Status::Io`]: waiting fails, because the program closed a descriptor of the library. This is not a panic, and
     /// must not become a busy loop that nobody notices.
     pub fn turn(&mut self, timeout: Option<Duration>) -> Result<()> {
+        /// How many bytes a round reads before the output that they caused is written, so that it does not pile up in
+        /// outboxes.
+        const FLUSH_AFTER: usize = 256 << 10;
         let until = match (self.idle, self.until) {
             (false, _) => Some(Duration::ZERO),
             (true, None) => None,

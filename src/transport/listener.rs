@@ -15,8 +15,6 @@ use super::socket_file::SocketFile;
 use super::url::{Address, Host};
 use crate::{Error, Result, Status};
 
-/// Connections that may wait to be accepted; the system takes less if it allows less.
-const BACKLOG: libc::c_int = 4096;
 /// How long nothing is accepted after the process ran out of descriptors.
 pub const PAUSE: Duration = Duration::from_millis(100);
 
@@ -138,6 +136,8 @@ pub(crate) fn resolve(name: &str, port: u16) -> Result<Vec<SocketAddr>> {
 }
 
 fn start(address: &Address, socket: &Socket) -> Result<()> {
+    /// Connections that may wait to be accepted; the system takes less if it allows less.
+    const BACKLOG: libc::c_int = 4096;
     socket.listen(BACKLOG).map_err(|error| Error::io(&error, address))
 }
 

@@ -10,13 +10,6 @@ use socket2::{Domain, SockAddr, Socket, TcpKeepalive, Type};
 use super::descriptor::{above_standard, Lenient};
 use super::fork::Birth;
 
-/// The most slices that one write takes; every system takes as many.
-const MAX_SLICES: usize = 1024;
-/// How long the other machine may be silent before the kernel closes the connection.
-const DEAD_AFTER: Duration = Duration::from_secs(20);
-/// After which silence, and how often from then on, the kernel asks whether it is still there.
-const PROBE: Duration = Duration::from_secs(5);
-
 /// A connected or connecting stream socket. Dropping it ends the connection for the other side too, even if another
 /// process has a copy of the descriptor; in a child after `fork` it only closes the descriptor.
 #[derive(Debug)]
@@ -90,6 +83,10 @@ impl Stream {
 
     /// Makes the kernel notice a machine that is gone. Options that the system does not know are left out.
     fn tune(&self) {
+        /// How long the other machine may be silent before the kernel closes the connection.
+        const DEAD_AFTER: Duration = Duration::from_secs(20);
+        /// After which silence, and how often from then on, the kernel asks whether it is still there.
+        const PROBE: Duration = Duration::from_secs(5);
         if !self.tcp || self.is_local() {
             return;
         }
@@ -110,6 +107,8 @@ impl Stream {
 
     /// Writes as much as the kernel takes, from as many `slices` as one call can; never raises SIGPIPE.
     pub fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        /// The most slices that one write takes; every system takes as many.
+        const MAX_SLICES: usize = 1024;
         #[cfg(target_vendor = "apple")]
         const FLAGS: libc::c_int = 0;
         #[cfg(not(target_vendor = "apple"))]

@@ -6,11 +6,6 @@ use std::str::FromStr;
 
 use crate::{Error, Result, Status};
 
-/// The schemes that this version has.
-const KNOWN: &[&str] = &["tcp", "ipc", "inproc"];
-/// Schemes of later versions, alone or behind a `+`.
-const LATER: &[&str] = &["ws", "wss", "tls+tcp"];
-
 /// The host of a `tcp://` URL.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Host {
@@ -46,6 +41,10 @@ impl Address {
     /// Reads a URL. [`Status::Url`] if it is malformed, [`Status::Unsupported`] if this version or platform lacks its
     /// scheme.
     pub fn parse(url: &str) -> Result<Address> {
+        /// The schemes that this version has.
+        const KNOWN: &[&str] = &["tcp", "ipc", "inproc"];
+        /// Schemes of later versions, alone or behind a `+`.
+        const LATER: &[&str] = &["ws", "wss", "tls+tcp"];
         let (scheme, rest) = url.split_once("://").ok_or_else(|| malformed(url, "`scheme://` is missing"))?;
         let scheme = scheme.to_ascii_lowercase();
         match scheme.as_str() {

@@ -2,10 +2,6 @@
 
 use std::fmt;
 
-/// The extension's type.
-const EXT_TYPE: i8 = -1;
-/// The seconds of the form of 8 bytes; the bits above are nanoseconds.
-const SHORT_SECOND_BITS: u32 = 34;
 const NANOS_PER_SECOND: u32 = 1_000_000_000;
 const SECONDS_PER_DAY: i64 = 86_400;
 /// The years that RFC 3339 can write, as seconds since 1970: `0000-01-01T00:00:00Z` to `9999-12-31T23:59:59Z`.
@@ -35,6 +31,10 @@ impl Time {
     /// The time in an extension, in any of MessagePack's three forms: 4 bytes of seconds; 8 bytes of nanoseconds and
     /// seconds; 12 bytes of nanoseconds and signed seconds. None for everything else.
     pub fn from_ext(ext_type: i8, data: &[u8]) -> Option<Time> {
+        /// The extension's type.
+        const EXT_TYPE: i8 = -1;
+        /// The seconds of the form of 8 bytes; the bits above are nanoseconds.
+        const SHORT_SECOND_BITS: u32 = 34;
         if ext_type != EXT_TYPE {
             return None;
         }

@@ -14,9 +14,6 @@ use super::outbox::{Outbox, Pool};
 use crate::framing::{frame_head, Framing, MAX_HEAD};
 use crate::wire::{self, Form, Meta};
 
-/// A walk adds values while less than this waits.
-const FILL: usize = 256 << 10;
-
 /// A stretch of slots, up to `end`, and the version that has been sent of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stretch {
@@ -310,6 +307,8 @@ impl Feed {
 
     /// While catching up, takes what there is room for from the table: of the entries that `wanted` says yes to.
     pub fn fill(&mut self, table: &Table, mut wanted: impl FnMut(&Feed, &Entry) -> bool) {
+        /// A walk adds values while less than this waits.
+        const FILL: usize = 256 << 10;
         let Some(mut walk) = self.walk.take() else { return };
         loop {
             if self.outbox.len() >= FILL.min(self.limit.max(1)) {

@@ -15,9 +15,6 @@ use crate::framing::MAX_HEAD;
 const SIZES: [usize; 4] = [1 << 10, 4 << 10, 16 << 10, 64 << 10];
 /// A connection that is quiet keeps one of these and no more.
 const FIRST: usize = SIZES[0];
-/// How many slices one gather gives, and how many bytes make a write large enough.
-const MAX_SLICES: usize = 64;
-const MAX_GATHER: usize = 1 << 20;
 
 /// Written chunks of several outboxes, to be filled again by any of them. A clone is the same pool.
 #[derive(Clone)]
@@ -142,6 +139,9 @@ impl Outbox {
 
     /// Appends what is to be written next to `slices`.
     pub fn gather<'a>(&'a self, slices: &mut Vec<IoSlice<'a>>) {
+        /// How many slices one gather gives, and how many bytes make a write large enough.
+        const MAX_SLICES: usize = 64;
+        const MAX_GATHER: usize = 1 << 20;
         let mut skip = self.written;
         let mut total = 0;
         for part in self.chunks.iter().flat_map(Chunk::parts) {
