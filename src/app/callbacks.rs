@@ -43,7 +43,7 @@ impl App {
     /// # Errors
     /// [`Status::Closed`] unless it is `None`.
     pub fn on_state(&self, function: Option<Box<OnState>>) -> Result<()> {
-        let inner = &self.0.inner;
+        let inner = &self.inner;
         let set = function.is_some();
         let callbacks = &inner.callbacks;
         inner.set_callback(&callbacks.state, function, |_| callbacks.has_state.store(set, Ordering::Relaxed))
@@ -51,7 +51,7 @@ impl App {
 
     /// Sets the callback for changes of the link, or none. As [`App::on_state`].
     pub fn on_link(&self, function: Option<Box<OnLink>>) -> Result<()> {
-        let inner = &self.0.inner;
+        let inner = &self.inner;
         let set = function.is_some();
         inner.set_callback(&inner.callbacks.link, function, |session| session.set_tells_links(set))
     }
@@ -59,7 +59,7 @@ impl App {
     /// Sets the callback for states of kinds that are not accepted, or none. As [`App::on_state`]. Without it a hub of
     /// ours does not even send them.
     pub fn on_reject(&self, function: Option<Box<OnReject>>) -> Result<()> {
-        let inner = &self.0.inner;
+        let inner = &self.inner;
         let set = function.is_some();
         inner.set_callback(&inner.callbacks.reject, function, |session| session.set_tells_rejects(set))
     }

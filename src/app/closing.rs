@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::{Handle, Inner};
+use super::{Ender, Inner};
 use crate::app::LinkState;
 use crate::runtime;
 use crate::runtime::deadline::Deadline;
@@ -65,39 +65,32 @@ impl Inner {
         driver.close_all();
         self.tell(&driver);
     }
-}
 
-impl Drop for Handle {
-    fn drop(&mut self) {
-        self.end();
+    /// Closes the app and ends its thread, as far as it has one.
+    pub(super) fn end(&self) {
+        if self.shared.forked() {
+            if self.thread.abandon() {
+                self.shared.abandon();
+            }
+            return;
+        }
+        let Some(thread) = self.thread.take() else {
+            // Never connected: there is no loop to end.
+            return self.handle_state.close();
+        };
+        self.close(None);
+        self.shared.stop();
+        // Inside a callback on that thread, it ends when the callback has returned. One that cannot be woken would be
+        // waited for indefinitely.
+        if !self.thread.is_current() && !self.shared.is_deaf() {
+            join(thread);
+            crate::logging::flush();
+        }
     }
 }
 
-impl Handle {
-    /// Closes the app and ends its thread, as far as it has one.
-    pub(super) fn end(&self) {
-        let Some(thread) = self.thread.lock().take() else {
-            // Never connected: there is no loop to end.
-            self.inner.handle_state.close();
-            return;
-        };
-        if self.inner.shared.forked() {
-            // The thread is not in this process: there is nothing to join.
-            std::mem::forget(thread);
-            self.inner.shared.abandon();
-            return;
-        }
-        self.inner.close(None);
-        self.inner.shared.stop();
-        if self.inner.on_loop_thread() {
-            // Dropped inside a callback on that thread, which ends when the callback has returned.
-            return;
-        }
-        if self.inner.shared.is_deaf() {
-            // It cannot be woken, and would be waited for indefinitely.
-            return;
-        }
-        join(thread);
-        crate::logging::flush();
+impl Drop for Ender {
+    fn drop(&mut self) {
+        self.0.end();
     }
 }

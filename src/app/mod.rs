@@ -9,7 +9,6 @@ mod receive;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::Arc;
-use std::thread::{JoinHandle, ThreadId};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
@@ -27,7 +26,7 @@ use crate::runtime::address::addresses_to_dial;
 use crate::runtime::conns::Conns;
 use crate::runtime::deadline::Deadline;
 use crate::runtime::reader::{self, Monitor, Reader};
-use crate::runtime::thread::SignalMask;
+use crate::runtime::thread::{LoopThread, SignalMask};
 use crate::runtime::{self, Driver, Shared};
 use crate::state::State;
 use crate::time::MonoTime;
@@ -84,19 +83,21 @@ const INLINE_AFTER: Duration = Duration::from_micros(20);
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct App(Arc<Handle>);
-
-/// What the last reference drops.
-struct Handle {
+pub struct App {
     inner: Arc<Inner>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    /// The same for all clones.
+    _ender: Arc<Ender>,
 }
+
+/// Ends the app when the program drops its last [`App`]. The drop of [`Inner`] would come too late: the app's thread
+/// refers to it until the loop has ended.
+struct Ender(Arc<Inner>);
 
 type Guard<'a> = MutexGuard<'a, Driver<Session>>;
 
-/// What the program's threads and the loop share.
+/// The app itself, which the program's threads and the app's own share.
 struct Inner {
-    shared: Arc<Shared<Session>>,
+    shared: Shared<Session>,
     identity: String,
     /// Something changed that a waiting thread may wait for.
     changed: Condvar,
@@ -104,7 +105,7 @@ struct Inner {
     interrupted: AtomicBool,
     linger_ms: AtomicI64,
     callback_thread: AtomicBool,
-    loop_thread: Mutex<Option<ThreadId>>,
+    thread: LoopThread,
     /// When a sender last wrote in its own thread: a [`MonoTime`] in nanoseconds.
     last_inline: AtomicU64,
     /// Of the thread that made the app: callbacks on the app's own thread run with it.
@@ -144,7 +145,7 @@ impl App {
             interrupted: AtomicBool::new(false),
             linger_ms: AtomicI64::new(limits::LINGER.as_millis() as i64),
             callback_thread: AtomicBool::new(false),
-            loop_thread: Mutex::new(None),
+            thread: LoopThread::default(),
             last_inline: AtomicU64::new(0),
             mask: SignalMask::here(),
             callbacks: Callbacks::default(),
@@ -153,7 +154,7 @@ impl App {
         let inner = Arc::new(inner);
         let left = Arc::downgrade(&inner);
         inner.callbacks.gate.when_left(move || left.upgrade().into_iter().for_each(|inner| inner.leave()));
-        Ok(App(Arc::new(Handle { inner, thread: Mutex::new(None) })))
+        Ok(App { _ender: Arc::new(Ender(inner.clone())), inner })
     }
 
     /// Starts connecting, and returns at once. `None`: the environment variable [`limits::URL_VARIABLE`], else
@@ -170,7 +171,7 @@ impl App {
         let url = url.or(variable.as_deref()).unwrap_or(limits::DEFAULT_URL);
         // The program may change its directory before the next attempt.
         let addresses: Vec<_> = addresses_to_dial(url)?.into_iter().map(Address::absolute).collect();
-        let inner = &self.0.inner;
+        let inner = &self.inner;
         inner.check_usable()?;
         self.start_thread()?;
         let mut driver = inner.open()?;
@@ -189,7 +190,7 @@ impl App {
     /// [`Status::IdentityTaken`]; [`Status::State`]: not asked to connect, or inside a callback on the app's own thread;
     /// [`Status::Interrupted`]; [`Status::Closed`].
     pub fn wait_connected(&self, timeout: Option<Duration>) -> Result<()> {
-        let inner = &self.0.inner;
+        let inner = &self.inner;
         inner.check_may_wait()?;
         inner.wait(timeout, |driver| match driver.protocol.link() {
             LinkState::Connected => Some(Ok(())),
@@ -210,7 +211,7 @@ impl App {
     /// [`Status::State`]: not asked to connect, or inside a callback on the app's own thread; the status of the hub's
     /// refusal; [`Status::Interrupted`]; [`Status::Closed`].
     pub fn flush(&self, timeout: Option<Duration>) -> Result<()> {
-        let inner = &self.0.inner;
+        let inner = &self.inner;
         inner.check_may_wait()?;
         let wanted = {
             let mut driver = inner.open()?;
@@ -238,7 +239,7 @@ impl App {
     /// # Errors
     /// [`Status::Closed`].
     pub fn disconnect(&self) -> Result<()> {
-        let inner = &self.0.inner;
+        let inner = &self.inner;
         let mut driver = inner.open()?;
         driver.protocol.disconnect();
         inner.act(&mut driver);
@@ -250,30 +251,30 @@ impl App {
     /// wakes threads that wait with [`Status::Closed`]. Blocks that long, but not inside a callback on the app's own thread.
     /// Closing again is a success.
     pub fn close(&self, linger: Option<Duration>) -> Result<()> {
-        self.0.inner.close(linger);
+        self.inner.close(linger);
         Ok(())
     }
 
     /// Closes it, if it is not closed, and ends its thread, even if there are other references. Not inside a callback.
     #[cfg(feature = "capi")]
     pub(crate) fn end_thread(&self) {
-        self.0.end();
+        self.inner.end();
     }
 
     /// Makes a call that waits, or the next one that would, return [`Status::Interrupted`]. Async-signal-safe.
     pub fn interrupt(&self) {
-        self.0.inner.interrupted.store(true, Ordering::SeqCst);
-        self.0.inner.shared.wake();
+        self.inner.interrupted.store(true, Ordering::SeqCst);
+        self.inner.shared.wake();
     }
 
     /// The identity it was made with.
     pub fn identity(&self) -> &str {
-        &self.0.inner.identity
+        &self.inner.identity
     }
 
     /// Where the link stands; [`LinkState::Idle`] when closed.
     pub fn link(&self) -> LinkState {
-        match self.0.inner.open() {
+        match self.inner.open() {
             Ok(driver) => driver.protocol.link(),
             Err(_) => LinkState::Idle,
         }
@@ -291,7 +292,7 @@ impl App {
         if value.max_encoded_len() > AppOption::MaxMessage.about().high as usize {
             return Err(Error::new(Status::TooLarge, format!("{} exceeds the largest possible message", Quoted(name))));
         }
-        let inner = &self.0.inner;
+        let inner = &self.inner;
         // Without the lock, which the loop needs meanwhile.
         let draft = match Draft::is_worthwhile(&value) {
             true => Some(Draft::new(&inner.identity, name, value, kind)?),
@@ -335,7 +336,7 @@ impl App {
     /// # Errors
     /// [`Status::Closed`].
     pub fn set_accept(&self, mask: u32) -> Result<()> {
-        let inner = &self.0.inner;
+        let inner = &self.inner;
         let mut driver = inner.open()?;
         driver.protocol.set_accept(mask);
         inner.act(&mut driver);
@@ -353,7 +354,7 @@ impl App {
     /// # Errors
     /// [`Status::NoMemory`] for a copy of a large own value; [`Status::Closed`].
     pub fn find(&self, sender: Option<&str>, name: &str) -> Result<Option<State>> {
-        self.0.inner.open()?.protocol.find(sender, name)
+        self.inner.open()?.protocol.find(sender, name)
     }
 
     /// The newest value of each (sender, name) that this app knows and whose name matches; `None` is every name. Own
@@ -363,12 +364,12 @@ impl App {
     /// [`Status::NoMemory`] for copies of large own values; [`Status::Closed`].
     pub fn states(&self, pattern: Option<&Pattern>) -> Result<Vec<State>> {
         let wanted = |name: &str| pattern.is_none_or(|pattern| pattern.matches(name));
-        self.0.inner.open()?.protocol.states(wanted)
+        self.inner.open()?.protocol.states(wanted)
     }
 
     /// Counters since it was made.
     pub fn stats(&self) -> AppStats {
-        let inner = &self.0.inner;
+        let inner = &self.inner;
         if inner.shared.forked() {
             return AppStats::default();
         }
@@ -377,7 +378,7 @@ impl App {
 
     /// The loop wakes a thread that waits, even if the app never connects.
     fn wakeable(&self, timeout: Option<Duration>) -> Result<()> {
-        self.0.inner.check_usable()?;
+        self.inner.check_usable()?;
         match timeout {
             Some(Duration::ZERO) => Ok(()),
             _ => self.start_thread(),
@@ -385,20 +386,16 @@ impl App {
     }
 
     fn start_thread(&self) -> Result<()> {
-        let mut thread = self.0.thread.lock();
-        if thread.is_some() {
+        if self.inner.thread.has_started() {
             return Ok(());
         }
-        let inner = self.0.inner.clone();
+        let inner = self.inner.clone();
         let stack = match inner.callback_thread.load(Ordering::Relaxed) {
             true => CALLBACK_STACK,
             false => runtime::STACK,
         };
-        let started = runtime::spawn_with_stack("nanostate-app", stack, move || inner.run_loop());
-        let started = started.map_err(|error| Error::io(&error, "starting the app's thread"))?;
-        *self.0.inner.loop_thread.lock() = Some(started.thread().id());
-        *thread = Some(started);
-        Ok(())
+        let started = self.inner.thread.start("nanostate-app", stack, move || inner.run_loop());
+        started.map_err(|error| Error::io(&error, "starting the app's thread"))
     }
 }
 
@@ -415,14 +412,6 @@ impl Inner {
         Ok(driver)
     }
 
-    fn has_thread(&self) -> bool {
-        self.loop_thread.lock().is_some()
-    }
-
-    fn on_loop_thread(&self) -> bool {
-        *self.loop_thread.lock() == Some(std::thread::current().id())
-    }
-
     fn check_no_callback_thread(&self) -> Result<()> {
         match self.callback_thread.load(Ordering::Relaxed) {
             true => Err(Error::new(Status::State, "callbacks run on the app's own thread")),
@@ -431,7 +420,7 @@ impl Inner {
     }
 
     fn check_may_wait(&self) -> Result<()> {
-        match self.callback_thread.load(Ordering::Relaxed) && self.on_loop_thread() {
+        match self.callback_thread.load(Ordering::Relaxed) && self.thread.is_current() {
             true => Err(Error::new(Status::State, "must not wait inside a callback on the app's own thread")),
             false => Ok(()),
         }
@@ -505,7 +494,7 @@ impl Inner {
             None
         };
         let inner = self.clone();
-        let run = || leaving::closing(move || inner.end_loop(), || self.shared.run(|_| after_turn()));
+        let run = || leaving::closing(move || inner.end_loop(), || self.shared.run(after_turn));
         run_loop(&self.handle_state, &self.identity, run);
         self.end_loop();
     }

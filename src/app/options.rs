@@ -15,11 +15,12 @@ impl App {
     /// [`Status::Invalid`]: a value that it cannot take; [`Status::State`]: it must be set before connect;
     /// [`Status::Closed`].
     pub fn set(&self, option: AppOption, value: i64) -> Result<()> {
-        let inner = &self.0.inner;
+        let inner = &self.inner;
         let mut driver = inner.open()?;
         let session = &mut driver.protocol;
         option.about().check(value)?;
-        let late = session.link() != LinkState::Idle || (option == AppOption::CallbackThread && inner.has_thread());
+        let late =
+            session.link() != LinkState::Idle || (option == AppOption::CallbackThread && inner.thread.has_started());
         let (flag, size, time) = (value == 1, value as usize, Duration::from_millis(value as u64));
         match option {
             AppOption::LingerMs => inner.linger_ms.store(value, Ordering::Relaxed),
@@ -53,7 +54,7 @@ impl App {
     /// # Errors
     /// [`Status::Closed`].
     pub fn option(&self, option: AppOption) -> Result<i64> {
-        let inner = &self.0.inner;
+        let inner = &self.inner;
         let driver = inner.open()?;
         let session = &driver.protocol;
         let config = &session.config;

@@ -28,7 +28,7 @@ impl App {
     /// [`Status::State`]: callbacks have their own thread, or there is a callback for states; [`Status::Interrupted`];
     /// [`Status::Closed`].
     pub fn recv(&self, timeout: Option<Duration>) -> Result<State> {
-        let inner = &self.0.inner;
+        let inner = &self.inner;
         inner.check_no_callback_thread()?;
         self.wakeable(timeout)?;
         let mut deadline = Deadline::after(timeout);
@@ -51,7 +51,7 @@ impl App {
     /// [`Status::Timeout`]: nothing came; the status of a refusal by the hub, as of [`App::recv`]; [`Status::State`]:
     /// callbacks have their own thread, or inside a callback; [`Status::Interrupted`]; [`Status::Closed`].
     pub fn dispatch(&self, timeout: Option<Duration>, max: usize) -> Result<usize> {
-        let inner = &self.0.inner;
+        let inner = &self.inner;
         inner.check_no_callback_thread()?;
         if inner.callbacks.gate.inside() {
             return Err(Error::new(Status::State, "dispatch is not possible inside a callback"));
@@ -93,7 +93,7 @@ impl App {
     /// # Errors
     /// [`Status::State`]: callbacks have their own thread; [`Status::Io`]: no descriptors left; [`Status::Closed`].
     pub fn fd(&self) -> Result<RawFd> {
-        let inner = &self.0.inner;
+        let inner = &self.inner;
         inner.check_no_callback_thread()?;
         let mut driver = inner.open()?;
         let mut readiness = inner.readiness.lock();

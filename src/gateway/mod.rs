@@ -53,7 +53,7 @@ impl Role {
 ///
 /// [`Status::Unsupported`] for other transports, [`Status::InUse`], [`Status::Permission`], [`Status::Resolve`],
 /// [`Status::Full`] where the hub has no room for one more peer, or another failure of the system.
-pub fn open(shared: &Arc<Shared<Router>>, url: &str, address: &GatewayAddress) -> Result<String> {
+pub fn open(shared: &Shared<Router>, url: &str, address: &GatewayAddress) -> Result<String> {
     let role = address.gateway.role;
     let config = shared.lock().protocol.config().clone();
     let library = Library::start()?;

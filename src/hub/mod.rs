@@ -2,7 +2,6 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
@@ -19,7 +18,7 @@ use crate::limits;
 use crate::options::HubOption;
 use crate::repeats::Repeats;
 use crate::runtime::gateway_address::{Endpoint, GatewayAddress};
-use crate::runtime::thread::{join, SignalMask};
+use crate::runtime::thread::{join, LoopThread, SignalMask};
 use crate::runtime::{self, Driver, Shared};
 use crate::time::MonoTime;
 #[cfg(not(feature = "nng"))]
@@ -64,12 +63,12 @@ pub type OnPeer = dyn FnMut(&str, &str, PeerEvent, Status, &str) + Send;
 /// ```
 pub struct Hub {
     inner: Arc<Inner>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    thread: LoopThread,
     addresses: Mutex<Vec<String>>,
 }
 
 struct Inner {
-    shared: Arc<Shared<Router>>,
+    shared: Shared<Router>,
     ipc_mode: AtomicU32,
     handle_state: HandleState,
     gate: Arc<Gate>,
@@ -132,7 +131,7 @@ impl Hub {
                 inner.shared.stop();
             }
         });
-        Ok(Hub { inner, thread: Mutex::new(None), addresses: Mutex::new(Vec::new()) })
+        Ok(Hub { inner, thread: LoopThread::default(), addresses: Mutex::new(Vec::new()) })
     }
 
     /// Sets an option, before the first listen.
@@ -269,15 +268,15 @@ impl Hub {
     pub fn close(&self) {
         if self.inner.shared.forked() {
             // The thread is not in this process, so there is nothing to join.
-            std::mem::forget(self.thread.try_lock().and_then(|mut thread| thread.take()));
+            self.thread.abandon();
             return self.inner.shared.abandon();
         }
         self.inner.handle_state.close();
         self.inner.shared.stop();
-        let thread = self.thread.lock().take();
+        let thread = self.thread.take();
         // A thread that cannot be woken would be waited for indefinitely.
         if let Some(thread) = thread.filter(|_| !self.inner.shared.is_deaf()) {
-            if thread.thread().id() != std::thread::current().id() {
+            if !self.thread.is_current() {
                 join(thread);
             }
         }
@@ -288,14 +287,10 @@ impl Hub {
     }
 
     fn start_thread(&self) -> Result<()> {
-        let mut thread = self.thread.lock();
-        if thread.is_none() {
-            let inner = self.inner.clone();
-            // It runs a callback of the program.
-            let started = runtime::spawn_with_stack("nanostate-hub", HUB_STACK, move || inner.run_loop());
-            *thread = Some(started.map_err(|error| Error::io(&error, "starting the hub's thread"))?);
-        }
-        Ok(())
+        let inner = self.inner.clone();
+        // It runs a callback of the program.
+        let started = self.thread.start("nanostate-hub", HUB_STACK, move || inner.run_loop());
+        started.map_err(|error| Error::io(&error, "starting the hub's thread"))
     }
 }
 
@@ -315,7 +310,7 @@ impl Inner {
     fn run_loop(self: Arc<Self>) {
         let inner = self.clone();
         let left = move || inner.shared.lock().close_all();
-        run_loop(&self.handle_state, "the hub", || leaving::closing(left, || self.shared.run(|_| self.after_turn())));
+        run_loop(&self.handle_state, "the hub", || leaving::closing(left, || self.shared.run(|| self.after_turn())));
         log_repeats(self.repeats.lock().take_due(MonoTime::MAX));
         self.shared.lock().close_all();
     }

@@ -27,12 +27,12 @@ pub struct Shared<P> {
 
 impl<P: Protocol> Shared<P> {
     /// The engine, without connections. Fails if there are no descriptors or no memory left.
-    pub fn new(protocol: P, backend: Backend) -> Result<Arc<Shared<P>>> {
+    pub fn new(protocol: P, backend: Backend) -> Result<Shared<P>> {
         let birth = Birth::here();
         let poller = Poller::new(backend).map_err(|error| Error::io(&error, "the poller"))?;
         let poller = Arc::new(poller);
         let driver = Mutex::new(Driver::new(protocol, poller.clone()));
-        Ok(Arc::new(Shared { driver, poller, stopped: AtomicBool::new(false), birth }))
+        Ok(Shared { driver, poller, stopped: AtomicBool::new(false), birth })
     }
 
     /// The driver, once it has no other owner. Must not be called in a child after `fork`.
@@ -106,20 +106,20 @@ impl<P: Protocol> Shared<P> {
     ///
     /// # Errors
     /// [`Status::Io`]: waiting fails, because the program closed a descriptor of the library.
-    pub fn run(self: &Arc<Self>, mut after: impl FnMut(&Arc<Shared<P>>) -> Option<MonoTime>) -> Result<()> {
+    pub fn run(&self, mut after: impl FnMut() -> Option<MonoTime>) -> Result<()> {
         let mut turns = Loop::new(self);
         let mut again = None;
         while !self.stopped() {
             turns.turn(again.map(|at: MonoTime| at.since(now().mono)))?;
-            again = after(self);
+            again = after();
         }
         Ok(())
     }
 }
 
 /// Data that only the thread of the loop uses.
-pub struct Loop<P> {
-    shared: Arc<Shared<P>>,
+pub struct Loop<'a, P> {
+    shared: &'a Shared<P>,
     events: Vec<Event>,
     /// Keys that were reported ready by something other than the poller.
     told: Vec<u64>,
@@ -129,10 +129,10 @@ pub struct Loop<P> {
     idle: bool,
 }
 
-impl<P: Protocol> Loop<P> {
+impl<'a, P: Protocol> Loop<'a, P> {
     /// A loop for `shared`, which has no other.
-    pub fn new(shared: &Arc<Shared<P>>) -> Loop<P> {
-        Loop { shared: shared.clone(), events: Vec::new(), told: Vec::new(), until: None, idle: false }
+    pub fn new(shared: &'a Shared<P>) -> Loop<'a, P> {
+        Loop { shared, events: Vec::new(), told: Vec::new(), until: None, idle: false }
     }
 
     /// One turn: waits until something is ready, the engine's deadline has passed, a wake, or `timeout`; then handles

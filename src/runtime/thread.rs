@@ -3,7 +3,10 @@
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::unix::thread::JoinHandleExt;
-use std::thread::{Builder, JoinHandle};
+use std::sync::OnceLock;
+use std::thread::{Builder, JoinHandle, ThreadId};
+
+use parking_lot::Mutex;
 
 /// The stack of a library thread, in bytes. It runs no code of the program unless its owner asks for more.
 pub const STACK: usize = 256 << 10;
@@ -34,6 +37,50 @@ pub fn spawn_with_stack<T: Send + 'static>(
 pub fn join<T>(thread: JoinHandle<T>) {
     // SAFETY: the thread is joined once: its handle is gone.
     unsafe { libc::pthread_join(thread.into_pthread_t(), std::ptr::null_mut()) };
+}
+
+/// The thread that runs the loop of a handle, from its start to its end.
+#[derive(Default)]
+pub struct LoopThread {
+    /// Stays when the thread has ended.
+    id: OnceLock<ThreadId>,
+    handle: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl LoopThread {
+    /// Starts it, if it was not started, as [`spawn_with_stack`] does. Returns when [`LoopThread::is_current`] is right
+    /// in it.
+    pub fn start(&self, name: &str, stack: usize, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        let mut handle = self.handle.lock();
+        if !self.has_started() {
+            let started = spawn_with_stack(name, stack, run)?;
+            let _ = self.id.set(started.thread().id());
+            *handle = Some(started);
+        }
+        Ok(())
+    }
+
+    /// Whether it was started.
+    pub fn has_started(&self) -> bool {
+        self.id.get().is_some()
+    }
+
+    /// Whether the calling thread is it.
+    pub fn is_current(&self) -> bool {
+        self.id.get() == Some(&std::thread::current().id())
+    }
+
+    /// Takes what joins it. The first caller gets that, if the thread was started.
+    pub fn take(&self) -> Option<JoinHandle<()>> {
+        self.handle.lock().take()
+    }
+
+    /// In a child after `fork`: leaves the thread alone, which is not in this process. Whether it was started.
+    pub fn abandon(&self) -> bool {
+        // The thread that held the lock, if one did, is not in this process either.
+        let handle = self.handle.try_lock().and_then(|mut handle| handle.take());
+        handle.map(std::mem::forget).is_some()
+    }
 }
 
 /// Signals that report a fault of the thread that gets them.
@@ -130,4 +177,31 @@ pub(crate) fn with_signals_blocked<T>(f: impl FnOnce() -> T) -> T {
     };
     let _worn = blocked.wear();
     f()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{mpsc, Arc};
+
+    use super::*;
+
+    #[test]
+    fn the_thread_of_a_loop_is_started_once_and_knows_itself() {
+        let thread = Arc::new(LoopThread::default());
+        assert!(!thread.has_started() && !thread.is_current() && thread.take().is_none() && !thread.abandon());
+        let (go, told) = (mpsc::channel(), mpsc::channel());
+        let inside = thread.clone();
+        let run = move || {
+            go.1.recv().unwrap();
+            told.0.send(inside.is_current()).unwrap();
+        };
+        thread.start("ns-test", STACK, run).unwrap();
+        thread.start("ns-test", STACK, || unreachable!()).unwrap();
+        go.0.send(()).unwrap();
+        assert_eq!((told.1.recv(), thread.is_current(), thread.has_started()), (Ok(true), false, true));
+        join(thread.take().unwrap());
+        // It is not started again, nor joined twice.
+        thread.start("ns-test", STACK, || unreachable!()).unwrap();
+        assert!(thread.has_started() && thread.take().is_none());
+    }
 }

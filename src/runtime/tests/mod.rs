@@ -203,12 +203,12 @@ impl Node {
     }
 
     fn with(backend: Backend, recorder: Recorder) -> Node {
-        let shared = Shared::new(recorder, backend).unwrap();
+        let shared = Arc::new(Shared::new(recorder, backend).unwrap());
         let changed = Arc::new(Condvar::new());
         let thread = {
             let (shared, changed) = (shared.clone(), changed.clone());
             spawn("ns-test", move || {
-                let ran = shared.run(|_| {
+                let ran = shared.run(|| {
                     changed.notify_all();
                     None
                 });
