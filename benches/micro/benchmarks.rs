@@ -141,7 +141,10 @@ impl<P: Protocol> Driver<P> {
             let len: usize = black_box(&slices).iter().map(|slice| slice.len()).sum();
             self.slices = recycle(slices);
             written += len;
-            if len == 0 || !self.engine.wrote(NOW, conn, len) {
+            if len == 0 && self.engine.is_ready() {
+                // The rest waits for another turn.
+                self.engine.tick(NOW);
+            } else if len == 0 || !self.engine.wrote(NOW, conn, len) {
                 return written;
             }
         }

@@ -808,7 +808,9 @@ impl World {
         let until = self.mono + 600 * SEC;
         loop {
             self.gather_events();
-            let busy = self.events.iter().any(|event| !matches!(event, Event::Tick(_)));
+            let ready = |node: &mut Node| node.process.as_mut().is_some_and(|process| process.protocol().is_ready());
+            let busy =
+                self.events.iter().any(|event| !matches!(event, Event::Tick(_))) || self.nodes.iter_mut().any(ready);
             if !busy && self.dials.is_empty() && self.alive_apps().into_iter().all(|id| self.is_linked(id)) {
                 return;
             }

@@ -453,7 +453,9 @@ impl Protocol for Session {
             let (own, is_old) = (&own.table, link.is_old());
             let limit = limit(is_old, config, hub.limit);
             let was_live = link.feed.is_live();
-            link.feed.fill(own, |feed, entry| {
+            // Own states only: nobody else waits for this.
+            let mut steps = usize::MAX;
+            link.feed.fill(own, &mut steps, |feed, entry| {
                 let wanted = wanted(is_old, entry, limit);
                 if !wanted && !feed.came_while_behind(entry) {
                     reports.stats.withheld += 1;

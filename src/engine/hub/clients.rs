@@ -3,17 +3,14 @@
 use super::super::gateway::{self, Gateway, GatewayEvent, Role};
 use super::super::table::Entry;
 use super::super::Now;
-use super::audience::PeerKind;
-use super::config::About;
+use super::audience::{PeerKind, Profile};
+use super::config::{About, RouterConfig};
 use super::core::{Core, Next};
 use super::intake::NotTaken;
 use super::peer::Peer;
-use super::queries::{self, Query, Survey, Takes};
+use super::queries::{self, Answer, Query, Survey, Takes};
+use super::turns;
 use crate::wire::Malformed;
-
-/// This many bytes of answers, or things looked at for them, count as one more request in a turn.
-const TURN_BYTES: usize = 4096;
-const TURN_LOOKS: usize = 16;
 
 impl Core {
     /// A program behind a gateway takes part from now on, or a gateway that is one peer for many of them.
@@ -87,16 +84,38 @@ impl Core {
             Role::Pub => return Next::Nothing,
             Role::Pull => return self.old_body(now, peer, message).map_or(Next::Nothing, Next::from),
             Role::Rep => self.answer(now, peer, route.len(), message, &mut next),
-            Role::Respondent => self.introduction(),
+            Role::Respondent => Answer::Whole(self.introduction()),
         };
-        self.turns.spend(1 + answer.len() / TURN_BYTES);
-        self.answer_to(peer, route, answer);
+        self.turns.spend(turns::REQUEST);
+        match answer {
+            Answer::Whole(answer) => self.answer_to(peer, route, answer),
+            Answer::List(listing) => {
+                peer.listing = Some((listing, route.to_vec()));
+                self.go_on_listing(peer);
+            }
+        }
         next
     }
 
+    /// Goes on with the list that a peer asked for, if there is one, as far as the turn allows. Whether it is answered.
+    pub fn go_on_listing(&mut self, peer: &mut Peer) -> bool {
+        let Some((mut listing, route)) = peer.listing.take() else { return true };
+        let Core { config, intake, turns, .. } = self;
+        let before = turns.left();
+        let mut steps = before;
+        let (profile, limit) = (&peer.profile, answer_limit(&peer.profile, config, route.len()));
+        let whole = listing.go_on(&intake.table, &mut steps, |entry| takes(profile, config, entry, limit));
+        turns.spend(before - steps);
+        if whole {
+            self.answer_to(peer, &route, listing.finish());
+        } else {
+            peer.listing = Some((listing, route));
+        }
+        whole
+    }
+
     /// The answer to a request, which goes out behind a trace of so many bytes.
-    fn answer(&mut self, now: Now, peer: &mut Peer, trace: usize, request: &[u8], next: &mut Next) -> Vec<u8> {
-        let mut answer = Vec::new();
+    fn answer(&mut self, now: Now, peer: &mut Peer, trace: usize, request: &[u8], next: &mut Next) -> Answer {
         let done = queries::parse(request).and_then(|parsed| {
             if parsed == Query::Publish {
                 *next = self.old_body(now, peer, request).map_err(|why| why.to_string())?.into();
@@ -106,23 +125,19 @@ impl Core {
         match done {
             Ok(request) => {
                 let Core { config, intake, identities, turns, .. } = self;
-                turns.spend(match request {
-                    Query::List(_) => intake.table.len() / TURN_LOOKS,
-                    Query::Peers => identities.len() / TURN_LOOKS,
-                    Query::Get(_) | Query::Publish => 0,
-                });
-                let profile = &peer.profile;
-                let trace = if profile.is_shared_gateway() { gateway::MAX_TRACE } else { trace };
-                let limit = config.legacy_max.saturating_sub(trace);
-                let takes = |entry: &Entry| match profile.takes_as_old(config, entry) {
-                    Takes::Yes if entry.meta_at() > limit => Takes::TooLarge(limit),
-                    takes => takes,
-                };
-                queries::answer(&request, &intake.table, takes, identities.names(), limit, &mut answer);
+                if request == Query::Peers {
+                    turns.spend(identities.len());
+                }
+                let (profile, limit) = (&peer.profile, answer_limit(&peer.profile, config, trace));
+                let takes = |entry: &Entry| takes(profile, config, entry, limit);
+                queries::answer(request, &intake.table, takes, identities.names(), limit)
             }
-            Err(fault) => queries::fault(&fault, &mut answer),
+            Err(fault) => {
+                let mut answer = Vec::new();
+                queries::fault(&fault, &mut answer);
+                Answer::Whole(answer)
+            }
         }
-        answer
     }
 
     /// The answer to a program that looks for hubs.
@@ -135,6 +150,7 @@ impl Core {
     }
 
     fn answer_to(&mut self, peer: &mut Peer, route: &[u8], answer: Vec<u8>) {
+        self.turns.spend(turns::steps_of(answer.len()));
         self.scratch.clear();
         if peer.profile.is_shared_gateway() {
             gateway::answer_head(route, &mut self.scratch);
@@ -143,5 +159,19 @@ impl Core {
         }
         peer.link.feed.message_behind(&mut self.scratch, answer);
         self.flush(peer);
+    }
+}
+
+/// How long an answer may be that goes out behind a trace of so many bytes.
+fn answer_limit(profile: &Profile, config: &RouterConfig, trace: usize) -> usize {
+    let trace = if profile.is_shared_gateway() { gateway::MAX_TRACE } else { trace };
+    config.legacy_max.saturating_sub(trace)
+}
+
+/// Whether an answer of at most `limit` bytes may have this state in it.
+fn takes(profile: &Profile, config: &RouterConfig, entry: &Entry, limit: usize) -> Takes {
+    match profile.takes_as_old(config, entry) {
+        Takes::Yes if entry.meta_at() > limit => Takes::TooLarge(limit),
+        takes => takes,
     }
 }

@@ -17,7 +17,7 @@ use super::intake::{Intake, NotTaken, Taken, Unfinished};
 use super::peer::{Peer, Stage};
 use super::peers::{PeerId, Peers};
 use super::reports::Reports;
-use super::turns::Turns;
+use super::turns::{self, Turns};
 use crate::time::LogicalTime;
 use crate::wire::{self, Body, Control, Form, HelloFlags, Instance, Stamp};
 use crate::Status;
@@ -108,7 +108,7 @@ impl Core {
             reports: Reports::default(),
             unfinished: Unfinished::default(),
             timers: Timers::new(),
-            turns: Turns::default(),
+            turns: Turns::new(),
             actions: VecDeque::new(),
             pool: Pool::new(POOLED),
             holds_back: false,
@@ -365,17 +365,25 @@ impl Core {
     }
 
     /// Before a peer is written to: adds the answer that found no room, and what a peer that catches up has not been sent.
-    pub fn fill(&mut self, now: Now, peer: &mut Peer) {
+    pub fn fill(&mut self, now: Now, id: PeerId, peer: &mut Peer) {
         peer.link.begin_write();
         if let Some(token) = peer.link.due_pong() {
             let pong = Control::Pong { token, time: Some(self.intake.time(now)) };
             peer.link.enqueue(wire::HUB_SENDER, &pong, &mut self.scratch);
         }
-        if !peer.is_up() || peer.link.feed.is_live() {
+        self.catch_up(id, peer);
+    }
+
+    /// Adds what a peer that catches up has not been sent, as far as there is room and the turn allows. The rest waits for
+    /// another turn, unless it waits for room.
+    pub fn catch_up(&mut self, id: PeerId, peer: &mut Peer) {
+        if !peer.is_up() || !peer.link.feed.wants_more() {
             return;
         }
         let Peer { link, profile, tally, .. } = peer;
-        link.feed.fill(&self.intake.table, |feed, entry| match profile.verdict(&self.config, entry) {
+        let (before, waiting) = (self.turns.left(), link.feed.waiting());
+        let mut steps = before;
+        link.feed.fill(&self.intake.table, &mut steps, |feed, entry| match profile.verdict(&self.config, entry) {
             Verdict::Send => true,
             Verdict::Skip => false,
             Verdict::Withhold => {
@@ -385,6 +393,10 @@ impl Core {
                 false
             }
         });
+        self.turns.spend(before - steps + turns::steps_of(link.feed.waiting() - waiting));
+        if link.feed.wants_more() {
+            self.turns.wait(id);
+        }
         if link.feed.is_live() {
             debug!("{} has caught up, {} states conflated so far", profile.name(), link.feed.conflated());
         }

@@ -298,8 +298,24 @@ impl Router {
         }
     }
 
-    /// Goes on with what was deferred.
+    /// It is the turn of a peer: it is sent more, or goes on with what was left for later.
     fn resume(&mut self, now: Now, i: usize) {
+        let Router { peers, core, .. } = self;
+        let id = peers.id(i);
+        let peer = &mut peers[i];
+        if peer.is_up() && peer.link.feed.wants_more() {
+            core.catch_up(id, peer);
+            core.flush(peer);
+        }
+        if !peer.link.has_room() {
+            return;
+        }
+        if !core.go_on_listing(peer) {
+            return core.turns.wait(id);
+        }
+        if peer.deferred.0.is_empty() {
+            return;
+        }
         let (input, at) = mem::take(&mut self.peers[i].deferred);
         let taken = self.take_frames(now, i, &input[at..]);
         if at + taken < input.len() {
@@ -343,7 +359,8 @@ impl Router {
         loop {
             let Router { peers, core, .. } = self;
             let peer = &mut peers[i];
-            if answers && !input.is_empty() && (core.turns.is_over() || !peer.link.has_room()) {
+            let holds_up = |peer: &Peer| peer.listing.is_some() || core.turns.is_over() || !peer.link.has_room();
+            if answers && !input.is_empty() && holds_up(peer) {
                 break;
             }
             let next = match peer.link.next(&mut decoder, &mut input) {
@@ -377,6 +394,9 @@ impl Router {
             }
         }
         let Router { peers, core, .. } = self;
+        if peers[i].listing.is_some() && !peers[i].is_closing() {
+            core.turns.wait(peers.id(i));
+        }
         let peer = &mut peers[i];
         let is_unfinished = decoder.unfinished() && peer.is_up();
         core.unfinished.set(&mut peer.unfinished, decoder.allocated());
@@ -459,8 +479,8 @@ impl Protocol for Router {
 
     fn gather<'a>(&'a mut self, now: Now, conn: ConnId, slices: &mut Vec<IoSlice<'a>>) {
         let Some(i) = self.peers.find(conn) else { return };
-        let peer = &mut self.peers[i];
-        self.core.fill(now, peer);
+        let (id, peer) = (self.peers.id(i), &mut self.peers[i]);
+        self.core.fill(now, id, peer);
         peer.link.gather(slices);
     }
 
@@ -469,7 +489,7 @@ impl Protocol for Router {
         let (id, peer) = (self.peers.id(i), &mut self.peers[i]);
         let more = peer.link.wrote(n);
         peer.behind &= !peer.link.has_room();
-        if !peer.deferred.0.is_empty() && peer.is_up() && peer.link.has_room() {
+        if peer.has_left_over() && peer.is_up() && peer.link.has_room() {
             self.core.turns.wait(id);
         }
         more
@@ -494,6 +514,10 @@ impl Protocol for Router {
         self.core.turns.are_waited_for()
     }
 
+    fn is_due(&self, now: Now) -> bool {
+        self.is_ready() || self.core.turns.has_begun() || self.deadline().is_some_and(|deadline| deadline <= now.mono)
+    }
+
     fn tick(&mut self, now: Now) {
         if !self.is_due(now) {
             return;
@@ -514,8 +538,7 @@ impl Protocol for Router {
         }
         self.core.turns.begin();
         while let Some(id) = self.core.turns.next() {
-            let has_room = |&i: &usize| self.peers[i].link.has_room();
-            if let Some(i) = self.peers.place(id).filter(has_room) {
+            if let Some(i) = self.peers.place(id) {
                 self.resume(now, i);
             }
         }

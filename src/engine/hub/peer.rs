@@ -7,6 +7,7 @@ use super::super::{ConnId, ConnInfo, Now};
 use super::audience::Profile;
 use super::config::RouterConfig;
 use super::intake::Share;
+use super::queries::Listing;
 use super::stats::PeerStats;
 use crate::limits;
 use crate::time::MonoTime;
@@ -36,6 +37,8 @@ pub struct Peer {
     pub link: Link,
     /// What it sent and is left for later, from there on.
     pub deferred: (Vec<u8>, usize),
+    /// A list that it asked for and that is being made, and what the answer begins with.
+    pub listing: Option<(Box<Listing>, Vec<u8>)>,
     /// What the decoder, and what is left for later, had allocated when last looked at.
     pub unfinished: Share,
     /// When it was first asked whether it lives since it last sent bytes.
@@ -77,6 +80,7 @@ impl Peer {
             link,
             tally: Tally::default(),
             deferred: Default::default(),
+            listing: None,
             unfinished: Share::default(),
             probed: None,
             surplus: false,
@@ -107,13 +111,18 @@ impl Peer {
         self.probed.is_some_and(|at| self.link.progress() <= at && now.mono >= at + limits::LOST)
     }
 
+    /// Whether something that it asks for is left for later.
+    pub fn has_left_over(&self) -> bool {
+        !self.deferred.0.is_empty() || self.listing.is_some()
+    }
+
     /// Whether the driver is to read from it.
     pub fn is_read(&self) -> bool {
         if self.behind && !self.link.has_room() {
             return false;
         }
         // A peer that sends requests and does not take the answers is not read.
-        !self.profile.is_answered() || (self.deferred.0.is_empty() && self.link.has_room())
+        !self.profile.is_answered() || (!self.has_left_over() && self.link.has_room())
     }
 
     /// What is counted of it.

@@ -1,7 +1,10 @@
 //! What a hub does costs what is due.
 
+use super::turns::TURN;
 use super::*;
-use crate::framing::{header, Framing};
+use crate::framing::{frame_head, header, Framing};
+use crate::time::LogicalTime;
+use crate::wire::{self, Form, HelloFlags, Meta, Stamp};
 
 fn open(router: &mut Router, now: Now, conn: ConnId) {
     let info = ConnInfo { framing: Framing::Tcp, from: String::new(), gateway: None };
@@ -43,4 +46,56 @@ fn a_tick_and_a_departure_cost_what_is_due_and_not_the_number_of_peers() {
     assert_eq!((router.deadline(), router.stats().peers), (None, IDLE));
     let cost = cost(&router) - before - 1;
     assert!(cost <= 4, "{cost} looks, beside those for the stats");
+}
+
+/// A frame of TCP.
+fn frame(body: &[u8]) -> Vec<u8> {
+    [&frame_head(Framing::Tcp, body.len())[..], body].concat()
+}
+
+#[test]
+fn a_turn_costs_the_same_however_many_peers_ask_for_the_whole_table() {
+    const STATES: u64 = 50_000;
+    const PEERS: u64 = 50;
+    let mut router = Router::new(Instance([9; 16]), RouterConfig::default());
+    let now = Now::default();
+    let join = |router: &mut Router, conn: u64, accept: u32| {
+        open(router, now, ConnId(conn));
+        let instance = Instance([conn as u8; 16]);
+        let hello = Control::Hello { instance, epoch: 1, accept, flags: HelloFlags(0), time: None, secret: None };
+        let mut body = Vec::new();
+        hello.encode(&format!("app{conn}"), &mut body);
+        router.bytes(now, ConnId(conn), &header(Version::V1));
+        router.bytes(now, ConnId(conn), &frame(&body));
+    };
+    join(&mut router, 0, wire::ACCEPT_ANY);
+    for n in 1..=STATES {
+        let stamp = Stamp { clock: LogicalTime::from_bits(n), instance: Instance([0; 16]) };
+        let (mut body, meta) = (Vec::new(), Meta { stamp: Some(stamp), ..Meta::default() });
+        wire::encode(&mut body, Form::V1, "app0", &n.to_string(), &[0xC3], &meta);
+        router.bytes(now, ConnId(0), &frame(&body));
+    }
+    // They accept nothing: all of the table is looked at for each, and next to nothing is written.
+    (1..=PEERS).for_each(|conn| join(&mut router, conn, 0));
+    let (mut turns, before) = (0, router.core.turns.spent);
+    while turns == 0 || router.is_ready() {
+        let spent = router.core.turns.spent;
+        router.tick(now);
+        for action in act(&mut router) {
+            let Action::Flush(conn) = action else { panic!("{action:?}") };
+            let mut slices = Vec::new();
+            router.gather(now, conn, &mut slices);
+            let len = slices.iter().map(|slice| slice.len()).sum();
+            drop(slices);
+            if len > 0 {
+                router.wrote(now, conn, len);
+            }
+        }
+        let spent = router.core.turns.spent - spent;
+        assert!(spent <= 2 * TURN, "{spent} steps in a turn");
+        turns += 1;
+    }
+    let (spent, looks) = (router.core.turns.spent - before, (PEERS * STATES) as usize);
+    assert!(spent >= looks && turns >= looks / TURN / 2, "{spent} steps in {turns} turns");
+    assert!(router.peers.iter().all(|peer| peer.link.feed.is_live()), "each is at the end");
 }

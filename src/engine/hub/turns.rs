@@ -1,41 +1,78 @@
-//! Turns: requests that are left for later, so that no peer holds up the others.
+//! Turns: work that is left for later, so that no peer holds up the others.
 
 use std::collections::VecDeque;
 use std::mem;
 
 use super::peers::PeerId;
 
-/// How many requests are answered before it is the turn of others, some 0.1 ms.
-const TURN: usize = 64;
+/// What a turn may cost, in steps: some 0.2 ms. A step is a look at one entry of the table, or as much work.
+pub const TURN: usize = 4096;
+/// What an answer to a request costs beside its bytes.
+pub const REQUEST: usize = 64;
+/// A step for each so many bytes that are written.
+const BYTES: usize = 64;
 
-/// The peers whose requests are left for a later turn, and how much of this turn is spent.
-#[derive(Default)]
+/// What so many bytes cost to write, in steps.
+pub fn steps_of(bytes: usize) -> usize {
+    bytes / BYTES
+}
+
+/// The peers that wait for a turn, and what is left of this one. Requests, lists and walks over the table are charged to
+/// the turn in which they are carried out; what does not fit waits for the next, behind the others.
 pub struct Turns {
     queue: VecDeque<PeerId>,
     /// Whether the peer at a place is in the queue.
     queued: Vec<bool>,
-    spent: usize,
+    left: usize,
+    /// What was spent in all turns together.
+    #[cfg(test)]
+    pub spent: usize,
 }
 
 impl Turns {
+    /// A turn has begun, and nobody waits.
+    pub fn new() -> Turns {
+        Turns {
+            queue: VecDeque::new(),
+            queued: Vec::new(),
+            left: TURN,
+            #[cfg(test)]
+            spent: 0,
+        }
+    }
+
     /// Whether a peer waits for a turn: another one is to begin at once.
     pub fn are_waited_for(&self) -> bool {
         !self.queue.is_empty()
     }
 
-    /// A turn begins.
-    pub fn begin(&mut self) {
-        self.spent = 0;
+    /// Whether some of this turn is spent.
+    pub fn has_begun(&self) -> bool {
+        self.left < TURN
     }
 
-    /// So many requests were answered, or as much done as for so many.
-    pub fn spend(&mut self, requests: usize) {
-        self.spent += requests;
+    /// A turn begins.
+    pub fn begin(&mut self) {
+        self.left = TURN;
+    }
+
+    /// How many steps are left of this turn.
+    pub fn left(&self) -> usize {
+        self.left
+    }
+
+    /// So many steps were taken.
+    pub fn spend(&mut self, steps: usize) {
+        self.left = self.left.saturating_sub(steps);
+        #[cfg(test)]
+        {
+            self.spent += steps;
+        }
     }
 
     /// Whether the rest is to be left for the next turn.
     pub fn is_over(&self) -> bool {
-        self.spent >= TURN
+        self.left == 0
     }
 
     /// A peer waits for a turn, behind those that do so already.
@@ -80,7 +117,7 @@ mod tests {
             let place = peers.insert(ConnId(n as u64), ());
             peers.id(place)
         });
-        let mut turns = Turns::default();
+        let mut turns = Turns::new();
         assert!(!turns.are_waited_for());
         ids.iter().for_each(|&id| turns.wait(id));
         turns.wait(ids[0]);

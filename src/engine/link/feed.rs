@@ -29,6 +29,17 @@ impl Stretch {
     }
 }
 
+/// What a walk comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Met {
+    /// An entry to send, and whether it was sent before.
+    Entry { slot: Slot, again: bool },
+    /// It has no more steps for now.
+    Pause,
+    /// The end of the table.
+    End,
+}
+
 /// Where a connection stands in the table.
 #[derive(Debug)]
 pub struct Walk {
@@ -45,15 +56,19 @@ impl Walk {
         Walk { seen: VecDeque::from([Stretch::new(usize::MAX, version)]), walked: VecDeque::new(), slot: 0 }
     }
 
-    /// The next entry that has not been sent, at or behind the cursor, or is to be sent once more: whether this is so.
-    /// None: the walk is at its end.
-    fn next(&mut self, table: &Table) -> Option<(Slot, bool)> {
+    /// The next entry that has not been sent, at or behind the cursor, or is to be sent once more. Takes `steps`, one for
+    /// each slot, or page of them, that is looked at.
+    fn next(&mut self, table: &Table, steps: &mut usize) -> Met {
         while self.slot < table.slots() {
-            let stretch = *self.seen.front()?;
+            let Some(&stretch) = self.seen.front() else { return Met::End };
             if stretch.end <= self.slot {
                 self.seen.pop_front();
                 continue;
             }
+            if *steps == 0 {
+                return Met::Pause;
+            }
+            *steps -= 1;
             let (newest, end) = table.page(self.slot);
             if newest <= stretch.version {
                 self.slot = end.min(stretch.end).min(table.slots());
@@ -63,10 +78,10 @@ impl Walk {
             self.slot += 1;
             let Some(entry) = table.get(slot) else { continue };
             if entry.version() > stretch.version {
-                return Some((slot, entry.version() <= stretch.before));
+                return Met::Entry { slot, again: entry.version() <= stretch.before };
             }
         }
-        None
+        Met::End
     }
 
     /// All slots before the cursor have been sent as they are in `table` now.
@@ -305,22 +320,34 @@ impl Feed {
         }
     }
 
-    /// While catching up, takes what there is room for from the table: of the entries that `wanted` says yes to.
-    pub fn fill(&mut self, table: &Table, mut wanted: impl FnMut(&Feed, &Entry) -> bool) {
+    /// Whether more than what waits comes out of the table, and there is room for it.
+    pub fn wants_more(&self) -> bool {
+        self.walk.is_some() && self.has_room()
+    }
+
+    /// Whether a walk may add to what waits.
+    fn has_room(&self) -> bool {
         /// A walk adds values while less than this waits.
         const FILL: usize = 256 << 10;
+        self.outbox.len() < FILL.min(self.limit.max(1))
+    }
+
+    /// While catching up, takes what there is room for from the table: of the entries that `wanted` says yes to. Looks at
+    /// as many entries as it has `steps`; if these run out, it [wants more](Feed::wants_more).
+    pub fn fill(&mut self, table: &Table, steps: &mut usize, mut wanted: impl FnMut(&Feed, &Entry) -> bool) {
         let Some(mut walk) = self.walk.take() else { return };
         loop {
-            if self.outbox.len() >= FILL.min(self.limit.max(1)) {
-                walk.mark(table, walk.slot);
-                self.walk = Some(walk);
-                return;
-            }
-            match walk.next(table) {
-                Some((slot, before)) => {
+            let met = if self.has_room() { walk.next(table, steps) } else { Met::Pause };
+            match met {
+                Met::Pause => {
+                    walk.mark(table, walk.slot);
+                    self.walk = Some(walk);
+                    return;
+                }
+                Met::Entry { slot, again } => {
                     let entry = table.get(slot).expect("a walk gives slots that hold an entry");
                     if wanted(self, entry) {
-                        self.late += u64::from(!before && self.came_while_behind(entry));
+                        self.late += u64::from(!again && self.came_while_behind(entry));
                         if entry.version() <= self.snapshot {
                             self.write_retained(entry);
                         } else {
@@ -328,7 +355,7 @@ impl Feed {
                         }
                     }
                 }
-                None => {
+                Met::End => {
                     self.snapshot = 0;
                     if walk.again(table) {
                         self.outbox_done();
@@ -387,16 +414,20 @@ mod tests {
         let mut table = Table::new(Capacity::default());
         let slots: Vec<_> = (0..500).map(|key| put(&mut table, key, 1)).collect();
         let mut walk = Walk::from(0);
-        let first: Vec<_> = (0..300).map(|_| walk.next(&table).unwrap().0).collect();
+        let next = |walk: &mut Walk, table: &Table| match walk.next(table, &mut 1000) {
+            Met::Entry { slot, .. } => Some(slot),
+            _ => None,
+        };
+        let first: Vec<_> = (0..300).map_while(|_| next(&mut walk, &table)).collect();
         assert_eq!(first, slots[..300]);
         walk.mark(&table, walk.slot);
         // One behind the cursor, one before it.
         put(&mut table, 10, 2);
         put(&mut table, 400, 2);
-        let rest: Vec<_> = std::iter::from_fn(|| walk.next(&table).map(|(slot, _)| slot)).collect();
+        let rest: Vec<_> = std::iter::from_fn(|| next(&mut walk, &table)).collect();
         assert_eq!(rest, slots[300..]);
         assert!(!walk.again(&table));
-        let changed: Vec<_> = std::iter::from_fn(|| walk.next(&table).map(|(slot, _)| slot)).collect();
+        let changed: Vec<_> = std::iter::from_fn(|| next(&mut walk, &table)).collect();
         assert_eq!(changed, [slots[10]]);
         assert!(walk.again(&table));
     }
@@ -413,6 +444,29 @@ mod tests {
     }
 
     #[test]
+    fn a_walk_takes_no_more_steps_than_it_is_given_and_goes_on_where_it_was() {
+        const STATES: usize = 500;
+        let mut table = Table::new(Capacity::default());
+        for key in 0..STATES {
+            put(&mut table, key, 1);
+        }
+        let mut feed = Feed::new(Framing::Tcp, 1 << 20, &Pool::new(0));
+        feed.walk_all(&table);
+        let (mut looks, mut turns) = (0, 0);
+        while feed.wants_more() {
+            let (mut steps, before) = (60, looks);
+            // Of what is not wanted nothing waits.
+            feed.fill(&table, &mut steps, |_, _| {
+                looks += 1;
+                looks % 100 == 0
+            });
+            turns += 1;
+            assert!(looks - before <= 60 && (steps == 0 || feed.is_live()));
+        }
+        assert_eq!((looks, turns, feed.sent), (STATES, STATES.div_ceil(60), 5));
+    }
+
+    #[test]
     fn a_feed_tells_up_to_where_it_has_everything() {
         let mut table = Table::new(Capacity::default());
         let mut feed = Feed::new(Framing::Tcp, 100, &Pool::new(0));
@@ -422,12 +476,12 @@ mod tests {
         assert_eq!(feed.through(&table), 10);
         feed.walk_all(&table);
         assert_eq!(feed.through(&table), 0);
-        feed.fill(&table, |_, _| true);
+        feed.fill(&table, &mut { usize::MAX }, |_, _| true);
         assert!(!feed.is_live() && feed.waiting() >= 100);
         assert_eq!(feed.through(&table), 0);
         while !feed.is_live() {
             feed.wrote(feed.waiting());
-            feed.fill(&table, |_, _| true);
+            feed.fill(&table, &mut { usize::MAX }, |_, _| true);
         }
         assert_eq!((feed.through(&table), feed.sent, feed.conflated()), (10, 10, 0));
     }

@@ -4,10 +4,14 @@
 //! `VERBS`. An answer is one value, too: what was asked for, or a str that says why not.
 
 mod answer;
+mod listing;
+mod parts;
 #[cfg(test)]
 mod tests;
 
-pub use self::answer::{answer, fault, survey, Survey, Takes};
+pub use self::answer::{answer, survey, Answer, Survey};
+pub use self::listing::Listing;
+pub use self::parts::{fault, Takes};
 use crate::pattern::Pattern;
 use crate::visible;
 use crate::wire::{self, Form, Malformed};
