@@ -446,6 +446,10 @@ fn receives_nothing(app: &App) {
     assert!(!app.recv());
 }
 
+fn receives_or_not(app: &App) {
+    let _ = app.recv();
+}
+
 fn receives_twice(app: &App) {
     (0..2).for_each(|_| receives(app));
 }
@@ -515,6 +519,17 @@ fn disconnects(app: &App) {
     let mut driver = app.lock();
     driver.close();
     app.notify();
+}
+
+#[test]
+fn a_connection_that_is_closed_before_its_thread_has_the_lock_is_not_read() {
+    check_app(
+        2,
+        &[receives_or_not, |app| {
+            a_message_arrives(app);
+            disconnects(app);
+        }],
+    );
 }
 
 #[test]
