@@ -408,12 +408,7 @@ impl Protocol for Session {
             match link.next(&mut decoder, &mut input) {
                 Ok(Some(Frame::Body(body))) => self.body(now, Cow::Borrowed(body)),
                 Ok(Some(Frame::Large(body))) => self.body(now, Cow::Owned(body)),
-                Ok(Some(Frame::TooLarge(len))) => {
-                    self.reports.stats.too_large += 1;
-                    if self.reports.stats.too_large == 1 {
-                        self.reports.warn([format!("message of {len} bytes dropped: over the limit")]);
-                    }
-                }
+                Ok(Some(Frame::TooLarge(len))) => self.reports.too_large(len),
                 Ok(Some(Frame::NoMemory { len, .. })) => {
                     self.reports.stats.too_large += 1;
                     self.reports.no_memory(&self.identity, &format!("message of {len} bytes dropped"));
@@ -458,7 +453,6 @@ impl Protocol for Session {
             link.feed.fill(own, &mut steps, |feed, entry| {
                 let wanted = wanted(is_old, entry, limit);
                 if !wanted && !feed.came_while_behind(entry) {
-                    reports.stats.withheld += 1;
                     reports.withheld(entry);
                 }
                 wanted

@@ -9,7 +9,7 @@ use super::super::table::Entry;
 use super::stats::AppStats;
 use crate::numbered::numbered;
 use crate::visible::{one_line, Quoted};
-use crate::wire::Kind;
+use crate::wire::{Kind, Malformed};
 use crate::{Error, Status};
 
 /// How many notices wait at most; the oldest goes.
@@ -126,8 +126,42 @@ impl Reports {
         }
     }
 
+    /// A value of this size was published.
+    #[inline]
+    pub fn sent(&mut self, len: usize) {
+        self.stats.sent += 1;
+        self.stats.sent_bytes += len as u64;
+    }
+
+    /// The hub sent something malformed. The first is told.
+    pub fn malformed(&mut self, reason: Malformed) {
+        self.stats.malformed += 1;
+        if self.stats.malformed == 1 {
+            self.warn([format!("malformed message: {reason}")]);
+        }
+    }
+
+    /// The hub sent a message that is over the limit. The first is told.
+    pub fn too_large(&mut self, len: u64) {
+        self.stats.too_large += 1;
+        if self.stats.too_large == 1 {
+            self.warn([format!("message of {len} bytes dropped: over the limit")]);
+        }
+    }
+
+    /// The hub did not take an own value. The first is told.
+    pub fn not_taken(&mut self, identity: &str, name: &str, why: Status) {
+        self.stats.refused += 1;
+        let text = format!("{} was not taken by the hub: {}", Quoted(name), why.text());
+        debug!("{}: {text}", one_line(identity));
+        if self.stats.refused == 1 {
+            self.warn([text]);
+        }
+    }
+
     /// An own value is withheld from the hub. The first of a link is told.
     pub fn withheld(&mut self, entry: &Entry) {
+        self.stats.withheld += 1;
         if !mem::replace(&mut self.warned_withheld, true) {
             let (name, kind, len) = (Quoted(entry.name()), entry.kind().name(), entry.meta_at());
             self.warnings.push_back(format!("{name} ({kind}, {len} bytes) withheld: the hub does not accept it"));
@@ -182,6 +216,22 @@ mod tests {
         reports.tells_links = false;
         reports.notice_link(LinkState::Idle, Status::Ok, String::new());
         assert!(!reports.has_notice());
+    }
+
+    #[test]
+    fn the_first_of_many_like_it_is_told_and_each_is_counted() {
+        let mut reports = Reports::default();
+        for len in [7, 8] {
+            reports.sent(len as usize);
+            reports.malformed(Malformed::Name);
+            reports.too_large(len);
+            reports.not_taken("a", "x", Status::Full);
+        }
+        let AppStats { sent, sent_bytes, malformed, too_large, refused, .. } = reports.stats;
+        assert_eq!((sent, sent_bytes, malformed, too_large, refused), (2, 15, 2, 2, 2));
+        let told: Vec<_> = std::iter::from_fn(|| reports.next_warning()).collect();
+        assert_eq!(told.len(), 3, "{told:?}");
+        assert!(told[1].contains("7 bytes") && told[2].contains("\"x\""), "{told:?}");
     }
 
     #[test]

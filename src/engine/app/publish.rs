@@ -30,7 +30,7 @@ impl Session {
         let meta_at = wire::encode_value(&mut body, Form::V1, &self.identity, name, value, &meta);
         let (done, len) = (self.publish_body(now, &body, None, meta_at, name, kind, stamp), body.len());
         self.buffers.scratch = body;
-        self.count_sent(done, len)
+        done.inspect(|()| self.reports.sent(len))
     }
 
     /// Publishes a value that was encoded beforehand.
@@ -41,7 +41,7 @@ impl Session {
         Meta { stamp: Some(stamp), ..Meta::default() }.encode(&mut body);
         let body = Arc::new(body);
         let done = self.publish_body(now, &body, Some(&body), meta_at, name, kind, stamp);
-        self.count_sent(done, body.len())
+        done.inspect(|()| self.reports.sent(body.len()))
     }
 
     /// `shared`: the body, where it has an allocation that may be kept.
@@ -87,17 +87,8 @@ impl Session {
             }
             link.flush(&mut self.actions);
         } else {
-            self.reports.stats.withheld += 1;
             self.reports.withheld(entry);
         }
-    }
-
-    pub(super) fn count_sent(&mut self, done: Result<()>, len: usize) -> Result<()> {
-        if done.is_ok() {
-            self.reports.stats.sent += 1;
-            self.reports.stats.sent_bytes += len as u64;
-        }
-        done
     }
 
     /// Whether the hub holds all that was published up to then, or something newer, once [`Session::is_acked`].
@@ -172,11 +163,6 @@ impl Session {
     /// The hub did not take an own value.
     pub(super) fn not_taken(&mut self, name: &str, slot: Option<Slot>, why: Status) {
         slot.into_iter().for_each(|slot| self.own.refuse(slot, why));
-        self.reports.stats.refused += 1;
-        let text = format!("{} was not taken by the hub: {}", Quoted(name), why.text());
-        debug!("{}: {text}", one_line(&self.identity));
-        if self.reports.stats.refused == 1 {
-            self.reports.warn([text]);
-        }
+        self.reports.not_taken(&self.identity, name, why);
     }
 }

@@ -21,13 +21,13 @@ impl Session {
         let form = if self.is_old() { Form::Old } else { Form::V1 };
         let body = match wire::decode(&bytes, form) {
             Ok(body) => body,
-            Err(reason) => return self.malformed(reason),
+            Err(reason) => return self.reports.malformed(reason),
         };
         match (body.is_reserved(), form) {
             (false, _) => {
                 // No feature is announced yet but that the hub says what it held.
                 if let Err(reason) = body.meta.check_features(Meta::RETAINED) {
-                    return self.malformed(reason);
+                    return self.reports.malformed(reason);
                 }
                 let Some((place, stamp, time)) = self.receive(now, &body) else { return };
                 trace!("{}: receives {}", one_line(&self.identity), Told::body(&body));
@@ -43,9 +43,9 @@ impl Session {
             }
             (true, Form::V1) => match Control::decode(&body) {
                 Ok(control) => self.hear(now, control),
-                Err(reason) => self.malformed(reason),
+                Err(reason) => self.reports.malformed(reason),
             },
-            (true, Form::Old) => self.malformed(Malformed::Name),
+            (true, Form::Old) => self.reports.malformed(Malformed::Name),
         }
     }
 
@@ -154,13 +154,6 @@ impl Session {
                 self.was_stale(now, name, offered, held, time);
             }
             _ => {}
-        }
-    }
-
-    pub(super) fn malformed(&mut self, reason: Malformed) {
-        self.reports.stats.malformed += 1;
-        if self.reports.stats.malformed == 1 {
-            self.reports.warn([format!("malformed message: {reason}")]);
         }
     }
 }
