@@ -135,6 +135,20 @@ impl Core {
         }
     }
 
+    /// Goes on with what departures leave to do, with at most half of the turn.
+    pub fn tidy(&mut self) {
+        if !self.intake.table.is_untidy() {
+            return;
+        }
+        let before = self.turns.left().div_ceil(2);
+        let mut steps = before;
+        self.intake.table.tidy(&mut steps);
+        self.turns.spend(before - steps);
+        if !self.intake.table.is_untidy() {
+            self.set_expiry();
+        }
+    }
+
     /// A peer takes part from now on.
     pub fn join(&mut self, place: usize, peer: &mut Peer, snapshot: bool) {
         peer.stage = Stage::Up;
@@ -168,7 +182,10 @@ impl Core {
         let profile = &peer.profile;
         self.reports.left(peer, why, text);
         let (other, waited) = self.identities.leave(&profile.identity, id);
-        self.intake.table.departed(now.mono, profile.conn);
+        let before = self.turns.left();
+        let mut steps = before;
+        self.intake.table.departed(now.mono, profile.conn, &mut steps);
+        self.turns.spend(before - steps);
         if let Some(other) = other {
             self.intake.table.arrived(&profile.identity, other.conn());
         }

@@ -511,7 +511,7 @@ impl Protocol for Router {
     }
 
     fn is_ready(&self) -> bool {
-        self.core.turns.are_waited_for()
+        self.core.turns.are_waited_for() || self.table().is_untidy()
     }
 
     fn is_due(&self, now: Now) -> bool {
@@ -524,10 +524,7 @@ impl Protocol for Router {
         }
         while let Some(timer) = self.core.timers.take_due(now.mono) {
             match timer {
-                Timer::Expiry => {
-                    self.core.intake.table.expire(now.mono);
-                    self.core.set_expiry();
-                }
+                Timer::Expiry => self.core.intake.table.expire(now.mono),
                 Timer::Handshake(i) => self.close(now, i as usize, Status::Timeout, "no handshake in time".into()),
                 Timer::Stalled(i) => {
                     let text = "an unfinished message made no progress".into();
@@ -537,6 +534,7 @@ impl Protocol for Router {
             }
         }
         self.core.turns.begin();
+        self.core.tidy();
         while let Some(id) = self.core.turns.next() {
             if let Some(i) = self.peers.place(id) {
                 self.resume(now, i);

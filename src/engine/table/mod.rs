@@ -27,6 +27,9 @@ use crate::wire::{Kind, Stamp};
 /// Bodies from this size on are shared between the table and all outboxes; smaller ones are copied.
 pub const SHARE_FROM: usize = 4 << 10;
 
+/// What it costs to forget an entry, in steps.
+const FORGET: usize = 4;
+
 /// Slots of one page.
 pub const PAGE: usize = 64;
 
@@ -98,6 +101,8 @@ pub struct Table {
     version: u64,
     bytes: usize,
     owners: Owners,
+    /// Departures of so long before this time have expired.
+    expired: Option<MonoTime>,
     /// What it may hold.
     pub capacity: Capacity,
 }
@@ -105,7 +110,8 @@ pub struct Table {
 impl Table {
     /// An empty table.
     pub fn new(capacity: Capacity) -> Table {
-        Table { entries: Newest::new(), pages: Vec::new(), version: 0, bytes: 0, owners: Owners::new(), capacity }
+        let (entries, pages, owners) = (Newest::new(), Vec::new(), Owners::new());
+        Table { entries, pages, version: 0, bytes: 0, owners, expired: None, capacity }
     }
 
     /// How many entries it holds.
@@ -337,21 +343,10 @@ impl Table {
         self.owners.arrived(sender, conn);
     }
 
-    /// A connection is gone: the senders that it spoke for have departed.
-    pub fn departed(&mut self, mono: MonoTime, conn: ConnId) {
+    /// A connection is gone: the senders that it spoke for have departed. Goes on with that as [`Table::tidy`] does.
+    pub fn departed(&mut self, mono: MonoTime, conn: ConnId, steps: &mut usize) {
         self.owners.departed(mono, conn);
-    }
-
-    /// Forgets the owner that departed first, other than `but`. False: there is none.
-    fn evict_departed(&mut self, but: OwnerId) -> bool {
-        self.owners.take_departed(but).map(|owner| self.evict(owner)).is_some()
-    }
-
-    fn evict(&mut self, owner: OwnerId) {
-        while self.owners.get(owner).first != NONE {
-            self.remove(self.owners.get(owner).first);
-        }
-        self.owners.forget_if_empty(owner);
+        self.tidy(steps);
     }
 
     /// When the next departed sender's values expire.
@@ -359,10 +354,61 @@ impl Table {
         self.owners.next_expiry(self.capacity.departed)
     }
 
-    /// Forgets the values of senders that departed too long ago.
+    /// The values of senders that departed too long ago are to be forgotten, by [`Table::tidy`].
     pub fn expire(&mut self, mono: MonoTime) {
-        while let Some(owner) = self.owners.take_expired(mono, self.capacity.departed) {
-            self.evict(owner);
+        self.expired = Some(mono);
+    }
+
+    /// Whether there is something for [`Table::tidy`] to do.
+    pub fn is_untidy(&self) -> bool {
+        self.owners.are_leaving() || self.expired.is_some() || self.owners.are_doomed()
+    }
+
+    /// Goes on with what departures and expiries leave to do. Takes `steps`: one for each owner, more for each entry that
+    /// is forgotten.
+    pub fn tidy(&mut self, steps: &mut usize) {
+        while *steps > 0 {
+            if self.owners.are_leaving() {
+                *steps -= 1;
+                self.owners.depart_one();
+                continue;
+            }
+            if let Some(mono) = self.expired {
+                *steps -= 1;
+                match self.owners.take_expired(mono, self.capacity.departed) {
+                    Some(owner) => self.owners.doom(owner),
+                    None => self.expired = None,
+                }
+                continue;
+            }
+            let Some(owner) = self.owners.next_doomed(None) else { return };
+            *steps = steps.saturating_sub(FORGET);
+            self.forget_one(owner);
         }
+    }
+
+    /// Forgets one entry of a sender that has departed, other than `but`: of the one that departed first. False: there is
+    /// none.
+    fn evict_departed(&mut self, but: OwnerId) -> bool {
+        loop {
+            if let Some(owner) = self.owners.next_doomed(Some(but)) {
+                self.forget_one(owner);
+                return true;
+            }
+            match self.owners.take_departed(but) {
+                Some(owner) => self.owners.doom(owner),
+                None if self.owners.are_leaving() => self.owners.depart_one(),
+                None => return false,
+            }
+        }
+    }
+
+    /// Forgets one entry of an owner, and the owner if it has no more.
+    fn forget_one(&mut self, owner: OwnerId) {
+        let first = self.owners.get(owner).first;
+        if first != NONE {
+            self.remove(first);
+        }
+        self.owners.forget_if_empty(owner);
     }
 }

@@ -25,13 +25,15 @@ pub struct Owner {
     /// The connection that speaks for this sender now.
     holder: Option<ConnId>,
     departed: Option<MonoTime>,
+    /// It has departed, and its entries are to go.
+    doomed: bool,
 }
 
 impl Owner {
     /// Whether this connection, or none, speaks for it, and it has not departed.
     #[inline]
     pub fn is_held_by(&self, conn: Option<ConnId>) -> bool {
-        self.holder == conn && self.departed.is_none()
+        self.holder == conn && self.departed.is_none() && !self.doomed
     }
 }
 
@@ -42,8 +44,12 @@ pub struct Owners {
     index: KeyIndex,
     /// The owners that have a holder.
     held: BTreeSet<(ConnId, OwnerId)>,
+    /// Connections that are gone, and since when, for which some of these owners may not have departed yet.
+    leaving: VecDeque<(MonoTime, ConnId)>,
     /// Owners in the order of their departure; an owner that came back is passed over.
     departed: VecDeque<(MonoTime, OwnerId)>,
+    /// Owners whose entries are to go; an owner that came back is passed over.
+    doomed: VecDeque<OwnerId>,
     /// How many owners were looked at because a connection had gone.
     #[cfg(test)]
     pub looked_at: usize,
@@ -56,7 +62,9 @@ impl Owners {
             owners: Slots::new(),
             index: KeyIndex::new(),
             held: BTreeSet::new(),
+            leaving: VecDeque::new(),
             departed: VecDeque::new(),
+            doomed: VecDeque::new(),
             #[cfg(test)]
             looked_at: 0,
         }
@@ -99,7 +107,8 @@ impl Owners {
         if let Some(owner) = self.find(hash, name) {
             return owner;
         }
-        let owner = Owner { name: name.into(), states: 0, bytes: 0, first: NONE, holder: None, departed: None };
+        let owner =
+            Owner { name: name.into(), states: 0, bytes: 0, first: NONE, holder: None, departed: None, doomed: false };
         let slot = self.owners.insert(owner);
         self.index.insert(hash, slot);
         OwnerId(slot)
@@ -117,7 +126,7 @@ impl Owners {
     /// From here on this connection, or none, speaks for the owner, which has not departed.
     pub fn hold(&mut self, id: OwnerId, conn: Option<ConnId>) {
         let owner = self.get_mut(id);
-        owner.departed = None;
+        (owner.departed, owner.doomed) = (None, false);
         let before = mem::replace(&mut owner.holder, conn);
         if before != conn {
             if let Some(before) = before {
@@ -134,22 +143,39 @@ impl Owners {
         }
     }
 
-    /// A connection is gone: the senders that it spoke for have departed.
+    /// A connection is gone: the senders that it spoke for have departed, each after a call of [`Owners::depart_one`].
     pub fn departed(&mut self, mono: MonoTime, conn: ConnId) {
+        self.leaving.push_back((mono, conn));
+    }
+
+    /// Whether connections are gone for which senders have not departed yet.
+    pub fn are_leaving(&self) -> bool {
+        !self.leaving.is_empty()
+    }
+
+    /// One sender departs of a connection that is gone.
+    pub fn depart_one(&mut self) {
         const FIRST: OwnerId = OwnerId(0);
-        while let Some(&(holder, id)) = self.held.range((conn, FIRST)..).next() {
-            #[cfg(test)]
-            {
-                self.looked_at += 1;
-            }
-            if holder != conn {
-                break;
-            }
-            self.hold(id, None);
-            self.get_mut(id).departed = Some(mono);
-            self.departed.push_back((mono, id));
+        let Some(&(mono, conn)) = self.leaving.front() else { return };
+        #[cfg(test)]
+        {
+            self.looked_at += 1;
         }
-        // Senders that come and go leave departures that count no more.
+        match self.held.range((conn, FIRST)..).next() {
+            Some(&(holder, id)) if holder == conn => {
+                self.hold(id, None);
+                self.get_mut(id).departed = Some(mono);
+                self.departed.push_back((mono, id));
+            }
+            _ => {
+                self.leaving.pop_front();
+                self.forget_departures();
+            }
+        }
+    }
+
+    /// Senders that come and go leave departures that count no more.
+    fn forget_departures(&mut self) {
         if self.departed.len() > 2 * self.owners.end() + 64 {
             let mut departed = mem::take(&mut self.departed);
             departed.retain(|&(since, id)| self.departed_since(id) == Some(since));
@@ -157,7 +183,33 @@ impl Owners {
         }
     }
 
-    /// Takes the owner that departed first, other than `but`: its entries are to go.
+    /// The owner's entries are to go, unless somebody speaks for it before.
+    pub fn doom(&mut self, id: OwnerId) {
+        let owner = self.get_mut(id);
+        (owner.departed, owner.doomed) = (None, true);
+        self.doomed.push_back(id);
+    }
+
+    /// An owner whose entries are to go, other than `but`.
+    pub fn next_doomed(&mut self, but: Option<OwnerId>) -> Option<OwnerId> {
+        while let Some(&id) = self.doomed.front() {
+            if self.owners.get(id.0).is_some_and(|owner| owner.doomed) {
+                break;
+            }
+            self.doomed.pop_front();
+        }
+        self.doomed
+            .iter()
+            .copied()
+            .find(|&id| Some(id) != but && self.owners.get(id.0).is_some_and(|owner| owner.doomed))
+    }
+
+    /// Whether there may be owners whose entries are to go.
+    pub fn are_doomed(&self) -> bool {
+        !self.doomed.is_empty()
+    }
+
+    /// Takes the owner that departed first, other than `but`.
     pub fn take_departed(&mut self, but: OwnerId) -> Option<OwnerId> {
         let mut passed = None;
         let mut taken = None;
@@ -169,7 +221,6 @@ impl Owners {
                 passed = Some((since, id));
                 continue;
             }
-            self.get_mut(id).departed = None;
             taken = Some(id);
             break;
         }
@@ -193,7 +244,6 @@ impl Owners {
             }
             self.departed.pop_front();
             if valid {
-                self.get_mut(id).departed = None;
                 return Some(id);
             }
         }
@@ -216,6 +266,13 @@ mod tests {
 
     use super::*;
 
+    fn depart(owners: &mut Owners, mono: MonoTime, conn: u64) {
+        owners.departed(mono, ConnId(conn));
+        while owners.are_leaving() {
+            owners.depart_one();
+        }
+    }
+
     #[test]
     fn a_departure_costs_what_departed_and_not_the_number_of_owners() {
         const OWNERS: usize = 10_000;
@@ -225,7 +282,7 @@ mod tests {
             let id = owners.find_or_add(&n.to_string());
             owners.hold(id, Some(ConnId(n as u64 / 2)));
         }
-        owners.departed(at(1), ConnId(17));
+        depart(&mut owners, at(1), 17);
         assert!(owners.looked_at <= 3, "{} owners were looked at", owners.looked_at);
         let but = owners.find_or_add("34");
         assert_eq!((owners.take_departed(but).map(|id| id.0), owners.take_departed(but)), (Some(35), None));
@@ -233,7 +290,7 @@ mod tests {
             (owners.next_expiry(stays), owners.take_expired(at(5), stays), owners.take_expired(at(6), stays)),
             (Some(at(6)), None, Some(but))
         );
-        owners.departed(at(7), ConnId(17));
+        depart(&mut owners, at(7), 17);
         assert_eq!(owners.next_expiry(stays), None, "nobody is left for whom it speaks");
     }
 
@@ -279,7 +336,7 @@ mod tests {
                         model.entry(name).and_modify(|held| *held = (Some(conn), None));
                     }
                     Step::Departed { conn } => {
-                        owners.departed(mono, ConnId(conn));
+                        depart(&mut owners, mono, conn);
                         let left = model.values_mut().filter(|held| held.0 == Some(conn));
                         left.for_each(|held| *held = (None, Some(mono)));
                     }

@@ -42,6 +42,14 @@ fn offer_by(
     })
 }
 
+/// Forgets what has expired, in small steps.
+fn expire(table: &mut Table, mono: MonoTime) {
+    table.expire(mono);
+    while table.is_untidy() {
+        table.tidy(&mut 3);
+    }
+}
+
 #[test]
 fn an_entry_gives_back_its_parts_whatever_their_lengths() {
     let mut table = Table::new(Capacity::default());
@@ -65,8 +73,9 @@ fn a_value_keeps_its_slot_and_what_it_takes_is_counted_through_every_size() {
         let held = entry.bytes().len() + table.entries.overhead();
         assert!(table.bytes() >= held && table.bytes() <= 5 * held + 64, "{} for {held}", table.bytes());
     }
-    table.departed(at(0), ConnId(1));
-    table.expire(at(0) + table.capacity.departed);
+    table.departed(at(0), ConnId(1), &mut { usize::MAX });
+    let stays = table.capacity.departed;
+    expire(&mut table, at(0) + stays);
     assert_eq!((table.len(), table.bytes()), (0, 0));
 }
 
@@ -78,8 +87,8 @@ fn slots_of_forgotten_values_are_used_again() {
             offer(&mut table, &format!("s{}", i % 7), &format!("n{i}"), 1, 10).unwrap();
         }
         assert_eq!((table.len(), table.slots()), (200, 200), "round {round}");
-        table.departed(at(round), ConnId(1));
-        table.expire(MonoTime::MAX);
+        table.departed(at(round), ConnId(1), &mut { usize::MAX });
+        expire(&mut table, MonoTime::MAX);
         assert!(table.is_empty() && table.find("s0", "n0").is_none());
     }
 }
@@ -89,10 +98,10 @@ fn senders_that_come_and_go_leave_no_trail() {
     let mut table = Table::new(Capacity::default());
     offer(&mut table, "first", "x", 1, 1).unwrap();
     offer(&mut table, "flaps", "x", 1, 1).unwrap();
-    table.departed(at(0), ConnId(1));
+    table.departed(at(0), ConnId(1), &mut { usize::MAX });
     for i in 0..10_000 {
         table.arrived("flaps", ConnId(i));
-        table.departed(at(i), ConnId(i));
+        table.departed(at(i), ConnId(i), &mut { usize::MAX });
     }
     assert!(table.owners.departures() < 100, "{} departures are remembered", table.owners.departures());
     assert_eq!(table.next_expiry(), Some(at(0) + table.capacity.departed));
@@ -111,8 +120,9 @@ fn the_newest_of_a_name_is_found_again_when_its_sender_is_forgotten() {
         offer_by(ConnId(2), &mut table, "b", "y", 9, 1).unwrap();
         // As they leave, newest, oldest, and what is between.
         for (conn, newest) in [(0, Some("a")), (1, Some("b")), (4, Some("b")), (2, Some("c")), (3, None)] {
-            table.departed(at(conn), ConnId(conn));
-            table.expire(at(conn) + table.capacity.departed);
+            table.departed(at(conn), ConnId(conn), &mut { usize::MAX });
+            let stays = table.capacity.departed;
+            expire(&mut table, at(conn) + stays);
             assert_eq!(table.newest("x").map(Entry::sender), newest, "indexed: {indexed}");
         }
         assert!(table.newest("y").is_none() && table.is_empty() && table.bytes() == 0);
@@ -135,8 +145,8 @@ fn the_index_of_names_is_counted_and_costs_nothing_until_it_is_made() {
     late.index_names();
     assert_eq!(early.bytes(), late.bytes());
     for table in [&mut early, &mut late] {
-        table.departed(at(0), ConnId(1));
-        table.expire(MonoTime::MAX);
+        table.departed(at(0), ConnId(1), &mut { usize::MAX });
+        expire(table, MonoTime::MAX);
         assert_eq!((table.len(), table.bytes()), (0, 0));
         assert!(table.owners.iter_mut().all(|owner| owner.bytes == 0));
     }
@@ -171,8 +181,8 @@ fn happen(table: &mut Table, event: &Event, mono: MonoTime) -> Option<Result<Slo
             return Some(offer_by(ConnId(conn), table, &sender, &name, clock, 1));
         }
         Event::Arrived { conn, sender } => table.arrived(&sender.to_string(), ConnId(conn)),
-        Event::Departed { conn } => table.departed(mono, ConnId(conn)),
-        Event::Expire => table.expire(mono),
+        Event::Departed { conn } => table.departed(mono, ConnId(conn), &mut { usize::MAX }),
+        Event::Expire => expire(table, mono),
         Event::Index => table.index_names(),
     }
     None
