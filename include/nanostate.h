@@ -284,7 +284,11 @@ enum {
     NS_OPT_HUB_LEGACY_STRUCTURED = 114,
     /** Hub. Send an old program that joins what others published before, as if they published it
      *  again. 0 or 1, default 0. */
-    NS_OPT_HUB_LEGACY_SNAPSHOT = 115
+    NS_OPT_HUB_LEGACY_SNAPSHOT = 115,
+    /** Hub. How much of an unfinished message has to arrive in NS_OPT_HUB_STALLED_FRAME_MS; one
+     *  that is slower gives way when there is no memory for others. In bytes: 0 to 1GiB, default
+     *  64KiB. */
+    NS_OPT_HUB_PROGRESS = 116
 };
 
 /* Version -------------------------------------------------------------------------------------- */

@@ -243,6 +243,9 @@ options! {
             "Send numbers, booleans, nil, arrays and maps to old programs, too; some of them crash on these";
         LegacySnapshot = 115, NS_OPT_HUB_LEGACY_SNAPSHOT, Flag, 0..1, false,
             "Send an old program that joins what others published before, as if they published it again";
+        Progress = 116, NS_OPT_HUB_PROGRESS, Bytes, 0..GIB, limits::PROGRESS,
+            "How much of an unfinished message has to arrive in NS_OPT_HUB_STALLED_FRAME_MS; one that is slower gives way \
+             when there is no memory for others";
     }
 }
 

@@ -174,6 +174,10 @@ pub const NS_OPT_HUB_LEGACY_STRUCTURED: ns_opt = 114;
 /// Hub. Send an old program that joins what others published before, as if they published it
 /// again. 0 or 1, default 0.
 pub const NS_OPT_HUB_LEGACY_SNAPSHOT: ns_opt = 115;
+/// Hub. How much of an unfinished message has to arrive in NS_OPT_HUB_STALLED_FRAME_MS; one
+/// that is slower gives way when there is no memory for others. In bytes: 0 to 1GiB, default
+/// 64KiB.
+pub const NS_OPT_HUB_PROGRESS: ns_opt = 116;
 
 #[cfg(test)]
 mod tests {

@@ -3,10 +3,10 @@
 use nanostate::engine::app::LinkState;
 use nanostate::engine::hub::{PeerEvent, RouterConfig, RouterEvent};
 use nanostate::framing::{frame_head, header, Framing, Version};
-use nanostate::wire::{Form, HelloFlags, Meta};
+use nanostate::wire::{Form, HelloFlags, Kind, Meta};
 use nanostate::{limits, Status};
 
-use crate::sim::{body, each_seed, Direct, World, SEC};
+use crate::sim::{body, each_seed, value, Direct, World, SEC};
 
 const HUB: &str = "tcp://hub";
 
@@ -76,6 +76,35 @@ fn unfinished_frames_have_a_budget_together() {
     }
     assert_eq!(hub.closed.len(), 1);
     assert!(hub.router.stats().unfinished_bytes <= 100_000);
+}
+
+#[test]
+fn peers_that_drip_give_way_to_one_that_sends() {
+    let config = RouterConfig { unfinished: 1_000_000, progress: 1000, ..RouterConfig::default() };
+    let mut hub = Direct::new(config);
+    let honest = hub.open_v1("honest", 99);
+    let large = body(Form::V1, "honest", "x", &value(Kind::Bytes, 1, 300_000), &Meta::default());
+    let mut drips = Vec::new();
+    for round in 0..20 {
+        // Those that were closed come back. Together they hold nearly all of the room.
+        while drips.len() < 9 {
+            let i = 10 * round + drips.len() as u8;
+            let peer = hub.open_v1(&format!("drip{i}"), i);
+            hub.bytes(peer, &frame_head(Framing::Tcp, 1 << 20));
+            hub.bytes(peer, &[0; 100_000]);
+            drips.push(peer);
+        }
+        hub.pass(9 * SEC);
+        drips.iter().for_each(|&drip| hub.bytes(drip, &[0]));
+        // In pieces, so that it needs room.
+        hub.bytes(honest, &frame_head(Framing::Tcp, large.len()));
+        large.chunks(10_000).for_each(|piece| hub.bytes(honest, piece));
+        drips.retain(|drip| !hub.closed.contains(drip));
+        assert!(drips.len() < 9, "one of them paid");
+        assert!(hub.router.stats().unfinished_bytes <= 1_000_000);
+    }
+    assert!(!hub.is_closed(honest));
+    assert_eq!(hub.peer(honest).messages_in, 20);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::unfinished::Floor;
 use crate::limits;
 
 /// What can be set.
@@ -19,6 +20,8 @@ pub struct RouterConfig {
     pub unfinished: usize,
     /// How long one of them may make no progress.
     pub stalled_frame: Duration,
+    /// The bytes that have to come of one in this time; it gives way to others otherwise, when they need its room.
+    pub progress: usize,
     /// How long a handshake may take.
     pub handshake: Duration,
     /// Whether states go back to where they came from.
@@ -34,6 +37,11 @@ impl RouterConfig {
     pub fn max_gateway(&self) -> usize {
         self.max_message.min(self.legacy_max)
     }
+
+    /// What an unfinished incoming frame has to make progress by.
+    pub fn floor(&self) -> Floor {
+        Floor { bytes: self.progress as u64, interval: self.stalled_frame }
+    }
 }
 
 impl Default for RouterConfig {
@@ -45,6 +53,7 @@ impl Default for RouterConfig {
             outbox: limits::OUTBOX,
             unfinished: limits::UNFINISHED,
             stalled_frame: limits::STALLED_FRAME,
+            progress: limits::PROGRESS,
             handshake: limits::HANDSHAKE,
             echo: false,
             legacy_structured: false,

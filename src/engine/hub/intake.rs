@@ -1,6 +1,5 @@
 //! Whether a body is taken, and what its stamp is.
 
-use std::mem;
 use std::sync::Arc;
 
 use super::super::clock::Clock;
@@ -221,39 +220,6 @@ fn stamped(body: &Body<'_>, stamp: Stamp, out: &mut Vec<u8>) -> usize {
     meta_at
 }
 
-/// The memory that unfinished messages of all peers take.
-#[derive(Default)]
-pub struct Unfinished {
-    bytes: usize,
-}
-
-/// What one peer has of it. To be [given back](Unfinished::release).
-#[derive(Default)]
-pub struct Share(usize);
-
-impl Unfinished {
-    /// All of it, in bytes.
-    pub fn bytes(&self) -> usize {
-        self.bytes
-    }
-
-    /// A peer takes so much more.
-    pub fn add(&mut self, share: &mut Share, more: usize) {
-        share.0 += more;
-        self.bytes += more;
-    }
-
-    /// A peer takes so much now.
-    pub fn set(&mut self, share: &mut Share, bytes: usize) {
-        self.bytes = self.bytes - mem::replace(&mut share.0, bytes) + bytes;
-    }
-
-    /// A peer is gone.
-    pub fn release(&mut self, share: Share) {
-        self.bytes -= share.0;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::super::ConnInfo;
@@ -327,19 +293,5 @@ mod tests {
         assert!(matches!(held, Err(NotTaken::ForeignSender("app"))));
         let reserved = b"\x93\xA1a\xA6$ns/xx\xC3";
         assert!(matches!(intake.old(NOW, &from, reserved, MAX, |_| false), Err(NotTaken::Reserved("$ns/xx"))));
-    }
-
-    #[test]
-    fn what_peers_have_unfinished_is_counted_together() {
-        let (mut unfinished, mut one, mut other) = (Unfinished::default(), Share::default(), Share::default());
-        unfinished.add(&mut one, 10);
-        unfinished.set(&mut other, 7);
-        unfinished.add(&mut other, 3);
-        assert_eq!(unfinished.bytes(), 20);
-        unfinished.set(&mut other, 4);
-        unfinished.release(one);
-        assert_eq!(unfinished.bytes(), 4);
-        unfinished.release(other);
-        assert_eq!(unfinished.bytes(), 0);
     }
 }

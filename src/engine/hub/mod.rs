@@ -18,6 +18,7 @@ mod stats;
 #[cfg(test)]
 mod tests;
 mod turns;
+mod unfinished;
 
 use std::io::IoSlice;
 use std::mem;
@@ -137,6 +138,8 @@ impl Router {
         if matches!(stage, Stage::Closing) {
             return;
         }
+        // What it holds is gone with the connection, which is closed before anything else happens.
+        core.unfinished.release(mem::take(&mut peer.unfinished));
         for timer in [Timer::Handshake, Timer::Stalled, Timer::Probe] {
             core.timers.clear(timer(i as u32));
         }
@@ -339,14 +342,21 @@ impl Router {
 
     /// A peer holds so many bytes more of what is unfinished.
     fn holds(&mut self, now: Now, i: usize, more: usize) {
-        self.core.unfinished.add(&mut self.peers[i].unfinished, more);
-        self.check_unfinished(now, i);
+        self.core.unfinished.add(now, &mut self.peers[i].unfinished, more);
+        self.check_unfinished(now);
     }
 
-    fn check_unfinished(&mut self, now: Now, i: usize) {
-        let most = self.core.config.unfinished;
-        if self.core.unfinished.bytes() > most {
-            self.close(now, i, Status::NoMemory, format!("unfinished messages of all peers exceed {most} bytes"));
+    /// Closes peers while unfinished messages take more than they may together. Those pay that make no progress, or that
+    /// hold most for the longest, and not the one that comes last.
+    fn check_unfinished(&mut self, now: Now) {
+        let (most, floor) = (self.core.config.unfinished, self.core.config.floor());
+        while self.core.unfinished.bytes() > most {
+            let peers = self.peers.iter_mut_with_places().filter(|(_, peer)| !peer.is_closing());
+            let weights = peers.filter_map(|(i, peer)| Some((peer.unfinished.weight(now, floor)?, i)));
+            let Some(((slow, _), i)) = weights.max() else { return };
+            let which = if slow { "makes the least progress" } else { "holds most of it, for the longest" };
+            let text = format!("unfinished messages take more than {most} bytes together, and this one {which}");
+            self.close(now, i, Status::NoMemory, text);
         }
     }
 
@@ -393,13 +403,18 @@ impl Router {
                 break;
             }
         }
+        let taken = all.len() - input.len();
         let Router { peers, core, .. } = self;
-        if peers[i].listing.is_some() && !peers[i].is_closing() {
+        if peers[i].is_closing() {
+            return taken;
+        }
+        if peers[i].listing.is_some() {
             core.turns.wait(peers.id(i));
         }
         let peer = &mut peers[i];
         let is_unfinished = decoder.unfinished() && peer.is_up();
-        core.unfinished.set(&mut peer.unfinished, decoder.allocated());
+        core.unfinished.set(now, &mut peer.unfinished, decoder.allocated());
+        peer.unfinished.came(now, taken, core.config.floor());
         peer.link.heard(now);
         peer.link.put_decoder(decoder);
         if is_unfinished {
@@ -407,8 +422,8 @@ impl Router {
         } else {
             core.timers.clear(Timer::Stalled(i as u32));
         }
-        self.check_unfinished(now, i);
-        all.len() - input.len()
+        self.check_unfinished(now);
+        taken
     }
 }
 

@@ -6,9 +6,9 @@ use super::super::link::{Link, LinkLimits};
 use super::super::{ConnId, ConnInfo, Now};
 use super::audience::Profile;
 use super::config::RouterConfig;
-use super::intake::Share;
 use super::queries::Listing;
 use super::stats::PeerStats;
+use super::unfinished::Share;
 use crate::limits;
 use crate::time::MonoTime;
 

@@ -95,9 +95,14 @@ impl<T> Peers<T> {
 
     /// Each of them, in the order of the places.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.iter_mut_with_places().map(|(_, peer)| peer)
+    }
+
+    /// The same with the places.
+    pub fn iter_mut_with_places(&mut self) -> impl Iterator<Item = (usize, &mut T)> {
         #[cfg(test)]
         self.walks.set(self.walks.get() + 1);
-        self.slab.iter_mut().map(|(_, (_, peer))| peer)
+        self.slab.iter_mut().map(|(place, (_, peer))| (place, peer))
     }
 }
 
