@@ -90,8 +90,8 @@ test-long:
 # Formats, clippy, the warnings of rustdoc and of C and C++ compilers, spelling, and the licences of dependencies.
 lint:
 	@scripts/setup test
-	$(CARGO) fmt --check
-	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) fmt --check --all
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --locked --no-default-features --all-targets -- -D warnings
 	$(CARGO) clippy --locked --no-default-features --features capi,cli -- -D warnings
 	$(CARGO) fmt --check --manifest-path $(BENCH_MANIFEST)

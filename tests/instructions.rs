@@ -115,12 +115,15 @@ impl Counts {
     }
 }
 
-/// The benchmarks' program, built as it is released, without what it does not use.
+/// The benchmarks' package, and its program.
+const PACKAGE: &str = "nanostate-bench-micro";
+
+/// The benchmarks' program, built in the profile of releases.
 fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
         let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["build", "--quiet", "--release", "--no-default-features", "--bench", "micro"]);
+        cargo.args(["build", "--quiet", "--locked", "--release", "--package", PACKAGE]);
         cargo.arg("--message-format=json-render-diagnostics");
         cargo.arg("--manifest-path").arg(build::root().join("Cargo.toml"));
         // Beside those of other builds, which have other features.
@@ -132,7 +135,7 @@ fn program() -> &'static Path {
         let output = String::from_utf8(build::run(&mut cargo).stdout).unwrap();
         let mut messages = output.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         let made = |message: Value| match &message["target"]["name"] {
-            name if name == "micro" => message["executable"].as_str().map(PathBuf::from),
+            name if name == PACKAGE => message["executable"].as_str().map(PathBuf::from),
             _ => None,
         };
         messages.find_map(made).unwrap_or_else(|| panic!("cargo names no program: {output}"))

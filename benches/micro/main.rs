@@ -1,15 +1,17 @@
 //! What one message costs in the engines, without sockets: time, instructions and allocations.
 //!
+//! `cargo run --release -p nanostate-bench-micro --`, and then
+//!
 //! ```text
-//! cargo bench --bench micro                    the time per message, and the allocations
-//! cargo bench --bench micro -- route send      of the benchmarks whose names hold one of the words
-//! cargo bench --bench micro -- --list          the names, and how many messages a measurement has
-//! cargo bench --bench micro -- --allocations   the allocations per message
-//! cargo bench --bench micro -- --run NAME N    N measurements of one benchmark, and no word
+//! (nothing)       the time per message, and the allocations
+//! route send      the same, of the benchmarks whose names contain one of the words
+//! --list          the names, and the number of messages per measurement
+//! --allocations   the allocations per message
+//! --run NAME N    N measurements of one benchmark, without output
 //! ```
 //!
-//! The last is for `valgrind --tool=callgrind`: what runs of different `N` differ by is the messages' alone, since
-//! everything else is the same in all. `tests/instructions.rs` counts so, and compares with `baseline.json`.
+//! The last is for `valgrind --tool=callgrind`: runs with different `N` differ only by the cost of the messages, since
+//! everything else is the same. `tests/instructions.rs` counts in this way, and compares with `baseline.json`.
 
 // A counting allocator is made of unsafe functions.
 #![allow(unsafe_code)]
@@ -84,8 +86,7 @@ fn measure(words: &[&str]) {
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    // Cargo says --bench to every benchmark.
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).filter(|argument| *argument != "--bench").collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
         ["--list"] => ALL.iter().for_each(|benchmark| println!("{} {MEASURED}", benchmark.name)),
         ["--allocations", ref words @ ..] => {
@@ -94,14 +95,14 @@ fn main() -> ExitCode {
         ["--run", name, times] => {
             let benchmark = ALL.iter().find(|benchmark| benchmark.name == name);
             let (Some(benchmark), Ok(times)) = (benchmark, times.parse::<u32>()) else {
-                eprintln!("micro: {name:?} is no benchmark, or {times:?} no number");
+                eprintln!("nanostate-bench-micro: {name:?} is no benchmark, or {times:?} no number");
                 return ExitCode::FAILURE;
             };
             run(&mut started(benchmark), benchmark.rounds() * times);
         }
         ref words if words.iter().all(|word| !word.starts_with('-')) => measure(words),
         _ => {
-            eprintln!("micro: [WORD...] | --list | --allocations [WORD...] | --run NAME NUMBER");
+            eprintln!("nanostate-bench-micro: [WORD...] | --list | --allocations [WORD...] | --run NAME NUMBER");
             return ExitCode::FAILURE;
         }
     }
