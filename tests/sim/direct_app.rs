@@ -1,7 +1,5 @@
 //! One app, and a hand that plays its driver and the hub.
 
-use std::io::IoSlice;
-
 use nanostate::engine::app::{LinkState, Session};
 use nanostate::engine::{Action, Closed, ConnId, ConnInfo, Now, Protocol};
 use nanostate::framing::{frame_head, header, Decoder, Frame, Framing, Version, HEADER_LEN};

@@ -1,0 +1,104 @@
+//! The processes of a world.
+
+use std::collections::BTreeMap;
+
+use nanostate::engine::app::Session;
+use nanostate::engine::hub::Router;
+use nanostate::engine::Protocol;
+use nanostate::wire::{Stamp, ACCEPT_ANY};
+use nanostate::Kind;
+
+use crate::sim::{OldHub, OldPeer, RawPeer};
+
+/// What runs in a process.
+pub enum Process {
+    Hub(Box<Router>),
+    App(Box<App>),
+    OldPeer(Box<OldPeer>),
+    OldHub(OldHub),
+    Raw(RawPeer),
+}
+
+impl Process {
+    pub(super) fn protocol(&mut self) -> &mut dyn Protocol {
+        match self {
+            Process::Hub(router) => &mut **router,
+            Process::App(app) => &mut app.session,
+            Process::OldPeer(peer) => &mut **peer,
+            Process::OldHub(hub) => hub,
+            Process::Raw(peer) => peer,
+        }
+    }
+}
+
+/// An app and the program around it.
+pub struct App {
+    pub session: Session,
+    pub identity: String,
+    pub accept: u32,
+    /// Whether its program takes what it received at once.
+    pub takes: bool,
+    /// What its program was given last of each key.
+    pub newest: BTreeMap<(String, String), (Stamp, Vec<u8>)>,
+    /// What it was given, in order, if that is kept.
+    pub log: Option<Vec<(String, String, Vec<u8>)>>,
+    pub taken: u64,
+    /// What it sent last of each name, the sends that were refused not counted.
+    pub sent: BTreeMap<String, (Kind, Vec<u8>)>,
+    /// An acknowledgement that is waited for.
+    pub(super) ack: Option<Ack>,
+    pub acked: u64,
+    /// On which of its links each of `newest` came.
+    pub(super) given: BTreeMap<(String, String), u64>,
+    /// The world's [`super::World::hubs`].
+    pub(super) hubs: u64,
+}
+
+impl App {
+    pub(super) fn new(identity: &str, session: Session) -> App {
+        App {
+            session,
+            identity: identity.into(),
+            accept: ACCEPT_ANY,
+            takes: true,
+            newest: BTreeMap::new(),
+            log: None,
+            taken: 0,
+            sent: BTreeMap::new(),
+            ack: None,
+            acked: 0,
+            given: BTreeMap::new(),
+            hubs: 0,
+        }
+    }
+
+    /// Takes what waits, and checks each.
+    pub fn take(&mut self) {
+        let link = self.session.stats().connects;
+        while let Some(state) = self.session.inbox.pop() {
+            self.taken += 1;
+            let key = (state.sender().to_owned(), state.name().to_owned());
+            let who = &self.identity;
+            assert!(self.accept & state.kind().mask() != 0, "{who} got a {}", state.kind().name());
+            assert!(!key.1.starts_with("$ns/"), "{who} got {}", key.1);
+            if let Some(log) = &mut self.log {
+                log.push((key.0.clone(), key.1.clone(), state.msgpack().to_vec()));
+            }
+            if let Some((stamp, _)) = self.newest.get(&key) {
+                assert!(state.stamp() != *stamp, "{who} got {key:?} twice");
+                // A hub that was killed takes the stamps it knew of with it.
+                let may_be = self.hubs > 0 && self.given.get(&key) != Some(&link);
+                let older = state.stamp() < *stamp && !may_be;
+                assert!(!older, "{who} got {key:?} with an older stamp than before");
+            }
+            self.given.insert(key.clone(), link);
+            self.newest.insert(key, (state.stamp(), state.msgpack().to_vec()));
+        }
+    }
+}
+
+pub(super) struct Ack {
+    pub(super) version: u64,
+    /// What it covers: names and values.
+    pub(super) sent: Vec<(String, Vec<u8>)>,
+}
