@@ -29,7 +29,7 @@ CMAKE = cmake -DCARGO=$(CARGO) -DNANOSTATE_CARGO_TARGET_DIR=$(abspath $(TARGET))
 # Not part of this make: it would tell each directory that it enters.
 CMAKE_BUILD = env -u MAKEFLAGS -u MAKELEVEL cmake --build
 
-.PHONY: build demo screenshots test test-cmake test-long lint header fuzz fuzz-guided naps loom bench bench-baseline install clean help
+.PHONY: build demo screenshots test test-cmake test-long lint header fuzz fuzz-guided naps loom bench bench-hostile bench-baseline install clean help
 
 # The libraries, the command and the examples, in build/. CMake drives cargo.
 build:
@@ -161,6 +161,12 @@ else
 	$(RUN_BENCH) run --output $(BENCH_RESULTS)
 	$(RUN_BENCH) report --input $(BENCH_RESULTS) --svg docs/benchmarks.svg --markdown docs/benchmarks.md
 endif
+
+# Attacks a hub in many ways, measures what honest programs notice, and writes the table of docs/security.md. It takes
+# about seven minutes.
+bench-hostile:
+	@scripts/setup demo
+	$(CARGO) bench --locked --bench hostile -- --page $(abspath docs/security.md)
 
 # Writes benches/micro/baseline.json anew.
 bench-baseline:
