@@ -1,5 +1,5 @@
 //! Real programs whose wall clocks are wrong, by hours or decades, and set while they run: everybody has the value that
-//! was sent last. `tests/engine/clocks.rs` has the same in the simulator, over thousands of seeds.
+//! was sent last. `tests/engine/clocks` has the same in the simulator, over thousands of seeds.
 
 use std::fs;
 use std::path::PathBuf;
