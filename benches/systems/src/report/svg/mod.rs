@@ -1,5 +1,11 @@
 //! The picture: small panels side by side, one for each number that a reader asks for first.
 
+mod scale;
+#[cfg(test)]
+mod tests;
+
+use scale::Scale;
+
 use super::compare::Question;
 use super::xml::Element;
 use super::{number, table, title};
@@ -23,17 +29,12 @@ const BETWEEN: f64 = 28.0;
 const GAP: f64 = 8.0;
 /// A panel of lines is at least this high, without header and scale.
 const LINES: f64 = 240.0;
-
 const TEXT: f64 = 12.0;
 const SMALL: f64 = 11.0;
 /// How much wider than others bold letters are.
 const BOLD: f64 = 1.12;
 /// The class of what is said of nanostate.
 const OURS: &str = "label ours";
-
-/// Where values are further apart than this, bars of the small ones could not be told from nothing.
-const LINEAR: f64 = 15.0;
-
 /// The card has a ground of its own, so that it can be read on any page, whichever scheme the page has.
 const STYLE: &str = "
 text { font-family: system-ui, -apple-system, 'Segoe UI', 'Noto Sans', Helvetica, Arial, sans-serif; fill: #1f2328; }
@@ -387,97 +388,6 @@ impl Panel<'_> {
     }
 }
 
-/// From values to places.
-struct Scale {
-    is_log: bool,
-    least: f64,
-    most: f64,
-    from: f64,
-    to: f64,
-}
-
-impl Scale {
-    /// A scale that has room for all values between two places; logarithmic if it must be or the values are far apart.
-    fn new(values: impl Iterator<Item = f64>, must_be_log: bool, from: f64, to: f64) -> Scale {
-        let (mut least, mut most) = (f64::INFINITY, 0.0_f64);
-        for value in values.filter(|v| *v > 0.0) {
-            (least, most) = (least.min(value), most.max(value));
-        }
-        if most == 0.0 {
-            (least, most) = (1.0, 1.0);
-        }
-        let is_log = must_be_log || most / least > LINEAR;
-        match is_log {
-            true => Scale { is_log, least: least / 1.25, most: most * 1.1, from, to },
-            false => Scale { is_log, least: 0.0, most: most * 1.02, from, to },
-        }
-    }
-
-    /// The place of a value; what is below a logarithmic scale stands at its beginning.
-    fn at(&self, value: f64) -> f64 {
-        let share = match self.is_log {
-            true => (value.max(self.least) / self.least).ln() / (self.most / self.least).ln(),
-            false => (value.max(self.least) - self.least) / (self.most - self.least),
-        };
-        self.from + share * (self.to - self.from)
-    }
-
-    /// The numbers of the scale with their places, so far apart that they do not touch.
-    fn ticks(&self, metric: Metric) -> Vec<(f64, String)> {
-        let words = |value: f64| match metric {
-            Metric::Rate if value == 0.0 => "0".to_string(),
-            _ => short(value),
-        };
-        let tick = |value: f64| (self.at(value), words(value));
-        let is_across = self.from < self.to;
-        let room = |a: &(f64, String), b: &(f64, String)| match is_across {
-            true => (text_width("small", &a.1) + text_width("small", &b.1)) / 2.0 + GAP,
-            false => 2.0 * SMALL,
-        };
-        let fit = |values: Vec<f64>| {
-            let ticks: Vec<(f64, String)> = values.into_iter().map(tick).collect();
-            let fits = ticks.windows(2).all(|pair| (pair[1].0 - pair[0].0).abs() >= room(&pair[0], &pair[1]));
-            (fits && ticks.len() > 1).then_some(ticks)
-        };
-        let inside = |value: &f64| (self.least..=self.most).contains(value);
-        let decade = 10_f64.powf(self.most.log10().floor());
-        let choices: Vec<Vec<f64>> = match self.is_log {
-            true => {
-                let exponents = self.least.log10().floor() as i32..=self.most.log10().ceil() as i32;
-                let with = |digits: &[f64]| {
-                    let all = exponents.clone().flat_map(|e| digits.iter().map(move |d| d * 10_f64.powi(e)));
-                    all.filter(inside).collect::<Vec<f64>>()
-                };
-                // Few numbers if the scale is long, then many if it is shorter than from 1 to 2.
-                let digits: [&[f64]; 4] = [&[1.0, 2.0, 5.0], &[1.0, 3.0], &[1.0], &[1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0]];
-                digits.into_iter().map(with).chain([vec![self.least, self.most]]).collect()
-            }
-            false => {
-                let steps = [0.1, 0.2, 0.5, 1.0, 2.0, 5.0].map(|step| step * decade);
-                let upto = |step: f64| (0..).map(|n| f64::from(n) * step).take_while(|v| *v <= self.most).collect();
-                // More than six numbers are a table.
-                steps.into_iter().map(upto).filter(|v: &Vec<f64>| v.len() <= 6).collect()
-            }
-        };
-        choices.into_iter().find_map(fit).unwrap_or_default()
-    }
-}
-
-/// A number of a scale.
-fn short(value: f64) -> String {
-    match value {
-        v if v >= 1e6 => format!("{} M", trimmed(v / 1e6)),
-        v if v >= 1e4 => format!("{} k", trimmed(v / 1e3)),
-        v if v >= 1e3 => number::grouped(v),
-        v => trimmed(v),
-    }
-}
-
-/// Rounded, since steps of a tenth are not exact.
-fn trimmed(value: f64) -> String {
-    ((value * 1000.0).round() / 1000.0).to_string()
-}
-
 /// Places that are at least `least` apart, each as near to where it wants to be as the others let it.
 fn apart(wanted: &[f64], least: f64, top: f64, bottom: f64) -> Vec<f64> {
     let mut order: Vec<usize> = (0..wanted.len()).collect();
@@ -557,146 +467,4 @@ fn text_width(class: &str, text: &str) -> f64 {
         _ => 0.645,
     };
     text.chars().map(em).sum::<f64>() * size
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::report::made_up;
-
-    /// One start of an element, as a strict reader of XML sees it.
-    #[derive(Debug, Default)]
-    struct Read {
-        name: String,
-        attributes: Vec<(String, String)>,
-        text: String,
-    }
-
-    impl Read {
-        fn get(&self, name: &str) -> &str {
-            self.attributes.iter().find(|(n, _)| n == name).map_or("", |(_, value)| value)
-        }
-
-        fn number(&self, name: &str) -> f64 {
-            self.get(name).parse().unwrap()
-        }
-    }
-
-    /// The text without its escapes; none if a mark stands there that has to be escaped.
-    fn plain(text: &str) -> Option<String> {
-        let entities = ["&amp;", "&lt;", "&gt;", "&quot;"];
-        let bare = entities.iter().fold(text.to_string(), |text, entity| text.replace(entity, ""));
-        let plain = text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&amp;", "&");
-        (!bare.contains(['&', '<', '>'])).then_some(plain)
-    }
-
-    /// Every element in the order of their starts; panics where the text is not well-formed.
-    fn read(xml: &str) -> Vec<Read> {
-        let (mut all, mut open): (Vec<Read>, Vec<usize>) = (Vec::new(), Vec::new());
-        let mut rest = xml.trim_end();
-        while let Some((text, after)) = rest.split_once('<') {
-            let text = plain(text).expect("text without bare marks");
-            match open.last() {
-                Some(at) => all[*at].text += &text,
-                None => assert!(text.is_empty(), "text outside of the root: {text:?}"),
-            }
-            let (tag, after) = after.split_once('>').expect("the end of a tag");
-            rest = after;
-            if let Some(name) = tag.strip_prefix('/') {
-                let at = open.pop().expect("an element to close");
-                assert_eq!(all[at].name, name);
-                continue;
-            }
-            let is_empty = tag.ends_with('/');
-            let (name, mut list) = tag.trim_end_matches('/').split_once(' ').unwrap_or((tag.trim_end_matches('/'), ""));
-            assert!(!open.is_empty() || all.is_empty(), "a second root");
-            let mut element = Read { name: name.to_string(), ..Read::default() };
-            while !list.is_empty() {
-                let (name, after) = list.split_once("=\"").expect("an attribute with a value");
-                let (value, after) = after.split_once('"').expect("the end of a value");
-                assert!(element.get(name).is_empty(), "{name} is there twice");
-                element.attributes.push((name.to_string(), plain(value).expect("a value without bare marks")));
-                list = after.trim_start();
-            }
-            if !is_empty {
-                open.push(all.len());
-            }
-            all.push(element);
-        }
-        assert!(open.is_empty() && rest.is_empty(), "not closed");
-        all
-    }
-
-    #[test]
-    fn the_picture_is_well_formed_with_a_mark_for_each_system() {
-        let elements = read(&draw(&made_up::results()));
-        assert_eq!(elements[0].name, "svg");
-        let texts: Vec<&str> = elements.iter().filter(|e| e.name == "text").map(|e| e.text.as_str()).collect();
-        assert!(texts.iter().any(|text| text.starts_with("Imaginary & Sons <64>")), "{texts:?}");
-        for panel in
-            ["Round trip, 64 B, median", "Burst, 200,000 states of distinct names, 64 B", "Large states, 1 MiB"]
-        {
-            assert_eq!(texts.iter().filter(|text| **text == panel).count(), 1, "{panel}");
-        }
-        assert_eq!(texts.iter().filter(|text| **text == "nanostate ipc callback").count(), 1);
-        assert!(texts.contains(&"5.00 M/s (14.0 %)"), "{texts:?}");
-    }
-
-    #[test]
-    fn nothing_that_is_written_leaves_its_panel() {
-        let (mut offset, mut room, mut seen) = (0.0, WIDTH, 0);
-        for element in read(&draw(&made_up::results())) {
-            if let Some(place) = element.get("transform").strip_prefix("translate(") {
-                offset = place.split(' ').next().unwrap().parse().unwrap();
-                room = (WIDTH - 2.0 * MARGIN - GUTTER) / 2.0;
-            }
-            if element.name != "text" {
-                continue;
-            }
-            seen += 1;
-            let width = text_width(element.get("class"), &element.text);
-            let begin = match element.get("text-anchor") {
-                "end" => element.number("x") - width,
-                "middle" => element.number("x") - width / 2.0,
-                _ => element.number("x"),
-            };
-            assert!(begin > -1.0 && begin + width < room + MARGIN / 2.0, "{:?} at {offset}", element.text);
-        }
-        assert!(seen > 50, "{seen}");
-    }
-
-    #[test]
-    fn the_longest_bar_ends_before_the_values() {
-        let results = made_up::results();
-        for element in read(&draw(&results)).iter().filter(|e| e.name == "rect" && e.get("class") != "ground") {
-            assert!(element.number("x") + element.number("width") < 400.0, "{element:?}");
-        }
-    }
-
-    #[test]
-    fn labels_do_not_touch_and_stay_between_top_and_bottom() {
-        let places = apart(&[50.0, 51.0, 10.0, 52.0, 200.0], 15.0, 0.0, 100.0);
-        let mut sorted = places.clone();
-        sorted.sort_by(f64::total_cmp);
-        assert!(sorted.windows(2).all(|pair| pair[1] - pair[0] >= 15.0), "{places:?}");
-        assert!(sorted[0] >= 7.5 && sorted[4] <= 92.5, "{places:?}");
-        assert!(places[0] < places[1] && places[1] < places[3] && places[2] == 10.0, "{places:?}");
-    }
-
-    #[test]
-    fn a_run_without_samples_is_a_picture_without_panels() {
-        let empty = Results { series: Vec::new(), ..made_up::results() };
-        let elements = read(&draw(&empty));
-        assert!(elements.iter().all(|e| e.get("class") != "title"));
-    }
-
-    #[test]
-    fn values_far_apart_have_a_logarithmic_scale_that_keeps_their_order() {
-        let scale = Scale::new([1.0, 10.0, 1000.0].into_iter(), false, 0.0, 100.0);
-        assert!(scale.is_log && scale.at(1.0) < scale.at(10.0) && scale.at(10.0) < scale.at(1000.0));
-        assert!((0.0..=100.0).contains(&scale.at(0.0)), "what has no logarithm stands at the beginning");
-        assert!(!Scale::new([1.0, 10.0].into_iter(), false, 0.0, 100.0).is_log);
-        let ticks = scale.ticks(Metric::P50);
-        assert!(ticks.len() >= 2, "{ticks:?}");
-    }
 }
