@@ -288,7 +288,10 @@ enum {
     /** Hub. How much of an unfinished message has to arrive in NS_OPT_HUB_STALLED_FRAME_MS; one
      *  that is slower gives way when there is no memory for others. In bytes: 0 to 1GiB, default
      *  64KiB. */
-    NS_OPT_HUB_PROGRESS = 116
+    NS_OPT_HUB_PROGRESS = 116,
+    /** Hub. Limit of all that states and messages take, half of it for states that are kept; 0
+     *  stands for twice NS_OPT_HUB_TABLE_BYTES. In bytes: 0 to 1TiB, default 0. */
+    NS_OPT_HUB_MEMORY = 117
 };
 
 /* Version -------------------------------------------------------------------------------------- */
@@ -1192,6 +1195,14 @@ typedef struct {
      * Messages that gateways on ws and inproc dropped for programs too slow for them.
      */
     uint64_t dropped;
+    /**
+     * Now: bytes that wait to be written.
+     */
+    uint64_t outbox_bytes;
+    /**
+     * Now: bytes of states and messages, all together.
+     */
+    uint64_t memory_bytes;
 } ns_hub_stats_t;
 
 /**

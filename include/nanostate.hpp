@@ -203,6 +203,7 @@ inline constexpr HubOption<Count> hub_max_peers{NS_OPT_HUB_MAX_PEERS};
 inline constexpr HubOption<Count> hub_outbox{NS_OPT_HUB_OUTBOX};
 inline constexpr HubOption<Count> hub_unfinished{NS_OPT_HUB_UNFINISHED};
 inline constexpr HubOption<Time> hub_stalled_frame{NS_OPT_HUB_STALLED_FRAME_MS};
+inline constexpr HubOption<Count> hub_memory{NS_OPT_HUB_MEMORY};
 inline constexpr HubOption<Count> hub_progress{NS_OPT_HUB_PROGRESS};
 inline constexpr HubOption<Time> hub_handshake{NS_OPT_HUB_HANDSHAKE_MS};
 inline constexpr HubOption<Count> hub_table_states{NS_OPT_HUB_TABLE_STATES};

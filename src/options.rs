@@ -246,6 +246,9 @@ options! {
         Progress = 116, NS_OPT_HUB_PROGRESS, Bytes, 0..GIB, limits::PROGRESS,
             "How much of an unfinished message has to arrive in NS_OPT_HUB_STALLED_FRAME_MS; one that is slower gives way \
              when there is no memory for others";
+        Memory = 117, NS_OPT_HUB_MEMORY, Bytes, 0..TIB, 0,
+            "Limit of all that states and messages take, half of it for states that are kept; 0 stands for twice \
+             NS_OPT_HUB_TABLE_BYTES";
     }
 }
 

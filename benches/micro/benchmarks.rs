@@ -225,7 +225,7 @@ fn feed(count: u32, payload: usize) -> Round {
     Box::new(move || {
         let table = hub.engine.table();
         for entry in table.iter() {
-            feed.change(table, entry);
+            feed.change(table, entry, usize::MAX);
         }
         let mut written = 0;
         loop {

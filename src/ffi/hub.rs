@@ -129,12 +129,16 @@ pub struct ns_hub_stats_t {
     pub malformed_by: [u64; 32],
     /// Messages that gateways on ws and inproc dropped for programs too slow for them.
     pub dropped: u64,
+    /// Now: bytes that wait to be written.
+    pub outbox_bytes: u64,
+    /// Now: bytes of states and messages, all together.
+    pub memory_bytes: u64,
 }
 
 counters!(HubStats as ns_hub_stats_t {
     peers, old_peers, joined, refused_peers, states, table_bytes, unfinished_bytes, messages_in, bytes_in,
     messages_out, bytes_out, conflated, withheld, refused, stale, ahead, too_large, foreign_sender, reserved,
-    malformed, dropped;
+    malformed, dropped, outbox_bytes, memory_bytes;
     malformed_by: padded(&malformed_by)
 });
 

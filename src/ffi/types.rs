@@ -178,6 +178,9 @@ pub const NS_OPT_HUB_LEGACY_SNAPSHOT: ns_opt = 115;
 /// that is slower gives way when there is no memory for others. In bytes: 0 to 1GiB, default
 /// 64KiB.
 pub const NS_OPT_HUB_PROGRESS: ns_opt = 116;
+/// Hub. Limit of all that states and messages take, half of it for states that are kept; 0
+/// stands for twice NS_OPT_HUB_TABLE_BYTES. In bytes: 0 to 1TiB, default 0.
+pub const NS_OPT_HUB_MEMORY: ns_opt = 117;
 
 #[cfg(test)]
 mod tests {

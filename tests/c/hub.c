@@ -126,6 +126,8 @@ static void options(void)
     }
     OK(ns_hub_set(hub, NS_OPT_HUB_PROGRESS, 0));
     IS(NS_ERR_INVALID, ns_hub_set(hub, NS_OPT_HUB_PROGRESS, -1));
+    OK(ns_hub_set(hub, NS_OPT_HUB_MEMORY, 0));
+    IS(NS_ERR_INVALID, ns_hub_set(hub, NS_OPT_HUB_MEMORY, -1));
     OK(ns_hub_set(hub, NS_OPT_HUB_IPC_MODE, 0660));
     IS(NS_ERR_INVALID, ns_hub_set(hub, NS_OPT_HUB_IPC_MODE, 01000));
     IS(NS_ERR_INVALID, ns_hub_set(hub, NS_OPT_LINGER_MS, 1));
@@ -148,7 +150,7 @@ static void reads_options(void)
         {NS_OPT_HUB_TABLE_BYTES, 512 << 20},    {NS_OPT_HUB_DEPARTED_MS, 24 * 3600 * 1000},
         {NS_OPT_HUB_IPC_MODE, 0600},            {NS_OPT_HUB_ECHO, 0},
         {NS_OPT_HUB_LEGACY_STRUCTURED, 0},      {NS_OPT_HUB_LEGACY_SNAPSHOT, 0},
-        {NS_OPT_HUB_PROGRESS, 64 << 10},
+        {NS_OPT_HUB_PROGRESS, 64 << 10},        {NS_OPT_HUB_MEMORY, 0},
     };
     ns_hub *hub;
     int64_t value;

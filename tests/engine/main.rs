@@ -12,6 +12,7 @@ mod clocks;
 mod flush;
 mod gateways;
 mod identities;
+mod memory;
 mod old_hubs;
 mod promise;
 mod routing;

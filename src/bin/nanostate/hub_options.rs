@@ -31,7 +31,7 @@ pub fn with_flags(text: &str) -> Cow<'_, str> {
 fn heading(option: HubOption) -> Option<&'static str> {
     let heading = match option {
         HubOption::MaxMessage | HubOption::MaxPeers | HubOption::Outbox | HubOption::Unfinished => "Limits",
-        HubOption::StalledFrameMs | HubOption::Progress | HubOption::HandshakeMs => "Limits",
+        HubOption::Memory | HubOption::StalledFrameMs | HubOption::Progress | HubOption::HandshakeMs => "Limits",
         HubOption::TableStates | HubOption::TableBytes | HubOption::DepartedMs => "Kept states",
         HubOption::LegacyMax | HubOption::LegacyStructured | HubOption::LegacySnapshot => "Old programs",
         HubOption::IpcMode | HubOption::Echo => return None,

@@ -82,7 +82,7 @@ impl Session {
         let Some(entry) = self.own.table.get(slot) else { return };
         if wanted(link.is_old(), entry, limit) {
             trace!("{}: sends {}", one_line(&self.identity), Told::entry(entry));
-            if link.feed.change(&self.own.table, entry) {
+            if link.feed.change(&self.own.table, entry, usize::MAX) {
                 debug!("{}: the hub does not keep up: it gets newest values only", one_line(&self.identity));
             }
             link.flush(&mut self.actions);

@@ -90,6 +90,7 @@ impl Core {
         match answer {
             Answer::Whole(answer) => self.answer_to(peer, route, answer),
             Answer::List(listing) => {
+                self.listings += listing.allocated();
                 peer.listing = Some((listing, route.to_vec()));
                 self.go_on_listing(peer);
             }
@@ -100,6 +101,7 @@ impl Core {
     /// Goes on with the list that a peer asked for, if there is one, as far as the turn allows. Whether it is answered.
     pub fn go_on_listing(&mut self, peer: &mut Peer) -> bool {
         let Some((mut listing, route)) = peer.listing.take() else { return true };
+        self.listings -= listing.allocated();
         let Core { config, intake, turns, .. } = self;
         let before = turns.left();
         let mut steps = before;
@@ -109,6 +111,7 @@ impl Core {
         if whole {
             self.answer_to(peer, &route, listing.finish());
         } else {
+            self.listings += listing.allocated();
             peer.listing = Some((listing, route));
         }
         whole

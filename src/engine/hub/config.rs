@@ -16,6 +16,8 @@ pub struct RouterConfig {
     pub max_peers: usize,
     /// What may wait for a live peer.
     pub outbox: usize,
+    /// All that is held for states and messages, in bytes; 0: twice what the table may hold.
+    pub memory: usize,
     /// Unfinished incoming frames, together.
     pub unfinished: usize,
     /// How long one of them may make no progress.
@@ -51,6 +53,7 @@ impl Default for RouterConfig {
             legacy_max: limits::LEGACY_MAX,
             max_peers: limits::MAX_PEERS,
             outbox: limits::OUTBOX,
+            memory: 0,
             unfinished: limits::UNFINISHED,
             stalled_frame: limits::STALLED_FRAME,
             progress: limits::PROGRESS,

@@ -16,6 +16,7 @@ use super::identities::{Hello, Identities};
 use super::intake::{Intake, NotTaken, Taken};
 use super::peer::{Peer, Stage};
 use super::peers::{PeerId, Peers};
+use super::pressure::Ceilings;
 use super::reports::Reports;
 use super::turns::{self, Turns};
 use super::unfinished::Unfinished;
@@ -93,6 +94,9 @@ pub struct Core {
     pub turns: Turns,
     pub actions: VecDeque<Action>,
     pub pool: Pool,
+    pub ceilings: Ceilings,
+    /// Bytes that are allocated for lists that are being made.
+    pub listings: usize,
     /// Whether there was a peer that is not always read.
     pub holds_back: bool,
     pub(super) scratch: Vec<u8>,
@@ -112,6 +116,8 @@ impl Core {
             turns: Turns::new(),
             actions: VecDeque::new(),
             pool: Pool::new(POOLED),
+            ceilings: Ceilings::default(),
+            listings: 0,
             holds_back: false,
             scratch: Vec::new(),
         }
@@ -360,13 +366,14 @@ impl Core {
 
     /// Passes a value on.
     pub fn route(&mut self, peers: &mut Peers<Peer>, slot: Slot) {
+        let share = self.share(peers.len());
         let table = &self.intake.table;
         let Some(entry) = table.get(slot) else { return };
         let each = log_enabled!(Level::Trace);
         for peer in peers.iter_mut().filter(|peer| peer.is_up()) {
             match peer.profile.verdict(&self.config, entry) {
                 Verdict::Send => {
-                    if peer.link.feed.change(table, entry) {
+                    if peer.link.feed.change(table, entry, share) {
                         debug!("{} does not keep up: it gets newest values only", peer.profile.name());
                     }
                     if each {

@@ -12,6 +12,7 @@ mod identities;
 mod intake;
 mod peer;
 mod peers;
+mod pressure;
 pub mod queries;
 mod reports;
 mod stats;
@@ -107,6 +108,8 @@ impl Router {
         stats.states = self.table().len() as u64;
         stats.table_bytes = self.table().bytes() as u64;
         stats.unfinished_bytes = self.core.unfinished.bytes() as u64;
+        stats.outbox_bytes = self.core.queued() as u64;
+        stats.memory_bytes = self.core.held() as u64;
         for peer in self.peers.iter().filter(|peer| peer.is_up()) {
             stats.peers += 1;
             stats.old_peers += u64::from(peer.profile.is_old());
@@ -124,8 +127,10 @@ impl Router {
     }
 
     fn remove(&mut self, conn: ConnId) {
-        if let Some(peer) = self.peers.remove(conn) {
-            self.core.unfinished.release(peer.unfinished);
+        if let Some(mut peer) = self.peers.remove(conn) {
+            self.core.unfinished.release(mem::take(&mut peer.unfinished));
+            drop(peer);
+            self.core.intake.table.pinned.sweep();
         }
     }
 
@@ -140,6 +145,7 @@ impl Router {
         }
         // What it holds is gone with the connection, which is closed before anything else happens.
         core.unfinished.release(mem::take(&mut peer.unfinished));
+        core.drop_listing(peer);
         for timer in [Timer::Handshake, Timer::Stalled, Timer::Probe] {
             core.timers.clear(timer(i as u32));
         }
@@ -343,21 +349,7 @@ impl Router {
     /// A peer holds so many bytes more of what is unfinished.
     fn holds(&mut self, now: Now, i: usize, more: usize) {
         self.core.unfinished.add(now, &mut self.peers[i].unfinished, more);
-        self.check_unfinished(now);
-    }
-
-    /// Closes peers while unfinished messages take more than they may together. Those pay that make no progress, or that
-    /// hold most for the longest, and not the one that comes last.
-    fn check_unfinished(&mut self, now: Now) {
-        let (most, floor) = (self.core.config.unfinished, self.core.config.floor());
-        while self.core.unfinished.bytes() > most {
-            let peers = self.peers.iter_mut_with_places().filter(|(_, peer)| !peer.is_closing());
-            let weights = peers.filter_map(|(i, peer)| Some((peer.unfinished.weight(now, floor)?, i)));
-            let Some(((slow, _), i)) = weights.max() else { return };
-            let which = if slow { "makes the least progress" } else { "holds most of it, for the longest" };
-            let text = format!("unfinished messages take more than {most} bytes together, and this one {which}");
-            self.close(now, i, Status::NoMemory, text);
-        }
+        self.relieve(now);
     }
 
     /// Takes frames, and returns how many bytes of them. Leaves the rest of a peer that sends many requests, or does not
@@ -405,16 +397,17 @@ impl Router {
         }
         let taken = all.len() - input.len();
         let Router { peers, core, .. } = self;
-        if peers[i].is_closing() {
+        let peer = &mut peers[i];
+        if peer.is_closing() {
             return taken;
         }
-        if peers[i].listing.is_some() {
-            core.turns.wait(peers.id(i));
+        if peer.listing.is_some() {
+            core.turns.wait(PeerId::new(i, peer.profile.conn));
         }
-        let peer = &mut peers[i];
         let is_unfinished = decoder.unfinished() && peer.is_up();
-        core.unfinished.set(now, &mut peer.unfinished, decoder.allocated());
-        peer.unfinished.came(now, taken, core.config.floor());
+        if core.unfinished.set(now, &mut peer.unfinished, decoder.allocated()) {
+            peer.unfinished.came(now, taken, core.config.floor());
+        }
         peer.link.heard(now);
         peer.link.put_decoder(decoder);
         if is_unfinished {
@@ -422,7 +415,7 @@ impl Router {
         } else {
             core.timers.clear(Timer::Stalled(i as u32));
         }
-        self.check_unfinished(now);
+        self.relieve(now);
         taken
     }
 }
@@ -432,6 +425,7 @@ impl Protocol for Router {
         debug!("{} connected", info.from);
         let has_header = info.framing.has_header();
         let Router { peers, core, .. } = self;
+        core.set_ceilings();
         let max_peers = core.config.max_peers;
         let surplus = |peers: &Peers<Peer>| peers.iter().filter(|peer| peer.surplus).count();
         let full = peers.len() >= max_peers && peers.len() - surplus(peers) >= max_peers;
@@ -494,18 +488,23 @@ impl Protocol for Router {
 
     fn gather<'a>(&'a mut self, now: Now, conn: ConnId, slices: &mut Vec<IoSlice<'a>>) {
         let Some(i) = self.peers.find(conn) else { return };
-        let (id, peer) = (self.peers.id(i), &mut self.peers[i]);
-        self.core.fill(now, id, peer);
+        let peer = &mut self.peers[i];
+        self.core.fill(now, PeerId::new(i, conn), peer);
+        peer.backlog.get_or_insert(now.mono);
         peer.link.gather(slices);
     }
 
     fn wrote(&mut self, _now: Now, conn: ConnId, n: usize) -> bool {
         let Some(i) = self.peers.find(conn) else { return false };
-        let (id, peer) = (self.peers.id(i), &mut self.peers[i]);
+        let peer = &mut self.peers[i];
         let more = peer.link.wrote(n);
+        if peer.link.feed.waiting() == 0 {
+            peer.backlog = None;
+            self.core.intake.table.pinned.sweep();
+        }
         peer.behind &= !peer.link.has_room();
         if peer.has_left_over() && peer.is_up() && peer.link.has_room() {
-            self.core.turns.wait(id);
+            self.core.turns.wait(PeerId::new(i, conn));
         }
         more
     }
@@ -555,5 +554,6 @@ impl Protocol for Router {
                 self.resume(now, i);
             }
         }
+        self.relieve(now);
     }
 }

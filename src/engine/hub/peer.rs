@@ -43,6 +43,8 @@ pub struct Peer {
     pub unfinished: Share,
     /// When it was first asked whether it lives since it last sent bytes.
     probed: Option<MonoTime>,
+    /// Since when something waits for it without a pause.
+    pub backlog: Option<MonoTime>,
     /// There were as many peers as there may be when it came.
     pub surplus: bool,
     /// It was told of states that were not taken, and does not read that: it is not read either.
@@ -83,6 +85,7 @@ impl Peer {
             listing: None,
             unfinished: Share::default(),
             probed: None,
+            backlog: None,
             surplus: false,
             behind: false,
         }
@@ -114,6 +117,14 @@ impl Peer {
     /// Whether something that it asks for is left for later.
     pub fn has_left_over(&self) -> bool {
         !self.deferred.0.is_empty() || self.listing.is_some()
+    }
+
+    /// What decides which peer gives way when there is no memory: the bytes that wait for it, by how long they do. None: it
+    /// takes what it is sent.
+    pub fn weight(&self, now: Now) -> Option<u128> {
+        let waits = now.mono.since(self.backlog?).as_nanos() + 1;
+        let waiting = self.link.feed.waiting();
+        (waiting > 0).then_some(waiting as u128 * waits)
     }
 
     /// Whether the driver is to read from it.

@@ -18,6 +18,11 @@ pub struct PeerId {
 }
 
 impl PeerId {
+    /// The connection that is at this place.
+    pub fn new(place: usize, conn: ConnId) -> PeerId {
+        PeerId { place: place as u32, conn }
+    }
+
     /// Where it is as long as it is there.
     pub fn place(self) -> usize {
         self.place as usize
@@ -77,7 +82,7 @@ impl<T> Peers<T> {
 
     /// What the connection at this place is remembered by.
     pub fn id(&self, place: usize) -> PeerId {
-        PeerId { place: place as u32, conn: self.slab[place].0 }
+        PeerId::new(place, self.slab[place].0)
     }
 
     /// The place of a connection that was remembered, if it is still there.

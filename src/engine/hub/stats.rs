@@ -20,6 +20,10 @@ pub struct HubStats {
     pub table_bytes: u64,
     /// Now: bytes allocated for unfinished incoming frames.
     pub unfinished_bytes: u64,
+    /// Now: bytes allocated for what waits to be written.
+    pub outbox_bytes: u64,
+    /// Now: all of these bytes together.
+    pub memory_bytes: u64,
     /// States that were taken.
     pub messages_in: u64,
     /// Bytes of their bodies.

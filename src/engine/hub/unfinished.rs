@@ -44,16 +44,17 @@ impl Unfinished {
         self.set(now, share, share.bytes + more);
     }
 
-    /// A peer takes so much now.
+    /// A peer takes so much now. Whether that is anything.
     #[inline]
-    pub fn set(&mut self, now: Now, share: &mut Share, bytes: usize) {
+    pub fn set(&mut self, now: Now, share: &mut Share, bytes: usize) -> bool {
         if share.bytes | bytes == 0 {
-            return;
+            return false;
         }
         if share.bytes == 0 {
             *share = Share { since: now.mono, interval: (now.mono, 0), ..Share::default() };
         }
         self.bytes = self.bytes - mem::replace(&mut share.bytes, bytes) + bytes;
+        bytes > 0
     }
 
     /// A peer is gone, or about to be.
@@ -64,13 +65,11 @@ impl Unfinished {
 
 impl Share {
     /// So many bytes have come from the peer.
-    #[inline]
     pub fn came(&mut self, now: Now, bytes: usize, floor: Floor) {
-        if self.bytes == 0 {
-            return;
+        if self.bytes > 0 {
+            self.look(now, floor);
+            self.interval.1 += bytes as u64;
         }
-        self.look(now, floor);
-        self.interval.1 += bytes as u64;
     }
 
     /// Ends the interval of its progress if it is over.

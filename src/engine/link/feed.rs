@@ -6,7 +6,6 @@
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
-use std::sync::Arc;
 
 use super::super::gateway::prefix_len;
 use super::super::table::{Entry, EntryBody, Slot, Table, SHARE_FROM};
@@ -248,18 +247,18 @@ impl Feed {
             return self.outbox.copy(&head, start);
         }
         self.outbox.copy(&head, start);
-        let all = 0..rest.len();
-        self.outbox.share(&[], Arc::new(rest), all);
+        self.outbox.append(rest);
     }
 
-    /// A change. The entry is in the table already. Whether this is the one with which the other side falls behind.
-    pub fn change(&mut self, table: &Table, entry: &Entry) -> bool {
+    /// A change. The entry is in the table already. Whether this is the one with which the other side falls behind: as it
+    /// does at `most` waiting bytes, if the feed's own limit is not lower.
+    pub fn change(&mut self, table: &Table, entry: &Entry, most: usize) -> bool {
         if self.walk.is_some() {
             self.missed += 1;
             return false;
         }
         self.write(entry);
-        let behind = self.outbox.len() > self.limit;
+        let behind = self.outbox.len() > self.limit.min(most);
         if behind {
             self.fell_behind = table.version();
             self.walk = Some(Walk::from(table.version()));

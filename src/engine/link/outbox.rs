@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -21,12 +22,18 @@ const FIRST: usize = SIZES[0];
 pub struct Pool {
     free: Arc<Mutex<[Vec<Vec<u8>>; SIZES.len()]>>,
     most: usize,
+    held: Arc<AtomicUsize>,
 }
 
 impl Pool {
     /// A pool that keeps at most `most` chunks of each size; those of the largest have 64 KiB.
     pub fn new(most: usize) -> Pool {
-        Pool { free: Arc::default(), most }
+        Pool { free: Arc::default(), most, held: Arc::default() }
+    }
+
+    /// Bytes that are allocated for what waits in all outboxes of this pool, without what they share with the table.
+    pub fn held(&self) -> usize {
+        self.held.load(Ordering::Relaxed)
     }
 
     fn take(&self, size: usize) -> Vec<u8> {
@@ -110,6 +117,17 @@ impl Outbox {
         let mut chunk = self.new_chunk(more);
         chunk.extend_from_slice(start);
         chunk.extend_from_slice(body);
+        self.push(chunk);
+    }
+
+    /// Puts `bytes` at the end without copying them.
+    pub fn append(&mut self, bytes: Vec<u8>) {
+        self.len += bytes.len();
+        self.push(bytes);
+    }
+
+    fn push(&mut self, chunk: Vec<u8>) {
+        self.pool.held.fetch_add(chunk.capacity(), Ordering::Relaxed);
         self.chunks.push_back(Chunk::Copied(chunk));
     }
 
@@ -177,6 +195,7 @@ impl Outbox {
     }
 
     fn recycle(&mut self, mut chunk: Vec<u8>) {
+        self.pool.held.fetch_sub(chunk.capacity(), Ordering::Relaxed);
         if chunk.capacity() == FIRST {
             chunk.clear();
             self.spare = chunk;
@@ -190,6 +209,7 @@ impl Drop for Outbox {
     fn drop(&mut self) {
         for chunk in self.chunks.drain(..) {
             if let Chunk::Copied(chunk) = chunk {
+                self.pool.held.fetch_sub(chunk.capacity(), Ordering::Relaxed);
                 self.pool.give(chunk);
             }
         }
@@ -278,6 +298,26 @@ mod tests {
         let mut outbox = Outbox::new(Pool::new(0));
         outbox.copy(&[1; 9], &[2; 2000]);
         assert!(matches!(&outbox.chunks[0], Chunk::Copied(bytes) if bytes.capacity() == SIZES[1]));
+    }
+
+    #[test]
+    fn a_pool_knows_what_its_outboxes_hold_until_it_is_written_or_given_up() {
+        let pool = Pool::new(2);
+        let (mut one, mut other) = (Outbox::new(pool.clone()), Outbox::new(pool.clone()));
+        let body = Arc::new(vec![1; 100_000]);
+        for outbox in [&mut one, &mut other] {
+            (0..100).for_each(|_| outbox.copy(&[1; 9], &[2; 1000]));
+            outbox.append(vec![3; 50_000]);
+            outbox.share(&[], body.clone(), 0..body.len());
+        }
+        let copied = 2 * (100 * 1009 + 50_000);
+        assert!((copied..3 * copied).contains(&pool.held()), "{} bytes", pool.held());
+        while !one.is_empty() {
+            take(&mut one, 999);
+        }
+        assert!((copied / 2..3 * copied / 2).contains(&pool.held()), "{} bytes", pool.held());
+        drop(other);
+        assert_eq!(pool.held(), 0);
     }
 
     #[test]

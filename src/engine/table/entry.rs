@@ -65,6 +65,14 @@ impl Stored {
         Ok(())
     }
 
+    /// The body, if others than the table hold it, too.
+    pub(super) fn pinned(&self) -> Option<&Arc<Vec<u8>>> {
+        match self {
+            Stored::Shared(bytes) if Arc::strong_count(bytes) > 1 => Some(bytes),
+            _ => None,
+        }
+    }
+
     pub(super) fn allocated(&self) -> usize {
         match self {
             Stored::Small(bytes) => bytes.capacity(),

@@ -6,6 +6,7 @@
 
 mod entry;
 mod owners;
+mod pinned;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +16,7 @@ use std::time::Duration;
 use self::entry::Stored;
 pub use self::entry::{Entry, EntryBody};
 use self::owners::{OwnerId, Owners};
+use self::pinned::Pinned;
 use super::hash::KeyHash;
 use super::newest::Newest;
 use super::slots::NONE;
@@ -103,6 +105,10 @@ pub struct Table {
     owners: Owners,
     /// Departures of so long before this time have expired.
     expired: Option<MonoTime>,
+    /// Bodies that it held, and that wait to be written.
+    pub pinned: Pinned,
+    /// The most that it may hold, in bytes, if its capacity is larger.
+    pub ceiling: usize,
     /// What it may hold.
     pub capacity: Capacity,
 }
@@ -111,7 +117,8 @@ impl Table {
     /// An empty table.
     pub fn new(capacity: Capacity) -> Table {
         let (entries, pages, owners) = (Newest::new(), Vec::new(), Owners::new());
-        Table { entries, pages, version: 0, bytes: 0, owners, expired: None, capacity }
+        let pinned = Pinned::default();
+        Table { entries, pages, version: 0, bytes: 0, owners, expired: None, pinned, ceiling: usize::MAX, capacity }
     }
 
     /// How many entries it holds.
@@ -127,6 +134,11 @@ impl Table {
     /// Bytes allocated for its entries.
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Bytes that it may hold.
+    fn most_bytes(&self) -> usize {
+        self.capacity.bytes.min(self.ceiling)
     }
 
     /// The number of changes so far.
@@ -231,10 +243,10 @@ impl Table {
         let (before, owner) = (entry.body.allocated(), entry.owner);
         if offer.body.len() > before {
             let more = offer.body.len() - before;
-            if self.owners.get(owner).bytes + more > self.capacity.bytes / self.capacity.share {
+            if self.owners.get(owner).bytes + more > self.most_bytes() / self.capacity.share {
                 return Err(Refusal::Full);
             }
-            while self.bytes + more > self.capacity.bytes {
+            while self.bytes + more > self.most_bytes() {
                 if !self.evict_departed(owner) {
                     return Err(Refusal::Full);
                 }
@@ -242,7 +254,9 @@ impl Table {
         }
         let entry = self.entries.get_mut(slot).expect("found in the index");
         let owner = self.owners.get_mut(owner);
+        let pinned = entry.body.pinned().cloned();
         entry.body.replace(offer.body, offer.shared)?;
+        pinned.iter().for_each(|body| self.pinned.add(body));
         let after = entry.body.allocated();
         self.bytes = self.bytes - before + after;
         owner.bytes = owner.bytes - before + after;
@@ -266,13 +280,13 @@ impl Table {
         let size = offer.body.len() + overhead;
         let owner = self.owners.find_or_add(offer.sender);
         let held = self.owners.get(owner);
-        if held.bytes + size > self.capacity.bytes / self.capacity.share
+        if held.bytes + size > self.most_bytes() / self.capacity.share
             || held.states >= self.capacity.states / self.capacity.share
         {
             self.owners.forget_if_empty(owner);
             return Err(Refusal::Full);
         }
-        while self.bytes + size > self.capacity.bytes || self.len() >= self.capacity.states {
+        while self.bytes + size > self.most_bytes() || self.len() >= self.capacity.states {
             if !self.evict_departed(owner) {
                 self.owners.forget_if_empty(owner);
                 return Err(Refusal::Full);
@@ -322,6 +336,7 @@ impl Table {
 
     fn remove(&mut self, slot: u32) {
         let entry = self.entries.remove(slot).expect("a list names entries only");
+        entry.body.pinned().into_iter().for_each(|body| self.pinned.add(body));
         let overhead = self.entries.overhead();
         if entry.next != NONE {
             self.entries.get_mut(entry.next).expect("a list names entries only").previous = entry.previous;

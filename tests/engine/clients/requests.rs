@@ -363,3 +363,16 @@ fn a_survey_of_a_client_counts_apps_and_is_answered_whatever_it_says() {
     answers.dedup();
     assert_eq!((answers.len(), hub.router.stats().malformed, hub.router.stats().messages_in), (1, 0, 1));
 }
+
+#[test]
+fn a_client_that_leaves_while_its_list_is_made_leaves_nothing_that_is_counted() {
+    let (mut hub, a) = hub_of_many_states(RouterConfig::default());
+    (4000..9000).for_each(|i| hub.publish(a, "a", &format!("k{i}"), &value(Kind::Text, i, 1)));
+    hub.bodies(a);
+    let before = hub.router.stats().outbox_bytes;
+    let rep = hub.join_client(Role::Rep, false);
+    hub.bytes(rep, &request(&trace(1, 1), &json(r#"["list", "*"]"#)));
+    assert!(hub.router.is_ready() && hub.router.stats().outbox_bytes > before, "the list is being made");
+    hub.lose(rep);
+    assert_eq!(hub.router.stats().outbox_bytes, before);
+}

@@ -1,0 +1,112 @@
+//! What a hub holds in all, and who pays when that is too much.
+//!
+//! There is one limit for all of it. The table may take half, unfinished messages a quarter; what is left is for what
+//! waits to be written. While half of that is in use, a peer falls behind, and gets newest values only, at its share of
+//! it. Beyond the limit the peers are closed that have most waiting for the longest, never one that takes what it is
+//! sent.
+
+use super::core::Core;
+use super::peer::Peer;
+use super::{Now, Router};
+use crate::Status;
+
+/// The limits of the parts, made from that of the whole, in bytes.
+#[derive(Clone, Copy, Default)]
+pub struct Ceilings {
+    /// All that peers may cost.
+    pub memory: usize,
+    /// Unfinished messages.
+    unfinished: usize,
+    /// What waits to be written.
+    queued: usize,
+}
+
+impl Core {
+    /// Makes the limits of the parts. To be called before there is a peer.
+    pub fn set_ceilings(&mut self) {
+        let memory = match self.config.memory {
+            0 => self.intake.table.capacity.bytes.saturating_mul(2),
+            memory => memory,
+        };
+        self.intake.table.ceiling = memory / 2;
+        self.ceilings = Ceilings { memory, unfinished: self.config.unfinished.min(memory / 4), queued: memory / 4 };
+    }
+
+    /// Bytes that are allocated for what waits to be written: outboxes, bodies that only they hold, and lists that are
+    /// being made. At most so many, since bodies that are gone are noticed late.
+    #[inline]
+    pub fn queued(&self) -> usize {
+        self.pool.held() + self.intake.table.pinned.bytes() + self.listings
+    }
+
+    /// Bytes that are allocated for states and messages.
+    #[inline]
+    pub fn held(&self) -> usize {
+        self.intake.table.bytes() + self.unfinished.bytes() + self.queued()
+    }
+
+    /// With so many bytes waiting, a peer falls behind, if its own limit is not lower.
+    #[inline]
+    pub fn share(&self, peers: usize) -> usize {
+        /// A share below this would be used up by a moment's work.
+        const LEAST: usize = 16 << 10;
+        let all = self.ceilings.queued;
+        if self.queued() <= all / 2 {
+            return usize::MAX;
+        }
+        (all / peers.max(1)).max(LEAST)
+    }
+
+    /// The list that a peer asked for, if there is one, will not be answered.
+    pub fn drop_listing(&mut self, peer: &mut Peer) {
+        if let Some((listing, _)) = peer.listing.take() {
+            self.listings -= listing.allocated();
+        }
+    }
+}
+
+impl Router {
+    /// Closes peers while there is too much of anything.
+    #[inline]
+    pub fn relieve(&mut self, now: Now) {
+        let Ceilings { memory, unfinished, .. } = self.core.ceilings;
+        if self.core.unfinished.bytes() > unfinished || self.core.held() > memory {
+            self.relieve_unfinished(now, unfinished);
+            self.relieve_all(now, memory);
+        }
+    }
+
+    /// Those pay that make no progress, or that hold most for the longest, and not the one that comes last.
+    #[cold]
+    fn relieve_unfinished(&mut self, now: Now, most: usize) {
+        let floor = self.core.config.floor();
+        while self.core.unfinished.bytes() > most {
+            let peers = self.peers.iter_mut_with_places().filter(|(_, peer)| !peer.is_closing());
+            let weights = peers.filter_map(|(i, peer)| Some((peer.unfinished.weight(now, floor)?, i)));
+            let Some(((slow, _), i)) = weights.max() else { return };
+            let which = if slow { "makes the least progress" } else { "holds most of it, for the longest" };
+            let text = format!("unfinished messages take more than {most} bytes together, and this one {which}");
+            self.close(now, i, Status::NoMemory, text);
+        }
+    }
+
+    /// Those pay that have most waiting for the longest.
+    #[cold]
+    fn relieve_all(&mut self, now: Now, most: usize) {
+        self.core.intake.table.pinned.sweep();
+        let over = self.core.held().saturating_sub(most);
+        // What waits for a peer that is to be closed is as good as gone.
+        let mut freed: usize =
+            self.peers.iter().filter(|peer| peer.is_closing()).map(|peer| peer.link.feed.waiting()).sum();
+        while freed < over {
+            let peers = self.peers.iter_mut_with_places().filter(|(_, peer)| !peer.is_closing());
+            let weights = peers.filter_map(|(i, peer)| Some((peer.weight(now)?, i)));
+            let Some((_, i)) = weights.max() else { return };
+            let waiting = self.peers[i].link.feed.waiting();
+            freed += waiting;
+            let text =
+                format!("the hub holds more than {most} bytes, {waiting} of which wait for this peer to take them");
+            self.close(now, i, Status::NoMemory, text);
+        }
+    }
+}
