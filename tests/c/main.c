@@ -84,6 +84,13 @@ ns_app *app_at(const char *identity, ns_hub *hub)
     return app;
 }
 
+ns_app_stats_t app_stats(const ns_app *app)
+{
+    ns_app_stats_t stats;
+    OK(ns_app_stats(app, &stats, sizeof stats));
+    return stats;
+}
+
 ns_state *next(ns_app *app)
 {
     ns_state *state;
@@ -276,8 +283,8 @@ static void hangs(int signal)
 int main(int count, char **words)
 {
     static const struct test *const files[] = {
-        error_tests, null_tests, state_tests, app_tests, poll_tests, callback_tests, thread_tests, hub_tests,
-        log_tests,   fork_tests, free_tests, descriptor_tests,
+        error_tests,    null_tests,   state_tests, app_tests, link_tests, queue_tests, poll_tests,
+        callback_tests, thread_tests, hub_tests,   log_tests, fork_tests, free_tests,  descriptor_tests,
     };
     const char *place = getenv("TMPDIR");
     size_t i;

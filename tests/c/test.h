@@ -26,9 +26,11 @@ extern const struct test error_tests[];
 extern const struct test fork_tests[];
 extern const struct test free_tests[];
 extern const struct test hub_tests[];
+extern const struct test link_tests[];
 extern const struct test log_tests[];
 extern const struct test null_tests[];
 extern const struct test poll_tests[];
+extern const struct test queue_tests[];
 extern const struct test state_tests[];
 extern const struct test thread_tests[];
 
@@ -64,6 +66,8 @@ ns_hub *hub_at(const char *url);
 ns_app *app_at(const char *identity, ns_hub *hub);
 /* An app that knows nothing yet. */
 ns_app *app_new(const char *identity);
+/* The counters of an app. */
+ns_app_stats_t app_stats(const ns_app *app);
 /* The next state, which must come. */
 ns_state *next(ns_app *app);
 /* The next state, which must have this name. */
