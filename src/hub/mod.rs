@@ -82,6 +82,8 @@ struct Inner {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Said {
     Refused(Status),
+    Joined,
+    Left,
     Warning,
     NoMemory,
     Info,
@@ -91,7 +93,7 @@ impl Said {
     fn level(self) -> log::Level {
         match self {
             Said::Refused(_) | Said::Warning | Said::NoMemory => log::Level::Warn,
-            Said::Info => log::Level::Info,
+            Said::Info | Said::Joined | Said::Left => log::Level::Info,
         }
     }
 
@@ -100,7 +102,7 @@ impl Said {
     fn burst(self) -> u32 {
         match self {
             Said::Refused(_) | Said::NoMemory => 1,
-            Said::Warning | Said::Info => 64,
+            Said::Warning | Said::Info | Said::Joined | Said::Left => 64,
         }
     }
 }
@@ -346,8 +348,8 @@ impl Inner {
                 self.on_peer.call(&self.gate, call);
                 let who = if identity.is_empty() { from } else { format!("{} ({from})", one_line(&identity)) };
                 match event {
-                    PeerEvent::Joined => log::info!("{who} joined"),
-                    PeerEvent::Left => log::info!("{who} left: {text}"),
+                    PeerEvent::Joined => self.log(Said::Joined, format!("{who} joined")),
+                    PeerEvent::Left => self.log(Said::Left, format!("{who} left: {text}")),
                     PeerEvent::Refused => self.log(Said::Refused(why), format!("{who} refused: {text}")),
                 }
             }
@@ -370,5 +372,37 @@ fn log_repeats(repeats: Vec<(Said, String)>) {
 impl Drop for Hub {
     fn drop(&mut self) {
         self.close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::repeats::EVERY;
+
+    #[test]
+    fn peers_that_come_and_go_in_a_storm_are_counted_instead_of_logged_one_by_one() {
+        let hub = Hub::new().expect("a hub");
+        let came = |n: u64, event| RouterEvent::Peer {
+            identity: format!("visitor-{n}"),
+            from: "127.0.0.1:1".into(),
+            event,
+            why: Status::Closed,
+            text: "closed".into(),
+        };
+        for n in 0..200 {
+            hub.inner.tell(came(n, PeerEvent::Joined));
+            hub.inner.tell(came(n, PeerEvent::Left));
+        }
+        let counted = hub.inner.repeats.lock().take_due(runtime::now().mono + EVERY);
+        let lines: Vec<_> = counted.iter().map(|(_, line)| line.as_str()).collect();
+        let end = "(136 like this since the last line)";
+        assert_eq!(
+            lines,
+            [
+                format!("visitor-199 (127.0.0.1:1) joined {end}"),
+                format!("visitor-199 (127.0.0.1:1) left: closed {end}"),
+            ]
+        );
     }
 }
