@@ -451,6 +451,6 @@ mod tests {
     #[test]
     fn structs_have_no_padding() {
         assert_eq!(size_of::<ns_peer_stats_t>(), 256 + 128 + 13 * 8);
-        assert_eq!(size_of::<ns_hub_stats_t>(), (21 + 32) * 8);
+        assert_eq!(size_of::<ns_hub_stats_t>(), (23 + 32) * 8);
     }
 }
