@@ -19,7 +19,7 @@ pub const FRAMING: Framing = Framing::Ipc;
 /// What a state holds in most benchmarks, in bytes.
 pub const PAYLOAD: usize = 64;
 
-/// The hexadecimal digits in a name that tell it from others.
+/// The number of hexadecimal digits that make a name unique.
 const DIGITS: usize = 8;
 
 /// A value of `len` bytes, as MessagePack.

@@ -147,7 +147,7 @@ fn main() {
             println!("cargo::rerun-if-changed={}", Path::new("/usr/include").join(header).display());
         }
         if library.package == "nanomsg" {
-            // The one library that cannot tell its version.
+            // The one library that has no function for its version.
             let version = pkg_config(library, "--modversion").unwrap_or_else(|| UNKNOWN.into());
             println!("cargo::rustc-env=NANOMSG_VERSION={version}");
         }

@@ -29,7 +29,7 @@ const LOST: Duration = Duration::from_secs(5);
 const EARLY: Duration = Duration::from_millis(100);
 /// Pings until it is given up.
 const EARLY_PINGS: u32 = 100;
-/// Of who waits until he is killed.
+/// The wait of a process that ends by being killed.
 const FOREVER: Duration = Duration::from_secs(24 * 3600);
 
 /// States between two looks at the clock, as long as they are small.
@@ -64,7 +64,7 @@ impl Cue {
 /// Does the jobs, the first in this thread, until standard input ends, which ends the process.
 pub fn perform(system: &dyn System, place: &Place, jobs: &[Job]) -> Result<()> {
     // What the start of this program has freed would hide what a client needs.
-    // SAFETY: only memory that nobody holds is given back.
+    // SAFETY: only free memory is given back.
     unsafe { libc::malloc_trim(0) };
     let (senders, cues): (Vec<_>, Vec<_>) = (0..jobs.len())
         .map(|job| {
@@ -88,7 +88,7 @@ pub fn perform(system: &dyn System, place: &Place, jobs: &[Job]) -> Result<()> {
                 let identity = format!("{}-{}-{}", job.name(), cue.job, std::process::id());
                 let client = Client { system, place, identity, cue };
                 if let Err(text) = client.perform(*job) {
-                    // Who does not hear it sees the end of the process.
+                    // A harness that does not read the answer sees the end of the process.
                     let _ = client.cue.answer(Answer::Failed { text });
                 }
             }

@@ -103,7 +103,7 @@ impl Drop for Process {
 /// The name of a hub's process.
 const HUB: &str = "hub";
 
-/// A process of clients, and what they said that nobody has heard yet.
+/// A process of clients, and their answers that have not been read yet.
 struct Host {
     process: Process,
     input: ChildStdin,
@@ -196,7 +196,7 @@ impl Actor {
             .ok_or_else(|| format!("{} has not answered for {} s", self.job.name(), PATIENCE.as_secs()))
     }
 
-    /// Waits until it has done what it was told.
+    /// Waits until it has carried out its order.
     pub fn ready(&self) -> Result<()> {
         match self.hear()? {
             Answer::Ready => Ok(()),

@@ -1,5 +1,5 @@
 //! Reads many connections in one thread and counts the states that arrive: the same reader for every system whose wire
-//! is simple enough, so that a crowd costs the same whoever it listens to.
+//! is simple enough, so that a crowd costs the same with each of these systems.
 
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::time::Duration;
@@ -33,7 +33,7 @@ impl Drain {
         if epoll < 0 {
             return Err(format!("cannot create an epoll descriptor: {}", std::io::Error::last_os_error()));
         }
-        // SAFETY: it is open and owned by nobody else.
+        // SAFETY: it is open, and has no other owner.
         let epoll = unsafe { OwnedFd::from_raw_fd(epoll) };
         for (index, (socket, _)) in connections.iter().enumerate() {
             let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: index as u64 };

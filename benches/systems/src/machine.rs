@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use crate::procfs::{field, kibibytes};
 use crate::results::Machine;
 
-/// Describes this machine; what it does not tell is `unknown` or 0.
+/// Describes this machine; what it does not report is `unknown` or 0.
 pub fn describe() -> Machine {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let meminfo = fs::read_to_string("/proc/meminfo").unwrap_or_default();

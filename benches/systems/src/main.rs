@@ -150,7 +150,7 @@ fn run(arguments: RunArguments) -> Result<()> {
     let plan = Plan {
         quick: arguments.quick,
         rounds: arguments.pairs.unwrap_or(if arguments.quick { QUICK_ROUNDS } else { ROUNDS }),
-        // Who names a number wants that number.
+        // A number of pairs that is given is kept, whatever the time.
         budget: (arguments.quick && arguments.pairs.is_none()).then_some(QUICK_BUDGET),
     };
     let places = Places::new()?;

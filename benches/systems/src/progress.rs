@@ -11,7 +11,7 @@ const WIDTH: usize = 24;
 /// Empties the line that the cursor is in.
 const CLEAR: &str = "\r\x1b[K";
 
-/// Of a terminal that does not tell.
+/// The width of a terminal that does not report one.
 const COLUMNS: usize = 80;
 
 /// Of a run.
@@ -68,7 +68,7 @@ impl Progress {
     }
 
     fn write(&self, text: &str) {
-        // Nobody watches the made-up runs of unit tests, and a test's output is not what is written here.
+        // The runs of unit tests are made up: their progress does not belong in a test's output.
         if cfg!(test) {
             return;
         }

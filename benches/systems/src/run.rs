@@ -80,7 +80,7 @@ struct Part<'a> {
     systems: Vec<&'a dyn System>,
 }
 
-/// The systems that a figure makes sense for, without those of which another one tells the same.
+/// The systems that a figure makes sense for, without those that would only repeat another one.
 fn suited<'a>(scenario: &dyn Scenario, parameter: u64, plan: &Plan, systems: &[&'a dyn System]) -> Vec<&'a dyn System> {
     let subject = scenario.subject(parameter, plan);
     let repeats = |system: &dyn System| {
@@ -247,7 +247,7 @@ mod tests {
         }
     }
 
-    /// Notes who was measured when; one system always fails, one now and then.
+    /// Notes which system was measured when; one system always fails, one now and then.
     #[derive(Default)]
     struct Notebook {
         is_about_hubs: bool,

@@ -1,7 +1,7 @@
 //! What is measured: systems that pass states on, behind one interface.
 //!
 //! A figure runs the same roles with the same payloads over every [`System`]: a hub process, and clients in processes
-//! of their own that publish ([`Publisher`]) and receive ([`Subscriber`]). Nobody gets what it published itself.
+//! of their own that publish ([`Publisher`]) and receive ([`Subscriber`]). No client receives what it published itself.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// What goes wrong is told in words; a figure without this system is the result.
+/// An error is a text; the figure is then shown without this system.
 pub type Result<T> = std::result::Result<T, String>;
 
 /// Where the hub of a system is, for one measurement.
@@ -58,10 +58,10 @@ pub type Handler<'a> = dyn FnMut(&mut dyn Publisher, &str, &[u8]) -> Flow + Send
 
 /// Publishes states.
 pub trait Publisher {
-    /// Publishes one state. May write later, and waits while the system can take no more, as far as it tells.
+    /// Publishes one state. May write later, and waits while the system reports that it can take no more.
     fn publish(&mut self, name: &str, payload: &[u8]) -> Result<()>;
 
-    /// Has everything published so far on its way: what a client that buffers has to be told.
+    /// Sends everything published so far, for clients that buffer.
     fn flush(&mut self) -> Result<()> {
         Ok(())
     }
@@ -117,7 +117,7 @@ pub trait System: Sync {
     fn publisher(&self, place: &Place, identity: &str) -> Result<Box<dyn Publisher>>;
 
     /// A client that is subscribed to the states of these names, or to every state when there are none; returns once
-    /// what others publish from now on reaches it, as far as the system tells (the harness sends probes until one
+    /// what others publish from now on reaches it, as far as the system reports it (the harness sends probes until one
     /// arrives).
     fn subscriber(&self, place: &Place, identity: &str, names: &[&str]) -> Result<Box<dyn Subscriber>>;
 

@@ -14,7 +14,7 @@ impl Accepted {
         Accepted { mask: wire::ACCEPT_ANY, tells_rejects: false }
     }
 
-    /// Takes only these kinds from now on. Whether the hub is to be told.
+    /// Takes only these kinds from now on. Returns whether the hub has to learn of it.
     pub fn set(&mut self, mask: u32) -> bool {
         let (before, wider) = (self.for_hub(), mask & !self.mask != 0);
         self.mask = mask;
@@ -22,7 +22,7 @@ impl Accepted {
         wider || self.for_hub() != before
     }
 
-    /// Whether the program hears of states of other kinds. Whether the hub is to be told.
+    /// Sets whether states of other kinds are reported to the program. Returns whether the hub has to learn of it.
     pub fn set_tells_rejects(&mut self, tells: bool) -> bool {
         let before = self.for_hub();
         self.tells_rejects = tells;
@@ -39,7 +39,7 @@ impl Accepted {
         bit & self.mask != 0
     }
 
-    /// What the hub is to send: also what is to be told as rejected.
+    /// The kinds that the hub has to send, those included that are only reported as rejected.
     pub fn for_hub(&self) -> u32 {
         if self.tells_rejects {
             wire::ACCEPT_ANY

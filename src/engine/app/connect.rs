@@ -201,7 +201,7 @@ impl Session {
     }
 }
 
-/// Adds what is most likely wrong where nobody listens at all.
+/// Adds the most likely cause where nothing listens at the address.
 fn with_hint(error: Error, url: &str) -> Error {
     match error.status() {
         status @ (Status::Refused | Status::NotFound) if !url.starts_with("inproc:") => {

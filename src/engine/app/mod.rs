@@ -192,7 +192,7 @@ impl Session {
         self.reports.next_notice()
     }
 
-    /// The refusal that the program has not been told of: each is told once, and not again while attempts end the same.
+    /// The refusal that the program has not got yet: each is returned once, and not again while attempts end the same.
     pub fn take_refusal(&mut self) -> Option<Error> {
         self.reports.take_refusal()
     }
@@ -448,7 +448,7 @@ impl Protocol for Session {
             let (own, is_old) = (&own.table, link.is_old());
             let limit = limit(is_old, config, hub.limit);
             let was_live = link.feed.is_live();
-            // Own states only: nobody else waits for this.
+            // Without a bound: the feed of an app has its own states only, and no other link waits.
             let mut steps = usize::MAX;
             link.feed.fill(own, &mut steps, |feed, entry| {
                 let wanted = wanted(is_old, entry, limit);

@@ -113,12 +113,12 @@ impl Reports {
         }
     }
 
-    /// Has the operator told.
+    /// Queues warnings for the log.
     pub fn warn(&mut self, text: impl IntoIterator<Item = String>) {
         self.warnings.extend(text);
     }
 
-    /// Something large was left out. The first is told.
+    /// Something large was left out for lack of memory. The first is a warning.
     pub fn no_memory(&mut self, identity: &str, what: &str) {
         debug!("{}: {what}: {}", one_line(identity), Status::NoMemory.text());
         if !mem::replace(&mut self.warned_no_memory, true) {
@@ -133,7 +133,7 @@ impl Reports {
         self.stats.sent_bytes += len as u64;
     }
 
-    /// The hub sent something malformed. The first is told.
+    /// The hub sent something malformed. The first is a warning.
     pub fn malformed(&mut self, reason: Malformed) {
         self.stats.malformed += 1;
         if self.stats.malformed == 1 {
@@ -141,7 +141,7 @@ impl Reports {
         }
     }
 
-    /// The hub sent a message that is over the limit. The first is told.
+    /// The hub sent a message that is over the limit. The first is a warning.
     pub fn too_large(&mut self, len: u64) {
         self.stats.too_large += 1;
         if self.stats.too_large == 1 {
@@ -149,7 +149,7 @@ impl Reports {
         }
     }
 
-    /// The hub did not take an own value. The first is told.
+    /// The hub did not take an own value. The first is a warning.
     pub fn not_taken(&mut self, identity: &str, name: &str, why: Status) {
         self.stats.refused += 1;
         let text = format!("{} was not taken by the hub: {}", Quoted(name), why.text());
@@ -159,7 +159,7 @@ impl Reports {
         }
     }
 
-    /// An own value is withheld from the hub. The first of a link is told.
+    /// An own value is withheld from the hub. The first of a link is a warning.
     pub fn withheld(&mut self, entry: &Entry) {
         self.stats.withheld += 1;
         if !mem::replace(&mut self.warned_withheld, true) {
@@ -168,8 +168,7 @@ impl Reports {
         }
     }
 
-    /// Whether this reason why there is no link has not been told yet; it has from here on. Each is told once, and not
-    /// with every attempt.
+    /// Whether this reason why there is no link is a new one. Each is reported once, and not with every attempt.
     pub fn is_news(&mut self, reason: &str) -> bool {
         let news = self.told_failure != reason;
         if news {

@@ -70,7 +70,7 @@ impl Own {
     /// Stamps a value anew.
     ///
     /// # Errors
-    /// [`Status::IdentityTaken`]: that was done too often on this link, so that somebody else stamps values of this key
+    /// [`Status::IdentityTaken`]: that was done too often on this link, since another program stamps values of this key
     /// as fast; [`Status::NoMemory`].
     pub fn restamp(&mut self, slot: Slot, stamp: Stamp) -> Result<(), Status> {
         let retries = self.retries.entry(slot).or_insert(0);

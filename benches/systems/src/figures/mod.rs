@@ -199,7 +199,7 @@ struct Load {
     last_only: bool,
 }
 
-/// One transfer, once everybody is connected.
+/// One transfer, once all clients are connected.
 fn transfer(sources: &[Actor], sink: &Actor, load: &Load) -> Result<Transfer> {
     settle(sink, sources)?;
     for (i, source) in sources.iter().enumerate() {

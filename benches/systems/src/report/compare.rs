@@ -46,7 +46,7 @@ impl<'a> Question<'a> {
         self.delivered(system) >= COMPLETE
     }
 
-    /// Of these systems, the one with the best median. Who loses states is not compared.
+    /// Of these systems, the one with the best median. Systems that lose states are left out.
     pub fn best<'b>(&self, of: impl Iterator<Item = &'b Measured>) -> Option<&'b Measured> {
         let better = |a: &f64, b: &f64| if self.metric.more_is_better() { b.total_cmp(a) } else { a.total_cmp(b) };
         of.filter(|s| self.is_complete(&s.name))

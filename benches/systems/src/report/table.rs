@@ -53,7 +53,7 @@ pub struct Cell {
     pub is_best: bool,
 }
 
-/// Whether a metric says who is better, and how much: shares and counts, mostly all or none, do not.
+/// Whether a metric shows which system is better, and by how much: shares and counts, mostly all or none, do not.
 fn is_compared(metric: Metric) -> bool {
     !matches!(metric, Metric::Delivered | Metric::Skipped | Metric::WakeUps)
 }

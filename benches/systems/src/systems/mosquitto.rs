@@ -134,7 +134,7 @@ mod here {
     }
 
     unsafe extern "C" fn on_connect(_client: *mut Raw, object: *mut c_void, code: c_int) {
-        // SAFETY: the object is the inbox, which nobody uses while the library runs.
+        // SAFETY: the object is the inbox, which is not used otherwise while the library runs.
         unsafe { (*object.cast::<Inbox>()).connected = Some(code) };
     }
 
@@ -168,7 +168,7 @@ mod here {
 
     impl Drop for Link {
         fn drop(&mut self) {
-            // SAFETY: nobody uses it any more; the library first, since it knows the inbox.
+            // SAFETY: it is not used any more; the library goes first, since it refers to the inbox.
             unsafe {
                 mosquitto_destroy(self.raw);
                 drop(Box::from_raw(self.inbox));
@@ -187,7 +187,7 @@ mod here {
             // SAFETY: the identity is copied.
             let raw = unsafe { mosquitto_new(identity.as_ptr(), true, inbox.cast()) };
             if raw.is_null() {
-                // SAFETY: nobody else has it.
+                // SAFETY: there is no other reference to it.
                 drop(unsafe { Box::from_raw(inbox) });
                 return Err(format!("libmosquitto cannot make a client: {}", std::io::Error::last_os_error()));
             }

@@ -71,7 +71,7 @@ mod here {
 
     impl Drop for Socket {
         fn drop(&mut self) {
-            // SAFETY: it is open, and nobody uses it any more.
+            // SAFETY: it is open, and not used any more.
             unsafe { nn_close(self.raw) };
         }
     }
@@ -149,7 +149,7 @@ mod here {
             if message.is_null() {
                 return Err(last_error("get memory for a message"));
             }
-            // SAFETY: it has that size, and nobody else knows of it yet; each byte is written before it is read.
+            // SAFETY: it has that size, and there is no other reference to it; each byte is written before it is read.
             put_message(unsafe { std::slice::from_raw_parts_mut(message.cast(), size) }, name, payload);
             loop {
                 // SAFETY: with NN_MSG, a pointer to a pointer is what it wants; on success it takes the memory.
@@ -215,7 +215,7 @@ mod here {
             let socket = Socket::new(AF_SP_RAW)?;
             // SAFETY: the text lives until the call returns.
             check(unsafe { nn_bind(socket.raw, url(place)?.as_ptr()) }, "listen")?;
-            // SAFETY: the socket is open, and used by nobody else.
+            // SAFETY: the socket is open, and not used elsewhere.
             check(unsafe { nn_device(socket.raw, -1) }, "forward").map(drop)
         }
 

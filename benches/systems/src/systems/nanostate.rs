@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const SEND_QUEUE: i64 = 512 << 20;
 
 extern "C" {
-    /// The version of the library, which only its C API tells.
+    /// The version of the library, which only its C API reports.
     fn ns_version() -> *const c_char;
 }
 

@@ -98,9 +98,9 @@ mod here {
 
     impl Drop for Connection {
         fn drop(&mut self) {
-            // What is buffered would be lost. If the server has gone it is, and nobody is left to be told.
+            // What is buffered would be lost. It is lost if the server has gone, which a drop cannot return.
             let _ = self.flush();
-            // SAFETY: nobody uses it any more.
+            // SAFETY: it is not used any more.
             unsafe { natsConnection_Destroy(self.0) };
         }
     }
@@ -158,7 +158,7 @@ mod here {
 
     impl Drop for Subscription {
         fn drop(&mut self) {
-            // SAFETY: nobody uses it any more.
+            // SAFETY: it is not used any more.
             unsafe { natsSubscription_Destroy(self.0) };
         }
     }

@@ -99,7 +99,7 @@ mod here {
 
     impl Drop for Socket {
         fn drop(&mut self) {
-            // SAFETY: it is open, and nobody uses it any more.
+            // SAFETY: it is open, and not used any more.
             unsafe { nng_close(self.raw) };
         }
     }
@@ -123,7 +123,7 @@ mod here {
             let socket = Socket::new(nng_bus0_open)?;
             let url = peer::c_string(&url(place)?)?;
             peer::until_there(|| {
-                // SAFETY: the text lives until the call returns; nobody asks for the dialer.
+                // SAFETY: the text lives until the call returns; the dialer is not asked for.
                 let result = unsafe { nng_dial(socket.raw, url.as_ptr(), std::ptr::null_mut(), 0) };
                 check(result, "connect")
             })?;
@@ -210,11 +210,11 @@ mod here {
         fn serve_hub(&self, place: &Place) -> Result<()> {
             let socket = Socket::new(nng_bus0_open_raw)?;
             let url = peer::c_string(&url(place)?)?;
-            // SAFETY: the text lives until the call returns; nobody asks for the listener.
+            // SAFETY: the text lives until the call returns; the listener is not asked for.
             check(unsafe { nng_listen(socket.raw, url.as_ptr(), std::ptr::null_mut(), 0) }, "listen")?;
             // A reflector: each message goes to every connection but the one it came from. nng_device(3): one of the
             // sockets is not initialised, nng_bus(7): raw mode.
-            // SAFETY: the socket is open, and used by nobody else.
+            // SAFETY: the socket is open, and not used elsewhere.
             check(unsafe { nng_device(socket.raw, RawSocket { id: 0 }) }, "forward")
         }
 

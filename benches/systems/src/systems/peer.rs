@@ -249,7 +249,7 @@ pub struct SocketCrowd<T>(T);
 const PROBE: &str = "probe";
 
 impl<T: Sockets> SocketCrowd<T> {
-    /// Publishes until each socket has got something: before that, nobody tells whether the hub knows of it.
+    /// Publishes until each socket has received something: nothing else shows that the hub knows of it.
     pub fn new(mut sockets: T, mut publisher: Box<dyn Publisher>) -> Result<Self> {
         let mut reached = vec![false; sockets.len()];
         let mut missing = sockets.len();

@@ -138,7 +138,7 @@ mod here {
 
     impl Drop for Context {
         fn drop(&mut self) {
-            // SAFETY: nobody uses it any more.
+            // SAFETY: it is not used any more.
             unsafe { redisFree(self.0) };
         }
     }
@@ -231,8 +231,8 @@ mod here {
 
         fn connect(place: &Place) -> Result<Sender> {
             let mut context = Context::connect(place)?;
-            // Nobody reads how many got it, so the server is told not to say it. CLIENT REPLY: "useful … when the client
-            // sends fire and forget commands", https://redis.io/docs/latest/commands/client-reply/
+            // The server need not report the number of receivers, which is not read. CLIENT REPLY: "useful … when the
+            // client sends fire and forget commands", https://redis.io/docs/latest/commands/client-reply/
             context.append(&[b"CLIENT", b"REPLY", b"OFF"])?;
             context.write()?;
             Ok(Sender { context, buffered: 0 })

@@ -289,7 +289,7 @@ mod here {
                     let session = client(place)?;
                     let sender = sender.clone();
                     let subscription = subscribe(&session, EVERYTHING, move |sample| {
-                        // Nobody listens any more only while the crowd is being dropped.
+                        // The receiver is gone only while the crowd is being dropped.
                         let _ = sender.send((index, sample.payload().len()));
                     })?;
                     Ok((session, subscription))

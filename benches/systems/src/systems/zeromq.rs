@@ -135,7 +135,7 @@ mod here {
 
     impl Drop for Socket {
         fn drop(&mut self) {
-            // SAFETY: it is open, and nobody uses it any more.
+            // SAFETY: it is open, and not used any more.
             unsafe { zmq_close(self.raw) };
         }
     }
@@ -385,7 +385,7 @@ mod here {
             frontend.bind(&publishers)?;
             backend.bind(&subscribers)?;
             // The proxy of the documentation for publishers and subscribers. zmq_proxy(3): Forwarder.
-            // SAFETY: both sockets are open, and used by nobody else.
+            // SAFETY: both sockets are open, and not used elsewhere.
             check(unsafe { zmq_proxy(frontend.raw, backend.raw, std::ptr::null_mut()) }, "forward")
         }
 

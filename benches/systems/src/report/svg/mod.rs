@@ -130,7 +130,7 @@ pub fn draw(results: &Results) -> String {
         .to_string()
 }
 
-/// What the picture says, for who cannot see it.
+/// What the picture shows, in words, for readers who cannot see it.
 fn description(results: &Results) -> String {
     let mut out = format!("Measured on {}.", table::circumstances(results));
     for panel in panels(results) {

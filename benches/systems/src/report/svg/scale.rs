@@ -4,7 +4,7 @@ use super::{text_width, GAP, SMALL};
 use crate::report::number;
 use crate::results::Metric;
 
-/// Where values are further apart than this, bars of the small ones could not be told from nothing.
+/// If the largest value is more than this many times the smallest, the bars of the small ones would not be visible.
 const LINEAR: f64 = 15.0;
 
 /// From values to places.

@@ -3,7 +3,7 @@
 use super::LENGTH;
 use crate::drain::FrameCounter;
 
-/// Where a stream stands, told by lengths only.
+/// The position in a stream of messages, known by their lengths only.
 #[derive(Clone, Default)]
 pub(super) struct Lengths {
     head: [u8; LENGTH],

@@ -16,10 +16,10 @@ const EVENTS: usize = 256;
 /// A client of the relay.
 struct Peer {
     socket: OwnedFd,
-    /// Unknown until its first byte has come.
+    /// Unknown until its first byte has arrived.
     receives: Option<bool>,
     stream: Lengths,
-    /// What it has sent while somebody else was in the middle of a message.
+    /// What it has sent while another client was in the middle of a message.
     held: Vec<u8>,
     /// What it has not taken.
     out: VecDeque<u8>,
@@ -29,20 +29,20 @@ struct Peer {
 
 /// One thread: reads from a connection, writes to every other one.
 ///
-/// Parts of messages are passed on as they come. Until the end of a message nothing of others goes out.
+/// Parts of messages are passed on as they come. Until the end of a message, nothing from other clients goes out.
 pub(super) struct Relay {
     epoll: OwnedFd,
     listener: OwnedFd,
     nodelay: bool,
     peers: Vec<Option<Peer>>,
-    /// Who is in the middle of a message.
+    /// The client that is in the middle of a message.
     speaker: Option<usize>,
     /// Receivers with too much waiting for them.
     full: usize,
     buffer: Vec<u8>,
 }
 
-/// What epoll tells of the listener.
+/// The key of the listener in events of epoll.
 const LISTENER: u64 = u64::MAX;
 
 impl Relay {
@@ -52,7 +52,7 @@ impl Relay {
         if epoll < 0 {
             return Err(io::Error::last_os_error());
         }
-        // SAFETY: it is open and owned by nobody else.
+        // SAFETY: it is open, and has no other owner.
         let epoll = unsafe { OwnedFd::from_raw_fd(epoll) };
         let buffer = vec![0; READ];
         let relay = Relay { epoll, listener, nodelay, peers: Vec::new(), speaker: None, full: 0, buffer };
@@ -104,7 +104,7 @@ impl Relay {
         if socket < 0 {
             return Err(io::Error::last_os_error());
         }
-        // SAFETY: it is open and owned by nobody else.
+        // SAFETY: it is open, and has no other owner.
         let mut socket = unsafe { OwnedFd::from_raw_fd(socket) };
         if self.nodelay {
             let stream = TcpStream::from(socket);
@@ -123,7 +123,7 @@ impl Relay {
         Ok(())
     }
 
-    /// What is waited for to read from somebody, of whom something may be held.
+    /// The events that a client is read on: none while bytes of it are held, or while a receiver has too much waiting.
     fn reading(&self, held: bool) -> u32 {
         if self.full > 0 || held {
             0
@@ -163,7 +163,7 @@ impl Relay {
         outcome
     }
 
-    /// Passes on what came from somebody, or holds it while it is not his turn.
+    /// Passes on what came from a client, or holds it while another one is in the middle of a message.
     fn take(&mut self, index: usize, mut bytes: &[u8]) -> io::Result<()> {
         let Some(peer) = &mut self.peers[index] else { return Ok(()) };
         if peer.receives.is_none() {
@@ -187,7 +187,7 @@ impl Relay {
         Ok(())
     }
 
-    /// Takes what was held, until somebody is in the middle of a message again.
+    /// Takes what was held, until a client is in the middle of a message again.
     fn release(&mut self) -> io::Result<()> {
         for index in 0..self.peers.len() {
             if self.speaker.is_some() {
