@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// The top of the project.
 pub fn root() -> &'static Path {
@@ -35,6 +35,8 @@ pub fn system_libraries() -> Vec<String> {
 pub fn library() -> &'static Library {
     static LIBRARY: OnceLock<Library> = OnceLock::new();
     LIBRARY.get_or_init(|| {
+        // Held until the libraries are copied.
+        let _one_at_a_time = building();
         let (mut cargo, profile_dir) = cargo_library("build");
         run(&mut cargo);
 
@@ -50,6 +52,13 @@ pub fn library() -> &'static Library {
         });
         Library { dir, shared, archive }
     })
+}
+
+/// Held while cargo builds the library and while what it built is used: cargo's own lock ends with the build, and another
+/// build replaces the files.
+pub fn building() -> MutexGuard<'static, ()> {
+    static BUILDING: Mutex<()> = Mutex::new(());
+    BUILDING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A command of cargo's for the library, in the profile of the test that asks, and the directory of its outputs.

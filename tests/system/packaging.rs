@@ -127,6 +127,7 @@ fn an_unknown_shell_is_refused() {
 
 #[test]
 fn the_package_names_the_system_libraries_that_the_toolchain_reports() {
+    let _one_at_a_time = build::building();
     let (mut cargo, _) = build::cargo_library("rustc");
     cargo.args(["--crate-type", "staticlib", "--color", "never", "--", "--print", "native-static-libs"]);
     let words = String::from_utf8(build::run(&mut cargo).stderr).unwrap();
