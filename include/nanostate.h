@@ -226,8 +226,8 @@ enum {
     /** App. Limit of the own values that are kept, sent or not; beyond it sends fail with
      *  NS_ERR_FULL. In bytes: 1B to 1GiB, default 64MiB. */
     NS_OPT_SEND_QUEUE = 3,
-    /** App. Limit of states received and not yet taken; beyond it the oldest are dropped and
-     *  counted. In bytes: 1B to 1GiB, default 16MiB. */
+    /** App. Limit of states received and not yet taken; beyond it only the newest value of each
+     *  name waits. In bytes: 1B to 1GiB, default 16MiB. */
     NS_OPT_RECV_QUEUE = 4,
     /** App. The largest message, in both directions. Set before connect. In bytes: 1B to 1GiB,
      *  default 16MiB. */
@@ -642,7 +642,7 @@ typedef struct {
      */
     uint64_t conflated_in;
     /**
-     * Received values dropped: the queue was full.
+     * Received values dropped: newest ones, beyond all that the app keeps.
      */
     uint64_t dropped_in;
     /**
@@ -960,6 +960,10 @@ ns_status ns_app_each(ns_app *app, const char *pattern, ns_each_state_fn functio
 /**
  * Takes the next state: waits `timeout_ms` milliseconds, -1 forever, 0 only tries. Free `*out` with
  * ns_state_free; on failure it is NULL. Callbacks other than on_state run in here.
+ *
+ * Every state comes, in order, while at most NS_OPT_RECV_QUEUE bytes of them wait. A program that is
+ * slower, or pauses, still gets the newest value of every (sender, name), each in the place of the
+ * oldest that waited; what it does not get is counted as conflated_in.
  *
  * Blocks. Any thread; several may receive, and each state goes to one of them.
  *

@@ -40,9 +40,10 @@ pub const TABLE_BYTES: usize = 512 << 20;
 pub const DEPARTED: Duration = Duration::from_secs(24 * 3600);
 /// An app's own values, in bytes: what waits to be sent and what is kept to be announced again.
 pub const SEND_QUEUE: usize = 64 << 20;
-/// States that an app received and its program has not taken, in bytes.
+/// States that an app received and its program has not taken, in bytes; beyond it they are conflated.
 pub const RECV_QUEUE: usize = 16 << 20;
-/// Newest values that an app remembers, in bytes, for `get` and to drop what it already had.
+/// Newest values that an app remembers, in bytes, for `get` and to drop what it already had. Those that its program has
+/// not taken may have as much as its receive queue in addition.
 pub const RECEIVED: usize = 64 << 20;
 /// How long the holder of an identity has to answer a probe.
 pub const IDENTITY_PROBE: Duration = Duration::from_secs(1);

@@ -194,7 +194,7 @@ options! {
         SendQueue = 3, NS_OPT_SEND_QUEUE, Bytes, 1..GIB, limits::SEND_QUEUE,
             "Limit of the own values that are kept, sent or not; beyond it sends fail with NS_ERR_FULL";
         RecvQueue = 4, NS_OPT_RECV_QUEUE, Bytes, 1..GIB, limits::RECV_QUEUE,
-            "Limit of states received and not yet taken; beyond it the oldest are dropped and counted";
+            "Limit of states received and not yet taken; beyond it only the newest value of each name waits";
         MaxMessage = 5, NS_OPT_MAX_MESSAGE, Bytes, 1..GIB, limits::MAX_MESSAGE,
             "The largest message, in both directions. Set before connect";
         BackoffMinMs = 6, NS_OPT_BACKOFF_MIN_MS, Milliseconds, 1..24 * DAY, limits::BACKOFF_MIN.as_millis(),

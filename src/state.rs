@@ -181,16 +181,6 @@ impl State {
         self.all()[from..from + self.name_len()] == *name.as_bytes()
     }
 
-    /// Whether the other state has the same key.
-    pub(crate) fn is_of_key_of(&self, other: &State) -> bool {
-        self.sender_len() == other.sender_len() && self.key_bytes() == other.key_bytes()
-    }
-
-    /// Sender and name, for hashing.
-    pub(crate) fn key_bytes(&self) -> &[u8] {
-        &self.all()[..self.value_at()]
-    }
-
     /// The identity of the app that published it.
     pub fn sender(&self) -> &str {
         self.text_at(0, self.sender_len())
@@ -373,7 +363,7 @@ mod tests {
                     assert_eq!(made.all(), copied.all());
                     assert_eq!((made.sender(), made.name()), (copied.sender(), copied.name()));
                     assert_eq!((made.msgpack(), made.kind()), (copied.msgpack(), copied.kind()));
-                    assert!(made.is_of_key_of(&copied) && made.allocated() > copied.allocated());
+                    assert!(made.is_of(copied.sender(), copied.name()) && made.allocated() > copied.allocated());
                 }
             }
         }

@@ -469,7 +469,7 @@ impl Inner {
     fn show(&self, driver: &Driver<Session>) {
         if let Some(readiness) = &mut *self.readiness.lock() {
             let session = &driver.protocol;
-            readiness.set(session.has_notice() || !session.inbox.is_empty() || self.handle_state.is_closed());
+            readiness.set(session.has_notice() || session.has_state() || self.handle_state.is_closed());
         }
     }
 
@@ -477,7 +477,7 @@ impl Inner {
     fn tell(&self, driver: &Driver<Session>) {
         self.show(driver);
         let session = &driver.protocol;
-        let news = session.has_notice() || !session.inbox.is_empty() || self.interrupted.load(Ordering::SeqCst);
+        let news = session.has_notice() || session.has_state() || self.interrupted.load(Ordering::SeqCst);
         reader::tell(self, driver.reader(), news);
     }
 

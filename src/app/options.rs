@@ -25,7 +25,7 @@ impl App {
         match option {
             AppOption::LingerMs => inner.linger_ms.store(value, Ordering::Relaxed),
             AppOption::SendQueue => session.set_send_queue(size),
-            AppOption::RecvQueue => session.inbox.set_limit(size),
+            AppOption::RecvQueue => session.set_recv_queue(size),
             AppOption::BackoffMinMs if time > session.config.backoff_max => {
                 let most = session.config.backoff_max.as_millis();
                 return Err(crossed(option, value, "above", AppOption::BackoffMaxMs, most));
@@ -63,7 +63,7 @@ impl App {
             AppOption::LingerMs => inner.linger_ms.load(Ordering::Relaxed),
             AppOption::CallbackThread => inner.callback_thread.load(Ordering::Relaxed).into(),
             AppOption::SendQueue => size(session.send_queue()),
-            AppOption::RecvQueue => size(session.inbox.limit()),
+            AppOption::RecvQueue => size(session.recv_queue()),
             AppOption::MaxMessage => size(config.max_message),
             AppOption::BackoffMinMs => millis(config.backoff_min),
             AppOption::BackoffMaxMs => millis(config.backoff_max),

@@ -21,7 +21,8 @@ pub(super) enum Item {
 
 impl App {
     /// The next state. `None` waits for ever, zero tries. Blocks. Each state goes to one caller; callbacks for the link
-    /// and for rejected states run in here.
+    /// and for rejected states run in here. A program that is slower than its states are sent gets the newest of each
+    /// (sender, name), in the place of the oldest that waited.
     ///
     /// # Errors
     /// [`Status::Timeout`]; the status of a refusal by the hub, once for each, for instance [`Status::IdentityTaken`];

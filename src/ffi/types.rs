@@ -115,8 +115,8 @@ pub const NS_OPT_CALLBACK_THREAD: ns_opt = 2;
 /// App. Limit of the own values that are kept, sent or not; beyond it sends fail with
 /// NS_ERR_FULL. In bytes: 1B to 1GiB, default 64MiB.
 pub const NS_OPT_SEND_QUEUE: ns_opt = 3;
-/// App. Limit of states received and not yet taken; beyond it the oldest are dropped and
-/// counted. In bytes: 1B to 1GiB, default 16MiB.
+/// App. Limit of states received and not yet taken; beyond it only the newest value of each
+/// name waits. In bytes: 1B to 1GiB, default 16MiB.
 pub const NS_OPT_RECV_QUEUE: ns_opt = 4;
 /// App. The largest message, in both directions. Set before connect. In bytes: 1B to 1GiB,
 /// default 16MiB.

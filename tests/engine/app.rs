@@ -54,9 +54,9 @@ fn a_message_over_the_hubs_limit_fails_at_send() {
 }
 
 #[test]
-fn a_receive_queue_conflates_and_then_drops_the_oldest_and_counts_both() {
+fn a_full_receive_queue_keeps_the_newest_value_of_each_key_however_many_these_are() {
     let mut app = DirectApp::new();
-    app.session.inbox.set_limit(20_000);
+    app.session.set_recv_queue(20_000);
     app.link(1);
     let mut clock = 1_800_000_000_000;
     let mut send = |app: &mut DirectApp, name: &str, number: u64| {
@@ -68,22 +68,70 @@ fn a_receive_queue_conflates_and_then_drops_the_oldest_and_counts_both() {
         send(&mut app, &format!("k{}", i % 5), i);
     }
     let stats = app.session.stats();
-    assert_eq!(stats.dropped_in, 0);
     assert!(stats.conflated_in >= 80 && stats.queued_bytes <= 20_000, "{stats:?}");
     assert_eq!(stats.received, stats.conflated_in + stats.queued);
     for i in 0..100 {
         send(&mut app, &format!("d{i}"), i);
     }
     let stats = app.session.stats();
-    assert!(stats.dropped_in >= 80 && stats.queued_bytes <= 20_000, "{stats:?}");
-    assert_eq!(stats.received, stats.conflated_in + stats.dropped_in + stats.queued);
-    let mut left = Vec::new();
-    while let Some(state) = app.session.inbox.pop() {
-        left.push(state.name().to_owned());
-    }
-    let newest: Vec<_> = (100 - left.len()..100).map(|i| format!("d{i}")).collect();
-    assert_eq!(left, newest, "the newest are left, in order");
+    assert_eq!((stats.dropped_in, stats.queued), (0, 105));
+    assert_eq!(stats.received, stats.conflated_in + stats.queued);
+    let taken: Vec<_> = std::iter::from_fn(|| app.session.take_state()).collect();
+    let names: Vec<_> = taken.iter().map(|state| state.name().to_owned()).collect();
+    let expected: Vec<_> = (0..5).map(|i| format!("k{i}")).chain((0..100).map(|i| format!("d{i}"))).collect();
+    assert_eq!(names, expected, "in the order in which they came first");
+    let last: Vec<_> = (95..100).map(|i| value(Kind::Bytes, i, 1000)).collect();
+    assert!(taken[..5].iter().map(|state| state.msgpack()).eq(&last), "the newest value of each");
     assert_eq!(app.session.stats().queued_bytes, 0);
+}
+
+#[test]
+fn newest_values_beyond_all_that_an_app_keeps_are_dropped_counted_and_told() {
+    const MIB: usize = 1 << 20;
+    let mut app = DirectApp::new();
+    app.session.set_recv_queue(MIB);
+    app.link(1);
+    for i in 0..100 {
+        let meta = Meta { stamp: Some(stamp(1_800_000_000_000)), ..Meta::default() };
+        app.receive(&body(Form::V1, "b", &format!("n{i}"), &value(Kind::Bytes, i, MIB), &meta));
+    }
+    let stats = app.session.stats();
+    assert!(stats.dropped_in > 30 && stats.queued_bytes > 63 * MIB as u64, "{stats:?}");
+    assert!(stats.queued_bytes <= 65 * MIB as u64, "{stats:?}");
+    assert_eq!((stats.conflated_in, stats.received), (0, stats.dropped_in + stats.queued));
+    let told: Vec<_> = std::iter::from_fn(|| app.session.next_warning()).collect();
+    assert!(told.len() == 1 && told[0].contains("dropped"), "{told:?}");
+    let left: Vec<_> = std::iter::from_fn(|| app.session.take_state()).map(|state| state.name().to_owned()).collect();
+    let newest: Vec<_> = (100 - left.len()..100).map(|i| format!("n{i}")).collect();
+    assert_eq!(left, newest, "the newest are left, in order");
+}
+
+#[test]
+fn a_program_that_pauses_in_a_burst_is_given_the_newest_value_of_every_name() {
+    const NAMES: usize = 200_000;
+    let mut world = World::new(1);
+    (world.pieces, world.capacity) = (false, 212_992);
+    world.add_hub(HUB, RouterConfig::default());
+    let sender = world.add_app_with("a", HUB, |app| app.session.set_send_queue(1 << 30));
+    let receiver = world.add_app("b", HUB);
+    world.settle();
+    let burst = |world: &mut World, names: std::ops::Range<usize>| {
+        for i in names {
+            world.publish(sender, &format!("burst/{i}"), Kind::Bytes, 64).expect("there is room");
+        }
+        world.settle();
+    };
+    burst(&mut world, 0..NAMES / 4);
+    assert_eq!(world.app(receiver).newest.len(), NAMES / 4);
+    world.with(receiver, |app, _| app.pauses());
+    burst(&mut world, NAMES / 4..NAMES);
+    burst(&mut world, NAMES / 8..NAMES / 2);
+    let stats = world.app(receiver).session.stats();
+    assert!(stats.queued_bytes > 16 << 20, "more than its queue: {stats:?}");
+    assert_eq!((stats.dropped_in, stats.queued), (0, NAMES as u64 * 7 / 8));
+    world.with(receiver, |app, _| app.goes_on());
+    assert_eq!(world.app(receiver).newest.len(), NAMES);
+    world.check_promise();
 }
 
 #[test]
@@ -115,7 +163,7 @@ fn kinds_that_are_not_accepted_are_counted_and_told_if_asked() {
     while app.session.next_notice().is_some() {}
     app.receive(&body(Form::V1, "b", "n", &[1], &Meta::default()));
     let told = Notice::Reject { sender: "b".into(), name: "n".into(), kind: Kind::Int };
-    assert_eq!((app.session.next_notice(), app.session.inbox.len()), (Some(told), 0));
+    assert_eq!((app.session.next_notice(), app.session.stats().queued), (Some(told), 0));
 }
 
 #[test]
@@ -220,7 +268,7 @@ fn a_hub_that_does_not_answer_is_given_up_after_the_handshakes_time() {
 #[test]
 fn an_app_whose_program_takes_nothing_comes_back_to_its_hub() {
     let mut app = DirectApp::new();
-    app.session.inbox.set_limit(10_000);
+    app.session.set_recv_queue(10_000);
     app.link(1);
     for number in 0..20 {
         let meta = Meta { stamp: Some(stamp(1_800_000_000_000)), ..Meta::default() };

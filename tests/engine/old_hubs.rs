@@ -61,12 +61,12 @@ fn an_app_that_knew_states_through_an_old_hub_takes_them_from_ours() {
         app.bytes(&header(Version::Old));
     }
     app.receive(&body(Form::Old, "b", "x", &value(Kind::Text, 1, 1), &Meta::default()));
-    assert!(app.session.inbox.pop().is_some());
+    assert!(app.session.take_state().is_some());
     app.closed();
     app.pass(120 * SEC);
     app.link(1);
     app.receive(&body(Form::V1, "b", "x", &value(Kind::Text, 2, 1), &meta(1)));
-    let state = app.session.inbox.pop().expect("the newer value of x");
+    let state = app.session.take_state().expect("the newer value of x");
     assert_eq!(state.text().unwrap(), "2");
 }
 

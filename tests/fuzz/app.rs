@@ -9,12 +9,12 @@ fn an_app_bears_whatever_its_hub_sends() {
         let mut app = Session::new("app0", rng.instance());
         app.config.echo = rng.one_in(4);
         app.config.shared = rng.one_in(4);
-        app.inbox.set_limit(20_000);
+        app.set_recv_queue(20_000);
         app.set_tells_rejects(rng.one_in(2));
         app.connect(vec!["tcp://one".into(), "tcp://two".into()]);
         let mut now = sim::beginning(SEC);
         let (mut conns, mut dials, mut next) = (Vec::new(), Vec::new(), 0);
-        let mut framing = Framing::Tcp;
+        let (mut framing, mut taken) = (Framing::Tcp, 0);
         for step in 0..150 {
             now.mono += Duration::from_nanos(rng.below(300 * MS));
             now.wall = jumped(now.wall, &mut rng);
@@ -73,14 +73,16 @@ fn an_app_bears_whatever_its_hub_sends() {
                 app.connect(vec!["tcp://one".into()]);
             }
             if rng.one_in(4) {
-                while let Some(state) = app.inbox.pop() {
+                while let Some(state) = app.take_state() {
+                    taken += 1;
                     assert!(!state.name().starts_with(wire::RESERVED));
                     let _ = (state.text(), state.int(), state.json());
                 }
             }
             while app.next_notice().is_some() {}
             while app.next_warning().is_some() {}
-            assert!(app.stats().queued_bytes <= 20_000 + 21_000);
+            let stats = app.stats();
+            assert_eq!((stats.dropped_in, stats.received), (0, taken + stats.conflated_in + stats.queued));
         }
     });
 }

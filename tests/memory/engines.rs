@@ -179,7 +179,7 @@ fn an_app_needs_no_large_allocation_to_succeed() {
             let kept = engine(|| app.session.get(None, "own").is_some());
             assert!(kept || was_refused() || shared);
             drop(engine(|| app.session.states(|_| true)));
-            let json = |app: &mut DirectApp| app.session.inbox.pop().map(|state| engine(|| state.json().len()));
+            let json = |app: &mut DirectApp| app.session.take_state().map(|state| engine(|| state.json().len()));
             while let Some(len) = json(&mut app) {
                 assert!(len > VALUE || was_refused());
             }
@@ -194,7 +194,7 @@ fn an_app_needs_no_large_allocation_to_succeed() {
             let meta = Meta { stamp: Some(of_another(&app)), ..Meta::default() };
             for name in ["x", "y"] {
                 app.receive(&body(Form::V1, "b", name, &value, &meta));
-                assert!(app.session.inbox.pop().is_some_and(|state| state.name() == name && state.msgpack() == value));
+                assert!(app.session.take_state().is_some_and(|state| state.name() == name && state.msgpack() == value));
             }
         });
     }
@@ -212,7 +212,7 @@ fn an_app_on_an_old_hub_needs_no_large_allocation_to_succeed() {
         app.bytes(&header(Version::Old));
         assert_eq!(app.session.link(), LinkState::Connected);
         hear(&mut app, &body(Form::Old, "b", "x", &value, &Meta::default()));
-        let state = app.session.inbox.pop();
+        let state = app.session.take_state();
         assert_eq!((state.is_none(), app.session.stats().too_large), (was_refused(), u64::from(was_refused())));
         assert!(state.is_none_or(|state| state.msgpack() == value && state.sender_c() == c"b"));
         assert_eq!(app.session.link(), LinkState::Connected);

@@ -1,12 +1,15 @@
-/* A burst of states of 64 bytes: burst distinct|one send|recv URL COUNT
+/* A burst of states of 64 bytes: burst distinct|one|paused send|recv URL COUNT
  * The sender publishes COUNT states at full speed, under distinct names or under one, and waits until the hub has them.
+ * If it is paused, names are distinct, and the receiver takes nothing for two seconds after a quarter of them.
  * The receiver prints "ready" when it is connected, and "whole" when it has every name once with its value, or the last
  * value of the one name. */
+#define _POSIX_C_SOURCE 200809L
 #include <nanostate.h>
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { SIZE = 64, PATIENCE_MS = 30000 };
 
@@ -39,8 +42,9 @@ static int send_all(ns_app *app, int distinct, unsigned long count)
     return 0;
 }
 
-static int receive_all(ns_app *app, int distinct, unsigned long count)
+static int receive_all(ns_app *app, int distinct, int paused, unsigned long count)
 {
+    ns_app_stats_t stats;
     char *seen = calloc(count, 1);
     unsigned long got = 0, last = 0;
     if (seen == NULL)
@@ -52,7 +56,6 @@ static int receive_all(ns_app *app, int distinct, unsigned long count)
         char value[SIZE];
         unsigned long i;
         if (ns_app_recv(app, PATIENCE_MS, &state) != NS_OK) {
-            ns_app_stats_t stats;
             ns_app_stats(app, &stats, sizeof stats);
             fprintf(stderr, "burst: %lu of %lu came, the last was %lu; dropped %lu, conflated %lu\n", got, count, last,
                     (unsigned long)stats.dropped_in, (unsigned long)stats.conflated_in);
@@ -71,7 +74,11 @@ static int receive_all(ns_app *app, int distinct, unsigned long count)
         last = i;
         got++;
         ns_state_free(state);
+        if (paused && got == count / 4)
+            sleep(2);
     }
+    if (ns_app_stats(app, &stats, sizeof stats) != NS_OK || stats.dropped_in != 0)
+        return fail("some were dropped");
     printf("whole %lu\n", got);
     free(seen);
     return 0;
@@ -80,14 +87,15 @@ static int receive_all(ns_app *app, int distinct, unsigned long count)
 int main(int argc, char **argv)
 {
     ns_app *app;
-    int distinct, receiver, result;
+    int distinct, paused, receiver, result;
     unsigned long count;
 
     if (argc != 5) {
-        fprintf(stderr, "usage: burst distinct|one send|recv URL COUNT\n");
+        fprintf(stderr, "usage: burst distinct|one|paused send|recv URL COUNT\n");
         return 2;
     }
-    distinct = strcmp(argv[1], "distinct") == 0;
+    paused = strcmp(argv[1], "paused") == 0;
+    distinct = paused || strcmp(argv[1], "distinct") == 0;
     receiver = strcmp(argv[2], "recv") == 0;
     count = strtoul(argv[4], NULL, 10);
     if (ns_app_new(argv[2], &app) != NS_OK || ns_app_connect(app, argv[3]) != NS_OK
@@ -97,7 +105,7 @@ int main(int argc, char **argv)
         printf("ready\n");
         fflush(stdout);
     }
-    result = receiver ? receive_all(app, distinct, count) : send_all(app, distinct, count);
+    result = receiver ? receive_all(app, distinct, paused, count) : send_all(app, distinct, count);
     ns_app_free(app);
     return result;
 }

@@ -122,7 +122,11 @@ pub fn run(seed: u64, chaos: &Chaos) {
     let mut apps: Vec<Id> = Vec::new();
     for i in 0..2 + world.rng.below(4) {
         let accept = world.rng.pick(&[u32::MAX, u32::MAX, Kind::Text.mask() | Kind::Int.mask()]);
-        let id = world.add_app_with(&format!("app{i}"), url, |app| app.accept = accept);
+        let queue = world.rng.pick(&[1, 2_000, 30_000, 16 << 20]);
+        let id = world.add_app_with(&format!("app{i}"), url, |app| {
+            app.accept = accept;
+            app.session.set_recv_queue(queue);
+        });
         if chaos.skew {
             let skew = world.rng.below(40_000) as i64 - 20_000;
             world.set_skew(id, skew);
@@ -159,6 +163,8 @@ pub fn run(seed: u64, chaos: &Chaos) {
                 world.stall(hub, until);
             }
             25..28 => world.request_ack(app),
+            36 | 37 => world.with(app, |app, _| app.pauses()),
+            38 => world.with(app, |app, _| app.goes_on()),
             28 if chaos.skew => {
                 let skew = world.rng.below(40_000) as i64 - 20_000;
                 // What a hub knew of the time before it was set back is lost with it.

@@ -129,7 +129,7 @@ impl Session {
 
     pub(super) fn say_hello(&mut self, now: Now) {
         let (instance, epoch) = (self.stamper.instance, self.dialler.epoch());
-        let (flags, accept) = (self.dialler.flags(&self.config), self.inbox.accepted.for_hub());
+        let (flags, accept) = (self.dialler.flags(&self.config), self.accepted.for_hub());
         let time = Some(self.stamper.say_hello(now));
         self.phase = Phase::Hello;
         self.expect_answer(now);

@@ -6,7 +6,6 @@ mod config;
 mod connect;
 mod dialler;
 mod draft;
-mod inbox;
 mod lookup;
 mod notices;
 mod own;
@@ -15,6 +14,7 @@ mod receive;
 mod received;
 mod stamper;
 mod stats;
+mod uptake;
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -23,11 +23,11 @@ use std::time::Duration;
 
 use log::debug;
 
+use self::accepted::Accepted;
 use self::acks::Acks;
 pub use self::config::SessionConfig;
 use self::dialler::Dialler;
 pub use self::draft::Draft;
-use self::inbox::Inbox;
 use self::notices::Reports;
 pub use self::notices::{LinkState, Notice};
 use self::own::Own;
@@ -110,8 +110,7 @@ pub struct Session {
     link: Option<Link>,
     hub: HubInfo,
     received: Received,
-    /// What the program has not taken.
-    pub inbox: Inbox,
+    accepted: Accepted,
     reports: Reports,
     timers: Timers<Timer>,
     actions: VecDeque<Action>,
@@ -133,8 +132,8 @@ impl Session {
             phase: Phase::Idle,
             link: None,
             hub: HubInfo { instance: None, limit: usize::MAX },
-            received: Received::new(limits::RECEIVED),
-            inbox: Inbox::new(limits::RECV_QUEUE),
+            received: Received::new(limits::RECEIVED, limits::RECV_QUEUE),
+            accepted: Accepted::all(),
             reports: Reports::default(),
             timers: Timers::new(),
             actions: VecDeque::new(),
@@ -155,6 +154,16 @@ impl Session {
     /// How many bytes of own values are kept.
     pub fn send_queue(&self) -> usize {
         self.own.table.capacity.bytes
+    }
+
+    /// Bytes of states that may wait for the program before they are conflated.
+    pub fn set_recv_queue(&mut self, bytes: usize) {
+        self.received.set_queue_limit(bytes);
+    }
+
+    /// How many bytes of states may wait for the program before they are conflated.
+    pub fn recv_queue(&self) -> usize {
+        self.received.queue_limit()
     }
 
     /// Where the link stands.
@@ -217,11 +226,11 @@ impl Session {
         AppStats {
             conflated_out: self.reports.stats.conflated_out
                 + self.link.as_ref().map_or(0, |link| link.feed.conflated()),
-            conflated_in: self.inbox.conflated,
-            dropped_in: self.inbox.dropped,
+            conflated_in: self.received.conflated,
+            dropped_in: self.received.dropped,
             own_bytes: self.own.table.bytes() as u64,
-            queued: self.inbox.len() as u64,
-            queued_bytes: self.inbox.bytes() as u64,
+            queued: self.received.waiting() as u64,
+            queued_bytes: self.received.waiting_bytes() as u64,
             ..self.reports.stats
         }
     }
@@ -278,10 +287,15 @@ impl Session {
         version
     }
 
+    /// Whether a state waits for the program.
+    pub fn has_state(&self) -> bool {
+        self.received.waiting() > 0
+    }
+
     /// The next state for the program. [`Protocol::reads`] may say something else afterwards.
     pub fn take_state(&mut self) -> Option<State> {
-        let state = self.inbox.take()?;
-        if self.is_paused() && self.inbox.bytes() <= self.inbox.limit() / 4 {
+        let state = self.received.take()?;
+        if self.is_paused() && self.received.waiting_bytes() <= self.received.queue_limit() / 4 {
             self.timers.clear(Timer::Patience);
         }
         Some(state)
@@ -295,7 +309,7 @@ impl Session {
     /// Stops reading while a program that takes its states has as many as it may have. One that takes none, or waits
     /// for an acknowledgement that comes behind them, has them conflated.
     fn pause_if_full(&mut self, now: Now) {
-        match self.inbox.full_until(now.mono).filter(|_| !self.acks.are_waited_for()) {
+        match self.received.full_until(now.mono).filter(|_| !self.acks.are_waited_for()) {
             Some(until) => self.timers.set(Timer::Patience, until),
             None => self.timers.clear(Timer::Patience),
         }
@@ -314,14 +328,14 @@ impl Session {
 
     /// Takes only these kinds from now on.
     pub fn set_accept(&mut self, mask: u32) {
-        if self.inbox.accepted.set(mask) {
+        if self.accepted.set(mask) {
             self.announce_accept();
         }
     }
 
     /// Whether states of other kinds give a [`Notice::Reject`].
     pub fn set_tells_rejects(&mut self, tells: bool) {
-        if self.inbox.accepted.set_tells_rejects(tells) {
+        if self.accepted.set_tells_rejects(tells) {
             self.announce_accept();
         }
     }
@@ -333,7 +347,7 @@ impl Session {
 
     fn announce_accept(&mut self) {
         if matches!(self.phase, Phase::Up) && !self.is_old() {
-            self.control(&Control::Accept { mask: self.inbox.accepted.for_hub() });
+            self.control(&Control::Accept { mask: self.accepted.for_hub() });
         }
     }
 
@@ -377,7 +391,7 @@ impl Protocol for Session {
             self.actions.push_back(Action::Close(conn));
             return;
         }
-        self.inbox.begin(now.mono);
+        self.received.begin(now.mono);
         let side = Side::Dialler(self.dialler.opened(now));
         let frame = self.config.max_message + limits::META_ROOM;
         let limits = LinkLimits { frame, outbox: limits::OUTBOX, answers: limits::OUTBOX };

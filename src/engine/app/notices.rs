@@ -70,6 +70,7 @@ pub struct Reports {
     /// Whether it was said that a value was withheld from the hub of this link.
     pub warned_withheld: bool,
     warned_no_memory: bool,
+    warned_dropped: bool,
 }
 
 impl Reports {
@@ -149,6 +150,15 @@ impl Reports {
         }
     }
 
+    /// Newest values that the program has not taken were dropped, while those that are left have this many bytes. The
+    /// first is a warning.
+    #[cold]
+    pub fn dropped(&mut self, waiting: usize) {
+        if !mem::replace(&mut self.warned_dropped, true) {
+            self.warn([format!("received states dropped: the program has not taken {waiting} bytes of newest values")]);
+        }
+    }
+
     /// The hub did not take an own value. The first is a warning.
     pub fn not_taken(&mut self, identity: &str, name: &str, why: Status) {
         self.stats.refused += 1;
@@ -224,13 +234,14 @@ mod tests {
             reports.sent(len as usize);
             reports.malformed(Malformed::Name);
             reports.too_large(len);
+            reports.dropped(100 * len as usize);
             reports.not_taken("a", "x", Status::Full);
         }
         let AppStats { sent, sent_bytes, malformed, too_large, refused, .. } = reports.stats;
         assert_eq!((sent, sent_bytes, malformed, too_large, refused), (2, 15, 2, 2, 2));
         let told: Vec<_> = std::iter::from_fn(|| reports.next_warning()).collect();
-        assert_eq!(told.len(), 3, "{told:?}");
-        assert!(told[1].contains("7 bytes") && told[2].contains("\"x\""), "{told:?}");
+        assert_eq!(told.len(), 4, "{told:?}");
+        assert!(told[1].contains("7 bytes") && told[2].contains("700 bytes") && told[3].contains("\"x\""), "{told:?}");
     }
 
     #[test]

@@ -38,8 +38,9 @@ impl Session {
                     // It lay whole in what one read gave, which is no more than `memory::LARGE`.
                     State::new(&mut self.buffers.scratch, &body, stamp, time)
                 };
-                self.received.insert(place, state.clone());
-                self.inbox.push(state);
+                if self.received.insert(place, state) {
+                    self.reports.dropped(self.received.waiting_bytes());
+                }
             }
             (true, Form::V1) => match Control::decode(&body) {
                 Ok(control) => self.hear(now, control),
@@ -82,9 +83,9 @@ impl Session {
         if own.is_some_and(|own| stamp > own) {
             self.adopt(now, body, stamp);
         }
-        if !self.inbox.accepted.takes(body.kind.mask()) {
+        if !self.accepted.takes(body.kind.mask()) {
             self.reports.stats.rejected += 1;
-            if self.inbox.accepted.tells_rejects() {
+            if self.accepted.tells_rejects() {
                 let (sender, name) = (body.sender.to_owned(), body.name.to_owned());
                 self.reports.notice(Notice::Reject { sender, name, kind: body.kind });
             }

@@ -1,22 +1,56 @@
-//! The newest values that an app received: to answer `get`, and to know what it had already.
+//! What an app received: the newest value of each key, and what of it the program has not taken.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::mem;
 
 use super::super::hash::KeyHash;
 use super::super::newest::{Keyed, Newest, Place};
+use super::super::slots::NONE;
+use super::uptake::Uptake;
 use crate::state::State;
+use crate::time::MonoTime;
 use crate::wire::Stamp;
 
-/// Newest values by (sender, name). Over its limit it forgets the keys it has known longest.
+/// Newest values by (sender, name), and what is owed to the program.
+///
+/// A program that keeps up is owed every value, from a queue. Once that is full, the keys of the queue are owed instead,
+/// each at the place of its oldest value and with its newest: the list of owed keys goes through the newest values
+/// themselves, so it needs no memory that grows with what comes. It stays until the program has taken all of it. Either the
+/// queue or the list is empty.
+///
+/// Over its limit it forgets the keys that are not owed, those known longest first. Owed keys may take the queue's limit in
+/// addition; only beyond that the oldest of them are dropped.
 pub struct Received {
     values: Newest<Known>,
+    /// Bytes of the values.
     bytes: usize,
     limit: usize,
-    /// The slot to be forgotten next.
-    hand: usize,
+    /// The keys whose value the program is to be given, in the order in which it is.
+    owed: List,
+    /// All other keys.
+    others: List,
+    /// Values that the program is to be given, in the order in which they came.
+    queue: VecDeque<State>,
+    queue_limit: usize,
+    /// Bytes that the program has not taken, whether from the queue or from the list.
+    waiting: usize,
+    uptake: Uptake,
+    /// Values replaced by newer ones before the program took them.
+    pub conflated: u64,
+    /// Values dropped for lack of room.
+    pub dropped: u64,
 }
 
 struct Known {
     state: State,
     key_hash: KeyHash,
+    /// Its neighbours in the list that it is in.
+    previous: u32,
+    next: u32,
+    is_owed: bool,
 }
 
 impl Keyed for Known {
@@ -45,10 +79,83 @@ impl Keyed for Known {
     }
 }
 
+/// A list of keys, linked by their slots.
+struct List {
+    first: u32,
+    last: u32,
+    len: usize,
+}
+
+impl List {
+    const EMPTY: List = List { first: NONE, last: NONE, len: 0 };
+
+    fn push(&mut self, values: &mut Newest<Known>, slot: u32) {
+        let previous = mem::replace(&mut self.last, slot);
+        match values.get_mut(previous) {
+            Some(known) => known.next = slot,
+            None => self.first = slot,
+        }
+        let known = values.get_mut(slot).expect("a key that is known");
+        (known.previous, known.next) = (previous, NONE);
+        self.len += 1;
+    }
+
+    fn remove(&mut self, values: &mut Newest<Known>, slot: u32) {
+        let &Known { previous, next, .. } = values.get(slot).expect("a key that is known");
+        match values.get_mut(previous) {
+            Some(known) => known.next = next,
+            None => self.first = next,
+        }
+        match values.get_mut(next) {
+            Some(known) => known.previous = previous,
+            None => self.last = previous,
+        }
+        self.len -= 1;
+    }
+
+    /// The first of them but this one.
+    fn first_but(&self, values: &Newest<Known>, but: u32) -> Option<u32> {
+        let first = if self.first == but { values.get(but)?.next } else { self.first };
+        (first != NONE).then_some(first)
+    }
+}
+
 impl Received {
-    /// Nothing yet, and never more than `limit` bytes.
-    pub fn new(limit: usize) -> Received {
-        Received { values: Newest::new(), bytes: 0, limit, hand: 0 }
+    /// Nothing yet. It keeps `limit` bytes of newest values, and the program has a queue of `queue_limit` bytes.
+    pub fn new(limit: usize, queue_limit: usize) -> Received {
+        Received {
+            values: Newest::new(),
+            bytes: 0,
+            limit,
+            owed: List::EMPTY,
+            others: List::EMPTY,
+            queue: VecDeque::new(),
+            queue_limit,
+            waiting: 0,
+            uptake: Uptake::default(),
+            conflated: 0,
+            dropped: 0,
+        }
+    }
+
+    /// Changes the limit of the queue for what comes.
+    pub fn set_queue_limit(&mut self, limit: usize) {
+        self.queue_limit = limit;
+    }
+
+    /// The limit of the queue, in bytes.
+    pub fn queue_limit(&self) -> usize {
+        self.queue_limit
+    }
+
+    /// How many values the program has not taken.
+    pub fn waiting(&self) -> usize {
+        self.queue.len() + self.owed.len
+    }
+
+    /// Their bytes.
+    pub fn waiting_bytes(&self) -> usize {
+        self.waiting
     }
 
     /// The place of a key.
@@ -77,129 +184,170 @@ impl Received {
         self.values.iter().map(|known| &known.state)
     }
 
-    /// Remembers a value at the place of its key.
-    pub fn insert(&mut self, place: Place, state: State) {
-        self.bytes += state.allocated();
-        let slot = match place.slot {
+    /// Takes what came for the place of its key: it is the newest value, and owed to the program. Whether values that are
+    /// owed were dropped for it.
+    #[inline]
+    pub fn insert(&mut self, place: Place, state: State) -> bool {
+        let waiting = self.waiting + state.allocated();
+        let slot = if self.owed.len == 0 && waiting <= self.queue_limit {
+            self.waiting = waiting;
+            self.queue.push_back(state.clone());
+            self.remember(place, state)
+        } else {
+            self.insert_owed(place, state)
+        };
+        self.bytes > self.limit && self.forget_but(slot)
+    }
+
+    /// Makes it the newest value of its key, whose slot is returned.
+    #[inline]
+    fn remember(&mut self, place: Place, state: State) -> u32 {
+        let size = state.allocated();
+        self.bytes += size;
+        match place.slot {
             Some(slot) => {
                 let known = self.values.get_mut(slot).expect("nothing has changed since");
-                self.bytes -= known.state.allocated();
+                let before = known.state.allocated();
+                self.bytes -= before;
+                if known.is_owed {
+                    self.waiting = self.waiting + size - before;
+                }
                 known.state = state;
                 self.values.restamped(slot);
                 slot
             }
-            None => self.values.insert(Known { state, key_hash: place.hash }),
-        };
-        while self.bytes > self.limit && self.values.len() > 1 {
-            self.forget_next(slot);
+            None => {
+                let known = Known { state, key_hash: place.hash, previous: NONE, next: NONE, is_owed: false };
+                let slot = self.values.insert(known);
+                self.others.push(&mut self.values, slot);
+                slot
+            }
         }
     }
 
-    fn forget_next(&mut self, but: u32) {
-        self.hand = (self.hand + 1) % self.values.end();
-        let slot = self.hand as u32;
-        if slot != but {
+    #[cold]
+    fn insert_owed(&mut self, mut place: Place, state: State) -> u32 {
+        if !self.queue.is_empty() {
+            self.waiting = 0;
+            // As if they came now: also the keys that were forgotten meanwhile are there again.
+            for state in mem::take(&mut self.queue) {
+                let place = self.place(state.sender(), state.name());
+                let slot = self.remember(place, state);
+                self.owe(slot);
+            }
+            place = self.place(state.sender(), state.name());
+        }
+        let slot = self.remember(place, state);
+        self.owe(slot);
+        slot
+    }
+
+    /// A key has another value for the program.
+    fn owe(&mut self, slot: u32) {
+        let known = self.values.get_mut(slot).expect("a key that is known");
+        if mem::replace(&mut known.is_owed, true) {
+            self.conflated += 1;
+            return;
+        }
+        self.waiting += known.state.allocated();
+        self.others.remove(&mut self.values, slot);
+        self.owed.push(&mut self.values, slot);
+    }
+
+    /// A key is owed no longer. Its value.
+    fn settle(&mut self, slot: u32) -> Option<State> {
+        let known = self.values.get_mut(slot)?;
+        known.is_owed = false;
+        let state = known.state.clone();
+        self.waiting -= state.allocated();
+        self.owed.remove(&mut self.values, slot);
+        self.others.push(&mut self.values, slot);
+        Some(state)
+    }
+
+    /// The next value for the program.
+    pub fn take(&mut self) -> Option<State> {
+        let state = match self.queue.pop_front() {
+            Some(state) => {
+                self.waiting -= state.allocated();
+                if self.queue.is_empty() {
+                    self.queue.shrink_to(1024);
+                }
+                state
+            }
+            None => {
+                let state = self.settle(self.owed.first)?;
+                self.forget_others(NONE);
+                state
+            }
+        };
+        self.uptake.takes();
+        Some(state)
+    }
+
+    /// The link was opened at this time.
+    pub fn begin(&mut self, mono: MonoTime) {
+        self.uptake.begin(mono);
+    }
+
+    /// Until when the program is waited for to take states, if it takes some and has half of what fits into its queue. To be
+    /// asked whenever something came.
+    pub fn full_until(&mut self, mono: MonoTime) -> Option<MonoTime> {
+        let until = self.uptake.patience(mono);
+        until.filter(|_| self.waiting >= self.queue_limit / 2)
+    }
+
+    /// Forgets keys other than this one, as far as the limits demand it. Whether values that are owed were among them.
+    #[cold]
+    fn forget_but(&mut self, slot: u32) -> bool {
+        self.forget_others(slot);
+        let dropped = self.dropped;
+        while self.bytes > self.limit.saturating_add(self.queue_limit) {
+            let Some(owed) = self.owed.first_but(&self.values, slot) else { break };
+            self.settle(owed);
+            self.forget(owed);
+            self.dropped += 1;
+        }
+        self.dropped != dropped
+    }
+
+    /// Forgets keys that are not owed, other than this one, as far as the limit demands it.
+    fn forget_others(&mut self, but: u32) {
+        while self.bytes > self.limit {
+            let Some(slot) = self.others.first_but(&self.values, but) else { return };
             self.forget(slot);
         }
     }
 
-    /// Forgets values whose stamp is not to be trusted.
+    /// Forgets values whose stamp is not to be trusted. What is owed stays so.
     pub fn forget_if(&mut self, astray: impl Fn(Stamp) -> bool) {
         for slot in 0..self.values.end() as u32 {
             if self.values.get(slot).is_some_and(|known| astray(known.stamp())) {
+                self.queue_owed();
                 self.forget(slot);
             }
         }
     }
 
+    /// Puts what is owed into the queue, whatever its limit: it does not depend on the keys any more.
+    fn queue_owed(&mut self) {
+        while let Some(state) = self.settle(self.owed.first) {
+            self.waiting += state.allocated();
+            self.queue.push_back(state);
+        }
+    }
+
+    /// Forgets a key that is not owed.
     fn forget(&mut self, slot: u32) {
+        self.others.remove(&mut self.values, slot);
         if let Some(known) = self.values.remove(slot) {
             self.bytes -= known.state.allocated();
         }
     }
 
-    /// Forgets everything.
+    /// Forgets every key. What is owed stays so.
     pub fn clear(&mut self) {
-        *self = Received::new(self.limit);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::time::LogicalTime;
-    use crate::wire::{self, Form, Meta};
-
-    fn state(sender: &str, name: &str, bits: u64) -> State {
-        let mut body = Vec::new();
-        wire::encode(&mut body, Form::Old, sender, name, &[0xC3], &Meta::default());
-        let body = wire::decode(&body, Form::Old).expect("a body");
-        State::new(&mut Vec::new(), &body, Stamp { clock: LogicalTime::from_bits(bits), ..Stamp::default() }, 0)
-    }
-
-    fn insert(kept: &mut Received, state: State) {
-        kept.insert(kept.place(state.sender(), state.name()), state);
-    }
-
-    #[test]
-    fn the_newest_of_a_name_is_that_with_the_greatest_stamp() {
-        let mut kept = Received::new(1 << 20);
-        for (sender, clock, newest) in [("a", 5, "a"), ("b", 3, "a"), ("b", 7, "b"), ("a", 6, "b"), ("c", 8, "c")] {
-            insert(&mut kept, state(sender, "x", clock));
-            assert_eq!(kept.newest("x").map(State::sender), Some(newest));
-        }
-        assert_eq!(kept.find("a", "x").map(|state| state.stamp().clock.to_bits()), Some(6));
-        assert!(kept.newest("y").is_none() && kept.find("d", "x").is_none());
-    }
-
-    #[test]
-    fn a_value_with_an_older_stamp_than_before_is_no_longer_the_newest() {
-        let mut kept = Received::new(1 << 20);
-        for (sender, clock, newest) in [("a", 5, "a"), ("b", 3, "a"), ("a", 2, "b"), ("a", 1, "b"), ("a", 4, "a")] {
-            insert(&mut kept, state(sender, "x", clock));
-            assert_eq!(kept.newest("x").map(State::sender), Some(newest), "{sender} {clock}");
-        }
-        kept.forget_if(|stamp| stamp.clock.to_bits() == 4);
-        assert_eq!(kept.newest("x").map(State::sender), Some("b"));
-        assert!(kept.find("a", "x").is_none());
-    }
-
-    #[test]
-    fn the_newest_of_a_name_is_the_same_whether_asked_for_early_or_late() {
-        let states: Vec<_> = (0..300u64)
-            .map(|i| state(["a", "b", "c"][(i % 3) as usize], &format!("n{}", i * i % 17), i * 7919 % 301))
-            .collect();
-        let (mut early, mut late) = (Received::new(1 << 20), Received::new(1 << 20));
-        early.newest("n0");
-        for state in states {
-            let newer = |kept: &Received| {
-                kept.find(state.sender(), state.name()).is_none_or(|held| state.stamp() > held.stamp())
-            };
-            if newer(&late) {
-                insert(&mut early, state.clone());
-                insert(&mut late, state);
-            }
-        }
-        for i in 0..17 {
-            let name = format!("n{i}");
-            assert_eq!(early.newest(&name).map(State::stamp), late.newest(&name).map(State::stamp));
-        }
-    }
-
-    #[test]
-    fn over_its_limit_it_forgets_and_stays_whole() {
-        let limit = 50 * state("a", "n100", 1).allocated();
-        let mut kept = Received::new(limit);
-        for i in 0..1000 {
-            let (sender, name) = (["a", "b"][i % 2], format!("n{}", i % 200));
-            insert(&mut kept, state(sender, &name, i as u64));
-            assert!(kept.bytes <= limit);
-            assert_eq!(kept.find(sender, &name).map(|state| state.stamp().clock.to_bits()), Some(i as u64));
-            // From the middle on: what is made late is the same.
-            assert!(i < 500 || kept.newest(&name).is_some());
-        }
-        assert!(kept.values.end() <= 60, "slots are used again");
-        kept.clear();
-        assert!(kept.bytes == 0 && kept.find("a", "n0").is_none() && kept.newest("n0").is_none());
+        self.queue_owed();
+        (self.values, self.others, self.bytes) = (Newest::new(), List::EMPTY, 0);
     }
 }

@@ -94,6 +94,10 @@ pub unsafe extern "C" fn ns_app_each(
 /// Takes the next state: waits `timeout_ms` milliseconds, -1 forever, 0 only tries. Free `*out` with
 /// ns_state_free; on failure it is NULL. Callbacks other than on_state run in here.
 ///
+/// Every state comes, in order, while at most NS_OPT_RECV_QUEUE bytes of them wait. A program that is
+/// slower, or pauses, still gets the newest value of every (sender, name), each in the place of the
+/// oldest that waited; what it does not get is counted as conflated_in.
+///
 /// Blocks. Any thread; several may receive, and each state goes to one of them.
 ///
 /// - NS_ERR_TIMEOUT: nothing came

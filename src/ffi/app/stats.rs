@@ -21,7 +21,7 @@ pub struct ns_app_stats_t {
     pub conflated_out: u64,
     /// Received values replaced by newer ones before the program took them.
     pub conflated_in: u64,
-    /// Received values dropped: the queue was full.
+    /// Received values dropped: newest ones, beyond all that the app keeps.
     pub dropped_in: u64,
     /// Received values of a kind that is not accepted.
     pub rejected: u64,

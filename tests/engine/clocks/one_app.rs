@@ -122,7 +122,7 @@ fn an_app_that_shares_its_identity_drops_what_is_stale_for_what_the_hub_holds() 
     app.hear(Control::Pong { token: version, time: Some(held.clock) });
     assert!(app.session.is_acked(version) && app.session.check_taken(version).is_ok());
     assert_eq!((app.session.stats().refused, app.session.stats().superseded), (0, 1));
-    assert_eq!(app.session.inbox.pop().expect("it is told").msgpack(), [2]);
+    assert_eq!(app.session.take_state().expect("it is told").msgpack(), [2]);
     assert!(app.session.get(Some("a"), "x").is_some_and(|state| state.msgpack() == [2]));
     assert!(app.sends().is_empty());
     // Its next word is the last again.

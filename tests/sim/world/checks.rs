@@ -42,12 +42,16 @@ impl World {
         }
     }
 
-    /// Every app has the last value of each key of every other that lives, and the newest of any sender is the same
-    /// for all.
+    /// Every app is given the last value of each key of every other that lives, also one whose program let them wait, and
+    /// the newest of any sender is the same for all.
     pub fn check_promise(&mut self) {
         let apps = self.alive_apps();
         for &id in &apps {
-            self.app(id).take();
+            let app = self.app(id);
+            app.take();
+            let stats = app.session.stats();
+            assert_eq!((stats.dropped_in, stats.queued, stats.queued_bytes), (0, 0, 0), "{}", app.identity);
+            assert_eq!(stats.received, app.taken + stats.conflated_in, "{}", app.identity);
         }
         let sent: Vec<_> = apps
             .iter()

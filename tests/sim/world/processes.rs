@@ -37,7 +37,9 @@ pub struct App {
     pub identity: String,
     pub accept: u32,
     /// Whether its program takes what it received at once.
-    pub takes: bool,
+    pub(super) takes: bool,
+    /// Whether its program has ever let states wait.
+    has_paused: bool,
     /// What its program was given last of each key.
     pub newest: BTreeMap<(String, String), (Stamp, Vec<u8>)>,
     /// What it was given, in order, if that is kept.
@@ -61,6 +63,7 @@ impl App {
             identity: identity.into(),
             accept: ACCEPT_ANY,
             takes: true,
+            has_paused: false,
             newest: BTreeMap::new(),
             log: None,
             taken: 0,
@@ -72,10 +75,21 @@ impl App {
         }
     }
 
+    /// Its program takes nothing from now on, until it goes on with [`App::goes_on`].
+    pub fn pauses(&mut self) {
+        (self.takes, self.has_paused) = (false, true);
+    }
+
+    /// Its program takes what it receives at once from now on.
+    pub fn goes_on(&mut self) {
+        self.takes = true;
+        self.take();
+    }
+
     /// Takes what waits, and checks each.
     pub fn take(&mut self) {
         let link = self.session.stats().connects;
-        while let Some(state) = self.session.inbox.pop() {
+        while let Some(state) = self.session.take_state() {
             self.taken += 1;
             let key = (state.sender().to_owned(), state.name().to_owned());
             let who = &self.identity;
@@ -86,8 +100,8 @@ impl App {
             }
             if let Some((stamp, _)) = self.newest.get(&key) {
                 assert!(state.stamp() != *stamp, "{who} got {key:?} twice");
-                // A hub that was killed takes the stamps it knew of with it.
-                let may_be = self.hubs > 0 && self.given.get(&key) != Some(&link);
+                // A hub that was killed takes the stamps it knew of with it. What waited may be of an earlier link.
+                let may_be = self.hubs > 0 && (self.has_paused || self.given.get(&key) != Some(&link));
                 let older = state.stamp() < *stamp && !may_be;
                 assert!(!older, "{who} got {key:?} with an older stamp than before");
             }
