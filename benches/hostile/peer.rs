@@ -9,8 +9,10 @@ use nanostate::wire::{self, Control, Form, HelloFlags, Instance, Meta, Stamp, Va
 use nanostate::Kind;
 use socket2::{Domain, SockAddr, Socket, Type};
 
-/// Accepts no kind that an attack sends: a publisher that is sent nothing.
+/// Accepts no kind that anybody sends: for a publisher.
 pub const ACCEPT_NONE: u32 = Kind::Nil.mask();
+/// Accepts what attackers send, and nothing of the honest programs.
+pub const ACCEPT_ATTACKS: u32 = Kind::Text.mask();
 
 /// An answer that takes longer is none.
 const PATIENCE: Duration = Duration::from_secs(60);

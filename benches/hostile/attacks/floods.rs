@@ -3,11 +3,9 @@
 use std::io;
 use std::time::Duration;
 
-use nanostate::wire::ACCEPT_ANY;
-
 use super::BATCH;
 use crate::hub::Addresses;
-use crate::peer::{Peer, ACCEPT_NONE};
+use crate::peer::{Peer, ACCEPT_ATTACKS, ACCEPT_NONE};
 use crate::storm::Storm;
 
 /// Costs the hub all the time that it gives to publishers. Nobody is sent what they publish.
@@ -55,7 +53,7 @@ fn update(to: &Addresses, storm: &Storm) -> io::Result<()> {
 /// Costs the hub a copy of each update for each of those that do not keep up, up to the limit of what waits for one.
 pub fn unread(to: &Addresses, storm: &Storm) -> io::Result<()> {
     let app = |i| {
-        let peer = Peer::app(&to.ipc, &format!("does-not-read-{i}"), ACCEPT_ANY)?;
+        let peer = Peer::app(&to.ipc, &format!("does-not-read-{i}"), ACCEPT_ATTACKS)?;
         peer.keep_little().map(|()| peer)
     };
     let _peers = (0..500).map(app).collect::<io::Result<Vec<_>>>()?;
@@ -73,7 +71,7 @@ pub fn subscribers(to: &Addresses, storm: &Storm) -> io::Result<()> {
         if i == SUBSCRIBERS {
             return update(&to, &publisher);
         }
-        let mut peer = Peer::app(&url, &format!("reads-{i}"), ACCEPT_ANY)?;
+        let mut peer = Peer::app(&url, &format!("reads-{i}"), ACCEPT_ATTACKS)?;
         while publisher.is_on() {
             peer.skip(BATCH)?;
         }

@@ -5,11 +5,10 @@ use std::io;
 use std::time::Duration;
 
 use nanostate::limits;
-use nanostate::wire::ACCEPT_ANY;
 
 use super::fill;
 use crate::hub::Addresses;
-use crate::peer::{Peer, ACCEPT_NONE};
+use crate::peer::{Peer, ACCEPT_ATTACKS, ACCEPT_NONE};
 use crate::storm::Storm;
 
 const READERS: usize = 40;
@@ -18,7 +17,7 @@ const READ: usize = 1000;
 
 /// An app that reads a little of what the hub sends and stops.
 fn reader(to: &Addresses, n: usize) -> io::Result<Peer> {
-    let mut peer = Peer::app(&to.ipc, &format!("reads-a-little-{n}"), ACCEPT_ANY)?;
+    let mut peer = Peer::app(&to.ipc, &format!("reads-a-little-{n}"), ACCEPT_ATTACKS)?;
     peer.keep_little()?;
     peer.skip(READ)?;
     Ok(peer)
