@@ -5,7 +5,12 @@ use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
+use nanostate::limits;
+
 use crate::support::{nanostate, Process, TempDir};
+
+/// The limit of all that the hub holds, in bytes: as it is by default.
+pub const MEMORY: u64 = 2 * limits::TABLE_BYTES as u64;
 
 /// Where the hub listens.
 pub struct Addresses {
@@ -55,7 +60,7 @@ impl Hub {
         let dir = TempDir::new();
         let urls = ["tcp://127.0.0.1:0", &dir.ipc(), "rep+tcp://127.0.0.1:0"];
         let mut command = nanostate(["hub"]);
-        command.args(urls.iter().flat_map(|url| ["--listen", url]));
+        command.args(["--memory", &MEMORY.to_string()]).args(urls.iter().flat_map(|url| ["--listen", url]));
         ended_with_us(&mut command);
         let mut process = Process::start("hub", &mut command);
         let mut address = || {

@@ -6,16 +6,16 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use nanostate::limits;
 use serde_json::json;
 
 use crate::attacks::Attack;
 use crate::honest::Met;
+use crate::hub;
 
 /// What the 99th percentile of honest round trips stays under.
 const GOAL: Duration = Duration::from_millis(20);
-/// What the hub's memory stays under: its largest limit, and a tenth of it for what is not counted.
-const MEMORY: u64 = (limits::TABLE_BYTES + limits::TABLE_BYTES / 10) as u64;
+/// What the hub's memory stays under: its limit, and a tenth of it for what is not counted.
+const MEMORY: u64 = hub::MEMORY + hub::MEMORY / 10;
 
 const BEGIN: &str = "<!-- rows: begin -->";
 const END: &str = "<!-- rows: end -->";
