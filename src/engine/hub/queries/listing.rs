@@ -5,9 +5,6 @@ use super::parts::{old_form, Array, Takes};
 use super::quoted;
 use crate::pattern::Pattern;
 
-/// What a match costs beside the look at an entry: one step for so many bytes of the name.
-const NAME_BYTES: usize = 32;
-
 /// A list that is being made, in as many parts as it takes.
 ///
 /// A state that changes meanwhile is in it once, with one of its values.
@@ -34,7 +31,7 @@ impl Listing {
             self.slot += 1;
             *steps -= 1;
             let Some(entry) = table.get(slot) else { continue };
-            *steps = steps.saturating_sub(entry.name().len() / NAME_BYTES);
+            *steps = steps.saturating_sub(self.pattern.steps(entry.name().len()));
             if self.pattern.matches(entry.name()) && takes(entry) == Takes::Yes {
                 self.answer.push(old_form(entry));
             }
