@@ -283,6 +283,8 @@ fn a_hub_bears_whatever_comes_in_by_its_gateways() {
         let (mut doors, mut strangers, mut next) = (Vec::<Door>::new(), Vec::new(), 0);
         // Peers that take part; what gateways dropped that are gone.
         let (mut peers, mut dropped) = (0, 0);
+        // Whether the hub has closed one: then what it had dropped is known to the hub only.
+        let mut cut = false;
         // Bodies of gateways and clients that the hub has counted; of those that are gone, how many there were at most.
         let (mut counted, mut gone) = (0, 0);
         for _ in 0..200 {
@@ -365,6 +367,7 @@ fn a_hub_bears_whatever_comes_in_by_its_gateways() {
                 if let Action::Close(conn) = action {
                     strangers.retain(|&other| other != conn);
                     gone += doors.iter().find(|door| door.conn == conn).map_or(0, |door| door.published);
+                    cut |= doors.iter().any(|door| door.conn == conn);
                     doors.retain(|door| door.conn != conn);
                 }
             }
@@ -404,7 +407,8 @@ fn a_hub_bears_whatever_comes_in_by_its_gateways() {
             assert!(rows.len() as u64 == stats.peers && stats.peers == peers && peers <= 10);
             assert_eq!(stats.malformed, stats.malformed_by.iter().sum::<u64>());
             let sum = |of: fn(&PeerStats) -> u64| rows.iter().map(of).sum::<u64>();
-            assert_eq!(stats.dropped, dropped + sum(|row| row.dropped));
+            let known = dropped + sum(|row| row.dropped);
+            assert!(stats.dropped == known || cut && stats.dropped > known, "{} of {known}", stats.dropped);
             assert!(sum(|row| row.messages_in) <= stats.messages_in && sum(|row| row.withheld) <= stats.withheld);
             assert!(sum(|row| row.messages_out) <= stats.messages_out && sum(|row| row.bytes_out) <= stats.bytes_out);
             assert!(sum(|row| row.malformed) <= stats.malformed && sum(|row| row.too_large) <= stats.too_large);
