@@ -18,8 +18,8 @@ use crate::transport::wake::Woken;
 use crate::transport::{inproc, ByteStream};
 use crate::Error;
 
-/// How many bytes one read takes.
-const READ: usize = 64 << 10;
+/// How many bytes one read takes at most.
+pub const READ: usize = 64 << 10;
 
 /// What carries the bytes of a connection.
 pub enum Channel {

@@ -8,6 +8,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::address::framing;
 use super::clock::now;
+use super::conns::READ;
 use super::driver::{Driver, Sleep};
 use crate::engine::{Gateway, Protocol};
 use crate::time::MonoTime;
@@ -172,16 +173,19 @@ impl<'a, P: Protocol> Loop<'a, P> {
                 driver.run_actions(now);
             }
         };
-        for key in driver.conns.take_again() {
-            let read = driver.go_on(now, key, &mut buffer);
+        let again = driver.conns.take_again();
+        let share = read_share(again.len() + self.events.len() + self.told.len()).min(buffer.len());
+        let part = &mut buffer[..share];
+        for key in again {
+            let read = driver.go_on(now, key, part);
             write_some(driver, read);
         }
         for &event in &self.events {
-            let read = driver.ready(now, event, &mut buffer);
+            let read = driver.ready(now, event, part);
             write_some(driver, read);
         }
         for key in self.told.drain(..) {
-            let read = driver.ready(now, Event { key, read: true, write: true, broken: false }, &mut buffer);
+            let read = driver.ready(now, Event { key, read: true, write: true, broken: false }, part);
             write_some(driver, read);
         }
         driver.run_timers(now);
@@ -193,5 +197,22 @@ impl<'a, P: Protocol> Loop<'a, P> {
         self.idle = !driver.goes_on();
         driver.sleeps = Some(Sleep { until: self.until });
         Ok(())
+    }
+}
+
+/// How many bytes one connection reads at a time while so many are ready: all of them together hold up none of them for
+/// long.
+fn read_share(ready: usize) -> usize {
+    const LEAST: usize = 4 << 10;
+    (4 * READ / ready.max(1)).clamp(LEAST, READ)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{read_share, READ};
+
+    #[test]
+    fn the_more_connections_are_ready_the_less_each_reads_at_a_time() {
+        assert_eq!([0, 1, 4, 8, 64, 10_000].map(read_share), [READ, READ, READ, READ / 2, 4096, 4096]);
     }
 }
