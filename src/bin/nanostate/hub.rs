@@ -97,6 +97,13 @@ fn log_totals(hub: &Hub) {
         total.states,
         total.refused_peers
     );
+    log::info!(
+        "{} bytes in memory: {} of states, {} of unfinished messages, {} queued",
+        total.memory_bytes,
+        total.table_bytes,
+        total.unfinished_bytes,
+        total.outbox_bytes
+    );
     let not_passed_on = [
         ("conflated", total.conflated),
         ("dropped for slow programs", total.dropped),
