@@ -92,6 +92,7 @@ impl Core {
             Answer::List(listing) => {
                 self.listings += listing.allocated();
                 peer.listing = Some((listing, route.to_vec()));
+                peer.backlog.get_or_insert(now.mono);
                 self.go_on_listing(peer);
             }
         }
@@ -103,11 +104,10 @@ impl Core {
         let Some((mut listing, route)) = peer.listing.take() else { return true };
         self.listings -= listing.allocated();
         let Core { config, intake, turns, .. } = self;
-        let before = turns.left();
-        let mut steps = before;
         let (profile, limit) = (&peer.profile, answer_limit(&peer.profile, config, route.len()));
-        let whole = listing.go_on(&intake.table, &mut steps, |entry| takes(profile, config, entry, limit));
-        turns.spend(before - steps);
+        let whole = turns.charge(usize::MAX, |steps| {
+            listing.go_on(&intake.table, steps, |entry| takes(profile, config, entry, limit))
+        });
         if whole {
             self.answer_to(peer, &route, listing.finish());
         } else {

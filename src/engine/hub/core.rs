@@ -147,10 +147,8 @@ impl Core {
         if !self.intake.table.is_untidy() {
             return;
         }
-        let before = self.turns.left().div_ceil(2);
-        let mut steps = before;
-        self.intake.table.tidy(&mut steps);
-        self.turns.spend(before - steps);
+        let half = self.turns.left().div_ceil(2);
+        self.turns.charge(half, |steps| self.intake.table.tidy(steps));
         if !self.intake.table.is_untidy() {
             self.set_expiry();
         }
@@ -189,10 +187,7 @@ impl Core {
         let profile = &peer.profile;
         self.reports.left(peer, why, text);
         let (other, waited) = self.identities.leave(&profile.identity, id);
-        let before = self.turns.left();
-        let mut steps = before;
-        self.intake.table.departed(now.mono, profile.conn, &mut steps);
-        self.turns.spend(before - steps);
+        self.turns.charge(usize::MAX, |steps| self.intake.table.departed(now.mono, profile.conn, steps));
         if let Some(other) = other {
             self.intake.table.arrived(&profile.identity, other.conn());
         }
@@ -406,19 +401,21 @@ impl Core {
             return;
         }
         let Peer { link, profile, tally, .. } = peer;
-        let (before, waiting) = (self.turns.left(), link.feed.waiting());
-        let mut steps = before;
-        link.feed.fill(&self.intake.table, &mut steps, |feed, entry| match profile.verdict(&self.config, entry) {
-            Verdict::Send => true,
-            Verdict::Skip => false,
-            Verdict::Withhold => {
-                if !feed.came_while_behind(entry) {
-                    self.reports.withheld(profile, tally, entry, &self.config);
+        let waiting = link.feed.waiting();
+        let Core { turns, intake, config, reports, .. } = self;
+        turns.charge(usize::MAX, |steps| {
+            link.feed.fill(&intake.table, steps, |feed, entry| match profile.verdict(config, entry) {
+                Verdict::Send => true,
+                Verdict::Skip => false,
+                Verdict::Withhold => {
+                    if !feed.came_while_behind(entry) {
+                        reports.withheld(profile, tally, entry, config);
+                    }
+                    false
                 }
-                false
-            }
+            });
         });
-        self.turns.spend(before - steps + turns::steps_of(link.feed.waiting() - waiting));
+        turns.spend(turns::steps_of(link.feed.waiting() - waiting));
         if link.feed.wants_more() {
             self.turns.wait(id);
         }

@@ -498,7 +498,7 @@ impl Protocol for Router {
         let Some(i) = self.peers.find(conn) else { return false };
         let peer = &mut self.peers[i];
         let more = peer.link.wrote(n);
-        if peer.link.feed.waiting() == 0 {
+        if peer.held() == 0 {
             peer.backlog = None;
             self.core.intake.table.pinned.sweep();
         }

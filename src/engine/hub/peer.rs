@@ -119,12 +119,16 @@ impl Peer {
         !self.deferred.0.is_empty() || self.listing.is_some()
     }
 
-    /// What decides which peer gives way when there is no memory: the bytes that wait for it, by how long they do. None: it
-    /// takes what it is sent.
+    /// Bytes that are allocated for what it is sent, and for a list that it asked for.
+    pub fn held(&self) -> usize {
+        self.link.feed.waiting() + self.listing.as_ref().map_or(0, |(listing, _)| listing.allocated())
+    }
+
+    /// What decides which peer gives way when there is no memory: what it holds, by how long that waits. `None`: it takes
+    /// what it is sent.
     pub fn weight(&self, now: Now) -> Option<u128> {
         let waits = now.mono.since(self.backlog?).as_nanos() + 1;
-        let waiting = self.link.feed.waiting();
-        (waiting > 0).then_some(waiting as u128 * waits)
+        Some(self.held() as u128 * waits).filter(|&weight| weight > 0)
     }
 
     /// Whether the driver is to read from it.

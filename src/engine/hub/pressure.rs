@@ -1,9 +1,9 @@
 //! What a hub holds in all, and who pays when that is too much.
 //!
-//! There is one limit for all of it. The table may take half, unfinished messages a quarter; what is left is for what
-//! waits to be written. While half of that is in use, a peer falls behind, and gets newest values only, at its share of
-//! it. Beyond the limit the peers are closed that have most waiting for the longest, never one that takes what it is
-//! sent.
+//! There is one limit for all of it. The table may take half, unfinished messages a quarter; the rest is for what waits
+//! to be written. Once more than half of that rest is in use, a peer falls behind, and gets newest values only, when its
+//! share of it is used up. Beyond the limit, the hub closes the peers that have most waiting for the longest. One that
+//! takes what it is sent has the least weight.
 
 use super::core::Core;
 use super::peer::Peer;
@@ -96,16 +96,14 @@ impl Router {
         self.core.intake.table.pinned.sweep();
         let over = self.core.held().saturating_sub(most);
         // What waits for a peer that is to be closed is as good as gone.
-        let mut freed: usize =
-            self.peers.iter().filter(|peer| peer.is_closing()).map(|peer| peer.link.feed.waiting()).sum();
+        let mut freed: usize = self.peers.iter().filter(|peer| peer.is_closing()).map(|peer| peer.held()).sum();
         while freed < over {
             let peers = self.peers.iter_mut_with_places().filter(|(_, peer)| !peer.is_closing());
             let weights = peers.filter_map(|(i, peer)| Some((peer.weight(now)?, i)));
             let Some((_, i)) = weights.max() else { return };
-            let waiting = self.peers[i].link.feed.waiting();
-            freed += waiting;
-            let text =
-                format!("the hub holds more than {most} bytes, {waiting} of which wait for this peer to take them");
+            let held = self.peers[i].held();
+            freed += held;
+            let text = format!("the hub holds more than {most} bytes, {held} of which wait for this peer to take them");
             self.close(now, i, Status::NoMemory, text);
         }
     }

@@ -70,6 +70,15 @@ impl Turns {
         }
     }
 
+    /// Charges this turn for `work`, which is given what is left of it, but at most so many steps, and takes from that.
+    pub fn charge<T>(&mut self, most: usize, work: impl FnOnce(&mut usize) -> T) -> T {
+        let given = self.left.min(most);
+        let mut steps = given;
+        let result = work(&mut steps);
+        self.spend(given - steps);
+        result
+    }
+
     /// Whether the rest is to be left for the next turn.
     pub fn is_over(&self) -> bool {
         self.left == 0

@@ -321,11 +321,11 @@ impl Feed {
 
     /// Whether more than what waits comes out of the table, and there is room for it.
     pub fn wants_more(&self) -> bool {
-        self.walk.is_some() && self.has_room()
+        self.walk.is_some() && self.takes_more()
     }
 
     /// Whether a walk may add to what waits.
-    fn has_room(&self) -> bool {
+    fn takes_more(&self) -> bool {
         /// A walk adds values while less than this waits.
         const FILL: usize = 256 << 10;
         self.outbox.len() < FILL.min(self.limit.max(1))
@@ -336,7 +336,7 @@ impl Feed {
     pub fn fill(&mut self, table: &Table, steps: &mut usize, mut wanted: impl FnMut(&Feed, &Entry) -> bool) {
         let Some(mut walk) = self.walk.take() else { return };
         loop {
-            let met = if self.has_room() { walk.next(table, steps) } else { Met::Pause };
+            let met = if self.takes_more() { walk.next(table, steps) } else { Met::Pause };
             match met {
                 Met::Pause => {
                     walk.mark(table, walk.slot);

@@ -376,3 +376,26 @@ fn a_client_that_leaves_while_its_list_is_made_leaves_nothing_that_is_counted() 
     hub.lose(rep);
     assert_eq!(hub.router.stats().outbox_bytes, before);
 }
+
+#[test]
+fn lists_that_are_being_made_cost_those_who_asked_and_not_a_peer_that_is_about_to_read() {
+    const MEMORY: usize = 8 << 20;
+    let (mut hub, a) = hub_of_many_states(RouterConfig { memory: MEMORY, ..RouterConfig::default() });
+    (4000..9000).for_each(|i| hub.publish(a, "a", &format!("k{i}"), &value(Kind::Text, i, 40)));
+    hub.bodies(a);
+    let honest = hub.open_v1("honest", 2);
+    hub.settle();
+    hub.bodies(honest);
+    let clients: [ConnId; 40] = std::array::from_fn(|_| hub.join_client(Role::Rep, false));
+    let ask = request(&trace(1, 1), &json(r#"["list", "*"]"#));
+    clients.iter().for_each(|&client| hub.bytes(client, &ask));
+    while hub.router.is_ready() {
+        hub.publish(a, "a", "news", &value(Kind::Text, 1, 40));
+        hub.pass(MS);
+        let held = hub.router.stats().memory_bytes as usize;
+        assert!(held <= MEMORY + MEMORY / 4, "{held} bytes");
+    }
+    assert!(!hub.is_closed(honest) && !hub.is_closed(a));
+    assert!(clients.iter().any(|&client| hub.is_closed(client)), "some of them paid");
+    assert!(!hub.bodies(honest).is_empty(), "the news");
+}

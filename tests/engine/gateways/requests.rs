@@ -169,6 +169,25 @@ fn answers_go_back_by_the_routes_of_their_requests_in_their_order() {
 }
 
 #[test]
+fn lists_that_take_many_turns_are_answered_by_their_routes_in_their_order() {
+    let mut hub = Direct::new(RouterConfig::default());
+    let (a, rep) = (hub.open_v1("a", 1), hub.open_gateway(Role::Rep, false));
+    (0..9000).for_each(|i| hub.publish(a, "a", &format!("k{i}"), &value(Kind::Text, i, 1)));
+    let asks = [r#"["list", "k1"]"#, r#"["list", "k*"]"#, r#"["get", "k2"]"#, r#"["list", "k3"]"#];
+    for (route, ask) in asks.iter().enumerate() {
+        hub.message(rep, &[route as u8], &json(ask));
+    }
+    assert!(hub.answers(rep).is_empty() && hub.router.is_ready(), "it takes more than one turn");
+    hub.settle();
+    let answers = hub.answers(rep);
+    let routes: Vec<_> = answers.iter().map(|(route, _)| route[0]).collect();
+    assert_eq!(routes, [0, 1, 2, 3]);
+    assert_eq!(wire::from_msgpack(&answers[0].1), r#"[["a","k1","1"]]"#);
+    assert_eq!(answers[1].1[..3], [0xDC, 0x23, 0x28], "9,000 of them");
+    assert_eq!(wire::from_msgpack(&answers[3].1), r#"[["a","k3","3"]]"#);
+}
+
+#[test]
 fn who_asks_and_takes_no_answers_is_not_read_until_it_does() {
     const OUTBOX: usize = 10_000;
     for role in [Role::Rep, Role::Respondent] {
