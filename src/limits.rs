@@ -28,7 +28,7 @@ pub const OUTBOX: usize = 4 << 20;
 pub const UNFINISHED: usize = 256 << 20;
 /// How long an unfinished frame may go without progress.
 pub const STALLED_FRAME: Duration = Duration::from_secs(30);
-/// The bytes that have to come of an unfinished frame in that time, unless nobody else needs its room.
+/// The bytes of an unfinished frame that have to arrive within [`STALLED_FRAME`] while others need its memory.
 pub const PROGRESS: usize = 64 << 10;
 /// How long a handshake may take.
 pub const HANDSHAKE: Duration = Duration::from_secs(5);

@@ -1,4 +1,4 @@
-//! What a hub holds is counted together, and who has most waiting for the longest pays when it is too much.
+//! All that a hub holds is counted together. When it is too much, the peer that has most waiting for the longest pays.
 
 use nanostate::engine::hub::RouterConfig;
 use nanostate::engine::{ConnId, Protocol};

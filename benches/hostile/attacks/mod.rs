@@ -62,7 +62,7 @@ pub const ALL: &[Attack] = &[
     ),
     attack("lists", requests::lists, "20 clients list everything, which is 490,000 states."),
     attack("gets", requests::gets, "20 clients get a name that 300,000 senders have."),
-    attack("unread answers", requests::unread, "100 clients ask without end and read no answer."),
+    attack("unread answers", requests::unread, "100 clients keep asking and read no answer."),
     attack(
         "accepts",
         requests::accepts,

@@ -95,7 +95,7 @@ pub fn pings(to: &Addresses, storm: &Storm) -> io::Result<()> {
     Ok(())
 }
 
-/// Has each connection write this without end, as much as the hub takes. Nobody reads.
+/// Writes `put` on every connection, again and again, as fast as the hub takes it. The attackers never read.
 fn pump(storm: &Storm, peers: &mut Vec<Peer>, put: impl Fn(&mut Peer)) {
     while storm.is_on() {
         let mut written = 0;

@@ -140,8 +140,8 @@ fn check_one_value(world: &mut World, hub: Id, apps: &[Id]) {
     }
 }
 
-/// Who sends when all is quiet has the newest value, of this key and of this name, for everybody, and the hub holds it
-/// when it says so.
+/// A value that is sent when all is quiet is the newest of its key and of its name for every app, and the hub holds it once
+/// it has acknowledged it.
 fn check_last_word(world: &mut World, hub: Id, apps: &[Id], writer: Id, name: &str) {
     world.publish(writer, name, Kind::Text, 20).unwrap_or_else(|status| panic!("a send fails: {status:?}"));
     let value = world.app(writer).sent[name].1.clone();

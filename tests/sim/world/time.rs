@@ -109,7 +109,7 @@ impl World {
         let mut steps = 0u64;
         while self.mono < until && self.step(until) {
             steps += 1;
-            assert!(steps < 5_000_000, "something happens without end");
+            assert!(steps < 5_000_000, "events never end");
         }
     }
 
