@@ -8,6 +8,7 @@ use std::time::Duration;
 use hashbrown::HashMap;
 
 use super::clock::now as this_moment;
+use super::fair::{Fair, Served};
 use super::reader::{Lender, Wait};
 use crate::engine::{Closed, ConnId, Gateway, Now, Protocol};
 use crate::framing::Framing;
@@ -20,6 +21,9 @@ use crate::Error;
 
 /// How many bytes one read takes at most.
 pub const READ: usize = 64 << 10;
+/// How many bytes the loop reads at first of a connection while others wait. As long as there are more each time, it reads
+/// twice as many the next time: what that takes is then known well enough to say when it is its turn.
+const READ_FIRST: usize = 4 << 10;
 
 /// What carries the bytes of a connection.
 pub enum Channel {
@@ -92,8 +96,14 @@ pub struct Conn {
     watched: bool,
     /// Writing failed because the other side is gone; what it sent before is still read.
     pub broken: bool,
-    /// Whether it is in [`Conns::again`].
-    again: bool,
+    /// What it has had of [`Conns::reading`].
+    reads: Served,
+    /// How many bytes the loop reads of it when it is its turn, while others wait.
+    share: usize,
+    /// What it has had of [`Conns::writing`].
+    writes: Served,
+    /// The poller reported that nothing more will come than what is there.
+    hung: bool,
     /// The engine accepts no bytes for now; the connection is in [`Conns::paused`].
     paused: bool,
     /// Lent to a thread that reads it: see [`Lender`].
@@ -121,6 +131,8 @@ impl Conn {
 pub struct Read {
     /// How many bytes were read.
     pub bytes: usize,
+    /// Whether there may be more to read.
+    pub more: bool,
     /// Why nothing more will come, if that is so: the connection is to be closed.
     pub ended: Option<Closed>,
 }
@@ -129,7 +141,7 @@ pub struct Read {
 pub enum Written {
     /// Everything is written, or will be once the socket is writable.
     All,
-    /// The round is over.
+    /// The round is over, and more waits.
     Some,
     /// The other side is gone; what it sent before is still to be read.
     Gone,
@@ -141,8 +153,10 @@ pub enum Written {
 pub struct Conns {
     poller: Arc<Poller>,
     conns: HashMap<u64, Conn>,
-    /// Those that have more to read or write than one round allows.
-    again: Vec<u64>,
+    /// Those that wait to be read.
+    reading: Fair,
+    /// Those that wait to be written.
+    writing: Fair,
     /// Those whose bytes the engine does not accept for now.
     paused: Vec<u64>,
     /// Kept for its allocation.
@@ -167,7 +181,8 @@ impl Conns {
         Conns {
             poller,
             conns: HashMap::new(),
-            again: Vec::new(),
+            reading: Fair::default(),
+            writing: Fair::default(),
             paused: Vec::new(),
             slices: Vec::new(),
             buffer: Vec::new(),
@@ -195,7 +210,10 @@ impl Conns {
             blocked: false,
             watched: false,
             broken: false,
-            again: false,
+            reads: Served::default(),
+            share: READ_FIRST,
+            writes: Served::default(),
+            hung: false,
             paused: false,
             lent: false,
         };
@@ -220,7 +238,8 @@ impl Conns {
                 stream.discard_unread();
             }
         }
-        self.again.clear();
+        self.reading.clear();
+        self.writing.clear();
     }
 
     /// In a child after `fork`: closes the descriptors and does nothing else.
@@ -230,31 +249,68 @@ impl Conns {
 
     // ---- rounds
 
-    /// Has the loop return to it in its next turn.
-    pub fn repeat(&mut self, key: u64) {
+    /// Has the loop read it, when it is its turn.
+    pub fn wait_to_read(&mut self, key: u64) {
         if let Some(conn) = self.conns.get_mut(&key) {
-            if !std::mem::replace(&mut conn.again, true) {
-                self.again.push(key);
+            self.reading.wait(key, &mut conn.reads);
+        }
+    }
+
+    /// Has the loop write it, when it is its turn.
+    pub fn wait_to_write(&mut self, key: u64) {
+        if let Some(conn) = self.conns.get_mut(&key) {
+            self.writing.wait(key, &mut conn.writes);
+        }
+    }
+
+    /// Whether any of them waits for the loop.
+    pub fn are_waiting(&self) -> bool {
+        !self.reading.is_empty() || !self.writing.is_empty()
+    }
+
+    /// The next that is to be read, and how many bytes. Its time is to be [counted](Conns::was_read).
+    pub fn next_to_read(&mut self) -> Option<(u64, usize)> {
+        loop {
+            let key = self.reading.next()?;
+            let Some(conn) = self.conns.get_mut(&key) else { continue };
+            conn.reads.begin();
+            // A thread that reads it need not know that it cannot be written to.
+            if !conn.lent || conn.broken {
+                let alone = self.reading.is_empty();
+                return Some((key, if alone { READ } else { conn.share }));
             }
         }
     }
 
-    /// Whether the loop has to return to any of them.
-    pub fn has_more(&self) -> bool {
-        !self.again.is_empty()
+    /// Reading so many bytes of it took so long. `more`: it waits again.
+    pub fn was_read(&mut self, key: u64, bytes: usize, time: Duration, more: bool) {
+        if let Some(conn) = self.conns.get_mut(&key) {
+            conn.share = if bytes >= conn.share { READ.min(2 * conn.share) } else { READ_FIRST };
+            self.reading.took(&mut conn.reads, time);
+            if more {
+                self.reading.wait(key, &mut conn.reads);
+            }
+        }
     }
 
-    /// Those that the loop has to return to.
-    pub fn take_again(&mut self) -> Vec<u64> {
-        std::mem::take(&mut self.again)
+    /// The next that is to be written. Its time is to be [counted](Conns::was_written).
+    pub fn next_to_write(&mut self) -> Option<u64> {
+        loop {
+            let key = self.writing.next()?;
+            let Some(conn) = self.conns.get_mut(&key) else { continue };
+            conn.writes.begin();
+            return Some(key);
+        }
     }
 
-    /// The loop returns to it now. Returns whether it has to be read too; `None` if it is gone.
-    pub fn begin_again(&mut self, key: u64) -> Option<bool> {
-        let conn = self.conns.get_mut(&key)?;
-        conn.again = false;
-        // The thread that reads it need not know that it cannot be written to.
-        Some(!conn.lent || conn.broken)
+    /// Writing it took so long. `more`: it waits again.
+    pub fn was_written(&mut self, key: u64, time: Duration, more: bool) {
+        if let Some(conn) = self.conns.get_mut(&key) {
+            self.writing.took(&mut conn.writes, time);
+            if more {
+                self.writing.wait(key, &mut conn.writes);
+            }
+        }
     }
 
     /// The buffer for reading, until it is [given back](Conns::put_buffer).
@@ -273,69 +329,75 @@ impl Conns {
         self.buffer = buffer;
     }
 
-    /// Reads at most one round through `buffer` into the engine. `anyway`: even if the engine accepts no bytes for now.
+    /// Reads `most` bytes, and less than [`READ`] more, through `buffer` into the engine.
     pub fn read<P: Protocol>(
         &mut self,
         engine: &mut P,
         now: Now,
         conn: ConnId,
         buffer: &mut [u8],
-        anyway: bool,
+        most: usize,
     ) -> Read {
-        /// How many bytes one connection may read in a round before it is the turn of the others.
-        const READ_ROUND: usize = 1 << 20;
         /// How long that may take: a mebibyte of small messages takes 50 ms and more.
-        const READ_TIME: Duration = Duration::from_millis(2);
-        let n = buffer.len().min(READ);
+        const TIME: Duration = Duration::from_millis(2);
+        let n = buffer.len().min(READ).min(most);
         let buffer = &mut buffer[..n];
-        let mut bytes = 0;
-        let Some(c) = self.conns.get_mut(&conn.0) else { return Read { bytes, ended: None } };
-        let ended = loop {
-            if !anyway && !engine.reads(conn) {
+        let mut read = Read { bytes: 0, more: false, ended: None };
+        let Some(c) = self.conns.get_mut(&conn.0) else { return read };
+        loop {
+            // Of one that is hung the poller reports so until all is read.
+            if !c.hung && !engine.reads(conn) {
                 if !c.paused {
                     c.paused = true;
                     self.paused.push(conn.0);
                     let _ = c.watch(&self.poller, conn.0);
                 }
-                break None;
+                break;
             }
             match c.channel.read(buffer) {
-                Ok(0) => break Some(Closed::ByPeer),
+                Ok(0) => {
+                    read.ended = Some(Closed::ByPeer);
+                    break;
+                }
                 Ok(n) => {
                     // A short read of a socket took everything; the poller reports what comes later. Other channels
                     // notify only after a read that found nothing.
                     let all = n < buffer.len() && c.channel.is_socket() && !c.broken;
-                    bytes += n;
+                    read.bytes += n;
                     engine.bytes(now, conn, &buffer[..n]);
                     if all {
-                        break None;
+                        break;
                     }
-                    if bytes >= READ_ROUND || this_moment().mono >= now.mono + READ_TIME {
-                        if !std::mem::replace(&mut c.again, true) {
-                            self.again.push(conn.0);
-                        }
-                        break None;
+                    if read.bytes >= most || this_moment().mono >= now.mono + TIME {
+                        read.more = true;
+                        break;
                     }
                 }
-                // A broken connection is no longer readable, and reports nothing either.
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break c.broken.then_some(Closed::ByPeer),
-                Err(error) if is_gone(&error) => break Some(Closed::ByPeer),
-                Err(error) => break Some(Closed::Failed(Error::io(&error, &c.from))),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    // A broken connection is no longer readable, and reports nothing either.
+                    read.ended = c.broken.then_some(Closed::ByPeer);
+                    break;
+                }
+                Err(error) => {
+                    read.ended =
+                        Some(if is_gone(&error) { Closed::ByPeer } else { Closed::Failed(Error::io(&error, &c.from)) });
+                    break;
+                }
             }
-        };
-        Read { bytes, ended }
+        }
+        read
     }
 
-    /// Writes what the engine has for it: one round, or until the socket is full.
-    pub fn write<P: Protocol>(&mut self, engine: &mut P, now: Now, key: u64) -> Written {
+    /// Writes what the engine has for it: one round, or until the socket is full. Returns how many bytes that were.
+    pub fn write<P: Protocol>(&mut self, engine: &mut P, now: Now, key: u64) -> (usize, Written) {
         /// How many bytes one connection may write in a round before it is the turn of the others.
-        const WRITE_ROUND: usize = 4 << 20;
-        let Some(conn) = self.conns.get_mut(&key) else { return Written::All };
-        if conn.blocked || conn.broken {
-            return Written::All;
-        }
+        const WRITE_ROUND: usize = 1 << 20;
         let mut round = 0;
-        loop {
+        let Some(conn) = self.conns.get_mut(&key) else { return (round, Written::All) };
+        if conn.blocked || conn.broken {
+            return (round, Written::All);
+        }
+        let result = loop {
             let mut slices = recycle(std::mem::take(&mut self.slices));
             engine.gather(now, ConnId(key), &mut slices);
             let offered: usize = slices.iter().map(|slice| slice.len()).sum();
@@ -344,30 +406,31 @@ impl Conns {
             let whole = match written {
                 Ok(n) => {
                     let more = n > 0 && engine.wrote(now, ConnId(key), n);
-                    if n == offered && !more {
-                        return Written::All;
-                    }
                     round += n;
+                    if n == offered && !more {
+                        break Written::All;
+                    }
                     n == offered
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
-                Err(error) if is_gone(&error) => return Written::Gone,
-                Err(error) => return Written::Failed(Error::io(&error, &conn.from)),
+                Err(error) if is_gone(&error) => break Written::Gone,
+                Err(error) => break Written::Failed(Error::io(&error, &conn.from)),
             };
             if !whole {
                 conn.blocked = true;
                 if !conn.watched {
                     conn.watched = conn.channel.is_socket();
                     if let Err(error) = conn.watch(&self.poller, key) {
-                        return Written::Failed(Error::io(&error, &conn.from));
+                        break Written::Failed(Error::io(&error, &conn.from));
                     }
                 }
-                return Written::All;
+                break Written::All;
             }
             if round >= WRITE_ROUND {
-                return Written::Some;
+                break Written::Some;
             }
-        }
+        };
+        (round, result)
     }
 
     /// Writes nothing more; what the other side sent before it was gone is read in the next turn.
@@ -375,7 +438,14 @@ impl Conns {
         if let Some(conn) = self.conns.get_mut(&key) {
             conn.broken = true;
         }
-        self.repeat(key);
+        self.wait_to_read(key);
+    }
+
+    /// Nothing more will come of it than what is there: that is read even if the engine accepts no bytes for now.
+    pub fn is_hung(&mut self, key: u64) {
+        if let Some(conn) = self.conns.get_mut(&key) {
+            conn.hung = true;
+        }
     }
 
     /// It is writable, whether or not the last write took everything.
@@ -418,9 +488,7 @@ impl Conns {
             }
             conn.paused = false;
             let _ = conn.watch(&self.poller, key);
-            if !std::mem::replace(&mut conn.again, true) {
-                self.again.push(key);
-            }
+            self.reading.wait(key, &mut conn.reads);
             false
         });
         self.paused = paused;
@@ -445,7 +513,7 @@ impl Lender for Conns {
 
     fn lend(&mut self, conn: ConnId) -> bool {
         let Some(c) = self.conns.get_mut(&conn.0) else { return false };
-        if c.paused || c.broken || c.again || !c.channel.is_socket() || !self.poller.tells_once() {
+        if c.paused || c.broken || c.reads.waits() || !c.channel.is_socket() || !self.poller.tells_once() {
             return false;
         }
         if !std::mem::replace(&mut c.lent, true) && c.watch(&self.poller, conn.0).is_err() {

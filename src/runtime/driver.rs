@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use super::clock::now;
+use super::clock::now as this_moment;
 use super::closing::Closing;
 use super::conns::{Channel, Conn, Conns, Opened, Read, Written};
 use super::dialler::{Dialled, Dialler};
 use super::listeners::{Accepted, Listeners};
 use super::reactor::{Kind, Reactor};
 use super::reader::Reader;
+use super::stint::Stint;
 use crate::engine::{Action, Closed, ConnId, ConnInfo, Gateway, Now, Protocol};
 use crate::framing::Framing;
 use crate::repeats::Repeats;
@@ -79,16 +80,7 @@ impl<P: Protocol> Driver<P> {
     /// Carries out the engine's actions until there are none left: writes what can be written without waiting, closes,
     /// begins to dial. Any thread that holds the lock may call it; it does not block.
     pub fn run_actions(&mut self, now: Now) {
-        while let Some(action) = self.protocol.next_action() {
-            match action {
-                Action::Flush(conn) => self.flush(now, conn.0),
-                Action::Close(conn) => self.finish(now, conn.0),
-                Action::Dial { token, url } => {
-                    let dialled = self.dialler.begin(&mut self.reactor, now, token, &url);
-                    self.dialled(now, dialled);
-                }
-            }
-        }
+        self.each_action(now, |driver, key| driver.flush(now, key));
         self.conns.resume(&self.protocol);
         if let Some(sleep) = self.sleeps {
             let sooner = match (self.next_time(), sleep.until) {
@@ -102,9 +94,28 @@ impl<P: Protocol> Driver<P> {
         }
     }
 
+    /// Carries out the engine's actions until there are none left, and has `flush` see to what is to be written.
+    fn each_action(&mut self, now: Now, mut flush: impl FnMut(&mut Driver<P>, u64)) {
+        while let Some(action) = self.protocol.next_action() {
+            match action {
+                Action::Flush(conn) => flush(self, conn.0),
+                Action::Close(conn) => self.finish(now, conn.0),
+                Action::Dial { token, url } => {
+                    let dialled = self.dialler.begin(&mut self.reactor, now, token, &url);
+                    self.dialled(now, dialled);
+                }
+            }
+        }
+    }
+
+    /// Carries out the engine's actions. Writing is left for when it is the connection's turn.
+    fn begin_actions(&mut self, now: Now) {
+        self.each_action(now, |driver, key| driver.conns.wait_to_write(key));
+    }
+
     /// Whether the next turn has something to do at once.
     pub(super) fn goes_on(&self) -> bool {
-        self.conns.has_more() || self.protocol.is_ready()
+        self.conns.are_waiting() || self.protocol.is_ready()
     }
 
     /// When the loop has to run its next turn at the latest.
@@ -172,7 +183,7 @@ impl<P: Protocol> Driver<P> {
         self.protocol.opened(now, ConnId(key), info, token);
         if !polled {
             // Bytes that it already holds were not reported.
-            self.conns.repeat(key);
+            self.conns.wait_to_read(key);
         }
         Some(key)
     }
@@ -201,32 +212,47 @@ impl<P: Protocol> Driver<P> {
         }
     }
 
-    /// Reads at most one round of `conn` through `buffer`, and returns how many bytes that were. Any thread that holds
-    /// the lock may call it; it does not block. [`Driver::run_actions`] follows. `anyway`: even if the engine accepts
-    /// no bytes.
-    pub(super) fn read(&mut self, now: Now, conn: ConnId, buffer: &mut [u8], anyway: bool) -> usize {
-        let Read { bytes, ended } = self.conns.read(&mut self.protocol, now, conn, buffer, anyway);
+    /// Reads at most `most` bytes of a connection, and some more, through `buffer`. Returns how many, and whether there
+    /// may be more.
+    fn read(&mut self, now: Now, conn: ConnId, buffer: &mut [u8], most: usize) -> (usize, bool) {
+        let Read { bytes, more, ended } = self.conns.read(&mut self.protocol, now, conn, buffer, most);
         if let Some(why) = ended {
             self.ended(now, conn, why);
         }
-        bytes
+        (bytes, more)
     }
 
     /// As [`Monitor::read`](super::reader::Monitor::read).
     pub(crate) fn read_borrowed(&mut self, conn: ConnId, broken: bool) {
-        let now = now();
+        /// So many bytes are read before the loop goes on in the thread's place.
+        const MOST: usize = 1 << 20;
+        let now = this_moment();
         let mut buffer = self.conns.take_buffer();
-        self.read(now, conn, &mut buffer, broken);
+        if broken {
+            self.conns.is_hung(conn.0);
+        }
+        if let (_, true) = self.read(now, conn, &mut buffer, MOST) {
+            self.conns.wait_to_read(conn.0);
+        }
         self.conns.put_buffer(buffer);
         self.run_actions(now);
     }
 
-    fn flush(&mut self, now: Now, key: u64) {
-        match self.conns.write(&mut self.protocol, now, key) {
+    /// Writes what there is for a connection. Returns how many bytes, and whether there is more than one round takes.
+    fn write(&mut self, now: Now, key: u64) -> (usize, bool) {
+        let (bytes, result) = self.conns.write(&mut self.protocol, now, key);
+        match result {
             Written::All => {}
-            Written::Some => self.conns.repeat(key),
+            Written::Some => return (bytes, true),
             Written::Gone => self.conns.read_to_end(key),
             Written::Failed(error) => self.ended(now, ConnId(key), Closed::Failed(error)),
+        }
+        (bytes, false)
+    }
+
+    fn flush(&mut self, now: Now, key: u64) {
+        if let (_, true) = self.write(now, key) {
+            self.conns.wait_to_write(key);
         }
     }
 
@@ -283,11 +309,11 @@ impl<P: Protocol> Driver<P> {
 
     // ---- the loop's part
 
-    /// Something is ready. Returns how many bytes were read.
-    pub(super) fn ready(&mut self, now: Now, event: Event, buffer: &mut [u8]) -> usize {
+    /// Something is ready: does what is due, except that connections wait for their turn.
+    pub(super) fn ready(&mut self, now: Now, event: Event, buffer: &mut [u8]) {
         let key = event.key;
         match Kind::of(key) {
-            Kind::Conn => return self.conn_ready(now, event, buffer),
+            Kind::Conn => self.conn_ready(event),
             Kind::Listener => self.accept(now, key),
             Kind::Dial => {
                 let dialled = self.dialler.ready(&mut self.reactor, now, key);
@@ -295,42 +321,55 @@ impl<P: Protocol> Driver<P> {
             }
             Kind::Closing => self.closing.ready(&mut self.reactor, key, buffer),
         }
-        0
     }
 
-    fn conn_ready(&mut self, now: Now, event: Event, buffer: &mut [u8]) -> usize {
+    fn conn_ready(&mut self, event: Event) {
         let key = event.key;
         // `None`: it was closed after this event was reported.
-        let Some(lent) = self.conns.get(key).map(|conn| conn.lent) else { return 0 };
+        let Some(lent) = self.conns.get(key).map(|conn| conn.lent) else { return };
         if event.write && self.conns.is_blocked(key) {
             self.conns.unblock(key);
-            self.flush(now, key);
-            self.conns.wrote(key);
+            self.conns.wait_to_write(key);
         }
         if lent {
             // Reported before it was lent, or because it is writable.
-            self.conns.watch_lent(key);
-            return 0;
+            return self.conns.watch_lent(key);
         }
         if event.broken {
-            // Nothing more will come than what is there, and the poller is quiet only once that is read.
-            return self.read(now, ConnId(key), buffer, true);
+            self.conns.is_hung(key);
         }
-        if event.read {
-            return self.read(now, ConnId(key), buffer, false);
+        if event.read || event.broken {
+            self.conns.wait_to_read(key);
         }
-        0
     }
 
-    /// Returns to a connection that had more to read or write than one round allows. Returns how many bytes were read.
-    pub(super) fn go_on(&mut self, now: Now, key: u64, buffer: &mut [u8]) -> usize {
-        let Some(reads) = self.conns.begin_again(key) else { return 0 };
-        self.flush(now, key);
-        if reads {
-            self.read(now, ConnId(key), buffer, false)
-        } else {
-            0
+    /// Reads the connections that wait for it, those first that have had the least time, until it is time for others.
+    pub(super) fn read_some(&mut self, now: Now, buffer: &mut [u8]) {
+        /// How many bytes are read before what they cause is written, so that it does not pile up in outboxes.
+        const BYTES: usize = 256 << 10;
+        let mut stint = Stint::begin();
+        let mut read = 0;
+        while read < BYTES && !stint.is_over() {
+            let Some((key, share)) = self.conns.next_to_read() else { break };
+            let (bytes, more) = self.read(now, ConnId(key), buffer, share);
+            self.begin_actions(now);
+            self.conns.was_read(key, bytes, stint.took(bytes), more);
+            read += bytes;
         }
+    }
+
+    /// Writes the connections that wait for it, those first that have had the least time, until it is time for others.
+    pub(super) fn write_some(&mut self, now: Now) {
+        self.begin_actions(now);
+        let mut stint = Stint::begin();
+        while !stint.is_over() {
+            let Some(key) = self.conns.next_to_write() else { break };
+            let (bytes, more) = self.write(now, key);
+            self.conns.wrote(key);
+            self.begin_actions(now);
+            self.conns.was_written(key, stint.took(bytes), more);
+        }
+        self.conns.resume(&self.protocol);
     }
 
     /// Runs the timers that have expired, and the engine's.

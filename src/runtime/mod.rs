@@ -5,7 +5,7 @@
 //! loop on the handle's one thread.
 //!
 //! * `conns`, `dialler`, `listeners`, `closing`: the parts of a driver, each with its own data; `reactor`: what they
-//!   share;
+//!   share; `fair`, `stint`: which of the connections that are ready goes first;
 //! * `reader`: how a thread of the program waits, and reads a connection in the loop's place;
 //! * [`address`], [`gateway_address`]: what engines need to know about addresses;
 //! * [`thread`]: threads of the library; [`now`]: the clocks that engines receive.
@@ -19,11 +19,13 @@ pub mod conns;
 pub mod deadline;
 mod dialler;
 mod driver;
+mod fair;
 pub mod gateway_address;
 mod listeners;
 mod reactor;
 pub mod reader;
 mod shared;
+mod stint;
 #[cfg(test)]
 pub(crate) mod tests;
 pub mod thread;

@@ -8,7 +8,6 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::address::framing;
 use super::clock::now;
-use super::conns::READ;
 use super::driver::{Driver, Sleep};
 use crate::engine::{Gateway, Protocol};
 use crate::time::MonoTime;
@@ -143,9 +142,6 @@ impl<'a, P: Protocol> Loop<'a, P> {
     /// [`Status::Io`]: waiting fails, because the program closed a descriptor of the library. This is not a panic, and
     /// must not become a busy loop that nobody notices.
     pub fn turn(&mut self, timeout: Option<Duration>) -> Result<()> {
-        /// How many bytes a round reads before the output that they caused is written, so that it does not pile up in
-        /// outboxes.
-        const FLUSH_AFTER: usize = 256 << 10;
         let until = match (self.idle, self.until) {
             (false, _) => Some(Duration::ZERO),
             (true, None) => None,
@@ -163,33 +159,17 @@ impl<'a, P: Protocol> Loop<'a, P> {
         driver.sleeps = None;
         let now = now();
         driver.reactor.ready.take(&mut self.told);
-        let idle = self.events.is_empty() && self.told.is_empty() && !driver.conns.has_more();
+        let idle = self.events.is_empty() && self.told.is_empty() && !driver.conns.are_waiting();
         let mut buffer = if idle { Vec::new() } else { driver.conns.take_buffer() };
-        let mut unwritten = 0;
-        let mut write_some = |driver: &mut Driver<P>, read: usize| {
-            unwritten += read;
-            if unwritten >= FLUSH_AFTER {
-                unwritten = 0;
-                driver.run_actions(now);
-            }
-        };
-        let again = driver.conns.take_again();
-        let share = read_share(again.len() + self.events.len() + self.told.len()).min(buffer.len());
-        let part = &mut buffer[..share];
-        for key in again {
-            let read = driver.go_on(now, key, part);
-            write_some(driver, read);
-        }
         for &event in &self.events {
-            let read = driver.ready(now, event, part);
-            write_some(driver, read);
+            driver.ready(now, event, &mut buffer);
         }
         for key in self.told.drain(..) {
-            let read = driver.ready(now, Event { key, read: true, write: true, broken: false }, part);
-            write_some(driver, read);
+            driver.ready(now, Event { key, read: true, write: true, broken: false }, &mut buffer);
         }
+        driver.read_some(now, &mut buffer);
         driver.run_timers(now);
-        driver.run_actions(now);
+        driver.write_some(now);
         if !idle {
             driver.conns.put_buffer(buffer);
         }
@@ -197,22 +177,5 @@ impl<'a, P: Protocol> Loop<'a, P> {
         self.idle = !driver.goes_on();
         driver.sleeps = Some(Sleep { until: self.until });
         Ok(())
-    }
-}
-
-/// How many bytes one connection reads at a time while so many are ready: all of them together hold up none of them for
-/// long.
-fn read_share(ready: usize) -> usize {
-    const LEAST: usize = 4 << 10;
-    (4 * READ / ready.max(1)).clamp(LEAST, READ)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{read_share, READ};
-
-    #[test]
-    fn the_more_connections_are_ready_the_less_each_reads_at_a_time() {
-        assert_eq!([0, 1, 4, 8, 64, 10_000].map(read_share), [READ, READ, READ, READ / 2, 4096, 4096]);
     }
 }

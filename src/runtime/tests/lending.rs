@@ -117,8 +117,8 @@ fn a_connection_that_was_passed_on_and_cannot_be_taken_is_the_loops_again() {
         let mut driver = app.shared.lock();
         driver.reader.begin_wait();
         assert!(borrow(&mut driver, conn) && give_back(&mut driver, conn));
-        driver.conns.repeat(conn.0);
-        // More is to be read or written, which only the loop can wait for.
+        driver.conns.wait_to_read(conn.0);
+        // More is to be read, which is the loop's from then on.
         assert!(!borrow(&mut driver, conn) && !driver.reader.is_lent());
         drop(driver);
         app.shared.wake();

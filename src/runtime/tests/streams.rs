@@ -107,6 +107,7 @@ fn a_peer_that_does_not_read_blocks_nobody_and_gets_everything_in_the_end() {
         // This one has a loop that runs only when it is told to.
         let shared = Shared::new(Recorder::default(), backend).unwrap();
         let mut turns = Loop::new(&shared);
+        shared.lock().protocol.full = true;
         let url = shared.listen(&Address::parse(url).unwrap(), IPC_MODE).unwrap();
         let conn = app.dial(&url);
         app.act(|r| r.send(conn, &pattern(0)[..LEN]));
@@ -124,6 +125,10 @@ fn a_peer_that_does_not_read_blocks_nobody_and_gets_everything_in_the_end() {
         app.act(|r| r.send(second, b"x"));
         let (at_other, ..) = other.opened(0);
         other.received(at_other, b"x");
+        let mut driver = shared.lock();
+        driver.protocol.full = false;
+        driver.run_actions(now());
+        drop(driver);
         while shared.lock().protocol.open[&accepted].checked != Some(LEN) {
             turns.turn(Some(PATIENCE)).unwrap();
         }
