@@ -18,6 +18,7 @@ use crate::limits;
 use crate::options::HubOption;
 use crate::repeats::Repeats;
 use crate::runtime::gateway_address::{Endpoint, GatewayAddress};
+use crate::runtime::reclaim::Reclaimer;
 use crate::runtime::thread::{join, LoopThread, SignalMask};
 use crate::runtime::{self, Driver, Shared};
 use crate::time::MonoTime;
@@ -76,6 +77,7 @@ struct Inner {
     mask: SignalMask,
     on_peer: Callback<OnPeer>,
     repeats: Mutex<Repeats<Said>>,
+    reclaimer: Reclaimer,
 }
 
 /// Kinds of log lines about peers that may repeat, and so are not logged one by one.
@@ -124,6 +126,7 @@ impl Hub {
             mask: SignalMask::here(),
             on_peer: Callback::default(),
             repeats: Mutex::default(),
+            reclaimer: Reclaimer::default(),
         };
         let inner = Arc::new(inner);
         let left = Arc::downgrade(&inner);
@@ -319,6 +322,7 @@ impl Inner {
         run_loop(&self.handle_state, "the hub", || leaving::closing(left, || self.shared.run(|| self.after_turn())));
         log_repeats(self.repeats.lock().take_due(MonoTime::MAX));
         self.shared.lock().close_all();
+        self.reclaimer.wait();
     }
 
     /// Returns the latest time of its next call.
@@ -340,6 +344,7 @@ impl Inner {
             RouterEvent::Warning(text) => self.log(Said::Warning, text),
             RouterEvent::NoMemory(text) => self.log(Said::NoMemory, text),
             RouterEvent::Info(text) => self.log(Said::Info, text),
+            RouterEvent::Freed => self.reclaimer.start(),
             RouterEvent::Peer { identity, from, event, why, text } => {
                 let call = |function: &mut OnPeer| {
                     let _worn = self.mask.wear();

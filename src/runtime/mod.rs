@@ -24,6 +24,7 @@ pub mod gateway_address;
 mod listeners;
 mod reactor;
 pub mod reader;
+pub mod reclaim;
 mod shared;
 mod stint;
 #[cfg(test)]

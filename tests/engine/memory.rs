@@ -1,6 +1,6 @@
 //! All that a hub holds is counted together. When it is too much, the peer that has most waiting for the longest pays.
 
-use nanostate::engine::hub::RouterConfig;
+use nanostate::engine::hub::{RouterConfig, RouterEvent};
 use nanostate::engine::{ConnId, Protocol};
 use nanostate::wire::Kind;
 
@@ -106,4 +106,25 @@ fn the_table_takes_half_of_the_memory_and_unfinished_messages_a_quarter() {
     assert!((MIB as u64..=2 * MIB as u64).contains(&stats.table_bytes) && stats.refused > 0, "{stats:?}");
     hub.pass(SEC);
     assert!(!hub.is_closed(a) && !hub.is_closed(b), "they take what they are sent");
+}
+
+#[test]
+fn memory_is_to_go_back_to_the_system_when_much_was_freed() {
+    let mut hub = hub_of(256 * MIB);
+    let source = hub.open_v1("source", 1);
+    let slow: Vec<ConnId> = (0..20).map(|i| hub.open_v1(&format!("slow{i}"), 10 + i)).collect();
+    assert_eq!(hub.router.deadline(), None);
+    for i in 0..3000 {
+        hub.pass(MS);
+        hub.publish(source, "source", &format!("k{}", i % 50), &value(Kind::Text, i, 1000));
+    }
+    let freed = |hub: &mut Direct, seconds: u64| {
+        hub.pass(seconds * SEC);
+        std::iter::from_fn(|| hub.router.next_event()).filter(|event| *event == RouterEvent::Freed).count()
+    };
+    assert!(hub.router.stats().outbox_bytes as usize > 50 * MIB);
+    assert_eq!(freed(&mut hub, 10), 0, "it is needed");
+    slow.iter().for_each(|&peer| hub.lose(peer));
+    assert_eq!(freed(&mut hub, 10), 1);
+    assert_eq!((freed(&mut hub, 10), hub.router.deadline()), (0, None), "a quiet hub sleeps");
 }

@@ -28,6 +28,8 @@ mod handles;
 mod header;
 #[cfg(feature = "cli")]
 mod log;
+#[cfg(all(feature = "cli", target_os = "linux", target_env = "gnu"))]
+mod memory;
 #[cfg(feature = "cli")]
 mod packaging;
 mod peers;

@@ -17,6 +17,7 @@ use super::intake::{Intake, NotTaken, Taken};
 use super::peer::{Peer, Stage};
 use super::peers::{PeerId, Peers};
 use super::pressure::Ceilings;
+use super::reclaim::Reclaim;
 use super::reports::Reports;
 use super::turns::{self, Turns};
 use super::unfinished::Unfinished;
@@ -32,6 +33,8 @@ const POOLED: usize = 64;
 pub enum Timer {
     /// Values of a departed sender expire.
     Expiry,
+    /// Much memory may have been freed.
+    Reclaim,
     /// The peer has not joined.
     Handshake(u32),
     /// The peer has sent a part of a frame.
@@ -44,9 +47,10 @@ impl TimerKey for Timer {
     fn index(self) -> usize {
         let (place, kind) = match self {
             Timer::Expiry => return 0,
-            Timer::Handshake(place) => (place, 1),
-            Timer::Stalled(place) => (place, 2),
-            Timer::Probe(place) => (place, 3),
+            Timer::Reclaim => return 1,
+            Timer::Handshake(place) => (place, 2),
+            Timer::Stalled(place) => (place, 3),
+            Timer::Probe(place) => (place, 4),
         };
         3 * place as usize + kind
     }
@@ -95,6 +99,7 @@ pub struct Core {
     pub actions: VecDeque<Action>,
     pub pool: Pool,
     pub ceilings: Ceilings,
+    pub reclaim: Reclaim,
     /// Bytes that are allocated for lists that are being made.
     pub listings: usize,
     /// Whether there was a peer that is not always read.
@@ -117,6 +122,7 @@ impl Core {
             actions: VecDeque::new(),
             pool: Pool::new(POOLED),
             ceilings: Ceilings::default(),
+            reclaim: Reclaim::default(),
             listings: 0,
             holds_back: false,
             scratch: Vec::new(),

@@ -37,4 +37,6 @@ pub enum RouterEvent {
     NoMemory(String),
     /// Something that the operator may want to know.
     Info(String),
+    /// Much memory was freed. What the allocator keeps of it is to go back to the system.
+    Freed,
 }

@@ -14,6 +14,7 @@ mod peer;
 mod peers;
 mod pressure;
 pub mod queries;
+mod reclaim;
 mod reports;
 mod stats;
 #[cfg(test)]
@@ -539,6 +540,7 @@ impl Protocol for Router {
         while let Some(timer) = self.core.timers.take_due(now.mono) {
             match timer {
                 Timer::Expiry => self.core.intake.table.expire(now.mono),
+                Timer::Reclaim => self.core.reclaim(),
                 Timer::Handshake(i) => self.close(now, i as usize, Status::Timeout, "no handshake in time".into()),
                 Timer::Stalled(i) => {
                     let text = "an unfinished message made no progress".into();

@@ -5,9 +5,9 @@
 //! share of it is used up. Beyond the limit, the hub closes the peers that have most waiting for the longest. One that
 //! takes what it is sent has the least weight.
 
-use super::core::Core;
+use super::core::{Core, Timer};
 use super::peer::Peer;
-use super::{Now, Router};
+use super::{reclaim, Now, Router};
 use crate::Status;
 
 /// The limits of the parts, made from that of the whole, in bytes.
@@ -42,7 +42,20 @@ impl Core {
     /// Bytes that are allocated for states and messages.
     #[inline]
     pub fn held(&self) -> usize {
-        self.intake.table.bytes() + self.unfinished.bytes() + self.queued()
+        self.intake.table.bytes() + self.passing()
+    }
+
+    /// Those of them that are not the table's: they are freed when they are taken, or when their peers leave.
+    #[inline]
+    fn passing(&self) -> usize {
+        self.unfinished.bytes() + self.queued()
+    }
+
+    /// Tells the owner if much was freed.
+    pub fn reclaim(&mut self) {
+        if self.reclaim.take(self.held()) {
+            self.reports.freed();
+        }
     }
 
     /// With so many bytes waiting, a peer falls behind, if its own limit is not lower.
@@ -70,7 +83,11 @@ impl Router {
     #[inline]
     pub fn relieve(&mut self, now: Now) {
         let Ceilings { memory, unfinished, .. } = self.core.ceilings;
-        if self.core.unfinished.bytes() > unfinished || self.core.held() > memory {
+        let (held, passing) = (self.core.held(), self.core.passing());
+        if self.core.reclaim.holds(held, passing) && !self.core.timers.is_set(Timer::Reclaim) {
+            self.core.timers.set(Timer::Reclaim, now.mono + reclaim::PAUSE);
+        }
+        if self.core.unfinished.bytes() > unfinished || held > memory {
             self.relieve_unfinished(now, unfinished);
             self.relieve_all(now, memory);
         }

@@ -100,6 +100,11 @@ impl Reports {
         }
     }
 
+    /// Much memory was freed.
+    pub fn freed(&mut self) {
+        self.events.push_back(RouterEvent::Freed);
+    }
+
     /// A peer takes part.
     pub fn joined(&mut self, peer: &Profile) {
         self.stats.joined += 1;
