@@ -16,7 +16,7 @@ pub const ATTACK: &str = "attack";
 
 /// Attackers give way to the hub and the honest pair on the same machine; elsewhere they would have processors of their
 /// own.
-const NICE: i32 = 10;
+const NICE: i32 = 19;
 /// An attacker that was cut off waits so long before it comes again.
 const AGAIN: Duration = Duration::from_millis(10);
 /// The stack of an attacker's thread.

@@ -10,6 +10,8 @@ use hashbrown::HashMap;
 use super::clock::now as this_moment;
 use super::fair::{Fair, Served};
 use super::reader::{Lender, Wait};
+use super::share::Share;
+use super::stint::{cost_of_reading, cost_of_writing};
 use crate::engine::{Closed, ConnId, Gateway, Now, Protocol};
 use crate::framing::Framing;
 use crate::transport::poller::{Interest, Poller};
@@ -21,10 +23,6 @@ use crate::Error;
 
 /// How many bytes one read takes at most.
 pub const READ: usize = 64 << 10;
-/// How many bytes the loop reads at first of a connection while others wait. As long as there are more each time, it reads
-/// twice as many the next time: what that takes is then known well enough to say when it is its turn.
-const READ_FIRST: usize = 4 << 10;
-
 /// What carries the bytes of a connection.
 pub enum Channel {
     Socket(Stream),
@@ -98,8 +96,8 @@ pub struct Conn {
     pub broken: bool,
     /// What it has had of [`Conns::reading`].
     reads: Served,
-    /// How many bytes the loop reads of it when it is its turn, while others wait.
-    share: usize,
+    /// How many bytes the loop reads of it when it is its turn.
+    share: Share,
     /// What it has had of [`Conns::writing`].
     writes: Served,
     /// The poller reported that nothing more will come than what is there.
@@ -211,7 +209,7 @@ impl Conns {
             watched: false,
             broken: false,
             reads: Served::default(),
-            share: READ_FIRST,
+            share: Share::new(READ),
             writes: Served::default(),
             hung: false,
             paused: false,
@@ -277,7 +275,7 @@ impl Conns {
             // A thread that reads it need not know that it cannot be written to.
             if !conn.lent || conn.broken {
                 let alone = self.reading.is_empty();
-                return Some((key, if alone { READ } else { conn.share }));
+                return Some((key, conn.share.bytes(alone)));
             }
         }
     }
@@ -285,15 +283,15 @@ impl Conns {
     /// Reading so many bytes of it took so long. `more`: it waits again.
     pub fn was_read(&mut self, key: u64, bytes: usize, time: Duration, more: bool) {
         if let Some(conn) = self.conns.get_mut(&key) {
-            conn.share = if bytes >= conn.share { READ.min(2 * conn.share) } else { READ_FIRST };
-            self.reading.took(&mut conn.reads, time);
+            conn.share.took(bytes, time);
+            self.reading.took(&mut conn.reads, cost_of_reading(bytes, time));
             if more {
                 self.reading.wait(key, &mut conn.reads);
             }
         }
     }
 
-    /// The next that is to be written. Its time is to be [counted](Conns::was_written).
+    /// The next that is to be written. What it takes is to be [counted](Conns::was_written).
     pub fn next_to_write(&mut self) -> Option<u64> {
         loop {
             let key = self.writing.next()?;
@@ -303,10 +301,10 @@ impl Conns {
         }
     }
 
-    /// Writing it took so long. `more`: it waits again.
-    pub fn was_written(&mut self, key: u64, time: Duration, more: bool) {
+    /// So many bytes of it were written. `more`: it waits again.
+    pub fn was_written(&mut self, key: u64, bytes: usize, more: bool) {
         if let Some(conn) = self.conns.get_mut(&key) {
-            self.writing.took(&mut conn.writes, time);
+            self.writing.took(&mut conn.writes, cost_of_writing(bytes));
             if more {
                 self.writing.wait(key, &mut conn.writes);
             }

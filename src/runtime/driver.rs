@@ -353,7 +353,7 @@ impl<P: Protocol> Driver<P> {
             let Some((key, share)) = self.conns.next_to_read() else { break };
             let (bytes, more) = self.read(now, ConnId(key), buffer, share);
             self.begin_actions(now);
-            self.conns.was_read(key, bytes, stint.took(bytes), more);
+            self.conns.was_read(key, bytes, stint.lap(), more);
             read += bytes;
         }
     }
@@ -367,7 +367,8 @@ impl<P: Protocol> Driver<P> {
             let (bytes, more) = self.write(now, key);
             self.conns.wrote(key);
             self.begin_actions(now);
-            self.conns.was_written(key, stint.took(bytes), more);
+            stint.lap();
+            self.conns.was_written(key, bytes, more);
         }
         self.conns.resume(&self.protocol);
     }

@@ -1,9 +1,9 @@
 //! Which of those that are ready is served first.
 //!
-//! Weighted fair queueing, with the time that serving takes as its measure, and an estimate of it: what it took the last
-//! time. Who wants little of it waits for one other at most, however many want more than there is; those have equal parts.
-//! Virtual time is the start of who is served, as in start-time fair queueing (Goyal, Vin and Cheng, 1996), but the first
-//! to end is served first: many that begin at once do not hold up one that wants less than any of them.
+//! Fair queueing, with what serving costs as its measure, and an estimate of it: what it cost the last time. Who wants
+//! little waits for one other at most, however many want more than there is; those have equal parts. Virtual time is the
+//! start of who is served, as in start-time fair queueing (Goyal, Vin and Cheng, 1996), but the first to end is served
+//! first: many that begin at once do not hold up one that wants less than any of them.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -12,7 +12,7 @@ use std::time::Duration;
 /// Those that wait to be served.
 #[derive(Default)]
 pub struct Fair {
-    /// Where each will presumably end, in nanoseconds of service; which of those that end there came first; where it
+    /// Where each will presumably end, by what serving costs; which of those that end there came first; where it
     /// starts; and its key.
     waiting: BinaryHeap<Reverse<(u64, u64, u64, u64)>>,
     /// The last start of those that were served.
@@ -27,7 +27,7 @@ pub struct Fair {
 pub struct Served {
     /// Where it starts the next time, unless all others are further.
     until: u64,
-    /// What it took the last time.
+    /// What serving it cost the last time.
     last: u64,
     waits: bool,
 }
@@ -67,9 +67,9 @@ impl Fair {
         Some(key)
     }
 
-    /// Serving the one that was next took so long. Whether it is to wait again is said afterwards.
-    pub fn took(&mut self, served: &mut Served, time: Duration) {
-        served.last = time.as_nanos() as u64;
+    /// Serving the one that was next cost so much. Whether it is to wait again is said afterwards.
+    pub fn took(&mut self, served: &mut Served, cost: Duration) {
+        served.last = cost.as_nanos() as u64;
         served.until = self.start + served.last;
     }
 

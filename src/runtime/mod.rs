@@ -5,7 +5,8 @@
 //! loop on the handle's one thread.
 //!
 //! * `conns`, `dialler`, `listeners`, `closing`: the parts of a driver, each with its own data; `reactor`: what they
-//!   share; `fair`, `stint`: which of the connections that are ready goes first;
+//!   share; `fair`, `share`, `stint`: which of the connections that are ready goes first, how much is read of it, and
+//!   when it is time to look for others;
 //! * `reader`: how a thread of the program waits, and reads a connection in the loop's place;
 //! * [`address`], [`gateway_address`]: what engines need to know about addresses;
 //! * [`thread`]: threads of the library; [`now`]: the clocks that engines receive.
@@ -25,6 +26,7 @@ mod listeners;
 mod reactor;
 pub mod reader;
 pub mod reclaim;
+mod share;
 mod shared;
 mod stint;
 #[cfg(test)]

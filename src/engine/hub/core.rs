@@ -365,15 +365,17 @@ impl Core {
         Next::Nothing
     }
 
-    /// Passes a value on.
-    pub fn route(&mut self, peers: &mut Peers<Peer>, slot: Slot) {
+    /// Passes a value on. Returns what that cost, in steps.
+    pub fn route(&mut self, peers: &mut Peers<Peer>, slot: Slot) -> usize {
         let share = self.share(peers.len());
         let table = &self.intake.table;
-        let Some(entry) = table.get(slot) else { return };
+        let Some(entry) = table.get(slot) else { return 0 };
         let each = log_enabled!(Level::Trace);
+        let mut receivers = 0;
         for peer in peers.iter_mut().filter(|peer| peer.is_up()) {
             match peer.profile.verdict(&self.config, entry) {
                 Verdict::Send => {
+                    receivers += 1;
                     if peer.link.feed.change(table, entry, share) {
                         debug!("{} does not keep up: it gets newest values only", peer.profile.name());
                     }
@@ -388,6 +390,7 @@ impl Core {
                 }
             }
         }
+        turns::steps_to_route(peers.len(), receivers, entry.bytes().len())
     }
 
     /// Before a peer is written to: adds the answer that found no room, and what a peer that catches up has not been sent.

@@ -302,7 +302,7 @@ impl Router {
     }
 
     fn frames(&mut self, now: Now, i: usize, input: &[u8]) {
-        let taken = self.take_frames(now, i, input);
+        let (taken, _) = self.take_frames(now, i, input);
         if taken < input.len() {
             self.defer(now, i, input[taken..].to_vec(), 0);
         }
@@ -317,7 +317,7 @@ impl Router {
             core.catch_up(id, peer);
             core.flush(peer);
         }
-        if !peer.link.has_room() {
+        if !peer.may_go_on() {
             return;
         }
         if !core.go_on_listing(peer) {
@@ -327,13 +327,17 @@ impl Router {
             return;
         }
         let (input, at) = mem::take(&mut self.peers[i].deferred);
-        let taken = self.take_frames(now, i, &input[at..]);
+        let (taken, steps) = self.take_frames(now, i, &input[at..]);
+        self.core.turns.spend(steps);
         if at + taken < input.len() {
             self.defer(now, i, input, at + taken);
+        } else if let Some((why, text)) = self.peers[i].ended.take() {
+            self.leave(now, i, why, text);
+            self.remove(id.conn());
         }
     }
 
-    /// Leaves the rest of what a peer asks for later, when others had their turn: at once, or when it has taken answers.
+    /// Leaves the rest of what a peer sent for later, when others had their turn: at once, or when it has taken answers.
     fn defer(&mut self, now: Now, i: usize, input: Vec<u8>, at: usize) {
         let peer = &mut self.peers[i];
         if peer.is_closing() {
@@ -341,7 +345,8 @@ impl Router {
         }
         let held = input.capacity();
         peer.deferred = (input, at);
-        if peer.link.has_room() {
+        self.core.holds_back = true;
+        if peer.may_go_on() {
             self.core.turns.wait(self.peers.id(i));
         }
         self.holds(now, i, held);
@@ -353,19 +358,21 @@ impl Router {
         self.relieve(now);
     }
 
-    /// Takes frames, and returns how many bytes of them. Leaves the rest of a peer that sends many requests, or does not
-    /// read the answers, for later.
-    fn take_frames(&mut self, now: Now, i: usize, all: &[u8]) -> usize {
-        let mut input = all;
+    /// Takes frames. Returns how many bytes of them, and what that cost in steps, beside what is charged to the turn. The
+    /// rest is left for later: of a peer whose messages cost much, that sends many requests, or that does not read the
+    /// answers.
+    fn take_frames(&mut self, now: Now, i: usize, all: &[u8]) -> (usize, usize) {
+        let (mut input, mut steps) = (all, 0);
         let answers = self.peers[i].profile.is_answered();
         let mut decoder = self.peers[i].link.take_decoder();
         loop {
             let Router { peers, core, .. } = self;
             let peer = &mut peers[i];
             let holds_up = |peer: &Peer| peer.listing.is_some() || core.turns.is_over() || !peer.link.has_room();
-            if answers && !input.is_empty() && holds_up(peer) {
+            if !input.is_empty() && (steps >= turns::MESSAGES || answers && holds_up(peer)) {
                 break;
             }
+            let before = input.len();
             let next = match peer.link.next(&mut decoder, &mut input) {
                 Ok(Some(Frame::Body(body))) => core.body(now, peer, body, None),
                 Ok(Some(Frame::Large(body))) => {
@@ -384,9 +391,10 @@ impl Router {
                 Ok(None) => break,
                 Err(error) => Next::close(Status::Invalid, error.to_string()),
             };
+            steps += turns::MESSAGE + turns::steps_of(before - input.len());
             match next {
                 Next::Nothing => {}
-                Next::Route(slot) => core.route(peers, slot),
+                Next::Route(slot) => steps += core.route(peers, slot),
                 Next::Admit(hello) => self.admit(now, i, &hello),
                 Next::Answered(token) => self.answered(now, i, token),
                 Next::Refuse(why) => self.refuse(now, i, why.0, why.1),
@@ -400,7 +408,7 @@ impl Router {
         let Router { peers, core, .. } = self;
         let peer = &mut peers[i];
         if peer.is_closing() {
-            return taken;
+            return (taken, steps);
         }
         if peer.listing.is_some() {
             core.turns.wait(PeerId::new(i, peer.profile.conn));
@@ -417,7 +425,7 @@ impl Router {
             core.timers.clear(Timer::Stalled(i as u32));
         }
         self.relieve(now);
-        taken
+        (taken, steps)
     }
 }
 
@@ -483,6 +491,12 @@ impl Protocol for Router {
             Closed::ByPeer => (Status::Closed, Status::Closed.text().to_owned()),
             Closed::Failed(error) => (error.status(), error.to_string()),
         };
+        let peer = &mut self.peers[i];
+        if peer.is_up() && !peer.deferred.0.is_empty() && !peer.profile.is_answered() {
+            // It leaves when it has had its turns.
+            peer.ended = Some((status, text));
+            return;
+        }
         self.leave(now, i, status, text);
         self.remove(conn);
     }
@@ -504,7 +518,7 @@ impl Protocol for Router {
             self.core.intake.table.pinned.sweep();
         }
         peer.behind &= !peer.link.has_room();
-        if peer.has_left_over() && peer.is_up() && peer.link.has_room() {
+        if peer.has_left_over() && peer.is_up() && peer.may_go_on() {
             self.core.turns.wait(PeerId::new(i, conn));
         }
         more

@@ -11,6 +11,7 @@ use super::stats::PeerStats;
 use super::unfinished::Share;
 use crate::limits;
 use crate::time::MonoTime;
+use crate::Status;
 
 /// More answers are not added where so many bytes wait: as many clients as there may be must not fill memory.
 const ANSWERS: usize = 256 << 10;
@@ -49,6 +50,8 @@ pub struct Peer {
     pub surplus: bool,
     /// It was told of states that were not taken, and does not read that: it is not read either.
     pub behind: bool,
+    /// Its connection has ended, and why; what it sent before is left for later.
+    pub ended: Option<(Status, String)>,
 }
 
 /// What is counted of a peer, and what was logged of it.
@@ -88,6 +91,7 @@ impl Peer {
             backlog: None,
             surplus: false,
             behind: false,
+            ended: None,
         }
     }
 
@@ -136,8 +140,12 @@ impl Peer {
         if self.behind && !self.link.has_room() {
             return false;
         }
-        // A peer that sends requests and does not take the answers is not read.
-        !self.profile.is_answered() || (!self.has_left_over() && self.link.has_room())
+        !self.has_left_over() && self.may_go_on()
+    }
+
+    /// Whether it goes on with what was left for later. Not if it sends requests and does not take the answers.
+    pub fn may_go_on(&self) -> bool {
+        !self.profile.is_answered() || self.link.has_room()
     }
 
     /// What is counted of it.

@@ -1,6 +1,6 @@
 //! What a hub does costs what is due.
 
-use super::turns::TURN;
+use super::turns::{MESSAGES, TURN};
 use super::*;
 use crate::framing::{frame_head, header, Framing};
 use crate::time::LogicalTime;
@@ -53,30 +53,79 @@ fn frame(body: &[u8]) -> Vec<u8> {
     [&frame_head(Framing::Tcp, body.len())[..], body].concat()
 }
 
+/// An app joins.
+fn join(router: &mut Router, now: Now, conn: u64, accept: u32) {
+    open(router, now, ConnId(conn));
+    let instance = Instance([conn as u8; 16]);
+    let hello = Control::Hello { instance, epoch: 1, accept, flags: HelloFlags(0), time: None, secret: None };
+    let mut body = Vec::new();
+    hello.encode(&format!("app{conn}"), &mut body);
+    router.bytes(now, ConnId(conn), &header(Version::V1));
+    router.bytes(now, ConnId(conn), &frame(&body));
+}
+
+/// The frame of a state of this app, under a name of its own.
+fn state(conn: u64, n: u64) -> Vec<u8> {
+    let stamp = Stamp { clock: LogicalTime::from_bits(n), instance: Instance([conn as u8; 16]) };
+    let (mut body, meta) = (Vec::new(), Meta { stamp: Some(stamp), ..Meta::default() });
+    wire::encode(&mut body, Form::V1, &format!("app{conn}"), &n.to_string(), &[0xC3], &meta);
+    frame(&body)
+}
+
+#[test]
+fn messages_that_cost_much_are_left_for_later_and_others_follow_at_once() {
+    const RECEIVERS: u64 = 500;
+    const STATES: u64 = 1000;
+    for leaves in [false, true] {
+        let mut router = Router::new(Instance([9; 16]), RouterConfig::default());
+        let (now, floods, little) = (Now::default(), ConnId(1000), ConnId(1001));
+        (1..=RECEIVERS).for_each(|conn| join(&mut router, now, conn, wire::ACCEPT_ANY));
+        [floods, little].iter().for_each(|conn| join(&mut router, now, conn.0, 0));
+        let (input, spent) =
+            ((1..=STATES).flat_map(|n| state(floods.0, n)).collect::<Vec<_>>(), router.core.turns.spent);
+        router.bytes(now, floods, &input);
+        let taken = router.table().len();
+        assert!(taken > 10 && taken < STATES as usize / 2, "{taken} were taken");
+        assert!(!router.reads(floods) && router.reads(little) && router.is_ready());
+        router.bytes(now, little, &state(little.0, 1));
+        assert_eq!(router.table().len(), taken + 1, "the other one is not held up");
+        if leaves {
+            router.closed(now, floods, Closed::ByPeer);
+            assert_eq!(router.stats().peers, RECEIVERS + 2, "it leaves when it has had its turns");
+        }
+        let mut turns = 0;
+        while router.is_ready() {
+            let before = router.table().len();
+            router.tick(now);
+            let more = router.table().len() - before;
+            assert!(more <= taken + 1, "{more} in a turn");
+            turns += 1;
+        }
+        assert!(turns >= STATES as usize / taken, "{turns}");
+        assert_eq!(router.table().len(), STATES as usize + 1, "and nothing is lost");
+        assert_eq!(router.stats().peers, RECEIVERS + 2 - u64::from(leaves));
+        assert_eq!(router.stats().unfinished_bytes, 0);
+        assert!(
+            router.core.turns.spent - spent >= (STATES as usize - taken) * RECEIVERS as usize,
+            "and all is charged"
+        );
+        assert!(router.reads(floods), "it is read again, or gone");
+        assert!(turns * MESSAGES >= router.core.turns.spent - spent);
+    }
+}
+
 #[test]
 fn a_turn_costs_the_same_however_many_peers_ask_for_the_whole_table() {
     const STATES: u64 = 50_000;
     const PEERS: u64 = 50;
     let mut router = Router::new(Instance([9; 16]), RouterConfig::default());
     let now = Now::default();
-    let join = |router: &mut Router, conn: u64, accept: u32| {
-        open(router, now, ConnId(conn));
-        let instance = Instance([conn as u8; 16]);
-        let hello = Control::Hello { instance, epoch: 1, accept, flags: HelloFlags(0), time: None, secret: None };
-        let mut body = Vec::new();
-        hello.encode(&format!("app{conn}"), &mut body);
-        router.bytes(now, ConnId(conn), &header(Version::V1));
-        router.bytes(now, ConnId(conn), &frame(&body));
-    };
-    join(&mut router, 0, wire::ACCEPT_ANY);
+    join(&mut router, now, 0, wire::ACCEPT_ANY);
     for n in 1..=STATES {
-        let stamp = Stamp { clock: LogicalTime::from_bits(n), instance: Instance([0; 16]) };
-        let (mut body, meta) = (Vec::new(), Meta { stamp: Some(stamp), ..Meta::default() });
-        wire::encode(&mut body, Form::V1, "app0", &n.to_string(), &[0xC3], &meta);
-        router.bytes(now, ConnId(0), &frame(&body));
+        router.bytes(now, ConnId(0), &state(0, n));
     }
     // They accept nothing: all of the table is looked at for each, and next to nothing is written.
-    (1..=PEERS).for_each(|conn| join(&mut router, conn, 0));
+    (1..=PEERS).for_each(|conn| join(&mut router, now, conn, 0));
     let (mut turns, before) = (0, router.core.turns.spent);
     while turns == 0 || router.is_ready() {
         let spent = router.core.turns.spent;

@@ -9,12 +9,24 @@ use super::peers::PeerId;
 pub const TURN: usize = 4096;
 /// What an answer to a request costs beside its bytes.
 pub const REQUEST: usize = 64;
-/// A step for each so many bytes that are written.
+/// What the messages of a peer may cost before the others follow, in steps: some 3 ms. So much that only few are left for
+/// later, and what is written to their receivers is not in small pieces.
+pub const MESSAGES: usize = 16 * TURN;
+/// What a message costs beside its bytes and its receivers.
+pub const MESSAGE: usize = 8;
+/// A step for each so many bytes that come, or are written.
 const BYTES: usize = 64;
 
-/// What so many bytes cost to write, in steps.
+/// What so many bytes cost to take or to write, in steps.
 pub fn steps_of(bytes: usize) -> usize {
     bytes / BYTES
+}
+
+/// What it costs to decide for so many peers whether they are sent a value, and to copy its bytes for so many of them.
+pub fn steps_to_route(peers: usize, receivers: usize, bytes: usize) -> usize {
+    /// So many peers for a step.
+    const PEERS: usize = 8;
+    peers / PEERS + receivers * (1 + steps_of(bytes))
 }
 
 /// The peers that wait for a turn, and what is left of this one. Requests, lists and walks over the table are charged to
