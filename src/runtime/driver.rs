@@ -258,8 +258,14 @@ impl<P: Protocol> Driver<P> {
 
     /// [`Action::Close`].
     fn finish(&mut self, now: Now, key: u64) {
+        /// How many rounds are written of what is left.
+        const ROUNDS: usize = 4;
         self.conns.unblock(key);
-        let _ = self.conns.write(&mut self.protocol, now, key);
+        for _ in 0..ROUNDS {
+            if !matches!(self.conns.write(&mut self.protocol, now, key), (_, Written::Some)) {
+                break;
+            }
+        }
         if let Some(Conn { channel: Channel::Socket(stream), broken: false, .. }) = self.take(key) {
             self.closing.begin(&mut self.reactor, now, stream);
         }

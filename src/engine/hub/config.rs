@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::turns::MESSAGES;
 use super::unfinished::Floor;
 use crate::limits;
 
@@ -24,6 +25,8 @@ pub struct RouterConfig {
     pub stalled_frame: Duration,
     /// The bytes that have to come of one in this time; it gives way to others otherwise, when they need its room.
     pub progress: usize,
+    /// What the messages of a peer may cost before the others follow, in steps of a [turn](super::turns).
+    pub messages: usize,
     /// How long a handshake may take.
     pub handshake: Duration,
     /// Whether states go back to where they came from.
@@ -57,6 +60,7 @@ impl Default for RouterConfig {
             unfinished: limits::UNFINISHED,
             stalled_frame: limits::STALLED_FRAME,
             progress: limits::PROGRESS,
+            messages: MESSAGES,
             handshake: limits::HANDSHAKE,
             echo: false,
             legacy_structured: false,

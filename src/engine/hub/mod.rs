@@ -369,7 +369,7 @@ impl Router {
             let Router { peers, core, .. } = self;
             let peer = &mut peers[i];
             let holds_up = |peer: &Peer| peer.listing.is_some() || core.turns.is_over() || !peer.link.has_room();
-            if !input.is_empty() && (steps >= turns::MESSAGES || answers && holds_up(peer)) {
+            if !input.is_empty() && (steps >= core.config.messages || answers && holds_up(peer)) {
                 break;
             }
             let before = input.len();

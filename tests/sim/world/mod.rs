@@ -163,7 +163,9 @@ impl World {
 
     // ---- processes
 
-    pub fn add_hub(&mut self, url: &str, config: RouterConfig) -> Id {
+    /// The hub may leave messages for later turns much sooner than usual.
+    pub fn add_hub(&mut self, url: &str, mut config: RouterConfig) -> Id {
+        config.messages = self.rng.pick(&[1, 100, config.messages]);
         let router = Router::new(self.rng.instance(), config);
         let id = self.add(Process::Hub(Box::new(router)));
         self.listeners.insert(url.into(), id);
