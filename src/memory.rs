@@ -23,6 +23,15 @@ impl From<NoMemory> for Error {
     }
 }
 
+/// What the usual allocators take for `len` bytes: a multiple of 16, with what they note of it.
+#[inline]
+pub(crate) const fn allocated(len: usize) -> usize {
+    const NOTED: usize = 8;
+    const LEAST: usize = 32 - NOTED;
+    let len = if len < LEAST { LEAST } else { len };
+    (len + NOTED).next_multiple_of(16)
+}
+
 /// Reserves exactly `more` bytes in `bytes`.
 pub(crate) fn reserve(bytes: &mut Vec<u8>, more: usize) -> Result<(), NoMemory> {
     bytes.try_reserve_exact(more).map_err(|_| NoMemory)

@@ -1,6 +1,7 @@
 //! The hash of keys that come from the network, and slots by them.
 
 use std::hash::{BuildHasher, RandomState};
+use std::mem::size_of;
 use std::sync::OnceLock;
 
 use foldhash::fast::SeedableRandomState;
@@ -37,6 +38,9 @@ pub struct KeyIndex {
 }
 
 impl KeyIndex {
+    /// What a slot costs in it: it has room to spare, and a byte beside each place.
+    pub const COST: usize = 2 * (size_of::<(KeyHash, u32)>() + 1);
+
     /// An empty one.
     pub fn new() -> KeyIndex {
         KeyIndex { slots: HashTable::new(), hasher: key_hasher() }

@@ -1,10 +1,10 @@
-//! An allocator that refuses large allocations of the engines, one in each run.
+//! An allocator that counts, and that refuses large allocations of the engines, one in each run.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::ptr;
 
-/// The system's allocator, which refuses what a test wants refused.
+/// The system's allocator, which counts and refuses what a test wants refused.
 struct Refusing;
 
 #[global_allocator]
@@ -21,6 +21,33 @@ thread_local! {
     static ASKED: Cell<u32> = const { Cell::new(0) };
     /// Which of these is refused.
     static REFUSED: Cell<u32> = const { Cell::new(u32::MAX) };
+    /// Bytes that this thread has allocated and not freed.
+    static ALLOCATED: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Bytes that the allocator took for what this thread has allocated, with what it notes of them.
+#[cfg(target_env = "gnu")]
+pub(super) fn allocated() -> usize {
+    ALLOCATED.get()
+}
+
+fn taken(place: *mut u8) -> usize {
+    if place.is_null() {
+        return 0;
+    }
+    // SAFETY: it was allocated with malloc, and is not freed yet.
+    unsafe { libc::malloc_usable_size(place.cast()) + size_of::<usize>() }
+}
+
+/// Counts what stands at this place from now on.
+fn count(place: *mut u8) -> *mut u8 {
+    ALLOCATED.set(ALLOCATED.get().wrapping_add(taken(place)));
+    place
+}
+
+/// What stands at this place counts no longer.
+fn discount(place: *mut u8) {
+    ALLOCATED.set(ALLOCATED.get().wrapping_sub(taken(place)));
 }
 
 fn is_refused(bytes: usize) -> bool {
@@ -39,10 +66,11 @@ unsafe impl GlobalAlloc for Refusing {
             return ptr::null_mut();
         }
         // SAFETY: as the caller promises.
-        unsafe { System.alloc(layout) }
+        count(unsafe { System.alloc(layout) })
     }
 
     unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
+        discount(place);
         // SAFETY: as the caller promises.
         unsafe { System.dealloc(place, layout) }
     }
@@ -52,15 +80,19 @@ unsafe impl GlobalAlloc for Refusing {
             return ptr::null_mut();
         }
         // SAFETY: as the caller promises.
-        unsafe { System.alloc_zeroed(layout) }
+        count(unsafe { System.alloc_zeroed(layout) })
     }
 
     unsafe fn realloc(&self, place: *mut u8, layout: Layout, bytes: usize) -> *mut u8 {
         if bytes > layout.size() && is_refused(bytes) {
             return ptr::null_mut();
         }
+        discount(place);
         // SAFETY: as the caller promises.
-        unsafe { System.realloc(place, layout, bytes) }
+        let moved = unsafe { System.realloc(place, layout, bytes) };
+        // Without memory it stays where it is.
+        count(if moved.is_null() { place } else { moved });
+        moved
     }
 }
 

@@ -1,4 +1,5 @@
-//! A process that may have no more memory: calls say so, and it goes on. A program of its own, for its allocator.
+//! What is counted of memory is what is allocated; and a process that may have no more of it: calls say so, and it goes
+//! on. A program of its own, for its allocator.
 #![cfg(target_os = "linux")]
 #![allow(unsafe_code)] // prlimit, and an allocator
 
@@ -8,6 +9,8 @@ mod sim;
 #[path = "../support/mod.rs"]
 mod support;
 
+#[cfg(target_env = "gnu")]
+mod accounts;
 mod allocator;
 mod engines;
 mod processes;

@@ -42,9 +42,6 @@ pub struct Place {
     pub slot: Option<u32>,
 }
 
-/// What a slot costs in a [`KeyIndex`], which has room to spare.
-const INDEXED: usize = 2 * size_of::<(KeyHash, u32)>();
-
 /// One value for each key, in a slot that it keeps, found by key and, once somebody has asked, by name.
 pub struct Newest<T> {
     values: Slots<T>,
@@ -71,7 +68,7 @@ impl<T: Keyed> Newest<T> {
 
     /// What a value costs beside its own allocations.
     pub fn overhead(&self) -> usize {
-        size_of::<Option<T>>() + INDEXED + self.names.as_ref().map_or(0, |_| NameIndex::OVERHEAD)
+        size_of::<Option<T>>() + KeyIndex::COST + self.names.as_ref().map_or(0, |_| NameIndex::OVERHEAD)
     }
 
     /// The place of a key.

@@ -4,7 +4,7 @@ use std::mem::{replace, size_of};
 
 use super::super::hash::{KeyHash, KeyIndex};
 use super::super::slots::{Slots, NONE};
-use super::{Keyed, INDEXED};
+use super::Keyed;
 
 /// For each name the values of all senders, in a pairing heap whose root is the newest.
 ///
@@ -32,7 +32,7 @@ const ALONE: Links = Links { child: NONE, next: NONE, previous: NONE };
 
 impl NameIndex {
     /// What it costs for a value, if each has a name of its own.
-    pub(super) const OVERHEAD: usize = size_of::<Links>() + INDEXED;
+    pub(super) const OVERHEAD: usize = size_of::<Links>() + KeyIndex::COST;
 
     /// The index of these values.
     pub(super) fn of<T: Keyed>(values: &Slots<T>) -> NameIndex {

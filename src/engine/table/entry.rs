@@ -1,5 +1,6 @@
 //! A newest value, and where its bytes are.
 
+use std::mem::size_of;
 use std::sync::Arc;
 
 use super::super::hash::KeyHash;
@@ -14,6 +15,9 @@ pub(super) enum Stored {
     Small(Vec<u8>),
     Shared(Arc<Vec<u8>>),
 }
+
+/// What a shared body costs beside its bytes: its counters, and where the bytes are.
+const SHARED: usize = memory::allocated(2 * size_of::<usize>() + size_of::<Vec<u8>>());
 
 impl Stored {
     pub(super) fn new(body: &[u8], shared: Option<&Arc<Vec<u8>>>) -> Result<Stored, NoMemory> {
@@ -73,11 +77,19 @@ impl Stored {
         }
     }
 
-    pub(super) fn allocated(&self) -> usize {
+    /// The size of the allocation that its bytes are in.
+    #[inline]
+    pub(super) fn capacity(&self) -> usize {
         match self {
             Stored::Small(bytes) => bytes.capacity(),
             Stored::Shared(bytes) => bytes.capacity(),
         }
+    }
+
+    /// What a body takes in all whose bytes are in an allocation of this size.
+    #[inline]
+    pub(super) fn cost(capacity: usize) -> usize {
+        memory::allocated(capacity) + if capacity < SHARE_FROM { 0 } else { SHARED }
     }
 }
 

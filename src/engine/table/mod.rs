@@ -101,6 +101,7 @@ pub struct Table {
     /// The greatest version in each page.
     pages: Vec<u64>,
     version: u64,
+    /// Bytes allocated for its entries.
     bytes: usize,
     owners: Owners,
     /// Departures of so long before this time have expired.
@@ -131,9 +132,10 @@ impl Table {
         self.len() == 0
     }
 
-    /// Bytes allocated for its entries.
+    /// Bytes allocated for its entries and their senders.
+    #[inline]
     pub fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes + self.owners.bytes()
     }
 
     /// Bytes that it may hold.
@@ -240,13 +242,13 @@ impl Table {
     #[inline]
     fn update(&mut self, slot: u32, offer: Offer<'_>) -> Result<Slot, Refusal> {
         let entry = self.entries.get_mut(slot).expect("found in the index");
-        let (before, owner) = (entry.body.allocated(), entry.owner);
+        let (before, owner) = (entry.body.capacity(), entry.owner);
         if offer.body.len() > before {
-            let more = offer.body.len() - before;
+            let more = Stored::cost(offer.body.len()) - Stored::cost(before);
             if self.owners.get(owner).bytes + more > self.most_bytes() / self.capacity.share {
                 return Err(Refusal::Full);
             }
-            while self.bytes + more > self.most_bytes() {
+            while self.bytes() + more > self.most_bytes() {
                 if !self.evict_departed(owner) {
                     return Err(Refusal::Full);
                 }
@@ -257,9 +259,12 @@ impl Table {
         let pinned = entry.body.pinned().cloned();
         entry.body.replace(offer.body, offer.shared)?;
         pinned.iter().for_each(|body| self.pinned.add(body));
-        let after = entry.body.allocated();
-        self.bytes = self.bytes - before + after;
-        owner.bytes = owner.bytes - before + after;
+        let after = entry.body.capacity();
+        if after != before {
+            let (before, after) = (Stored::cost(before), Stored::cost(after));
+            self.bytes = self.bytes - before + after;
+            owner.bytes = owner.bytes - before + after;
+        }
         entry.meta_at = offer.meta_at as u32;
         entry.kind = offer.kind;
         entry.stamp = offer.stamp;
@@ -277,7 +282,7 @@ impl Table {
 
     fn insert(&mut self, hash: KeyHash, offer: Offer<'_>) -> Result<Slot, Refusal> {
         let overhead = self.entries.overhead();
-        let size = offer.body.len() + overhead;
+        let size = Stored::cost(offer.body.len()) + overhead;
         let owner = self.owners.find_or_add(offer.sender);
         let held = self.owners.get(owner);
         if held.bytes + size > self.most_bytes() / self.capacity.share
@@ -286,7 +291,7 @@ impl Table {
             self.owners.forget_if_empty(owner);
             return Err(Refusal::Full);
         }
-        while self.bytes + size > self.most_bytes() || self.len() >= self.capacity.states {
+        while self.bytes() + size > self.most_bytes() || self.len() >= self.capacity.states {
             if !self.evict_departed(owner) {
                 self.owners.forget_if_empty(owner);
                 return Err(Refusal::Full);
@@ -317,7 +322,8 @@ impl Table {
             previous: NONE,
             next,
         };
-        let size = entry.body.allocated() + overhead;
+        let capacity = entry.body.capacity();
+        let size = if capacity == offer.body.len() { size } else { Stored::cost(capacity) + overhead };
         self.bytes += size;
         held.bytes += size;
         held.states += 1;
@@ -347,7 +353,7 @@ impl Table {
         } else {
             self.entries.get_mut(entry.previous).expect("a list names entries only").next = entry.next;
         }
-        let size = entry.body.allocated() + overhead;
+        let size = Stored::cost(entry.body.capacity()) + overhead;
         owner.bytes -= size;
         owner.states -= 1;
         self.bytes -= size;

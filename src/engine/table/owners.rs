@@ -1,12 +1,13 @@
 //! The senders of a table's entries: what each holds, which connection speaks for it, and since when none does.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::mem;
+use std::mem::{self, size_of};
 use std::time::Duration;
 
 use super::super::hash::{KeyHash, KeyIndex};
 use super::super::slots::{Slots, NONE};
 use super::super::ConnId;
+use crate::memory;
 use crate::time::MonoTime;
 
 /// The place of an owner.
@@ -18,7 +19,7 @@ pub struct Owner {
     name: Box<str>,
     /// Entries.
     pub states: usize,
-    /// Bytes allocated for them.
+    /// Bytes allocated for them, and for the sender itself.
     pub bytes: usize,
     /// The first of its entries, which form a list.
     pub first: u32,
@@ -29,7 +30,17 @@ pub struct Owner {
     doomed: bool,
 }
 
+/// What an owner costs beside its name: its slot, and its places among those with a holder, which are half full, or
+/// among those that have departed.
+const OVERHEAD: usize =
+    size_of::<Option<Owner>>() + KeyIndex::COST + 2 * size_of::<(ConnId, OwnerId)>() + size_of::<(MonoTime, OwnerId)>();
+
 impl Owner {
+    /// Bytes allocated for the sender itself.
+    fn cost(&self) -> usize {
+        OVERHEAD + memory::allocated(self.name.len())
+    }
+
     /// Whether this connection, or none, speaks for it, and it has not departed.
     #[inline]
     pub fn is_held_by(&self, conn: Option<ConnId>) -> bool {
@@ -40,6 +51,7 @@ impl Owner {
 /// All owners, by name and by the connection that speaks for them.
 pub struct Owners {
     owners: Slots<Owner>,
+    bytes: usize,
     /// By name.
     index: KeyIndex,
     /// The owners that have a holder.
@@ -60,6 +72,7 @@ impl Owners {
     pub fn new() -> Owners {
         Owners {
             owners: Slots::new(),
+            bytes: 0,
             index: KeyIndex::new(),
             held: BTreeSet::new(),
             leaving: VecDeque::new(),
@@ -87,6 +100,12 @@ impl Owners {
         self.owners.iter_mut()
     }
 
+    /// Bytes allocated for all of them, without their entries.
+    #[inline]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     fn hash(&self, name: &str) -> KeyHash {
         self.index.hash_text(name)
     }
@@ -107,8 +126,10 @@ impl Owners {
         if let Some(owner) = self.find(hash, name) {
             return owner;
         }
-        let owner =
+        let mut owner =
             Owner { name: name.into(), states: 0, bytes: 0, first: NONE, holder: None, departed: None, doomed: false };
+        owner.bytes = owner.cost();
+        self.bytes += owner.bytes;
         let slot = self.owners.insert(owner);
         self.index.insert(hash, slot);
         OwnerId(slot)
@@ -119,6 +140,7 @@ impl Owners {
         if self.get(id).states == 0 {
             self.hold(id, None);
             let owner = self.owners.remove(id.0).expect("looked at above");
+            self.bytes -= owner.cost();
             self.index.remove(self.hash(&owner.name), id.0);
         }
     }
