@@ -351,12 +351,16 @@ impl<P: Protocol> Driver<P> {
 
     /// Reads the connections that wait for it, those first that have had the least time, until it is time for others.
     pub(super) fn read_some(&mut self, now: Now, buffer: &mut [u8]) {
+        /// How many bytes are read before what they cause is written, so that it does not pile up in outboxes.
+        const BYTES: usize = 1 << 20;
         let mut stint = Stint::begin();
-        while !stint.is_over() {
+        let mut read = 0;
+        while read < BYTES && !stint.is_over() {
             let Some((key, share)) = self.conns.next_to_read() else { break };
             let (bytes, more) = self.read(now, ConnId(key), buffer, share);
             self.begin_actions(now);
             self.conns.was_read(key, bytes, stint.lap(), more);
+            read += bytes;
         }
     }
 
