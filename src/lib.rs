@@ -49,6 +49,7 @@
 
 mod app;
 mod callback;
+mod effort;
 #[doc(hidden)]
 pub mod engine;
 mod error;

@@ -13,6 +13,7 @@
 //! | `**/rx` | `rx`, `net/eth0/rx` | `net/eth0/rx/errors` |
 //! | `**` | every name | |
 
+use crate::effort::{did, Work};
 use crate::limits::MAX_NAME;
 use crate::visible::Quoted;
 use crate::{Error, Result, Status};
@@ -144,6 +145,7 @@ fn shortened(text: &str) -> Option<String> {
 
 /// Whether one segment matches, `*` standing for any characters.
 fn segment_matches(pattern: &str, segment: &str) -> bool {
+    did(Work::Look, 1);
     let pairs = pattern.bytes().zip(segment.bytes());
     let start = pairs.take_while(|&(want, byte)| want == byte && want != WILDCARD as u8).count();
     match pattern.as_bytes().get(start) {
@@ -159,6 +161,8 @@ fn rest_matches(pattern: &str, mut rest: &str) -> bool {
     let Some(between) = pieces.next_back().and_then(|last| rest.strip_suffix(last)) else { return false };
     rest = between;
     pieces.all(|piece| {
+        did(Work::Look, 1);
+        did(Work::Byte, rest.len());
         // A search prepares itself by the length of what it looks for.
         let found = if piece.len() <= rest.len() { rest.find(piece) } else { None };
         found.inspect(|at| rest = &rest[at + piece.len()..]).is_some()

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 /// that there is no circle. An import that is new is added in a review, one that is gone is removed.
 const ROOMS: &[(&str, &[&str])] = &[
     ("limits", &[]),
+    ("effort", &[]),
     ("numbered", &[]),
     ("time", &[]),
     ("visible", &[]),
@@ -21,13 +22,16 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("callback", &["leaving"]),
     ("memory", &["error", "visible"]),
     ("options", &["error", "limits"]),
-    ("pattern", &["error", "limits", "visible"]),
+    ("pattern", &["effort", "error", "limits", "visible"]),
     ("wire", &["error", "limits", "memory", "numbered", "time", "visible"]),
     ("state", &["error", "memory", "time", "wire"]),
     ("framing", &["limits"]),
     (
         "engine",
-        &["error", "framing", "limits", "memory", "numbered", "options", "pattern", "state", "time", "visible", "wire"],
+        &[
+            "effort", "error", "framing", "limits", "memory", "numbered", "options", "pattern", "state", "time",
+            "visible", "wire",
+        ],
     ),
     ("transport", &["error"]),
     ("runtime", &["engine", "error", "framing", "limits", "repeats", "time", "transport"]),

@@ -1,5 +1,7 @@
 //! Places that stay where they are, and are used again.
 
+use crate::effort::{did, Work};
+
 /// The end of a list of slots that is linked by their numbers.
 pub const NONE: u32 = u32::MAX;
 
@@ -45,23 +47,25 @@ impl<T> Slots<T> {
     /// The value in a slot.
     #[inline]
     pub fn get(&self, slot: u32) -> Option<&T> {
+        did(Work::Look, 1);
         self.slots.get(slot as usize)?.as_ref()
     }
 
     /// The value in a slot.
     #[inline]
     pub fn get_mut(&mut self, slot: u32) -> Option<&mut T> {
+        did(Work::Look, 1);
         self.slots.get_mut(slot as usize)?.as_mut()
     }
 
     /// Each value, in the order of the slots.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
-        self.slots.iter().flatten()
+        self.slots.iter().inspect(|_| did(Work::Look, 1)).flatten()
     }
 
     /// Each value, in the order of the slots.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
-        self.slots.iter_mut().flatten()
+        self.slots.iter_mut().inspect(|_| did(Work::Look, 1)).flatten()
     }
 }
 

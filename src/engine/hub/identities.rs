@@ -6,6 +6,7 @@ use hashbrown::HashMap;
 
 use super::super::hash::{key_hasher, KeyHasher};
 use super::peers::PeerId;
+use crate::effort::{did, Work};
 use crate::time::LogicalTime;
 use crate::wire::{HelloFlags, Instance, Secret};
 
@@ -97,6 +98,7 @@ struct Identity {
 
 impl Identity {
     fn take_claimants(&mut self, which: impl Fn(&Claimant) -> bool) -> Vec<Claimant> {
+        did(Work::Peer, self.claimants.len());
         let (taken, left) = mem::take(&mut self.claimants).into_iter().partition(which);
         self.claimants = left;
         taken
@@ -171,6 +173,7 @@ impl Identities {
     /// A peer that may wait for an identity does not want it any more.
     pub fn withdraw(&mut self, name: &str, claimant: PeerId) {
         if let Some(identity) = self.held.get_mut(name) {
+            did(Work::Peer, identity.claimants.len());
             identity.claimants.retain(|other| other.peer != claimant);
         }
     }

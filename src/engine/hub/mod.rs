@@ -41,6 +41,7 @@ use super::gateway::Role;
 use super::link::handshake::{Agreed, Opened};
 use super::table::{Capacity, Table};
 use super::{Action, Closed, ConnId, ConnInfo, Now, Protocol};
+use crate::effort::{did, Work};
 use crate::framing::{self, Frame, Version};
 use crate::time::MonoTime;
 use crate::visible::one_line;
@@ -144,6 +145,7 @@ impl Router {
         if matches!(stage, Stage::Closing) {
             return;
         }
+        did(Work::Look, 1);
         // What it holds is gone with the connection, which is closed before anything else happens.
         core.unfinished.release(mem::take(&mut peer.unfinished));
         core.drop_listing(peer);
@@ -304,6 +306,7 @@ impl Router {
     fn frames(&mut self, now: Now, i: usize, input: &[u8]) {
         let (taken, _) = self.take_frames(now, i, input);
         if taken < input.len() {
+            did(Work::Byte, input.len() - taken);
             self.defer(now, i, input[taken..].to_vec(), 0);
         }
     }
@@ -391,6 +394,7 @@ impl Router {
                 Ok(None) => break,
                 Err(error) => Next::close(Status::Invalid, error.to_string()),
             };
+            did(Work::Look, 1);
             steps += turns::MESSAGE + turns::steps_of(before - input.len());
             match next {
                 Next::Nothing => {}
@@ -405,6 +409,7 @@ impl Router {
             }
         }
         let taken = all.len() - input.len();
+        did(Work::Byte, taken);
         let Router { peers, core, .. } = self;
         let peer = &mut peers[i];
         if peer.is_closing() {
@@ -470,6 +475,7 @@ impl Protocol for Router {
         if deferred.is_empty() {
             self.frames(now, i, input);
         } else {
+            did(Work::Byte, input.len());
             let before = deferred.capacity();
             deferred.extend_from_slice(input);
             let more = deferred.capacity() - before;

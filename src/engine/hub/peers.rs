@@ -8,6 +8,7 @@ use hashbrown::HashMap;
 use slab::Slab;
 
 use super::super::ConnId;
+use crate::effort::{did, Work};
 
 /// One connection and its place. A place is used again, a [`ConnId`] is not: that tells whether the place still holds
 /// this connection.
@@ -95,7 +96,7 @@ impl<T> Peers<T> {
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         #[cfg(test)]
         self.walks.set(self.walks.get() + 1);
-        self.slab.iter().map(|(_, (_, peer))| peer)
+        self.slab.iter().inspect(|_| did(Work::Peer, 1)).map(|(_, (_, peer))| peer)
     }
 
     /// Each of them, in the order of the places.
@@ -107,7 +108,7 @@ impl<T> Peers<T> {
     pub fn iter_mut_with_places(&mut self) -> impl Iterator<Item = (usize, &mut T)> {
         #[cfg(test)]
         self.walks.set(self.walks.get() + 1);
-        self.slab.iter_mut().map(|(place, (_, peer))| (place, peer))
+        self.slab.iter_mut().inspect(|_| did(Work::Peer, 1)).map(|(place, (_, peer))| (place, peer))
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::mem;
 
 use super::peers::PeerId;
+use crate::effort::{did, Work};
 
 /// What a turn may cost, in steps: some 0.2 ms. A step is a look at one entry of the table, or as much work.
 pub const TURN: usize = 4096;
@@ -120,6 +121,7 @@ impl Turns {
     /// A peer waits no longer. To be called before its place is another's.
     pub fn leave(&mut self, peer: PeerId) {
         if self.queued.get_mut(peer.place()).is_some_and(mem::take) {
+            did(Work::Peer, self.queue.len());
             self.queue.retain(|&other| other != peer);
         }
     }

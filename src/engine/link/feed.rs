@@ -10,6 +10,7 @@ use std::io::IoSlice;
 use super::super::gateway::prefix_len;
 use super::super::table::{Entry, EntryBody, Slot, Table, SHARE_FROM};
 use super::outbox::{Outbox, Pool};
+use crate::effort::{did, Work};
 use crate::framing::{frame_head, Framing, MAX_HEAD};
 use crate::wire::{self, Form, Meta};
 
@@ -68,6 +69,7 @@ impl Walk {
                 return Met::Pause;
             }
             *steps -= 1;
+            did(Work::Look, 1);
             let (newest, end) = table.page(self.slot);
             if newest <= stretch.version {
                 self.slot = end.min(stretch.end).min(table.slots());

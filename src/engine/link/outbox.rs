@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use crate::effort::{did, Work};
 use crate::framing::MAX_HEAD;
 
 /// Small pieces are copied next to each other into chunks of these sizes, so that one write takes many. A chunk is at
@@ -106,6 +107,8 @@ impl Outbox {
     /// Copies `start` and `body` to the end.
     pub fn copy(&mut self, start: &[u8], body: &[u8]) {
         let more = start.len() + body.len();
+        did(Work::Look, 1);
+        did(Work::Byte, more);
         self.len += more;
         if let Some(Chunk::Copied(last)) = self.chunks.back_mut() {
             if last.len() + more <= last.capacity() {
@@ -152,6 +155,7 @@ impl Outbox {
         let mut head = Start { len: start.len() as u8, ..Start::default() };
         head.bytes[..start.len()].copy_from_slice(start);
         self.len += start.len() + range.len();
+        did(Work::Look, 1);
         self.chunks.push_back(Chunk::Shared(head, body, range));
     }
 
@@ -163,6 +167,7 @@ impl Outbox {
         let mut skip = self.written;
         let mut total = 0;
         for part in self.chunks.iter().flat_map(Chunk::parts) {
+            did(Work::Look, 1);
             let skipped = skip.min(part.len());
             skip -= skipped;
             let part = &part[skipped..];
@@ -183,6 +188,7 @@ impl Outbox {
         self.len -= n;
         self.written += n;
         while let Some(first) = self.chunks.front() {
+            did(Work::Look, 1);
             let size = first.parts().map(<[u8]>::len).iter().sum();
             if self.written < size {
                 return;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::super::hash::{KeyHash, KeyIndex};
 use super::super::slots::{Slots, NONE};
 use super::super::ConnId;
+use crate::effort::{did, Work};
 use crate::memory;
 use crate::time::MonoTime;
 
@@ -200,6 +201,7 @@ impl Owners {
     fn forget_departures(&mut self) {
         if self.departed.len() > 2 * self.owners.end() + 64 {
             let mut departed = mem::take(&mut self.departed);
+            did(Work::Look, departed.len());
             departed.retain(|&(since, id)| self.departed_since(id) == Some(since));
             self.departed = departed;
         }

@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Weak};
 
+use crate::effort::{did, Work};
+
 /// Bodies that were replaced or forgotten while they waited to be written.
 #[derive(Default)]
 pub struct Pinned {
@@ -34,6 +36,7 @@ impl Pinned {
         if self.bodies.is_empty() {
             return;
         }
+        did(Work::Look, self.bodies.len());
         self.bodies.retain(|(body, _)| body.strong_count() > 0);
         self.bytes = self.bodies.iter().map(|(_, bytes)| bytes).sum();
         self.sweep_at = FEW.max(2 * self.bodies.len());

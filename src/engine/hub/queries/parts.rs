@@ -2,6 +2,7 @@
 
 use super::super::super::table::Entry;
 use super::cut;
+use crate::effort::{did, Work};
 use crate::wire::{Form, Value};
 use crate::{visible, Status};
 
@@ -65,11 +66,13 @@ impl Array {
     /// Appends an element, whose pieces these are.
     pub fn push(&mut self, pieces: [&[u8]; 2]) {
         self.count = self.count.saturating_add(1);
+        did(Work::Look, 1);
         self.len = pieces.iter().fold(self.len, |len, piece| len.saturating_add(piece.len()));
         if self.fits() && !self.no_memory {
             self.no_memory = self.out.try_reserve(pieces.iter().map(|piece| piece.len()).sum()).is_err();
         }
         if self.fits() && !self.no_memory {
+            did(Work::Byte, pieces.iter().map(|piece| piece.len()).sum());
             pieces.iter().for_each(|piece| self.out.extend_from_slice(piece));
         }
     }
@@ -94,6 +97,7 @@ impl Array {
         let mut head = Vec::with_capacity(5);
         array_head(count, &mut head);
         if self.fits() && !self.no_memory && self.out.try_reserve(head.len()).is_ok() {
+            did(Work::Byte, self.out.len());
             self.out.splice(..1, head);
             return self.out;
         }

@@ -1,5 +1,8 @@
 //! What is sent to those who ask for all that the hub holds.
 
+use std::collections::VecDeque;
+use std::time::Duration;
+
 use super::super::turns::TURN;
 use super::*;
 
@@ -36,4 +39,55 @@ fn a_turn_costs_the_same_however_many_peers_ask_for_the_whole_table() {
     let (spent, looks) = (router.core.turns.spent - before, (PEERS * STATES) as usize);
     assert!(spent >= looks && turns >= looks / TURN / 2, "{spent} steps in {turns} turns");
     assert!(router.peers.iter().all(|peer| peer.link.feed.is_live()), "each is at the end");
+}
+
+const READERS: usize = 40;
+/// What each reads before it stops.
+const READ_A_LITTLE: usize = 1000;
+
+#[test]
+fn large_values_that_some_have_begun_to_read_take_no_more_memory_than_there_is() {
+    const LARGE: usize = 512 << 10;
+    let mut storm = Storm::of("large readers", 8 << 20, RouterConfig::default());
+    storm.join(10, 0);
+    let mut readers = VecDeque::new();
+    storm.begins();
+    for n in 0..60 {
+        let large = value(10, "large", &Value::Text(&"x".repeat(LARGE)), n + 1);
+        large.chunks(READ).for_each(|input| _ = storm.bytes(10, input));
+        if readers.len() == READERS {
+            readers.pop_front().into_iter().for_each(|conn| storm.leave(conn));
+        }
+        let conn = 1000 + n;
+        storm.join(conn, Kind::Text.mask());
+        storm.takes(conn, READ_A_LITTLE);
+        readers.push_back(conn);
+        storm.now.mono += Duration::from_millis(100);
+        storm.turn();
+    }
+    assert!(!storm.cut.is_empty(), "those that hold most for the longest are cut");
+    storm.ends(CALL, CALL);
+}
+
+#[test]
+fn those_who_read_a_little_of_all_that_the_hub_holds_cost_it_what_they_read() {
+    const STATES: u64 = 2_000;
+    let mut storm = Storm::of("late readers", 6 << 20, RouterConfig::default());
+    storm.join(10, 0);
+    let text = "x".repeat(1_000);
+    let frames = (1..=STATES).map(|n| value(10, &format!("filled/{n}"), &Value::Text(&text), n));
+    batch(frames).for_each(|input| assert!(storm.bytes(10, &input)));
+    let mut readers = VecDeque::new();
+    storm.begins();
+    for n in 0..120 {
+        if readers.len() == READERS {
+            readers.pop_front().into_iter().for_each(|conn| storm.leave(conn));
+        }
+        let conn = 1000 + n;
+        storm.join(conn, Kind::Text.mask());
+        storm.takes(conn, READ_A_LITTLE);
+        readers.push_back(conn);
+        storm.turn();
+    }
+    storm.ends(CALL, CALL);
 }
