@@ -41,8 +41,8 @@ impl Stint {
 pub fn cost_of_reading(bytes: usize, time: Duration) -> Duration {
     /// More than a call of the system takes.
     const CALL: Duration = Duration::from_micros(20);
-    /// More than a byte of the smallest messages takes.
-    const BYTE: Duration = Duration::from_nanos(100);
+    /// What a byte takes of small messages that few receive.
+    const BYTE: Duration = Duration::from_nanos(20);
     time.min(CALL + BYTE * bytes as u32)
 }
 
@@ -62,7 +62,8 @@ mod tests {
         let micros = Duration::from_micros;
         assert_eq!(cost_of_reading(64, micros(5)), micros(5));
         assert!(cost_of_reading(64, micros(5000)) < micros(30));
-        assert_eq!(cost_of_reading(64 << 10, micros(5000)), micros(5000));
+        assert_eq!(cost_of_reading(64 << 10, micros(1000)), micros(1000));
+        assert!(cost_of_reading(64 << 10, micros(5000)) < micros(1500));
         assert!(cost_of_writing(64) * 10 < cost_of_writing(64 << 10));
     }
 }
