@@ -396,9 +396,8 @@ impl Table {
             }
             if let Some(mono) = self.expired {
                 *steps -= 1;
-                match self.owners.take_expired(mono, self.capacity.departed) {
-                    Some(owner) => self.owners.doom(owner),
-                    None => self.expired = None,
+                if self.owners.doom_expired(mono, self.capacity.departed).is_none() {
+                    self.expired = None;
                 }
                 continue;
             }
@@ -416,10 +415,11 @@ impl Table {
                 self.forget_one(owner);
                 return true;
             }
-            match self.owners.take_departed(but) {
-                Some(owner) => self.owners.doom(owner),
-                None if self.owners.are_leaving() => self.owners.depart_one(),
-                None => return false,
+            if self.owners.doom_first(but).is_none() {
+                if !self.owners.are_leaving() {
+                    return false;
+                }
+                self.owners.depart_one();
             }
         }
     }

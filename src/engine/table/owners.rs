@@ -7,7 +7,6 @@ use std::time::Duration;
 use super::super::hash::{KeyHash, KeyIndex};
 use super::super::slots::{Slots, NONE};
 use super::super::ConnId;
-use crate::effort::{did, Work};
 use crate::memory;
 use crate::time::MonoTime;
 
@@ -59,10 +58,10 @@ pub struct Owners {
     held: BTreeSet<(ConnId, OwnerId)>,
     /// Connections that are gone, and since when, for which some of these owners may not have departed yet.
     leaving: VecDeque<(MonoTime, ConnId)>,
-    /// Owners in the order of their departure; an owner that came back is passed over.
-    departed: VecDeque<(MonoTime, OwnerId)>,
-    /// Owners whose entries are to go; an owner that came back is passed over.
-    doomed: VecDeque<OwnerId>,
+    /// Owners for which nobody speaks, in the order of their departure.
+    departed: BTreeSet<(MonoTime, OwnerId)>,
+    /// Owners whose entries are to go.
+    doomed: BTreeSet<OwnerId>,
     /// How many owners were looked at because a connection had gone.
     #[cfg(test)]
     pub looked_at: usize,
@@ -77,8 +76,8 @@ impl Owners {
             index: KeyIndex::new(),
             held: BTreeSet::new(),
             leaving: VecDeque::new(),
-            departed: VecDeque::new(),
-            doomed: VecDeque::new(),
+            departed: BTreeSet::new(),
+            doomed: BTreeSet::new(),
             #[cfg(test)]
             looked_at: 0,
         }
@@ -116,11 +115,6 @@ impl Owners {
         self.index.find(hash, same).map(OwnerId)
     }
 
-    /// Since when nobody speaks for an owner, which may be forgotten.
-    fn departed_since(&self, id: OwnerId) -> Option<MonoTime> {
-        self.owners.get(id.0)?.departed
-    }
-
     /// The owner with this name, added if there is none.
     pub fn find_or_add(&mut self, name: &str) -> OwnerId {
         let hash = self.hash(name);
@@ -149,8 +143,15 @@ impl Owners {
     /// From here on this connection, or none, speaks for the owner, which has not departed.
     pub fn hold(&mut self, id: OwnerId, conn: Option<ConnId>) {
         let owner = self.get_mut(id);
-        (owner.departed, owner.doomed) = (None, false);
+        let departed = owner.departed.take();
+        let doomed = mem::take(&mut owner.doomed);
         let before = mem::replace(&mut owner.holder, conn);
+        if let Some(since) = departed {
+            self.departed.remove(&(since, id));
+        }
+        if doomed {
+            self.doomed.remove(&id);
+        }
         if before != conn {
             if let Some(before) = before {
                 self.held.remove(&(before, id));
@@ -188,90 +189,46 @@ impl Owners {
             Some(&(holder, id)) if holder == conn => {
                 self.hold(id, None);
                 self.get_mut(id).departed = Some(mono);
-                self.departed.push_back((mono, id));
+                self.departed.insert((mono, id));
             }
-            _ => {
-                self.leaving.pop_front();
-                self.forget_departures();
-            }
-        }
-    }
-
-    /// Senders that come and go leave departures that count no more.
-    fn forget_departures(&mut self) {
-        if self.departed.len() > 2 * self.owners.end() + 64 {
-            let mut departed = mem::take(&mut self.departed);
-            did(Work::Look, departed.len());
-            departed.retain(|&(since, id)| self.departed_since(id) == Some(since));
-            self.departed = departed;
+            _ => drop(self.leaving.pop_front()),
         }
     }
 
     /// The owner's entries are to go, unless somebody speaks for it before.
-    pub fn doom(&mut self, id: OwnerId) {
+    fn doom(&mut self, since: MonoTime, id: OwnerId) -> OwnerId {
+        self.departed.remove(&(since, id));
         let owner = self.get_mut(id);
         (owner.departed, owner.doomed) = (None, true);
-        self.doomed.push_back(id);
+        self.doomed.insert(id);
+        id
     }
 
     /// An owner whose entries are to go, other than `but`.
-    pub fn next_doomed(&mut self, but: Option<OwnerId>) -> Option<OwnerId> {
-        while let Some(&id) = self.doomed.front() {
-            if self.owners.get(id.0).is_some_and(|owner| owner.doomed) {
-                break;
-            }
-            self.doomed.pop_front();
-        }
-        self.doomed
-            .iter()
-            .copied()
-            .find(|&id| Some(id) != but && self.owners.get(id.0).is_some_and(|owner| owner.doomed))
+    pub fn next_doomed(&self, but: Option<OwnerId>) -> Option<OwnerId> {
+        self.doomed.iter().copied().find(|&id| Some(id) != but)
     }
 
-    /// Whether there may be owners whose entries are to go.
+    /// Whether there are owners whose entries are to go.
     pub fn are_doomed(&self) -> bool {
         !self.doomed.is_empty()
     }
 
-    /// Takes the owner that departed first, other than `but`.
-    pub fn take_departed(&mut self, but: OwnerId) -> Option<OwnerId> {
-        let mut passed = None;
-        let mut taken = None;
-        while let Some((since, id)) = self.departed.pop_front() {
-            if self.departed_since(id) != Some(since) {
-                continue;
-            }
-            if id == but {
-                passed = Some((since, id));
-                continue;
-            }
-            taken = Some(id);
-            break;
-        }
-        if let Some(passed) = passed {
-            self.departed.push_front(passed);
-        }
-        taken
+    /// The entries of the owner that departed first, other than `but`, are to go.
+    pub fn doom_first(&mut self, but: OwnerId) -> Option<OwnerId> {
+        let &(since, id) = self.departed.iter().find(|(_, id)| *id != but)?;
+        Some(self.doom(since, id))
     }
 
     /// When the next owner will have been gone for so long.
     pub fn next_expiry(&self, stays: Duration) -> Option<MonoTime> {
-        self.departed.front().map(|&(since, _)| since + stays)
+        self.departed.first().map(|&(since, _)| since + stays)
     }
 
-    /// Takes an owner that has been gone for so long.
-    pub fn take_expired(&mut self, mono: MonoTime, stays: Duration) -> Option<OwnerId> {
-        while let Some(&(since, id)) = self.departed.front() {
-            let valid = self.departed_since(id) == Some(since);
-            if valid && since + stays > mono {
-                return None;
-            }
-            self.departed.pop_front();
-            if valid {
-                return Some(id);
-            }
-        }
-        None
+    /// The entries of an owner that has been gone for so long are to go.
+    pub fn doom_expired(&mut self, mono: MonoTime, stays: Duration) -> Option<OwnerId> {
+        let &(since, id) = self.departed.first().filter(|&&(since, _)| since + stays <= mono)?;
+        Some(self.doom(since, id))
     }
 
     /// How many departures are remembered.
@@ -309,9 +266,9 @@ mod tests {
         depart(&mut owners, at(1), 17);
         assert!(owners.looked_at <= 3, "{} owners were looked at", owners.looked_at);
         let but = owners.find_or_add("34");
-        assert_eq!((owners.take_departed(but).map(|id| id.0), owners.take_departed(but)), (Some(35), None));
+        assert_eq!((owners.doom_first(but).map(|id| id.0), owners.doom_first(but)), (Some(35), None));
         assert_eq!(
-            (owners.next_expiry(stays), owners.take_expired(at(5), stays), owners.take_expired(at(6), stays)),
+            (owners.next_expiry(stays), owners.doom_expired(at(5), stays), owners.doom_expired(at(6), stays)),
             (Some(at(6)), None, Some(but))
         );
         depart(&mut owners, at(7), 17);
@@ -374,11 +331,12 @@ mod tests {
                 }
                 let held = model.values().filter(|held| held.0.is_some()).count();
                 prop_assert_eq!((owners.held.len(), owners.index.len()), (held, model.len()));
+                prop_assert_eq!(owners.departed.len(), model.values().filter(|held| held.1.is_some()).count());
             }
             let mut gone: Vec<_> = model.iter().filter_map(|(name, held)| Some((held.1?, name.to_string()))).collect();
             gone.sort_unstable();
             let mut taken = Vec::new();
-            while let Some(id) = owners.take_expired(MonoTime::MAX, Duration::ZERO) {
+            while let Some(id) = owners.doom_expired(MonoTime::MAX, Duration::ZERO) {
                 taken.push(owners.get(id).name.to_string());
             }
             let mut expected: Vec<_> = gone.into_iter().map(|(_, name)| name).collect();

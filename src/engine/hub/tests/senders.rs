@@ -60,7 +60,7 @@ fn an_old_program_that_speaks_for_many_and_leaves_again_and_again_takes_no_more_
     storm.now.mono += departed;
     storm.settle();
     assert_eq!(storm.router.table().len(), 2, "those of the honest apps are left");
-    storm.ends(CALL, 4 * CALL);
+    storm.ends(CALL, CALL);
 }
 
 #[test]
