@@ -464,7 +464,7 @@ impl Protocol for Session {
             let was_live = link.feed.is_live();
             // Without a bound: the feed of an app has its own states only, and no other link waits.
             let mut steps = usize::MAX;
-            link.feed.fill(own, &mut steps, |feed, entry| {
+            link.feed.fill(own, &mut steps, usize::MAX, |feed, entry| {
                 let wanted = wanted(is_old, entry, limit);
                 if !wanted && !feed.came_while_behind(entry) {
                     reports.withheld(entry);

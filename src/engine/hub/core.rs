@@ -393,27 +393,29 @@ impl Core {
         turns::steps_to_route(peers.len(), receivers, entry.bytes().len())
     }
 
-    /// Before a peer is written to: adds the answer that found no room, and what a peer that catches up has not been sent.
-    pub fn fill(&mut self, now: Now, id: PeerId, peer: &mut Peer) {
+    /// Before one of so many peers is written to: adds the answer that found no room, and what a peer that catches up has not been sent.
+    pub fn fill(&mut self, now: Now, id: PeerId, peer: &mut Peer, peers: usize) {
         peer.link.begin_write();
         if let Some(token) = peer.link.due_pong() {
             let pong = Control::Pong { token, time: Some(self.intake.time(now)) };
             peer.link.enqueue(wire::HUB_SENDER, &pong, &mut self.scratch);
         }
-        self.catch_up(id, peer);
+        if !peer.link.feed.is_live() {
+            self.catch_up(id, peer, self.share(peers));
+        }
     }
 
-    /// Adds what a peer that catches up has not been sent, as far as there is room and the turn allows. The rest waits for
-    /// another turn, unless it waits for room.
-    pub fn catch_up(&mut self, id: PeerId, peer: &mut Peer) {
-        if !peer.is_up() || !peer.link.feed.wants_more() {
+    /// Adds what a peer that catches up has not been sent, while less than `most` waits, and as far as the turn allows. The
+    /// rest waits for another turn, unless it waits for room.
+    pub fn catch_up(&mut self, id: PeerId, peer: &mut Peer, most: usize) {
+        if !peer.is_up() || !peer.link.feed.wants_more(most) {
             return;
         }
         let Peer { link, profile, tally, .. } = peer;
         let waiting = link.feed.waiting();
         let Core { turns, intake, config, reports, .. } = self;
         turns.charge(usize::MAX, |steps| {
-            link.feed.fill(&intake.table, steps, |feed, entry| match profile.verdict(config, entry) {
+            link.feed.fill(&intake.table, steps, most, |feed, entry| match profile.verdict(config, entry) {
                 Verdict::Send => true,
                 Verdict::Skip => false,
                 Verdict::Withhold => {
@@ -425,7 +427,7 @@ impl Core {
             });
         });
         turns.spend(turns::steps_of(link.feed.waiting() - waiting));
-        if link.feed.wants_more() {
+        if link.feed.wants_more(most) {
             self.turns.wait(id);
         }
         if link.feed.is_live() {

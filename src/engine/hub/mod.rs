@@ -314,10 +314,10 @@ impl Router {
     /// It is the turn of a peer: it is sent more, or goes on with what was left for later.
     fn resume(&mut self, now: Now, i: usize) {
         let Router { peers, core, .. } = self;
-        let id = peers.id(i);
+        let (id, share) = (peers.id(i), core.share(peers.len()));
         let peer = &mut peers[i];
-        if peer.is_up() && peer.link.feed.wants_more() {
-            core.catch_up(id, peer);
+        if peer.is_up() && peer.link.feed.wants_more(share) {
+            core.catch_up(id, peer, share);
             core.flush(peer);
         }
         if !peer.may_go_on() {
@@ -509,8 +509,9 @@ impl Protocol for Router {
 
     fn gather<'a>(&'a mut self, now: Now, conn: ConnId, slices: &mut Vec<IoSlice<'a>>) {
         let Some(i) = self.peers.find(conn) else { return };
+        let peers = self.peers.len();
         let peer = &mut self.peers[i];
-        self.core.fill(now, PeerId::new(i, conn), peer);
+        self.core.fill(now, PeerId::new(i, conn), peer, peers);
         peer.backlog.get_or_insert(now.mono);
         peer.link.gather(slices);
     }

@@ -58,7 +58,8 @@ impl Core {
         }
     }
 
-    /// With so many bytes waiting, a peer falls behind, if its own limit is not lower.
+    /// With so many bytes waiting, one of so many peers falls behind, and is sent no more from the table, if its own limit
+    /// is not lower.
     #[inline]
     pub fn share(&self, peers: usize) -> usize {
         /// A share below this would be used up by a moment's work.

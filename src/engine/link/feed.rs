@@ -321,24 +321,31 @@ impl Feed {
         }
     }
 
-    /// Whether more than what waits comes out of the table, and there is room for it.
-    pub fn wants_more(&self) -> bool {
-        self.walk.is_some() && self.takes_more()
+    /// Whether more than what waits comes out of the table, and there is room for it while less than `most` waits.
+    pub fn wants_more(&self, most: usize) -> bool {
+        self.walk.is_some() && self.takes_more(most)
     }
 
     /// Whether a walk may add to what waits.
-    fn takes_more(&self) -> bool {
+    fn takes_more(&self, most: usize) -> bool {
         /// A walk adds values while less than this waits.
         const FILL: usize = 256 << 10;
-        self.outbox.len() < FILL.min(self.limit.max(1))
+        self.outbox.len() < FILL.min(self.limit.min(most).max(1))
     }
 
-    /// While catching up, takes what there is room for from the table: of the entries that `wanted` says yes to. Looks at
-    /// as many entries as it has `steps`; if these run out, it [wants more](Feed::wants_more).
-    pub fn fill(&mut self, table: &Table, steps: &mut usize, mut wanted: impl FnMut(&Feed, &Entry) -> bool) {
+    /// While catching up, takes what there is room for from the table, while less than `most` waits: of the entries that
+    /// `wanted` says yes to. Looks at as many entries as it has `steps`; if these run out, it
+    /// [wants more](Feed::wants_more).
+    pub fn fill(
+        &mut self,
+        table: &Table,
+        steps: &mut usize,
+        most: usize,
+        mut wanted: impl FnMut(&Feed, &Entry) -> bool,
+    ) {
         let Some(mut walk) = self.walk.take() else { return };
         loop {
-            let met = if self.takes_more() { walk.next(table, steps) } else { Met::Pause };
+            let met = if self.takes_more(most) { walk.next(table, steps) } else { Met::Pause };
             match met {
                 Met::Pause => {
                     walk.mark(table, walk.slot);
@@ -454,10 +461,10 @@ mod tests {
         let mut feed = Feed::new(Framing::Tcp, 1 << 20, &Pool::new(0));
         feed.walk_all(&table);
         let (mut looks, mut turns) = (0, 0);
-        while feed.wants_more() {
+        while feed.wants_more(usize::MAX) {
             let (mut steps, before) = (60, looks);
             // Of what is not wanted nothing waits.
-            feed.fill(&table, &mut steps, |_, _| {
+            feed.fill(&table, &mut steps, usize::MAX, |_, _| {
                 looks += 1;
                 looks % 100 == 0
             });
@@ -477,12 +484,12 @@ mod tests {
         assert_eq!(feed.through(&table), 10);
         feed.walk_all(&table);
         assert_eq!(feed.through(&table), 0);
-        feed.fill(&table, &mut { usize::MAX }, |_, _| true);
+        feed.fill(&table, &mut { usize::MAX }, usize::MAX, |_, _| true);
         assert!(!feed.is_live() && feed.waiting() >= 100);
         assert_eq!(feed.through(&table), 0);
         while !feed.is_live() {
             feed.wrote(feed.waiting());
-            feed.fill(&table, &mut { usize::MAX }, |_, _| true);
+            feed.fill(&table, &mut { usize::MAX }, usize::MAX, |_, _| true);
         }
         assert_eq!((feed.through(&table), feed.sent, feed.conflated()), (10, 10, 0));
     }

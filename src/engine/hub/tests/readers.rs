@@ -72,7 +72,7 @@ fn large_values_that_some_have_begun_to_read_take_no_more_memory_than_there_is()
 #[test]
 fn those_who_read_a_little_of_all_that_the_hub_holds_cost_it_what_they_read() {
     const STATES: u64 = 2_000;
-    let mut storm = Storm::of("late readers", 6 << 20, RouterConfig::default());
+    let mut storm = Storm::of("late readers", 8 << 20, RouterConfig::default());
     storm.join(10, 0);
     let text = "x".repeat(1_000);
     let frames = (1..=STATES).map(|n| value(10, &format!("filled/{n}"), &Value::Text(&text), n));
@@ -89,5 +89,6 @@ fn those_who_read_a_little_of_all_that_the_hub_holds_cost_it_what_they_read() {
         readers.push_back(conn);
         storm.turn();
     }
+    assert!(storm.cut.is_empty(), "{} were cut", storm.cut.len());
     storm.ends(CALL, CALL);
 }
