@@ -87,11 +87,14 @@ impl Walk {
 
     /// All slots before the cursor have been sent as they are in `table` now.
     fn mark(&mut self, table: &Table, end: usize) {
-        let version = table.version();
+        /// With more stretches a peer that takes little at a time would cost as much as a table. The last one then grows,
+        /// and what changed meanwhile is sent with the next walk, even if this one has sent it.
+        const MOST: usize = 256;
+        let (version, full) = (table.version(), self.walked.len() >= MOST);
         match self.walked.back_mut() {
             // Nothing was sent since. A receiver that takes little at a time comes here often.
             Some(last) if last.end == end => {}
-            Some(last) if last.version == version => last.end = end,
+            Some(last) if last.version == version || full => last.end = end,
             _ => self.walked.push_back(Stretch::new(end, version)),
         }
     }
@@ -449,6 +452,35 @@ mod tests {
             walk.mark(&table, 40);
         }
         assert_eq!(walk.walked.len(), 1);
+    }
+
+    #[test]
+    fn a_walk_in_very_small_steps_takes_little_memory_and_misses_nothing() {
+        const STATES: usize = 2000;
+        let mut table = Table::new(Capacity::default());
+        for key in 0..STATES {
+            put(&mut table, key, 1);
+        }
+        let mut walk = Walk::from(0);
+        let mut sent = vec![0; STATES];
+        for bits in 2.. {
+            // One entry at a time, and after each another one changes, until the first walk is over.
+            match walk.next(&table, &mut { usize::MAX }) {
+                Met::Entry { slot, .. } => {
+                    sent[slot.0 as usize] = table.get(slot).expect("an entry").version();
+                    walk.mark(&table, walk.slot);
+                    if bits < 2 * STATES as u64 {
+                        put(&mut table, bits as usize * 7 % STATES, bits);
+                    }
+                }
+                Met::Pause => unreachable!("it has steps enough"),
+                Met::End if walk.again(&table) => break,
+                Met::End => {}
+            }
+            assert!(walk.walked.len() <= 257 && walk.seen.len() <= 257);
+        }
+        let newest: Vec<_> = table.iter().map(Entry::version).collect();
+        assert_eq!(sent, newest);
     }
 
     #[test]

@@ -18,6 +18,9 @@ const SIZES: [usize; 4] = [1 << 10, 4 << 10, 16 << 10, 64 << 10];
 /// A connection that is quiet keeps one of these and no more.
 const FIRST: usize = SIZES[0];
 
+/// A connection for which nothing waits keeps room for so many chunks.
+const KEPT: usize = 16;
+
 /// Written chunks of several outboxes, to be filled again by any of them. A clone is the same pool.
 #[derive(Clone)]
 pub struct Pool {
@@ -32,7 +35,8 @@ impl Pool {
         Pool { free: Arc::default(), most, held: Arc::default() }
     }
 
-    /// Bytes that are allocated for what waits in all outboxes of this pool, without what they share with the table.
+    /// Bytes that are allocated for what waits in all outboxes of this pool, without the bodies that they share with the
+    /// table.
     pub fn held(&self) -> usize {
         self.held.load(Ordering::Relaxed)
     }
@@ -80,6 +84,8 @@ impl Chunk {
 /// A queue of bytes: small ones copied, large ones shared.
 pub struct Outbox {
     chunks: VecDeque<Chunk>,
+    /// How many places for chunks are counted.
+    places: usize,
     /// How much of the first chunk is written.
     written: usize,
     len: usize,
@@ -91,7 +97,7 @@ pub struct Outbox {
 impl Outbox {
     /// An empty one.
     pub fn new(pool: Pool) -> Outbox {
-        Outbox { chunks: VecDeque::new(), written: 0, len: 0, spare: Vec::new(), pool }
+        Outbox { chunks: VecDeque::new(), places: 0, written: 0, len: 0, spare: Vec::new(), pool }
     }
 
     /// Bytes that wait.
@@ -120,18 +126,41 @@ impl Outbox {
         let mut chunk = self.new_chunk(more);
         chunk.extend_from_slice(start);
         chunk.extend_from_slice(body);
-        self.push(chunk);
+        self.push_copied(chunk);
     }
 
     /// Puts `bytes` at the end without copying them.
     pub fn append(&mut self, bytes: Vec<u8>) {
         self.len += bytes.len();
-        self.push(bytes);
+        self.push_copied(bytes);
     }
 
-    fn push(&mut self, chunk: Vec<u8>) {
+    fn push_copied(&mut self, chunk: Vec<u8>) {
         self.pool.held.fetch_add(chunk.capacity(), Ordering::Relaxed);
-        self.chunks.push_back(Chunk::Copied(chunk));
+        self.push(Chunk::Copied(chunk));
+    }
+
+    #[inline]
+    fn push(&mut self, chunk: Chunk) {
+        let places = self.chunks.capacity();
+        self.chunks.push_back(chunk);
+        if self.chunks.capacity() != places {
+            self.count_places();
+        }
+    }
+
+    /// Counts the places of chunks beyond those that are kept.
+    #[cold]
+    fn count_places(&mut self) {
+        let before = std::mem::replace(&mut self.places, self.chunks.capacity().saturating_sub(KEPT));
+        self.pool.held.fetch_add(self.places * std::mem::size_of::<Chunk>(), Ordering::Relaxed);
+        self.pool.held.fetch_sub(before * std::mem::size_of::<Chunk>(), Ordering::Relaxed);
+    }
+
+    #[cold]
+    fn give_up_places(&mut self) {
+        self.chunks.shrink_to(KEPT);
+        self.count_places();
     }
 
     fn new_chunk(&mut self, len: usize) -> Vec<u8> {
@@ -156,7 +185,7 @@ impl Outbox {
         head.bytes[..start.len()].copy_from_slice(start);
         self.len += start.len() + range.len();
         did(Work::Look, 1);
-        self.chunks.push_back(Chunk::Shared(head, body, range));
+        self.push(Chunk::Shared(head, body, range));
     }
 
     /// Appends what is to be written next to `slices`.
@@ -198,6 +227,9 @@ impl Outbox {
                 self.recycle(chunk);
             }
         }
+        if self.chunks.capacity() > KEPT {
+            self.give_up_places();
+        }
     }
 
     fn recycle(&mut self, mut chunk: Vec<u8>) {
@@ -213,6 +245,7 @@ impl Outbox {
 
 impl Drop for Outbox {
     fn drop(&mut self) {
+        self.pool.held.fetch_sub(self.places * std::mem::size_of::<Chunk>(), Ordering::Relaxed);
         for chunk in self.chunks.drain(..) {
             if let Chunk::Copied(chunk) = chunk {
                 self.pool.held.fetch_sub(chunk.capacity(), Ordering::Relaxed);
@@ -318,10 +351,15 @@ mod tests {
         }
         let copied = 2 * (100 * 1009 + 50_000);
         assert!((copied..3 * copied).contains(&pool.held()), "{} bytes", pool.held());
+        let before = pool.held();
+        (0..1000).for_each(|_| one.share(&[], body.clone(), 0..1));
+        let places = pool.held() - before;
+        assert!(places >= 1000 * std::mem::size_of::<Chunk>(), "what is shared has a place, too: {places} bytes");
         while !one.is_empty() {
             take(&mut one, 999);
         }
         assert!((copied / 2..3 * copied / 2).contains(&pool.held()), "{} bytes", pool.held());
+        assert!(one.chunks.capacity() <= KEPT, "{} places", one.chunks.capacity());
         drop(other);
         assert_eq!(pool.held(), 0);
     }
