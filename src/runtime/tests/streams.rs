@@ -254,3 +254,43 @@ fn a_flood_from_one_peer_does_not_keep_another_waiting() {
         assert!(received()[1] - before[1] <= 2 << 20, "a turn has an end");
     });
 }
+
+#[test]
+fn who_sends_little_is_served_after_a_bounded_number_of_bytes_of_many_who_flood() {
+    const FLOODS: usize = 50;
+    const EACH: usize = 512 << 10;
+    // What the rest of a stint may read, and one connection more. Once around would be 50 times 64 KiB.
+    const MOST: usize = 2 << 20;
+    everywhere("floods", |url, backend| {
+        let hub = Shared::new(Recorder::default(), backend).unwrap();
+        let mut turns = Loop::new(&hub);
+        let url = hub.listen(&Address::parse(url).unwrap(), IPC_MODE).unwrap();
+        let (busy, quiet) = (Node::new(backend), Node::new(backend));
+        let other = quiet.dial(&url);
+        while hub.lock().protocol.opened.is_empty() {
+            turns.turn(Some(PATIENCE)).unwrap();
+        }
+        let (little, ..) = hub.lock().protocol.opened[0];
+        let floods: Vec<_> = (0..FLOODS).map(|_| busy.dial(&url)).collect();
+        while hub.lock().protocol.opened.len() <= FLOODS {
+            turns.turn(Some(PATIENCE)).unwrap();
+        }
+        busy.act(|r| floods.iter().for_each(|&flood| r.send(flood, &pattern(0)[..EACH])));
+        let received = || {
+            let driver = hub.lock();
+            let of = |conn: &ConnId| driver.protocol.open[conn].received.len();
+            (of(&little), driver.protocol.open.keys().map(of).sum::<usize>())
+        };
+        for round in 1..=3 {
+            // Those who flood are known by then.
+            (0..3).for_each(|_| turns.turn(Some(PATIENCE)).unwrap());
+            let (_, before) = received();
+            quiet.act(|r| r.send(other, &[7; 64]));
+            while received().0 < round * 64 {
+                turns.turn(Some(PATIENCE)).unwrap();
+            }
+            let others = received().1 - before;
+            assert!(others <= MOST, "{others} bytes were read meanwhile");
+        }
+    });
+}
