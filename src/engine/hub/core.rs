@@ -393,7 +393,8 @@ impl Core {
         turns::steps_to_route(peers.len(), receivers, entry.bytes().len())
     }
 
-    /// Before one of so many peers is written to: adds the answer that found no room, and what a peer that catches up has not been sent.
+    /// Before one of so many peers is written to: adds the answer that found no room, and what a peer that catches up has
+    /// not been sent.
     pub fn fill(&mut self, now: Now, id: PeerId, peer: &mut Peer, peers: usize) {
         peer.link.begin_write();
         if let Some(token) = peer.link.due_pong() {
