@@ -1,7 +1,7 @@
 //! How much is done, counted in test builds: a test that has to know what something costs counts, since time depends on
 //! the machine.
 
-/// What is done. Its number is what it costs, in 64ths of a step: a step is a look at one entry of a table.
+/// What is done. Its number is what it costs: 64 are a step, which is a look at one entry of a table.
 #[derive(Clone, Copy)]
 pub enum Work {
     /// A byte is copied, compared or checked.

@@ -25,7 +25,7 @@ pub struct RouterConfig {
     pub stalled_frame: Duration,
     /// The bytes that have to come of one in this time; it gives way to others otherwise, when they need its room.
     pub progress: usize,
-    /// What the messages of a peer may cost before the others follow, in steps of a [turn](super::turns).
+    /// What the messages of a peer may cost before the others follow, in steps of a turn.
     pub messages: usize,
     /// How long a handshake may take.
     pub handshake: Duration,

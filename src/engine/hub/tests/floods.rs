@@ -51,7 +51,7 @@ const FLOOD: usize = MESSAGES + MESSAGES / 4;
 #[test]
 fn those_who_publish_at_full_speed_are_left_for_later_when_there_are_many_to_look_at() {
     const APPS: u64 = 10;
-    const IDLE: u64 = 800;
+    const IDLE: u64 = 2400;
     let mut storm = Storm::of("publishers", 16 << 20, RouterConfig::default());
     (1000..1000 + APPS + IDLE).for_each(|conn| storm.join(conn, Kind::Nil.mask()));
     storm.begins();
@@ -90,10 +90,10 @@ fn update(storm: &mut Storm, turns: u64) -> u64 {
 
 #[test]
 fn what_goes_to_many_who_read_is_passed_on_in_parts() {
-    const READERS: u64 = 100;
+    const READERS: u64 = 300;
     let mut storm = Storm::of("subscribers", 64 << 20, RouterConfig::default());
     (1000..1000 + READERS).for_each(|conn| storm.join(conn, Kind::Text.mask()));
-    let n = update(&mut storm, 60);
+    let n = update(&mut storm, 120);
     let sent = storm.router.stats().messages_out;
     assert!(n > 1000 && sent >= n * READERS, "{sent} of {n} updates");
     storm.ends(FLOOD, FLOOD);
