@@ -39,8 +39,8 @@ impl Stint {
 /// processor to another program meanwhile, or worked for other connections: few bytes count little, or their connection
 /// would wait for long without having had much.
 pub fn cost_of_reading(bytes: usize, time: Duration) -> Duration {
-    /// More than a call of the system takes.
-    const CALL: Duration = Duration::from_micros(20);
+    /// About what a call of the system takes.
+    const CALL: Duration = Duration::from_micros(5);
     /// What a byte takes of small messages that few receive.
     const BYTE: Duration = Duration::from_nanos(20);
     time.min(CALL + BYTE * bytes as u32)
