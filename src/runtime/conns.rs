@@ -340,9 +340,9 @@ impl Conns {
         const TIME: Duration = Duration::from_millis(2);
         let n = buffer.len().min(READ).min(most);
         let buffer = &mut buffer[..n];
-        let mut read = Read { bytes: 0, more: false, ended: None };
-        let Some(c) = self.conns.get_mut(&conn.0) else { return read };
-        loop {
+        let mut bytes = 0;
+        let Some(c) = self.conns.get_mut(&conn.0) else { return Read { bytes, more: false, ended: None } };
+        let (more, ended) = loop {
             // Of one that is hung the poller reports so until all is read.
             if !c.hung && !engine.reads(conn) {
                 if !c.paused {
@@ -350,40 +350,32 @@ impl Conns {
                     self.paused.push(conn.0);
                     let _ = c.watch(&self.poller, conn.0);
                 }
-                break;
+                break (false, None);
             }
             match c.channel.read(buffer) {
-                Ok(0) => {
-                    read.ended = Some(Closed::ByPeer);
-                    break;
-                }
+                Ok(0) => break (false, Some(Closed::ByPeer)),
                 Ok(n) => {
                     // A short read of a socket took everything; the poller reports what comes later. Other channels
                     // notify only after a read that found nothing.
                     let all = n < buffer.len() && c.channel.is_socket() && !c.broken;
-                    read.bytes += n;
+                    bytes += n;
                     engine.bytes(now, conn, &buffer[..n]);
                     if all {
-                        break;
+                        break (false, None);
                     }
-                    if read.bytes >= most || this_moment().mono >= now.mono + TIME {
-                        read.more = true;
-                        break;
+                    if bytes >= most || this_moment().mono >= now.mono + TIME {
+                        break (true, None);
                     }
                 }
+                // A broken connection is no longer readable, and reports nothing either.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    // A broken connection is no longer readable, and reports nothing either.
-                    read.ended = c.broken.then_some(Closed::ByPeer);
-                    break;
+                    break (false, c.broken.then_some(Closed::ByPeer));
                 }
-                Err(error) => {
-                    read.ended =
-                        Some(if is_gone(&error) { Closed::ByPeer } else { Closed::Failed(Error::io(&error, &c.from)) });
-                    break;
-                }
+                Err(error) if is_gone(&error) => break (false, Some(Closed::ByPeer)),
+                Err(error) => break (false, Some(Closed::Failed(Error::io(&error, &c.from)))),
             }
-        }
-        read
+        };
+        Read { bytes, more, ended }
     }
 
     /// Writes what the engine has for it: one round, or until the socket is full. Returns how many bytes that were.
@@ -440,7 +432,7 @@ impl Conns {
     }
 
     /// Nothing more will come of it than what is there: that is read even if the engine accepts no bytes for now.
-    pub fn is_hung(&mut self, key: u64) {
+    pub fn mark_hung(&mut self, key: u64) {
         if let Some(conn) = self.conns.get_mut(&key) {
             conn.hung = true;
         }

@@ -229,7 +229,7 @@ impl<P: Protocol> Driver<P> {
         let now = this_moment();
         let mut buffer = self.conns.take_buffer();
         if broken {
-            self.conns.is_hung(conn.0);
+            self.conns.mark_hung(conn.0);
         }
         if let (_, true) = self.read(now, conn, &mut buffer, MOST) {
             self.conns.wait_to_read(conn.0);
@@ -342,7 +342,7 @@ impl<P: Protocol> Driver<P> {
             return self.conns.watch_lent(key);
         }
         if event.broken {
-            self.conns.is_hung(key);
+            self.conns.mark_hung(key);
         }
         if event.read || event.broken {
             self.conns.wait_to_read(key);

@@ -1,9 +1,10 @@
 //! Which of those that are ready is served first.
 //!
-//! Fair queueing, with what serving costs as its measure, and an estimate of it: what it cost the last time. Who wants
-//! little waits for one other at most, however many want more than there is; those have equal parts. Virtual time is the
-//! start of who is served, as in start-time fair queueing (Goyal, Vin and Cheng, 1996), but the first to end is served
-//! first: many that begin at once do not hold up one that wants less than any of them.
+//! This is fair queueing as in networks. A connection that wants little waits for at most one other, and those that want
+//! more than there is get equal parts. What is shared out is what serving costs. A connection is ordered by where it will
+//! presumably end: where it starts, which is what it has had so far, and what it cost the last time. If it were ordered by
+//! where it starts alone, as in start-time fair queueing (Goyal, Vin and Cheng, 1996), many that begin together would all
+//! go before one that has had a little more and wants hardly anything.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -59,7 +60,7 @@ impl Fair {
         }
     }
 
-    /// The key of who is served next. The owner may be gone.
+    /// The key of the connection to serve next. That may have been closed meanwhile.
     pub fn next(&mut self) -> Option<u64> {
         let Reverse((_, _, start, key)) = self.waiting.pop()?;
         self.start = start;

@@ -6,7 +6,7 @@ use std::time::Duration;
 pub struct Share {
     /// While others wait.
     bytes: usize,
-    /// So many took no longer than they should.
+    /// With more than that, its turn took too long.
     most: usize,
     /// More are never read at a time.
     limit: usize,

@@ -49,6 +49,7 @@ pub fn cost_of_reading(bytes: usize, time: Duration) -> Duration {
 /// What writing so many bytes counts. That costs about the same for each; how long it takes says less, since it also wakes
 /// the receiver, to whom the system may give this processor.
 pub fn cost_of_writing(bytes: usize) -> Duration {
+    /// What a call of the system costs, in bytes.
     const CALL: u64 = 1000;
     Duration::from_nanos(CALL + bytes as u64)
 }

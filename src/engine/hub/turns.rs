@@ -30,8 +30,9 @@ pub fn steps_to_route(peers: usize, receivers: usize, bytes: usize) -> usize {
     peers / PEERS + receivers * (1 + steps_of(bytes))
 }
 
-/// The peers that wait for a turn, and what is left of this one. Requests, lists and walks over the table are charged to
-/// the turn in which they are carried out; what does not fit waits for the next, behind the others.
+/// The peers that wait for a turn, and what is left of this one. Requests, lists, walks over the table, and messages
+/// that were left for later are charged to the turn in which they are carried out; what does not fit waits for the next,
+/// behind the others.
 pub struct Turns {
     queue: VecDeque<PeerId>,
     /// Whether the peer at a place is in the queue.

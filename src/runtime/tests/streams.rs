@@ -1,5 +1,8 @@
 //! Connections: bytes, closes, many of them at once, and the loop that serves them.
 
+use std::os::fd::RawFd;
+
+use super::super::reader::Lender;
 use super::*;
 
 #[test]
@@ -255,6 +258,15 @@ fn a_flood_from_one_peer_does_not_keep_another_waiting() {
     });
 }
 
+/// Waits until the system has handed something on to a socket, which it need not do at once.
+fn is_readable(socket: Option<RawFd>) {
+    let Some(fd) = socket else { return };
+    let mut poll = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+    // SAFETY: there is one of them.
+    let ready = unsafe { libc::poll(&mut poll, 1, PATIENCE.as_millis() as libc::c_int) };
+    assert_eq!(ready, 1, "nothing has come");
+}
+
 #[test]
 fn who_sends_little_is_served_after_a_bounded_number_of_bytes_of_many_who_flood() {
     const FLOODS: usize = 50;
@@ -286,6 +298,7 @@ fn who_sends_little_is_served_after_a_bounded_number_of_bytes_of_many_who_flood(
             (0..3).for_each(|_| turns.turn(Some(PATIENCE)).unwrap());
             let (_, before) = received();
             quiet.act(|r| r.send(other, &[7; 64]));
+            is_readable(hub.lock().conns.source(little));
             while received().0 < round * 64 {
                 turns.turn(Some(PATIENCE)).unwrap();
             }

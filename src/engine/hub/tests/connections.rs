@@ -102,8 +102,7 @@ fn apps_that_come_and_go_cost_no_look_at_all_that_the_hub_holds() {
     const APPS: u64 = 300;
     let mut storm = Storm::of("connects", 64 << 20, RouterConfig::default());
     storm.open_old(10);
-    let frames = (0..SENDERS).map(|n| old(&format!("sender-{n}"), "same", &Value::Text("x")));
-    batch(frames).for_each(|input| assert!(storm.bytes(10, &input)));
+    of_senders(SENDERS).for_each(|input| assert!(storm.bytes(10, &input)));
     storm.begins();
     for conn in 1000..1000 + APPS {
         storm.join(conn, wire::ACCEPT_ANY);

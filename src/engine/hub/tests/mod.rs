@@ -90,6 +90,20 @@ fn old(sender: &str, name: &str, value: &Value<'_>) -> Vec<u8> {
     frame(&body)
 }
 
+/// An app joins, and the table is filled with so many of its states.
+fn fill(storm: &mut Storm, states: u64, text: &str) {
+    storm.join(10, 0);
+    let frames = (1..=states).map(|n| value(10, &format!("filled/{n}"), &Value::Text(text), n));
+    batch(frames).for_each(|input| assert!(storm.bytes(10, &input)));
+    storm.settle();
+    assert_eq!(storm.router.table().len() as u64, states);
+}
+
+/// A state of each of so many senders, all of one name, in what is read together.
+fn of_senders(senders: u64) -> impl Iterator<Item = Vec<u8>> {
+    batch((0..senders).map(|n| old(&format!("sender-{n}"), "same", &Value::Text("x"))))
+}
+
 /// The frame of a request of a client of a gateway.
 fn request(words: &[&str]) -> Vec<u8> {
     let mut body = vec![0x80, 0, 0, 1, 0x90 | words.len() as u8];

@@ -45,6 +45,16 @@ const READERS: usize = 40;
 /// What each reads before it stops.
 const READ_A_LITTLE: usize = 1000;
 
+/// Another app joins that reads a little and stops; of too many, the first leaves.
+fn read_a_little(storm: &mut Storm, readers: &mut VecDeque<u64>, conn: u64) {
+    if readers.len() == READERS {
+        readers.pop_front().into_iter().for_each(|conn| storm.leave(conn));
+    }
+    storm.join(conn, Kind::Text.mask());
+    storm.takes(conn, READ_A_LITTLE);
+    readers.push_back(conn);
+}
+
 #[test]
 fn large_values_that_some_have_begun_to_read_take_no_more_memory_than_there_is() {
     const LARGE: usize = 512 << 10;
@@ -55,13 +65,7 @@ fn large_values_that_some_have_begun_to_read_take_no_more_memory_than_there_is()
     for n in 0..60 {
         let large = value(10, "large", &Value::Text(&"x".repeat(LARGE)), n + 1);
         large.chunks(READ).for_each(|input| _ = storm.bytes(10, input));
-        if readers.len() == READERS {
-            readers.pop_front().into_iter().for_each(|conn| storm.leave(conn));
-        }
-        let conn = 1000 + n;
-        storm.join(conn, Kind::Text.mask());
-        storm.takes(conn, READ_A_LITTLE);
-        readers.push_back(conn);
+        read_a_little(&mut storm, &mut readers, 1000 + n);
         storm.now.mono += Duration::from_millis(100);
         storm.turn();
     }
@@ -71,22 +75,14 @@ fn large_values_that_some_have_begun_to_read_take_no_more_memory_than_there_is()
 
 #[test]
 fn those_who_read_a_little_of_all_that_the_hub_holds_cost_it_what_they_read() {
-    const STATES: u64 = 2_000;
+    // About as many as one sender may have.
+    const STATES: u64 = 1_700;
     let mut storm = Storm::of("late readers", 8 << 20, RouterConfig::default());
-    storm.join(10, 0);
-    let text = "x".repeat(1_000);
-    let frames = (1..=STATES).map(|n| value(10, &format!("filled/{n}"), &Value::Text(&text), n));
-    batch(frames).for_each(|input| assert!(storm.bytes(10, &input)));
+    fill(&mut storm, STATES, &"x".repeat(1_000));
     let mut readers = VecDeque::new();
     storm.begins();
     for n in 0..120 {
-        if readers.len() == READERS {
-            readers.pop_front().into_iter().for_each(|conn| storm.leave(conn));
-        }
-        let conn = 1000 + n;
-        storm.join(conn, Kind::Text.mask());
-        storm.takes(conn, READ_A_LITTLE);
-        readers.push_back(conn);
+        read_a_little(&mut storm, &mut readers, 1000 + n);
         storm.turn();
     }
     assert!(storm.cut.is_empty(), "{} were cut", storm.cut.len());

@@ -5,15 +5,6 @@ use super::*;
 
 const CLIENTS: u64 = 20;
 
-/// So many states of one app.
-fn fill(storm: &mut Storm, states: u64, text: &str) {
-    storm.join(10, 0);
-    let frames = (1..=states).map(|n| value(10, &format!("filled/{n}"), &Value::Text(text), n));
-    batch(frames).for_each(|input| assert!(storm.bytes(10, &input)));
-    storm.settle();
-    assert_eq!(storm.router.table().len() as u64, states);
-}
-
 /// Clients of a gateway, which all ask this, and again when they are answered, for so many turns. Returns how often.
 fn ask(storm: &mut Storm, words: &[&str], turns: usize) -> usize {
     let request = request(words);
@@ -71,8 +62,7 @@ fn the_newest_value_of_a_name_is_not_looked_for_among_all_its_senders() {
     const SENDERS: u64 = 20_000;
     let mut storm = with_clients(Storm::of("gets", 64 << 20, RouterConfig::default()));
     storm.open_old(10);
-    let frames = (0..SENDERS).map(|n| old(&format!("sender-{n}"), "same", &Value::Text("x")));
-    batch(frames).for_each(|input| assert!(storm.bytes(10, &input)));
+    of_senders(SENDERS).for_each(|input| assert!(storm.bytes(10, &input)));
     storm.begins();
     assert_eq!(ask(&mut storm, &["get", "same"], 20), 20 * CLIENTS as usize);
     storm.ends(256, CALL);

@@ -47,8 +47,7 @@ fn an_old_program_that_speaks_for_many_and_leaves_again_and_again_takes_no_more_
     storm.begins();
     for conn in 1000..1003 {
         storm.open_old(conn);
-        let frames = (0..SENDERS).map(|n| old(&format!("sender-{n}"), "same", &Value::Text("x")));
-        batch(frames).for_each(|input| {
+        of_senders(SENDERS).for_each(|input| {
             storm.bytes(conn, &input);
             storm.turn();
         });

@@ -220,15 +220,18 @@ impl Storm {
 
     /// Turns, until nothing is left to do.
     pub fn settle(&mut self) {
-        loop {
+        /// Many times what any of the attacks needs.
+        const TURNS: usize = 100_000;
+        for _ in 0..TURNS {
             self.go_on();
             if !self.router.is_due(self.now) && self.writes.is_empty() {
-                break;
+                return;
             }
             if self.begun {
                 self.exchange();
             }
         }
+        panic!("{}: there is no end of work", self.row);
     }
 
     /// One write, of what the connection takes.
