@@ -158,7 +158,7 @@ fn listen(socket: &Socket, place: &Endpoint, max_frame: usize) -> Result<String>
             socket.listen(&url)?;
             Ok(url)
         }
-        Endpoint::Web(Address::Tcp { host, port }, path) => listen_at(socket, host, *port, path, max_frame),
+        Endpoint::Web(Address::Tcp { host, port, .. }, path) => listen_at(socket, host, *port, path, max_frame),
         Endpoint::Web(..) | Endpoint::Stream(_) => {
             Err(Error::new(Status::Unsupported, format!("{}: {place}", Status::Unsupported.text())))
         }

@@ -9,7 +9,7 @@ use crate::Result;
 /// How bodies are cut out of the bytes of a connection to `address`.
 pub fn framing(address: &Address) -> Framing {
     match address {
-        Address::Tcp { .. } => Framing::Tcp,
+        Address::Tcp { .. } | Address::Ws { .. } => Framing::Tcp,
         Address::Ipc(_) | Address::Abstract(_) => Framing::Ipc,
         Address::Inproc(_) => Framing::Inproc,
     }

@@ -66,13 +66,15 @@ impl Dialler {
             }
             Address::Ipc(path) => SockAddr::unix(path).map(Some),
             Address::Abstract(name) => SockAddr::unix(format!("\0{name}")).map(Some),
-            Address::Tcp { host: Host::V4(ip), port } => Ok(Some(SocketAddr::from((*ip, *port)).into())),
-            Address::Tcp { host: Host::V6(ip), port } => Ok(Some(SocketAddr::from((*ip, *port)).into())),
-            Address::Tcp { host: Host::Name(name), port } => {
-                resolve(reactor.ready(key), name, *port).map(|found| resolves = Some(found)).map(|()| None)
-            }
-            // Refused above.
-            Address::Tcp { host: Host::Any, .. } => Ok(None),
+            Address::Tcp { host, port, .. } | Address::Ws { host, port, .. } => match host {
+                Host::V4(ip) => Ok(Some(SocketAddr::from((*ip, *port)).into())),
+                Host::V6(ip) => Ok(Some(SocketAddr::from((*ip, *port)).into())),
+                Host::Name(name) => {
+                    resolve(reactor.ready(key), name, *port).map(|found| resolves = Some(found)).map(|()| None)
+                }
+                // Refused above.
+                Host::Any => Ok(None),
+            },
         };
         match left {
             Ok(left) => {

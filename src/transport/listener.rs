@@ -55,7 +55,7 @@ impl Listener {
     /// failure of the system. `inproc` has listeners of its own.
     pub fn bind(address: &Address, ipc_mode: u32) -> Result<Listener> {
         match address {
-            Address::Tcp { host, port } => tcp(address, host, *port),
+            Address::Tcp { host, port, .. } | Address::Ws { host, port, .. } => tcp(address, host, *port),
             Address::Ipc(path) => ipc(address, path, ipc_mode),
             Address::Abstract(name) => {
                 let socket = unix_socket(address, &format!("\0{name}"), None)?;
@@ -166,7 +166,13 @@ fn tcp(address: &Address, host: &Host, port: u16) -> Result<Listener> {
                 start(address, &socket)?;
                 let bound = socket.local_addr().ok().and_then(|bound| bound.as_socket());
                 let bound = bound.unwrap_or(candidate);
-                let url = if any { format!("tcp://*:{}", bound.port()) } else { format!("tcp://{bound}") };
+                let host = match bound {
+                    _ if any => Host::Any,
+                    SocketAddr::V4(bound) => Host::V4(*bound.ip()),
+                    SocketAddr::V6(bound) if bound.scope_id() == 0 => Host::V6(*bound.ip()),
+                    SocketAddr::V6(bound) => Host::Name(format!("{}%{}", bound.ip(), bound.scope_id())),
+                };
+                let url = address.clone().at(host, bound.port()).to_string();
                 return Ok(Listener::new(socket, true, url));
             }
             Err(error) => {

@@ -1,4 +1,4 @@
-//! Where to connect or listen: `tcp://host:port`, `ipc:///path`, `inproc://name`.
+//! Where to connect or listen: `tcp://host:port`, `ws://host:port/path`, `ipc:///path`, `inproc://name`.
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use crate::{Error, Result, Status};
 
-/// The host of a `tcp://` URL.
+/// The host of a URL.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Host {
     /// `*`: every interface; for listening only.
@@ -28,6 +28,19 @@ pub enum Address {
         host: Host,
         /// 0: any free port; for listening only.
         port: u16,
+        /// `tls+tcp://`.
+        tls: bool,
+    },
+    /// `ws://host:port/path`
+    Ws {
+        /// Where.
+        host: Host,
+        /// 0: any free port; for listening only. 80, or 443 with TLS, where the URL has none.
+        port: u16,
+        /// `wss://`.
+        tls: bool,
+        /// The path, from its `/` on.
+        path: String,
     },
     /// `ipc:///path`, or `ipc://path` below the working directory.
     Ipc(String),
@@ -42,13 +55,15 @@ impl Address {
     /// scheme.
     pub fn parse(url: &str) -> Result<Address> {
         /// The schemes that this version has.
-        const KNOWN: &[&str] = &["tcp", "ipc", "inproc"];
+        const KNOWN: &[&str] = &["tcp", "ipc", "inproc", "ws"];
         /// Schemes of later versions, alone or behind a `+`.
-        const LATER: &[&str] = &["ws", "wss", "tls+tcp"];
+        const LATER: &[&str] = &["wss", "tls+tcp"];
         let (scheme, rest) = url.split_once("://").ok_or_else(|| malformed(url, "`scheme://` is missing"))?;
         let scheme = scheme.to_ascii_lowercase();
         match scheme.as_str() {
-            "tcp" => tcp(url, rest),
+            "tcp" => tcp(url, rest, false),
+            // Read already, spoken not yet.
+            "ws" => ws(url, rest, false).and_then(|_| Err(unsupported(url, "not in this version"))),
             "ipc" => ipc(url, rest),
             "inproc" if rest.is_empty() => Err(malformed(url, "the name is missing")),
             "inproc" => Ok(Address::Inproc(rest.to_owned())),
@@ -84,10 +99,42 @@ impl Address {
     /// Whether it can be dialled; [`Status::Url`] for `*` and port 0.
     pub fn check_dial(&self) -> Result<()> {
         match self {
-            Address::Tcp { host: Host::Any, .. } => Err(malformed(&self.to_string(), "`*` is for listening only")),
-            Address::Tcp { port: 0, .. } => Err(malformed(&self.to_string(), "port 0 is for listening only")),
+            Address::Tcp { host: Host::Any, .. } | Address::Ws { host: Host::Any, .. } => {
+                Err(malformed(&self.to_string(), "`*` is for listening only"))
+            }
+            Address::Tcp { port: 0, .. } | Address::Ws { port: 0, .. } => {
+                Err(malformed(&self.to_string(), "port 0 is for listening only"))
+            }
             _ => Ok(()),
         }
+    }
+
+    /// The scheme of its URL.
+    pub const fn scheme(&self) -> &'static str {
+        match self {
+            Address::Tcp { tls: false, .. } => "tcp",
+            Address::Tcp { tls: true, .. } => "tls+tcp",
+            Address::Ws { tls: false, .. } => "ws",
+            Address::Ws { tls: true, .. } => "wss",
+            Address::Ipc(_) | Address::Abstract(_) => "ipc",
+            Address::Inproc(_) => "inproc",
+        }
+    }
+
+    /// Host and port, of those that have them.
+    pub fn host(&self) -> Option<(&Host, u16)> {
+        match self {
+            Address::Tcp { host, port, .. } | Address::Ws { host, port, .. } => Some((host, *port)),
+            Address::Ipc(_) | Address::Abstract(_) | Address::Inproc(_) => None,
+        }
+    }
+
+    /// The same address with another host and port, if it has them.
+    pub(crate) fn at(mut self, to: Host, number: u16) -> Address {
+        if let Address::Tcp { host, port, .. } | Address::Ws { host, port, .. } = &mut self {
+            (*host, *port) = (to, number);
+        }
+        self
     }
 }
 
@@ -116,9 +163,27 @@ fn bracketed(rest: &str) -> Option<String> {
     }
 }
 
-fn tcp(url: &str, rest: &str) -> Result<Address> {
+fn tcp(url: &str, rest: &str, tls: bool) -> Result<Address> {
+    let (host, port) = authority(url, rest, None)?;
+    Ok(Address::Tcp { host, port, tls })
+}
+
+fn ws(url: &str, rest: &str, tls: bool) -> Result<Address> {
+    let (at, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let path = if path.is_empty() { "/" } else { path };
+    let is_plain = |b: u8| b.is_ascii_graphic() && !matches!(b, b'?' | b'#' | b'"' | b'<' | b'>' | b'\\');
+    if !path.starts_with('/') || !path.bytes().all(is_plain) {
+        return Err(malformed(url, format!("{path:?} is not a path")));
+    }
+    let (host, port) = authority(url, at, Some(if tls { 443 } else { 80 }))?;
+    Ok(Address::Ws { host, port, tls, path: path.to_owned() })
+}
+
+/// `host:port`, or `host` if there is a port that is meant then.
+fn authority(url: &str, rest: &str, default: Option<u16>) -> Result<(Host, u16)> {
     if let Some(right) = bracketed(rest) {
-        return Err(malformed(url, format!("an IPv6 address must be in brackets: tcp://{right}")));
+        let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
+        return Err(malformed(url, format!("an IPv6 address must be in brackets: {scheme}://{right}")));
     }
     let (host, port) = match rest.strip_prefix('[') {
         Some(rest) => {
@@ -128,7 +193,11 @@ fn tcp(url: &str, rest: &str) -> Result<Address> {
                 (_, Some((ip, zone))) if ip.parse::<Ipv6Addr>().is_ok() && is_zone(zone) => Host::Name(host.to_owned()),
                 _ => return Err(malformed(url, format!("{host:?} is not an IPv6 address"))),
             };
-            (host, after.strip_prefix(':'))
+            let port = match after.strip_prefix(':') {
+                None if !after.is_empty() => return Err(malformed(url, format!("{after:?} is not a port"))),
+                port => port,
+            };
+            (host, port)
         }
         None => {
             let (host, port) = match rest.split_once(':') {
@@ -147,13 +216,14 @@ fn tcp(url: &str, rest: &str) -> Result<Address> {
             (host, port)
         }
     };
-    match port {
-        None | Some("") => Err(malformed(url, "the port is missing")),
+    match (port, default) {
+        (None, Some(port)) => Ok((host, port)),
+        (None | Some(""), _) => Err(malformed(url, "the port is missing")),
         // `parse` alone would take a sign.
-        Some(port) if port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok() => {
-            Ok(Address::Tcp { host, port: port.parse().unwrap_or_default() })
+        (Some(port), _) if port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok() => {
+            Ok((host, port.parse().unwrap_or_default()))
         }
-        Some(port) => Err(malformed(url, format!("the port {port:?} is not a number from 0 to 65535"))),
+        (Some(port), _) => Err(malformed(url, format!("the port {port:?} is not a number from 0 to 65535"))),
     }
 }
 
@@ -229,7 +299,8 @@ impl fmt::Display for Host {
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Address::Tcp { host, port } => write!(f, "tcp://{host}:{port}"),
+            Address::Tcp { host, port, .. } => write!(f, "{}://{host}:{port}", self.scheme()),
+            Address::Ws { host, port, path, .. } => write!(f, "{}://{host}:{port}{path}", self.scheme()),
             Address::Ipc(path) => write!(f, "ipc://{path}"),
             Address::Abstract(name) => write!(f, "ipc://@{name}"),
             Address::Inproc(name) => write!(f, "inproc://{name}"),
@@ -279,7 +350,7 @@ mod tests {
         for (url, why) in [
             ("", "`scheme://` is missing"),
             ("localhost:15000", "`scheme://` is missing"),
-            ("http://x", "the scheme \"http\" is unknown; known are tcp, ipc, inproc"),
+            ("http://x", "the scheme \"http\" is unknown; known are tcp, ipc, inproc, ws"),
             ("tcp://::1:15000", "an IPv6 address must be in brackets: tcp://[::1]:15000"),
             ("tcp://fe80::1%eth0:7", "an IPv6 address must be in brackets: tcp://[fe80::1%eth0]:7"),
             ("tcp://fe80::", "an IPv6 address must be in brackets: tcp://[fe80::]:PORT"),
@@ -294,6 +365,13 @@ mod tests {
             ("tcp://h:+5", "the port \"+5\" is not a number from 0 to 65535"),
             ("tcp://h:65536", "the port \"65536\" is not a number from 0 to 65535"),
             ("tcp://h:1/", "the port \"1/\" is not a number from 0 to 65535"),
+            ("ws://::1:5/x", "an IPv6 address must be in brackets: ws://[::1]:5"),
+            ("ws://[::1]5/", "\"5\" is not a port"),
+            ("ws://h:/", "the port is missing"),
+            ("ws://:1/", "the host is missing"),
+            ("ws://h:1/a b", "\"/a b\" is not a path"),
+            ("ws://h:1/a?b", "\"/a?b\" is not a path"),
+            ("ws://h:1?b", "\"?b\" is not a path"),
             ("ipc://", "the path is missing"),
             ("ipc://@", "the path is missing"),
             ("inproc://", "the name is missing"),
