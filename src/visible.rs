@@ -76,6 +76,25 @@ pub fn quoted(text: &str) -> String {
     out
 }
 
+/// JSON in which every character that is not visible is escaped; valid JSON has such characters only inside strings.
+pub fn safe_json(json: &str) -> Cow<'_, str> {
+    if json.chars().all(is_visible) {
+        return Cow::Borrowed(json);
+    }
+    let mut out = String::with_capacity(json.len() + 16);
+    for c in json.chars() {
+        if is_visible(c) {
+            out.push(c);
+        } else {
+            // Beyond U+FFFF a character takes two escapes.
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _ = write!(out, "\\u{unit:04x}");
+            }
+        }
+    }
+    Cow::Owned(out)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,5 +134,14 @@ mod tests {
     fn quotes_cannot_be_ended_from_inside() {
         assert_eq!(Quoted("a\" (b").to_string(), r#""a\" (b""#);
         assert_eq!(Quoted("a\\\n").to_string(), r#""a\\\n""#);
+    }
+
+    #[test]
+    fn json_stays_the_same_json() {
+        let text = "{\"a\":\"\u{9b}\u{202e}\u{7f}ä\u{e0041}\"}";
+        let shown = safe_json(text);
+        assert_eq!(shown, "{\"a\":\"\\u009b\\u202e\\u007fä\\udb40\\udc41\"}");
+        let read = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+        assert_eq!(read(&shown), read(text));
     }
 }
