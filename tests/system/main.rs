@@ -15,6 +15,8 @@ mod cli;
 #[cfg(feature = "cli")]
 mod cli_bench;
 #[cfg(feature = "cli")]
+mod cli_cat;
+#[cfg(feature = "cli")]
 mod cli_io;
 mod crash;
 mod docs;

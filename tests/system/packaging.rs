@@ -25,9 +25,10 @@ fn listed(help: &str, section: &str) -> Vec<String> {
     words
 }
 
-/// The subcommands that `nanostate --help` names.
+/// The subcommands that `nanostate --help` names, without those of other programs: `cat` is one of its own.
 fn subcommands() -> Vec<String> {
-    listed(&output(nanostate(["--help"])), "Commands:").into_iter().filter(|name| name != "help").collect()
+    let names = listed(&output(nanostate(["--help"])), "Commands:").into_iter();
+    names.filter(|name| !["help", "cat"].contains(&name.as_str())).collect()
 }
 
 /// The long options of a subcommand, as its `--help` lists them.

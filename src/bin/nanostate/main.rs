@@ -1,6 +1,7 @@
 //! The command `nanostate`: run a hub, send a state, watch states, measure.
 
 mod bench;
+mod cat;
 mod completions;
 mod hub;
 mod hub_options;
@@ -49,6 +50,7 @@ enum Command {
     Send(send::Arguments),
     Watch(watch::Arguments),
     Bench(bench::Arguments),
+    Cat(cat::Arguments),
     Completions(completions::Arguments),
     Man(man::Arguments),
 }
@@ -109,6 +111,7 @@ fn main() -> ExitCode {
         Command::Send(arguments) => send::run(arguments),
         Command::Watch(arguments) => watch::run(arguments),
         Command::Bench(arguments) => bench::run(arguments),
+        Command::Cat(arguments) => cat::run(arguments),
         Command::Completions(arguments) => completions::run(arguments, Arguments::command()),
         Command::Man(arguments) => man::run(arguments, Arguments::command()),
     };

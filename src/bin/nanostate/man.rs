@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap_mangen::Man;
 use nanostate::Error;
 
-use crate::Failure;
+use crate::{cat, Failure};
 
 /// Write the manual pages, one for each command, into a directory
 #[derive(clap::Args)]
@@ -21,7 +21,9 @@ pub fn run(arguments: Arguments, command: clap::Command) -> Result<(), Failure> 
     let mut command = command.disable_help_subcommand(true);
     command.build();
     let source = format!("{} {}", command.get_name(), command.get_version().unwrap_or_default());
-    for command in iter::once(&command).chain(command.get_subcommands()) {
+    // The page of nanostate-cat comes with that program.
+    let own = command.get_subcommands().filter(|command| command.get_name() != cat::NAME);
+    for command in iter::once(&command).chain(own) {
         Man::new(command.clone())
             .source(&source)
             .generate_to(&directory)
