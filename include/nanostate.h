@@ -155,7 +155,9 @@ enum {
     /** Nobody answers this request. */
     NS_ERR_NO_HANDLER = -24,
     /** Any other failure of the system's input and output. */
-    NS_ERR_IO = -25
+    NS_ERR_IO = -25,
+    /** TLS failed: a certificate does not fit, or the other side does not speak it. */
+    NS_ERR_TLS = -26
 };
 
 /**

@@ -138,6 +138,7 @@ enum class [[nodiscard]] Status : ns_status {
     not_found = NS_ERR_NOT_FOUND,
     no_handler = NS_ERR_NO_HANDLER,
     io = NS_ERR_IO,
+    tls = NS_ERR_TLS,
 };
 
 /// What a state holds, as it was sent.

@@ -85,6 +85,8 @@ statuses! {
     NoHandler = -24, NS_ERR_NO_HANDLER, "no handler";
     /// Any other failure of the system's input and output.
     Io = -25, NS_ERR_IO, "input/output error";
+    /// TLS failed: a certificate does not fit, or the other side does not speak it.
+    Tls = -26, NS_ERR_TLS, "no secure connection";
 }
 
 impl Status {
@@ -112,9 +114,12 @@ impl Error {
         self.status
     }
 
-    /// An error of the system, with `what` naming the value at fault.
+    /// An error of the system, or one of ours in the place of one, with `what` naming the value at fault.
     pub fn io(error: &std::io::Error, what: impl fmt::Display) -> Error {
         use std::io::ErrorKind as K;
+        if let Some(ours) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
+            return Error::new(ours.status, format!("{ours}: {what}"));
+        }
         let status = match error.kind() {
             K::AddrInUse => Status::InUse,
             K::ConnectionRefused => Status::Refused,

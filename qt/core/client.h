@@ -83,7 +83,8 @@ public:
         Permission = NS_ERR_PERMISSION,
         IdentityTaken = NS_ERR_IDENTITY_TAKEN,
         NotFound = NS_ERR_NOT_FOUND,
-        Io = NS_ERR_IO
+        Io = NS_ERR_IO,
+        Tls = NS_ERR_TLS
     };
     Q_ENUM(Error)
 

@@ -57,6 +57,8 @@ pub const NS_ERR_NOT_FOUND: ns_status = -23;
 pub const NS_ERR_NO_HANDLER: ns_status = -24;
 /// Any other failure of the system's input and output.
 pub const NS_ERR_IO: ns_status = -25;
+/// TLS failed: a certificate does not fit, or the other side does not speak it.
+pub const NS_ERR_TLS: ns_status = -26;
 
 /// What a state holds, as it was sent: an NS_KIND_ number. The numbers never change.
 pub type ns_kind = i32;

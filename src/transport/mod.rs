@@ -5,7 +5,8 @@
 //!
 //! * [`url`]: where to connect or listen;
 //! * [`poller`]: which sockets are ready, and a wake from any thread;
-//! * [`socket`], [`listener`], [`inproc`]: what carries the bytes; [`ByteStream`]: streams that are not sockets;
+//! * [`socket`], [`listener`], [`inproc`]: what carries the bytes; [`tls`]: the same, encrypted; [`ByteStream`]: streams
+//!   that are not sockets;
 //! * [`Ready`]: how a loop learns of readiness of what is not a socket; `waiter`: how a thread of the program waits for
 //!   one socket;
 //! * [`fork`]: whether this process is a child of the one that made a handle; [`host_name`]: the machine.
@@ -24,6 +25,7 @@ pub mod socket;
 mod socket_file;
 mod stream;
 mod sync;
+pub mod tls;
 pub mod url;
 pub(crate) mod waiter;
 pub(crate) mod wake;

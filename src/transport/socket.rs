@@ -105,6 +105,17 @@ impl Stream {
         retry(|| (&*self.socket).read(buffer))
     }
 
+    /// Reads what is there, at most `most`, and appends it to `buffer`; 0 is the end of the stream.
+    #[cfg(feature = "tls")]
+    pub fn read_to(&self, buffer: &mut Vec<u8>, most: usize) -> io::Result<usize> {
+        buffer.reserve(most);
+        let room = &mut buffer.spare_capacity_mut()[..most];
+        let n = retry(|| self.socket.recv(room))?;
+        // SAFETY: the call has initialized so many bytes behind those that there were.
+        unsafe { buffer.set_len(buffer.len() + n) };
+        Ok(n)
+    }
+
     /// Writes as much as the kernel takes, from as many `slices` as one call can; never raises SIGPIPE.
     pub fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         /// The most slices that one write takes; every system takes as many.

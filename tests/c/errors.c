@@ -13,15 +13,15 @@ static void texts(void)
     SAME("success", ns_strerror(NS_OK));
     SAME("timed out", ns_strerror(NS_ERR_TIMEOUT));
     SAME("input/output error", ns_strerror(NS_ERR_IO));
-    for (status = NS_ERR_IO; status <= NS_OK; status++) {
+    for (status = NS_ERR_TLS; status <= NS_OK; status++) {
         int other;
         CHECK(strcmp(ns_strerror(status), "unknown status") != 0);
-        for (other = NS_ERR_IO; other < status; other++) {
+        for (other = NS_ERR_TLS; other < status; other++) {
             CHECK(strcmp(ns_strerror(status), ns_strerror(other)) != 0);
         }
     }
     SAME("unknown status", ns_strerror(1));
-    SAME("unknown status", ns_strerror(NS_ERR_IO - 1));
+    SAME("unknown status", ns_strerror(NS_ERR_TLS - 1));
     SAME("unknown status", ns_strerror(INT32_MIN));
     CHECK(ns_strerror(NS_ERR_IO) == ns_strerror(NS_ERR_IO));
 }
@@ -54,6 +54,7 @@ static void numbers(void)
     EQUAL(-23, NS_ERR_NOT_FOUND);
     EQUAL(-24, NS_ERR_NO_HANDLER);
     EQUAL(-25, NS_ERR_IO);
+    EQUAL(-26, NS_ERR_TLS);
 }
 
 static void names(void)

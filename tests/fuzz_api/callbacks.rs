@@ -128,7 +128,7 @@ pub(crate) unsafe extern "C" fn on_link(
 ) {
     callback("on_link", app, ctx, |run, context: &Context<ns_app>, rng| {
         run.require((NS_LINK_IDLE..=NS_LINK_REFUSED).contains(&link), || format!("on_link: link {link}"));
-        run.require((NS_ERR_IO..=NS_OK).contains(&why), || format!("on_link: why {why}"));
+        run.require((NS_ERR_TLS..=NS_OK).contains(&why), || format!("on_link: why {why}"));
         in_callback(run, context, rng);
         run.c_str("text of on_link", text);
     });
@@ -159,7 +159,7 @@ pub(crate) unsafe extern "C" fn on_peer(
 ) {
     callback("on_peer", hub, ctx, |run, context: &Context<ns_hub>, rng| {
         run.require((NS_PEER_JOINED..=NS_PEER_REFUSED).contains(&event), || format!("on_peer: event {event}"));
-        run.require((NS_ERR_IO..=NS_OK).contains(&why), || format!("on_peer: why {why}"));
+        run.require((NS_ERR_TLS..=NS_OK).contains(&why), || format!("on_peer: why {why}"));
         if rng.one_in(3) {
             (0..rng.below(4)).for_each(|_| run.hub_op(rng, context.slot, Some(&context.handle)));
         }

@@ -83,7 +83,7 @@ impl Run {
                     self.require(!name.is_empty(), || format!("{status} has no name"));
                 }
                 let text = self.c_str("ns_strerror", ns_strerror(status));
-                let is_status = (NS_ERR_IO..=NS_OK).contains(&status);
+                let is_status = (NS_ERR_TLS..=NS_OK).contains(&status);
                 self.require((text != b"unknown status") == is_status, || format!("ns_strerror {status}: {text:?}"));
             }
         }
