@@ -1,0 +1,275 @@
+//! One app, a hand that plays its driver and the hub, and a record of what it is told and does.
+
+use std::time::Duration;
+
+use nanostate::engine::app::{Notice, Session, SessionConfig};
+use nanostate::engine::{Action, Closed, ConnId, ConnInfo, Now, Protocol};
+use nanostate::framing::{frame_head, header, Framing, Version};
+use nanostate::time::{BootTime, LogicalTime, MonoTime, WallTime};
+use nanostate::wire::{self, Control, Form, Instance, Meta, Secret, Stamp, Value};
+use nanostate::{Error, Status};
+use serde_json::{json, Map, Value as Json};
+
+use crate::sim::{body, wall_after};
+
+pub const IDENTITY: &str = "a";
+pub const HUB: &str = "tcp://hub";
+/// The wall clock at the beginning, in milliseconds since 1970.
+pub const WALL: u64 = 1_800_000_000_000;
+
+/// Bytes in hexadecimal, with `(78x4096)` for a byte that is repeated many times.
+fn hex(bytes: &[u8]) -> String {
+    let runs = bytes.chunk_by(|a, b| a == b).map(|run| match run.len() {
+        length @ 65.. => format!("({:02x}x{length})", run[0]),
+        length => format!("{:02x}", run[0]).repeat(length),
+    });
+    runs.collect()
+}
+
+pub struct Trace {
+    pub session: Session,
+    now: Now,
+    lines: Vec<String>,
+    conns: u64,
+    dialled: Option<u64>,
+    /// Whether the transport takes nothing.
+    pub is_congested: bool,
+}
+
+impl Trace {
+    pub fn new() -> Trace {
+        let instance: [u8; 16] = std::array::from_fn(|i| 0xA0 + i as u8);
+        let mut session = Session::new(IDENTITY, Instance(instance));
+        session.config.secret = Some(Secret([0x5E; 16]));
+        session.set_tells_links(true);
+        let now = Now {
+            mono: MonoTime::from_nanos(100_000_000_000),
+            wall: WallTime::from_millis(WALL),
+            boot: BootTime::from_nanos(500_000_000_000),
+        };
+        let about = [
+            "What an app is told and does. identity, instance, secret: its own. accept: every kind.",
+            "A step: at: mono, wall and boot clock in milliseconds. Then what it is told or asked for: config; connect, to \
+             these addresses; disconnect; publish and data; flush, and ack in the output for the newest version that was \
+             acknowledged; open, the connection that it dialled; dial_failed; in, bytes that come; closed; congested, \
+             whether nothing is written; tick.",
+            "out: what it does: dial, close, link changes, states, bytes that it writes, and the deadline that it has in \
+             nanoseconds, or null. Bytes are hexadecimal; (78x4096) is a byte that is repeated.",
+        ];
+        let mut lines = vec!["{".to_owned(), format!("\"about\": {},", json!(about))];
+        lines.push(format!("\"identity\": \"{IDENTITY}\", \"instance\": \"{}\",", hex(&instance)));
+        lines.push(format!("\"secret\": \"{}\",", "5e".repeat(16)));
+        lines.push("\"steps\": [".to_owned());
+        Trace { session, now, lines, conns: 0, dialled: None, is_congested: false }
+    }
+
+    pub fn finish(mut self) -> String {
+        let last = self.lines.last_mut().unwrap();
+        last.truncate(last.len() - 1);
+        self.lines.push("]}".to_owned());
+        self.lines.join("\n") + "\n"
+    }
+
+    /// Lets time pass, in milliseconds, on all clocks.
+    pub fn pass(&mut self, millis: u64) {
+        self.pass_nanos(millis * 1_000_000);
+    }
+
+    fn pass_nanos(&mut self, nanos: u64) {
+        let passed = Duration::from_nanos(nanos);
+        self.now.mono += passed;
+        self.now.boot += passed;
+        self.now.wall = wall_after(self.now.wall, (nanos / 1_000_000) as i64);
+    }
+
+    /// The wall clock is set forward or back.
+    pub fn set_wall(&mut self, millis: i64) {
+        self.now.wall = wall_after(self.now.wall, millis);
+    }
+
+    /// The machine is suspended for so long.
+    pub fn suspend(&mut self, millis: u64) {
+        self.now.boot += Duration::from_millis(millis);
+        self.set_wall(millis as i64);
+    }
+
+    pub fn wall(&self) -> u64 {
+        self.now.wall.as_millis()
+    }
+
+    /// A time of the hub's clock, which is ahead of the wall clock by so much.
+    pub fn hub_time(&self, ahead: i64) -> LogicalTime {
+        LogicalTime::from_millis(self.wall().saturating_add_signed(ahead))
+    }
+
+    /// Records a step, and what came of it.
+    fn step(&mut self, step: Json) {
+        let mut out = Map::new();
+        let (mut dials, mut closes) = (Vec::new(), Vec::new());
+        let mut written = String::new();
+        loop {
+            while let Some(action) = self.session.next_action() {
+                match action {
+                    Action::Dial { token, url } => {
+                        self.dialled = Some(token);
+                        dials.push(url);
+                    }
+                    Action::Close(conn) => closes.push(conn.0),
+                    Action::Flush(_) => {}
+                }
+            }
+            let bytes = if self.is_congested { Vec::new() } else { self.gather() };
+            written += &hex(&bytes);
+            if bytes.is_empty() && !self.session.has_action() {
+                break;
+            }
+        }
+        let mut links = Vec::new();
+        while let Some(notice) = self.session.next_notice() {
+            let Notice::Link { link, why, .. } = notice else { panic!("every kind is accepted") };
+            let why = if why == Status::Ok { Json::Null } else { why.name().into() };
+            links.push(json!([link.name(), why]));
+        }
+        self.session.take_refusal();
+        let mut states = Vec::new();
+        while let Some(state) = self.session.take_state() {
+            let (sender, name, kind) = (state.sender(), state.name(), state.kind().name());
+            states.push(json!([sender, name, kind, hex(state.msgpack()), state.time()]));
+        }
+        let mut put = |name: &str, what: Json, empty: bool| {
+            if !empty {
+                out.insert(name.to_owned(), what);
+            }
+        };
+        put("dial", json!(dials), dials.is_empty());
+        put("close", json!(closes), closes.is_empty());
+        put("links", json!(links), links.is_empty());
+        put("states", json!(states), states.is_empty());
+        put("write", json!(written), written.is_empty());
+        let acked = (0..1_000).rev().find(|&version| self.session.is_acked(version)).unwrap_or(0);
+        put("ack", json!(acked), acked == 0);
+        put("deadline", json!(self.session.deadline().map(MonoTime::as_nanos)), false);
+        let millis = |nanos: u64| json!(nanos as f64 / 1e6);
+        let at = json!([millis(self.now.mono.as_nanos()), self.wall(), millis(self.now.boot.as_nanos())]);
+        let step = step.to_string();
+        self.lines.push(format!("{{\"at\": {at}, {}, \"out\": {}}},", &step[1..step.len() - 1], Json::from(out)));
+    }
+
+    /// All that it writes now.
+    fn gather(&mut self) -> Vec<u8> {
+        let mut out = Vec::new();
+        loop {
+            let mut slices = Vec::new();
+            self.session.gather(self.now, ConnId(self.conns), &mut slices);
+            let bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
+            if bytes.is_empty() {
+                return out;
+            }
+            self.session.wrote(self.now, ConnId(self.conns), bytes.len());
+            out.extend(bytes);
+        }
+    }
+
+    pub fn configure(&mut self, change: impl FnOnce(&mut SessionConfig)) {
+        change(&mut self.session.config);
+        let SessionConfig { max_message, echo, take_over, shared, .. } = self.session.config;
+        let config = json!({"maxMessage": max_message, "echo": echo, "takeOver": take_over, "shared": shared});
+        self.step(json!({ "config": config }));
+    }
+
+    pub fn connect(&mut self, urls: &[&str]) {
+        self.session.connect(urls.iter().map(|&url| url.to_owned()).collect());
+        self.step(json!({ "connect": urls }));
+    }
+
+    pub fn disconnect(&mut self) {
+        self.session.disconnect();
+        self.step(json!({"disconnect": true}));
+    }
+
+    pub fn publish(&mut self, name: &str, value: Value<'_>) {
+        let mut data = Vec::new();
+        value.encode(&mut data);
+        let kind = wire::check(&data).unwrap();
+        self.session.publish(self.now, name, Value::Msgpack(&data), kind).unwrap();
+        self.step(json!({"publish": name, "data": hex(&data)}));
+    }
+
+    pub fn flush(&mut self) {
+        self.session.request_ack();
+        self.step(json!({"flush": true}));
+    }
+
+    /// The connection that it dialled is there.
+    pub fn open(&mut self) {
+        self.conns += 1;
+        let info = ConnInfo { framing: Framing::Tcp, from: HUB.into(), gateway: None };
+        self.session.opened(self.now, ConnId(self.conns), info, self.dialled.take());
+        self.step(json!({ "open": self.conns }));
+    }
+
+    pub fn dial_fails(&mut self) {
+        let error = Error::new(Status::Refused, "connection refused");
+        self.session.dial_failed(self.now, self.dialled.take().unwrap(), error);
+        self.step(json!({"dial_failed": "NS_ERR_REFUSED"}));
+    }
+
+    pub fn bytes(&mut self, bytes: &[u8]) {
+        self.session.bytes(self.now, ConnId(self.conns), bytes);
+        self.step(json!({ "in": hex(bytes) }));
+    }
+
+    pub fn closed(&mut self) {
+        self.session.closed(self.now, ConnId(self.conns), Closed::ByPeer);
+        self.step(json!({"closed": true}));
+    }
+
+    pub fn congested(&mut self, congested: bool) {
+        self.is_congested = congested;
+        self.step(json!({ "congested": congested }));
+    }
+
+    /// Whether it waits for a deadline.
+    pub fn waits(&self) -> bool {
+        self.session.deadline().is_some()
+    }
+
+    /// Waits for the next deadline.
+    pub fn tick(&mut self) {
+        let deadline = self.session.deadline().expect("a deadline");
+        self.pass_nanos(deadline.since(self.now.mono).as_nanos() as u64);
+        self.session.tick(self.now);
+        self.step(json!({"tick": true}));
+    }
+
+    // What a hub sends.
+
+    pub fn frame(&mut self, body: &[u8]) {
+        let frame = [&frame_head(Framing::Tcp, body.len())[..], body].concat();
+        self.bytes(&frame);
+    }
+
+    pub fn hears(&mut self, control: Control<'_>) {
+        let mut body = Vec::new();
+        control.encode(wire::HUB_SENDER, &mut body);
+        self.frame(&body);
+    }
+
+    /// The hub's part up to the welcome, with a time that is ahead of the wall clock by so much.
+    pub fn welcome(&mut self, hub: u8, ahead: i64) {
+        self.bytes(&header(Version::V1));
+        let (instance, wall, time) = (Instance([hub; 16]), self.now.wall, Some(self.hub_time(ahead)));
+        self.hears(Control::Welcome { instance, max_message: 1 << 24, wall, time });
+    }
+
+    /// A state of another program, which its hub has stamped, or that program.
+    pub fn state(&mut self, sender: &str, name: &str, data: &[u8], stamp: Stamp) {
+        let meta = Meta { stamp: Some(stamp), ..Meta::default() };
+        self.frame(&body(Form::V1, sender, name, data, &meta));
+    }
+
+    /// The stamp of an own value.
+    pub fn own_stamp(&mut self, name: &str) -> Stamp {
+        self.session.get(Some(IDENTITY), name).expect("an own value").stamp()
+    }
+}
