@@ -29,7 +29,7 @@ CMAKE = cmake -DCARGO=$(CARGO) -DNANOSTATE_CARGO_TARGET_DIR=$(abspath $(TARGET))
 # Not part of this make: it would tell each directory that it enters.
 CMAKE_BUILD = env -u MAKEFLAGS -u MAKELEVEL cmake --build
 
-.PHONY: build demo screenshots test test-cmake test-long lint header fuzz fuzz-guided naps loom bench bench-hostile bench-baseline install clean help
+.PHONY: build demo screenshots test test-js test-cmake test-long lint header fuzz fuzz-guided naps loom bench bench-hostile bench-baseline install clean help
 
 # The libraries, the command and the examples, in build/. CMake drives cargo.
 build:
@@ -62,9 +62,18 @@ test:
 	$(PART) tests $(CARGO) test --locked
 	$(PART) benches $(CARGO) test --locked $(BENCH)
 	$(PART) loom $(MAKE) loom
+	$(PART) js $(MAKE) test-js
 	$(PART) cmake $(MAKE) test-cmake
 	$(PART)
-	@echo "make test: passed: format, clippy, C warnings, header, unit and integration tests, real peers, valgrind, fuzz (bounded), loom, C++, Qt 6, Qt 5, QML, the installed package"
+	@echo "make test: passed: format, clippy, C warnings, header, unit and integration tests, real peers, valgrind, fuzz (bounded), loom, JavaScript, C++, Qt 6, Qt 5, QML, the installed package"
+
+# The Node that scripts/setup installs if that of PATH is too old, or none is there.
+NPM = cd js && PATH="$(abspath $(TARGET))/venv/bin:$$PATH" npm
+# The tests of the JavaScript package, in Node, with a hub.
+test-js:
+	@scripts/setup js
+	$(CARGO) build --locked
+	$(NPM) test
 
 # Line numbers are all that the reports of the address sanitizer need; -g takes a quarter longer to compile.
 LINE_NUMBERS = -DCMAKE_C_FLAGS_DEBUG=-g1 -DCMAKE_CXX_FLAGS_DEBUG=-g1
@@ -84,10 +93,11 @@ test-long:
 	NANOSTATE_FUZZ_RUNS=$(or $(RUNS),1000000) PROPTEST_CASES=20000 \
 	    $(CARGO) test --locked --release --lib --bins --tests -- --include-ignored
 	$(MAKE) loom
+	NANOSTATE_FUZZ_RUNS=$(or $(RUNS),1000000) $(MAKE) test-js
 	NANOSTATE_FUZZ_RUNS=$(or $(RUNS),1000000) NANOSTATE_DESTRUCTIONS=10000 $(MAKE) test-cmake
 	@echo "make test-long: passed"
 
-# Formats, clippy, the warnings of rustdoc and of C and C++ compilers, spelling, and the licences of dependencies.
+# Formats, clippy, the warnings of rustdoc and of C and C++ compilers, the types of JavaScript, spelling, and the licences of dependencies.
 lint:
 	@scripts/setup test
 	$(CARGO) fmt --check --all
@@ -100,6 +110,7 @@ lint:
 	$(CARGO) clippy --locked $(BENCH) --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --lib --quiet
 	$(TARGET)/venv/bin/typos
+	$(NPM) run check
 	scripts/deny
 	$(CC) -std=c99 $(WARN) -Iinclude -fsyntax-only examples-c/*.c
 	$(CXX) -std=c++17 $(WARN) -Iinclude -fsyntax-only -xc++ include/nanostate.hpp

@@ -1,0 +1,119 @@
+// What an app and its hub say to each other, under names that begin with `$ns/`: see docs/protocol.md.
+
+import { Malformed, Writer, type Value } from './msgpack.js';
+import { RESERVED, fromBytes, writeHead, type Body, type LogicalTime, type Stamp } from './wire.js';
+
+/** What an app asks for in its hello. */
+export const FLAGS = { takeOver: 1, shared: 2, echo: 4, retry: 8 } as const;
+
+export interface Hello {
+  instance: Uint8Array;
+  epoch: number;
+  accept: number;
+  flags: number;
+  time: LogicalTime;
+  secret: Uint8Array;
+}
+
+/** What a hub says. */
+export type Control =
+  | { is: 'welcome'; instance: string; maxMessage: number; time: LogicalTime | undefined }
+  | { is: 'refuse'; status: number; text: string }
+  | { is: 'ping'; token: bigint }
+  | { is: 'pong'; token: bigint; time: LogicalTime | undefined }
+  | { is: 'rejected'; status: number; name: string }
+  | { is: 'stale'; name: string; offered: Stamp; held: Stamp | undefined; time: LogicalTime }
+  | { is: 'unknown' };
+
+function message(sender: string, name: string, data: (writer: Writer) => void): Uint8Array {
+  const writer = new Writer();
+  writeHead(writer, sender, RESERVED + name);
+  data(writer);
+  writer.map(0);
+  return writer.copy();
+}
+
+/** The body of `$ns/hello`. */
+export function hello(sender: string, { instance, epoch, accept, flags, time, secret }: Hello): Uint8Array {
+  return message(sender, 'hello', (writer) => {
+    const fields = [instance, epoch, accept, flags, time, secret];
+    writer.map(fields.length);
+    fields.forEach((field, key) => {
+      writer.int(key);
+      writer.value(field);
+    });
+  });
+}
+
+/** The body of `$ns/ping` or `$ns/pong`. */
+export function token(sender: string, name: 'ping' | 'pong', token: number | bigint): Uint8Array {
+  return message(sender, name, (writer) => writer.int(token));
+}
+
+/** Reads a body whose name begins with `$ns/`. Throws {@link Malformed}. */
+export function readControl({ name, value }: Body): Control {
+  switch (name.slice(RESERVED.length)) {
+    case 'welcome':
+      return {
+        is: 'welcome',
+        instance: bin(field(value, 0), 16),
+        maxMessage: Number(uint(field(value, 1))),
+        time: optional(field(value, 3), uint),
+      };
+    case 'refuse':
+      return { is: 'refuse', status: int(field(value, 0)), text: text(field(value, 1)) };
+    case 'ping':
+      return { is: 'ping', token: uint(value) };
+    case 'pong':
+      return value instanceof Map
+        ? { is: 'pong', token: uint(field(value, 0)), time: optional(field(value, 1), uint) }
+        : { is: 'pong', token: uint(value), time: undefined };
+    case 'rejected':
+      return { is: 'rejected', status: int(field(value, 0)), name: text(field(value, 1)) };
+    case 'stale':
+      return {
+        is: 'stale',
+        name: text(field(value, 0)),
+        offered: bin(field(value, 1), 24),
+        held: optional(field(value, 2), (value) => bin(value, 24)),
+        time: uint(field(value, 3)),
+      };
+    default:
+      return { is: 'unknown' };
+  }
+}
+
+/** The value of this key; nil if there is none. */
+function field(map: Value, key: number): Value {
+  return (map instanceof Map ? map.get(key) : undefined) ?? null;
+}
+
+function optional<T>(value: Value, read: (value: Value) => T): T | undefined {
+  return value === null ? undefined : read(value);
+}
+
+function check(condition: boolean): asserts condition {
+  if (!condition) {
+    throw new Malformed('control');
+  }
+}
+
+function uint(value: Value): bigint {
+  check((typeof value === 'bigint' || Number.isSafeInteger(value)) && (value as number | bigint) >= 0);
+  return BigInt(value as number | bigint);
+}
+
+function int(value: Value): number {
+  check(typeof value === 'number' && value === (value | 0));
+  return value;
+}
+
+function text(value: Value): string {
+  check(typeof value === 'string');
+  return value;
+}
+
+function bin(value: Value, length: number): string {
+  check(value instanceof Uint8Array && value.length === length);
+  return fromBytes(value);
+}

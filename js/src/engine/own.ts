@@ -1,0 +1,178 @@
+// An app's own newest values: when each was sent, and what the hub said of it.
+
+import type { Kind, Value } from '../msgpack.js';
+import { decode } from '../msgpack.js';
+import { NanostateError, type Code } from '../status.js';
+import { clockOf, stampOf, toBytes, type LogicalTime, type Stamp } from '../wire.js';
+import { fromMillis, next } from './clock.js';
+import { RESTAMPS } from './config.js';
+
+/** An own value. */
+export class Entry {
+  /** The version of the table at its last change. */
+  version = 0;
+  /** When it was sent, by the boot clock, and the version then: a new stamp does not change that. */
+  sentAt = 0;
+  sentVersion = 0;
+  /** Whether the hub of this link is still to be sent it. */
+  isDue = false;
+  /** How often it was stamped anew on this link. */
+  retries = 0;
+  /** The stamp that the hub of this link did not take, and why. */
+  refused: { stamp: Stamp; why: Code } | undefined;
+  #value: Value | undefined;
+
+  constructor(
+    readonly name: string,
+    /** Where it stands in the table. */
+    readonly slot: number,
+    /** A v1 body, whose meta is a stamp and nothing else. Never changed: it may wait to be sent. */
+    public body: Uint8Array,
+    public metaAt: number,
+    /** Where its value begins. */
+    public dataAt: number,
+    public kind: Kind,
+    public stamp: Stamp,
+  ) {}
+
+  /** The value as others see it: always the same object. */
+  get value(): Value {
+    return (this.#value ??= decode(this.body.subarray(this.dataAt, this.metaAt)));
+  }
+
+  replace(body: Uint8Array, metaAt: number, dataAt: number, kind: Kind, stamp: Stamp) {
+    Object.assign(this, { body, metaAt, dataAt, kind, stamp });
+    this.#value = undefined;
+  }
+}
+
+/** What an entry takes beside its body, in bytes. */
+const OVERHEAD = 200;
+
+export class Own {
+  readonly #byName = new Map<string, Entry>();
+  /** In the order in which a hub is sent them. */
+  readonly slots: (Entry | undefined)[] = [];
+  readonly #free: number[] = [];
+  #bytes = 0;
+  /** The number of changes so far. */
+  version = 0;
+  /** The version of the last value that was stamped anew on this link. */
+  restamped = 0;
+
+  constructor(readonly limit: number) {}
+
+  find(name: string): Entry | undefined {
+    return this.#byName.get(name);
+  }
+
+  values(): Iterable<Entry> {
+    return this.#byName.values();
+  }
+
+  /** Takes a value that is sent now, whatever the stamp of the one before it. Throws if there is no room. */
+  put(boot: number, name: string, body: Uint8Array, metaAt: number, dataAt: number, kind: Kind, stamp: Stamp): Entry {
+    let entry = this.#byName.get(name);
+    const bytes = this.#bytes + body.length + (entry ? -entry.body.length : OVERHEAD);
+    if (bytes > this.limit) {
+      throw new NanostateError(
+        'NS_ERR_FULL',
+        `"${name}" (${body.length} bytes) does not fit: ${this.#bytes} of ${this.limit} bytes are in use`,
+      );
+    }
+    this.#bytes = bytes;
+    if (entry) {
+      entry.replace(body, metaAt, dataAt, kind, stamp);
+    } else {
+      const slot = this.#free.pop() ?? this.slots.length;
+      entry = new Entry(name, slot, body, metaAt, dataAt, kind, stamp);
+      this.slots[slot] = entry;
+      this.#byName.set(name, entry);
+    }
+    entry.version = entry.sentVersion = ++this.version;
+    entry.sentAt = boot;
+    return entry;
+  }
+
+  /** The entry of this name, if it has this stamp: anything that is said of another one is out of date. */
+  current(name: string, stamp: Stamp): Entry | undefined {
+    const entry = this.#byName.get(name);
+    return entry?.stamp === stamp ? entry : undefined;
+  }
+
+  #restamp(entry: Entry, stamp: Stamp) {
+    entry.body = entry.body.slice();
+    entry.body.set(toBytes(stamp), entry.body.length - 24);
+    entry.stamp = stamp;
+    entry.version = ++this.version;
+  }
+
+  /** Stamps a value anew. False: that was done too often on this link. */
+  restamp(entry: Entry, stamp: Stamp): boolean {
+    if (entry.retries === RESTAMPS) {
+      return false;
+    }
+    entry.retries++;
+    this.#restamp(entry, stamp);
+    this.restamped = this.version;
+    return true;
+  }
+
+  /**
+   * Stamps values by their age, in the order in which they were sent: all of them, or those with a stamp after `time`,
+   * which is what it is at `boot`. Returns those that got another, and the latest clock of all.
+   */
+  rebase(boot: number, instance: Uint8Array, time: LogicalTime, all: boolean): [Entry[], LogicalTime] {
+    let last = 0n;
+    const changed = [];
+    for (const entry of [...this.#byName.values()].sort((a, b) => a.version - b.version)) {
+      const before = clockOf(entry.stamp);
+      if (!all && before <= time) {
+        last = before > last ? before : last;
+        continue;
+      }
+      // A millisecond less: a value that was sent before this one may have a counter in the same millisecond.
+      const age = fromMillis(boot - entry.sentAt - 1);
+      const clock = time > age ? time - age : 0n;
+      last = clock > last ? clock : next(last);
+      this.#restamp(entry, stampOf(last, instance));
+      changed.push(entry);
+    }
+    this.restamped = this.version;
+    return [changed, last];
+  }
+
+  /** Forgets a value: another program's value of its key is newer. */
+  forget(entry: Entry) {
+    this.#byName.delete(entry.name);
+    this.slots[entry.slot] = undefined;
+    this.#free.push(entry.slot);
+    this.#bytes -= entry.body.length + OVERHEAD;
+  }
+
+  /** Why a value of those sent up to `version` was not taken, or cannot be sent; each counts while it is the newest. */
+  failure(version: number, limit: number): NanostateError | undefined {
+    for (const entry of this.#byName.values()) {
+      if (entry.sentVersion > version) {
+        continue;
+      }
+      if (entry.refused?.stamp === entry.stamp) {
+        return new NanostateError(entry.refused.why, `"${entry.name}" was not taken by the hub (${entry.refused.why})`);
+      }
+      if (entry.metaAt > limit) {
+        const text = `"${entry.name}" was not sent: a message of ${entry.metaAt} bytes; the limit is ${limit}`;
+        return new NanostateError('NS_ERR_TOO_LARGE', text);
+      }
+    }
+    return undefined;
+  }
+
+  /** On another link all is offered again. */
+  unlink() {
+    for (const entry of this.#byName.values()) {
+      entry.retries = 0;
+      entry.refused = undefined;
+    }
+    this.restamped = 0;
+  }
+}

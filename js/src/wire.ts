@@ -1,0 +1,227 @@
+// Message bodies, `[sender, name, data]` and on v1 links `[sender, name, data, meta]`: see docs/protocol.md.
+
+import { Malformed, Reader, Writer, kindOf, type Kind, type Value } from './msgpack.js';
+import { NanostateError } from './status.js';
+
+/** The longest identity and the longest name, in bytes. */
+export const MAX_SENDER = 255;
+export const MAX_NAME = 1024;
+/** The prefix of names between an app and its hub. */
+export const RESERVED = '$ns/';
+/** The sender of the hub's own messages. */
+export const HUB = '$ns';
+
+/** When and by which instance a value was made: 24 bytes, as the characters 0 to 255 of a string. Later ones are greater. */
+export type Stamp = string;
+/** The time of a logical clock: milliseconds since 1970 << 16, plus a counter. */
+export type LogicalTime = bigint;
+
+/** The value was held by the hub, and is handed out to a newcomer. */
+export const RETAINED = 1;
+
+export interface Body {
+  sender: string;
+  name: string;
+  value: Value;
+  kind: Kind;
+  /** The encoded value. */
+  data: Uint8Array;
+  stamp: Stamp | undefined;
+  flags: number;
+  /** Where `meta` begins; the end of a body of three elements. */
+  metaAt: number;
+  sequence?: number | bigint;
+  request?: number | bigint;
+  target?: string;
+}
+
+export function stampOf(clock: LogicalTime, instance: Uint8Array): Stamp {
+  const bytes = new Uint8Array(24);
+  new DataView(bytes.buffer).setBigUint64(0, clock);
+  bytes.set(instance, 8);
+  return fromBytes(bytes);
+}
+
+export function clockOf(stamp: Stamp): LogicalTime {
+  return new DataView(toBytes(stamp).buffer).getBigUint64(0);
+}
+
+/** Bytes as a string that orders and compares as they do. */
+export function fromBytes(bytes: Uint8Array): string {
+  return String.fromCharCode(...bytes);
+}
+
+export function toBytes(text: string): Uint8Array {
+  return Uint8Array.from(text, (character) => character.charCodeAt(0));
+}
+
+/** Reads a body, of three elements if `old`. Throws {@link Malformed}, for the first fault in the order of the bytes. */
+export function decodeBody(bytes: Uint8Array, old: boolean): Body {
+  if (bytes.length === 0) {
+    throw new Malformed('empty');
+  }
+  const reader = new Reader(bytes);
+  if (arrayHead(reader) !== (old ? 3 : 4)) {
+    throw new Malformed('wrong-count');
+  }
+  const sender = key(reader, old, MAX_SENDER, 'sender');
+  const name = key(reader, old, MAX_NAME, 'name');
+  const at = reader.at;
+  const value = reader.value();
+  const metaAt = reader.at;
+  const data = bytes.subarray(at, metaAt);
+  const body: Body = { sender, name, value, kind: kindOf(bytes[at]!, value), data, stamp: undefined, flags: 0, metaAt };
+  if (!old) {
+    readMeta(reader, body);
+  }
+  if (reader.at < bytes.length) {
+    throw new Malformed('trailing');
+  }
+  return body;
+}
+
+function arrayHead(reader: Reader): number {
+  const head = reader.byte();
+  if (head >= 0x90 && head < 0xa0) return head & 0x0f;
+  if (head === 0xdc || head === 0xdd) return reader.uint(2 << (head - 0xdc));
+  throw new Malformed('not-array');
+}
+
+/** A sender or a name. */
+function key(reader: Reader, old: boolean, max: number, fault: string): string {
+  const head = reader.byte();
+  const isBin = head >= 0xc4 && head < 0xc7;
+  const length =
+    head >= 0xa0 && head < 0xc0 ? head & 0x1f
+    : head >= 0xd9 && head < 0xdc ? reader.uint(1 << (head - 0xd9))
+    : isBin ? reader.uint(1 << (head - 0xc4))
+    : 0;
+  if (length === 0 || length > max || (isBin && !old)) {
+    throw new Malformed(fault);
+  }
+  const text = reader.text(length);
+  if (text.includes('\0')) {
+    throw new Malformed(fault);
+  }
+  return text;
+}
+
+function readMeta(reader: Reader, body: Body) {
+  const head = reader.byte();
+  if (!(head >= 0x80 && head < 0x90) && head !== 0xde && head !== 0xdf) {
+    throw new Malformed('meta');
+  }
+  let pairs = head < 0x90 ? head & 0x0f : reader.uint(2 << (head - 0xde));
+  const seen = new Set<number | bigint>();
+  for (; pairs > 0; pairs--) {
+    const key = uint(reader);
+    if (key <= 4 && seen.has(key)) {
+      throw new Malformed('meta');
+    }
+    seen.add(key);
+    if (key === 1) body.sequence = uint(reader);
+    else if (key === 3) body.request = uint(reader);
+    else if (key === 2) {
+      const flags = uint(reader);
+      if (flags > 0xffff_ffff) {
+        throw new Malformed('feature');
+      }
+      body.flags = Number(flags);
+    } else {
+      const at = reader.at;
+      const value = reader.value();
+      const kind = kindOf(reader.bytes[at]!, value);
+      if (key === 0) {
+        if (kind !== 'bytes' || (value as Uint8Array).length !== 24) {
+          throw new Malformed('meta');
+        }
+        body.stamp = fromBytes(value as Uint8Array);
+      } else if (key === 4) {
+        if (kind !== 'text' || !isKey(value as string, MAX_SENDER)) {
+          throw new Malformed('meta');
+        }
+        body.target = value as string;
+      }
+    }
+  }
+}
+
+/** An integer of at least 0, within meta. */
+function uint(reader: Reader): number | bigint {
+  const head = reader.bytes[reader.at] ?? 0;
+  const isInt = head < 0x80 || head >= 0xe0 || (head >= 0xcc && head < 0xd4);
+  if (!isInt && head !== 0xc1) {
+    throw new Malformed('meta');
+  }
+  const value = reader.value() as number | bigint;
+  if (value < 0) {
+    throw new Malformed('meta');
+  }
+  return value;
+}
+
+function isKey(text: string, max: number): boolean {
+  return text !== '' && !text.includes('\0') && utf8Length(text) <= max;
+}
+
+/** The length of a text in UTF-8. */
+export function utf8Length(text: string): number {
+  return new TextEncoder().encode(text).length;
+}
+
+/** Whether it uses a feature that nobody announced: anything but that the hub says what it held. */
+export function usesFeatures(body: Body): boolean {
+  return (body.flags & ~RETAINED) !== 0 || body.request !== undefined || body.target !== undefined;
+}
+
+/** The length of a text as MessagePack. */
+export function strLength(text: string): number {
+  const length = utf8Length(text);
+  return length + (length < 32 ? 1 : length < 0x100 ? 2 : length < 0x10000 ? 3 : 5);
+}
+
+/** Appends a v1 body up to its data. */
+export function writeHead(writer: Writer, sender: string, name: string) {
+  writer.byte(0x94);
+  writer.text(sender);
+  writer.text(name);
+}
+
+/** Appends a `meta` that has a stamp and nothing else. */
+export function writeStamp(writer: Writer, stamp: Stamp) {
+  writer.map(1);
+  writer.int(0);
+  writer.bin(toBytes(stamp));
+}
+
+/** Throws unless it can be an identity. */
+export function checkIdentity(identity: string) {
+  checkKey(identity, MAX_SENDER, 'NS_ERR_IDENTITY');
+  if (identity === HUB) {
+    throw new NanostateError('NS_ERR_IDENTITY', `identity not allowed: "${HUB}": reserved for the hub`);
+  }
+}
+
+/** Throws unless it can be the name of a state. */
+export function checkName(name: string) {
+  checkKey(name, MAX_NAME, 'NS_ERR_NAME');
+  if (name.startsWith(RESERVED)) {
+    throw new NanostateError('NS_ERR_NAME', `name not allowed: "${name}": begins with ${RESERVED}`);
+  }
+}
+
+function checkKey(text: string, max: number, code: 'NS_ERR_NAME' | 'NS_ERR_IDENTITY') {
+  const what = code === 'NS_ERR_NAME' ? 'name' : 'identity';
+  if (typeof text !== 'string') {
+    throw new TypeError(`${what} is not a string`);
+  }
+  const fault =
+    text === '' ? 'empty'
+    : text.includes('\0') ? 'contains NUL'
+    : /\p{Surrogate}/u.test(text) ? 'contains half of a surrogate pair'
+    : utf8Length(text) > max ? `${utf8Length(text)} bytes, at most ${max}`
+    : undefined;
+  if (fault) {
+    throw new NanostateError(code, `${what} not allowed: "${text.slice(0, 64)}": ${fault}`);
+  }
+}

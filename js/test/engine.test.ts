@@ -1,0 +1,122 @@
+// The parts of the engine, where the traces do not reach.
+
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { LogicalClock, Moments, fromMillis } from '../src/engine/clock.js';
+import { messages } from '../src/engine/codec.js';
+import { DEFAULTS } from '../src/engine/config.js';
+import { Received } from '../src/engine/received.js';
+import { Session } from '../src/engine/session.js';
+import { KINDS } from '../src/msgpack.js';
+import { STATUS } from '../src/status.js';
+import { ROOT } from './support.js';
+
+const NOW = { mono: 0, wall: 1.8e12, boot: 0 };
+const at = (millis: number) => ({ mono: millis, wall: NOW.wall + millis, boot: millis });
+const session = (config = {}) => new Session('a', new Uint8Array(16).fill(1), new Uint8Array(16), config);
+
+test('statuses, kinds and limits are those of the library', () => {
+  const header = readFileSync(new URL('include/nanostate.h', ROOT), 'utf8');
+  for (const [name, [number]] of Object.entries(STATUS)) {
+    assert.match(header, new RegExp(`\\b${name} = ${number}\\b`));
+  }
+  KINDS.forEach((kind, i) => assert.match(header, new RegExp(`NS_KIND_${kind.toUpperCase()} = ${i + 1}\\b`)));
+  const limits = readFileSync(new URL('src/limits.rs', ROOT), 'utf8');
+  assert.match(limits, /MAX_MESSAGE: usize = 16 << 20;/);
+  assert.match(limits, /SEND_QUEUE: usize = 64 << 20;/);
+  assert.match(limits, /RECEIVED: usize = 64 << 20;/);
+  assert.match(limits, /BACKOFF_MIN: Duration = Duration::from_millis\(50\)/);
+  assert.match(limits, /BACKOFF_MAX: Duration = Duration::from_secs\(5\)/);
+  assert.deepEqual([DEFAULTS.maxMessage, DEFAULTS.sendQueue, DEFAULTS.received], [16 << 20, 64 << 20, 64 << 20]);
+  assert.deepEqual([DEFAULTS.backoffMin, DEFAULTS.backoffMax], [50, 5_000]);
+});
+
+test('a forward jump of the wall clock counts as time in which the machine was suspended', () => {
+  const moments = new Moments();
+  assert.equal(moments.now(100, 5_000).boot, 100);
+  assert.equal(moments.now(200, 7_100).boot, 200, 'a small one does not');
+  assert.equal(moments.now(300, 17_200).boot, 10_300);
+  assert.equal(moments.now(400, 3_000).boot, 10_400, 'nor does one back');
+  assert.equal(moments.now(500, 3_100).boot, 10_500);
+});
+
+test('a clock saturates, and a rebase brings it back', () => {
+  const clock = new LogicalClock();
+  clock.observe(NOW, 2n ** 64n - 1n);
+  assert.equal(clock.tick(at(1e15)), 2n ** 64n - 1n);
+  clock.rebase(NOW, fromMillis(5));
+  assert.equal(clock.tick(NOW), fromMillis(5) + 1n);
+});
+
+test('own values beyond their limit are refused, and nothing changes', () => {
+  const app = session({ sendQueue: 1_000 });
+  app.publish(NOW, 'x', 'y'.repeat(500));
+  const before = app.own.version;
+  assert.throws(() => app.publish(NOW, 'z', 'y'.repeat(500)), { code: 'NS_ERR_FULL' });
+  assert.throws(() => app.publish(NOW, 'x', 'y'.repeat(900)), { code: 'NS_ERR_FULL' });
+  assert.deepEqual([app.own.version, app.own.find('x')?.value], [before, 'y'.repeat(500)]);
+  app.publish(NOW, 'x', 1);
+  app.publish(NOW, 'z', 'y'.repeat(300));
+});
+
+test('names, identities and sizes are checked', () => {
+  const app = session({ maxMessage: 100 });
+  for (const name of ['', 'a\0b', 'x'.repeat(1025), '$ns/hello', '\ud800']) {
+    assert.throws(() => app.publish(NOW, name, 1), { code: 'NS_ERR_NAME' });
+    assert.throws(() => new Session(name && '$ns', app.instance, app.secret), { code: 'NS_ERR_IDENTITY' });
+  }
+  assert.throws(() => app.publish(NOW, 7 as unknown as string, 1), TypeError);
+  assert.throws(() => app.publish(NOW, 'x', new Uint8Array(100)), { code: 'NS_ERR_TOO_LARGE' });
+  assert.throws(() => app.publish(NOW, 'x', undefined as unknown as null), TypeError);
+  assert.equal(app.own.version, 0);
+});
+
+test('received values beyond the limit are forgotten, those known longest first', () => {
+  const received = new Received(10_000);
+  for (let i = 0; i < 100; i++) {
+    const state = { sender: 's', name: `n${i}`, value: i, kind: 'int', time: 0, retained: false } as const;
+    received.insert(state, String(i).padStart(24), 300);
+  }
+  assert.deepEqual([received.newest('n79'), received.newest('n80')?.state.value, received.newest('n99')?.state.value], [undefined, 80, 99]);
+});
+
+test('a reason to hurry dials at once, and asks a hub that seems to be there whether it is', () => {
+  const app = session();
+  app.connect(['ws://hub']);
+  const [dial] = app.takeEvents();
+  assert.ok(dial?.is === 'dial');
+  app.dialFailed(NOW, dial.token, new (class extends Error { code = 'NS_ERR_REFUSED' as const })('x'));
+  assert.ok(app.deadline > 0 && app.deadline < Infinity);
+  app.takeEvents();
+  app.hurry(NOW);
+  const again = app.takeEvents()[0];
+  assert.ok(again?.is === 'dial' && app.deadline === Infinity);
+  assert.ok(app.opened(NOW, 1, messages, again.token));
+  assert.ok(app.next() && app.deadline === 5_000);
+  app.excuse(at(4_000));
+  assert.equal(app.deadline, 9_000, 'a page that slept gives the hub its time again');
+});
+
+test('a connection that came too late is not taken', () => {
+  const app = session();
+  app.connect(['ws://hub']);
+  const [dial] = app.takeEvents();
+  app.disconnect();
+  assert.ok(dial?.is === 'dial' && !app.opened(NOW, 1, messages, dial.token));
+  app.bytes(NOW, 1, new Uint8Array([0xc1]));
+  assert.equal(app.link, 'idle');
+});
+
+test('a hub that says that there is no sense in another attempt is not dialled again', () => {
+  const app = session();
+  app.connect(['ws://hub']);
+  const [dial] = app.takeEvents();
+  assert.ok(dial?.is === 'dial');
+  app.opened(NOW, 1, messages, dial.token);
+  app.takeEvents();
+  app.closed(NOW, 1, new (class extends Error { code = 'NS_ERR_PERMISSION' as const })('the origin is not allowed'), true);
+  const events = app.takeEvents();
+  assert.ok(events.length === 1 && events[0]?.is === 'link' && app.deadline === Infinity);
+  assert.deepEqual(events[0].link, { state: 'refused', code: 'NS_ERR_PERMISSION', text: 'the origin is not allowed: ws://hub' });
+});

@@ -1,0 +1,112 @@
+// The traces of the Rust app engine: this one does the same, byte for byte.
+
+import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
+import { test } from 'node:test';
+import { decode, encode, kindOf, type Sendable } from '../src/msgpack.js';
+import type { Now } from '../src/engine/clock.js';
+import { Session } from '../src/engine/session.js';
+import { SpCodec } from '../src/sp.js';
+import { NanostateError } from '../src/status.js';
+import { ROOT, fromHex, readJson, toHex } from './support.js';
+
+/** Bytes in the form of the traces. */
+function parse(text: string): Uint8Array {
+  const parts = text.match(/\(..x\d+\)|[0-9a-f]+/g) ?? [];
+  return Buffer.concat(parts.map((part) => (part[0] === '(' ? new Uint8Array(Number(part.slice(4, -1))).fill(parseInt(part.slice(1, 3), 16)) : fromHex(part))));
+}
+
+function show(bytes: Uint8Array): string {
+  let text = '';
+  for (let at = 0; at < bytes.length; ) {
+    let end = at + 1;
+    while (end < bytes.length && bytes[end] === bytes[at]) end++;
+    const byte = toHex(bytes.subarray(at, at + 1));
+    text += end - at > 64 ? `(${byte}x${end - at})` : byte.repeat(end - at);
+    at = end;
+  }
+  return text;
+}
+
+class Replay {
+  session!: Session;
+  conn = 0;
+  dialled = 0;
+  isCongested = false;
+  now!: Now;
+
+  constructor(readonly trace: any) {
+    this.make({});
+  }
+
+  make(config: object) {
+    const { identity, instance, secret } = this.trace;
+    this.session = new Session(identity, fromHex(instance), fromHex(secret), { outbox: 4 << 20, ...config });
+  }
+
+  step(step: any) {
+    const { session, now } = this;
+    if (step.config) this.make(step.config);
+    if (step.connect) session.connect(step.connect);
+    if (step.disconnect) session.disconnect();
+    if (step.publish !== undefined) {
+      const data = parse(step.data);
+      const value = decode(data) as Sendable;
+      session.publish(now, step.publish, value, kindOf(data[0]!, value) === 'double');
+    }
+    if (step.flush) session.requestAck();
+    if (step.open) {
+      this.conn = step.open;
+      session.opened(now, this.conn, (old, max) => new SpCodec(false, old, max), this.dialled);
+    }
+    if (step.dial_failed) session.dialFailed(now, this.dialled, new NanostateError(step.dial_failed));
+    if (step.in !== undefined) session.bytes(now, this.conn, parse(step.in));
+    if (step.closed) session.closed(now, this.conn, new NanostateError('NS_ERR_CLOSED'));
+    if (step.congested !== undefined) this.isCongested = step.congested;
+    if (step.tick) session.tick(now);
+  }
+
+  outcome(): object {
+    const { session } = this;
+    const out: any = {};
+    const add = (key: string, what: unknown) => (out[key] ??= []).push(what);
+    const writes: Uint8Array[] = [];
+    let bytes;
+    while (!this.isCongested && (bytes = session.next())) writes.push(bytes);
+    for (const event of session.takeEvents()) {
+      if (event.is === 'dial') {
+        this.dialled = event.token;
+        add('dial', event.url);
+      } else if (event.is === 'close') add('close', event.conn);
+      else if (event.is === 'link') add('links', [event.link.state, event.link.code ?? null]);
+      else if (event.is === 'state') {
+        const { sender, name, kind, value, time } = event.state;
+        add('states', [sender, name, kind, show(encode(value as Sendable, kind === 'double')), time]);
+      }
+    }
+    if (writes.length > 0) out.write = show(Buffer.concat(writes));
+    let ack = 999;
+    while (!session.isAcked(ack)) ack--;
+    if (ack > 0) out.ack = ack;
+    out.deadline = session.deadline === Infinity ? null : Math.round(session.deadline * 1e6);
+    return out;
+  }
+}
+
+const names = readdirSync(new URL('tests/vectors/session', ROOT));
+
+test('there are traces', () => assert.ok(names.length >= 10));
+
+for (const name of names) {
+  test(`the trace ${name} is replayed byte for byte`, () => {
+    const trace = readJson(`tests/vectors/session/${name}`);
+    const replay = new Replay(trace);
+    trace.steps.forEach((step: any, number: number) => {
+      const [mono, wall, boot] = step.at;
+      replay.now = { mono, wall, boot };
+      replay.step(step);
+      const { at, out, ...what } = step;
+      assert.deepEqual(replay.outcome(), out, `step ${number}: ${JSON.stringify(what).slice(0, 200)} at ${at}`);
+    });
+  });
+}
