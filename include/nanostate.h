@@ -216,8 +216,9 @@ enum {
 };
 
 /**
- * An option of ns_app_set (1 to 100) or ns_hub_set (from 101 on): an NS_OPT_ number. The numbers
- * never change. ns_app_option and ns_hub_option read the values.
+ * An option of an app (1 to 100) or of a hub (from 101 on): an NS_OPT_ number. The numbers never
+ * change. ns_app_set and ns_hub_set set numbers, and ns_app_option and ns_hub_option read them;
+ * ns_app_set_text and ns_hub_set_text set texts: 51 to 100, and from 151 on.
  */
 typedef int32_t ns_opt;
 enum {
@@ -248,6 +249,12 @@ enum {
     /** App. Share the identity with other apps that set this too. Set before connect. 0 or 1,
      *  default 0. */
     NS_OPT_SHARED = 10,
+    /** App. File (PEM) with the certificates of the authorities by which a hub with TLS is trusted,
+     *  or its own. A text, default $NANOSTATE_TLS_CA. */
+    NS_OPT_TLS_CA = 51,
+    /** App. SHA-256 of the public key that a hub with TLS has to have, in base64 or hexadecimal; or
+     *  several, with commas. A text, default $NANOSTATE_TLS_PIN. */
+    NS_OPT_TLS_PIN = 52,
     /** Hub. The largest message. In bytes: 1B to 1GiB, default 16MiB. */
     NS_OPT_HUB_MAX_MESSAGE = 101,
     /** Hub. The largest message to old programs; a stock nanomsg takes no more than the default.
@@ -293,7 +300,12 @@ enum {
     NS_OPT_HUB_PROGRESS = 116,
     /** Hub. Limit of all that states and messages take, half of it for states that are kept; 0
      *  stands for twice NS_OPT_HUB_TABLE_BYTES. In bytes: 0 to 1TiB, default 0. */
-    NS_OPT_HUB_MEMORY = 117
+    NS_OPT_HUB_MEMORY = 117,
+    /** Hub. File (PEM) with the certificate for addresses with TLS, followed by those of its
+     *  issuers. A text. */
+    NS_OPT_HUB_TLS_CERT = 151,
+    /** Hub. File (PEM) with the private key of NS_OPT_HUB_TLS_CERT, unless that has it, too. A text. */
+    NS_OPT_HUB_TLS_KEY = 152
 };
 
 /* Version -------------------------------------------------------------------------------------- */
@@ -722,6 +734,19 @@ ns_status ns_app_new(const char *identity, ns_app **out);
 ns_status ns_app_set(ns_app *app, ns_opt option, int64_t value);
 
 /**
+ * Sets an option whose value is a text, an NS_OPT_ number from 51 to 100, for the next ns_app_connect.
+ * NULL: the variable of the environment counts, as at first. The text is copied.
+ *
+ * Does not block. Any thread.
+ *
+ * - NS_ERR_INVALID: `app` is NULL, or an option that is not a text of apps
+ * - NS_ERR_UTF8: `value` is not UTF-8
+ * - NS_ERR_STATE: the app is connecting or connected
+ * - NS_ERR_CLOSED: the app is closed
+ */
+ns_status ns_app_set_text(ns_app *app, ns_opt option, const char *value);
+
+/**
  * Reads an option: what was set, else its default.
  *
  * Does not block. Any thread.
@@ -735,7 +760,9 @@ ns_status ns_app_option(const ns_app *app, ns_opt option, int64_t *out);
  * Connects to the hub at `url`, "tcp://127.0.0.1:15000" or "ipc:///run/hub" or "inproc://name".
  * NULL: the environment variable NANOSTATE_URL, else NS_DEFAULT_URL. Several addresses of one hub
  * are separated by commas and tried in order; a comma that no URL follows is part of a path or name.
- * "ipc://run/hub" is a path from the present working directory, whatever that is later.
+ * "ipc://run/hub" is a path from the present working directory, whatever that is later. With
+ * "tls+tcp://hub.example:15001" the connection is encrypted, and the hub is one that NS_OPT_TLS_CA and
+ * NS_OPT_TLS_PIN let the app trust; the file is read here.
  *
  * Returns at once; connecting goes on in the background, indefinitely, even if there is no hub yet.
  * ns_app_wait_connected waits for it, ns_link_fn is called for it. Any thread.
@@ -743,10 +770,12 @@ ns_status ns_app_option(const ns_app *app, ns_opt option, int64_t *out);
  * - NS_ERR_URL: `url` is malformed
  * - NS_ERR_UTF8: `url` is not UTF-8
  * - NS_ERR_UNSUPPORTED: this build does not have that transport
+ * - NS_ERR_TLS: TLS, and neither NS_OPT_TLS_CA nor NS_OPT_TLS_PIN is set, or the file is wrong
+ * - NS_ERR_NOT_FOUND, NS_ERR_PERMISSION: the file of NS_OPT_TLS_CA
  * - NS_ERR_STATE: the app is connecting or connected: ns_app_disconnect first
  * - NS_ERR_NO_MEMORY, NS_ERR_IO: no memory or threads left for the app's thread
  * - NS_ERR_CLOSED: the app is closed
- * - NS_ERR_INVALID: `app` is NULL
+ * - NS_ERR_INVALID: `app` is NULL, or NS_OPT_TLS_PIN is no pin
  */
 ns_status ns_app_connect(ns_app *app, const char *url);
 
@@ -1306,6 +1335,32 @@ ns_status ns_hub_new(ns_hub **out);
 ns_status ns_hub_set(ns_hub *hub, ns_opt option, int64_t value);
 
 /**
+ * Sets an option whose value is a text, an NS_OPT_HUB_ number from 151 on; NULL: none. Before
+ * ns_hub_listen at the first address with TLS, or before ns_hub_reload_tls. The text is copied.
+ *
+ * Does not block. Any thread.
+ *
+ * - NS_ERR_INVALID: `hub` is NULL, or an option that is not a text of hubs
+ * - NS_ERR_UTF8: `value` is not UTF-8
+ */
+ns_status ns_hub_set_text(ns_hub *hub, ns_opt option, const char *value);
+
+/**
+ * Reads the certificate and its key again, from the files of NS_OPT_HUB_TLS_CERT and
+ * NS_OPT_HUB_TLS_KEY: new connections are shown what is in them now. Those that exist are not
+ * affected, and if there is something wrong with the files, nothing changes.
+ *
+ * Reads files. Any thread.
+ *
+ * - NS_ERR_TLS: something is wrong with what is in a file: not PEM, expired, not valid yet, a key that
+ *   does not fit the certificate
+ * - NS_ERR_NOT_FOUND, NS_ERR_PERMISSION, NS_ERR_IO: a file cannot be read
+ * - NS_ERR_STATE: the hub has no address with TLS
+ * - NS_ERR_INVALID: NULL, or NS_OPT_HUB_TLS_CERT is no longer set
+ */
+ns_status ns_hub_reload_tls(ns_hub *hub);
+
+/**
  * Reads an option: what was set, else its default.
  *
  * Does not block. Any thread.
@@ -1316,7 +1371,8 @@ ns_status ns_hub_option(const ns_hub *hub, ns_opt option, int64_t *out);
 
 /**
  * Listens at `url`: "tcp://127.0.0.1:15000", "ipc:///run/hub", "inproc://name". The host "*" is every
- * interface, port 0 any free one. Any number of times; returns once bound.
+ * interface, port 0 any free one. Any number of times; returns once bound. "tls+tcp://*:15001" is the
+ * same as tcp with TLS 1.3, by the certificate of NS_OPT_HUB_TLS_CERT.
  *
  * Behind "pub+", "pull+", "rep+" or "respondent+" the URL is that of a gateway, for nanomsg and NNG
  * programs that speak another scalability protocol, see docs/gateways.md. A gateway may also be at
@@ -1333,8 +1389,9 @@ ns_status ns_hub_option(const ns_hub *hub, ns_opt option, int64_t *out);
  * - NS_ERR_RESOLVE: the host name could not be resolved
  * - NS_ERR_PERMISSION: the system denies it
  * - NS_ERR_NOT_FOUND, NS_ERR_IO: the directory is missing; any other failure of the system
+ * - NS_ERR_TLS, NS_ERR_NOT_FOUND: the certificate or its key is wrong, as of ns_hub_reload_tls
  * - NS_ERR_CLOSED: the hub was freed meanwhile
- * - NS_ERR_INVALID: NULL
+ * - NS_ERR_INVALID: NULL, or TLS and NS_OPT_HUB_TLS_CERT is not set
  */
 ns_status ns_hub_listen(ns_hub *hub, const char *url);
 

@@ -88,6 +88,6 @@ pub mod wire;
 pub use app::{App, AppStats, LinkState, OnLink, OnReject, OnState};
 pub use error::{Error, Result, Status};
 pub use hub::{Hub, HubStats, OnPeer, PeerEvent, PeerStats};
-pub use options::{AppOption, HubOption};
+pub use options::{AppOption, AppText, HubOption, HubText};
 pub use state::State;
 pub use wire::{Kind, Value};

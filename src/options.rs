@@ -1,6 +1,7 @@
 //! The options of apps and hubs, each once: number, name, unit, range, default, and what it is.
 //!
-//! Checks and error texts, the comments of the C header and the flags of `nanostate hub` all come from here.
+//! Checks and error texts, the comments of the C header and the flags of `nanostate hub` all come from here. Most are
+//! numbers ([`AppOption`], [`HubOption`]), some texts ([`AppText`], [`HubText`]).
 
 use crate::limits;
 use crate::{Error, Result, Status};
@@ -252,9 +253,105 @@ options! {
     }
 }
 
+/// What is known of an option whose value is a text.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct AboutText {
+    /// Its name in C.
+    pub name: &'static str,
+    /// The environment variable that stands for it where it is not set; "" if there is none.
+    pub variable: &'static str,
+    /// What it does, in words that end without a full stop.
+    pub text: &'static str,
+}
+
+/// Declares the options of one kind of handle whose values are texts.
+macro_rules! text_options {
+    ($(#[$doc:meta])* $Options:ident { $($variant:ident = $number:literal, $name:ident, $variable:literal, $text:literal;)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        #[repr(i32)]
+        pub enum $Options { $(#[doc = concat!($text, ".")] $variant = $number,)* }
+
+        impl $Options {
+            /// Every option, in the order of its number.
+            pub const ALL: &'static [$Options] = &[$($Options::$variant,)*];
+
+            /// The option with this number.
+            pub const fn from_code(code: i32) -> Option<$Options> {
+                match code { $($number => Some($Options::$variant),)* _ => None }
+            }
+
+            /// What is known of it.
+            pub const fn about(self) -> &'static AboutText {
+                match self {
+                    $($Options::$variant => {
+                        const ABOUT: &AboutText =
+                            &AboutText { name: stringify!($name), variable: $variable, text: $text };
+                        ABOUT
+                    })*
+                }
+            }
+
+            /// What is set, else the variable of the environment. Without either, or if it is empty: `None`.
+            pub(crate) fn value(self, texts: &Texts) -> Option<String> {
+                let variable = self.about().variable;
+                let set = texts.0.iter().find(|(number, _)| *number == self as i32).map(|(_, text)| text.clone());
+                let value = set.or_else(|| Some(variable).filter(|name| !name.is_empty()).and_then(|v| std::env::var(v).ok()));
+                value.filter(|value| !value.is_empty())
+            }
+
+            /// Sets it, or with `None` sets it no longer.
+            pub(crate) fn set(self, texts: &mut Texts, value: Option<&str>) {
+                texts.0.retain(|(number, _)| *number != self as i32);
+                texts.0.extend(value.map(|value| (self as i32, value.to_owned())));
+            }
+        }
+    };
+}
+
+/// The texts that are set, each with the number of its option.
+#[derive(Default)]
+pub(crate) struct Texts(Vec<(i32, String)>);
+
+text_options! {
+    /// What [`App::set_text`](crate::App::set_text) sets. The numbers are those of the C API.
+    AppText {
+        TlsCa = 51, NS_OPT_TLS_CA, "NANOSTATE_TLS_CA",
+            "File (PEM) with the certificates of the authorities by which a hub with TLS is trusted, or its own";
+        TlsPin = 52, NS_OPT_TLS_PIN, "NANOSTATE_TLS_PIN",
+            "SHA-256 of the public key that a hub with TLS has to have, in base64 or hexadecimal; or several, with commas";
+    }
+}
+
+text_options! {
+    /// What [`Hub::set_text`](crate::Hub::set_text) sets. The numbers are those of the C API.
+    HubText {
+        TlsCert = 151, NS_OPT_HUB_TLS_CERT, "",
+            "File (PEM) with the certificate for addresses with TLS, followed by those of its issuers";
+        TlsKey = 152, NS_OPT_HUB_TLS_KEY, "",
+            "File (PEM) with the private key of NS_OPT_HUB_TLS_CERT, unless that has it, too";
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_is_that_which_was_set_last() {
+        let mut texts = Texts::default();
+        assert_eq!(HubText::TlsCert.value(&texts), None);
+        for value in ["a", "b"] {
+            HubText::TlsCert.set(&mut texts, Some(value));
+            assert_eq!(HubText::TlsCert.value(&texts).as_deref(), Some(value));
+        }
+        assert_eq!(HubText::TlsKey.value(&texts), None);
+        HubText::TlsCert.set(&mut texts, Some(""));
+        assert_eq!(HubText::TlsCert.value(&texts), None);
+        HubText::TlsCert.set(&mut texts, None);
+        assert_eq!(HubText::TlsCert.value(&texts), None);
+    }
 
     fn all() -> Vec<&'static About> {
         let apps = AppOption::ALL.iter().map(|option| option.about());

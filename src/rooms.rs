@@ -87,7 +87,7 @@ const ROOMS: &[(&str, &[&str])] = &[
 /// What the crate's root exports of each room for the rooms that stand above it, and for programs.
 const EXPORTS: &[(&str, &[&str])] = &[
     ("error", &["Error", "Result", "Status"]),
-    ("options", &["AppOption", "HubOption"]),
+    ("options", &["AppOption", "AppText", "HubOption", "HubText"]),
     ("wire", &["Kind", "Value"]),
     ("state", &["State"]),
     ("app", &["App", "AppStats", "LinkState", "OnLink", "OnReject", "OnState"]),

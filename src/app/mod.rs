@@ -20,7 +20,7 @@ use crate::instance::{random_instance, random_secret};
 use crate::leaving;
 use crate::limits;
 use crate::memory;
-use crate::options::AppOption;
+use crate::options::{AppOption, Texts};
 use crate::pattern::Pattern;
 use crate::runtime::address::addresses_to_dial;
 use crate::runtime::conns::Conns;
@@ -104,6 +104,7 @@ struct Inner {
     handle_state: HandleState,
     interrupted: AtomicBool,
     linger_ms: AtomicI64,
+    texts: Mutex<Texts>,
     callback_thread: AtomicBool,
     thread: LoopThread,
     /// When a sender last wrote in its own thread: a [`MonoTime`] in nanoseconds.
@@ -144,6 +145,7 @@ impl App {
             handle_state: HandleState::default(),
             interrupted: AtomicBool::new(false),
             linger_ms: AtomicI64::new(limits::LINGER.as_millis() as i64),
+            texts: Mutex::default(),
             callback_thread: AtomicBool::new(false),
             thread: LoopThread::default(),
             last_inline: AtomicU64::new(0),
@@ -162,7 +164,10 @@ impl App {
     ///
     /// # Errors
     /// [`Status::Url`]; [`Status::Unsupported`]: a transport that this build does not have; [`Status::State`]: it is
-    /// connecting or connected; [`Status::Closed`].
+    /// connecting or connected; [`Status::Closed`]. For an address with TLS: [`Status::Tls`]: neither
+    /// [`AppText::TlsCa`](crate::AppText::TlsCa) nor [`AppText::TlsPin`](crate::AppText::TlsPin) is set, or there is
+    /// something wrong with the file; [`Status::Invalid`]: a pin is none; [`Status::NotFound`], [`Status::Permission`],
+    /// [`Status::Io`]: the file cannot be read.
     pub fn connect(&self, url: Option<&str>) -> Result<()> {
         let variable = match url {
             Some(_) => None,
@@ -173,11 +178,13 @@ impl App {
         let addresses: Vec<_> = addresses_to_dial(url)?.into_iter().map(Address::absolute).collect();
         let inner = &self.inner;
         inner.check_usable()?;
+        let connector = self.connector(&addresses)?;
         self.start_thread()?;
         let mut driver = inner.open()?;
         if !matches!(driver.protocol.link(), LinkState::Idle | LinkState::Refused) {
             return Err(Error::new(Status::State, "already connected or connecting: disconnect first"));
         }
+        driver.set_connector(connector);
         driver.protocol.connect(addresses.iter().map(Address::to_string).collect());
         inner.act(&mut driver);
         Ok(())

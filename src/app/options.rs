@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use super::App;
 use crate::app::LinkState;
-use crate::options::AppOption;
+use crate::options::{AppOption, AppText};
+use crate::transport::tls::Connector;
+use crate::transport::Address;
 use crate::{Error, Result, Status};
 
 impl App {
@@ -47,6 +49,37 @@ impl App {
             AppOption::Shared => session.config.shared = flag,
         }
         Ok(())
+    }
+
+    /// Sets an option whose value is a text, for the next [`App::connect`]; with `None` its variable of the environment
+    /// counts, as at first.
+    ///
+    /// # Errors
+    /// [`Status::State`]: it is connecting or connected; [`Status::Closed`].
+    pub fn set_text(&self, option: AppText, value: Option<&str>) -> Result<()> {
+        let inner = &self.inner;
+        if inner.open()?.protocol.link() != LinkState::Idle {
+            return Err(Error::new(Status::State, format!("{} must be set before connect", option.about().name)));
+        }
+        option.set(&mut inner.texts.lock(), value);
+        Ok(())
+    }
+
+    /// What is asked of hubs with TLS, if one of the addresses is one's.
+    pub(super) fn connector(&self, addresses: &[Address]) -> Result<Option<Connector>> {
+        let Some(address) = addresses.iter().find(|address| address.is_tls()) else { return Ok(None) };
+        let texts = self.inner.texts.lock();
+        match (AppText::TlsCa.value(&texts), AppText::TlsPin.value(&texts)) {
+            (None, None) => {
+                let [ca, pin] = [AppText::TlsCa, AppText::TlsPin].map(|option| {
+                    let about = option.about();
+                    format!("{} (${})", about.name, about.variable)
+                });
+                let text = format!("neither {ca} nor {pin} says which hub to trust: {address}");
+                Err(Error::new(Status::Tls, text))
+            }
+            (ca, pin) => Connector::new(ca.as_deref(), pin.as_deref()).map(Some),
+        }
     }
 
     /// The value of an option: what was set, else its default.

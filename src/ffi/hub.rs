@@ -11,7 +11,7 @@ use super::counters::counters;
 use super::enter::enter;
 use super::free_guard::FreeGuard;
 use super::{held, ns_opt, ns_peer_event, ns_status, null, status, text, value, Carried, Out, OutStruct};
-use crate::{Hub, HubOption, HubStats, OnPeer, PeerStats, Result, Status};
+use crate::{Hub, HubOption, HubStats, HubText, OnPeer, PeerStats, Result, Status};
 
 /// A hub: forwards every state to the other apps, and keeps the newest of each key for those who come
 /// later. A program may have several, and apps beside them.
@@ -253,6 +253,43 @@ pub unsafe extern "C" fn ns_hub_set(hub: *mut ns_hub, option: ns_opt, value: i64
     })
 }
 
+/// Sets an option whose value is a text, an NS_OPT_HUB_ number from 151 on; NULL: none. Before
+/// ns_hub_listen at the first address with TLS, or before ns_hub_reload_tls. The text is copied.
+///
+/// Does not block. Any thread.
+///
+/// - NS_ERR_INVALID: `hub` is NULL, or an option that is not a text of hubs
+/// - NS_ERR_UTF8: `value` is not UTF-8
+#[no_mangle]
+pub unsafe extern "C" fn ns_hub_set_text(hub: *mut ns_hub, option: ns_opt, value: *const c_char) -> ns_status {
+    status(|| {
+        // SAFETY: the arguments are as the header demands.
+        let handle = unsafe { handle_of(hub) }?;
+        // SAFETY: as above.
+        let value = (!value.is_null()).then(|| unsafe { text(value, "value") }).transpose()?;
+        let option = HubText::from_code(option)
+            .ok_or_else(|| super::invalid(format!("{option} is not an option of a hub that is a text")))?;
+        handle.hub.set_text(option, value)
+    })
+}
+
+/// Reads the certificate and its key again, from the files of NS_OPT_HUB_TLS_CERT and
+/// NS_OPT_HUB_TLS_KEY: new connections are shown what is in them now. Those that exist are not
+/// affected, and if there is something wrong with the files, nothing changes.
+///
+/// Reads files. Any thread.
+///
+/// - NS_ERR_TLS: something is wrong with what is in a file: not PEM, expired, not valid yet, a key that
+///   does not fit the certificate
+/// - NS_ERR_NOT_FOUND, NS_ERR_PERMISSION, NS_ERR_IO: a file cannot be read
+/// - NS_ERR_STATE: the hub has no address with TLS
+/// - NS_ERR_INVALID: NULL, or NS_OPT_HUB_TLS_CERT is no longer set
+#[no_mangle]
+pub unsafe extern "C" fn ns_hub_reload_tls(hub: *mut ns_hub) -> ns_status {
+    // SAFETY: the arguments are as the header demands.
+    status(|| unsafe { handle_of(hub) }?.hub.reload_tls())
+}
+
 /// Reads an option: what was set, else its default.
 ///
 /// Does not block. Any thread.
@@ -271,7 +308,8 @@ pub unsafe extern "C" fn ns_hub_option(hub: *const ns_hub, option: ns_opt, out: 
 }
 
 /// Listens at `url`: "tcp://127.0.0.1:15000", "ipc:///run/hub", "inproc://name". The host "*" is every
-/// interface, port 0 any free one. Any number of times; returns once bound.
+/// interface, port 0 any free one. Any number of times; returns once bound. "tls+tcp://*:15001" is the
+/// same as tcp with TLS 1.3, by the certificate of NS_OPT_HUB_TLS_CERT.
 ///
 /// Behind "pub+", "pull+", "rep+" or "respondent+" the URL is that of a gateway, for nanomsg and NNG
 /// programs that speak another scalability protocol, see docs/gateways.md. A gateway may also be at
@@ -288,8 +326,9 @@ pub unsafe extern "C" fn ns_hub_option(hub: *const ns_hub, option: ns_opt, out: 
 /// - NS_ERR_RESOLVE: the host name could not be resolved
 /// - NS_ERR_PERMISSION: the system denies it
 /// - NS_ERR_NOT_FOUND, NS_ERR_IO: the directory is missing; any other failure of the system
+/// - NS_ERR_TLS, NS_ERR_NOT_FOUND: the certificate or its key is wrong, as of ns_hub_reload_tls
 /// - NS_ERR_CLOSED: the hub was freed meanwhile
-/// - NS_ERR_INVALID: NULL
+/// - NS_ERR_INVALID: NULL, or TLS and NS_OPT_HUB_TLS_CERT is not set
 #[no_mangle]
 pub unsafe extern "C" fn ns_hub_listen(hub: *mut ns_hub, url: *const c_char) -> ns_status {
     status(|| {

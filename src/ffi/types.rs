@@ -106,8 +106,9 @@ pub const NS_PEER_LEFT: ns_peer_event = 2;
 /// It was refused.
 pub const NS_PEER_REFUSED: ns_peer_event = 3;
 
-/// An option of ns_app_set (1 to 100) or ns_hub_set (from 101 on): an NS_OPT_ number. The numbers
-/// never change. ns_app_option and ns_hub_option read the values.
+/// An option of an app (1 to 100) or of a hub (from 101 on): an NS_OPT_ number. The numbers never
+/// change. ns_app_set and ns_hub_set set numbers, and ns_app_option and ns_hub_option read them;
+/// ns_app_set_text and ns_hub_set_text set texts: 51 to 100, and from 151 on.
 pub type ns_opt = i32;
 
 /// App. How long closing waits for unsent values. In milliseconds: 0 to 24d, default 1s.
@@ -137,6 +138,12 @@ pub const NS_OPT_TAKE_OVER: ns_opt = 9;
 /// App. Share the identity with other apps that set this too. Set before connect. 0 or 1,
 /// default 0.
 pub const NS_OPT_SHARED: ns_opt = 10;
+/// App. File (PEM) with the certificates of the authorities by which a hub with TLS is trusted,
+/// or its own. A text, default $NANOSTATE_TLS_CA.
+pub const NS_OPT_TLS_CA: ns_opt = 51;
+/// App. SHA-256 of the public key that a hub with TLS has to have, in base64 or hexadecimal; or
+/// several, with commas. A text, default $NANOSTATE_TLS_PIN.
+pub const NS_OPT_TLS_PIN: ns_opt = 52;
 /// Hub. The largest message. In bytes: 1B to 1GiB, default 16MiB.
 pub const NS_OPT_HUB_MAX_MESSAGE: ns_opt = 101;
 /// Hub. The largest message to old programs; a stock nanomsg takes no more than the default.
@@ -183,13 +190,18 @@ pub const NS_OPT_HUB_PROGRESS: ns_opt = 116;
 /// Hub. Limit of all that states and messages take, half of it for states that are kept; 0
 /// stands for twice NS_OPT_HUB_TABLE_BYTES. In bytes: 0 to 1TiB, default 0.
 pub const NS_OPT_HUB_MEMORY: ns_opt = 117;
+/// Hub. File (PEM) with the certificate for addresses with TLS, followed by those of its
+/// issuers. A text.
+pub const NS_OPT_HUB_TLS_CERT: ns_opt = 151;
+/// Hub. File (PEM) with the private key of NS_OPT_HUB_TLS_CERT, unless that has it, too. A text.
+pub const NS_OPT_HUB_TLS_KEY: ns_opt = 152;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::options::{About, Unit};
+    use crate::options::{About, AboutText, Unit};
     use crate::wire::Malformed;
-    use crate::{AppOption, HubOption, Kind, LinkState, PeerEvent, Status};
+    use crate::{AppOption, AppText, HubOption, HubText, Kind, LinkState, PeerEvent, Status};
 
     const SOURCES: &str = concat!(include_str!("types.rs"), include_str!("log.rs"), include_str!("hub.rs"));
 
@@ -241,32 +253,52 @@ mod tests {
         assert_eq!(constants("NS_PEER_"), events);
     }
 
-    /// Number and table row of every option.
-    fn options() -> Vec<(i32, &'static About)> {
-        let apps = AppOption::ALL.iter().map(|option| (*option as i32, option.about()));
-        apps.chain(HubOption::ALL.iter().map(|option| (*option as i32, option.about()))).collect()
+    /// Number, name and comment of every option.
+    fn options() -> Vec<(i32, &'static str, String)> {
+        let app = |option: &AppOption| number(*option as i32, option.about());
+        let hub = |option: &HubOption| number(*option as i32, option.about());
+        let app_text = |option: &AppText| text(*option as i32, option.about());
+        let hub_text = |option: &HubText| text(*option as i32, option.about());
+        let apps = AppOption::ALL.iter().map(app).chain(AppText::ALL.iter().map(app_text));
+        apps.chain(HubOption::ALL.iter().map(hub)).chain(HubText::ALL.iter().map(hub_text)).collect()
+    }
+
+    fn handle(number: i32) -> &'static str {
+        if number > 100 {
+            "Hub"
+        } else {
+            "App"
+        }
+    }
+
+    fn number(number: i32, about: &About) -> (i32, &'static str, String) {
+        let unit = match about.unit {
+            Unit::Flag => "0 or 1".to_owned(),
+            Unit::Count => format!("A number: {}", about.range()),
+            Unit::Bytes => format!("In bytes: {}", about.range()),
+            Unit::Milliseconds => format!("In milliseconds: {}", about.range()),
+            Unit::Permissions => format!("In octal: {}", about.range()),
+        };
+        let default = about.unit.show(about.default);
+        (number, about.name, format!("{}. {}. {unit}, default {default}.", handle(number), about.text))
+    }
+
+    fn text(number: i32, about: &AboutText) -> (i32, &'static str, String) {
+        let default = if about.variable.is_empty() { String::new() } else { format!(", default ${}", about.variable) };
+        (number, about.name, format!("{}. {}. A text{default}.", handle(number), about.text))
     }
 
     #[test]
     fn options_of_apps_and_hubs_share_one_number_space() {
         let c = constants("NS_OPT_").into_iter().map(|(name, number)| (number, format!("NS_OPT_{name}")));
-        assert!(c.eq(options().into_iter().map(|(number, about)| (number, about.name.to_owned()))));
+        assert!(c.eq(options().into_iter().map(|(number, name, _)| (number, name.to_owned()))));
         assert!(options().windows(2).all(|pair| pair[0].0 < pair[1].0));
     }
 
     #[test]
     fn the_comment_of_an_option_is_that_of_its_table() {
-        for (number, about) in options() {
-            let handle = if number > 100 { "Hub" } else { "App" };
-            let unit = match about.unit {
-                Unit::Flag => "0 or 1".to_owned(),
-                Unit::Count => format!("A number: {}", about.range()),
-                Unit::Bytes => format!("In bytes: {}", about.range()),
-                Unit::Milliseconds => format!("In milliseconds: {}", about.range()),
-                Unit::Permissions => format!("In octal: {}", about.range()),
-            };
-            let wanted = format!("{handle}. {}. {unit}, default {}.", about.text, about.unit.show(about.default));
-            let line = format!("pub const {}: ", about.name);
+        for (_, name, wanted) in options() {
+            let line = format!("pub const {name}: ");
             let before = &SOURCES[..SOURCES.find(&line).unwrap()];
             let mut comment: Vec<_> = before.lines().rev().map_while(|line| line.strip_prefix("/// ")).collect();
             comment.reverse();

@@ -1,5 +1,7 @@
 //! The process, or the object inside one, that forwards every state to the other apps.
 
+mod secure;
+
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,18 +17,21 @@ use crate::handle_state::{run_loop, HandleState};
 use crate::instance::random_instance;
 use crate::leaving;
 use crate::limits;
-use crate::options::HubOption;
+use crate::options::{HubOption, HubText};
 use crate::repeats::Repeats;
 use crate::runtime::gateway_address::{Endpoint, GatewayAddress};
 use crate::runtime::reclaim::Reclaimer;
 use crate::runtime::thread::{join, LoopThread, SignalMask};
 use crate::runtime::{self, Driver, Shared};
 use crate::time::MonoTime;
+use crate::transport::tls::Acceptor;
 #[cfg(not(feature = "nng"))]
 use crate::transport::url::unsupported;
 use crate::transport::{host_name, Address, Backend};
 use crate::visible::one_line;
 use crate::{Error, Result, Status};
+
+use self::secure::Secure;
 
 pub use crate::engine::hub::{HubStats, PeerEvent, PeerStats};
 
@@ -66,6 +71,7 @@ pub struct Hub {
     inner: Arc<Inner>,
     thread: LoopThread,
     addresses: Mutex<Vec<String>>,
+    secure: Mutex<Secure>,
 }
 
 struct Inner {
@@ -136,7 +142,7 @@ impl Hub {
                 inner.shared.stop();
             }
         });
-        Ok(Hub { inner, thread: LoopThread::default(), addresses: Mutex::new(Vec::new()) })
+        Ok(Hub { inner, thread: LoopThread::default(), addresses: Mutex::new(Vec::new()), secure: Mutex::default() })
     }
 
     /// Sets an option, before the first listen.
@@ -200,6 +206,28 @@ impl Hub {
         })
     }
 
+    /// Sets an option whose value is a text, or with `None` sets it no longer: for the first address with TLS that the hub
+    /// listens at, and for each [`Hub::reload_tls`].
+    ///
+    /// # Errors
+    /// [`Status::Closed`].
+    pub fn set_text(&self, option: HubText, value: Option<&str>) -> Result<()> {
+        self.inner.check_usable()?;
+        self.secure.lock().set(option, value);
+        Ok(())
+    }
+
+    /// Reads the certificate and its key again: new connections are shown what is in the files now. Those that exist are
+    /// not affected, and if there is something wrong with the files, nothing changes.
+    ///
+    /// # Errors
+    /// [`Status::NotFound`], [`Status::Permission`], [`Status::Io`]: a file cannot be read; [`Status::Tls`]: there is
+    /// something wrong with what it contains; [`Status::State`]: the hub has no address with TLS; [`Status::Closed`].
+    pub fn reload_tls(&self) -> Result<()> {
+        self.inner.check_usable()?;
+        self.secure.lock().reload()
+    }
+
     /// Listens at a URL, any number of times; returns once bound. Waits while a host name is resolved.
     ///
     /// Behind `pub+`, `pull+`, `rep+` or `respondent+` the URL is that of a gateway: another scalability protocol, for
@@ -207,27 +235,36 @@ impl Hub {
     ///
     /// # Errors
     /// [`Status::Url`]; [`Status::Unsupported`]; [`Status::InUse`]; [`Status::Resolve`]; [`Status::Permission`];
-    /// [`Status::NotFound`]; [`Status::Full`], [`Status::State`] for gateways; [`Status::Io`]; [`Status::Closed`].
+    /// [`Status::NotFound`]; [`Status::Full`], [`Status::State`] for gateways; [`Status::Invalid`]: no certificate is set
+    /// for an address with TLS; [`Status::Tls`]: there is something wrong with it; [`Status::Io`]; [`Status::Closed`].
     pub fn listen(&self, url: &str) -> Result<()> {
         let mode = self.inner.ipc_mode.load(Ordering::Relaxed);
         let shared = &self.inner.shared;
         let Some(address) = GatewayAddress::parse(url) else {
             let address = Address::parse(url)?;
             address.check_listen()?;
-            return self.listens(None, || shared.listen(&address, mode));
+            return self.listens(None, || shared.listen(&address, mode, self.acceptor(&address, url)?));
         };
         let address = address?;
         let role = address.gateway.role;
         self.listens(Some(role), || match &address.place {
-            Endpoint::Stream(stream) => match shared.listen_as(address.gateway, stream, mode) {
-                Ok(bound) => Ok(format!("{}+{bound}", role.name())),
-                Err(error) => Err(address.error(url, &error)),
-            },
+            Endpoint::Stream(stream) => {
+                let tls = self.acceptor(stream, url)?;
+                match shared.listen_as(address.gateway, stream, mode, tls) {
+                    Ok(bound) => Ok(format!("{}+{bound}", role.name())),
+                    Err(error) => Err(address.error(url, &error)),
+                }
+            }
             #[cfg(feature = "nng")]
             _ => gateway::open(shared, url, &address),
             #[cfg(not(feature = "nng"))]
             _ => Err(unsupported(url, "not in a build without the feature `nng`")),
         })
+    }
+
+    /// What an address shows, if it is one with TLS.
+    fn acceptor(&self, address: &Address, url: &str) -> Result<Option<Acceptor>> {
+        address.is_tls().then(|| self.secure.lock().acceptor(url)).transpose()
     }
 
     fn listens(&self, role: Option<Role>, listen: impl FnOnce() -> Result<String>) -> Result<()> {

@@ -1,12 +1,13 @@
 //! The connections of a driver: reads and writes them in rounds.
 
 use std::io::{self, IoSlice};
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hashbrown::HashMap;
 
+use super::channel::Channel;
 use super::clock::now as this_moment;
 use super::fair::{Fair, Served};
 use super::reader::{Lender, Wait};
@@ -14,41 +15,14 @@ use super::share::Share;
 use super::stint::{cost_of_reading, cost_of_writing};
 use crate::engine::{Closed, ConnId, Gateway, Now, Protocol};
 use crate::framing::Framing;
+use crate::transport::inproc;
 use crate::transport::poller::{Interest, Poller};
-use crate::transport::socket::Stream;
 use crate::transport::waiter::SocketWaiter;
 use crate::transport::wake::Woken;
-use crate::transport::{inproc, ByteStream};
 use crate::Error;
 
 /// How many bytes one read takes at most.
 pub const READ: usize = 64 << 10;
-/// What carries the bytes of a connection.
-pub enum Channel {
-    Socket(Stream),
-    /// Not a socket of the system: it signals by itself that it is ready.
-    Other(Box<dyn ByteStream>),
-}
-
-impl Channel {
-    fn is_socket(&self) -> bool {
-        matches!(self, Channel::Socket(_))
-    }
-
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Channel::Socket(stream) => stream.read(buffer),
-            Channel::Other(stream) => stream.read(buffer),
-        }
-    }
-
-    fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        match self {
-            Channel::Socket(stream) => stream.write(slices),
-            Channel::Other(stream) => stream.write(slices),
-        }
-    }
-}
 
 /// A connection that is new to the driver.
 pub struct Opened {
@@ -62,10 +36,6 @@ pub struct Opened {
 }
 
 impl Opened {
-    pub fn socket(stream: Stream, framing: Framing, url: String, gateway: Option<Gateway>) -> Opened {
-        Opened { channel: Channel::Socket(stream), framing, url, gateway }
-    }
-
     pub fn in_memory(end: inproc::End, url: String) -> Opened {
         Opened { channel: Channel::Other(Box::new(end)), framing: Framing::Inproc, url, gateway: None }
     }
@@ -74,6 +44,7 @@ impl Opened {
     pub fn from(&self) -> String {
         let from = match &self.channel {
             Channel::Socket(stream) => stream.from(),
+            Channel::Tls(stream) => stream.from(),
             Channel::Other(_) => None,
         };
         match (from, self.gateway) {
@@ -115,13 +86,22 @@ impl Conn {
     }
 
     fn watch(&self, poller: &Poller, key: u64) -> io::Result<()> {
-        match &self.channel {
+        match self.channel.fd() {
             // Once only, or a dead connection would be reported to the loop until the thread that reads it has noticed
             // too.
-            Channel::Socket(stream) if self.lent => poller.set_once(stream.as_raw_fd(), key, self.interest()),
-            Channel::Socket(stream) => poller.set(stream.as_raw_fd(), key, self.interest()),
-            Channel::Other(_) => Ok(()),
+            Some(fd) if self.lent => poller.set_once(fd, key, self.interest()),
+            Some(fd) => poller.set(fd, key, self.interest()),
+            None => Ok(()),
         }
+    }
+
+    /// A write goes on when the poller reports that it is writable, or by itself after a read.
+    fn block(&mut self, poller: &Poller, key: u64) -> io::Result<()> {
+        self.blocked = true;
+        if std::mem::replace(&mut self.watched, self.channel.waits_to_be_writable()) != self.watched {
+            self.watch(poller, key)?;
+        }
+        Ok(())
     }
 }
 
@@ -199,8 +179,8 @@ impl Conns {
 
     /// Starts to move the bytes of a connection. Fails if the poller cannot add it.
     pub fn add(&mut self, key: u64, channel: Channel, from: String) -> io::Result<()> {
-        if let Channel::Socket(stream) = &channel {
-            self.poller.add(stream.as_raw_fd(), key, Interest::READ)?;
+        if let Some(fd) = channel.fd() {
+            self.poller.add(fd, key, Interest::READ)?;
         }
         let conn = Conn {
             channel,
@@ -222,8 +202,8 @@ impl Conns {
     /// Removes a connection, so that nothing more is reported of it.
     pub fn take(&mut self, key: u64) -> Option<Conn> {
         let conn = self.conns.remove(&key)?;
-        if let Channel::Socket(stream) = &conn.channel {
-            self.poller.remove(stream.as_raw_fd());
+        if let Some(fd) = conn.channel.fd() {
+            self.poller.remove(fd);
         }
         Some(conn)
     }
@@ -231,8 +211,10 @@ impl Conns {
     /// Closes all of them, without writing what is queued.
     pub fn close_all(&mut self) {
         for (_, conn) in self.conns.drain() {
-            if let Channel::Socket(stream) = conn.channel {
-                self.poller.remove(stream.as_raw_fd());
+            if let Some(fd) = conn.channel.fd() {
+                self.poller.remove(fd);
+            }
+            if let Some(stream) = conn.channel.end() {
                 stream.discard_unread();
             }
         }
@@ -355,9 +337,8 @@ impl Conns {
             match c.channel.read(buffer) {
                 Ok(0) => break (false, Some(Closed::ByPeer)),
                 Ok(n) => {
-                    // A short read of a socket took everything; the poller reports what comes later. Other channels
-                    // notify only after a read that found nothing.
-                    let all = n < buffer.len() && c.channel.is_socket() && !c.broken;
+                    // The poller reports what comes later.
+                    let all = !c.broken && c.channel.is_drained(n, buffer.len());
                     bytes += n;
                     engine.bytes(now, conn, &buffer[..n]);
                     if all {
@@ -375,7 +356,15 @@ impl Conns {
                 Err(error) => break (false, Some(Closed::Failed(Error::io(&error, &c.from)))),
             }
         };
-        Read { bytes, more, ended }
+        if ended.is_none() && !c.channel.is_flushed() {
+            // What the read had to write. If that fails, so does the next write.
+            let _ = c.block(&self.poller, conn.0);
+        } else if c.blocked && !c.watched && matches!(c.channel, Channel::Tls(_)) {
+            // The write waited for a read.
+            c.blocked = false;
+            self.writing.wait(conn.0, &mut c.writes);
+        }
+        Read { bytes: c.channel.received(bytes), more, ended }
     }
 
     /// Writes what the engine has for it: one round, or until the socket is full. Returns how many bytes that were.
@@ -391,28 +380,25 @@ impl Conns {
             let mut slices = recycle(std::mem::take(&mut self.slices));
             engine.gather(now, ConnId(key), &mut slices);
             let offered: usize = slices.iter().map(|slice| slice.len()).sum();
-            let written = if offered == 0 { Ok(0) } else { conn.channel.write(&slices) };
+            let written = if offered == 0 { conn.channel.flush().map(|()| 0) } else { conn.channel.write(&slices) };
             self.slices = recycle(slices);
             let whole = match written {
                 Ok(n) => {
                     let more = n > 0 && engine.wrote(now, ConnId(key), n);
                     round += n;
-                    if n == offered && !more {
+                    let whole = n == offered && conn.channel.is_flushed();
+                    if whole && !more {
                         break Written::All;
                     }
-                    n == offered
+                    whole
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
                 Err(error) if is_gone(&error) => break Written::Gone,
                 Err(error) => break Written::Failed(Error::io(&error, &conn.from)),
             };
             if !whole {
-                conn.blocked = true;
-                if !conn.watched {
-                    conn.watched = conn.channel.is_socket();
-                    if let Err(error) = conn.watch(&self.poller, key) {
-                        break Written::Failed(Error::io(&error, &conn.from));
-                    }
+                if let Err(error) = conn.block(&self.poller, key) {
+                    break Written::Failed(Error::io(&error, &conn.from));
                 }
                 break Written::All;
             }
@@ -503,7 +489,12 @@ impl Lender for Conns {
 
     fn lend(&mut self, conn: ConnId) -> bool {
         let Some(c) = self.conns.get_mut(&conn.0) else { return false };
-        if c.paused || c.broken || c.reads.waits() || !c.channel.is_socket() || !self.poller.tells_once() {
+        if c.paused
+            || c.broken
+            || c.reads.waits()
+            || !matches!(c.channel, Channel::Socket(_))
+            || !self.poller.tells_once()
+        {
             return false;
         }
         if !std::mem::replace(&mut c.lent, true) && c.watch(&self.poller, conn.0).is_err() {
@@ -524,10 +515,7 @@ impl Lender for Conns {
     }
 
     fn source(&self, conn: ConnId) -> Option<RawFd> {
-        match self.conns.get(&conn.0) {
-            Some(Conn { channel: Channel::Socket(stream), .. }) => Some(stream.as_raw_fd()),
-            _ => None,
-        }
+        self.conns.get(&conn.0)?.channel.fd()
     }
 
     fn waiter(&self) -> io::Result<SocketWaiter> {

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use socket2::SockAddr;
 
 use super::address::framing;
+use super::channel::Channel;
 use super::conns::Opened;
 use super::reactor::{Kind, Reactor};
 use super::thread::spawn;
@@ -18,6 +19,7 @@ use crate::limits;
 use crate::time::MonoTime;
 use crate::transport::poller::Interest;
 use crate::transport::socket::{Connect, Stream};
+use crate::transport::tls::Connector;
 use crate::transport::{inproc, listener, Address, Host, Ready};
 use crate::{Error, Result, Status};
 
@@ -48,6 +50,8 @@ pub(super) struct Dialled {
 #[derive(Default)]
 pub(super) struct Dialler {
     dials: HashMap<u64, Dial>,
+    /// Makes secure connections.
+    pub connector: Option<Connector>,
 }
 
 impl Dialler {
@@ -164,7 +168,13 @@ impl Dialler {
 
     fn connected(&mut self, key: u64, stream: Stream) -> Option<Dialled> {
         let Dial { token, address, .. } = self.dials.remove(&key)?;
-        Some(Dialled { token, result: Ok(Opened::socket(stream, framing(&address), address.to_string(), None)) })
+        let channel = match (address.host().filter(|_| address.is_tls()), &self.connector) {
+            (None, _) => Ok(Channel::Socket(stream)),
+            (Some((host, _)), Some(tls)) => tls.connect(stream, host).map(|stream| Channel::Tls(Box::new(stream))),
+            (Some(_), None) => Err(Error::new(Status::Tls, "nothing says which hub to trust")),
+        };
+        let (framing, url) = (framing(&address), address.to_string());
+        Some(Dialled { token, result: channel.map(|channel| Opened { channel, framing, url, gateway: None }) })
     }
 
     /// Gives all of them up.

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use super::channel::Channel;
 use super::clock::now as this_moment;
 use super::closing::Closing;
-use super::conns::{Channel, Conn, Conns, Opened, Read, Written};
+use super::conns::{Conn, Conns, Opened, Read, Written};
 use super::dialler::{Dialled, Dialler};
 use super::listeners::{Accepted, Listeners};
 use super::reactor::{Kind, Reactor};
@@ -17,6 +18,7 @@ use crate::time::MonoTime;
 use crate::transport::fork::Birth;
 use crate::transport::listener::Listener;
 use crate::transport::poller::{Event, Poller};
+use crate::transport::tls::{Acceptor, Connector};
 #[cfg(feature = "nng")]
 use crate::transport::ByteStream;
 use crate::{Error, Result};
@@ -166,7 +168,7 @@ impl<P: Protocol> Driver<P> {
         let from = opened.from();
         let Opened { mut channel, framing, url, gateway } = opened;
         let polled = match &mut channel {
-            Channel::Socket(_) => true,
+            Channel::Socket(_) | Channel::Tls(_) => true,
             Channel::Other(stream) => {
                 stream.attach(self.reactor.ready(key));
                 false
@@ -266,8 +268,10 @@ impl<P: Protocol> Driver<P> {
                 break;
             }
         }
-        if let Some(Conn { channel: Channel::Socket(stream), broken: false, .. }) = self.take(key) {
-            self.closing.begin(&mut self.reactor, now, stream);
+        if let Some(Conn { channel, broken: false, .. }) = self.take(key) {
+            if let Some(stream) = channel.end() {
+                self.closing.begin(&mut self.reactor, now, stream);
+            }
         }
     }
 
@@ -284,8 +288,14 @@ impl<P: Protocol> Driver<P> {
         listener: Listener,
         framing: Framing,
         gateway: Option<Gateway>,
+        tls: Option<Acceptor>,
     ) -> Result<String> {
-        self.listeners.add(&mut self.reactor, listener, framing, gateway)
+        self.listeners.add(&mut self.reactor, listener, framing, gateway, tls)
+    }
+
+    /// What the hubs are asked for that are dialled at addresses with TLS.
+    pub fn set_connector(&mut self, connector: Option<Connector>) {
+        self.dialler.connector = connector;
     }
 
     fn accept(&mut self, now: Now, key: u64) {

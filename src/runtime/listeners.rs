@@ -4,6 +4,7 @@ use std::os::fd::AsRawFd;
 
 use hashbrown::HashMap;
 
+use super::channel::Channel;
 use super::conns::Opened;
 use super::reactor::{Kind, Reactor};
 use crate::engine::{Gateway, Now};
@@ -11,12 +12,13 @@ use crate::framing::Framing;
 use crate::transport::inproc;
 use crate::transport::listener::{Accept, Listener, PAUSE};
 use crate::transport::poller::Interest;
+use crate::transport::tls::Acceptor;
 use crate::transport::Address;
 use crate::{Error, Result};
 
 enum Bound {
-    /// The framing of its connections, and the gateway if it is not for BUS programs.
-    Socket(Listener, Framing, Option<Gateway>),
+    /// The framing of its connections, the gateway if it is not for BUS programs, and the certificate if it is secure.
+    Socket(Listener, Framing, Option<Gateway>, Option<Acceptor>),
     Inproc(inproc::Listener, String),
 }
 
@@ -58,17 +60,18 @@ impl Listeners {
         listener: Listener,
         framing: Framing,
         gateway: Option<Gateway>,
+        tls: Option<Acceptor>,
     ) -> Result<String> {
         let url = listener.url().to_owned();
         let key = reactor.key(Kind::Listener);
         reactor.poller.add(listener.as_raw_fd(), key, Interest::READ).map_err(|error| Error::io(&error, &url))?;
-        self.bound.insert(key, Bound::Socket(listener, framing, gateway));
+        self.bound.insert(key, Bound::Socket(listener, framing, gateway, tls));
         Ok(url)
     }
 
     /// Takes the next connection.
     pub fn accept(&mut self, reactor: &mut Reactor, now: Now, key: u64) -> Accepted {
-        let (listener, framing, gateway) = match self.bound.get(&key) {
+        let (listener, framing, gateway, tls) = match self.bound.get(&key) {
             None => return Accepted::Empty,
             Some(Bound::Inproc(listener, url)) => {
                 return match listener.accept() {
@@ -76,11 +79,19 @@ impl Listeners {
                     None => Accepted::Empty,
                 }
             }
-            Some(Bound::Socket(listener, framing, gateway)) => (listener, *framing, *gateway),
+            Some(Bound::Socket(listener, framing, gateway, tls)) => (listener, *framing, *gateway, tls),
         };
         match listener.accept() {
             Accept::Connection(stream) => {
-                Accepted::Connection(Opened::socket(stream, framing, listener.url().to_owned(), gateway))
+                let channel = match tls {
+                    None => Channel::Socket(stream),
+                    Some(tls) => match tls.accept(stream) {
+                        Ok(stream) => Channel::Tls(Box::new(stream)),
+                        // There are no random numbers.
+                        Err(_) => return Accepted::Gone,
+                    },
+                };
+                Accepted::Connection(Opened { channel, framing, url: listener.url().to_owned(), gateway })
             }
             Accept::Empty => Accepted::Empty,
             Accept::Gone => Accepted::Gone,

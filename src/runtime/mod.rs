@@ -5,7 +5,7 @@
 //! loop on the handle's one thread.
 //!
 //! * `conns`, `dialler`, `listeners`, `closing`: the parts of a driver, each with its own data; `reactor`: what they
-//!   share; `fair`, `share`, `stint`: which of the connections that are ready goes first, how much is read of it, and
+//!   share; `channel`: what carries the bytes of a connection; `fair`, `share`, `stint`: which of the connections that are ready goes first, how much is read of it, and
 //!   when it is time to look for others;
 //! * `reader`: how a thread of the program waits, and reads a connection in the loop's place;
 //! * [`address`], [`gateway_address`]: what engines need to know about addresses;
@@ -14,6 +14,7 @@
 #![allow(unsafe_code)]
 
 pub mod address;
+mod channel;
 mod clock;
 mod closing;
 pub mod conns;

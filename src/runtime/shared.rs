@@ -14,6 +14,7 @@ use crate::time::MonoTime;
 use crate::transport::fork::Birth;
 use crate::transport::listener::Listener;
 use crate::transport::poller::{Event, Poller};
+use crate::transport::tls::Acceptor;
 use crate::transport::{Address, Backend};
 use crate::{Error, Result};
 
@@ -83,22 +84,35 @@ impl<P: Protocol> Shared<P> {
     }
 
     /// Binds in the calling thread; the loop accepts. `ipc_mode` are the permission bits of a socket file. Returns the
-    /// URL with the actual port or path. Waits, without the lock, while a host name is resolved.
-    pub fn listen(&self, address: &Address, ipc_mode: u32) -> Result<String> {
+    /// URL with the actual port or path. Waits, without the lock, while a host name is resolved. `tls`: what an address
+    /// with TLS shows.
+    pub fn listen(&self, address: &Address, ipc_mode: u32, tls: Option<Acceptor>) -> Result<String> {
         match address {
             Address::Inproc(name) => self.lock().listen_inproc(name),
-            _ => self.bind(None, address, ipc_mode),
+            _ => self.bind(None, address, ipc_mode, tls),
         }
     }
 
     /// [`Shared::listen`] for programs that speak another protocol, at a `tcp` or `ipc` address.
-    pub fn listen_as(&self, gateway: Gateway, address: &Address, ipc_mode: u32) -> Result<String> {
-        self.bind(Some(gateway), address, ipc_mode)
+    pub fn listen_as(
+        &self,
+        gateway: Gateway,
+        address: &Address,
+        ipc_mode: u32,
+        tls: Option<Acceptor>,
+    ) -> Result<String> {
+        self.bind(Some(gateway), address, ipc_mode, tls)
     }
 
-    fn bind(&self, gateway: Option<Gateway>, address: &Address, ipc_mode: u32) -> Result<String> {
+    fn bind(
+        &self,
+        gateway: Option<Gateway>,
+        address: &Address,
+        ipc_mode: u32,
+        tls: Option<Acceptor>,
+    ) -> Result<String> {
         let listener = Listener::bind(address, ipc_mode)?;
-        self.lock().add_listener(listener, framing(address), gateway)
+        self.lock().add_listener(listener, framing(address), gateway, tls)
     }
 
     /// The loop: waits, moves bytes, calls `after` without the lock, until [`Shared::stop`]. `after` returns the latest

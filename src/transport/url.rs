@@ -55,13 +55,17 @@ impl Address {
     /// scheme.
     pub fn parse(url: &str) -> Result<Address> {
         /// The schemes that this version has.
-        const KNOWN: &[&str] = &["tcp", "ipc", "inproc", "ws"];
+        const KNOWN: &[&str] = &["tcp", "tls+tcp", "ipc", "inproc", "ws"];
         /// Schemes of later versions, alone or behind a `+`.
-        const LATER: &[&str] = &["wss", "tls+tcp"];
+        const LATER: &[&str] = &["wss"];
         let (scheme, rest) = url.split_once("://").ok_or_else(|| malformed(url, "`scheme://` is missing"))?;
         let scheme = scheme.to_ascii_lowercase();
         match scheme.as_str() {
             "tcp" => tcp(url, rest, false),
+            "tls+tcp" if cfg!(feature = "tls") => tcp(url, rest, true),
+            "tls+tcp" => {
+                tcp(url, rest, true).and_then(|_| Err(unsupported(url, "not in a build without the feature `tls`")))
+            }
             // Read already, spoken not yet.
             "ws" => ws(url, rest, false).and_then(|_| Err(unsupported(url, "not in this version"))),
             "ipc" => ipc(url, rest),
@@ -119,6 +123,11 @@ impl Address {
             Address::Ipc(_) | Address::Abstract(_) => "ipc",
             Address::Inproc(_) => "inproc",
         }
+    }
+
+    /// Whether TLS is spoken there.
+    pub const fn is_tls(&self) -> bool {
+        matches!(self, Address::Tcp { tls: true, .. } | Address::Ws { tls: true, .. })
     }
 
     /// Host and port, of those that have them.
@@ -325,6 +334,8 @@ mod tests {
         for url in [
             "tcp://127.0.0.1:15000",
             "tcp://*:0",
+            #[cfg(feature = "tls")]
+            "tls+tcp://hub.example:15001",
             "tcp://[::1]:15000",
             "tcp://[fe80::1%eth0]:7",
             "tcp://[fe80::1%3]:7",
@@ -350,7 +361,7 @@ mod tests {
         for (url, why) in [
             ("", "`scheme://` is missing"),
             ("localhost:15000", "`scheme://` is missing"),
-            ("http://x", "the scheme \"http\" is unknown; known are tcp, ipc, inproc, ws"),
+            ("http://x", "the scheme \"http\" is unknown; known are tcp, tls+tcp, ipc, inproc, ws"),
             ("tcp://::1:15000", "an IPv6 address must be in brackets: tcp://[::1]:15000"),
             ("tcp://fe80::1%eth0:7", "an IPv6 address must be in brackets: tcp://[fe80::1%eth0]:7"),
             ("tcp://fe80::", "an IPv6 address must be in brackets: tcp://[fe80::]:PORT"),
@@ -386,7 +397,7 @@ mod tests {
 
     #[test]
     fn a_scheme_of_a_later_version_is_unsupported() {
-        for url in ["ws://h:1/", "wss://h:1/", "tls+tcp://h:1"] {
+        for url in ["ws://h:1/", "wss://h:1/"] {
             let error = Address::parse(url).unwrap_err();
             assert_eq!(error.status(), Status::Unsupported, "{url}");
             assert_eq!(error.to_string(), format!("not supported: {url}: not in this version"));

@@ -21,7 +21,7 @@ use super::counted::{Counted, HandleRef};
 use super::free_guard::FreeGuard;
 use super::{held, ns_kind, ns_link, ns_opt, ns_state, ns_status, status, text, timeout, value, Out, NS_LINK_IDLE};
 use crate::runtime::thread::NotCancelled;
-use crate::{App, AppOption, Error, Result, Status};
+use crate::{App, AppOption, AppText, Error, Result, Status};
 
 /// An app: the endpoint in a program. It has an identity, connects to a hub, and sends and receives
 /// states. It reconnects by itself, indefinitely, and keeps what is sent meanwhile.
@@ -141,6 +141,28 @@ pub unsafe extern "C" fn ns_app_set(app: *mut ns_app, option: ns_opt, value: i64
     })
 }
 
+/// Sets an option whose value is a text, an NS_OPT_ number from 51 to 100, for the next ns_app_connect.
+/// NULL: the variable of the environment counts, as at first. The text is copied.
+///
+/// Does not block. Any thread.
+///
+/// - NS_ERR_INVALID: `app` is NULL, or an option that is not a text of apps
+/// - NS_ERR_UTF8: `value` is not UTF-8
+/// - NS_ERR_STATE: the app is connecting or connected
+/// - NS_ERR_CLOSED: the app is closed
+#[no_mangle]
+pub unsafe extern "C" fn ns_app_set_text(app: *mut ns_app, option: ns_opt, value: *const c_char) -> ns_status {
+    status(|| {
+        // SAFETY: the arguments are as the header demands.
+        let handle = unsafe { handle_of(app) }?;
+        // SAFETY: as above.
+        let value = (!value.is_null()).then(|| unsafe { text(value, "value") }).transpose()?;
+        let option = AppText::from_code(option)
+            .ok_or_else(|| super::invalid(format!("{option} is not an option of an app that is a text")))?;
+        handle.app.set_text(option, value)
+    })
+}
+
 /// Reads an option: what was set, else its default.
 ///
 /// Does not block. Any thread.
@@ -162,7 +184,9 @@ pub unsafe extern "C" fn ns_app_option(app: *const ns_app, option: ns_opt, out: 
 /// Connects to the hub at `url`, "tcp://127.0.0.1:15000" or "ipc:///run/hub" or "inproc://name".
 /// NULL: the environment variable NANOSTATE_URL, else NS_DEFAULT_URL. Several addresses of one hub
 /// are separated by commas and tried in order; a comma that no URL follows is part of a path or name.
-/// "ipc://run/hub" is a path from the present working directory, whatever that is later.
+/// "ipc://run/hub" is a path from the present working directory, whatever that is later. With
+/// "tls+tcp://hub.example:15001" the connection is encrypted, and the hub is one that NS_OPT_TLS_CA and
+/// NS_OPT_TLS_PIN let the app trust; the file is read here.
 ///
 /// Returns at once; connecting goes on in the background, indefinitely, even if there is no hub yet.
 /// ns_app_wait_connected waits for it, ns_link_fn is called for it. Any thread.
@@ -170,10 +194,12 @@ pub unsafe extern "C" fn ns_app_option(app: *const ns_app, option: ns_opt, out: 
 /// - NS_ERR_URL: `url` is malformed
 /// - NS_ERR_UTF8: `url` is not UTF-8
 /// - NS_ERR_UNSUPPORTED: this build does not have that transport
+/// - NS_ERR_TLS: TLS, and neither NS_OPT_TLS_CA nor NS_OPT_TLS_PIN is set, or the file is wrong
+/// - NS_ERR_NOT_FOUND, NS_ERR_PERMISSION: the file of NS_OPT_TLS_CA
 /// - NS_ERR_STATE: the app is connecting or connected: ns_app_disconnect first
 /// - NS_ERR_NO_MEMORY, NS_ERR_IO: no memory or threads left for the app's thread
 /// - NS_ERR_CLOSED: the app is closed
-/// - NS_ERR_INVALID: `app` is NULL
+/// - NS_ERR_INVALID: `app` is NULL, or NS_OPT_TLS_PIN is no pin
 #[no_mangle]
 pub unsafe extern "C" fn ns_app_connect(app: *mut ns_app, url: *const c_char) -> ns_status {
     status(|| {

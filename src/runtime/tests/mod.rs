@@ -27,6 +27,7 @@ use crate::engine::{Action, Closed, ConnId, ConnInfo, Now, Protocol};
 use crate::framing::Framing;
 use crate::limits::IPC_MODE;
 use crate::time::MonoTime;
+use crate::transport::tls::{Acceptor, Connector};
 use crate::transport::{listener, Address, Backend};
 use crate::{Error, Status};
 
@@ -204,6 +205,7 @@ impl Node {
 
     fn with(backend: Backend, recorder: Recorder) -> Node {
         let shared = Arc::new(Shared::new(recorder, backend).unwrap());
+        shared.lock().set_connector(tls().map(|(_, connector)| connector));
         let changed = Arc::new(Condvar::new());
         let thread = {
             let (shared, changed) = (shared.clone(), changed.clone());
@@ -273,7 +275,11 @@ impl Node {
     }
 
     fn closed(&self, conn: ConnId) -> Closed {
-        self.wait("the close", |r| r.closed.iter().find(|(c, _)| *c == conn).map(|(_, why)| why.clone()))
+        match self.wait("the close", |r| r.closed.iter().find(|(c, _)| *c == conn).map(|(_, why)| why.clone())) {
+            // Before the two were sure of each other.
+            Closed::Failed(error) if error.to_string().contains("was closed in the TLS handshake") => Closed::ByPeer,
+            why => why,
+        }
     }
 }
 
@@ -339,6 +345,9 @@ fn everywhere(name: &str, test: impl Fn(&str, Backend)) {
             format!("ipc://{}", directory.path("s")),
             format!("inproc://{name}-{backend:?}"),
         ];
+        if cfg!(feature = "tls") {
+            urls.push(format!("tls+tcp://127.0.0.1:{}", free_port("127.0.0.1")));
+        }
         if std::net::TcpListener::bind("[::1]:0").is_ok() {
             urls.push(format!("tcp://[::1]:{}", free_port("::1")));
         }
@@ -353,7 +362,29 @@ fn everywhere(name: &str, test: impl Fn(&str, Backend)) {
 }
 
 fn listen(node: &Node, url: &str) -> String {
-    node.shared.listen(&Address::parse(url).unwrap(), IPC_MODE).unwrap()
+    listen_at(&node.shared, &Address::parse(url).unwrap(), IPC_MODE).unwrap()
+}
+
+fn listen_at(shared: &Shared<Recorder>, address: &Address, mode: u32) -> Result<String, Error> {
+    shared.listen(address, mode, tls().map(|(acceptor, _)| acceptor).filter(|_| address.is_tls()))
+}
+
+/// Both sides of TLS, for this machine.
+#[cfg(feature = "tls")]
+fn tls() -> Option<(Acceptor, Connector)> {
+    static MADE: OnceLock<(Acceptor, Connector)> = OnceLock::new();
+    let make = || {
+        let certificates = crate::transport::tls::tests::certificates::Certificates::new();
+        let files = certificates.local("hub");
+        let connector = Connector::new(Some(&certificates.authority()), None).unwrap();
+        (Acceptor::load(&files.chain, &files.key).unwrap(), connector)
+    };
+    Some(MADE.get_or_init(make).clone())
+}
+
+#[cfg(not(feature = "tls"))]
+fn tls() -> Option<(Acceptor, Connector)> {
+    None
 }
 
 /// Held for reading by tests that a child with copies of their descriptors would disturb.

@@ -18,9 +18,9 @@ fn a_child_that_abandons_what_it_inherited_takes_nothing_from_its_parent() {
             let own = Shared::new(Recorder::default(), backend).unwrap();
             let mut turns = Loop::new(&own);
             let again = Address::parse("inproc://fork-child").unwrap();
-            own.listen(&again, IPC_MODE).unwrap();
+            listen_at(&own, &again, IPC_MODE).unwrap();
             if let Ok(Address::Inproc(_)) = Address::parse(&url) {
-                own.listen(&Address::parse(&url).unwrap(), IPC_MODE).unwrap();
+                listen_at(&own, &Address::parse(&url).unwrap(), IPC_MODE).unwrap();
             }
             own.lock().protocol.dial(1, "inproc://fork-child");
             own.wake();

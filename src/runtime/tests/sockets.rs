@@ -9,7 +9,7 @@ fn an_address_that_is_taken_is_in_use_and_free_again_afterwards() {
         let (hub, other) = (Node::new(backend), Node::new(backend));
         let url = listen(&hub, url);
         let address = Address::parse(&url).unwrap();
-        let error = other.shared.listen(&address, IPC_MODE).unwrap_err();
+        let error = listen_at(&other.shared, &address, IPC_MODE).unwrap_err();
         assert_eq!(error.status(), Status::InUse);
         assert!(error.to_string().starts_with(&format!("address in use: {url}")), "{error}");
         other.dial(&url);
@@ -89,7 +89,7 @@ fn an_ipc_socket_has_its_mode_and_is_removed_with_its_lock_file() {
     let path = directory.path("s");
     for mode in [0o600, 0o666, 0o660] {
         let node = Node::new(Backend::Best);
-        node.shared.listen(&Address::Ipc(path.clone()), mode).unwrap();
+        listen_at(&node.shared, &Address::Ipc(path.clone()), mode).unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, mode);
         drop(node);
         assert_eq!(std::fs::read_dir(&directory.0).unwrap().count(), 0);
@@ -106,7 +106,7 @@ fn a_stale_ipc_socket_is_replaced_and_nothing_else_is() {
 
     // Another program listens, without a lock file of ours.
     let foreign = UnixListener::bind(&path).unwrap();
-    let error = node.shared.listen(&address, IPC_MODE).unwrap_err();
+    let error = listen_at(&node.shared, &address, IPC_MODE).unwrap_err();
     assert_eq!(error.to_string(), format!("address in use: {address}: another program has it"));
     // It dies and leaves its socket.
     drop(foreign);
@@ -117,7 +117,7 @@ fn a_stale_ipc_socket_is_replaced_and_nothing_else_is() {
     // What is no socket stays, whatever it is.
     std::fs::write(&path, "precious").unwrap();
     let node = Node::new(Backend::Best);
-    let error = node.shared.listen(&address, IPC_MODE).unwrap_err();
+    let error = listen_at(&node.shared, &address, IPC_MODE).unwrap_err();
     assert_eq!(error.to_string(), format!("address in use: {address}: it is not a socket"));
     assert_eq!(std::fs::read(&path).unwrap(), b"precious");
     std::fs::remove_file(&path).unwrap();
@@ -144,7 +144,7 @@ fn a_killed_holder_of_an_ipc_socket_gives_it_up() {
     });
     ready.read_exact(&mut [0]).unwrap();
     let node = Node::new(Backend::Best);
-    let error = node.shared.listen(&address, IPC_MODE).unwrap_err();
+    let error = listen_at(&node.shared, &address, IPC_MODE).unwrap_err();
     assert_eq!(error.to_string(), format!("address in use: {address}: another listener holds its lock file"));
     drop(child);
     assert!(std::fs::metadata(&path).is_ok(), "the killed one leaves its socket");
@@ -162,7 +162,7 @@ fn a_write_to_a_closed_socket_does_not_raise_sigpipe() {
             unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
             let hub = Shared::new(Recorder::default(), Backend::Best).unwrap();
             let mut turns = Loop::new(&hub);
-            let url = hub.listen(&Address::parse(&url).unwrap(), IPC_MODE).unwrap();
+            let url = listen_at(&hub, &Address::parse(&url).unwrap(), IPC_MODE).unwrap();
             let peer: Box<dyn std::any::Any> = match Address::parse(&url).unwrap() {
                 Address::Ipc(path) => Box::new(UnixStream::connect(path).unwrap()),
                 _ => Box::new(std::net::TcpStream::connect(url.strip_prefix("tcp://").unwrap()).unwrap()),
@@ -196,7 +196,7 @@ fn running_out_of_descriptors_pauses_accepting_and_closes_nothing() {
         let status = in_child(|| {
             let hub = Shared::new(Recorder::default(), backend).unwrap();
             let mut turns = Loop::new(&hub);
-            let url = hub.listen(&Address::parse("tcp://127.0.0.1:0").unwrap(), IPC_MODE).unwrap();
+            let url = listen_at(&hub, &Address::parse("tcp://127.0.0.1:0").unwrap(), IPC_MODE).unwrap();
             let mut peer = std::net::TcpStream::connect(url.strip_prefix("tcp://").unwrap()).unwrap();
             peer.write_all(b"x").unwrap();
             let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };

@@ -11,7 +11,7 @@ mod machine;
 #[cfg(feature = "tls")]
 mod stream;
 #[cfg(all(test, feature = "tls"))]
-mod tests;
+pub(crate) mod tests;
 #[cfg(feature = "tls")]
 mod trust;
 #[cfg(feature = "tls")]

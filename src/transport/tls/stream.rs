@@ -28,6 +28,12 @@ impl TlsStream {
         TlsStream { socket, machine: Box::new(machine), short: false, received: 0 }
     }
 
+    /// Begins the handshake, if that is for this side to do.
+    pub(super) fn begin(&mut self) -> io::Result<()> {
+        self.machine.begin().map_err(|error| self.failed(&error))?;
+        self.flush().map(drop)
+    }
+
     /// As [`Stream::read`]: 0 is the end of the stream, whether or not the other side has said so.
     pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         /// How often the socket is read for a single byte. A peer that sends much that contains nothing waits for its

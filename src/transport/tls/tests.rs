@@ -1,7 +1,7 @@
 //! Both sides of a connection over a socket of this machine.
 
 #[path = "../../../tests/support/certificates.rs"]
-mod certificates;
+pub(crate) mod certificates;
 
 use std::io::{self, IoSlice, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};

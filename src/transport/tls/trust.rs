@@ -49,11 +49,14 @@ impl Connector {
         Ok(Connector(Arc::new(config)))
     }
 
-    /// Makes a TLS connection of one that was dialled, to `host`. The handshake follows, with its reads and writes.
+    /// Makes a TLS connection of one that was dialled, to `host`. It begins the handshake, which goes on with its
+    /// reads.
     pub fn connect(&self, stream: Stream, host: &Host) -> Result<TlsStream> {
         let failed = |error: rustls::Error| Error::new(Status::Tls, error.to_string());
         let connection = UnbufferedClientConnection::new(self.0.clone(), name(host)?).map_err(failed)?;
-        Ok(TlsStream::new(stream, Machine::app(connection)))
+        let mut stream = TlsStream::new(stream, Machine::app(connection));
+        // An app speaks first. What the socket does not take now it takes with the first write.
+        stream.begin().map(|()| stream).map_err(|error| Error::io(&error, host))
     }
 }
 

@@ -1,0 +1,46 @@
+//! The certificate of a hub.
+
+use crate::options::{HubText, Texts};
+use crate::transport::tls::Acceptor;
+use crate::{Error, Result, Status};
+
+/// What a hub shows at its addresses with TLS.
+#[derive(Default)]
+pub struct Secure {
+    texts: Texts,
+    acceptor: Option<Acceptor>,
+}
+
+impl Secure {
+    /// Sets an option, for the next that is read.
+    pub fn set(&mut self, option: HubText, value: Option<&str>) {
+        option.set(&mut self.texts, value);
+    }
+
+    /// What `url` shows, which is read for the first address with TLS.
+    pub fn acceptor(&mut self, url: &str) -> Result<Acceptor> {
+        if let Some(acceptor) = &self.acceptor {
+            return Ok(acceptor.clone());
+        }
+        let (chain, key) = self.files().ok_or_else(|| {
+            Error::new(Status::Invalid, format!("{} is to be set for {url}", HubText::TlsCert.about().name))
+        })?;
+        Ok(self.acceptor.insert(Acceptor::load(&chain, &key)?).clone())
+    }
+
+    /// Reads the files again.
+    pub fn reload(&self) -> Result<()> {
+        match (&self.acceptor, self.files()) {
+            (Some(acceptor), Some((chain, key))) => acceptor.reload(&chain, &key),
+            (Some(_), None) => Err(Error::new(Status::Invalid, "no certificate is set")),
+            (None, _) => Err(Error::new(Status::State, "the hub has no address with TLS")),
+        }
+    }
+
+    /// Those of the certificate and of its key, which may be the same.
+    fn files(&self) -> Option<(String, String)> {
+        let chain = HubText::TlsCert.value(&self.texts)?;
+        let key = HubText::TlsKey.value(&self.texts).unwrap_or_else(|| chain.clone());
+        Some((chain, key))
+    }
+}
