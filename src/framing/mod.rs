@@ -89,7 +89,7 @@ impl fmt::Display for Version {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum HeaderError {
     /// Another protocol altogether; its first bytes.
-    #[error("not an SP header: it begins with {}", shown(.0))]
+    #[error("not an SP header: {}", began(.0))]
     NotSp([u8; 4]),
     /// Another scalability protocol: its number, and the one that was expected.
     #[error("the other side speaks the scalability protocol {0:#04x}, not {1} ({number:#04x})", number = .1.number)]
@@ -97,6 +97,29 @@ pub enum HeaderError {
     /// The reserved bytes are neither zero nor, where nanostate is spoken, a version.
     #[error("the reserved bytes of the SP header are {}: not a known version", shown(.0))]
     Reserved([u8; 2]),
+}
+
+/// The first byte of an alert of TLS.
+const TLS_ALERT: u8 = 21;
+/// The first byte of a record of TLS that belongs to a handshake.
+const TLS_HANDSHAKE: u8 = 22;
+
+fn began(bytes: &[u8; 4]) -> String {
+    match bytes {
+        [TLS_ALERT | TLS_HANDSHAKE, 3, ..] => {
+            "the other side speaks TLS, and this one does not at this address".to_owned()
+        }
+        _ => format!("it begins with {}", shown(bytes)),
+    }
+}
+
+/// How many bytes come that begin with this one, at least: a header, or what is shorter than that and not followed by
+/// anything.
+pub fn opening_len(first: u8) -> usize {
+    match first {
+        TLS_ALERT => 7,
+        _ => HEADER_LEN,
+    }
 }
 
 /// The 8 bytes `00 53 50 00 00 70 vv vv`.
@@ -487,6 +510,8 @@ mod tests {
     fn the_errors_say_what_is_wrong() {
         let words = |bytes: &[u8; 8]| parse_header(bytes).expect_err("not a header").to_string();
         assert_eq!(words(b"HTTP/1.1"), "not an SP header: it begins with \"HTTP\"");
+        let tls = "not an SP header: the other side speaks TLS, and this one does not at this address";
+        assert_eq!(words(b"\x16\x03\x01\x00\xf4\x01\x00\x00"), tls);
         assert!(words(b"\0SP\0\0\x10\0\0").contains("protocol 0x10, not BUS (0x70)"));
         assert!(words(b"\0SP\0\0\x70\x01\0").contains("are 01 00: "));
         assert!(FrameError::BadMark(2).to_string().contains("0x02"));

@@ -109,7 +109,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let waiting = [a.clone(), b.clone()];
     let stop = signals::on_stop(move || waiting.iter().for_each(App::interrupt))?;
     let timeout = Duration::from_secs(arguments.timeout.into());
-    let result = match connect(&[&a, &b], arguments.client.connect.as_deref(), timeout) {
+    let result = match connect(&[&a, &b], &arguments.client, timeout) {
         Ok(()) => measure(&a, &b, &run, &stop, timeout, &arguments),
         Err(failure) => Err(failure),
     };
@@ -131,9 +131,9 @@ fn app(run: &str, which: &str) -> Result<App, Failure> {
     Ok(app)
 }
 
-fn connect(apps: &[&App], url: Option<&str>, timeout: Duration) -> Result<(), Failure> {
+fn connect(apps: &[&App], client: &Client, timeout: Duration) -> Result<(), Failure> {
     for app in apps {
-        app.connect(url)?;
+        client.connect(app)?;
     }
     let end = Instant::now() + timeout;
     for app in apps {

@@ -5,7 +5,7 @@ use std::sync::mpsc;
 
 use log::LevelFilter;
 use nanostate::visible::one_line;
-use nanostate::{limits, Hub};
+use nanostate::{limits, Hub, Status};
 use signal_hook::consts::{SIGHUP, SIGUSR1};
 
 use crate::hub_options::Options;
@@ -14,11 +14,12 @@ use crate::{logger, signals, stdio, Failure};
 /// Run a hub until SIGINT or SIGTERM
 ///
 /// Prints each address that it listens at, and logs to standard error the peers that join, leave or are refused. On
-/// SIGUSR1 it logs the totals and the peers, at the level info; SIGHUP does not end it.
+/// SIGUSR1 it logs the totals and the peers, at the level info. On SIGHUP it reads the certificate for TLS and its key
+/// again; if there is something wrong with them, it logs what, and keeps those that it has.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Address to listen at, may be given several times: tcp://HOST:PORT (* is every interface, port 0 any free one) or
-    /// ipc://PATH. A prefix pub+, pull+, rep+ or respondent+ is for nanomsg and NNG programs that open SUB, PUSH, REQ
+    /// Address to listen at, may be given several times: tcp://HOST:PORT (* is every interface, port 0 any free one),
+    /// tls+tcp://HOST:PORT, or ipc://PATH. A prefix pub+, pull+, rep+ or respondent+ is for nanomsg and NNG programs that open SUB, PUSH, REQ
     /// or SURVEYOR sockets; with it also ws://HOST:PORT/PATH, and ?structured=1 for more than text and bytes
     #[arg(long, short, visible_alias = "bind", visible_short_alias = 'b', value_name = "URL", default_value = limits::DEFAULT_URL)]
     listen: Vec<String>,
@@ -43,8 +44,11 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     })?;
 
     let hub = Hub::new()?;
-    for (option, value) in arguments.options.0 {
+    for (option, value) in arguments.options.numbers {
         hub.set(option, value)?;
+    }
+    for (option, value) in &arguments.options.texts {
+        hub.set_text(*option, Some(value))?;
     }
     for url in &arguments.listen {
         hub.listen(url)?;
@@ -58,13 +62,22 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     for signal in signals_heard.into_iter().map_while(|signal| signal) {
         match signal {
             SIGUSR1 => log_summary(&hub),
-            _ => log::info!("SIGHUP: nothing to reload"),
+            _ => reload(&hub),
         }
     }
     log::info!("stopping on signal {}", stop.signal().unwrap_or_default());
     log_totals(&hub);
     hub.close();
     Ok(())
+}
+
+/// Reads the certificate again.
+fn reload(hub: &Hub) {
+    match hub.reload_tls() {
+        Ok(()) => log::info!("SIGHUP: the certificate was read again"),
+        Err(error) if error.status() == Status::State => log::info!("SIGHUP: nothing to reload"),
+        Err(error) => log::error!("SIGHUP: the certificate is still the old one: {error}"),
+    }
 }
 
 /// Logs the totals of the hub, and its peers.

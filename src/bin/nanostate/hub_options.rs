@@ -5,26 +5,38 @@ use std::borrow::Cow;
 use clap::builder::ValueParser;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use nanostate::options::Unit;
-use nanostate::HubOption;
+use nanostate::{AppText, HubOption, HubText};
 
 /// The options that were given, and their values.
-pub struct Options(pub Vec<(HubOption, i64)>);
+pub struct Options {
+    pub numbers: Vec<(HubOption, i64)>,
+    pub texts: Vec<(HubText, String)>,
+}
 
 /// The flag of an option: `--max-message` for `NS_OPT_HUB_MAX_MESSAGE`. The value of a duration has its unit.
 fn flag(option: HubOption) -> String {
     let name = option.about().name;
-    let name = name.strip_prefix("NS_OPT_HUB_").unwrap_or(name);
     let name = match option.about().unit {
         Unit::Milliseconds => name.strip_suffix("_MS").unwrap_or(name),
         _ => name,
     };
-    name.to_ascii_lowercase().replace('_', "-")
+    flag_of(name)
+}
+
+/// The flag of an option with this name: `--tls-cert` for `NS_OPT_HUB_TLS_CERT`, and `--ca` for `NS_OPT_TLS_CA`.
+pub fn flag_of(name: &str) -> String {
+    let short = name.strip_prefix("NS_OPT_HUB_").or(name.strip_prefix("NS_OPT_TLS_")).unwrap_or(name);
+    short.to_ascii_lowercase().replace('_', "-")
 }
 
 /// A text of the library, with flags in place of the options that it names.
 pub fn with_flags(text: &str) -> Cow<'_, str> {
-    let named = HubOption::ALL.iter().filter(|option| text.contains(option.about().name));
-    named.fold(text.into(), |text, option| text.replace(option.about().name, &format!("--{}", flag(*option))).into())
+    let numbers = HubOption::ALL.iter().map(|option| (option.about().name, flag(*option)));
+    let texts =
+        HubText::ALL.iter().map(|option| option.about()).chain(AppText::ALL.iter().map(|option| option.about()));
+    let flags = numbers.chain(texts.map(|about| (about.name, flag_of(about.name))));
+    let named = flags.filter(|(name, _)| text.contains(name));
+    named.fold(text.into(), |text, (name, flag)| text.replace(name, &format!("--{flag}")).into())
 }
 
 /// The group of `--help` that an option belongs to; `None` for that of the other flags.
@@ -57,9 +69,16 @@ fn argument(option: HubOption) -> Arg {
     ))
 }
 
+fn text_argument(option: HubText) -> Arg {
+    let about = option.about();
+    let help = with_flags(about.text).into_owned();
+    Arg::new(about.name).long(flag_of(about.name)).help_heading("TLS").value_name("FILE").help(help)
+}
+
 impl clap::Args for Options {
     fn augment_args(command: Command) -> Command {
-        command.args(HubOption::ALL.iter().map(|option| argument(*option)))
+        let texts = HubText::ALL.iter().map(|option| text_argument(*option));
+        command.args(HubOption::ALL.iter().map(|option| argument(*option))).args(texts)
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -77,7 +96,11 @@ impl clap::FromArgMatches for Options {
             };
             value.map(|value| (*option, value))
         };
-        Ok(Options(HubOption::ALL.iter().filter_map(given).collect()))
+        let text = |option: &HubText| matches.get_one(option.about().name).cloned().map(|value| (*option, value));
+        Ok(Options {
+            numbers: HubOption::ALL.iter().filter_map(given).collect(),
+            texts: HubText::ALL.iter().filter_map(text).collect(),
+        })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
@@ -95,7 +118,7 @@ mod tests {
     fn parse(arguments: &[&str]) -> Result<Vec<(HubOption, i64)>, String> {
         let command = Options::augment_args(Command::new("hub").no_binary_name(true));
         let matches = command.try_get_matches_from(arguments).map_err(|error| error.to_string())?;
-        Ok(Options::from_arg_matches(&matches).unwrap().0)
+        Ok(Options::from_arg_matches(&matches).unwrap().numbers)
     }
 
     #[test]
@@ -117,6 +140,7 @@ mod tests {
             let name = option.about().name;
             assert_eq!(with_flags(&format!("a {name}; {name} b")), format!("a --{0}; --{0} b", flag(*option)));
         }
+        assert_eq!(with_flags("NS_OPT_HUB_TLS_KEY, NS_OPT_TLS_CA"), "--tls-key, --ca");
         assert_eq!(with_flags("NS_OPT_HUB_, NS_OPT_LINGER_MS"), "NS_OPT_HUB_, NS_OPT_LINGER_MS");
     }
 

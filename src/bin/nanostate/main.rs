@@ -19,7 +19,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use log::LevelFilter;
-use nanostate::{limits, Error, Status};
+use nanostate::{limits, App, AppText, Error, Status};
 
 /// Exit code: the command failed.
 const FAILURE: u8 = 1;
@@ -37,9 +37,11 @@ struct Arguments {
 /// Help that belongs to no subcommand.
 fn after_help() -> String {
     format!(
-        "Environment:\n  {:<14} the hub's address, where --connect is not given\n  {:<14} what to log, where --log is \
-         not given\n\nExit codes: 0 done, {FAILURE} failed, {USAGE} wrong usage",
+        "Environment:\n  {:<17} the hub's address, where --connect is not given\n  {:<17} the file, where --ca is not given\n  \
+         {:<17} the pin, where --pin is not given\n  {:<17} what to log, where --log is not given\n\nExit codes: 0 done, {FAILURE} failed, {USAGE} wrong usage",
         limits::URL_VARIABLE,
+        AppText::TlsCa.about().variable,
+        AppText::TlsPin.about().variable,
         nanostate::logging::VARIABLE
     )
 }
@@ -60,6 +62,10 @@ enum Command {
 pub struct Client {
     #[arg(long, short, value_name = "URL", help = connect_help())]
     connect: Option<String>,
+    #[arg(long, value_name = "FILE", help = text_help(AppText::TlsCa))]
+    ca: Option<String>,
+    #[arg(long, value_name = "PIN", help = text_help(AppText::TlsPin))]
+    pin: Option<String>,
     /// What to log on standard error: off (default), error, warn, info, debug, trace
     #[arg(long, value_name = "LEVEL", value_parser = logger::level)]
     log: Option<LevelFilter>,
@@ -67,6 +73,22 @@ pub struct Client {
 
 fn connect_help() -> String {
     format!("The hub's address [default: ${}, else {}]", limits::URL_VARIABLE, limits::DEFAULT_URL)
+}
+
+fn text_help(option: AppText) -> String {
+    format!("{} [default: ${}]", option.about().text, option.about().variable)
+}
+
+impl Client {
+    /// Starts to connect an app.
+    fn connect(&self, app: &App) -> Result<(), Failure> {
+        for (option, value) in [(AppText::TlsCa, &self.ca), (AppText::TlsPin, &self.pin)] {
+            if value.is_some() {
+                app.set_text(option, value.as_deref())?;
+            }
+        }
+        Ok(app.connect(self.connect.as_deref())?)
+    }
 }
 
 /// Why a command ends without success.
@@ -84,9 +106,11 @@ pub enum Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
+        let text = error.to_string();
+        let text = hub_options::with_flags(&text).into_owned();
         match error.status() {
-            Status::Url | Status::Name | Status::Identity | Status::Invalid => Failure::Usage(error.to_string()),
-            _ => Failure::Failed(error.to_string()),
+            Status::Url | Status::Name | Status::Identity | Status::Invalid => Failure::Usage(text),
+            _ => Failure::Failed(text),
         }
     }
 }

@@ -100,7 +100,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let end = Instant::now().checked_add(arguments.timeout);
     let left = || end.map(|end| end.saturating_duration_since(Instant::now()));
     app.set(AppOption::Shared, 1)?;
-    app.connect(arguments.client.connect.as_deref())?;
+    arguments.client.connect(&app)?;
     // The hub says how large a message may be, so the limit is known only once it has answered.
     app.wait_connected(left()).map_err(why)?;
     match value {

@@ -50,7 +50,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let stop = signals::on_stop(move || waiting.interrupt())?;
     let told = Arc::new(AtomicBool::new(false));
     tell_about_the_link(&app, &told)?;
-    app.connect(arguments.client.connect.as_deref())?;
+    arguments.client.connect(&app)?;
     let result = match first_connect(&app, &told) {
         Ok(()) => print(&app, &patterns, &arguments),
         Err(failure) => Err(failure),

@@ -86,7 +86,9 @@ impl Session {
     pub(super) fn lost(&mut self, now: Now, error: Error) {
         let was_up = matches!(self.phase, Phase::Up);
         self.unlink();
-        let text = format!("{error}: {}", self.dialler.url());
+        let (text, url) = (error.to_string(), self.dialler.url());
+        // A transport names the address, or the one that its name was resolved to.
+        let text = if text.ends_with(url) { text } else { format!("{text}: {url}") };
         if was_up {
             debug!("{}: {text}", one_line(&self.identity));
             self.dialler.reset_waits();

@@ -1,7 +1,9 @@
 //! What the two sides of a connection say to each other before the first frame.
 
 use super::super::gateway::Role;
-use crate::framing::{gateway_header, header, parse_gateway_header, parse_header, HeaderError, Version, HEADER_LEN};
+use crate::framing::{
+    gateway_header, header, opening_len, parse_gateway_header, parse_header, HeaderError, Version, HEADER_LEN,
+};
 
 /// What this side is in a handshake: it decides which side speaks first, and what the other side has to say.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -57,10 +59,17 @@ impl Handshake {
     /// # Errors
     /// What the other side said wrong. It gets no answer.
     pub fn take(&mut self, input: &mut &[u8], out: &mut Vec<u8>) -> Result<Option<Opened>, HeaderError> {
-        let (piece, rest) = input.split_at(input.len().min(HEADER_LEN - self.said.len()));
+        let Some(&first) = self.said.first().or(input.first()) else { return Ok(None) };
+        let len = opening_len(first);
+        let (piece, rest) = input.split_at(input.len().min(len - self.said.len()));
         self.said.extend_from_slice(piece);
         *input = rest;
-        let Ok(theirs) = <&[u8; HEADER_LEN]>::try_from(&self.said[..]) else { return Ok(None) };
+        if self.said.len() < len {
+            return Ok(None);
+        }
+        let mut theirs = [0; HEADER_LEN];
+        theirs[..len].copy_from_slice(&self.said);
+        let theirs = &theirs;
         let agreed = match self.side {
             Side::Dialler(said) => match (said, parse_header(theirs)?) {
                 (Version::V1, Version::V1) => Agreed::V1,
@@ -144,8 +153,10 @@ mod tests {
     #[test]
     fn who_says_something_else_gets_no_answer() {
         for side in [Side::Listener, Side::Gateway(Role::Pub)] {
-            for theirs in [*b"GET / HT", gateway_header(Role::Pull.hears())] {
-                let (end, said, _) = outcome(side, &theirs, &[HEADER_LEN]);
+            // An alert of TLS is shorter than a header.
+            let alert = b"\x15\x03\x03\0\x02\x02\x32";
+            for theirs in [&b"GET / HT"[..], &gateway_header(Role::Pull.hears()), alert] {
+                let (end, said, _) = outcome(side, theirs, &[theirs.len()]);
                 assert!(end.is_err() && said.is_empty(), "{side:?}");
             }
         }
@@ -165,7 +176,7 @@ mod tests {
             let mut ends: Vec<_> = cuts.iter().map(|cut| cut.index(input.len() + 1)).chain([input.len()]).collect();
             ends.sort_unstable();
             let whole = outcome(side, &input, &[input.len()]);
-            prop_assert_eq!(whole.2, HEADER_LEN, "what is behind is left");
+            prop_assert_eq!(whole.2, opening_len(theirs[0]), "what is behind is left");
             prop_assert_eq!(outcome(side, &input, &ends), whole);
         }
     }
