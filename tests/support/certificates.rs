@@ -1,5 +1,8 @@
 //! Certificates that a test makes for itself, as files.
 
+// Not every test needs all of it.
+#![allow(dead_code)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};

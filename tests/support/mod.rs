@@ -5,6 +5,8 @@
 #![cfg_attr(not(all(feature = "cli", feature = "capi")), allow(dead_code, unused_imports))]
 
 pub mod build;
+#[cfg(feature = "tls")]
+pub mod certificates;
 mod cli;
 mod process;
 mod proxy;

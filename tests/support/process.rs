@@ -86,7 +86,7 @@ impl Lines {
 impl Process {
     /// Starts it, with pipes, and without what the environment says of nanostate.
     pub fn start(name: &str, command: &mut Command) -> Process {
-        for variable in ["NANOSTATE_URL", "NANOSTATE_LOG"] {
+        for variable in ["NANOSTATE_URL", "NANOSTATE_LOG", "NANOSTATE_TLS_CA", "NANOSTATE_TLS_PIN"] {
             if !command.get_envs().any(|(set, _)| set == variable) {
                 command.env_remove(variable);
             }

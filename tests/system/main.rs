@@ -40,5 +40,7 @@ mod receive;
 mod static_library;
 #[cfg(all(target_os = "linux", target_env = "gnu", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod thread_ends;
+#[cfg(all(feature = "cli", feature = "tls"))]
+mod tls;
 #[cfg(all(feature = "cli", target_os = "linux"))]
 mod wall_clocks;
