@@ -198,6 +198,8 @@ inline constexpr AppOption<Time> backoff_max{NS_OPT_BACKOFF_MAX_MS};
 inline constexpr AppOption<bool> echo{NS_OPT_ECHO};
 inline constexpr AppOption<bool> take_over{NS_OPT_TAKE_OVER};
 inline constexpr AppOption<bool> shared{NS_OPT_SHARED};
+inline constexpr AppOption<std::string_view> tls_ca{NS_OPT_TLS_CA};
+inline constexpr AppOption<std::string_view> tls_pin{NS_OPT_TLS_PIN};
 inline constexpr HubOption<Count> hub_max_message{NS_OPT_HUB_MAX_MESSAGE};
 inline constexpr HubOption<Count> hub_legacy_max{NS_OPT_HUB_LEGACY_MAX};
 inline constexpr HubOption<Count> hub_max_peers{NS_OPT_HUB_MAX_PEERS};
@@ -214,6 +216,8 @@ inline constexpr HubOption<Count> hub_ipc_mode{NS_OPT_HUB_IPC_MODE};
 inline constexpr HubOption<bool> hub_echo{NS_OPT_HUB_ECHO};
 inline constexpr HubOption<bool> hub_legacy_structured{NS_OPT_HUB_LEGACY_STRUCTURED};
 inline constexpr HubOption<bool> hub_legacy_snapshot{NS_OPT_HUB_LEGACY_SNAPSHOT};
+inline constexpr HubOption<std::string_view> hub_tls_cert{NS_OPT_HUB_TLS_CERT};
+inline constexpr HubOption<std::string_view> hub_tls_key{NS_OPT_HUB_TLS_KEY};
 } // namespace option
 
 using AppStats = ns_app_stats_t;
@@ -383,7 +387,7 @@ public:
     CString(std::string_view text, Status fault) noexcept
     {
         if (text.find('\0') != text.npos) {
-            status_ = refuse(fault, "a NUL inside a name, an identity, an address or a pattern");
+            status_ = refuse(fault, "a NUL inside a name, an identity, an address, a pattern or an option");
             return;
         }
         char *place = small_;
@@ -429,6 +433,14 @@ Result<T> read_option(Handle *handle, ns_opt option, Read read) noexcept
     std::int64_t value;
     const Status status = told(read(handle, option, &value));
     return ok(status) ? Result<T>(static_cast<T>(value)) : status;
+}
+
+/// Sets an option whose value is a text by `set`, a function of the library.
+template <typename Handle, typename Set>
+Status set_text(Handle *handle, ns_opt option, std::string_view value, Set set) noexcept
+{
+    const CString text(value, Status::invalid);
+    return ok(text.status()) ? told(set(handle, option, text.get())) : text.status();
 }
 
 } // namespace detail
@@ -878,7 +890,12 @@ public:
             core_->own_thread = value != 0;
         return status;
     }
-    /// The value of an option: what was set, else its default.
+    /// Sets an option whose value is a text, before connect(): app.set(option::tls_ca, "ca.pem").
+    Status try_set(AppOption<std::string_view> option, std::string_view value) noexcept
+    {
+        return detail::set_text(handle(), option.number, value, ns_app_set_text);
+    }
+    /// The value of an option that is a number: what was set, else its default.
     template <typename T> Result<T> try_option(AppOption<T> option) const noexcept
     {
         return detail::read_option<T>(handle(), option.number, ns_app_option);
@@ -1291,7 +1308,14 @@ public:
     {
         return detail::told(ns_hub_set(handle(), option, value));
     }
-    /// The value of an option: what was set, else its default.
+    /// Sets an option whose value is a text: hub.set(option::hub_tls_cert, "hub.pem").
+    Status try_set(HubOption<std::string_view> option, std::string_view value) noexcept
+    {
+        return detail::set_text(handle(), option.number, value, ns_hub_set_text);
+    }
+    /// Reads the certificate and its key again, for new connections.
+    Status try_reload_tls() noexcept { return detail::told(ns_hub_reload_tls(handle())); }
+    /// The value of an option that is a number: what was set, else its default.
     template <typename T> Result<T> try_option(HubOption<T> option) const noexcept
     {
         return detail::read_option<T>(handle(), option.number, ns_hub_option);
@@ -1370,6 +1394,7 @@ public:
     void set(ns_opt option, std::int64_t value) { detail::check(try_set(option, value)); }
     template <typename T> T option(HubOption<T> option) const { return try_option(option).value(); }
     std::int64_t option(ns_opt option) const { return try_option(option).value(); }
+    void reload_tls() { detail::check(try_reload_tls()); }
     void listen(std::string_view url) { detail::check(try_listen(url)); }
     void on_peer(PeerFunction function) { detail::check(try_on_peer(std::move(function))); }
     HubStats stats() const { return try_stats().value(); }

