@@ -14,6 +14,7 @@ export const STATUS = {
   NS_ERR_TOO_LARGE: [-16, 'too large'],
   NS_ERR_FULL: [-17, 'no room left'],
   NS_ERR_REFUSED: [-19, 'connection refused'],
+  NS_ERR_RESOLVE: [-20, 'host name could not be resolved'],
   NS_ERR_PERMISSION: [-21, 'permission denied'],
   NS_ERR_IDENTITY_TAKEN: [-22, 'identity taken by another app'],
   NS_ERR_NOT_FOUND: [-23, 'not found'],
@@ -22,6 +23,12 @@ export const STATUS = {
 
 /** The name of an error. */
 export type Code = keyof typeof STATUS;
+
+/** Why a hub may refuse an app. The other errors mean something else to the calls that return them. */
+export const REFUSALS: readonly Code[] = [
+  'NS_ERR_INVALID', 'NS_ERR_UNSUPPORTED', 'NS_ERR_IDENTITY', 'NS_ERR_TOO_LARGE', 'NS_ERR_FULL', 'NS_ERR_REFUSED',
+  'NS_ERR_PERMISSION', 'NS_ERR_IDENTITY_TAKEN', 'NS_ERR_NOT_FOUND',
+];
 
 /** The error with this number. */
 export function codeOf(number: number): Code | undefined {

@@ -187,7 +187,10 @@ export function writeHead(writer: Writer, sender: string, name: string) {
   writer.text(name);
 }
 
-/** Appends a `meta` that has a stamp and nothing else. */
+/** The length of a `meta` that has a stamp and nothing else. */
+export const STAMP_META = 28;
+
+/** Appends such a `meta`. */
 export function writeStamp(writer: Writer, stamp: Stamp) {
   writer.map(1);
   writer.int(0);

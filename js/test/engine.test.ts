@@ -55,7 +55,7 @@ test('own values beyond their limit are refused, and nothing changes', () => {
   const before = app.own.version;
   assert.throws(() => app.publish(NOW, 'z', 'y'.repeat(500)), { code: 'NS_ERR_FULL' });
   assert.throws(() => app.publish(NOW, 'x', 'y'.repeat(900)), { code: 'NS_ERR_FULL' });
-  assert.deepEqual([app.own.version, app.own.find('x')?.value], [before, 'y'.repeat(500)]);
+  assert.deepEqual([app.own.version, app.find('x')?.value], [before, 'y'.repeat(500)]);
   app.publish(NOW, 'x', 1);
   app.publish(NOW, 'z', 'y'.repeat(300));
 });
@@ -64,7 +64,7 @@ test('names, identities and sizes are checked', () => {
   const app = session({ maxMessage: 100 });
   for (const name of ['', 'a\0b', 'x'.repeat(1025), '$ns/hello', '\ud800']) {
     assert.throws(() => app.publish(NOW, name, 1), { code: 'NS_ERR_NAME' });
-    assert.throws(() => new Session(name && '$ns', app.instance, app.secret), { code: 'NS_ERR_IDENTITY' });
+    assert.throws(() => new Session(name && '$ns', app.secret, app.secret), { code: 'NS_ERR_IDENTITY' });
   }
   assert.throws(() => app.publish(NOW, 7 as unknown as string, 1), TypeError);
   assert.throws(() => app.publish(NOW, 'x', new Uint8Array(100)), { code: 'NS_ERR_TOO_LARGE' });

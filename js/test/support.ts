@@ -1,6 +1,10 @@
 // What several tests use.
 
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
 
 /** The root of the repository, seen from build/test. */
 export const ROOT = new URL('../../../', import.meta.url);
@@ -40,5 +44,112 @@ export class Random {
 
   bytes(length: number): Uint8Array {
     return Uint8Array.from({ length }, () => this.below(256));
+  }
+}
+
+const BINARY = fileURLToPath(new URL(`${process.env['CARGO_TARGET_DIR'] ?? 'target'}/debug/nanostate`, ROOT));
+/** As long as anything may take on the slowest machine, in milliseconds. */
+export const BOUND = 60_000;
+
+/** A program that is ended with the test. */
+export class Program {
+  readonly process: ChildProcess;
+  readonly lines: string[] = [];
+  #changed = () => {};
+
+  constructor(command: string, args: string[], env: NodeJS.ProcessEnv = {}) {
+    this.process = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'], env: { ...process.env, ...env } });
+    programs.add(this.process);
+    this.process.on('exit', () => {
+      programs.delete(this.process);
+      this.#changed();
+    });
+    createInterface(this.process.stdout!).on('line', (line) => {
+      this.lines.push(line);
+      this.#changed();
+    });
+  }
+
+  /** The next line that it prints. */
+  async line(): Promise<string> {
+    const timer = setTimeout(() => this.process.kill('SIGKILL'), BOUND);
+    while (this.lines.length === 0) {
+      if (this.process.exitCode !== null || this.process.signalCode !== null) {
+        throw new Error(`${this.process.spawnfile} has ended and said nothing`);
+      }
+      await new Promise<void>((resolve) => (this.#changed = resolve));
+    }
+    clearTimeout(timer);
+    return this.lines.shift()!;
+  }
+
+  /** Waits until it has ended. Its exit code. */
+  async ended(): Promise<number | null> {
+    const timer = setTimeout(() => this.process.kill('SIGKILL'), BOUND);
+    if (this.process.exitCode === null && this.process.signalCode === null) {
+      await once(this.process, 'exit');
+    }
+    clearTimeout(timer);
+    return this.process.exitCode;
+  }
+
+  async kill(): Promise<void> {
+    this.process.kill('SIGKILL');
+    await this.ended();
+  }
+}
+
+const programs = new Set<ChildProcess>();
+process.on('exit', () => programs.forEach((program) => program.kill('SIGKILL')));
+
+/** The command line of nanostate. */
+export function nanostate(...args: string[]): Program {
+  return new Program(BINARY, args);
+}
+
+export class Hub {
+  private constructor(
+    readonly program: Program,
+    /** Where it listens, in the order of what was asked for. */
+    readonly urls: string[],
+  ) {}
+
+  static async start(...listen: string[]): Promise<Hub> {
+    return Hub.startWith([], ...listen);
+  }
+
+  static async startWith(flags: string[], ...listen: string[]): Promise<Hub> {
+    const urls = listen.length > 0 ? listen : ['tcp://127.0.0.1:0'];
+    const program = nanostate('hub', '--log', 'error', ...flags, ...urls.flatMap((url) => ['--listen', url]));
+    const found = [];
+    for (let i = 0; i < urls.length; i++) {
+      found.push((await program.line()).replace(/^listening on /, ''));
+    }
+    return new Hub(program, found);
+  }
+
+  get url(): string {
+    return this.urls[0]!;
+  }
+
+  /** Ends it by force, and starts it again at the same addresses. */
+  async restart(): Promise<Hub> {
+    await this.program.kill();
+    return Hub.start(...this.urls);
+  }
+
+  kill(): Promise<void> {
+    return this.program.kill();
+  }
+}
+
+/** Waits until this holds. */
+export async function until(condition: () => unknown, what: string): Promise<void> {
+  const end = Date.now() + BOUND;
+  while (!condition()) {
+    if (Date.now() > end) {
+      throw new Error(`in vain: ${what}`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }

@@ -1,11 +1,11 @@
 // An app's own newest values: when each was sent, and what the hub said of it.
 
-import type { Kind, Value } from '../msgpack.js';
-import { decode } from '../msgpack.js';
+import { Writer, decode, type Kind } from '../msgpack.js';
 import { NanostateError, type Code } from '../status.js';
-import { clockOf, stampOf, toBytes, type LogicalTime, type Stamp } from '../wire.js';
-import { fromMillis, next } from './clock.js';
+import { STAMP_META, clockOf, stampOf, toBytes, writeHead, writeStamp, type LogicalTime, type Stamp } from '../wire.js';
+import { fromMillis, next, toMillis } from './clock.js';
 import { RESTAMPS } from './config.js';
+import type { State } from './received.js';
 
 /** An own value. */
 export class Entry {
@@ -20,29 +20,52 @@ export class Entry {
   retries = 0;
   /** The stamp that the hub of this link did not take, and why. */
   refused: { stamp: Stamp; why: Code } | undefined;
-  #value: Value | undefined;
+  #state: State | undefined;
+
+  /** A v1 body, whose meta is a stamp and nothing else. Never changed: it may wait to be sent. */
+  body!: Uint8Array;
+  /** Where in the body the value begins, and where it ends. */
+  dataAt = 0;
+  metaAt = 0;
+  kind!: Kind;
+  stamp!: Stamp;
 
   constructor(
+    readonly sender: string,
     readonly name: string,
     /** Where it stands in the table. */
     readonly slot: number,
-    /** A v1 body, whose meta is a stamp and nothing else. Never changed: it may wait to be sent. */
-    public body: Uint8Array,
-    public metaAt: number,
-    /** Where its value begins. */
-    public dataAt: number,
-    public kind: Kind,
-    public stamp: Stamp,
   ) {}
 
-  /** The value as others see it: always the same object. */
-  get value(): Value {
-    return (this.#value ??= decode(this.body.subarray(this.dataAt, this.metaAt)));
+  /** The value as others see it. Always the same object, until there is another value or stamp. */
+  state(): State {
+    const { sender, name, kind } = this;
+    return (this.#state ??= Object.freeze({
+      sender,
+      name,
+      value: decode(this.body.subarray(this.dataAt, this.metaAt)),
+      kind,
+      time: toMillis(clockOf(this.stamp)),
+      retained: false,
+    }));
   }
 
-  replace(body: Uint8Array, metaAt: number, dataAt: number, kind: Kind, stamp: Stamp) {
-    Object.assign(this, { body, metaAt, dataAt, kind, stamp });
-    this.#value = undefined;
+  replace(writer: Writer, data: Uint8Array, kind: Kind, stamp: Stamp) {
+    this.dataAt = writer.length;
+    writer.raw(data);
+    this.metaAt = writer.length;
+    writeStamp(writer, stamp);
+    this.body = writer.copy();
+    this.kind = kind;
+    this.stamp = stamp;
+    this.#state = undefined;
+  }
+
+  restamp(stamp: Stamp) {
+    this.body = this.body.slice();
+    this.body.set(toBytes(stamp), this.body.length - 24);
+    this.stamp = stamp;
+    this.#state &&= Object.freeze({ ...this.#state, time: toMillis(clockOf(stamp)) });
   }
 }
 
@@ -60,7 +83,10 @@ export class Own {
   /** The version of the last value that was stamped anew on this link. */
   restamped = 0;
 
-  constructor(readonly limit: number) {}
+  constructor(
+    readonly identity: string,
+    readonly limit: number,
+  ) {}
 
   find(name: string): Entry | undefined {
     return this.#byName.get(name);
@@ -70,25 +96,24 @@ export class Own {
     return this.#byName.values();
   }
 
-  /** Takes a value that is sent now, whatever the stamp of the one before it. Throws if there is no room. */
-  put(boot: number, name: string, body: Uint8Array, metaAt: number, dataAt: number, kind: Kind, stamp: Stamp): Entry {
+  /** Takes an encoded value that is sent now, whatever the stamp of the one before it. Throws if there is no room. */
+  put(boot: number, name: string, data: Uint8Array, kind: Kind, stamp: Stamp): Entry {
     let entry = this.#byName.get(name);
-    const bytes = this.#bytes + body.length + (entry ? -entry.body.length : OVERHEAD);
+    const writer = new Writer();
+    writeHead(writer, this.identity, name);
+    const size = writer.length + data.length + STAMP_META;
+    const bytes = this.#bytes + size + (entry ? -entry.body.length : OVERHEAD);
     if (bytes > this.limit) {
-      throw new NanostateError(
-        'NS_ERR_FULL',
-        `"${name}" (${body.length} bytes) does not fit: ${this.#bytes} of ${this.limit} bytes are in use`,
-      );
+      const text = `"${name}" (${size} bytes) does not fit: ${this.#bytes} of ${this.limit} bytes are in use`;
+      throw new NanostateError('NS_ERR_FULL', text);
     }
     this.#bytes = bytes;
-    if (entry) {
-      entry.replace(body, metaAt, dataAt, kind, stamp);
-    } else {
+    if (!entry) {
       const slot = this.#free.pop() ?? this.slots.length;
-      entry = new Entry(name, slot, body, metaAt, dataAt, kind, stamp);
-      this.slots[slot] = entry;
+      entry = this.slots[slot] = new Entry(this.identity, name, slot);
       this.#byName.set(name, entry);
     }
+    entry.replace(writer, data, kind, stamp);
     entry.version = entry.sentVersion = ++this.version;
     entry.sentAt = boot;
     return entry;
@@ -101,9 +126,7 @@ export class Own {
   }
 
   #restamp(entry: Entry, stamp: Stamp) {
-    entry.body = entry.body.slice();
-    entry.body.set(toBytes(stamp), entry.body.length - 24);
-    entry.stamp = stamp;
+    entry.restamp(stamp);
     entry.version = ++this.version;
   }
 

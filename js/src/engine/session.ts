@@ -3,66 +3,32 @@
 // It has no sockets, timers or clocks of its own: bytes and a time go in, bytes, events and a deadline come out. It
 // follows src/engine/app, and tests/vectors/session holds both to the same bytes.
 
-import { hello, readControl, token, type Control } from '../control.js';
-import { Malformed, KINDS, Writer, encode, kindOf, type Kind, type Sendable } from '../msgpack.js';
-import { NanostateError, STATUS, codeOf, type Code } from '../status.js';
+import { hello, readControl, type Control } from '../control.js';
+import { KINDS, Malformed, encode, kindOf, type Sendable } from '../msgpack.js';
+import { NanostateError, REFUSALS, STATUS, codeOf, type Code } from '../status.js';
 import {
-  RESERVED, checkIdentity, checkName, clockOf, decodeBody, fromBytes, stampOf, strLength, usesFeatures, writeHead, writeStamp,
-  type Body, type LogicalTime, type Stamp,
+  RESERVED, checkIdentity, checkName, clockOf, decodeBody, strLength, usesFeatures, type Body, type LogicalTime, type Stamp,
 } from '../wire.js';
 import { Acks } from './acks.js';
-import { LogicalClock, isBeyond, toMillis, type Now } from './clock.js';
-import type { MakeCodec, Codec } from './codec.js';
-import { DEFAULTS, HANDSHAKE, META_ROOM, OLD_MAX, PROBE, REBASES, type Config } from './config.js';
+import { isBeyond, toMillis, type Now } from './clock.js';
+import type { MakeCodec } from './codec.js';
+import { DEFAULTS, HANDSHAKE, META_ROOM, OLD_MAX, PROBE, type Config } from './config.js';
+import { Connection } from './connection.js';
 import { Dialler } from './dialler.js';
-import { Feed } from './feed.js';
 import { Own, type Entry } from './own.js';
 import { Received, type State } from './received.js';
-
-/** Where the link to the hub stands. */
-export interface Link {
-  readonly state: 'idle' | 'connecting' | 'connected' | 'refused';
-  /** Why it is not as asked. */
-  readonly code: Code | undefined;
-  /** Why in words; the address when connected. */
-  readonly text: string;
-}
-
-/** What a session asks of its driver, or tells its program. */
-export type Event =
-  | { is: 'dial'; token: number; url: string }
-  | { is: 'close'; conn: number }
-  | { is: 'link'; link: Link }
-  | { is: 'state'; state: State }
-  | { is: 'rejected'; name: string; error: NanostateError }
-  | { is: 'warning'; text: string };
-
-/** Why a hub may refuse an app. The other errors mean something else to the calls that return them. */
-const REFUSALS: readonly Code[] = [
-  'NS_ERR_INVALID', 'NS_ERR_UNSUPPORTED', 'NS_ERR_IDENTITY', 'NS_ERR_TOO_LARGE', 'NS_ERR_FULL', 'NS_ERR_REFUSED',
-  'NS_ERR_PERMISSION', 'NS_ERR_IDENTITY_TAKEN', 'NS_ERR_NOT_FOUND',
-];
+import { Reports, type Event, type Link } from './reports.js';
+import { Stamper } from './stamper.js';
 
 type Phase = 'idle' | 'waiting' | 'dialling' | 'handshake' | 'hello' | 'up';
 
-/** One connection to a hub. */
-interface Connection {
-  readonly conn: number;
-  readonly codec: Codec;
-  readonly feed: Feed;
-  /** The token of the newest ping that there was no room to answer. */
-  pong: bigint | undefined;
-}
-
 export class Session {
   readonly config: Config;
-  readonly #clock = new LogicalClock();
+  readonly #stamper: Stamper;
   readonly #dialler: Dialler;
   readonly own: Own;
   readonly received: Received;
   readonly #acks = new Acks();
-  /** The instance, as stamps end with it. */
-  readonly #mine: string;
   #phase: Phase = 'idle';
   #dialled = 0;
   #link: Connection | undefined;
@@ -71,43 +37,36 @@ export class Session {
   /** When the next attempt is due, and when the hub's answer is. */
   #backoff = Infinity;
   #answer = Infinity;
-  /** Whether a v1 hub told the time: until then own values have a stamp for now, and get theirs then. */
-  #hasHubTime = false;
-  #rebases = 0;
-  #helloAt = 0;
-  #events: Event[] = [];
-  /** Why there is no link, as far as the program was told. */
-  #toldFailure = '';
-  #warned = new Set<string>();
-  /** The last failure to connect, for calls that wait for the link. */
-  lastFailure: NanostateError | undefined;
+  readonly #reports = new Reports();
 
   constructor(
     readonly identity: string,
     /** Random, and made for this app: 16 bytes each. */
-    readonly instance: Uint8Array,
+    instance: Uint8Array,
     readonly secret: Uint8Array,
     config: Partial<Config> = {},
   ) {
     checkIdentity(identity);
     this.config = { ...DEFAULTS, ...config };
-    this.own = new Own(this.config.sendQueue);
+    this.own = new Own(identity, this.config.sendQueue);
     this.received = new Received(this.config.received);
-    this.#mine = fromBytes(instance);
+    this.#stamper = new Stamper(instance);
     this.#dialler = new Dialler(new DataView(instance.slice().buffer).getBigUint64(0, true));
   }
 
   get link(): Link['state'] {
-    switch (this.#phase) {
-      case 'idle': return this.#dialler.isRefused ? 'refused' : 'idle';
-      case 'up': return 'connected';
-      default: return this.#dialler.isRefused ? 'refused' : 'connecting';
-    }
+    if (this.#phase === 'up') return 'connected';
+    return this.#dialler.isRefused ? 'refused' : this.#phase === 'idle' ? 'idle' : 'connecting';
   }
 
   /** What is to be done or told, in this order; none is given twice. */
   takeEvents(): Event[] {
-    return this.#events.splice(0);
+    return this.#reports.take();
+  }
+
+  /** The last failure to connect, for calls that wait for the link. */
+  get lastFailure(): NanostateError | undefined {
+    return this.#reports.lastFailure;
   }
 
   /** When {@link tick} is to be called. */
@@ -121,7 +80,7 @@ export class Session {
   connect(urls: readonly string[]) {
     this.#hangUp();
     this.#dialler.setUrls(urls);
-    this.#forgetFailures();
+    this.#reports.forgetFailures();
     this.received.clear();
     this.#hub.limit = Infinity;
     this.#acks.forget();
@@ -146,7 +105,7 @@ export class Session {
       this.#dial();
     } else if (this.#phase === 'up' && !this.#link!.feed.isOld && this.#answer === Infinity) {
       // The machine may have slept, or be in another network: the link shows whether it still is one.
-      this.#link!.feed.message(token(this.identity, 'ping', 0));
+      this.#link!.ping(0);
       this.#answer = now.mono + PROBE;
     }
   }
@@ -167,17 +126,14 @@ export class Session {
       const text = `"${name}" would be a message of ${size} bytes; the limit is ${this.#limit}`;
       throw new NanostateError('NS_ERR_TOO_LARGE', text);
     }
-    this.#change(this.#put(now, name, data, kindOf(data[0]!, value), this.#stamp(now)));
+    this.#change(this.own.put(now.boot, name, data, kindOf(data[0]!, value), this.#stamper.next(now)));
   }
 
-  #put(now: Now, name: string, data: Uint8Array, kind: Kind, stamp: Stamp): Entry {
-    const writer = new Writer();
-    writeHead(writer, this.identity, name);
-    const dataAt = writer.length;
-    writer.raw(data);
-    const metaAt = writer.length;
-    writeStamp(writer, stamp);
-    return this.own.put(now.boot, name, writer.copy(), metaAt, dataAt, kind, stamp);
+  /** The value of a key, or with no sender the newest of any sender, own values included. */
+  find(name: string, sender?: string): State | undefined {
+    const own = sender === undefined || sender === this.identity ? this.own.find(name) : undefined;
+    const known = sender === undefined ? this.received.newest(name) : this.received.find(sender, name);
+    return own && (!known || own.stamp >= known.stamp) ? own.state() : known?.state;
   }
 
   /** Asks for an acknowledgement of all that was published so far; {@link isAcked} takes what is returned. */
@@ -193,7 +149,7 @@ export class Session {
 
   /** Why one of these was not taken, if it still is the newest of its name. To be asked once they are acknowledged. */
   notTaken(version: number): NanostateError | undefined {
-    return this.own.failure(version, this.#isOld ? Infinity : this.#limit);
+    return this.own.failure(version, this.isOld ? Infinity : this.#limit);
   }
 
   // What the driver tells.
@@ -204,10 +160,9 @@ export class Session {
       return false;
     }
     const codec = makeCodec(this.#dialler.opened(now), this.config.maxMessage + META_ROOM);
-    const feed = new Feed((body) => codec.frame(body), this.config.outbox);
-    this.#link = { conn, codec, feed, pong: undefined };
+    this.#link = new Connection(conn, codec, this.identity, this.config.outbox);
     if (codec.greeting) {
-      feed.raw(codec.greeting);
+      this.#link.feed.raw(codec.greeting);
       this.#phase = 'handshake';
       this.#answer = now.mono + HANDSHAKE;
     } else {
@@ -238,7 +193,7 @@ export class Session {
         } else if ('agreed' in incoming) {
           this.#agreed(now, incoming.agreed);
         } else {
-          this.#warnOnce('too large', `message of ${incoming.tooLarge} bytes dropped: over the limit`);
+          this.#reports.warnOnce('too large', `message of ${incoming.tooLarge} bytes dropped: over the limit`);
         }
         if (this.#link !== link) {
           return;
@@ -263,8 +218,9 @@ export class Session {
     this.#unlink();
     this.#phase = 'idle';
     this.#dialler.refused(error.code);
-    this.lastFailure = new NanostateError(error.code, `${error.message}: ${this.#dialler.url}`);
-    this.#tellLink(this.lastFailure);
+    const told = this.#withUrl(error);
+    this.#reports.failed(told);
+    this.#tellLink(told);
   }
 
   /** The next bytes to send, of one frame; none if there are none. To be asked while the transport takes more. */
@@ -274,7 +230,7 @@ export class Session {
       return undefined;
     }
     const { feed } = link;
-    this.#answerPing(link);
+    link.answer();
     if (this.#phase === 'up') {
       feed.fill(this.own, (entry) => {
         const wanted = this.#isWanted(entry);
@@ -288,7 +244,7 @@ export class Session {
         this.#acks.writtenToOld(through);
       } else if (!feed.isOld && this.#acks.ask(through)) {
         // Behind all that is to be acknowledged.
-        feed.message(token(this.identity, 'ping', through));
+        link.ping(through);
       }
     }
     return feed.next();
@@ -310,17 +266,17 @@ export class Session {
     this.#backoff = Infinity;
     this.#phase = 'dialling';
     this.#dialled = this.#dialler.nextToken();
-    this.#events.push({ is: 'dial', token: this.#dialled, url: this.#dialler.url });
+    this.#reports.add({ is: 'dial', token: this.#dialled, url: this.#dialler.url });
   }
 
   /** The address did not lead to a link: the next one, after a wait once all were tried. */
   #failed(now: Now, error: NanostateError) {
-    this.lastFailure = error;
     if (this.#dialler.nextAddress()) {
+      this.#reports.lastFailure = error;
       return this.#dial();
     }
     this.#wait(now);
-    if (this.#isNews(error.message)) {
+    if (this.#reports.failed(error)) {
       this.#tellLink(error);
     }
   }
@@ -333,7 +289,7 @@ export class Session {
   /** Closes the connection, and forgets it. */
   #hangUp() {
     if (this.#link) {
-      this.#events.push({ is: 'close', conn: this.#link.conn });
+      this.#reports.add({ is: 'close', conn: this.#link.conn });
     }
     this.#unlink();
   }
@@ -342,7 +298,7 @@ export class Session {
     this.#link = undefined;
     this.#backoff = this.#answer = Infinity;
     this.#acks.unlink();
-    this.#rebases = 0;
+    this.#stamper.unlink();
     this.own.unlink();
   }
 
@@ -350,20 +306,19 @@ export class Session {
   #lost(now: Now, error: NanostateError) {
     const wasUp = this.#phase === 'up';
     this.#unlink();
-    const told = new NanostateError(error.code, `${error.message}: ${this.#dialler.url}`);
+    const told = this.#withUrl(error);
     if (!wasUp) {
       return this.#failed(now, told);
     }
     this.#dialler.resetWaits();
-    this.lastFailure = told;
     this.#wait(now);
-    this.#isNews(told.message);
+    this.#reports.failed(told);
     this.#tellLink(told);
   }
 
   #drop(now: Now, error: NanostateError) {
     if (this.#link) {
-      this.#events.push({ is: 'close', conn: this.#link.conn });
+      this.#reports.add({ is: 'close', conn: this.#link.conn });
       this.#lost(now, error);
     }
   }
@@ -383,16 +338,15 @@ export class Session {
   }
 
   #sayHello(now: Now) {
-    this.#helloAt = now.boot;
     this.#phase = 'hello';
     this.#answer = now.mono + HANDSHAKE;
     this.#link!.feed.message(
       hello(this.identity, {
-        instance: this.instance,
+        instance: this.#stamper.instance,
         epoch: this.#dialler.epoch,
         accept: this.config.accept,
         flags: this.#dialler.flags(this.config),
-        time: this.#clock.read(now),
+        time: this.#stamper.sayHello(now),
         secret: this.secret,
       }),
     );
@@ -411,8 +365,8 @@ export class Session {
       this.#hub.instance = hub;
     }
     this.#dialler.welcomed();
-    this.#forgetFailures();
-    this.#warned.delete('withheld');
+    this.#reports.forgetFailures();
+    this.#reports.forgetWarning('withheld');
     this.#link!.feed.walkAll(this.own);
     this.#tellLink();
   }
@@ -424,43 +378,34 @@ export class Session {
     this.#hangUp();
     this.#wait(now);
     const wasRefused = this.#dialler.refused(code);
-    this.lastFailure = error;
-    if (this.#isNews(error.message) || !wasRefused) {
-      this.#events.push({ is: 'warning', text: `refused: ${error.message}` });
+    if (this.#reports.failed(error) || !wasRefused) {
+      this.#reports.warn(`refused: ${error.message}`);
       this.#tellLink(error);
     }
   }
 
   #tellLink(why?: NanostateError) {
     const text = why?.message ?? (this.#phase === 'up' ? this.#dialler.url : '');
-    this.#events.push({ is: 'link', link: { state: this.link, code: why?.code, text } });
+    this.#reports.add({ is: 'link', link: { state: this.link, code: why?.code, text } });
   }
 
-  /** Whether this reason why there is no link is a new one. Each is told once, and not with every attempt. */
-  #isNews(reason: string): boolean {
-    const isNews = reason !== this.#toldFailure;
-    this.#toldFailure = reason;
-    return isNews;
-  }
-
-  #forgetFailures() {
-    this.lastFailure = undefined;
-    this.#toldFailure = '';
+  #withUrl({ code, message }: NanostateError): NanostateError {
+    return new NanostateError(code, `${message}: ${this.#dialler.url}`);
   }
 
   // Own values.
-
-  get #isOld(): boolean {
+  /** Whether the hub of the link is an old one. */
+  get isOld(): boolean {
     return this.#link?.feed.isOld ?? false;
   }
 
   /** The largest body that the hub takes, as far as it is known. */
   get #limit(): number {
-    return this.#isOld ? OLD_MAX : Math.min(this.config.maxMessage, this.#hub.limit);
+    return this.isOld ? OLD_MAX : Math.min(this.config.maxMessage, this.#hub.limit);
   }
 
   #isWanted(entry: Entry): boolean {
-    return entry.metaAt <= this.#limit && (!this.#isOld || entry.kind === 'text' || entry.kind === 'bytes');
+    return entry.metaAt <= this.#limit && (!this.isOld || entry.kind === 'text' || entry.kind === 'bytes');
   }
 
   /** Sends an own value that changed, if there is a link. */
@@ -476,31 +421,20 @@ export class Session {
   }
 
   #withheld({ name, kind, metaAt }: Entry) {
-    this.#warnOnce('withheld', `"${name}" (${kind}, ${metaAt} bytes) withheld: the hub does not accept it`);
-  }
-
-  /** A stamp that is later than all that is known. */
-  #stamp(now: Now): Stamp {
-    return stampOf(this.#clock.tick(now), this.instance);
+    this.#reports.warnOnce('withheld', `"${name}" (${kind}, ${metaAt} bytes) withheld: the hub does not accept it`);
   }
 
   /** Learns another clock's reading. */
   #observe(now: Now, reading: LogicalTime) {
-    if (this.#clock.observe(now, reading)) {
-      this.#warnAhead(now);
-    }
-  }
-
-  #warnAhead(now: Now) {
-    const text = this.#clock.aheadOfWall(now);
-    if (text) {
-      this.#events.push({ is: 'warning', text });
+    const { clock } = this.#stamper;
+    if (clock.observe(now, reading)) {
+      this.#reports.warn(clock.aheadOfWall(now));
     }
   }
 
   /** Gives an own value a stamp that is newer than all that is known, and sends it again. */
   #restamp(now: Now, entry: Entry) {
-    if (this.own.restamp(entry, this.#stamp(now))) {
+    if (this.own.restamp(entry, this.#stamper.next(now))) {
       this.#change(entry);
     } else {
       this.#notTaken(entry.name, entry, 'NS_ERR_IDENTITY_TAKEN');
@@ -509,11 +443,12 @@ export class Session {
 
   /** Goes by the hub's time from now on. Own values with a later stamp, or all, are stamped by their age. */
   #rebase(now: Now, time: LogicalTime, all: boolean) {
-    this.#clock.rebase(now, time);
+    const { clock, helloAt, instance } = this.#stamper;
+    clock.rebase(now, time);
     // The hub told the time after it had heard the hello, or the value that it did not take.
-    const at = this.#phase === 'hello' ? this.#helloAt : now.boot;
-    const [changed, last] = this.own.rebase(at, this.instance, time, all);
-    this.#clock.observe(now, last);
+    const at = this.#phase === 'hello' ? helloAt : now.boot;
+    const [changed, last] = this.own.rebase(at, instance, time, all);
+    clock.observe(now, last);
     changed.forEach((entry) => this.#change(entry));
     this.received.forgetIf((stamp) => isBeyond(clockOf(stamp), time));
   }
@@ -524,28 +459,21 @@ export class Session {
       entry.refused = { stamp: entry.stamp, why };
     }
     const error = new NanostateError(why, `"${name}" was not taken by the hub: ${STATUS[why][1]}`);
-    this.#events.push({ is: 'rejected', name, error });
-    this.#warnOnce('not taken', error.message);
-  }
-
-  #warnOnce(what: string, text: string) {
-    if (!this.#warned.has(what)) {
-      this.#warned.add(what);
-      this.#events.push({ is: 'warning', text });
-    }
+    this.#reports.add({ is: 'rejected', name, error });
+    this.#reports.warnOnce('not taken', error.message);
   }
 
   // What the hub sends.
 
   #body(now: Now, bytes: Uint8Array) {
     try {
-      const body = decodeBody(bytes, this.#isOld);
+      const body = decodeBody(bytes, this.isOld);
       if (!body.name.startsWith(RESERVED)) {
         if (usesFeatures(body)) {
           throw new Malformed('feature');
         }
         this.#receive(now, body);
-      } else if (this.#isOld) {
+      } else if (this.isOld) {
         throw new Malformed('name');
       } else {
         this.#hear(now, readControl(body));
@@ -554,23 +482,23 @@ export class Session {
       if (!(error instanceof Malformed)) {
         throw error;
       }
-      this.#warnOnce('malformed', error.message);
+      this.#reports.warnOnce('malformed', error.message);
     }
   }
 
   #receive(now: Now, body: Body) {
     const { sender, name, kind } = body;
     const isOwn = sender === this.identity;
-    if (this.#phase !== 'up' || (isOwn && this.#isOld && !this.config.echo)) {
+    if (this.#phase !== 'up' || (isOwn && this.isOld && !this.config.echo)) {
       return;
     }
     if (body.stamp !== undefined) {
       this.#observe(now, clockOf(body.stamp));
     }
-    const stamp = body.stamp ?? this.#stamp(now);
+    const stamp = body.stamp ?? this.#stamper.next(now);
     const time = body.stamp === undefined ? 0 : toMillis(clockOf(stamp));
     const own = isOwn ? this.own.find(name) : undefined;
-    if (own && !this.config.shared && !this.#isMine(stamp)) {
+    if (own && !this.config.shared && !this.#stamper.isMine(stamp)) {
       if (stamp > own.stamp) {
         // An earlier run under this identity: what this run says counts.
         this.#restamp(now, own);
@@ -592,20 +520,16 @@ export class Session {
     }
     const state: State = Object.freeze({ sender, name, value: body.value, kind, time, retained: (body.flags & 1) !== 0 });
     this.received.insert(state, stamp, body.metaAt);
-    this.#events.push({ is: 'state', state });
-  }
-
-  #isMine(stamp: Stamp): boolean {
-    return stamp.endsWith(this.#mine);
+    this.#reports.add({ is: 'state', state });
   }
 
   /**
-   * Another app that shares the identity has sent a newer value of a name of this one: it is announced in the own one's
-   * place, so that a hub that is killed gets it back also without that app.
+   * Another app that shares the identity has sent a newer value of a name of this one: it is announced in its place, so
+   * that a hub that is killed gets it back also without that app.
    */
   #adopt(now: Now, body: Body, stamp: Stamp) {
     try {
-      this.#put(now, body.name, body.data, body.kind, stamp);
+      this.own.put(now.boot, body.name, body.data, body.kind, stamp);
     } catch {
       this.own.forget(this.own.find(body.name)!);
     }
@@ -616,15 +540,14 @@ export class Session {
       case 'welcome':
         if (this.#phase === 'hello') {
           this.#hub.limit = control.maxMessage;
-          this.#welcomed(now, control.time);
+          this.#welcomed(now, control.time, this.#stamper.isFirst());
           this.#up(control.instance);
         }
         return;
       case 'refuse':
         return this.#refusedByHub(now, control.status, control.text);
       case 'ping':
-        this.#link!.pong = control.token;
-        return this.#answerPing(this.#link!);
+        return this.#link!.pinged(control.token);
       case 'pong':
         if (control.time !== undefined) {
           this.#observe(now, control.time);
@@ -639,26 +562,12 @@ export class Session {
     }
   }
 
-  /** Answers a ping, if there is room: one that asks and does not read must not fill memory. */
-  #answerPing(link: Connection) {
-    if (link.pong !== undefined && link.feed.waiting <= this.config.outbox) {
-      link.feed.message(token(this.identity, 'pong', link.pong));
-      link.pong = undefined;
+  #welcomed(now: Now, time: LogicalTime | undefined, isFirst: boolean) {
+    if (time !== undefined) {
+      const isAhead = isBeyond(this.#stamper.clock.read(now), time);
+      isFirst || isAhead ? this.#rebase(now, time, isFirst) : this.#observe(now, time);
+      this.#reports.warn(this.#stamper.clock.aheadOfWall(now));
     }
-  }
-
-  #welcomed(now: Now, time: LogicalTime | undefined) {
-    const all = !this.#hasHubTime;
-    this.#hasHubTime = true;
-    if (time === undefined) {
-      return;
-    }
-    if (all || isBeyond(this.#clock.read(now), time)) {
-      this.#rebase(now, time, all);
-    } else {
-      this.#observe(now, time);
-    }
-    this.#warnAhead(now);
   }
 
   /** The hub holds a later value of this name, or finds the stamp, `offered`, too far in the future. */
@@ -669,13 +578,12 @@ export class Session {
       return this.#observe(now, time);
     }
     if (held === undefined) {
-      if (this.#rebases < REBASES) {
-        this.#rebases++;
+      if (this.#stamper.mayRebase()) {
         return this.#rebase(now, time, false);
       }
       return this.#notTaken(name, current, 'NS_ERR_REFUSED');
     }
-    if (this.config.shared && !this.#isMine(held)) {
+    if (this.config.shared && !this.#stamper.isMine(held)) {
       // Nobody's word is the last but by its stamp.
       this.#observe(now, time);
       return this.own.forget(current);

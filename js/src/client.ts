@@ -1,0 +1,280 @@
+// The API: one object for each identity on a hub.
+
+import { Driver, type Told } from './driver.js';
+import type { Config } from './engine/config.js';
+import type { State } from './engine/received.js';
+import type { Link } from './engine/reports.js';
+import { Session } from './engine/session.js';
+import { KINDS, type Kind, type Sendable, type Value } from './msgpack.js';
+import { NanostateError } from './status.js';
+import { Store } from './store.js';
+import type { Environment, WebSocketClass } from './transport.js';
+import { Watchers, call } from './watchers.js';
+import { checkName } from './wire.js';
+
+export interface Options {
+  /** The kinds of values to receive; by default all. */
+  accept?: readonly Kind[];
+  /** Whether the hub sends this program's own states back to it. */
+  echo?: boolean;
+  /** Take the identity over from a live holder. */
+  takeOver?: boolean;
+  /** Share the identity with other programs that set this, too. */
+  shared?: boolean;
+  /** The largest message in both directions, in bytes: 16 MiB. */
+  maxMessage?: number;
+  /** Limit of own values that are kept, sent or not, in bytes: 64 MiB. */
+  sendQueue?: number;
+  /** The shortest and the longest wait before a reconnect, in milliseconds: 50 and 5000. */
+  backoffMin?: number;
+  backoffMax?: number;
+  /** How long `close` waits for values that the hub has not got, in milliseconds: 1000. */
+  linger?: number;
+  /** The WebSocket to use, where there is none, or another one is wanted. */
+  WebSocket?: WebSocketClass;
+  /** Takes what the operator should know; by default `console.warn`. */
+  log?: (text: string) => void;
+}
+
+export interface SendOptions {
+  /** `double`: Numbers go as doubles, also integral ones, which otherwise go as integers. */
+  type?: 'double' | undefined;
+}
+
+export interface FlushOptions {
+  /** How long to wait, in milliseconds; by default indefinitely. */
+  timeout?: number;
+}
+
+/** A name that was checked once, and how its values are sent. */
+export interface Key {
+  readonly name: string;
+  send(value: Sendable): void;
+  /** The newest value, whoever sent it. */
+  get(): Value | undefined;
+}
+
+interface Waiter {
+  version: number;
+  resolve: () => void;
+  reject: (error: NanostateError) => void;
+}
+
+export class Client {
+  readonly #session: Session;
+  readonly #driver: Driver;
+  readonly #watchers: Watchers;
+  readonly #stores = new Map<string, Store<any>>();
+  readonly #onLink = new Set<(link: Link) => void>();
+  readonly #onRejected = new Set<(rejected: Rejected) => void>();
+  readonly #waiters = new Set<Waiter>();
+  readonly #options: Options;
+  #link: Link = { state: 'idle', code: undefined, text: '' };
+  #closed: Promise<void> | undefined;
+  #isStale = false;
+
+  /** Connects by itself, and again whenever the link is lost. `url`: an address, or several of the same hub. */
+  constructor(environment: Environment, identity: string, url?: string | readonly string[], options: Options = {}) {
+    const random = () => crypto.getRandomValues(new Uint8Array(16));
+    const { WebSocket = globalThis.WebSocket as WebSocketClass | undefined, accept, ...rest } = (this.#options = options);
+    const urls = [url ?? environment.defaultUrl()].flat().map((url) => environment.checkUrl(url, WebSocket));
+    const config: Partial<Config> = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined));
+    if (accept) {
+      config.accept = maskOf(accept);
+    }
+    this.#session = new Session(identity, random(), random(), config);
+    this.#watchers = new Watchers(() => Array.from(this.#session.received.values(), ({ state }) => state));
+    this.#driver = new Driver(this.#session, environment.dial(WebSocket), (event) => this.#tell(event), () => this.#settle());
+    this.#session.connect(urls);
+    // After the program has had its turn, so that it hears of all.
+    queueMicrotask(() => this.#driver.pump());
+  }
+
+  get identity(): string {
+    return this.#session.identity;
+  }
+
+  /** Where the link to the hub stands, and why. */
+  get link(): Link {
+    return this.#link;
+  }
+
+  /** Publishes a value: it is sent as soon as there is a link, unless a newer one of its name takes its place. */
+  send(name: string, value: Sendable, { type }: SendOptions = {}) {
+    if (this.#closed) {
+      throw new NanostateError('NS_ERR_CLOSED');
+    }
+    this.#session.publish(this.#driver.now(), name, value, type === 'double');
+    this.#isStale = true;
+    this.#driver.pump();
+  }
+
+  /** The newest value of a name, own ones included: that of a sender, or of whoever sent last. */
+  get(name: string, sender?: string): Value | undefined {
+    return this.state(name, sender)?.value;
+  }
+
+  /** As {@link get}, with sender, kind and time. */
+  state(name: string, sender?: string): State | undefined {
+    return this.#session.find(name, sender);
+  }
+
+  /**
+   * Calls `fn` with the newest state of each name that matches, and then with every new one, until the function that is
+   * returned is called. Own states come only with the option `echo`.
+   */
+  on(pattern: string, fn: (state: State) => void): () => void {
+    const watcher = this.#watchers.add(pattern, (state) => call(fn, state));
+    // What is known comes once the program has got the function that ends it.
+    queueMicrotask(() => watcher.begin());
+    return () => watcher.end();
+  }
+
+  /** The same for `for await`. A loop that is slow gets newest values only. It ends when the client is closed. */
+  states(pattern: string): AsyncIterableIterator<State> {
+    return this.#watchers.loop(pattern);
+  }
+
+  /** Calls `fn` whenever the link changes, until the function that is returned is called. */
+  onLink(fn: (link: Link) => void): () => void {
+    return add(this.#onLink, fn);
+  }
+
+  /** Calls `fn` for each own value that the hub did not take, until the function that is returned is called. */
+  onRejected(fn: (rejected: Rejected) => void): () => void {
+    return add(this.#onRejected, fn);
+  }
+
+  /** A name whose values are all sent in the same way. */
+  key(name: string, options: SendOptions = {}): Key {
+    checkName(name);
+    return { name, send: (value) => this.send(name, value, options), get: () => this.get(name) };
+  }
+
+  /** The newest value of a name, for `useSyncExternalStore` of React and as a store of Svelte. */
+  store<T extends Value = Value>(name: string): Store<T> {
+    let store = this.#stores.get(name);
+    if (!store) {
+      checkName(name);
+      store = new Store<T>(() => this.get(name) as T | undefined, (value) => this.send(name, value));
+      this.#stores.set(name, store);
+    }
+    return store;
+  }
+
+  /**
+   * Waits until the hub has all that was sent before. Rejects with a {@link NanostateError}: the time is up, the hub
+   * refused the program or a value, or the client was closed.
+   */
+  flush({ timeout }: FlushOptions = {}): Promise<void> {
+    if (this.#closed) {
+      return Promise.reject(new NanostateError('NS_ERR_CLOSED'));
+    }
+    return new Promise((resolve, reject) => {
+      const version = this.#session.requestAck();
+      const timer = timeout === undefined ? undefined : setTimeout(() => end(reject, this.#timedOut()), timeout);
+      const end = <T>(settle: (value: T) => void, value: T) => {
+        clearTimeout(timer);
+        this.#waiters.delete(waiter);
+        settle(value);
+      };
+      const waiter: Waiter = { version, resolve: () => end(resolve, undefined), reject: (error) => end(reject, error) };
+      this.#waiters.add(waiter);
+      this.#driver.pump();
+    });
+  }
+
+  #timedOut(): NanostateError {
+    const why = this.#link.state === 'connected' ? undefined : this.#session.lastFailure;
+    return new NanostateError('NS_ERR_TIMEOUT', why?.message ?? 'no answer from the hub yet');
+  }
+
+  /** Ends, after what was sent has reached the hub or `linger` is over. Nothing is told any more. */
+  close(): Promise<void> {
+    return (this.#closed ??= this.#close());
+  }
+
+  async #close() {
+    const { linger = 1_000 } = this.#options;
+    const wasAsked = !this.#session.isAcked(this.#session.own.version);
+    // A failure here is one that was told already, or that nobody waits for.
+    const flushed = wasAsked ? this.flush({ timeout: linger }).catch(() => {}) : undefined;
+    this.#watchers.close();
+    this.#onLink.clear();
+    this.#onRejected.clear();
+    this.#stores.clear();
+    await flushed;
+    if (wasAsked && this.#session.isOld) {
+      // nanomsg and NNG forget what they have not handed on when a connection ends.
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    for (const { reject } of this.#waiters) {
+      reject(new NanostateError('NS_ERR_CLOSED'));
+    }
+    await this.#driver.close();
+  }
+
+  /** In Node: the connection does not keep the process running. */
+  unref(): this {
+    this.#driver.keepRunning(false);
+    return this;
+  }
+
+  /** In Node: the connection keeps the process running, as it does by default. */
+  ref(): this {
+    this.#driver.keepRunning(true);
+    return this;
+  }
+
+  #tell(event: Told) {
+    switch (event.is) {
+      case 'state':
+        this.#isStale = true;
+        return this.#watchers.tell(event.state);
+      case 'link':
+        this.#link = event.link;
+        return this.#onLink.forEach((fn) => call(fn, event.link));
+      case 'rejected':
+        return this.#onRejected.forEach((fn) => call(fn, event));
+      case 'warning':
+        return call(this.#options.log ?? console.warn, `nanostate: ${this.identity}: ${event.text}`);
+    }
+  }
+
+  /** The driver has dealt with whatever happened. */
+  #settle() {
+    if (this.#isStale) {
+      this.#isStale = false;
+      this.#stores.forEach((store) => store.refresh());
+    }
+    for (const { version, resolve, reject } of this.#waiters) {
+      if (this.#session.isAcked(version)) {
+        const failure = this.#session.notTaken(version);
+        failure ? reject(failure) : resolve();
+      } else if (this.#link.state === 'refused') {
+        reject(this.#session.lastFailure ?? new NanostateError('NS_ERR_REFUSED'));
+      }
+    }
+  }
+}
+
+/** An own value that the hub did not take, and why. */
+export interface Rejected {
+  readonly name: string;
+  readonly error: NanostateError;
+}
+
+function maskOf(kinds: readonly Kind[]): number {
+  return kinds.reduce((mask, kind) => {
+    const index = KINDS.indexOf(kind);
+    if (index < 0) {
+      throw new TypeError(`no such kind: ${kind}`);
+    }
+    return mask | (2 << index);
+  }, 0);
+}
+
+function add<T>(all: Set<T>, one: T): () => void {
+  all.add(one);
+  return () => void all.delete(one);
+}
