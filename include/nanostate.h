@@ -301,6 +301,9 @@ enum {
     /** Hub. Limit of all that states and messages take, half of it for states that are kept; 0
      *  stands for twice NS_OPT_HUB_TABLE_BYTES. In bytes: 0 to 1TiB, default 0. */
     NS_OPT_HUB_MEMORY = 117,
+    /** Hub. Let web pages that other servers of this machine serve publish, and not only read; the
+     *  hub has to listen on a loopback address. 0 or 1, default 0. */
+    NS_OPT_HUB_ALLOW_LOCAL_PAGES = 118,
     /** Hub. File (PEM) with the certificate for addresses with TLS, followed by those of its
      *  issuers. A text. */
     NS_OPT_HUB_TLS_CERT = 151,
@@ -1115,7 +1118,9 @@ enum {
     /** It is a message between app and hub whose data has the wrong form. */
     NS_MALFORMED_CONTROL = 11,
     /** It uses a feature that was not announced: a flag, a request or a target. */
-    NS_MALFORMED_FEATURE = 12
+    NS_MALFORMED_FEATURE = 12,
+    /** It is a text message of a WebSocket, not a binary one. */
+    NS_MALFORMED_TEXT = 13
 };
 
 /**
@@ -1359,6 +1364,18 @@ ns_status ns_hub_set_text(ns_hub *hub, ns_opt option, const char *value);
  * - NS_ERR_INVALID: NULL, or NS_OPT_HUB_TLS_CERT is no longer set
  */
 ns_status ns_hub_reload_tls(ns_hub *hub);
+
+/**
+ * Lets web pages of this origin, "https://example.org" or "http://localhost:8000", connect to the
+ * WebSockets of this hub, read and publish; once for each origin, before ns_hub_listen. Pages that
+ * the hub did not serve may not connect otherwise, and those of this machine only read.
+ *
+ * Does not block. Any thread.
+ *
+ * - NS_ERR_INVALID: NULL, or not an origin
+ * - NS_ERR_STATE: the hub listens already
+ */
+ns_status ns_hub_allow_origin(ns_hub *hub, const char *origin);
 
 /**
  * Reads an option: what was set, else its default.

@@ -216,6 +216,7 @@ inline constexpr HubOption<Count> hub_ipc_mode{NS_OPT_HUB_IPC_MODE};
 inline constexpr HubOption<bool> hub_echo{NS_OPT_HUB_ECHO};
 inline constexpr HubOption<bool> hub_legacy_structured{NS_OPT_HUB_LEGACY_STRUCTURED};
 inline constexpr HubOption<bool> hub_legacy_snapshot{NS_OPT_HUB_LEGACY_SNAPSHOT};
+inline constexpr HubOption<bool> hub_allow_local_pages{NS_OPT_HUB_ALLOW_LOCAL_PAGES};
 inline constexpr HubOption<std::string_view> hub_tls_cert{NS_OPT_HUB_TLS_CERT};
 inline constexpr HubOption<std::string_view> hub_tls_key{NS_OPT_HUB_TLS_KEY};
 } // namespace option
@@ -1325,6 +1326,13 @@ public:
         return detail::read_option<std::int64_t>(handle(), option, ns_hub_option);
     }
 
+    /// Lets web pages of this origin, "https://example.org", connect, read and publish; before listen(), any number of
+    /// times.
+    Status try_allow_origin(std::string_view origin) noexcept
+    {
+        const detail::CString text(origin, Status::invalid);
+        return ok(text.status()) ? detail::told(ns_hub_allow_origin(handle(), text.get())) : text.status();
+    }
     /// Listens at `url`, port 0 for a free one; any number of times.
     Status try_listen(std::string_view url) noexcept
     {
@@ -1394,6 +1402,7 @@ public:
     void set(ns_opt option, std::int64_t value) { detail::check(try_set(option, value)); }
     template <typename T> T option(HubOption<T> option) const { return try_option(option).value(); }
     std::int64_t option(ns_opt option) const { return try_option(option).value(); }
+    void allow_origin(std::string_view origin) { detail::check(try_allow_origin(origin)); }
     void reload_tls() { detail::check(try_reload_tls()); }
     void listen(std::string_view url) { detail::check(try_listen(url)); }
     void on_peer(PeerFunction function) { detail::check(try_on_peer(std::move(function))); }

@@ -71,6 +71,7 @@ mod memory;
 mod numbered;
 pub mod options;
 pub mod pattern;
+mod random;
 mod repeats;
 #[cfg(test)]
 mod rooms;

@@ -49,6 +49,8 @@ pub const RECEIVED: usize = 64 << 20;
 pub const IDENTITY_PROBE: Duration = Duration::from_secs(1);
 /// How long the holder of an identity may be silent before an app that was refused and tries again may replace it.
 pub const LOST: Duration = Duration::from_secs(20);
+/// How often a hub pings a WebSocket, so that no proxy takes it for idle: their limits begin at 60 s.
+pub const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// How often an app stamps a value anew on one link because the hub holds a later one under its key.
 pub const RESTAMPS: u32 = 3;
 /// How often the hub of one link may set the clock of an app back.

@@ -250,6 +250,9 @@ options! {
         Memory = 117, NS_OPT_HUB_MEMORY, Bytes, 0..TIB, 0,
             "Limit of all that states and messages take, half of it for states that are kept; 0 stands for twice \
              NS_OPT_HUB_TABLE_BYTES";
+        AllowLocalPages = 118, NS_OPT_HUB_ALLOW_LOCAL_PAGES, Flag, 0..1, false,
+            "Let web pages that other servers of this machine serve publish, and not only read; the hub has to listen on \
+             a loopback address";
     }
 }
 

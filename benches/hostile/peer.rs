@@ -207,7 +207,7 @@ impl Peer {
                 let body: &[u8] = match &frame {
                     Frame::Body(body) => body,
                     Frame::Large(body) => body,
-                    Frame::TooLarge(_) | Frame::NoMemory { .. } => continue,
+                    Frame::TooLarge(_) | Frame::NoMemory { .. } | Frame::Text(_) => continue,
                 };
                 if wanted(body) {
                     return Ok(body.len());

@@ -103,6 +103,7 @@ pub fn value(bytes: &[u8]) {
 #[derive(PartialEq, Debug)]
 enum Got {
     Body(Vec<u8>),
+    Text(Vec<u8>),
     TooLarge(u64),
     Broken,
 }
@@ -119,6 +120,7 @@ fn frames(framing: Framing, max: usize, stream: &[u8], piece: &mut dyn FnMut() -
             match decoder.next(&mut input) {
                 Ok(Some(Frame::Body(body))) => got.push(Got::Body(body.to_vec())),
                 Ok(Some(Frame::Large(body))) => got.push(Got::Body(body)),
+                Ok(Some(Frame::Text(text))) => got.push(Got::Text(text.to_vec())),
                 Ok(Some(Frame::TooLarge(len))) => got.push(Got::TooLarge(len)),
                 Ok(Some(Frame::NoMemory { len, .. })) => panic!("no memory for {len} bytes"),
                 Ok(None) => break,
@@ -145,6 +147,7 @@ pub fn stream_in_pieces(framing: Framing, max: usize, stream: &[u8], piece: &mut
 /// A stream gives the same bodies however it is cut. The first byte picks the framing, the second the size of pieces.
 pub fn stream(bytes: &[u8]) {
     let [framing, piece, stream @ ..] = bytes else { return };
-    let (framing, piece) = (FRAMINGS[usize::from(*framing) % FRAMINGS.len()], usize::from(*piece) + 1);
+    let all = [&FRAMINGS[..], &[Framing::WsServer, Framing::WsClient]].concat();
+    let (framing, piece) = (all[usize::from(*framing) % all.len()], usize::from(*piece) + 1);
     stream_in_pieces(framing, 3000, stream, &mut || piece);
 }

@@ -20,4 +20,4 @@ mod timers;
 mod told;
 
 pub use gateway::{Gateway, Role};
-pub use protocol::{Action, Closed, ConnId, ConnInfo, Now, Protocol};
+pub use protocol::{Action, Closed, ConnId, ConnInfo, Now, Protocol, Web};

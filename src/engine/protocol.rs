@@ -4,8 +4,10 @@
 //! loop of `crate::runtime`, by a test, or by a fuzzer.
 
 use std::io::IoSlice;
+use std::sync::Arc;
 
 use super::gateway::Gateway;
+use crate::framing::http::server::Site;
 use crate::framing::Framing;
 use crate::time::{BootTime, MonoTime, WallTime};
 use crate::Error;
@@ -34,6 +36,26 @@ pub struct ConnInfo {
     pub from: String,
     /// Whether it is a socket of another protocol, and not one peer.
     pub gateway: Option<Gateway>,
+    /// What is known of it if it is a WebSocket.
+    pub web: Option<Web>,
+}
+
+/// What a transport knows of a WebSocket.
+#[derive(Clone, Debug)]
+pub enum Web {
+    /// It was accepted, and this is served there.
+    Site(Arc<Site>),
+    /// It was dialled.
+    Target {
+        /// Host and port of the URL.
+        host: String,
+        /// Its path.
+        path: String,
+        /// Random; the other side learns it.
+        key: [u8; 16],
+        /// Random, and kept secret: what is sent is masked by it.
+        masks: [u8; 16],
+    },
 }
 
 /// What an engine asks of its driver.

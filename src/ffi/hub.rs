@@ -79,6 +79,8 @@ pub const NS_MALFORMED_META: c_int = 10;
 pub const NS_MALFORMED_CONTROL: c_int = 11;
 /// It uses a feature that was not announced: a flag, a request or a target.
 pub const NS_MALFORMED_FEATURE: c_int = 12;
+/// It is a text message of a WebSocket, not a binary one.
+pub const NS_MALFORMED_TEXT: c_int = 13;
 
 /// Counters of a hub since ns_hub_new. Later versions append fields.
 #[repr(C)]
@@ -288,6 +290,23 @@ pub unsafe extern "C" fn ns_hub_set_text(hub: *mut ns_hub, option: ns_opt, value
 pub unsafe extern "C" fn ns_hub_reload_tls(hub: *mut ns_hub) -> ns_status {
     // SAFETY: the arguments are as the header demands.
     status(|| unsafe { handle_of(hub) }?.hub.reload_tls())
+}
+
+/// Lets web pages of this origin, "https://example.org" or "http://localhost:8000", connect to the
+/// WebSockets of this hub, read and publish; once for each origin, before ns_hub_listen. Pages that
+/// the hub did not serve may not connect otherwise, and those of this machine only read.
+///
+/// Does not block. Any thread.
+///
+/// - NS_ERR_INVALID: NULL, or not an origin
+/// - NS_ERR_STATE: the hub listens already
+#[no_mangle]
+pub unsafe extern "C" fn ns_hub_allow_origin(hub: *mut ns_hub, origin: *const c_char) -> ns_status {
+    status(|| {
+        // SAFETY: the arguments are as the header demands.
+        let (handle, origin) = unsafe { (handle_of(hub)?, text(origin, "origin")?) };
+        handle.hub.allow_origin(origin)
+    })
 }
 
 /// Reads an option: what was set, else its default.

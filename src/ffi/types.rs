@@ -190,6 +190,9 @@ pub const NS_OPT_HUB_PROGRESS: ns_opt = 116;
 /// Hub. Limit of all that states and messages take, half of it for states that are kept; 0
 /// stands for twice NS_OPT_HUB_TABLE_BYTES. In bytes: 0 to 1TiB, default 0.
 pub const NS_OPT_HUB_MEMORY: ns_opt = 117;
+/// Hub. Let web pages that other servers of this machine serve publish, and not only read; the
+/// hub has to listen on a loopback address. 0 or 1, default 0.
+pub const NS_OPT_HUB_ALLOW_LOCAL_PAGES: ns_opt = 118;
 /// Hub. File (PEM) with the certificate for addresses with TLS, followed by those of its
 /// issuers. A text.
 pub const NS_OPT_HUB_TLS_CERT: ns_opt = 151;

@@ -8,7 +8,7 @@ const VERSION: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_V
 };
 
 /// What [`ns_has`] affirms.
-const FEATURES: &[&str] = &["tcp", "ipc", "inproc", "gateway"];
+const FEATURES: &[&str] = &["tcp", "ipc", "inproc", "ws", "gateway"];
 
 /// A part of the version as a number.
 const fn number(digits: &str) -> u32 {

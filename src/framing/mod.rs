@@ -1,12 +1,14 @@
 //! Byte streams to bodies and back, sans-IO: what stands before the first frame, and frames.
 
+pub mod http;
 mod sp;
+pub mod ws;
 
 use std::ops::Deref;
 
 pub use self::sp::{
-    gateway_header, header, opening_len, parse_gateway_header, parse_header, Decoder, HeaderError, Sp, Version, BUS,
-    HEADER_LEN, PUB, PULL, PUSH, REP, REQ, RESPONDENT, SUB, SURVEYOR,
+    gateway_header, header, opening_len, parse_gateway_header, parse_header, HeaderError, Sp, Version, BUS, HEADER_LEN,
+    PUB, PULL, PUSH, REP, REQ, RESPONDENT, SUB, SURVEYOR,
 };
 use crate::limits::{MAX_NAME, MAX_SENDER};
 
@@ -19,12 +21,21 @@ pub enum Framing {
     Ipc,
     /// `inproc://`: no header (always v1); per body a 64-bit big-endian length, in memory.
     Inproc,
+    /// `ws://`, where this side was connected to: an HTTP request and its answer, then per body a binary message.
+    WsServer,
+    /// `ws://`, where this side connected: what it sends is masked.
+    WsClient,
 }
 
 impl Framing {
-    /// Whether each side sends the SP header first.
-    pub const fn has_header(self) -> bool {
-        matches!(self, Framing::Tcp | Framing::Ipc)
+    /// Whether something stands before the first frame.
+    pub const fn has_handshake(self) -> bool {
+        !matches!(self, Framing::Inproc)
+    }
+
+    /// Whether its connections are WebSockets.
+    pub const fn is_ws(self) -> bool {
+        matches!(self, Framing::WsServer | Framing::WsClient)
     }
 }
 
@@ -51,18 +62,25 @@ impl Deref for FrameHead {
     }
 }
 
-/// The bytes before a body of `len` bytes.
+/// The bytes before a body of `len` bytes. Those of a client of a WebSocket are masked: [`ws::message`] writes the whole
+/// frame.
+#[inline]
 pub fn frame_head(framing: Framing, len: usize) -> FrameHead {
+    if framing.is_ws() {
+        debug_assert!(framing == Framing::WsServer, "a client masks what it sends");
+        return ws::head(len);
+    }
     let mut bytes = [IPC_MARK; MAX_HEAD];
     bytes[MAX_HEAD - LENGTH_LEN..].copy_from_slice(&(len as u64).to_be_bytes());
     FrameHead { bytes, start: (MAX_HEAD - frame_head_len(framing)) as u8 }
 }
 
-/// The length of the bytes before a body.
+/// The length of the bytes before a body; on a WebSocket at least.
 pub const fn frame_head_len(framing: Framing) -> usize {
     match framing {
         Framing::Ipc => LENGTH_LEN + 1,
         Framing::Tcp | Framing::Inproc => LENGTH_LEN,
+        Framing::WsServer | Framing::WsClient => 2,
     }
 }
 
@@ -82,10 +100,12 @@ pub enum Frame<'a> {
         /// The beginning of its body: at least sender and name, if that much has come.
         start: &'a [u8],
     },
+    /// A whole text message of a WebSocket.
+    Text(&'a [u8]),
 }
 
 /// Why a stream cannot be cut any further; the connection is of no use from there on.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum FrameError {
     /// An `ipc` frame that does not begin with the byte 1.
     #[error("an ipc frame begins with {0:#04x} instead of 0x01")]
@@ -93,6 +113,79 @@ pub enum FrameError {
     /// A length beyond any limit, [`ABSURD_FRAME`](crate::limits::ABSURD_FRAME): these bytes are of another protocol.
     #[error("not a frame: its length would be {}, in the bytes {}", u64::from_be_bytes(*.0), shown(.0))]
     NoLength([u8; LENGTH_LEN]),
+    /// A WebSocket was closed, or does not keep to its protocol.
+    #[error(transparent)]
+    Ws(Box<ws::WsError>),
+}
+
+impl FrameError {
+    /// Whether it is the regular end of a WebSocket.
+    pub fn is_close(&self) -> bool {
+        matches!(self, FrameError::Ws(error) if matches!(**error, ws::WsError::Closed(..)))
+    }
+}
+
+/// Cuts bodies out of a stream, after the handshake. It buffers only an unfinished message.
+#[derive(Debug)]
+pub enum Decoder {
+    /// Of frames that begin with their length.
+    Sp(sp::Decoder),
+    /// Of a WebSocket's.
+    Ws(Box<ws::Decoder>),
+}
+
+impl Decoder {
+    /// A decoder for a stream whose handshake, if it has one, is over. `max` is the largest body, in bytes.
+    pub fn new(framing: Framing, max: usize) -> Decoder {
+        match framing {
+            Framing::Tcp | Framing::Ipc | Framing::Inproc => Decoder::Sp(sp::Decoder::new(framing, max)),
+            Framing::WsServer => Decoder::Ws(Box::new(ws::Decoder::new(true, max))),
+            Framing::WsClient => Decoder::Ws(Box::new(ws::Decoder::new(false, max))),
+        }
+    }
+
+    /// Stands in the place of one that is in use.
+    pub fn none() -> Decoder {
+        Decoder::new(Framing::Inproc, 0)
+    }
+
+    /// The largest body from the next frame on, in bytes.
+    pub fn set_max(&mut self, max: usize) {
+        match self {
+            Decoder::Sp(decoder) => decoder.set_max(max),
+            Decoder::Ws(decoder) => decoder.set_max(max),
+        }
+    }
+
+    /// Takes the next frame out of `input`, which advances over it. `None` means that all of `input` was taken and more
+    /// is needed; call it until then.
+    ///
+    /// # Errors
+    /// The stream is broken; every further call gives the same.
+    #[inline]
+    pub fn next<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Result<Option<Frame<'a>>, FrameError> {
+        match self {
+            Decoder::Sp(decoder) => decoder.next(input),
+            Decoder::Ws(decoder) => decoder.next(input),
+        }
+    }
+
+    /// Bytes allocated for the unfinished frame. They grow with the bytes that came, and are freed with the frame,
+    /// except for a small buffer.
+    pub fn allocated(&self) -> usize {
+        match self {
+            Decoder::Sp(decoder) => decoder.allocated(),
+            Decoder::Ws(decoder) => decoder.allocated(),
+        }
+    }
+
+    /// Whether a frame, or its head, is unfinished.
+    pub fn unfinished(&self) -> bool {
+        match self {
+            Decoder::Sp(decoder) => decoder.unfinished(),
+            Decoder::Ws(decoder) => decoder.unfinished(),
+        }
+    }
 }
 
 /// Unexpected bytes in a form for the log: as text if they look like text, else in hexadecimal.

@@ -168,7 +168,7 @@ pub struct Decoder {
     buffer: Vec<u8>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Position {
     /// In a head, of which `have` bytes came.
     Head { bytes: [u8; MAX_HEAD], have: u8 },
@@ -196,14 +196,10 @@ impl Decoder {
         self.max = max;
     }
 
-    /// Takes the next frame out of `input`, which advances over it. `None` means that all of `input` was taken and more
-    /// is needed; call it until then.
-    ///
-    /// # Errors
-    /// The stream is broken; every further call gives the same.
+    /// As [`Decoder::next`](super::Decoder::next).
     #[inline]
     pub fn next<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Result<Option<Frame<'a>>, FrameError> {
-        if let (Position::Head { have: 0, .. }, Some((len, rest))) = (self.state, whole_head(self.framing, input)) {
+        if let (Position::Head { have: 0, .. }, Some((len, rest))) = (&self.state, whole_head(self.framing, input)) {
             if len <= self.max as u64 {
                 if let Some((body, rest)) = rest.split_at_checked(len as usize) {
                     *input = rest;
@@ -218,7 +214,7 @@ impl Decoder {
     fn next_in_pieces<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Result<Option<Frame<'a>>, FrameError> {
         loop {
             match self.state {
-                Position::Broken(error) => return Err(error),
+                Position::Broken(ref error) => return Err(error.clone()),
                 Position::Given => {
                     self.buffer.clear();
                     self.state = START;
@@ -292,8 +288,7 @@ impl Decoder {
         }
     }
 
-    /// Bytes allocated for the unfinished frame. They grow with the bytes that came, and are freed with the frame,
-    /// except for a small buffer.
+    /// Bytes allocated for the unfinished frame.
     pub fn allocated(&self) -> usize {
         self.buffer.capacity()
     }
@@ -309,7 +304,8 @@ impl Decoder {
 fn whole_head(framing: Framing, input: &[u8]) -> Option<(u64, &[u8])> {
     let input = match framing {
         Framing::Ipc => input.strip_prefix(&[IPC_MARK])?,
-        Framing::Tcp | Framing::Inproc => input,
+        // No decoder of this kind is made for a WebSocket.
+        Framing::Tcp | Framing::Inproc | Framing::WsServer | Framing::WsClient => input,
     };
     let (len, rest) = input.split_first_chunk()?;
     Some((u64::from_be_bytes(*len), rest))

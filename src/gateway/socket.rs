@@ -397,7 +397,7 @@ impl ByteStream for GatewaySocket {
                 let order = match self.outgoing.decoder.next(&mut rest).map_err(io::Error::other)? {
                     Some(Frame::Body(frame)) => order(self.role, frame),
                     Some(Frame::Large(frame)) => order(self.role, &frame),
-                    Some(Frame::TooLarge(_)) => Ok(None),
+                    Some(Frame::TooLarge(_) | Frame::Text(_)) => Ok(None),
                     Some(Frame::NoMemory { .. }) => Err(io::ErrorKind::OutOfMemory.into()),
                     None => break,
                 };

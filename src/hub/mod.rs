@@ -11,6 +11,7 @@ use parking_lot::{Mutex, MutexGuard};
 use crate::callback::{Callback, Gate};
 use crate::engine::hub::{About, Router, RouterConfig, RouterEvent};
 use crate::engine::Role;
+use crate::framing::http::server::read_origin;
 #[cfg(feature = "nng")]
 use crate::gateway;
 use crate::handle_state::{run_loop, HandleState};
@@ -20,6 +21,7 @@ use crate::limits;
 use crate::options::{HubOption, HubText};
 use crate::repeats::Repeats;
 use crate::runtime::gateway_address::{Endpoint, GatewayAddress};
+use crate::runtime::listeners::Service;
 use crate::runtime::reclaim::Reclaimer;
 use crate::runtime::thread::{join, LoopThread, SignalMask};
 use crate::runtime::{self, Driver, Shared};
@@ -28,7 +30,7 @@ use crate::transport::tls::Acceptor;
 #[cfg(not(feature = "nng"))]
 use crate::transport::url::unsupported;
 use crate::transport::{host_name, Address, Backend};
-use crate::visible::one_line;
+use crate::visible::{one_line, Quoted};
 use crate::{Error, Result, Status};
 
 use self::secure::Secure;
@@ -170,6 +172,7 @@ impl Hub {
             HubOption::Echo => config.echo = flag,
             HubOption::LegacyStructured => config.legacy_structured = flag,
             HubOption::LegacySnapshot => config.legacy_snapshot = flag,
+            HubOption::AllowLocalPages => config.pages.local = flag,
             HubOption::TableStates => driver.protocol.capacity_mut().states = size,
             HubOption::TableBytes => driver.protocol.capacity_mut().bytes = size,
             HubOption::DepartedMs => driver.protocol.capacity_mut().departed = time,
@@ -203,6 +206,7 @@ impl Hub {
             HubOption::Echo => config.echo.into(),
             HubOption::LegacyStructured => config.legacy_structured.into(),
             HubOption::LegacySnapshot => config.legacy_snapshot.into(),
+            HubOption::AllowLocalPages => config.pages.local.into(),
         })
     }
 
@@ -228,6 +232,23 @@ impl Hub {
         self.secure.lock().reload()
     }
 
+    /// Lets web pages of this origin, `https://example.org` or `http://localhost:8000`, connect to the WebSockets of this
+    /// hub, read and publish; any number of times, before the first listen. Pages that the hub did not serve may not
+    /// connect otherwise, and those of this machine only read.
+    ///
+    /// # Errors
+    /// [`Status::Invalid`]: not an origin; [`Status::State`]: it listens already; [`Status::Closed`].
+    pub fn allow_origin(&self, origin: &str) -> Result<()> {
+        let mut driver = self.inner.open()?;
+        if !self.addresses.lock().is_empty() {
+            return Err(Error::new(Status::State, "origins must be allowed before listen"));
+        }
+        let read =
+            read_origin(origin).map_err(|why| Error::new(Status::Invalid, format!("{}: {why}", Quoted(origin))))?;
+        driver.protocol.config_mut().pages.origins.push(read);
+        Ok(())
+    }
+
     /// Listens at a URL, any number of times; returns once bound. Waits while a host name is resolved.
     ///
     /// Behind `pub+`, `pull+`, `rep+` or `respondent+` the URL is that of a gateway: another scalability protocol, for
@@ -239,18 +260,19 @@ impl Hub {
     /// for an address with TLS; [`Status::Tls`]: there is something wrong with it; [`Status::Io`]; [`Status::Closed`].
     pub fn listen(&self, url: &str) -> Result<()> {
         let mode = self.inner.ipc_mode.load(Ordering::Relaxed);
-        let shared = &self.inner.shared;
+        let (shared, pages) = (&self.inner.shared, self.inner.open()?.protocol.config().pages.clone());
+        let service = |gateway, tls| Service { gateway, pages: pages.clone(), tls };
         let Some(address) = GatewayAddress::parse(url) else {
             let address = Address::parse(url)?;
             address.check_listen()?;
-            return self.listens(None, || shared.listen(&address, mode, self.acceptor(&address, url)?));
+            return self.listens(None, || shared.listen(&address, mode, service(None, self.acceptor(&address, url)?)));
         };
         let address = address?;
         let role = address.gateway.role;
         self.listens(Some(role), || match &address.place {
             Endpoint::Stream(stream) => {
                 let tls = self.acceptor(stream, url)?;
-                match shared.listen_as(address.gateway, stream, mode, tls) {
+                match shared.listen(stream, mode, service(Some(address.gateway), tls)) {
                     Ok(bound) => Ok(format!("{}+{bound}", role.name())),
                     Err(error) => Err(address.error(url, &error)),
                 }

@@ -1,18 +1,67 @@
 //! What engines need to know about addresses, and transports do not.
 
-use crate::engine::Role;
+use std::sync::Arc;
+
+use super::listeners::Service;
+use crate::engine::{Role, Web};
+use crate::framing::http::server::Site;
 use crate::framing::Framing;
+use crate::random::random;
 use crate::transport::url::{split, unsupported};
-use crate::transport::Address;
+use crate::transport::{Address, Host};
 use crate::Result;
 
-/// How bodies are cut out of the bytes of a connection to `address`.
-pub fn framing(address: &Address) -> Framing {
-    match address {
+/// How the bytes of connections to an address, or accepted there, are read and written.
+#[derive(Clone, Debug)]
+pub struct Encoding {
+    /// How bodies are cut out of them.
+    pub framing: Framing,
+    /// What there is to know of a WebSocket.
+    pub web: Option<Web>,
+}
+
+/// Of a connection that was dialled.
+///
+/// # Errors
+/// [`Status::Io`](crate::Status::Io): there are no random numbers.
+pub fn dialled(address: &Address) -> Result<Encoding> {
+    let Address::Ws { host, port, tls, path } = address else { return Ok(of_stream(address)) };
+    // Servers compare it with names that have no port where it is the usual one.
+    let usual = if *tls { 443 } else { 80 };
+    let host = if *port == usual { host.to_string() } else { format!("{host}:{port}") };
+    let web = Web::Target { host, path: path.clone(), key: random()?, masks: random()? };
+    Ok(Encoding { framing: Framing::WsClient, web: Some(web) })
+}
+
+/// Of the connections of a listener for `address`, which is bound to `bound`.
+pub fn accepted(address: &Address, bound: &str, service: Service) -> Encoding {
+    let Address::Ws { host, tls, path, .. } = address else { return of_stream(address) };
+    let site = Site {
+        host: (*host != Host::Any).then(|| host.to_string()),
+        path: path.clone(),
+        loopback: Address::parse(bound).is_ok_and(|bound| is_loopback(&bound)),
+        tls: *tls,
+        only: service.gateway.map(|gateway| gateway.role.speaks()),
+        pages: service.pages,
+    };
+    Encoding { framing: Framing::WsServer, web: Some(Web::Site(Arc::new(site))) }
+}
+
+fn is_loopback(address: &Address) -> bool {
+    match address.host() {
+        Some((Host::V4(ip), _)) => ip.is_loopback(),
+        Some((Host::V6(ip), _)) => ip.is_loopback(),
+        _ => false,
+    }
+}
+
+fn of_stream(address: &Address) -> Encoding {
+    let framing = match address {
         Address::Tcp { .. } | Address::Ws { .. } => Framing::Tcp,
         Address::Ipc(_) | Address::Abstract(_) => Framing::Ipc,
         Address::Inproc(_) => Framing::Inproc,
-    }
+    };
+    Encoding { framing, web: None }
 }
 
 /// Reads a comma-separated list of addresses to dial. A comma that no URL follows belongs to the path or name that

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 
+use super::address::Encoding;
 use super::channel::Channel;
 use super::clock::now as this_moment;
 use super::fair::{Fair, Served};
@@ -27,8 +28,8 @@ pub const READ: usize = 64 << 10;
 /// A connection that is new to the driver.
 pub struct Opened {
     pub channel: Channel,
-    /// How bodies are cut out of its bytes.
-    pub framing: Framing,
+    /// How its bytes are read and written.
+    pub encoding: Encoding,
     /// The address that was dialled or listened at.
     pub url: String,
     /// The protocol that its listener speaks, if it is not BUS.
@@ -37,16 +38,20 @@ pub struct Opened {
 
 impl Opened {
     pub fn in_memory(end: inproc::End, url: String) -> Opened {
-        Opened { channel: Channel::Other(Box::new(end)), framing: Framing::Inproc, url, gateway: None }
+        let encoding = Encoding { framing: Framing::Inproc, web: None };
+        Opened { channel: Channel::Other(Box::new(end)), encoding, url, gateway: None }
     }
 
     /// The other side in words.
     pub fn from(&self) -> String {
-        let from = match &self.channel {
+        let mut from = match &self.channel {
             Channel::Socket(stream) => stream.from(),
             Channel::Tls(stream) => stream.from(),
             Channel::Other(_) => None,
         };
+        if let (Some(from), true) = (&mut from, self.encoding.framing.is_ws()) {
+            *from = from.replacen("tls+tcp:", "wss:", 1).replacen("tcp:", "ws:", 1);
+        }
         match (from, self.gateway) {
             (Some(from), Some(gateway)) => format!("{from} ({})", gateway.role.hears()),
             (from, _) => from.unwrap_or_else(|| self.url.clone()),

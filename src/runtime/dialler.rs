@@ -9,7 +9,7 @@ use hashbrown::HashMap;
 use parking_lot::Mutex;
 use socket2::SockAddr;
 
-use super::address::framing;
+use super::address::dialled;
 use super::channel::Channel;
 use super::conns::Opened;
 use super::reactor::{Kind, Reactor};
@@ -173,8 +173,11 @@ impl Dialler {
             (Some((host, _)), Some(tls)) => tls.connect(stream, host).map(|stream| Channel::Tls(Box::new(stream))),
             (Some(_), None) => Err(Error::new(Status::Tls, "nothing says which hub to trust")),
         };
-        let (framing, url) = (framing(&address), address.to_string());
-        Some(Dialled { token, result: channel.map(|channel| Opened { channel, framing, url, gateway: None }) })
+        let opened = |channel| {
+            let (encoding, url) = (dialled(&address)?, address.to_string());
+            Ok(Opened { channel, encoding, url, gateway: None })
+        };
+        Some(Dialled { token, result: channel.and_then(opened) })
     }
 
     /// Gives all of them up.

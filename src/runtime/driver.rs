@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::address::Encoding;
 use super::channel::Channel;
 use super::clock::now as this_moment;
 use super::closing::Closing;
@@ -156,7 +157,8 @@ impl<P: Protocol> Driver<P> {
     #[cfg(feature = "nng")]
     pub fn attach(&mut self, now: Now, stream: Box<dyn ByteStream>, url: &str, gateway: Gateway) -> bool {
         let channel = Channel::Other(stream);
-        let opened = Opened { channel, framing: Framing::Inproc, url: url.to_owned(), gateway: Some(gateway) };
+        let encoding = Encoding { framing: Framing::Inproc, web: None };
+        let opened = Opened { channel, encoding, url: url.to_owned(), gateway: Some(gateway) };
         let key = self.open(now, opened, None);
         self.run_actions(now);
         key.is_some_and(|key| self.conns.get(key).is_some())
@@ -166,7 +168,7 @@ impl<P: Protocol> Driver<P> {
     fn open(&mut self, now: Now, opened: Opened, token: Option<u64>) -> Option<u64> {
         let key = self.reactor.key(Kind::Conn);
         let from = opened.from();
-        let Opened { mut channel, framing, url, gateway } = opened;
+        let Opened { mut channel, encoding: Encoding { framing, web }, url, gateway } = opened;
         let polled = match &mut channel {
             Channel::Socket(_) | Channel::Tls(_) => true,
             Channel::Other(stream) => {
@@ -181,7 +183,7 @@ impl<P: Protocol> Driver<P> {
             }
             return None;
         }
-        let info = ConnInfo { framing, from, gateway };
+        let info = ConnInfo { framing, from, gateway, web };
         self.protocol.opened(now, ConnId(key), info, token);
         if !polled {
             // Bytes that it already holds were not reported.
@@ -286,11 +288,11 @@ impl<P: Protocol> Driver<P> {
     pub(super) fn add_listener(
         &mut self,
         listener: Listener,
-        framing: Framing,
+        encoding: Encoding,
         gateway: Option<Gateway>,
         tls: Option<Acceptor>,
     ) -> Result<String> {
-        self.listeners.add(&mut self.reactor, listener, framing, gateway, tls)
+        self.listeners.add(&mut self.reactor, listener, encoding, gateway, tls)
     }
 
     /// What the hubs are asked for that are dialled at addresses with TLS.

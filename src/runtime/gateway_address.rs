@@ -167,9 +167,5 @@ mod tests {
             assert_eq!(error.status(), Status::Url, "{url}");
             assert_eq!(error.to_string(), format!("malformed URL: {url}: {why}"));
         }
-        let url = "pub+wss://h:1/";
-        let error = GatewayAddress::parse(url).expect("a gateway's").expect_err(url);
-        assert_eq!(error.status(), Status::Unsupported, "{url}");
-        assert_eq!(error.to_string(), format!("not supported: {url}: not in this version"));
     }
 }

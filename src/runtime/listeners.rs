@@ -4,11 +4,12 @@ use std::os::fd::AsRawFd;
 
 use hashbrown::HashMap;
 
+use super::address::Encoding;
 use super::channel::Channel;
 use super::conns::Opened;
 use super::reactor::{Kind, Reactor};
 use crate::engine::{Gateway, Now};
-use crate::framing::Framing;
+use crate::framing::http::server::Pages;
 use crate::transport::inproc;
 use crate::transport::listener::{Accept, Listener, PAUSE};
 use crate::transport::poller::Interest;
@@ -16,9 +17,20 @@ use crate::transport::tls::Acceptor;
 use crate::transport::Address;
 use crate::{Error, Result};
 
+/// Whom a listener is for.
+#[derive(Clone, Debug, Default)]
+pub struct Service {
+    /// Programs that speak another protocol.
+    pub gateway: Option<Gateway>,
+    /// The pages of browsers that may connect, if it is one for WebSockets.
+    pub pages: Pages,
+    /// What an address with TLS shows.
+    pub tls: Option<Acceptor>,
+}
+
 enum Bound {
-    /// The framing of its connections, the gateway if it is not for BUS programs, and the certificate if it is secure.
-    Socket(Listener, Framing, Option<Gateway>, Option<Acceptor>),
+    /// The encoding of its connections, the gateway if it is not for BUS programs, and the certificate if it is secure.
+    Socket(Listener, Encoding, Option<Gateway>, Option<Acceptor>),
     Inproc(inproc::Listener, String),
 }
 
@@ -52,26 +64,26 @@ impl Listeners {
         Ok(url)
     }
 
-    /// Accepts connections of `listener`, which is bound and whose connections have this framing. Returns the URL with
+    /// Accepts connections of `listener`, which is bound and whose connections have this encoding. Returns the URL with
     /// the actual port or path.
     pub fn add(
         &mut self,
         reactor: &mut Reactor,
         listener: Listener,
-        framing: Framing,
+        encoding: Encoding,
         gateway: Option<Gateway>,
         tls: Option<Acceptor>,
     ) -> Result<String> {
         let url = listener.url().to_owned();
         let key = reactor.key(Kind::Listener);
         reactor.poller.add(listener.as_raw_fd(), key, Interest::READ).map_err(|error| Error::io(&error, &url))?;
-        self.bound.insert(key, Bound::Socket(listener, framing, gateway, tls));
+        self.bound.insert(key, Bound::Socket(listener, encoding, gateway, tls));
         Ok(url)
     }
 
     /// Takes the next connection.
     pub fn accept(&mut self, reactor: &mut Reactor, now: Now, key: u64) -> Accepted {
-        let (listener, framing, gateway, tls) = match self.bound.get(&key) {
+        let (listener, encoding, gateway, tls) = match self.bound.get(&key) {
             None => return Accepted::Empty,
             Some(Bound::Inproc(listener, url)) => {
                 return match listener.accept() {
@@ -79,7 +91,7 @@ impl Listeners {
                     None => Accepted::Empty,
                 }
             }
-            Some(Bound::Socket(listener, framing, gateway, tls)) => (listener, *framing, *gateway, tls),
+            Some(Bound::Socket(listener, encoding, gateway, tls)) => (listener, encoding, *gateway, tls),
         };
         match listener.accept() {
             Accept::Connection(stream) => {
@@ -91,7 +103,12 @@ impl Listeners {
                         Err(_) => return Accepted::Gone,
                     },
                 };
-                Accepted::Connection(Opened { channel, framing, url: listener.url().to_owned(), gateway })
+                Accepted::Connection(Opened {
+                    channel,
+                    encoding: encoding.clone(),
+                    url: listener.url().to_owned(),
+                    gateway,
+                })
             }
             Accept::Empty => Accepted::Empty,
             Accept::Gone => Accepted::Gone,

@@ -23,7 +23,7 @@ mod dialler;
 mod driver;
 mod fair;
 pub mod gateway_address;
-mod listeners;
+pub mod listeners;
 mod reactor;
 pub mod reader;
 pub mod reclaim;

@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 
-use super::address::framing;
+use super::address::accepted;
 use super::clock::now;
 use super::driver::{Driver, Sleep};
-use crate::engine::{Gateway, Protocol};
+use super::listeners::Service;
+use crate::engine::Protocol;
 use crate::time::MonoTime;
 use crate::transport::fork::Birth;
 use crate::transport::listener::Listener;
 use crate::transport::poller::{Event, Poller};
-use crate::transport::tls::Acceptor;
 use crate::transport::{Address, Backend};
 use crate::{Error, Result};
 
@@ -84,35 +84,16 @@ impl<P: Protocol> Shared<P> {
     }
 
     /// Binds in the calling thread; the loop accepts. `ipc_mode` are the permission bits of a socket file. Returns the
-    /// URL with the actual port or path. Waits, without the lock, while a host name is resolved. `tls`: what an address
-    /// with TLS shows.
-    pub fn listen(&self, address: &Address, ipc_mode: u32, tls: Option<Acceptor>) -> Result<String> {
-        match address {
-            Address::Inproc(name) => self.lock().listen_inproc(name),
-            _ => self.bind(None, address, ipc_mode, tls),
+    /// URL with the actual port or path. Waits, without the lock, while a host name is resolved. There are no gateways in
+    /// memory.
+    pub fn listen(&self, address: &Address, ipc_mode: u32, service: Service) -> Result<String> {
+        let (gateway, tls) = (service.gateway, service.tls.clone());
+        if let (Address::Inproc(name), None) = (address, gateway) {
+            return self.lock().listen_inproc(name);
         }
-    }
-
-    /// [`Shared::listen`] for programs that speak another protocol, at a `tcp` or `ipc` address.
-    pub fn listen_as(
-        &self,
-        gateway: Gateway,
-        address: &Address,
-        ipc_mode: u32,
-        tls: Option<Acceptor>,
-    ) -> Result<String> {
-        self.bind(Some(gateway), address, ipc_mode, tls)
-    }
-
-    fn bind(
-        &self,
-        gateway: Option<Gateway>,
-        address: &Address,
-        ipc_mode: u32,
-        tls: Option<Acceptor>,
-    ) -> Result<String> {
         let listener = Listener::bind(address, ipc_mode)?;
-        self.lock().add_listener(listener, framing(address), gateway, tls)
+        let encoding = accepted(address, listener.url(), service);
+        self.lock().add_listener(listener, encoding, gateway, tls)
     }
 
     /// The loop: waits, moves bytes, calls `after` without the lock, until [`Shared::stop`]. `after` returns the latest

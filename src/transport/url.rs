@@ -55,23 +55,17 @@ impl Address {
     /// scheme.
     pub fn parse(url: &str) -> Result<Address> {
         /// The schemes that this version has.
-        const KNOWN: &[&str] = &["tcp", "tls+tcp", "ipc", "inproc", "ws"];
-        /// Schemes of later versions, alone or behind a `+`.
-        const LATER: &[&str] = &["wss"];
+        const KNOWN: &[&str] = &["tcp", "ipc", "inproc", "ws", "tls+tcp", "wss"];
         let (scheme, rest) = url.split_once("://").ok_or_else(|| malformed(url, "`scheme://` is missing"))?;
         let scheme = scheme.to_ascii_lowercase();
         match scheme.as_str() {
             "tcp" => tcp(url, rest, false),
-            "tls+tcp" if cfg!(feature = "tls") => tcp(url, rest, true),
-            "tls+tcp" => {
-                tcp(url, rest, true).and_then(|_| Err(unsupported(url, "not in a build without the feature `tls`")))
-            }
-            // Read already, spoken not yet.
-            "ws" => ws(url, rest, false).and_then(|_| Err(unsupported(url, "not in this version"))),
+            "ws" => ws(url, rest, false),
+            "tls+tcp" => tcp(url, rest, true).and_then(|address| with_tls(url, address)),
+            "wss" => ws(url, rest, true).and_then(|address| with_tls(url, address)),
             "ipc" => ipc(url, rest),
             "inproc" if rest.is_empty() => Err(malformed(url, "the name is missing")),
             "inproc" => Ok(Address::Inproc(rest.to_owned())),
-            later if LATER.contains(&later) => Err(unsupported(url, "not in this version")),
             _ => Err(unknown_scheme(url, &scheme, KNOWN)),
         }
     }
@@ -144,6 +138,15 @@ impl Address {
             (*host, *port) = (to, number);
         }
         self
+    }
+}
+
+/// An address with TLS, in a build that has it.
+fn with_tls(url: &str, address: Address) -> Result<Address> {
+    if cfg!(feature = "tls") {
+        Ok(address)
+    } else {
+        Err(unsupported(url, "not in a build without the feature `tls`"))
     }
 }
 
@@ -336,6 +339,8 @@ mod tests {
             "tcp://*:0",
             #[cfg(feature = "tls")]
             "tls+tcp://hub.example:15001",
+            #[cfg(feature = "tls")]
+            "wss://hub.example:15001/ws",
             "tcp://[::1]:15000",
             "tcp://[fe80::1%eth0]:7",
             "tcp://[fe80::1%3]:7",
@@ -345,8 +350,14 @@ mod tests {
             "ipc:///tmp/a.sock",
             "ipc://relative/a.sock",
             "inproc://any name",
+            "ws://127.0.0.1:15001/ws",
+            "ws://*:0/",
+            "ws://[::1]:80/a/b,c",
         ] {
             assert_eq!(Address::parse(url).unwrap().to_string(), url);
+        }
+        for (url, whole) in [("ws://h", "ws://h:80/"), ("WS://h/x", "ws://h:80/x"), ("ws://[::1]:7", "ws://[::1]:7/")] {
+            assert_eq!(Address::parse(url).unwrap().to_string(), whole);
         }
         match Address::parse("ipc://@abstract") {
             Ok(address) => assert_eq!(address.to_string(), "ipc://@abstract"),
@@ -361,7 +372,7 @@ mod tests {
         for (url, why) in [
             ("", "`scheme://` is missing"),
             ("localhost:15000", "`scheme://` is missing"),
-            ("http://x", "the scheme \"http\" is unknown; known are tcp, tls+tcp, ipc, inproc, ws"),
+            ("http://x", "the scheme \"http\" is unknown; known are tcp, ipc, inproc, ws, tls+tcp, wss"),
             ("tcp://::1:15000", "an IPv6 address must be in brackets: tcp://[::1]:15000"),
             ("tcp://fe80::1%eth0:7", "an IPv6 address must be in brackets: tcp://[fe80::1%eth0]:7"),
             ("tcp://fe80::", "an IPv6 address must be in brackets: tcp://[fe80::]:PORT"),
@@ -393,15 +404,6 @@ mod tests {
             assert_eq!(error.to_string(), format!("malformed URL: {url}: {why}"));
         }
         assert_eq!(Address::parse("ipc:///a\0b").unwrap_err().status(), Status::Url);
-    }
-
-    #[test]
-    fn a_scheme_of_a_later_version_is_unsupported() {
-        for url in ["ws://h:1/", "wss://h:1/"] {
-            let error = Address::parse(url).unwrap_err();
-            assert_eq!(error.status(), Status::Unsupported, "{url}");
-            assert_eq!(error.to_string(), format!("not supported: {url}: not in this version"));
-        }
     }
 
     #[test]

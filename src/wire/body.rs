@@ -85,6 +85,8 @@ reasons! {
     Control = "control", "the data of a $ns/ message is malformed";
     /// A flag, a request or a target that neither side announced.
     Feature = "feature", "it uses a feature that was not announced";
+    /// A text message of a WebSocket.
+    Text = "text", "a text message of a WebSocket, not a binary one";
 }
 
 impl Malformed {

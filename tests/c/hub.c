@@ -109,7 +109,8 @@ static void options(void)
         NS_OPT_HUB_UNFINISHED,   NS_OPT_HUB_STALLED_FRAME_MS, NS_OPT_HUB_HANDSHAKE_MS, NS_OPT_HUB_TABLE_STATES,
         NS_OPT_HUB_TABLE_BYTES,  NS_OPT_HUB_DEPARTED_MS,
     };
-    static const ns_opt flags[] = {NS_OPT_HUB_ECHO, NS_OPT_HUB_LEGACY_STRUCTURED, NS_OPT_HUB_LEGACY_SNAPSHOT};
+    static const ns_opt flags[] = {NS_OPT_HUB_ECHO, NS_OPT_HUB_LEGACY_STRUCTURED, NS_OPT_HUB_LEGACY_SNAPSHOT,
+                                   NS_OPT_HUB_ALLOW_LOCAL_PAGES};
     ns_hub *hub;
     size_t i;
     OK(ns_hub_new(&hub));
@@ -132,8 +133,13 @@ static void options(void)
     IS(NS_ERR_INVALID, ns_hub_set(hub, NS_OPT_HUB_IPC_MODE, 01000));
     IS(NS_ERR_INVALID, ns_hub_set(hub, NS_OPT_LINGER_MS, 1));
     SAME("1 is not an option of a hub", ns_last_error());
+    OK(ns_hub_allow_origin(hub, "https://Example.org:443"));
+    IS(NS_ERR_INVALID, ns_hub_allow_origin(hub, "example.org"));
+    SAME("\"example.org\": an origin begins with http:// or https://", ns_last_error());
+    IS(NS_ERR_INVALID, ns_hub_allow_origin(hub, NULL));
     OK(ns_hub_listen(hub, free_url("inproc")));
     IS(NS_ERR_STATE, ns_hub_set(hub, NS_OPT_HUB_ECHO, 1));
+    IS(NS_ERR_STATE, ns_hub_allow_origin(hub, "https://example.org"));
     ns_hub_free(hub);
 }
 
@@ -151,6 +157,7 @@ static void reads_options(void)
         {NS_OPT_HUB_IPC_MODE, 0600},            {NS_OPT_HUB_ECHO, 0},
         {NS_OPT_HUB_LEGACY_STRUCTURED, 0},      {NS_OPT_HUB_LEGACY_SNAPSHOT, 0},
         {NS_OPT_HUB_PROGRESS, 64 << 10},        {NS_OPT_HUB_MEMORY, 0},
+        {NS_OPT_HUB_ALLOW_LOCAL_PAGES, 0},
     };
     ns_hub *hub;
     int64_t value;

@@ -23,10 +23,10 @@ fn an_app_bears_whatever_its_hub_sends() {
             if let Some(token) = dials.pop() {
                 next += 1;
                 framing = rng.pick(&FRAMINGS);
-                let info = ConnInfo { framing, from: "a hub".into(), gateway: None };
+                let info = ConnInfo { framing, from: "a hub".into(), gateway: None, web: None };
                 conns.push(ConnId(next));
                 app.opened(now, ConnId(next), info, Some(token));
-                let mut first = if framing.has_header() {
+                let mut first = if framing.has_handshake() {
                     header(rng.pick(&[Version::V1, Version::V1, Version::Old])).to_vec()
                 } else {
                     Vec::new()

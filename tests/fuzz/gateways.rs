@@ -67,7 +67,7 @@ struct Door {
 
 impl Door {
     fn new(conn: ConnId, gateway: Gateway, framing: Framing) -> Door {
-        let native = framing.has_header();
+        let native = framing.has_handshake();
         let unsent = if native { gateway_header(gateway.role.hears()).to_vec() } else { Vec::new() };
         Door {
             conn,
@@ -91,7 +91,7 @@ impl Door {
     }
 
     fn is_native(&self) -> bool {
-        self.framing.has_header()
+        self.framing.has_handshake()
     }
 
     /// One more message or note, where frames of at most `max` bytes are taken.
@@ -299,7 +299,7 @@ fn a_hub_bears_whatever_comes_in_by_its_gateways() {
                     let framing = rng.pick(&FRAMINGS);
                     doors.push(Door::new(conn, gateway, framing));
                     let from = Door::from(conn);
-                    let info = ConnInfo { framing, from, gateway: Some(gateway) };
+                    let info = ConnInfo { framing, from, gateway: Some(gateway), web: None };
                     router.opened(now, conn, info, None);
                 }
                 1 => {
@@ -308,9 +308,9 @@ fn a_hub_bears_whatever_comes_in_by_its_gateways() {
                     let framing = rng.pick(&FRAMINGS);
                     let role = rng.pick(&Role::ALL);
                     let wrong = client_header(&mut rng, role);
-                    let gateway = (framing.has_header() && wrong != gateway_header(role.hears()))
+                    let gateway = (framing.has_handshake() && wrong != gateway_header(role.hears()))
                         .then_some(Gateway { role, structured: rng.one_in(2) });
-                    let info = ConnInfo { framing, from: "a stranger".into(), gateway };
+                    let info = ConnInfo { framing, from: "a stranger".into(), gateway, web: None };
                     strangers.push(conn);
                     router.opened(now, conn, info, None);
                     if gateway.is_some() {

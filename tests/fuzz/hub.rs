@@ -35,9 +35,9 @@ fn a_hub_stays_within_its_limits_whatever_its_peers_send() {
                     next += 1;
                     let conn = ConnId(next);
                     let framing = rng.pick(&FRAMINGS);
-                    let gateway = (framing.has_header() && rng.one_in(2))
+                    let gateway = (framing.has_handshake() && rng.one_in(2))
                         .then(|| Gateway { role: rng.pick(&Role::ALL), structured: rng.one_in(2) });
-                    let info = ConnInfo { framing, from: "a stranger".into(), gateway };
+                    let info = ConnInfo { framing, from: "a stranger".into(), gateway, web: None };
                     conns.push(conn);
                     router.opened(now, conn, info, None);
                     let first = match gateway {

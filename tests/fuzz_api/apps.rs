@@ -68,7 +68,7 @@ impl Run {
                 let bad = ["", "nonsense", "tcp://", "tcp://127.0.0.1", "tcp://127.0.0.1:99999", "ipc://", "inproc://"];
                 return (CString::new(rng.pick(&bad)).ok(), false);
             }
-            3 => return (CString::new(rng.pick(&["ws://127.0.0.1:1", "mqtt://h:1"])).ok(), false),
+            3 => return (CString::new(rng.pick(&["ws://127.0.0.1:1/a b", "mqtt://h:1"])).ok(), false),
             4 => return (CString::new(format!("ipc:///{}", "p".repeat(300))).ok(), false),
             5 => rng.pick(&["tcp://127.0.0.1:1", "ipc:///nonexistent/directory"]).to_owned(),
             _ => {

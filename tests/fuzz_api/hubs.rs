@@ -29,6 +29,11 @@ impl Run {
                 let status = status!(self, ns_hub_set(hub, option, value));
                 let invalid = null || nanostate::HubOption::from_code(option).is_none();
                 self.require(!invalid || status == NS_ERR_INVALID, || format!("ns_hub_set {option}: {status}"));
+                let origins = [c"http://localhost:8000", c"https://a.example", c"a.example", c"null", c""];
+                let origin = rng.pick(&origins);
+                let status = status!(self, ns_hub_allow_origin(hub, origin.as_ptr()));
+                let invalid = null || !origin.to_bytes().starts_with(b"http");
+                self.require(!invalid || status != NS_OK, || format!("ns_hub_allow_origin {origin:?}: {status}"));
             }
             2..=4 => self.listen(rng, handle),
             5 => {
@@ -109,8 +114,11 @@ impl Run {
 
     pub(crate) fn listen(&self, rng: &mut Rng, handle: Option<&Arc<Handle<ns_hub>>>) {
         let hub = handle.map_or(ptr::null_mut(), |handle| handle.raw());
-        let (url, well_formed) =
-            if rng.one_in(4) { (Some(c"tcp://127.0.0.1:0".into()), true) } else { self.a_url(rng) };
+        let (url, well_formed) = if rng.one_in(4) {
+            (Some(rng.pick(&[c"tcp://127.0.0.1:0", c"ws://127.0.0.1:0/x"]).into()), true)
+        } else {
+            self.a_url(rng)
+        };
         let status = status!(self, ns_hub_listen(hub, pointer(&url)));
         let null = hub.is_null() || url.is_none();
         self.require(!null || status == NS_ERR_INVALID, || format!("ns_hub_listen with NULL: {status}"));

@@ -66,7 +66,7 @@ pub fn attack(rng: &mut Rng, framing: Framing, v1: bool) -> Vec<u8> {
 pub fn attackers_header(rng: &mut Rng, framing: Framing) -> (Vec<u8>, bool) {
     let v1 = rng.one_in(2);
     let mut out = Vec::new();
-    if framing.has_header() {
+    if framing.has_handshake() {
         out.extend(header(if v1 { Version::V1 } else { Version::Old }));
     }
     if rng.one_in(10) && !out.is_empty() {

@@ -100,7 +100,7 @@ impl Direct {
     fn connect(&mut self, framing: Framing, gateway: Option<Gateway>) -> ConnId {
         self.next += 1;
         let conn = ConnId(self.next);
-        let info = ConnInfo { framing, from: format!("peer {}", conn.0), gateway };
+        let info = ConnInfo { framing, from: format!("peer {}", conn.0), gateway, web: None };
         self.router.opened(self.now, conn, info, None);
         self.actions();
         conn

@@ -50,7 +50,7 @@ impl DirectApp {
     pub fn open(&mut self) -> ConnId {
         self.conns += 1;
         let token = self.dials.pop().expect("it dials");
-        let info = ConnInfo { framing: Framing::Tcp, from: HUB.into(), gateway: None };
+        let info = ConnInfo { framing: Framing::Tcp, from: HUB.into(), gateway: None, web: None };
         self.session.opened(self.now, ConnId(self.conns), info, Some(token));
         self.actions();
         ConnId(self.conns)

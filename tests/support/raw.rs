@@ -195,7 +195,7 @@ impl Raw {
             let frame = self.decoder.next(&mut rest).unwrap().map(|frame| match frame {
                 Frame::Body(body) => body.to_vec(),
                 Frame::Large(body) => body,
-                Frame::TooLarge(len) | Frame::NoMemory { len, .. } => panic!("a frame of {len} bytes"),
+                other => panic!("{other:?}"),
             });
             self.taken = self.input.len() - rest.len();
             if frame.is_some() {

@@ -23,6 +23,10 @@ pub struct Arguments {
     /// or SURVEYOR sockets; with it also ws://HOST:PORT/PATH, and ?structured=1 for more than text and bytes
     #[arg(long, short, visible_alias = "bind", visible_short_alias = 'b', value_name = "URL", default_value = limits::DEFAULT_URL)]
     listen: Vec<String>,
+    /// Let web pages of this origin connect, read and publish: https://example.org, http://localhost:8000. May be given
+    /// several times
+    #[arg(long, value_name = "ORIGIN", help_heading = "Web pages")]
+    allow_origin: Vec<String>,
     /// What to log: off, error, warn, info (default), debug, trace
     #[arg(long, value_name = "LEVEL", value_parser = logger::level)]
     log: Option<LevelFilter>,
@@ -49,6 +53,9 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     for (option, value) in &arguments.options.texts {
         hub.set_text(*option, Some(value))?;
+    }
+    for origin in &arguments.allow_origin {
+        hub.allow_origin(origin)?;
     }
     for url in &arguments.listen {
         hub.listen(url)?;

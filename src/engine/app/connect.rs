@@ -5,6 +5,7 @@ use log::debug;
 use super::super::link::handshake::Agreed;
 use super::super::{Action, Now};
 use super::{Phase, Session, Timer, Welcomed};
+use crate::framing::ws::CloseCode;
 use crate::time::LogicalTime;
 use crate::visible::{one_line, sentence};
 use crate::wire::{Control, Instance};
@@ -13,9 +14,9 @@ use crate::{limits, Error, Status};
 impl Session {
     /// Starts connecting to one of `urls`, which are addresses of one hub.
     pub fn connect(&mut self, urls: Vec<String>) {
-        if let Some(conn) = self.conn() {
+        if self.conn().is_some() {
             // A refused app was trying again.
-            self.actions.push_back(Action::Close(conn));
+            self.close();
             self.unlink();
         }
         self.dialler.set_urls(urls);
@@ -29,15 +30,21 @@ impl Session {
 
     /// Ends the link, or the attempts to get one.
     pub fn disconnect(&mut self) {
-        if let Some(conn) = self.conn() {
-            self.actions.push_back(Action::Close(conn));
-        }
+        self.close();
         if !matches!(self.phase, Phase::Idle) {
             self.unlink();
             self.phase = Phase::Idle;
             self.dialler.forget_refusals();
             self.reports.forget_refusal();
             self.notice_link(Status::Ok, String::new());
+        }
+    }
+
+    /// Has the driver close the connection, if there is one.
+    fn close(&mut self) {
+        if let Some(link) = &mut self.link {
+            link.say_close(CloseCode::NORMAL, "");
+            self.actions.push_back(Action::Close(link.conn()));
         }
     }
 
@@ -102,8 +109,8 @@ impl Session {
     }
 
     pub(super) fn drop_link(&mut self, now: Now, error: Error) {
-        if let Some(conn) = self.conn() {
-            self.actions.push_back(Action::Close(conn));
+        if self.conn().is_some() {
+            self.close();
             self.lost(now, error);
         }
     }
@@ -115,10 +122,11 @@ impl Session {
             Ok(None) => return false,
             Ok(Some(opened)) => match opened.agreed {
                 Agreed::V1 => self.say_hello(now),
-                Agreed::Old => self.up(None),
+                // A hub is asked for nothing but BUS.
+                Agreed::Old | Agreed::Client(_) => self.up(None),
                 Agreed::NotV1 => {
                     // Nothing that is written here is sure to arrive.
-                    self.actions.extend(self.conn().map(Action::Close));
+                    self.close();
                     self.dialler.remember_old(now);
                     self.unlink();
                     self.dial();
@@ -180,7 +188,7 @@ impl Session {
         let status = Status::from_code(status).filter(|&status| may_be_refusal(status)).unwrap_or(Status::Refused);
         let text = if text.is_empty() { status.text() } else { text };
         let text = format!("{}: {}", sentence(text), self.dialler.url());
-        self.actions.extend(self.conn().map(Action::Close));
+        self.close();
         self.unlink();
         self.wait(now);
         let was_refused = self.dialler.refused(status);

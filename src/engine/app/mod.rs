@@ -36,7 +36,7 @@ use self::stamper::{Stamper, Welcomed};
 pub use self::stats::AppStats;
 use super::link::handshake::Side;
 use super::link::outbox::Pool;
-use super::link::{Link, LinkLimits};
+use super::link::{end_of, Link, LinkLimits};
 use super::table::Entry;
 use super::timers::{TimerKey, Timers};
 use super::{Action, Closed, ConnId, ConnInfo, Now, Protocol};
@@ -44,7 +44,7 @@ use crate::framing::Frame;
 use crate::state::State;
 use crate::time::{LogicalTime, MonoTime};
 use crate::visible::one_line;
-use crate::wire::{Control, Instance};
+use crate::wire::{Control, Instance, Malformed};
 use crate::{limits, Error, Status};
 
 enum Phase {
@@ -395,7 +395,7 @@ impl Protocol for Session {
         let side = Side::Dialler(self.dialler.opened(now));
         let frame = self.config.max_message + limits::META_ROOM;
         let limits = LinkLimits { frame, outbox: limits::OUTBOX, answers: limits::OUTBOX };
-        let link = self.link.insert(Link::new(now, conn, info.framing, side, limits, &self.buffers.pool));
+        let link = self.link.insert(Link::new(now, conn, &info, side, limits, &self.buffers.pool));
         if link.is_open() {
             return self.say_hello(now);
         }
@@ -427,11 +427,12 @@ impl Protocol for Session {
                     self.reports.stats.too_large += 1;
                     self.reports.no_memory(&self.identity, &format!("message of {len} bytes dropped"));
                 }
+                Ok(Some(Frame::Text(_))) => self.reports.malformed(Malformed::Text),
                 Ok(None) => {
-                    link.put_decoder(decoder);
+                    link.put_decoder(decoder, &mut self.actions);
                     return self.pause_if_full(now);
                 }
-                Err(error) => return self.drop_link(now, Error::new(Status::Invalid, error.to_string())),
+                Err(error) => return self.drop_link(now, Error::new(end_of(&error), error.to_string())),
             }
         }
     }

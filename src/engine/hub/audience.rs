@@ -5,6 +5,7 @@ use super::super::table::Entry;
 use super::super::{ConnId, ConnInfo};
 use super::config::RouterConfig;
 use super::queries::Takes;
+use crate::framing::http::server::Rights;
 use crate::limits;
 use crate::visible::one_line;
 use crate::wire::Instance;
@@ -44,6 +45,8 @@ pub struct Profile {
     pub echo: bool,
     /// Whether it holds its identity together with others.
     pub shares: bool,
+    /// What it may do.
+    pub rights: Rights,
 }
 
 /// Whether a peer is sent an entry.
@@ -59,21 +62,22 @@ pub enum Verdict {
 
 impl Profile {
     /// A peer of which nothing is known but its connection.
-    pub fn new(conn: ConnId, info: ConnInfo) -> Profile {
+    pub fn new(conn: ConnId, info: &ConnInfo) -> Profile {
         let kind = match info.gateway {
             None => PeerKind::App,
-            Some(gateway) if info.framing.has_header() => PeerKind::Client(gateway),
+            Some(gateway) if info.framing.has_handshake() => PeerKind::Client(gateway),
             Some(gateway) => PeerKind::Shared { gateway, clients: 0, dropped: 0 },
         };
         Profile {
             conn,
-            from: info.from,
+            from: info.from.clone(),
             kind,
             identity: "".into(),
             instance: Instance([0; 16]),
             accept: 0,
             echo: false,
             shares: false,
+            rights: Rights::ReadWrite,
         }
     }
 
@@ -207,7 +211,7 @@ mod tests {
     use crate::wire::{self, Form, Meta, Stamp, Value};
 
     fn profile(framing: Framing, gateway: Option<Gateway>) -> Profile {
-        Profile::new(ConnId(1), ConnInfo { framing, from: String::new(), gateway })
+        Profile::new(ConnId(1), &ConnInfo { framing, from: String::new(), gateway, web: None })
     }
 
     fn put(table: &mut Table, sender: &str, value: &Value<'_>, instance: u8, origin: u64) {

@@ -15,8 +15,10 @@ use crate::wire::Malformed;
 impl Core {
     /// A program behind a gateway takes part from now on, or a gateway that is one peer for many of them.
     pub fn join_gateway(&mut self, place: usize, peer: &mut Peer, gateway: Gateway) {
-        if gateway.role == Role::Pub {
-            peer.link.feed.set_named();
+        match gateway.role {
+            Role::Pub => peer.link.feed.set_named(),
+            Role::Rep => self.intake.table.index_names(),
+            Role::Pull | Role::Respondent => {}
         }
         self.holds_back = true;
         // A gateway for many says when somebody listens.

@@ -21,9 +21,10 @@ use super::reclaim::Reclaim;
 use super::reports::Reports;
 use super::turns::{self, Turns};
 use super::unfinished::Unfinished;
+use crate::framing::http::server::Rights;
 use crate::time::LogicalTime;
 use crate::wire::{self, Body, Control, Form, HelloFlags, Instance, Stamp};
-use crate::Status;
+use crate::{limits, Status};
 
 /// Chunks of each size that a hub keeps for later of what waited to be written: 5.3 MiB.
 const POOLED: usize = 64;
@@ -41,6 +42,8 @@ pub enum Timer {
     Stalled(u32),
     /// The holder of the identity that the peer wants has not answered.
     Probe(u32),
+    /// The peer is a WebSocket, and is pinged.
+    KeepAlive(u32),
 }
 
 impl TimerKey for Timer {
@@ -51,8 +54,9 @@ impl TimerKey for Timer {
             Timer::Handshake(place) => (place, 2),
             Timer::Stalled(place) => (place, 3),
             Timer::Probe(place) => (place, 4),
+            Timer::KeepAlive(place) => (place, 5),
         };
-        3 * place as usize + kind
+        4 * place as usize + kind
     }
 }
 
@@ -167,6 +171,9 @@ impl Core {
         if peer.link.is_amid_frame() {
             // It came while the peer waited to be let in.
             self.timers.set(Timer::Stalled(place as u32), peer.link.progress() + self.config.stalled_frame);
+        }
+        if peer.link.is_ws() {
+            self.timers.set(Timer::KeepAlive(place as u32), peer.link.progress() + limits::KEEP_ALIVE);
         }
         if snapshot {
             peer.link.feed.walk_all(&self.intake.table);
@@ -297,6 +304,9 @@ impl Core {
             (NotTaken::Full(name) | NotTaken::NoMemory { name, .. }, _) => {
                 self.send(peer, &Control::Rejected { status: Status::Full.code(), name });
             }
+            (NotTaken::ReadOnly(name), _) => {
+                self.send(peer, &Control::Rejected { status: Status::Permission.code(), name });
+            }
             (NotTaken::Ahead(name), Some(offered)) => {
                 self.send(peer, &Control::Stale { name, offered, held: None, time });
             }
@@ -339,7 +349,10 @@ impl Core {
                 let (name, flag_bits) = (profile.name(), flags.0);
                 debug!("{name}: hello, connection {epoch}, accepts {accept:#x}, flags {flag_bits:#x}");
                 match wire::check_identity(body.sender) {
-                    Ok(()) => return Next::Admit(Box::new(Hello { instance, epoch, secret, flags, time })),
+                    Ok(()) => {
+                        let reads = peer.profile.rights == Rights::Read;
+                        return Next::Admit(Box::new(Hello { instance, epoch, secret, flags, time, reads }));
+                    }
                     Err(error) => return Next::Refuse(Box::new((error.status(), error.to_string()))),
                 }
             }
@@ -363,6 +376,16 @@ impl Core {
             _ => return Next::close(Status::Invalid, "an unexpected $ns/ message"),
         }
         Next::Nothing
+    }
+
+    /// Pings a WebSocket, now and then.
+    pub fn keep_alive(&mut self, now: Now, place: u32, peer: &mut Peer) {
+        self.timers.set(Timer::KeepAlive(place), now.mono + limits::KEEP_ALIVE);
+        // What waits shows that it is there.
+        if peer.link.feed.is_drained() {
+            peer.link.ping();
+            self.flush(peer);
+        }
     }
 
     /// Passes a value on. Returns what that cost, in steps.

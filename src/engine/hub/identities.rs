@@ -23,6 +23,8 @@ pub struct Hello {
     pub flags: HelloFlags,
     /// Its logical time.
     pub time: Option<LogicalTime>,
+    /// Whether it may only read: then it keeps nobody who publishes from the identity.
+    pub reads: bool,
 }
 
 impl Hello {
@@ -42,7 +44,7 @@ impl Hello {
     }
 
     fn takes_over(&self) -> bool {
-        self.flags.contains(HelloFlags::TAKE_OVER) && !self.flags.contains(HelloFlags::RETRY)
+        self.flags.contains(HelloFlags::TAKE_OVER) && !self.flags.contains(HelloFlags::RETRY) && !self.reads
     }
 }
 
@@ -127,9 +129,9 @@ impl Identities {
         self.held.keys().map(|name| &**name)
     }
 
-    /// Whether somebody holds this one.
+    /// Whether somebody holds this one who publishes.
     pub fn is_held(&self, name: &str) -> bool {
-        self.held.contains_key(name)
+        self.held.get(name).is_some_and(|identity| identity.holders.iter().any(|holder| !holder.hello.reads))
     }
 
     /// A peer wants an identity. Where a holder has to leave first, it is to be asked for again once that one has left.
@@ -150,8 +152,9 @@ impl Identities {
         if holder.hello.is_same_app(hello) {
             return if hello.epoch <= holder.hello.epoch { Claim::Outdated } else { Claim::Renewed(holder.peer) };
         }
+        let gives_way = holder.hello.reads && !hello.reads;
         let holder = holder.peer;
-        if hello.takes_over() {
+        if hello.takes_over() || gives_way {
             return Claim::TakenOver(holder);
         }
         let token = self.next_token;
@@ -229,7 +232,7 @@ mod tests {
     }
 
     fn hello(app: u8, epoch: u64, flags: HelloFlags) -> Hello {
-        Hello { instance: Instance([app; 16]), epoch, secret: Some(Secret([app; 16])), flags, time: None }
+        Hello { instance: Instance([app; 16]), epoch, secret: Some(Secret([app; 16])), flags, time: None, reads: false }
     }
 
     const NONE: HelloFlags = HelloFlags(0);
@@ -252,6 +255,21 @@ mod tests {
         assert_eq!(identities.leave("x", a).0, None);
         assert_eq!(claim(&mut identities, b, hello(1, 6, NONE)), Claim::Granted);
         assert_eq!((identities.len(), identities.names().collect::<Vec<_>>()), (1, vec!["x"]));
+    }
+
+    #[test]
+    fn who_may_only_read_gives_way_to_who_publishes_and_takes_nothing_over() {
+        let (mut identities, [a, b, c]) = (Identities::new(), peers());
+        let reader = |app, flags| Hello { reads: true, ..hello(app, 1, flags) };
+        assert_eq!(identities.claim("x", a, &reader(1, NONE)), Claim::Granted);
+        assert!(!identities.is_held("x"), "old programs may go on under it");
+        assert!(matches!(identities.claim("x", c, &reader(3, HelloFlags::TAKE_OVER)), Claim::Asks { .. }));
+        identities.withdraw("x", c);
+        assert_eq!(identities.claim("x", b, &hello(2, 1, NONE)), Claim::TakenOver(a));
+        assert_eq!(identities.leave("x", a).0, None);
+        assert_eq!(identities.claim("x", b, &hello(2, 1, NONE)), Claim::Granted);
+        assert!(identities.is_held("x"));
+        assert!(matches!(identities.claim("x", c, &reader(3, HelloFlags::TAKE_OVER)), Claim::Asks { .. }));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::super::clock::Clock;
 use super::super::table::{Capacity, Entry, Offer, Refusal, Slot, Table, SHARE_FROM};
 use super::super::{ConnId, Now};
 use super::audience::Profile;
+use crate::framing::http::server::Rights;
 use crate::time::LogicalTime;
 use crate::visible::Quoted;
 use crate::wire::{self, Body, Form, Instance, Malformed, Meta, Stamp, Value};
@@ -24,6 +25,8 @@ pub enum NotTaken<'a> {
     ForeignInstance(&'a str),
     #[error("{} refused: reserved", Quoted(.0))]
     Reserved(&'a str),
+    #[error("{} refused: a page of this machine may only read (to let all of them publish: --allow-local-pages)", Quoted(.0))]
+    ReadOnly(&'a str),
     #[error("{} not taken: the hub holds a newer value", Quoted(.0))]
     Stale(&'a str),
     #[error("{} not taken: the hub's table is full", Quoted(.0))]
@@ -123,6 +126,9 @@ impl Intake {
         if is_held(body.sender) {
             return Err(NotTaken::ForeignSender(body.sender));
         }
+        if from.rights == Rights::Read {
+            return Err(NotTaken::ReadOnly(body.name));
+        }
         if body.meta_at > max {
             return Err(NotTaken::TooLarge { len: body.meta_at as u64, max });
         }
@@ -141,6 +147,9 @@ impl Intake {
     ) -> Result<Taken, NotTaken<'b>> {
         if body.sender != &*from.identity {
             return Err(NotTaken::ForeignSender(body.sender));
+        }
+        if from.rights == Rights::Read {
+            return Err(NotTaken::ReadOnly(body.name));
         }
         if body.meta_at > max {
             return Err(NotTaken::TooLarge { len: body.meta_at as u64, max });
@@ -235,8 +244,8 @@ mod tests {
     const MAX: usize = 1000;
 
     fn app(instance: u8, shares: bool) -> Profile {
-        let info = ConnInfo { framing: Framing::Tcp, from: String::new(), gateway: None };
-        let profile = Profile::new(ConnId(1), info);
+        let info = ConnInfo { framing: Framing::Tcp, from: String::new(), gateway: None, web: None };
+        let profile = Profile::new(ConnId(1), &info);
         Profile { identity: "app".into(), instance: Instance([instance; 16]), shares, ..profile }
     }
 

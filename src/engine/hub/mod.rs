@@ -3,6 +3,7 @@
 //! A [`Router`] is its peers, and what they have in common. A body of one peer is taken while only that peer is
 //! borrowed; what follows for others is returned, and done afterwards.
 
+mod admission;
 mod audience;
 mod clients;
 mod config;
@@ -28,24 +29,22 @@ use std::sync::Arc;
 
 use log::debug;
 
-use self::audience::PeerKind;
 pub use self::config::{About, RouterConfig};
 use self::core::{Core, Next, Timer};
 pub use self::events::{PeerEvent, RouterEvent};
-use self::identities::{Claim, Hello, Unanswered};
 use self::intake::NotTaken;
 use self::peer::{Peer, Stage};
 use self::peers::{PeerId, Peers};
 pub use self::stats::{HubStats, PeerStats};
 use super::gateway::Role;
-use super::link::handshake::{Agreed, Opened};
+use super::link::end_of;
 use super::table::{Capacity, Table};
 use super::{Action, Closed, ConnId, ConnInfo, Now, Protocol};
 use crate::effort::{did, Work};
-use crate::framing::{self, Frame, Version};
+use crate::framing::ws::CloseCode;
+use crate::framing::Frame;
 use crate::time::MonoTime;
-use crate::visible::one_line;
-use crate::wire::{Control, Instance};
+use crate::wire::{Control, Instance, Malformed};
 use crate::{limits, Error, Status};
 
 /// A hub's engine.
@@ -87,7 +86,7 @@ impl Router {
         &self.table().capacity
     }
 
-    /// There is a gateway of this role from now on.
+    /// There is a gateway of this role from now on. What its programs need of the table is made before there is much in it.
     pub fn serves(&mut self, role: Role) {
         if role == Role::Rep {
             self.core.intake.table.index_names();
@@ -149,7 +148,7 @@ impl Router {
         // What it holds is gone with the connection, which is closed before anything else happens.
         core.unfinished.release(mem::take(&mut peer.unfinished));
         core.drop_listing(peer);
-        for timer in [Timer::Handshake, Timer::Stalled, Timer::Probe] {
+        for timer in [Timer::Handshake, Timer::Stalled, Timer::Probe, Timer::KeepAlive] {
             core.timers.clear(timer(i as u32));
         }
         core.turns.leave(id);
@@ -165,6 +164,7 @@ impl Router {
     /// Ends the connection from this side.
     fn close(&mut self, now: Now, i: usize, why: Status, text: String) {
         if !self.peers[i].is_closing() {
+            self.peers[i].link.say_close(CloseCode::NORMAL, &text);
             self.core.actions.push_back(Action::Close(self.peers[i].profile.conn));
             self.leave(now, i, why, text);
         }
@@ -174,133 +174,6 @@ impl Router {
     fn refuse(&mut self, now: Now, i: usize, status: Status, text: String) {
         self.core.send(&mut self.peers[i], &Control::Refuse { status: status.code(), text: &text });
         self.close(now, i, status, text);
-    }
-
-    /// Goes on with the handshake of a peer. Whether frames may follow.
-    fn greet(&mut self, now: Now, i: usize, input: &mut &[u8]) -> bool {
-        let Router { peers, core, .. } = self;
-        let peer = &mut peers[i];
-        let Opened { agreed, said } = match peer.link.greet(input, &mut core.actions) {
-            Ok(Some(opened)) => opened,
-            Ok(None) => return false,
-            Err(error) => {
-                self.close(now, i, Status::Invalid, error.to_string());
-                return false;
-            }
-        };
-        let is_v1 = agreed == Agreed::V1;
-        let version = if is_v1 { Version::V1 } else { Version::Old };
-        debug!("{}: its header is {}: {version}", peer.profile.name(), framing::shown(&said));
-        if peer.surplus {
-            let text = self.full();
-            if is_v1 {
-                self.refuse(now, i, Status::Full, text);
-            } else {
-                self.close(now, i, Status::Full, text);
-            }
-            return false;
-        }
-        match peer.profile.gateway() {
-            _ if is_v1 => peer.stage = Stage::Hello,
-            Some(gateway) => core.join_gateway(i, peer, gateway),
-            None => {
-                peer.profile.kind = PeerKind::Old;
-                core.join_old(i, peer, core.config.legacy_snapshot);
-            }
-        }
-        true
-    }
-
-    /// Why nobody more is let in.
-    fn full(&self) -> String {
-        format!("at most {} peers may be connected", self.core.config.max_peers)
-    }
-
-    /// Lets those in that waited for a holder that is gone, unless their identity is held by another.
-    fn admit_all(&mut self, now: Now, waited: Vec<(PeerId, Hello)>) {
-        for &(peer, _) in &waited {
-            self.core.timers.clear(Timer::Probe(peer.place() as u32));
-        }
-        for (peer, hello) in waited {
-            if let Some(i) = self.peers.place(peer) {
-                self.admit(now, i, &hello);
-            }
-        }
-    }
-
-    /// Lets an app in that has said hello, unless its identity is held by another.
-    fn admit(&mut self, now: Now, i: usize, hello: &Hello) {
-        // A peer that waited for a holder that makes room for this peer waits for this peer from then on.
-        let mut waited = Vec::new();
-        if self.make_room(now, i, hello, &mut waited) {
-            self.core.welcome(now, i, &mut self.peers[i], hello.time);
-        }
-        self.admit_all(now, waited);
-    }
-
-    /// Whether the peer holds its identity now. If not, it is refused, or the holder asked.
-    fn make_room(&mut self, now: Now, i: usize, hello: &Hello, waited: &mut Vec<(PeerId, Hello)>) -> bool {
-        let id = self.peers.id(i);
-        // Asked anew each time: there may be more than one holder.
-        loop {
-            let Router { peers, core, .. } = self;
-            let identity = &peers[i].profile.identity;
-            match core.identities.claim(identity, id, hello) {
-                Claim::Granted => return true,
-                Claim::Outdated => {
-                    self.refuse(now, i, Status::IdentityTaken, "a newer connection of the same app".into());
-                    return false;
-                }
-                Claim::Renewed(holder) => {
-                    waited.extend(core.identities.release(identity, holder));
-                    let text = "replaced by a newer connection of the same app".into();
-                    self.close(now, holder.place(), Status::Closed, text);
-                }
-                Claim::TakenOver(holder) => {
-                    waited.extend(core.identities.release(identity, holder));
-                    let text = format!("{} was taken over by {}", one_line(identity), peers[i].profile.from);
-                    self.refuse(now, holder.place(), Status::IdentityTaken, text);
-                }
-                Claim::Asks { holder, token } => {
-                    peers[i].stage = Stage::Claiming;
-                    core.timers.clear(Timer::Handshake(i as u32));
-                    core.timers.set(Timer::Probe(i as u32), now.mono + limits::IDENTITY_PROBE);
-                    let (held, from) = (peers[holder.place()].profile.name(), &peers[i].profile.from);
-                    debug!("{held} holds the identity of {from}, and is pinged");
-                    let holder = &mut peers[holder.place()];
-                    holder.probe(now);
-                    core.send(holder, &Control::Ping { token });
-                    return false;
-                }
-            }
-        }
-    }
-
-    /// A holder answered: the peers that asked for its identity before that are refused.
-    fn answered(&mut self, now: Now, holder: usize, token: u64) {
-        let id = self.peers.id(holder);
-        for claimant in self.core.identities.answered(&self.peers[holder].profile.identity, id, token) {
-            let text = format!("{} is held by another app", one_line(&self.peers[holder].profile.identity));
-            self.refuse(now, claimant.place(), Status::IdentityTaken, text);
-        }
-    }
-
-    /// The holder of the identity that this peer wants did not answer in time.
-    fn unanswered(&mut self, now: Now, i: usize) {
-        let profile = &self.peers[i].profile;
-        let is_lost = |holder: PeerId| self.peers[holder.place()].is_lost(now);
-        match self.core.identities.unanswered(&profile.identity, self.peers.id(i), is_lost) {
-            Some(Unanswered::Slow) => {
-                let identity = one_line(&profile.identity);
-                let text = format!("{identity} is held by another app, which is slow to answer");
-                self.refuse(now, i, Status::IdentityTaken, text);
-            }
-            Some(Unanswered::Replaced(holder)) => {
-                let text = format!("no answer in time; replaced by {}", profile.from);
-                self.refuse(now, holder.place(), Status::IdentityTaken, text);
-            }
-            None => {}
-        }
     }
 
     fn frames(&mut self, now: Now, i: usize, input: &[u8]) {
@@ -391,8 +264,13 @@ impl Router {
                     core.no_memory(now, peer, len, start);
                     Next::Nothing
                 }
+                Ok(Some(Frame::Text(_))) => {
+                    let why = NotTaken::Malformed(Malformed::Text);
+                    core.reports.not_taken(&peer.profile, &mut peer.tally, &why);
+                    Next::Nothing
+                }
                 Ok(None) => break,
-                Err(error) => Next::close(Status::Invalid, error.to_string()),
+                Err(error) => Next::close(end_of(&error), error.to_string()),
             };
             did(Work::Look, 1);
             steps += turns::MESSAGE + turns::steps_of(before - input.len());
@@ -423,7 +301,7 @@ impl Router {
             peer.unfinished.came(now, taken, core.config.floor());
         }
         peer.link.heard(now);
-        peer.link.put_decoder(decoder);
+        peer.link.put_decoder(decoder, &mut core.actions);
         if is_unfinished {
             core.timers.set(Timer::Stalled(i as u32), now.mono + core.config.stalled_frame);
         } else {
@@ -437,7 +315,7 @@ impl Router {
 impl Protocol for Router {
     fn opened(&mut self, now: Now, conn: ConnId, info: ConnInfo, _token: Option<u64>) {
         debug!("{} connected", info.from);
-        let has_header = info.framing.has_header();
+        let has_header = info.framing.has_handshake();
         let Router { peers, core, .. } = self;
         core.set_ceilings();
         let max_peers = core.config.max_peers;
@@ -568,6 +446,7 @@ impl Protocol for Router {
                     self.close(now, i as usize, Status::Timeout, text);
                 }
                 Timer::Probe(i) => self.unanswered(now, i as usize),
+                Timer::KeepAlive(i) => self.core.keep_alive(now, i, &mut self.peers[i as usize]),
             }
         }
         self.core.turns.begin();

@@ -73,12 +73,10 @@ pub struct Warned {
 impl Peer {
     /// A peer of which nothing is known but its connection.
     pub fn new(now: Now, conn: ConnId, info: ConnInfo, config: &RouterConfig, pool: &Pool) -> Peer {
-        let framing = info.framing;
-        let side = info.gateway.map_or(Side::Listener, |gateway| Side::Gateway(gateway.role));
-        let profile = Profile::new(conn, info);
+        let profile = Profile::new(conn, &info);
         let frame = profile.max_frame(config);
         let limits = LinkLimits { frame, outbox: config.outbox, answers: config.outbox.min(ANSWERS) };
-        let link = Link::new(now, conn, framing, side, limits, pool);
+        let link = Link::new(now, conn, &info, Side::of_hub(info.gateway), limits, pool);
         Peer {
             stage: if link.is_open() { Stage::Hello } else { Stage::Handshake },
             profile,

@@ -38,7 +38,7 @@ pub struct HubStats {
     pub withheld: u64,
     /// Messages to programs behind a gateway that were too slow for them.
     pub dropped: u64,
-    /// States that were not taken for lack of room or memory.
+    /// States that were not taken for lack of room or memory, or because their sender may only read.
     pub refused: u64,
     /// States that were not newer than the one held.
     pub stale: u64,

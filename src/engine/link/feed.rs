@@ -4,118 +4,21 @@
 //! it is *catching up*: nothing is added, and when what waits is written, a [`Walk`] takes the newest values from the
 //! table, until there is nothing it has not been sent. Joining, overflow and coming back are this one state.
 
-use std::collections::VecDeque;
 use std::io::IoSlice;
 
 use super::super::gateway::prefix_len;
-use super::super::table::{Entry, EntryBody, Slot, Table, SHARE_FROM};
+use super::super::table::{Entry, EntryBody, Table, SHARE_FROM};
 use super::outbox::{Outbox, Pool};
-use crate::effort::{did, Work};
+use super::walk::{Met, Walk};
+use crate::framing::ws::{self, Masks};
 use crate::framing::{frame_head, Framing, MAX_HEAD};
 use crate::wire::{self, Form, Meta};
-
-/// A stretch of slots, up to `end`, and the version that has been sent of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stretch {
-    end: usize,
-    version: u64,
-    /// The same, if some of it is to be sent once more.
-    before: u64,
-}
-
-impl Stretch {
-    fn new(end: usize, version: u64) -> Stretch {
-        Stretch { end, version, before: version }
-    }
-}
-
-/// What a walk comes to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Met {
-    /// An entry to send, and whether it was sent before.
-    Entry { slot: Slot, again: bool },
-    /// It has no more steps for now.
-    Pause,
-    /// The end of the table.
-    End,
-}
-
-/// Where a connection stands in the table.
-#[derive(Debug)]
-pub struct Walk {
-    /// What earlier walks have sent; the first stretch is that of `slot`, the last has no end.
-    seen: VecDeque<Stretch>,
-    /// What this walk has sent.
-    walked: VecDeque<Stretch>,
-    slot: usize,
-}
-
-impl Walk {
-    /// A walk for a peer that has seen everything up to `version`.
-    pub fn from(version: u64) -> Walk {
-        Walk { seen: VecDeque::from([Stretch::new(usize::MAX, version)]), walked: VecDeque::new(), slot: 0 }
-    }
-
-    /// The next entry that has not been sent, at or behind the cursor, or is to be sent once more. Takes `steps`, one for
-    /// each slot, or page of them, that is looked at.
-    fn next(&mut self, table: &Table, steps: &mut usize) -> Met {
-        while self.slot < table.slots() {
-            let Some(&stretch) = self.seen.front() else { return Met::End };
-            if stretch.end <= self.slot {
-                self.seen.pop_front();
-                continue;
-            }
-            if *steps == 0 {
-                return Met::Pause;
-            }
-            *steps -= 1;
-            did(Work::Look, 1);
-            let (newest, end) = table.page(self.slot);
-            if newest <= stretch.version {
-                self.slot = end.min(stretch.end).min(table.slots());
-                continue;
-            }
-            let slot = Slot(self.slot as u32);
-            self.slot += 1;
-            let Some(entry) = table.get(slot) else { continue };
-            if entry.version() > stretch.version {
-                return Met::Entry { slot, again: entry.version() <= stretch.before };
-            }
-        }
-        Met::End
-    }
-
-    /// All slots before the cursor have been sent as they are in `table` now.
-    fn mark(&mut self, table: &Table, end: usize) {
-        /// With more stretches a peer that takes little at a time would cost as much as a table. The last one then grows,
-        /// and what changed meanwhile is sent with the next walk, even if this one has sent it.
-        const MOST: usize = 256;
-        let (version, full) = (table.version(), self.walked.len() >= MOST);
-        match self.walked.back_mut() {
-            // Nothing was sent since. A receiver that takes little at a time comes here often.
-            Some(last) if last.end == end => {}
-            Some(last) if last.version == version || full => last.end = end,
-            _ => self.walked.push_back(Stretch::new(end, version)),
-        }
-    }
-
-    /// From the cursor to the end everything is sent, and before it with the next walk, whatever has been sent of it.
-    fn repeat(&mut self) {
-        self.walked.iter_mut().chain(&mut self.seen).for_each(|stretch| stretch.version = 0);
-    }
-
-    /// Begins again. True: there is nothing that has not been sent.
-    fn again(&mut self, table: &Table) -> bool {
-        self.mark(table, usize::MAX);
-        self.seen = std::mem::take(&mut self.walked);
-        self.slot = 0;
-        self.seen.iter().all(|stretch| stretch.version == table.version())
-    }
-}
 
 /// What one connection is sent.
 pub struct Feed {
     framing: Framing,
+    /// Of a client of a WebSocket: what it sends is masked.
+    masks: Option<Box<Masks>>,
     form: Form,
     /// The name of a state and a NUL stand before its body.
     named: bool,
@@ -133,7 +36,7 @@ pub struct Feed {
     /// The version of the table when the walk that is in its first pass was asked for; else 0.
     snapshot: u64,
     /// Kept for its allocation.
-    meta: Vec<u8>,
+    scratch: Vec<u8>,
     /// Values and their bytes put into the outbox.
     pub sent: u64,
     /// Bytes of their bodies.
@@ -146,6 +49,7 @@ impl Feed {
     pub fn new(framing: Framing, limit: usize, pool: &Pool) -> Feed {
         Feed {
             framing,
+            masks: None,
             form: Form::V1,
             named: false,
             outbox: Outbox::new(pool.clone()),
@@ -156,10 +60,15 @@ impl Feed {
             fell_behind: 0,
             marks: false,
             snapshot: 0,
-            meta: Vec::new(),
+            scratch: Vec::new(),
             sent: 0,
             sent_bytes: 0,
         }
+    }
+
+    /// From here on what is sent is masked.
+    pub fn set_masks(&mut self, masks: Masks) {
+        self.masks = Some(Box::new(masks));
     }
 
     /// From here on bodies have three elements.
@@ -207,7 +116,7 @@ impl Feed {
     pub fn through(&self, table: &Table) -> u64 {
         match &self.walk {
             None => table.version(),
-            Some(walk) => walk.seen.iter().map(|stretch| stretch.version).min().unwrap_or(0),
+            Some(walk) => walk.through(),
         }
     }
 
@@ -239,8 +148,18 @@ impl Feed {
         self.outbox.copy(&[], bytes);
     }
 
+    /// What `write` appends, and masks if there are masks: a frame of a WebSocket that is no body.
+    pub fn control(&mut self, write: impl FnOnce(Option<&mut Masks>, &mut Vec<u8>)) {
+        self.scratch.clear();
+        write(self.masks.as_deref_mut(), &mut self.scratch);
+        self.outbox.copy(&[], &self.scratch);
+    }
+
     /// A body that is not in the table.
     pub fn message(&mut self, body: &[u8]) {
+        if let Some(masks) = &mut self.masks {
+            return write_masked(masks, &mut self.outbox, &mut self.scratch, &[body]);
+        }
         self.outbox.copy(&frame_head(self.framing, body.len()), body);
     }
 
@@ -293,6 +212,12 @@ impl Feed {
             self.outbox.copy(&head, entry.name().as_bytes());
             return self.write_from(1, &[0, Form::Old.head()], entry, len);
         }
+        if let Some(masks) = &mut self.masks {
+            let bytes = &entry.bytes()[..len];
+            let old = [Form::Old.head()];
+            let parts = if self.form == Form::Old { [&old, &bytes[1..]] } else { [bytes, &[]] };
+            return write_masked(masks, &mut self.outbox, &mut self.scratch, &parts);
+        }
         let head = frame_head(self.framing, len);
         match self.form {
             Form::V1 => self.write_from(0, &head, entry, len),
@@ -306,7 +231,7 @@ impl Feed {
 
     /// A value that the table held when this side asked for all.
     fn write_retained(&mut self, entry: &Entry) {
-        let (mut meta, meta_at) = (std::mem::take(&mut self.meta), entry.meta_at());
+        let (mut meta, meta_at) = (std::mem::take(&mut self.scratch), entry.meta_at());
         meta.clear();
         wire::with_flags(&entry.bytes()[meta_at..], Meta::RETAINED, &mut meta);
         let len = meta_at + meta.len();
@@ -314,7 +239,7 @@ impl Feed {
         self.sent_bytes += len as u64;
         self.write_from(0, &frame_head(self.framing, len), entry, meta_at);
         self.outbox.copy(&[], &meta);
-        self.meta = meta;
+        self.scratch = meta;
     }
 
     fn write_from(&mut self, first: usize, start: &[u8], entry: &Entry, len: usize) {
@@ -351,7 +276,7 @@ impl Feed {
             let met = if self.takes_more(most) { walk.next(table, steps) } else { Met::Pause };
             match met {
                 Met::Pause => {
-                    walk.mark(table, walk.slot);
+                    walk.pause(table);
                     self.walk = Some(walk);
                     return;
                 }
@@ -395,93 +320,22 @@ impl Feed {
     }
 }
 
+/// A body of these parts, which a large one costs a copy.
+fn write_masked(masks: &mut Masks, outbox: &mut Outbox, scratch: &mut Vec<u8>, parts: &[&[u8]]) {
+    scratch.clear();
+    ws::message(parts, masks, scratch);
+    if scratch.len() < SHARE_FROM {
+        outbox.copy(&[], scratch);
+    } else {
+        outbox.append(std::mem::take(scratch));
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::super::table::{Capacity, Offer};
+    use super::super::super::table::Capacity;
+    use super::super::walk::tests::put;
     use super::*;
-    use crate::time::LogicalTime;
-    use crate::wire::{self, Instance, Kind, Meta, Stamp};
-
-    fn put(table: &mut Table, key: usize, bits: u64) -> Slot {
-        let stamp = Stamp { clock: LogicalTime::from_bits(bits), instance: Instance([1; 16]) };
-        let (mut body, name) = (Vec::new(), format!("k{key}"));
-        wire::encode(&mut body, Form::V1, "a", &name, &[0xC3], &Meta { stamp: Some(stamp), ..Meta::default() });
-        let meta_at = wire::decode(&body, Form::V1).expect("a body").meta_at;
-        let offer = Offer {
-            body: &body,
-            shared: None,
-            meta_at,
-            sender: "a",
-            name: &name,
-            kind: Kind::Bool,
-            stamp,
-            origin: None,
-        };
-        table.offer(offer).expect("there is room")
-    }
-
-    #[test]
-    fn a_walk_meets_each_change_once_and_ends() {
-        let mut table = Table::new(Capacity::default());
-        let slots: Vec<_> = (0..500).map(|key| put(&mut table, key, 1)).collect();
-        let mut walk = Walk::from(0);
-        let next = |walk: &mut Walk, table: &Table| match walk.next(table, &mut 1000) {
-            Met::Entry { slot, .. } => Some(slot),
-            _ => None,
-        };
-        let first: Vec<_> = (0..300).map_while(|_| next(&mut walk, &table)).collect();
-        assert_eq!(first, slots[..300]);
-        walk.mark(&table, walk.slot);
-        // One behind the cursor, one before it.
-        put(&mut table, 10, 2);
-        put(&mut table, 400, 2);
-        let rest: Vec<_> = std::iter::from_fn(|| next(&mut walk, &table)).collect();
-        assert_eq!(rest, slots[300..]);
-        assert!(!walk.again(&table));
-        let changed: Vec<_> = std::iter::from_fn(|| next(&mut walk, &table)).collect();
-        assert_eq!(changed, [slots[10]]);
-        assert!(walk.again(&table));
-    }
-
-    #[test]
-    fn a_walk_that_makes_no_progress_takes_no_memory() {
-        let mut table = Table::new(Capacity::default());
-        let mut walk = Walk::from(0);
-        for i in 0..1000 {
-            put(&mut table, i % 100, i as u64 + 1);
-            walk.mark(&table, 40);
-        }
-        assert_eq!(walk.walked.len(), 1);
-    }
-
-    #[test]
-    fn a_walk_in_very_small_steps_takes_little_memory_and_misses_nothing() {
-        const STATES: usize = 2000;
-        let mut table = Table::new(Capacity::default());
-        for key in 0..STATES {
-            put(&mut table, key, 1);
-        }
-        let mut walk = Walk::from(0);
-        let mut sent = vec![0; STATES];
-        for bits in 2.. {
-            // One entry at a time, and after each another one changes, until the first walk is over.
-            match walk.next(&table, &mut { usize::MAX }) {
-                Met::Entry { slot, .. } => {
-                    sent[slot.0 as usize] = table.get(slot).expect("an entry").version();
-                    walk.mark(&table, walk.slot);
-                    if bits < 2 * STATES as u64 {
-                        put(&mut table, bits as usize * 7 % STATES, bits);
-                    }
-                }
-                Met::Pause => unreachable!("it has steps enough"),
-                Met::End if walk.again(&table) => break,
-                Met::End => {}
-            }
-            assert!(walk.walked.len() <= 257 && walk.seen.len() <= 257);
-        }
-        let newest: Vec<_> = table.iter().map(Entry::version).collect();
-        assert_eq!(sent, newest);
-    }
 
     #[test]
     fn a_walk_takes_no_more_steps_than_it_is_given_and_goes_on_where_it_was() {

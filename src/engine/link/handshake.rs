@@ -1,8 +1,14 @@
 //! What the two sides of a connection say to each other before the first frame.
 
+use std::sync::Arc;
+
 use super::super::gateway::Role;
+use super::super::{Gateway, Web};
+use crate::framing::http::client::{Answer, AnswerError, Request};
+use crate::framing::http::server::{serve, Granted, Refusal, Rights, Site};
+use crate::framing::http::{Speaks, PROTOCOL};
 use crate::framing::{
-    gateway_header, header, opening_len, parse_gateway_header, parse_header, HeaderError, Version, HEADER_LEN,
+    gateway_header, header, opening_len, parse_gateway_header, parse_header, HeaderError, Version, BUS, HEADER_LEN,
 };
 
 /// What this side is in a handshake: it decides which side speaks first, and what the other side has to say.
@@ -16,13 +22,22 @@ pub enum Side {
     Gateway(Role),
 }
 
+impl Side {
+    /// The side of a hub at an address of this gateway, if it is one.
+    pub fn of_hub(gateway: Option<Gateway>) -> Side {
+        gateway.map_or(Side::Listener, |gateway| Side::Gateway(gateway.role))
+    }
+}
+
 /// How a connection goes on after the handshake.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Agreed {
     /// With frames of v1.
     V1,
-    /// With frames of old programs, or of a gateway's.
+    /// With frames of old programs.
     Old,
+    /// With the messages of another scalability protocol.
+    Client(Role),
     /// Not at all: a hub that is old answered an app that said v1. The app has to dial again and say that it is old.
     NotV1,
 }
@@ -32,66 +47,164 @@ pub enum Agreed {
 pub struct Opened {
     /// What both sides agreed on.
     pub agreed: Agreed,
+    /// What the other side may do.
+    pub rights: Rights,
     /// What the other side said, for the log.
     pub said: Vec<u8>,
+}
+
+/// Why a handshake led to nothing.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum HandshakeError {
+    /// Bytes that are no acceptable SP header.
+    #[error(transparent)]
+    Header(#[from] HeaderError),
+    /// A request that is not granted.
+    #[error(transparent)]
+    Request(#[from] Refusal),
+    /// No WebSocket was granted.
+    #[error(transparent)]
+    Answer(#[from] AnswerError),
 }
 
 /// A handshake that goes on. Its length and its answers are its own affair: bytes are handed in as they come.
 #[derive(Debug)]
 pub struct Handshake {
-    side: Side,
+    stage: Stage,
     /// What the other side said so far.
     said: Vec<u8>,
 }
 
+#[derive(Debug)]
+enum Stage {
+    /// Headers of the scalability protocols.
+    Sp(Side),
+    /// A request for a WebSocket is awaited.
+    Request(Arc<Site>),
+    /// The answer to one is awaited, which said that this side speaks this version.
+    Answer(Version, Request),
+}
+
 impl Handshake {
-    /// The beginning of a handshake. What this side says first, if it speaks first, is put into `out`.
-    pub fn begin(side: Side, out: &mut Vec<u8>) -> Handshake {
-        if let Side::Dialler(version) = side {
-            out.extend_from_slice(&header(version));
-        }
-        Handshake { side, said: Vec::with_capacity(HEADER_LEN) }
+    /// The beginning of a handshake; on a WebSocket, `web` is what its transport knows of it. What this side says first,
+    /// if it speaks first, is put into `out`.
+    pub fn begin(side: Side, web: Option<Web>, out: &mut Vec<u8>) -> Handshake {
+        let stage = match (web, side) {
+            (Some(Web::Site(site)), _) => Stage::Request(site),
+            (Some(Web::Target { host, path, key, .. }), Side::Dialler(version)) => {
+                let protocol = match version {
+                    Version::V1 => PROTOCOL.to_owned(),
+                    Version::Old => BUS.subprotocol(),
+                };
+                Stage::Answer(version, Request::write(&host, &path, &protocol, key, out))
+            }
+            _ => {
+                if let Side::Dialler(version) = side {
+                    out.extend_from_slice(&header(version));
+                }
+                Stage::Sp(side)
+            }
+        };
+        Handshake { stage, said: Vec::new() }
     }
 
     /// Takes what belongs to the handshake from `input`, which advances over it, and puts what this side answers into
     /// `out`. `None`: all of it was taken, and more is needed.
     ///
     /// # Errors
-    /// What the other side said wrong. It gets no answer.
-    pub fn take(&mut self, input: &mut &[u8], out: &mut Vec<u8>) -> Result<Option<Opened>, HeaderError> {
-        let Some(&first) = self.said.first().or(input.first()) else { return Ok(None) };
-        let len = opening_len(first);
-        let (piece, rest) = input.split_at(input.len().min(len - self.said.len()));
-        self.said.extend_from_slice(piece);
-        *input = rest;
-        if self.said.len() < len {
-            return Ok(None);
-        }
-        let mut theirs = [0; HEADER_LEN];
-        theirs[..len].copy_from_slice(&self.said);
-        let theirs = &theirs;
-        let agreed = match self.side {
-            Side::Dialler(said) => match (said, parse_header(theirs)?) {
-                (Version::V1, Version::V1) => Agreed::V1,
-                // NNG answers, and closes the connection only then, for what it found in this side's header.
-                (Version::V1, Version::Old) => Agreed::NotV1,
-                (Version::Old, _) => Agreed::Old,
-            },
-            Side::Listener => {
-                let version = parse_header(theirs)?;
-                out.extend_from_slice(&header(version));
-                match version {
-                    Version::V1 => Agreed::V1,
-                    Version::Old => Agreed::Old,
+    /// What the other side said wrong. Only a request gets an answer then.
+    pub fn take(&mut self, input: &mut &[u8], out: &mut Vec<u8>) -> Result<Option<Opened>, HandshakeError> {
+        let (agreed, rights) = match &self.stage {
+            Stage::Sp(side) => {
+                let Some(&first) = self.said.first().or(input.first()) else { return Ok(None) };
+                let len = opening_len(first);
+                let (piece, rest) = input.split_at(input.len().min(len - self.said.len()));
+                self.said.extend_from_slice(piece);
+                *input = rest;
+                if self.said.len() < len {
+                    return Ok(None);
+                }
+                let mut theirs = [0; HEADER_LEN];
+                theirs[..len].copy_from_slice(&self.said);
+                (agree(*side, &theirs, out)?, Rights::ReadWrite)
+            }
+            Stage::Request(site) => {
+                let seen = self.said.len();
+                self.said.extend_from_slice(input);
+                match serve(site, &self.said, seen, out) {
+                    Ok(None) => {
+                        *input = &[];
+                        return Ok(None);
+                    }
+                    Ok(Some((len, Granted { speaks, rights, .. }))) => {
+                        *input = &input[len - seen..];
+                        self.said.truncate(len);
+                        (carried(speaks), rights)
+                    }
+                    Err(refusal) => {
+                        refusal.write(out);
+                        return Err(refusal.into());
+                    }
                 }
             }
-            Side::Gateway(role) => {
-                parse_gateway_header(theirs, role.hears())?;
-                out.extend_from_slice(&gateway_header(role.speaks()));
-                Agreed::Old
+            Stage::Answer(version, request) => {
+                let seen = self.said.len();
+                self.said.extend_from_slice(input);
+                match (request.answer(&self.said, seen), version) {
+                    (Ok(None), _) => {
+                        *input = &[];
+                        return Ok(None);
+                    }
+                    (Ok(Some((len, answer))), version) => {
+                        *input = &input[len - seen..];
+                        self.said.truncate(len);
+                        let is_v1 = (answer, version) == (Answer::Protocol, &Version::V1);
+                        (if is_v1 { Agreed::V1 } else { Agreed::Old }, Rights::ReadWrite)
+                    }
+                    // So NNG refuses a subprotocol that is not its own.
+                    (Err(AnswerError::Status(400, _)), Version::V1) => {
+                        *input = &[];
+                        (Agreed::NotV1, Rights::ReadWrite)
+                    }
+                    (Err(error), _) => return Err(error.into()),
+                }
             }
         };
-        Ok(Some(Opened { agreed, said: std::mem::take(&mut self.said) }))
+        Ok(Some(Opened { agreed, rights, said: std::mem::take(&mut self.said) }))
+    }
+}
+
+/// What follows from the header of the other side.
+fn agree(side: Side, theirs: &[u8; HEADER_LEN], out: &mut Vec<u8>) -> Result<Agreed, HeaderError> {
+    Ok(match side {
+        Side::Dialler(said) => match (said, parse_header(theirs)?) {
+            (Version::V1, Version::V1) => Agreed::V1,
+            // NNG answers, and closes the connection only then, for what it found in this side's header.
+            (Version::V1, Version::Old) => Agreed::NotV1,
+            (Version::Old, _) => Agreed::Old,
+        },
+        Side::Listener => {
+            let version = parse_header(theirs)?;
+            out.extend_from_slice(&header(version));
+            match version {
+                Version::V1 => Agreed::V1,
+                Version::Old => Agreed::Old,
+            }
+        }
+        Side::Gateway(role) => {
+            parse_gateway_header(theirs, role.hears())?;
+            out.extend_from_slice(&gateway_header(role.speaks()));
+            Agreed::Client(role)
+        }
+    })
+}
+
+/// What follows from what a WebSocket carries.
+fn carried(speaks: Speaks) -> Agreed {
+    match speaks {
+        Speaks::V1 => Agreed::V1,
+        Speaks::Plain => Agreed::Old,
+        Speaks::Sp(sp) => Role::ALL.into_iter().find(|role| role.speaks() == sp).map_or(Agreed::Old, Agreed::Client),
     }
 }
 
@@ -114,9 +227,9 @@ mod tests {
     }
 
     /// How a handshake ends that gets `input` in these pieces, what it says, and how much it takes.
-    fn outcome(side: Side, input: &[u8], ends: &[usize]) -> (Result<Option<Opened>, HeaderError>, Vec<u8>, usize) {
+    fn outcome(side: Side, input: &[u8], ends: &[usize]) -> (Result<Option<Opened>, HandshakeError>, Vec<u8>, usize) {
         let mut out = Vec::new();
-        let mut handshake = Handshake::begin(side, &mut out);
+        let mut handshake = Handshake::begin(side, None, &mut out);
         let mut taken = 0;
         for &end in ends {
             let mut piece = &input[taken..end];
@@ -137,14 +250,15 @@ mod tests {
             (Side::Listener, v1, v1, Agreed::V1),
             (Side::Listener, newer, v1, Agreed::V1),
             (Side::Listener, old, old, Agreed::Old),
-            (Side::Gateway(Role::Rep), gateway_header(req), gateway_header(rep), Agreed::Old),
+            (Side::Gateway(Role::Rep), gateway_header(req), gateway_header(rep), Agreed::Client(Role::Rep)),
             (Side::Dialler(Version::V1), v1, v1, Agreed::V1),
             (Side::Dialler(Version::V1), old, v1, Agreed::NotV1),
             (Side::Dialler(Version::Old), old, old, Agreed::Old),
             (Side::Dialler(Version::Old), v1, old, Agreed::Old),
         ] {
             let (end, said, _) = outcome(side, &theirs, &[HEADER_LEN]);
-            assert_eq!((end, said), (Ok(Some(Opened { agreed, said: theirs.to_vec() })), ours.to_vec()), "{side:?}");
+            let opened = Opened { agreed, rights: Rights::ReadWrite, said: theirs.to_vec() };
+            assert_eq!((end, said), (Ok(Some(opened)), ours.to_vec()), "{side:?}");
             let speaks_first = matches!(side, Side::Dialler(_));
             assert_eq!(outcome(side, &theirs, &[7]), (Ok(None), if speaks_first { ours.to_vec() } else { vec![] }, 7));
         }

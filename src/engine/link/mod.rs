@@ -7,18 +7,21 @@
 pub mod feed;
 pub mod handshake;
 pub mod outbox;
+mod walk;
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::mem;
 
 use self::feed::Feed;
-use self::handshake::{Agreed, Handshake, Opened, Side};
+use self::handshake::{Agreed, Handshake, HandshakeError, Opened, Side};
 use self::outbox::Pool;
-use super::{Action, ConnId, Now};
-use crate::framing::{Decoder, Frame, FrameError, Framing, HeaderError};
+use super::{Action, ConnId, ConnInfo, Now, Web};
+use crate::framing::ws::{self, CloseCode, Masks, Pings};
+use crate::framing::{Decoder, Frame, FrameError, Framing};
 use crate::time::MonoTime;
 use crate::wire::Control;
+use crate::Status;
 
 /// What a connection may take, in bytes.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +32,15 @@ pub struct LinkLimits {
     pub outbox: usize,
     /// While more than this waits to be written, nothing is answered.
     pub answers: usize,
+}
+
+/// What the end of a connection is counted as that carries no frames any more.
+pub fn end_of(error: &FrameError) -> Status {
+    if error.is_close() {
+        Status::Closed
+    } else {
+        Status::Invalid
+    }
 }
 
 /// One connection between an app and its hub.
@@ -46,6 +58,10 @@ pub struct Link {
     flushing: bool,
     /// The token of the newest ping that there was no room to answer.
     pong: Option<u64>,
+    /// The same of the pings of a WebSocket.
+    pings: Pings,
+    /// A close frame is written, behind which nothing may follow.
+    said_close: bool,
     /// When the other side last sent bytes.
     progress: MonoTime,
 }
@@ -53,10 +69,14 @@ pub struct Link {
 impl Link {
     /// The link of a connection that was just opened. A [`Side::Dialler`] has something to write at once, unless the
     /// framing has no handshake.
-    pub fn new(now: Now, conn: ConnId, framing: Framing, side: Side, limits: LinkLimits, pool: &Pool) -> Link {
+    pub fn new(now: Now, conn: ConnId, info: &ConnInfo, side: Side, limits: LinkLimits, pool: &Pool) -> Link {
+        let framing = info.framing;
         let mut feed = Feed::new(framing, limits.outbox, pool);
+        if let Some(Web::Target { masks, .. }) = &info.web {
+            feed.set_masks(Masks::new(*masks));
+        }
         let mut said = Vec::new();
-        let handshake = framing.has_header().then(|| Handshake::begin(side, &mut said));
+        let handshake = framing.has_handshake().then(|| Handshake::begin(side, info.web.clone(), &mut said));
         if !said.is_empty() {
             feed.raw(&said);
         }
@@ -69,6 +89,8 @@ impl Link {
             answers: limits.answers,
             flushing: false,
             pong: None,
+            pings: Pings::default(),
+            said_close: false,
             progress: now.mono,
         }
     }
@@ -92,22 +114,26 @@ impl Link {
     /// side answers. `None`: all of `input` was taken, and more is needed.
     ///
     /// # Errors
-    /// What the other side said wrong. It gets no answer.
-    pub fn greet(&mut self, input: &mut &[u8], actions: &mut VecDeque<Action>) -> Result<Option<Opened>, HeaderError> {
+    /// What the other side said wrong. Only a request for a WebSocket is answered then.
+    pub fn greet(
+        &mut self,
+        input: &mut &[u8],
+        actions: &mut VecDeque<Action>,
+    ) -> Result<Option<Opened>, HandshakeError> {
         let Some(handshake) = &mut self.handshake else { return Ok(None) };
         let mut answer = Vec::new();
-        let opened = handshake.take(input, &mut answer)?;
+        let opened = handshake.take(input, &mut answer);
         if !answer.is_empty() {
             self.feed.raw(&answer);
             self.flush(actions);
         }
-        if let Some(Opened { agreed, .. }) = &opened {
+        if let Ok(Some(Opened { agreed, .. })) = &opened {
             self.handshake = None;
-            if *agreed == Agreed::Old {
+            if matches!(agreed, Agreed::Old | Agreed::Client(_)) {
                 self.feed.set_old();
             }
         }
-        Ok(opened)
+        opened
     }
 
     /// The largest frame that the other side may send, in bytes, from the next one on.
@@ -118,27 +144,65 @@ impl Link {
     /// Gives out the decoder while frames are dealt with. They may be parts of it, and the link is needed to answer
     /// them.
     pub fn take_decoder(&mut self) -> Decoder {
-        mem::replace(&mut self.decoder, Decoder::new(self.framing, 0))
+        mem::replace(&mut self.decoder, Decoder::none())
     }
 
     /// The next frame out of `input`, which advances over what was taken. `decoder` is the link's own, from
     /// [`Link::take_decoder`]. `None`: all of `input` was taken, and more is needed. The link takes part because a
-    /// framing may have to answer by itself.
+    /// WebSocket that ends is answered.
     ///
     /// # Errors
-    /// What came is not a frame; the connection is of no use any more.
+    /// What came is not a frame, or the end of a WebSocket; the connection is of no use any more.
     #[inline]
     pub fn next<'a, 'i: 'a>(
         &mut self,
         decoder: &'a mut Decoder,
         input: &mut &'i [u8],
     ) -> Result<Option<Frame<'a>>, FrameError> {
-        decoder.next(input)
+        let next = decoder.next(input);
+        if let Err(FrameError::Ws(error)) = &next {
+            self.say_close(error.code(), "");
+        }
+        next
     }
 
-    /// Takes the decoder back.
-    pub fn put_decoder(&mut self, decoder: Decoder) {
+    /// Takes the decoder back. The pings of a WebSocket that it found are answered.
+    pub fn put_decoder(&mut self, decoder: Decoder, actions: &mut VecDeque<Action>) {
         self.decoder = decoder;
+        if let Decoder::Ws(decoder) = &mut self.decoder {
+            let pings = decoder.take_pings();
+            if !pings.is_empty() {
+                self.pings = pings;
+                self.answer_pings();
+                self.flush(actions);
+            }
+        }
+    }
+
+    /// Answers the pings of a WebSocket. Where there is no room, the newest waits.
+    fn answer_pings(&mut self) {
+        if !self.has_room() {
+            return self.pings.keep_newest();
+        }
+        let pings = mem::take(&mut self.pings);
+        pings.iter().for_each(|payload| self.feed.control(|masks, out| ws::pong(payload, masks, out)));
+    }
+
+    /// Whether it is a WebSocket.
+    pub fn is_ws(&self) -> bool {
+        self.framing.is_ws()
+    }
+
+    /// Pings the other side of a WebSocket, so that nothing on the way takes it for idle.
+    pub fn ping(&mut self) {
+        self.feed.control(ws::ping);
+    }
+
+    /// Ends a WebSocket from this side: what follows is not read. The reason is for people.
+    pub fn say_close(&mut self, code: CloseCode, reason: &str) {
+        if self.framing.is_ws() && self.is_open() && !mem::replace(&mut self.said_close, true) {
+            self.feed.control(|masks, out| ws::close(code, reason, masks, out));
+        }
     }
 
     /// Whether a frame has come in part.
@@ -209,7 +273,12 @@ impl Link {
 
     /// The first `n` bytes were written. Whether there is more to write.
     pub fn wrote(&mut self, n: usize) -> bool {
-        self.feed.wrote(n) || self.pong.is_some()
+        let more = self.feed.wrote(n);
+        if !self.pings.is_empty() {
+            self.answer_pings();
+            return true;
+        }
+        more || self.pong.is_some()
     }
 }
 

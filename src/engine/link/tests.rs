@@ -3,12 +3,14 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::*;
+use crate::framing::http::server::Rights;
 use crate::framing::Version;
 
 const LIMITS: LinkLimits = LinkLimits { frame: 1 << 20, outbox: 4096, answers: 1000 };
 
 fn link(conn: u64, framing: Framing, side: Side) -> Link {
-    Link::new(Now::default(), ConnId(conn), framing, side, LIMITS, &Pool::new(4))
+    let info = ConnInfo { framing, from: String::new(), gateway: None, web: None };
+    Link::new(Now::default(), ConnId(conn), &info, side, LIMITS, &Pool::new(4))
 }
 
 /// Two links and the bytes that are on their way between them.
@@ -56,7 +58,7 @@ impl Pair {
                 other => panic!("{other:?}"),
             });
         }
-        link.put_decoder(decoder);
+        link.put_decoder(decoder, &mut VecDeque::new());
     }
 }
 
@@ -111,7 +113,7 @@ fn an_old_answer_to_v1_opens_the_link_for_nothing() {
     let mut link = link(1, Framing::Ipc, Side::Dialler(Version::V1));
     let theirs = crate::framing::header(Version::Old);
     let opened = link.greet(&mut &theirs[..], &mut VecDeque::new());
-    assert_eq!(opened, Ok(Some(Opened { agreed: Agreed::NotV1, said: theirs.to_vec() })));
+    assert_eq!(opened, Ok(Some(Opened { agreed: Agreed::NotV1, rights: Rights::ReadWrite, said: theirs.to_vec() })));
 }
 
 proptest! {
@@ -148,9 +150,9 @@ proptest! {
         }
         let agreed = if version == Version::Old { Agreed::Old } else { Agreed::V1 };
         for which in [0, 1] {
-            prop_assert_eq!(pair.opened[which], framing.has_header().then_some(agreed));
+            prop_assert_eq!(pair.opened[which], framing.has_handshake().then_some(agreed));
             prop_assert!(pair.links[which].is_open() && !pair.links[which].is_amid_frame());
-            prop_assert_eq!(pair.links[which].is_old(), framing.has_header() && agreed == Agreed::Old);
+            prop_assert_eq!(pair.links[which].is_old(), framing.has_handshake() && agreed == Agreed::Old);
             prop_assert_eq!(&pair.bodies[1 - which], &sent[which]);
         }
     }

@@ -1,6 +1,6 @@
 //! The newest value of every key, in places that stay where they are.
 //!
-//! A value that changes keeps its slot, so that a [`Walk`](super::link::feed::Walk) over the slots meets every key once,
+//! A value that changes keeps its slot, so that a walk over the slots meets every key once,
 //! however often some of them change. Each change gets the table's next *version*; a page remembers the greatest
 //! version in it, so that a walk skips what it has seen.
 

@@ -19,6 +19,7 @@ use parking_lot::{Condvar, MutexGuard, RwLock, RwLockWriteGuard};
 
 use super::address;
 use super::conns::Conns;
+use super::listeners::Service;
 use super::reader::{read_borrowed, Monitor, Reader};
 use super::shared::Loop;
 use super::thread::spawn;
@@ -366,7 +367,8 @@ fn listen(node: &Node, url: &str) -> String {
 }
 
 fn listen_at(shared: &Shared<Recorder>, address: &Address, mode: u32) -> Result<String, Error> {
-    shared.listen(address, mode, tls().map(|(acceptor, _)| acceptor).filter(|_| address.is_tls()))
+    let tls = tls().map(|(acceptor, _)| acceptor).filter(|_| address.is_tls());
+    shared.listen(address, mode, Service { tls, ..Service::default() })
 }
 
 /// Both sides of TLS, for this machine.

@@ -34,10 +34,8 @@ fn nobody_there_is_refused() {
         }
         let error = app.dial_error("ipc:///nonexistent/socket");
         assert_eq!(error.to_string(), "not found: ipc:///nonexistent/socket");
-        for (url, status) in
-            [("tcp://*:1", Status::Url), ("nonsense", Status::Url), ("ws://127.0.0.1:1/", Status::Unsupported)]
-        {
-            assert_eq!(app.dial_error(url).status(), status);
+        for url in ["tcp://*:1", "ws://*:1/", "nonsense"] {
+            assert_eq!(app.dial_error(url).status(), Status::Url);
         }
     }
 }

@@ -17,7 +17,7 @@ fn both_sides_are_told_of_opening_bytes_and_close_in_order() {
         hub.received(accepted, b"hello hub");
         assert!(token.is_none());
         let framing = app.opened(0).1.framing;
-        assert_eq!(framing, address::framing(&Address::parse(&url).unwrap()));
+        assert_eq!(framing, address::dialled(&Address::parse(&url).unwrap()).unwrap().framing);
         assert_eq!(framing, info.framing);
         match framing {
             Framing::Tcp => assert!(info.from.starts_with(url.split("//").next().unwrap()), "{}", info.from),
@@ -26,6 +26,7 @@ fn both_sides_are_told_of_opening_bytes_and_close_in_order() {
             }
             Framing::Ipc => assert_eq!(info.from, url),
             Framing::Inproc => assert_eq!(info.from, url),
+            Framing::WsServer | Framing::WsClient => unreachable!("not among the URLs"),
         }
         hub.act(|r| r.send(accepted, b"hello app"));
         app.received(conn, b"hello app");

@@ -87,8 +87,12 @@ TEST("options take values of their own type")
     CHECK(hub.option(option::hub_echo) && !hub.option(option::hub_legacy_snapshot));
     EQUAL(4096, hub.option(NS_OPT_HUB_MAX_PEERS));
     FAILS(Status::invalid, hub.set(option::hub_handshake, 0s));
+    hub.set(option::hub_allow_local_pages, true);
+    hub.allow_origin("https://example.org");
+    FAILS(Status::invalid, hub.allow_origin("example.org"));
     hub.listen("inproc://cpp-options");
     FAILS(Status::state, hub.set(option::hub_echo, false));
+    FAILS(Status::state, hub.allow_origin("https://example.org"));
     app.set(option::send_queue, 100);
     FAILS(Status::full, app.send("x", std::string(1000, 'x')));
 }

@@ -14,12 +14,12 @@ use std::collections::BTreeSet;
 
 use self::storm::{Storm, CALL, READ};
 use super::*;
-use crate::framing::{frame_head, header, Framing};
+use crate::framing::{frame_head, header, Framing, Version};
 use crate::time::LogicalTime;
 use crate::wire::{self, Form, HelloFlags, Kind, Meta, Stamp, Value};
 
 fn open(router: &mut Router, now: Now, conn: ConnId) {
-    let info = ConnInfo { framing: Framing::Tcp, from: String::new(), gateway: None };
+    let info = ConnInfo { framing: Framing::Tcp, from: String::new(), gateway: None, web: None };
     router.opened(now, conn, info, None);
 }
 

@@ -6,7 +6,7 @@ use super::super::super::gateway::Gateway;
 use super::super::turns::TURN;
 use super::*;
 use crate::effort;
-use crate::framing::{gateway_header, Decoder};
+use crate::framing::{gateway_header, Decoder, Version};
 use crate::wire::{Kind, Value};
 
 /// What a driver reads of one connection at a time.
@@ -133,7 +133,7 @@ impl Storm {
 
     /// A connection is opened by one that says this header.
     fn open(&mut self, conn: u64, gateway: Option<Gateway>, header: &[u8]) {
-        let info = ConnInfo { framing: Framing::Tcp, from: String::new(), gateway };
+        let info = ConnInfo { framing: Framing::Tcp, from: String::new(), gateway, web: None };
         self.counted(false, |router, now| router.opened(now, ConnId(conn), info, None));
         self.carry_out();
         self.hand(conn, header);

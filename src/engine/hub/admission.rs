@@ -1,0 +1,149 @@
+//! The way in: the handshake, and who holds an identity.
+
+use log::debug;
+
+use super::super::link::handshake::{Agreed, Opened};
+use super::super::{Gateway, Now};
+use super::audience::PeerKind;
+use super::core::Timer;
+use super::identities::{Claim, Hello, Unanswered};
+use super::peer::Stage;
+use super::peers::PeerId;
+use super::Router;
+use crate::visible::one_line;
+use crate::wire::Control;
+use crate::{framing, limits, Status};
+
+impl Router {
+    /// Goes on with the handshake of a peer. Whether frames may follow.
+    pub(super) fn greet(&mut self, now: Now, i: usize, input: &mut &[u8]) -> bool {
+        let Router { peers, core, .. } = self;
+        let peer = &mut peers[i];
+        let Opened { agreed, rights, said } = match peer.link.greet(input, &mut core.actions) {
+            Ok(Some(opened)) => opened,
+            Ok(None) => return false,
+            Err(error) => {
+                self.close(now, i, Status::Invalid, error.to_string());
+                return false;
+            }
+        };
+        let is_v1 = agreed == Agreed::V1;
+        debug!("{}: it said {}: {agreed:?}", peer.profile.name(), framing::shown(&said));
+        peer.profile.rights = rights;
+        if peer.surplus {
+            let text = self.full();
+            if is_v1 {
+                self.refuse(now, i, Status::Full, text);
+            } else {
+                self.close(now, i, Status::Full, text);
+            }
+            return false;
+        }
+        match agreed {
+            Agreed::V1 => peer.stage = Stage::Hello,
+            Agreed::Client(role) => {
+                let gateway = peer.profile.gateway().unwrap_or(Gateway { role, structured: false });
+                peer.profile.kind = PeerKind::Client(gateway);
+                peer.link.set_max_frame(peer.profile.max_frame(&core.config));
+                core.join_gateway(i, peer, gateway);
+            }
+            Agreed::Old | Agreed::NotV1 => {
+                peer.profile.kind = PeerKind::Old;
+                core.join_old(i, peer, core.config.legacy_snapshot);
+            }
+        }
+        true
+    }
+
+    /// Why nobody more is let in.
+    pub(super) fn full(&self) -> String {
+        format!("at most {} peers may be connected", self.core.config.max_peers)
+    }
+
+    /// Lets those in that waited for a holder that is gone, unless their identity is held by another.
+    pub(super) fn admit_all(&mut self, now: Now, waited: Vec<(PeerId, Hello)>) {
+        for &(peer, _) in &waited {
+            self.core.timers.clear(Timer::Probe(peer.place() as u32));
+        }
+        for (peer, hello) in waited {
+            if let Some(i) = self.peers.place(peer) {
+                self.admit(now, i, &hello);
+            }
+        }
+    }
+
+    /// Lets an app in that has said hello, unless its identity is held by another.
+    pub(super) fn admit(&mut self, now: Now, i: usize, hello: &Hello) {
+        // A peer that waited for a holder that makes room for this peer waits for this peer from then on.
+        let mut waited = Vec::new();
+        if self.make_room(now, i, hello, &mut waited) {
+            self.core.welcome(now, i, &mut self.peers[i], hello.time);
+        }
+        self.admit_all(now, waited);
+    }
+
+    /// Whether the peer holds its identity now. If not, it is refused, or the holder asked.
+    fn make_room(&mut self, now: Now, i: usize, hello: &Hello, waited: &mut Vec<(PeerId, Hello)>) -> bool {
+        let id = self.peers.id(i);
+        // Asked anew each time: there may be more than one holder.
+        loop {
+            let Router { peers, core, .. } = self;
+            let identity = &peers[i].profile.identity;
+            match core.identities.claim(identity, id, hello) {
+                Claim::Granted => return true,
+                Claim::Outdated => {
+                    self.refuse(now, i, Status::IdentityTaken, "a newer connection of the same app".into());
+                    return false;
+                }
+                Claim::Renewed(holder) => {
+                    waited.extend(core.identities.release(identity, holder));
+                    let text = "replaced by a newer connection of the same app".into();
+                    self.close(now, holder.place(), Status::Closed, text);
+                }
+                Claim::TakenOver(holder) => {
+                    waited.extend(core.identities.release(identity, holder));
+                    let text = format!("{} was taken over by {}", one_line(identity), peers[i].profile.from);
+                    self.refuse(now, holder.place(), Status::IdentityTaken, text);
+                }
+                Claim::Asks { holder, token } => {
+                    peers[i].stage = Stage::Claiming;
+                    core.timers.clear(Timer::Handshake(i as u32));
+                    core.timers.set(Timer::Probe(i as u32), now.mono + limits::IDENTITY_PROBE);
+                    let (held, from) = (peers[holder.place()].profile.name(), &peers[i].profile.from);
+                    debug!("{held} holds the identity of {from}, and is pinged");
+                    let holder = &mut peers[holder.place()];
+                    holder.probe(now);
+                    core.send(holder, &Control::Ping { token });
+                    return false;
+                }
+            }
+        }
+    }
+
+    /// A holder answered: the peers that asked for its identity before that are refused.
+    pub(super) fn answered(&mut self, now: Now, holder: usize, token: u64) {
+        let id = self.peers.id(holder);
+        for claimant in self.core.identities.answered(&self.peers[holder].profile.identity, id, token) {
+            let text = format!("{} is held by another app", one_line(&self.peers[holder].profile.identity));
+            self.refuse(now, claimant.place(), Status::IdentityTaken, text);
+        }
+    }
+
+    /// The holder of the identity that this peer wants did not answer in time.
+    pub(super) fn unanswered(&mut self, now: Now, i: usize) {
+        let profile = &self.peers[i].profile;
+        let is_lost = |holder: PeerId| self.peers[holder.place()].is_lost(now);
+        match self.core.identities.unanswered(&profile.identity, self.peers.id(i), is_lost) {
+            Some(Unanswered::Slow) => {
+                let identity = one_line(&profile.identity);
+                let text = format!("{identity} is held by another app, which is slow to answer");
+                self.refuse(now, i, Status::IdentityTaken, text);
+            }
+            Some(Unanswered::Replaced(holder)) => {
+                let text = format!("no answer in time; replaced by {}", profile.from);
+                self.refuse(now, holder.place(), Status::IdentityTaken, text);
+            }
+            None => {}
+        }
+    }
+}
