@@ -14,8 +14,8 @@ use crate::{Failure, FAILURE, TIMED_OUT, USAGE};
 
 /// For how long a SURVEYOR takes answers unless told otherwise; nanocat's is the same.
 const SURVEY_TIME: Duration = Duration::from_secs(1);
-/// The largest message that is received unless told otherwise: more than a hub sends, less than what an address taken at
-/// random may claim.
+/// The largest message that is received unless told otherwise: more than a hub sends, less than what a stray program may
+/// claim.
 const LARGEST: usize = 1 << 30;
 
 /// Send and receive messages of the scalability protocols, nanomsg's and NNG's, from a shell
@@ -94,6 +94,9 @@ pub struct Arguments {
     /// Print a script that completes these options in a shell
     #[arg(long, value_name = "SHELL", exclusive = true)]
     pub completions: Option<Shell>,
+    /// Print the names of links to this program that select a protocol
+    #[arg(long, exclusive = true, hide = true)]
+    pub names: bool,
     /// Write the manual page into this directory
     #[arg(long, value_name = "DIRECTORY", exclusive = true, hide = true)]
     pub man: Option<PathBuf>,
@@ -101,8 +104,8 @@ pub struct Arguments {
 
 fn after_help() -> String {
     format!(
-        "Exit codes: 0 done, {FAILURE} failed, {USAGE} wrong usage, {TIMED_OUT} timed out before COUNT messages (without \
-         --count: before the first)"
+        "Exit codes: 0 done, {FAILURE} failed, {USAGE} wrong usage, {TIMED_OUT} timed out before COUNT messages \
+         (without --count: before the first)"
     )
 }
 

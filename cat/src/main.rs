@@ -2,6 +2,7 @@
 
 mod arguments;
 mod format;
+mod inbox;
 mod nng;
 mod protocol;
 mod run;
@@ -87,6 +88,10 @@ fn start(arguments: Arguments) -> Result<(), Failure> {
         clap_complete::generate(shell, &mut Arguments::command(), "nanostate-cat", &mut script);
         return Ok(stdio::output()?.write_all(&script)?);
     }
+    if arguments.names {
+        let names = Protocol::ALL.map(|protocol| protocol.link() + "\n").concat();
+        return Ok(stdio::output()?.write_all(names.as_bytes())?);
+    }
     if let Some(directory) = &arguments.man {
         let failed = |error| Failure::Failed(format!("{}: {}", directory.display(), Error::words(&error)));
         return Man::new(Arguments::command()).generate_to(directory).map(|_| ()).map_err(failed);
@@ -102,7 +107,7 @@ fn start(arguments: Arguments) -> Result<(), Failure> {
     run::run(&plan)
 }
 
-/// From now on SIGINT and SIGTERM end the process at once, but not before the Unix sockets at which it listens are removed.
+/// From now on SIGINT and SIGTERM remove the Unix sockets at which it listens, and end the process at once.
 fn end_on_signals(plan: &Plan) -> Result<(), Failure> {
     let sockets: Vec<_> = plan.listen.iter().filter_map(|url| url.strip_prefix("ipc://")).map(str::to_owned).collect();
     let cannot = |error| Failure::Failed(format!("cannot handle signals: {}", Error::words(&error)));

@@ -2,11 +2,11 @@
 
 #![allow(unsafe_code)]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{c_char, c_int, c_void, CStr, CString};
 use std::fmt;
 use std::ptr::{self, NonNull};
-use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use nng_sys as sys;
@@ -71,8 +71,8 @@ pub fn start(on_warning: OnWarning) -> Result<(), Error> {
         num_resolver_threads: 1,
         ..Default::default()
     };
-    // SAFETY: the parameters are valid and copied, and nothing else has started NNG. Nothing uses NNG yet, so nothing logs
-    // while the log is set up; the function is valid for ever.
+    // SAFETY: the parameters are valid and copied, and nothing else has started NNG. Nothing uses NNG yet, so nothing
+    // logs while the log is set up; the function is valid for ever.
     unsafe {
         Error::check(sys::nng_init(&params).0 as c_int)?;
         sys::nng_log_set_level(sys::nng_log_level::NNG_LOG_WARN);
@@ -117,6 +117,9 @@ impl Message {
     }
 }
 
+// SAFETY: a message is memory that belongs to nobody else.
+unsafe impl Send for Message {}
+
 impl Drop for Message {
     fn drop(&mut self) {
         // SAFETY: the message is ours.
@@ -133,9 +136,12 @@ struct Peers {
 
 #[derive(Clone, Default)]
 struct Connected {
-    ids: BTreeSet<u32>,
-    /// How often the set has changed.
-    changes: u64,
+    /// Those that are there, each with the count of messages that were sent before it came.
+    present: BTreeMap<u32, u64>,
+    /// How many messages were sent.
+    sent: u64,
+    /// How many of them were written by connections that are gone.
+    written_by_gone: u64,
 }
 
 /// A socket. It is closed by [`Socket::close`], or with the process.
@@ -145,15 +151,13 @@ pub struct Socket {
     peers: &'static Peers,
 }
 
-/// How far the connections are with writing.
+/// What is not written to the system yet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Written {
-    /// How many messages the present connections have written to the system.
+pub struct Unwritten {
+    /// How many messages; one for several peers counts as many.
     pub messages: u64,
     /// How many connections there are.
-    pub peers: u64,
-    /// Changes with the set of connections, whose counts begin anew.
-    pub changes: u64,
+    pub peers: usize,
 }
 
 impl Socket {
@@ -246,6 +250,7 @@ impl Socket {
 
     /// Sends a message, as the protocol does: to all peers, to one, or into a queue.
     pub fn send(self, message: &[u8], end: Option<Instant>) -> Result<(), Error> {
+        self.connected().sent += 1;
         // SAFETY: as in `limit`; NNG copies the message, since the flag that would give it away is not set.
         unsafe {
             Error::check(sys::nng_socket_set_ms(self.raw, name(sys::NNG_OPT_SENDTIMEO), left(end)))?;
@@ -253,21 +258,25 @@ impl Socket {
         }
     }
 
-    /// The next message.
+    /// The next message, if it comes before `end`.
     pub fn receive(self, end: Option<Instant>) -> Result<Message, Error> {
+        // SAFETY: as in `limit`.
+        Error::check(unsafe { sys::nng_socket_set_ms(self.raw, name(sys::NNG_OPT_RECVTIMEO), left(end)) })?;
+        self.receive_next()
+    }
+
+    /// The next message, with the time-out of the last [`Socket::receive`]; before the first there is none.
+    pub fn receive_next(self) -> Result<Message, Error> {
         let mut raw = ptr::null_mut();
         // SAFETY: as in `limit`, and `raw` is writable.
-        unsafe {
-            Error::check(sys::nng_socket_set_ms(self.raw, name(sys::NNG_OPT_RECVTIMEO), left(end)))?;
-            Error::check(sys::nng_recvmsg(self.raw, &mut raw, 0))?;
-        }
+        Error::check(unsafe { sys::nng_recvmsg(self.raw, &mut raw, 0) })?;
         Ok(Message(NonNull::new(raw).ok_or(Error::CLOSED)?))
     }
 
     /// Waits for this many peers. False if `end` comes before.
     pub fn wait_for_peers(self, count: usize, end: Option<Instant>) -> bool {
-        let mut state = self.peers.state.lock().unwrap_or_else(PoisonError::into_inner);
-        while state.ids.len() < count {
+        let mut state = self.connected();
+        while state.present.len() < count {
             let Some(end) = end else {
                 state = self.peers.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
                 continue;
@@ -281,25 +290,24 @@ impl Socket {
         true
     }
 
-    /// What the connections have written, by NNG's statistics, which know `tcp` and `ipc`. None for lack of memory.
-    pub fn written(self) -> Option<Written> {
-        let connected = self.peers.state.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let mut all = ptr::null_mut();
-        // SAFETY: `all` is writable.
-        Error::check(unsafe { sys::nng_stats_get(&mut all) } as c_int).ok()?;
-        let mut messages = 0;
-        // SAFETY: a tree that is ours until it is freed; the names are those of static strings.
-        unsafe {
-            let mut scope = sys::nng_stat_child(all);
-            while !scope.is_null() {
-                if CStr::from_ptr(sys::nng_stat_name(scope)).to_bytes() == b"pipe" {
-                    messages += pipe_written(scope, &connected.ids);
-                }
-                scope = sys::nng_stat_next(scope);
-            }
-            sys::nng_stats_free(all);
-        }
-        Some(Written { messages, peers: connected.ids.len() as u64, changes: connected.changes })
+    fn connected(self) -> MutexGuard<'static, Connected> {
+        self.peers.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What of the messages sent is not written yet, by NNG's statistics, which count on `tcp` and `ipc`. `to_all`:
+    /// each goes to all peers. None for lack of memory.
+    pub fn unwritten(self, to_all: bool) -> Option<Unwritten> {
+        // Before the statistics: what comes meanwhile counts as unwritten until the next look.
+        let connected = self.connected().clone();
+        let written = statistics()?;
+        let by = |id: &u32| written.get(id).copied().unwrap_or(0);
+        let messages = if to_all {
+            connected.present.iter().map(|(id, before)| (connected.sent - before).saturating_sub(by(id))).sum()
+        } else {
+            let written: u64 = connected.present.keys().map(by).sum();
+            connected.sent.saturating_sub(connected.written_by_gone + written)
+        };
+        Some(Unwritten { messages, peers: connected.present.len() })
     }
 
     /// Closes it, and removes the sockets at which it listened.
@@ -309,28 +317,38 @@ impl Socket {
     }
 }
 
-/// What one connection has written, if it is one of these.
+/// How many messages each connection has written. None for lack of memory.
+fn statistics() -> Option<BTreeMap<u32, u64>> {
+    let mut all = ptr::null_mut();
+    // SAFETY: `all` is writable.
+    Error::check(unsafe { sys::nng_stats_get(&mut all) }).ok()?;
+    let mut written = BTreeMap::new();
+    // SAFETY: `all` is a tree that is freed after its last use here.
+    unsafe {
+        for (name, scope, _) in children(all) {
+            if name != c"pipe" {
+                continue;
+            }
+            let value = |wanted| children(scope).find(|(name, ..)| *name == wanted).map(|(.., value)| value);
+            if let (Some(id), Some(count)) = (value(c"id").and_then(|id| u32::try_from(id).ok()), value(c"tx_msgs")) {
+                written.insert(id, count);
+            }
+        }
+        sys::nng_stats_free(all);
+    }
+    Some(written)
+}
+
+/// The names, places and values below a statistic.
 ///
 /// # Safety
-/// `scope` is in a tree of statistics.
-unsafe fn pipe_written(scope: *const sys::nng_stat, ids: &BTreeSet<u32>) -> u64 {
-    // SAFETY: what the caller promises; a name is a static string.
+/// The tree that `scope` is in is not freed before the iterator is dropped.
+unsafe fn children(scope: *const sys::nng_stat) -> impl Iterator<Item = (&'static CStr, *const sys::nng_stat, u64)> {
+    // SAFETY: what the caller promises; the names are static strings.
     unsafe {
-        let (mut written, mut counts) = (0, false);
-        let mut stat = sys::nng_stat_child(scope);
-        while !stat.is_null() {
-            match CStr::from_ptr(sys::nng_stat_name(stat)).to_bytes() {
-                b"id" => counts = u32::try_from(sys::nng_stat_value(stat)).is_ok_and(|id| ids.contains(&id)),
-                b"tx_msgs" => written = sys::nng_stat_value(stat),
-                _ => {}
-            }
-            stat = sys::nng_stat_next(stat);
-        }
-        if counts {
-            written
-        } else {
-            0
-        }
+        let there = |stat: *const sys::nng_stat| Some(stat).filter(|stat| !stat.is_null());
+        std::iter::successors(there(sys::nng_stat_child(scope)), move |stat| there(sys::nng_stat_next(*stat)))
+            .map(|stat| (CStr::from_ptr(sys::nng_stat_name(stat)), stat, sys::nng_stat_value(stat)))
     }
 }
 
@@ -355,16 +373,20 @@ impl Dialler {
 unsafe extern "C" fn pipe_event(pipe: sys::nng_pipe, event: sys::nng_pipe_ev, peers: *mut c_void) {
     // SAFETY: the argument of `nng_pipe_notify`, which lives for ever.
     let peers = unsafe { &*peers.cast_const().cast::<Peers>() };
-    let mut state = peers.state.lock().unwrap_or_else(PoisonError::into_inner);
     let id = pipe._bindgen_opaque_blob;
-    let changed = match event {
-        sys::NNG_PIPE_EV_ADD_POST => state.ids.insert(id),
-        _ => state.ids.remove(&id),
+    // Its statistics are there until this returns.
+    let written = match event {
+        sys::NNG_PIPE_EV_REM_POST => statistics().and_then(|written| written.get(&id).copied()).unwrap_or(0),
+        _ => 0,
     };
-    if changed {
-        state.changes += 1;
-        peers.changed.notify_all();
+    let mut state = peers.state.lock().unwrap_or_else(PoisonError::into_inner);
+    if event == sys::NNG_PIPE_EV_ADD_POST {
+        let sent = state.sent;
+        state.present.insert(id, sent);
+    } else if state.present.remove(&id).is_some() {
+        state.written_by_gone += written;
     }
+    peers.changed.notify_all();
 }
 
 /// One of NNG's names.

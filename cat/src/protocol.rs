@@ -117,6 +117,11 @@ impl Protocol {
         matches!(self, Pub | Bus | Surveyor)
     }
 
+    /// The name of a link to this program that selects this protocol.
+    pub fn link(self) -> String {
+        format!("{LINK}{}", self.name())
+    }
+
     /// The protocol that the name of a link to this program selects.
     pub fn of_link(name: &str) -> Option<Protocol> {
         let name = name.strip_prefix(LINK)?;
@@ -169,8 +174,9 @@ mod tests {
     #[test]
     fn a_link_selects_the_protocol_of_its_name() {
         for protocol in Protocol::ALL {
-            assert_eq!(Protocol::of_link(&format!("nn_{}", protocol.name())), Some(protocol));
+            assert_eq!(Protocol::of_link(&protocol.link()), Some(protocol));
         }
+        assert_eq!(Protocol::Sub.link(), "nn_sub");
         for other in ["nanostate-cat", "nanostate cat", "nn_", "nn_cat", "sub"] {
             assert_eq!(Protocol::of_link(other), None);
         }

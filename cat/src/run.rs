@@ -1,7 +1,7 @@
 //! What is sent and received, in which order, and for how long.
 
 use std::fs::File;
-use std::io::{Read, Write as _};
+use std::io::{self, Read, Write as _};
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,16 +10,19 @@ use nanostate::Error as Words;
 
 use crate::arguments::{Plan, Source};
 use crate::format::Format;
-use crate::nng::{self, Dialler, Socket, Written};
+use crate::inbox::Inbox;
+use crate::nng::{self, Dialler, Socket};
 use crate::protocol::Protocol;
 use crate::{complain, stdio, Failure};
 
-/// How many messages of a SUB may wait for standard output; NNG takes no more.
+/// How many messages of a SUB or a BUS may wait in NNG until they are taken; it allows no more.
 const RECEIVE_QUEUE: i32 = 8192;
 /// How many messages may wait for each peer of a PUB or a BUS.
 const SEND_QUEUE: i32 = 128;
 /// For how long a connection may make no progress with what is still to be written when the program ends.
 const STALLED: Duration = Duration::from_secs(10);
+/// The same for a burst to many, of which one may not read, and for answers, which may go to somebody who has left.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// The pause between two looks at what was written.
 const LOOK: Duration = Duration::from_millis(2);
 /// For how long connections stay open after the last message is written: nanomsg and NNG forget what they have received
@@ -52,19 +55,29 @@ pub fn run(plan: &Plan) -> Result<(), Failure> {
         socket.survey_time(plan.survey_time).map_err(error)?;
     }
 
+    let result = exchange(plan, socket, message.as_deref());
+    // However it ends: it removes its Unix sockets.
+    socket.close();
+    result
+}
+
+fn exchange(plan: &Plan, socket: Socket, message: Option<&[u8]>) -> Result<(), Failure> {
     for url in &plan.listen {
         listen(plan, socket, url)?;
     }
     for url in &plan.dial {
         dial(plan, socket, url)?;
     }
-    let mut exchange = Exchange::new(plan, socket);
-    exchange.run(message.as_deref())?;
-    if exchange.has_sent_last {
-        exchange.drain()?;
+    let mut exchange = Exchange { plan, socket, inbox: None, counted: 0, sent: 0 };
+    if matches!(plan.protocol, Protocol::Sub | Protocol::Bus) && plan.receives() {
+        exchange.inbox = Some(Inbox::start(socket).map_err(no_thread)?);
     }
-    socket.close();
-    Ok(())
+    exchange.run(message)?;
+    exchange.drain()
+}
+
+fn no_thread(error: io::Error) -> Failure {
+    Failure::Failed(format!("a thread: {}", Words::words(&error)))
 }
 
 /// The message to send.
@@ -87,7 +100,7 @@ fn is_standard_input(path: &Path) -> bool {
     path == Path::new("-")
 }
 
-fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut data = Vec::new();
     if is_standard_input(path) {
         stdio::input()?.read_to_end(&mut data)?;
@@ -115,9 +128,8 @@ fn listen(plan: &Plan, socket: Socket, url: &str) -> Result<(), Failure> {
 fn dial(plan: &Plan, socket: Socket, url: &str) -> Result<(), Failure> {
     let dialler = socket.dialler(url, plan.largest).map_err(|error| refused(url, error))?;
     let (quiet, url, peer) = (plan.quiet, url.to_owned(), plan.protocol.peer());
-    let cannot = |error: std::io::Error| Failure::Failed(format!("a thread: {}", Words::words(&error)));
     let keep = move || keep_dialling(&dialler, &url, peer, quiet);
-    thread::Builder::new().name("dial".to_owned()).spawn(keep).map_err(cannot)?;
+    thread::Builder::new().name("dial".to_owned()).spawn(keep).map_err(no_thread)?;
     Ok(())
 }
 
@@ -152,12 +164,11 @@ fn refused(url: &str, error: nng::Error) -> Failure {
 struct Exchange<'a> {
     plan: &'a Plan,
     socket: Socket,
+    /// Takes messages from NNG at once, where NNG would drop them.
+    inbox: Option<Inbox>,
     /// How many messages count for `--count`.
     counted: u64,
-    /// The last thing that happened is that a message was sent.
-    has_sent_last: bool,
-    /// What was written when the present connections had nothing more to write, and how many messages were sent since.
-    written: Option<Written>,
+    /// How many messages were sent.
     sent: u64,
 }
 
@@ -169,11 +180,7 @@ enum Received {
     Nothing,
 }
 
-impl<'a> Exchange<'a> {
-    fn new(plan: &'a Plan, socket: Socket) -> Exchange<'a> {
-        Exchange { plan, socket, counted: 0, has_sent_last: false, written: None, sent: 0 }
-    }
-
+impl Exchange<'_> {
     fn run(&mut self, message: Option<&[u8]>) -> Result<(), Failure> {
         match message {
             None => self.receive_all(),
@@ -279,7 +286,11 @@ impl<'a> Exchange<'a> {
 
     /// Receives a message and prints it.
     fn receive(&mut self, end: Option<Instant>) -> Result<Received, Failure> {
-        let message = match self.socket.receive(end) {
+        let received = match &mut self.inbox {
+            Some(inbox) => inbox.receive(end),
+            None => self.socket.receive(end),
+        };
+        let message = match received {
             Ok(message) => message,
             Err(nng::Error::TIMED_OUT | nng::Error::STATE) => return Ok(Received::Nothing),
             Err(error) => return Err(Failure::Failed(format!("cannot receive: {error}"))),
@@ -288,12 +299,11 @@ impl<'a> Exchange<'a> {
             stdio::output()?.write_all(&self.plan.format.print(message.body()))?;
         }
         self.counted += 1;
-        self.has_sent_last = false;
         Ok(Received::Message)
     }
 
-    /// Without `--delay`, waits for somebody to send the first message to: for a peer, or where each message goes to all,
-    /// for every address that is dialled.
+    /// Without `--delay`, waits for somebody to send the first message to: for a peer, or where each message goes to
+    /// all, for every address that is dialled.
     fn wait_before_the_first(&self) -> Result<(), Failure> {
         if let Some(delay) = self.plan.delay {
             thread::sleep(delay);
@@ -310,26 +320,16 @@ impl<'a> Exchange<'a> {
     }
 
     fn send(&mut self, message: &[u8]) -> Result<(), Failure> {
-        self.look();
         self.socket.send(message, after(self.plan.send_timeout)).map_err(|error| match error {
             nng::Error::TIMED_OUT => Failure::TimedOut("no peer takes the message".to_owned()),
             error => Failure::Failed(format!("cannot send {} bytes: {error}", message.len())),
         })?;
         self.sent += 1;
-        self.has_sent_last = true;
+        // NNG drops what is too much for a peer. Those that read get all of it.
+        if self.plan.protocol.to_all() && self.is_counted() && self.sent % (SEND_QUEUE as u64 / 2) == 0 {
+            self.wait_until_written(PATIENCE);
+        }
         Ok(())
-    }
-
-    /// Begins to count anew if there are other connections than before.
-    fn look(&mut self) {
-        // REQ and SURVEYOR wait for answers, not for their own writing.
-        if matches!(self.plan.protocol, Protocol::Req | Protocol::Surveyor) || !self.is_counted() {
-            return;
-        }
-        let written = self.socket.written();
-        if written.map(|written| written.changes) != self.written.map(|written| written.changes) {
-            (self.written, self.sent) = (written, 0);
-        }
     }
 
     /// Whether NNG counts what it writes.
@@ -339,37 +339,42 @@ impl<'a> Exchange<'a> {
 
     /// Waits until the last message is written, and stays for a moment so that the other side can hand it on.
     fn drain(&self) -> Result<(), Failure> {
-        let Some(start) = self.written.filter(|_| self.is_counted()) else {
+        let protocol = self.plan.protocol;
+        // Who waits for answers need not wait for the questions to be written.
+        if self.sent == 0 || matches!(protocol, Protocol::Req | Protocol::Surveyor) {
+            return Ok(());
+        }
+        if !self.is_counted() {
             thread::sleep(LINGER_UNCOUNTED);
             return Ok(());
-        };
-        let copies = if self.plan.protocol.to_all() { start.peers } else { 1 };
-        let wanted = start.messages + self.sent * copies;
-        let stalled = self.plan.send_timeout.unwrap_or(STALLED);
-        let (mut last, mut progress) = (start.messages, Instant::now());
-        while let Some(now) = self.socket.written() {
-            if now.messages >= wanted && now.changes == start.changes {
-                break;
-            }
-            if now.changes != start.changes {
-                // Others came, or some went. What the counts mean is lost; what is left to write may yet be written.
-                if now.peers == 0 && !self.plan.protocol.to_all() {
-                    let words = "the peer went away, perhaps before it had the message";
-                    return Err(Failure::Failed(words.to_owned()));
-                }
-                thread::sleep(LINGER_UNCOUNTED);
-                return Ok(());
-            }
-            if now.messages != last {
-                (last, progress) = (now.messages, Instant::now());
-            }
-            if progress.elapsed() >= stalled {
-                return Err(Failure::TimedOut("a peer does not read; not all of it is written".to_owned()));
-            }
-            thread::sleep(LOOK);
+        }
+        // An answer to somebody who has gone is never written.
+        let stalled = if protocol.answers() { PATIENCE } else { self.plan.send_timeout.unwrap_or(STALLED) };
+        match self.wait_until_written(stalled) {
+            Some(_) if protocol.answers() => {}
+            Some(0) => return Err(Failure::Failed("the peer went away before it had the message".to_owned())),
+            Some(_) => return Err(Failure::TimedOut("a peer does not read, and lacks messages".to_owned())),
+            None => {}
         }
         thread::sleep(LINGER);
         Ok(())
+    }
+
+    /// Waits until everything is written. If it does not go on for so long, or if nobody is left to write to, how many
+    /// peers there are.
+    fn wait_until_written(&self, stalled: Duration) -> Option<usize> {
+        let to_all = self.plan.protocol.to_all();
+        let (mut least, mut progress) = (u64::MAX, Instant::now());
+        while let Some(unwritten) = self.socket.unwritten(to_all).filter(|unwritten| unwritten.messages > 0) {
+            if unwritten.messages < least {
+                (least, progress) = (unwritten.messages, Instant::now());
+            }
+            if unwritten.peers == 0 || progress.elapsed() >= stalled {
+                return Some(unwritten.peers);
+            }
+            thread::sleep(LOOK);
+        }
+        None
     }
 }
 
