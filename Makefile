@@ -15,6 +15,8 @@ DESTDIR ?=
 CARGO   ?= cargo
 # The Qt libraries to build, of 6, 5, "6;5", AUTO (those of the Qt that is there) or OFF.
 QT      ?= AUTO
+# Whether to build and install nanostate-cat as well, ON or OFF.
+CAT     ?= OFF
 # How many inputs the fuzzers try for each target.
 RUNS    ?=
 # How long fuzz-guided tries each target, in seconds.
@@ -36,7 +38,7 @@ build:
 	@rm -f $(BUILT)
 	@scripts/setup demo "$(QT)"
 	$(CMAKE) -B $(BUILD) -DCMAKE_BUILD_TYPE=Release -DNANOSTATE_EXAMPLES=ON -DNANOSTATE_QT="$(QT)" \
-	    -DCMAKE_INSTALL_PREFIX=$(PREFIX)
+	    -DNANOSTATE_CAT=$(CAT) -DCMAKE_INSTALL_PREFIX=$(PREFIX)
 	$(CMAKE_BUILD) $(BUILD) --parallel $(JOBS)
 	@touch $(BUILT)
 
@@ -60,12 +62,13 @@ test:
 	$(PART) lint $(MAKE) lint
 	$(PART) build $(CARGO) test --locked --no-run
 	$(PART) tests $(CARGO) test --locked
+	$(PART) cat $(CARGO) test --locked --package nanostate-cat
 	$(PART) benches $(CARGO) test --locked $(BENCH)
 	$(PART) loom $(MAKE) loom
 	$(PART) js $(MAKE) test-js
 	$(PART) cmake $(MAKE) test-cmake
 	$(PART)
-	@echo "make test: passed: format, clippy, C warnings, header, unit and integration tests, real peers, valgrind, fuzz (bounded), loom, JavaScript, C++, Qt 6, Qt 5, QML, the installed package"
+	@echo "make test: passed: format, clippy, C warnings, header, unit and integration tests, real peers, nanostate-cat, valgrind, fuzz (bounded), loom, JavaScript, C++, Qt 6, Qt 5, QML, the installed package"
 
 # The Node that scripts/setup installs if that of PATH is too old, or none is there.
 NPM = cd js && PATH="$(abspath $(TARGET))/venv/bin:$$PATH" npm
@@ -82,7 +85,8 @@ test-cmake:
 	@scripts/setup test
 	$(CMAKE) -B $(TARGET)/cmake -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS=-O1 \
 	    $(LINE_NUMBERS) \
-	    -DNANOSTATE_TESTS=ON -DNANOSTATE_EXAMPLES=ON -DNANOSTATE_QT="6;5" -DNANOSTATE_SANITIZE=address
+	    -DNANOSTATE_TESTS=ON -DNANOSTATE_EXAMPLES=ON -DNANOSTATE_QT="6;5" -DNANOSTATE_SANITIZE=address \
+	    -DNANOSTATE_CAT=ON -DNANOSTATE_CAT_NAMES=ON
 	$(CMAKE_BUILD) $(TARGET)/cmake --parallel $(JOBS)
 	cd $(TARGET)/cmake && ctest --output-on-failure --parallel 2
 
@@ -92,6 +96,7 @@ test-long:
 	$(MAKE) lint
 	NANOSTATE_FUZZ_RUNS=$(or $(RUNS),1000000) PROPTEST_CASES=20000 \
 	    $(CARGO) test --locked --release --lib --bins --tests -- --include-ignored
+	PROPTEST_CASES=20000 $(CARGO) test --locked --release --package nanostate-cat
 	$(MAKE) loom
 	NANOSTATE_FUZZ_RUNS=$(or $(RUNS),1000000) $(MAKE) test-js
 	NANOSTATE_FUZZ_RUNS=$(or $(RUNS),1000000) NANOSTATE_DESTRUCTIONS=10000 $(MAKE) test-cmake

@@ -55,20 +55,29 @@ function(nanostate_add_cargo_build)
     #
     # The environment must not change what is built. The crate nng-sys builds NNG: anew whenever CC is another, in a
     # place that DESTDIR would move, and with the last two not at all or not to be inside the libraries.
+    set(packages -p nanostate --lib --bin nanostate)
+    set(cat "")
+    if(NANOSTATE_CAT)
+        # In the same run, so that the library is compiled once.
+        list(APPEND packages -p nanostate-cat --bin nanostate-cat)
+        set(cat ${PROJECT_BINARY_DIR}/nanostate-cat)
+    endif()
     add_custom_target(nanostate_cargo ALL
         COMMAND ${CMAKE_COMMAND} -E env --unset=CARGO_BUILD_TARGET CC=${CMAKE_C_COMPILER} --unset=DESTDIR
             --unset=NNG_NO_VENDOR --unset=NNG_STATIC
-            ${CARGO} build --release --lib --bin nanostate --target-dir ${NANOSTATE_CARGO_TARGET_DIR}
+            ${CARGO} build --release ${packages} --target-dir ${NANOSTATE_CARGO_TARGET_DIR}
         COMMAND ${CMAKE_COMMAND} -D VERSION=${PROJECT_VERSION} -D FROM=${NANOSTATE_CARGO_TARGET_DIR}/release
-            -D TO=${PROJECT_BINARY_DIR} -P ${PROJECT_SOURCE_DIR}/cmake/stage.cmake
+            -D TO=${PROJECT_BINARY_DIR} -D CAT=${NANOSTATE_CAT} -P ${PROJECT_SOURCE_DIR}/cmake/stage.cmake
         BYPRODUCTS
             ${PROJECT_BINARY_DIR}/libnanostate.so.${PROJECT_VERSION}
             ${PROJECT_BINARY_DIR}/libnanostate.a
             ${PROJECT_BINARY_DIR}/nanostate
+            ${cat}
         WORKING_DIRECTORY ${PROJECT_SOURCE_DIR}
         COMMENT "Building nanostate by cargo"
         USES_TERMINAL
         VERBATIM)
     # For tests that run the command.
     set(NANOSTATE_COMMAND ${PROJECT_BINARY_DIR}/nanostate PARENT_SCOPE)
+    set(NANOSTATE_CAT_COMMAND ${cat} PARENT_SCOPE)
 endfunction()

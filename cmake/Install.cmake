@@ -16,6 +16,17 @@ install(FILES ${completions}/nanostate DESTINATION ${CMAKE_INSTALL_DATADIR}/bash
 install(FILES ${completions}/_nanostate DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
 install(FILES ${completions}/nanostate.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
 
+if(NANOSTATE_CAT)
+    install(PROGRAMS ${NANOSTATE_CAT_COMMAND} DESTINATION ${CMAKE_INSTALL_BINDIR})
+    set(completions ${PROJECT_BINARY_DIR}/share/cat/completions)
+    install(FILES ${completions}/nanostate-cat DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
+    install(FILES ${completions}/_nanostate-cat DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
+    install(FILES ${completions}/nanostate-cat.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
+    if(NANOSTATE_CAT_NAMES)
+        install(DIRECTORY ${PROJECT_BINARY_DIR}/share/cat/names/ DESTINATION ${CMAKE_INSTALL_BINDIR})
+    endif()
+endif()
+
 # Not DOCDIR, which is that of the project that includes this one.
 install(FILES LICENSE THIRD-PARTY.md DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/nanostate)
 

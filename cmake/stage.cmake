@@ -1,4 +1,5 @@
-# cmake -D FROM=<cargo's target directory>/release -D TO=<directory> -D VERSION=<of nanostate> -P stage.cmake
+# cmake -D FROM=<cargo's target directory>/release -D TO=<directory> -D VERSION=<of nanostate> -D CAT=<whether
+# nanostate-cat is there> -P stage.cmake
 #
 # Makes of what cargo built what is linked, run and installed. Files that come out the same keep their time.
 cmake_minimum_required(VERSION 3.16)
@@ -57,14 +58,31 @@ if(old)
 endif()
 
 stage(nanostate nanostate)
-outdated(old ${TO}/share ${TO}/share/sources ${TO}/nanostate ${CMAKE_CURRENT_LIST_FILE})
+set(commands ${TO}/nanostate)
+if(CAT)
+    stage(nanostate-cat nanostate-cat)
+    list(APPEND commands ${TO}/nanostate-cat)
+endif()
+outdated(old ${TO}/share ${TO}/share/sources ${commands} ${CMAKE_CURRENT_LIST_FILE})
 if(old)
-    file(MAKE_DIRECTORY ${new}/share/man ${new}/share/completions)
+    file(MAKE_DIRECTORY ${new}/share/man ${new}/share/completions ${new}/share/cat/completions ${new}/share/cat/names)
     run(${TO}/nanostate man ${new}/share/man)
     # Named as each shell looks for them.
     run(${TO}/nanostate completions bash OUTPUT_FILE ${new}/share/completions/nanostate)
     run(${TO}/nanostate completions zsh OUTPUT_FILE ${new}/share/completions/_nanostate)
     run(${TO}/nanostate completions fish OUTPUT_FILE ${new}/share/completions/nanostate.fish)
+    if(CAT)
+        run(${TO}/nanostate-cat --man ${new}/share/man)
+        set(completions ${new}/share/cat/completions)
+        run(${TO}/nanostate-cat --completions bash OUTPUT_FILE ${completions}/nanostate-cat)
+        run(${TO}/nanostate-cat --completions zsh OUTPUT_FILE ${completions}/_nanostate-cat)
+        run(${TO}/nanostate-cat --completions fish OUTPUT_FILE ${completions}/nanostate-cat.fish)
+        run(${TO}/nanostate-cat --names OUTPUT_FILE ${new}/share/cat/list)
+        file(STRINGS ${new}/share/cat/list names)
+        foreach(name IN LISTS names)
+            file(CREATE_LINK nanostate-cat ${new}/share/cat/names/${name} SYMBOLIC)
+        endforeach()
+    endif()
     file(WRITE ${new}/share/sources "${old}")
     file(REMOVE_RECURSE ${TO}/share)
     file(RENAME ${new}/share ${TO}/share)

@@ -15,7 +15,7 @@ endif()
 
 string(REGEX MATCH "^[0-9]+" major ${VERSION})
 foreach(file
-        ${BINDIR}/nanostate
+        ${BINDIR}/nanostate ${BINDIR}/nanostate-cat ${BINDIR}/nn_sub ${BINDIR}/nn_respondent
         ${LIBDIR}/libnanostate.so ${LIBDIR}/libnanostate.so.${major} ${LIBDIR}/libnanostate.so.${VERSION}
         ${LIBDIR}/libnanostate.a
         ${LIBDIR}/pkgconfig/nanostate.pc
@@ -24,10 +24,13 @@ foreach(file
         ${INCLUDEDIR}/nanostate.h ${INCLUDEDIR}/nanostate.hpp
         ${INCLUDEDIR}/nanostate-compat/cnanostate/nanostate.h
         ${INCLUDEDIR}/nanostate-compat/qtnanostate/qnanostate.h
-        ${MANDIR}/man1/nanostate.1 ${MANDIR}/man1/nanostate-hub.1
+        ${MANDIR}/man1/nanostate.1 ${MANDIR}/man1/nanostate-hub.1 ${MANDIR}/man1/nanostate-cat.1
         ${DATADIR}/bash-completion/completions/nanostate
         ${DATADIR}/zsh/site-functions/_nanostate
         ${DATADIR}/fish/vendor_completions.d/nanostate.fish
+        ${DATADIR}/bash-completion/completions/nanostate-cat
+        ${DATADIR}/zsh/site-functions/_nanostate-cat
+        ${DATADIR}/fish/vendor_completions.d/nanostate-cat.fish
         ${DATADIR}/doc/nanostate/LICENSE ${DATADIR}/doc/nanostate/THIRD-PARTY.md)
     if(NOT EXISTS ${FIRST}/${file})
         message(SEND_ERROR "not installed: ${file}")
@@ -54,6 +57,16 @@ file(RENAME ${FIRST} ${PREFIX})
 execute_process(COMMAND ${PREFIX}/${BINDIR}/nanostate --version OUTPUT_VARIABLE said OUTPUT_STRIP_TRAILING_WHITESPACE)
 if(NOT said STREQUAL "nanostate ${VERSION}")
     message(SEND_ERROR "nanostate --version: ${said}")
+endif()
+
+execute_process(COMMAND ${PREFIX}/${BINDIR}/nanostate cat --version
+    OUTPUT_VARIABLE said OUTPUT_STRIP_TRAILING_WHITESPACE)
+if(NOT said STREQUAL "nanostate-cat ${VERSION}")
+    message(SEND_ERROR "nanostate cat --version: ${said}")
+endif()
+execute_process(COMMAND ${PREFIX}/${BINDIR}/nn_sub --pull ERROR_VARIABLE said OUTPUT_QUIET)
+if(NOT said MATCHES "selects --sub")
+    message(SEND_ERROR "nn_sub --pull: ${said}")
 endif()
 
 # As a distribution may have it, with the static library alone and nothing for Qt.

@@ -36,6 +36,6 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     Err(Failure::Failed(format!(
         "{PROGRAM} is neither beside this program nor in PATH; it is an option of the installation: \
-         cmake -DNANOSTATE_CAT=ON, or cargo install --path cat"
+         make CAT=ON, cmake -DNANOSTATE_CAT=ON, or cargo install --path cat"
     )))
 }
