@@ -51,7 +51,8 @@ fn the_c_suite_compiles_in_every_other_combination() {
 
 #[test]
 fn the_c_suite_has_no_memory_error_and_no_leak_under_valgrind() {
-    check(valgrind().arg(suite(Standard::C99, Link::Shared)));
+    // Valgrind takes what ring's AES makes of a record for bytes that nobody has written.
+    check(valgrind().env("NANOSTATE_TEST_VALGRIND", "1").arg(suite(Standard::C99, Link::Shared)));
 }
 
 #[test]
