@@ -68,6 +68,40 @@ void Client::setUrl(const QString &url)
         d->settle();
 }
 
+QString Client::ca() const
+{
+    return d->ca;
+}
+
+void Client::setCa(const QString &file)
+{
+    if (file == d->ca)
+        return;
+    d->ca = file;
+    d->reconnect();
+    const QPointer<Client> alive(this);
+    Q_EMIT caChanged();
+    if (alive)
+        d->settle();
+}
+
+QString Client::pin() const
+{
+    return d->pin;
+}
+
+void Client::setPin(const QString &pin)
+{
+    if (pin == d->pin)
+        return;
+    d->pin = pin;
+    d->reconnect();
+    const QPointer<Client> alive(this);
+    Q_EMIT pinChanged();
+    if (alive)
+        d->settle();
+}
+
 bool Client::isActive() const
 {
     return d->active;

@@ -39,6 +39,12 @@ class NANOSTATEQT_EXPORT Client : public QObject
     /*! The hub: "tcp://127.0.0.1:15000", "ipc:///run/hub", "inproc://name"; several addresses of one hub, separated by
         commas, are tried in order. Empty: $NANOSTATE_URL, else NS_DEFAULT_URL. */
     Q_PROPERTY(QString url READ url WRITE setUrl NOTIFY urlChanged)
+    /*! For hubs with TLS, "tls+tcp://hub.example:15001": the path of a file (PEM) with the certificates of the
+        authorities by which a hub is trusted, or its own. Empty: $NANOSTATE_TLS_CA. */
+    Q_PROPERTY(QString ca READ ca WRITE setCa NOTIFY caChanged)
+    /*! For hubs with TLS: the SHA-256 of the public key that the hub has to have, in base64 or hexadecimal; or several,
+        separated by commas. Empty: $NANOSTATE_TLS_PIN. */
+    Q_PROPERTY(QString pin READ pin WRITE setPin NOTIFY pinChanged)
     /*! Whether it connects and stays connected. Initially false. Becomes false by itself if identity or url is not
         valid, so that it cannot even try; then \l error says why. */
     Q_PROPERTY(bool active READ isActive WRITE setActive NOTIFY activeChanged)
@@ -97,6 +103,10 @@ public:
     void setIdentity(const QString &identity);
     QString url() const;
     void setUrl(const QString &url);
+    QString ca() const;
+    void setCa(const QString &file);
+    QString pin() const;
+    void setPin(const QString &pin);
     bool isActive() const;
     void setActive(bool active);
     State state() const;
@@ -128,6 +138,8 @@ Q_SIGNALS:
 
     void identityChanged();
     void urlChanged();
+    void caChanged();
+    void pinChanged();
     void activeChanged();
     void stateChanged(NanostateQt::Client::State state);
     void errorChanged();

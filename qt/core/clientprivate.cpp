@@ -68,10 +68,27 @@ void ClientPrivate::open()
     connectApp();
 }
 
+bool ClientPrivate::setText(ns_opt option, const QString &value, const char *what)
+{
+    Failure why;
+    QByteArray utf8;
+    if (!toCString(value, NS_ERR_INVALID, what, &utf8, &why)) {
+        giveUp(why);
+        return false;
+    }
+    if (const ns_status status = ns_app_set_text(app, option, utf8.isEmpty() ? nullptr : utf8.constData())) {
+        giveUp(lastFailure(status));
+        return false;
+    }
+    return true;
+}
+
 void ClientPrivate::connectApp()
 {
     Failure why;
     QByteArray utf8;
+    if (!setText(NS_OPT_TLS_CA, ca, "the ca") || !setText(NS_OPT_TLS_PIN, pin, "the pin"))
+        return;
     if (!toCString(url, NS_ERR_URL, "the url", &utf8, &why))
         return giveUp(why);
     if (const ns_status status = ns_app_connect(app, utf8.isEmpty() ? nullptr : utf8.constData()))

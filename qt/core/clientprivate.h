@@ -59,6 +59,8 @@ public:
 
     QString identity;
     QString url;
+    QString ca;
+    QString pin;
     bool bytesAsText = false;
     bool deferred = false;
     bool active = false;
@@ -89,6 +91,8 @@ private:
     };
 
     bool isSettled() const;
+    // Sets a text of the app; false if it gave up instead.
+    bool setText(ns_opt option, const QString &value, const char *what);
     void connectApp();
     void listen(bool mayWait);
     void giveUp(const Failure &why);

@@ -45,9 +45,10 @@ private:
 class Hub
 {
 public:
-    explicit Hub(const QString &url = text("tcp://127.0.0.1:0"))
+    explicit Hub(const QString &url = text("tcp://127.0.0.1:0"), const char *certificate = nullptr)
     {
-        if (ns_hub_new(&m_hub) != NS_OK || ns_hub_listen(m_hub, url.toUtf8().constData()) != NS_OK)
+        if (ns_hub_new(&m_hub) != NS_OK || ns_hub_set_text(m_hub, NS_OPT_HUB_TLS_CERT, certificate) != NS_OK
+            || ns_hub_listen(m_hub, url.toUtf8().constData()) != NS_OK)
             qFatal("no hub: %s", ns_last_error());
     }
     ~Hub() { ns_hub_free(m_hub); }

@@ -1,3 +1,4 @@
+#include <QtTest/qsignalspy.h>
 #include <QtTest/qtest.h>
 
 #include "clients.h"
@@ -34,6 +35,35 @@ private Q_SLOTS:
         client.setActive(true);
         qunsetenv("NANOSTATE_URL");
         EVENTUALLY(isConnected(client));
+    }
+
+    void aHubWithTlsIsTrustedByItsCertificateOrItsKey()
+    {
+        const Hub hub(text("tls+tcp://127.0.0.1:0"), NANOSTATE_CERTIFICATE);
+        Client byCa(text("byCa"), hub.url());
+        Client byPin(text("byPin"), hub.url());
+        byCa.setActive(true);
+        QVERIFY(!byCa.isActive());
+        QCOMPARE(byCa.error(), Client::Error::Tls);
+        QVERIFY(byCa.errorString().contains(text("NS_OPT_TLS_CA")));
+        QSignalSpy changed(&byCa, &Client::caChanged);
+        byCa.setCa(text(NANOSTATE_CERTIFICATE));
+        byCa.setCa(byCa.ca());
+        QCOMPARE(changed.count(), 1);
+        byCa.setActive(true);
+        byPin.setPin(QString(64, QLatin1Char('0')));
+        byPin.setActive(true);
+        EVENTUALLY(isConnected(byCa));
+        EVENTUALLY(byPin.errorString().contains(text("its pin is ")));
+        QCOMPARE(byPin.error(), Client::Error::Tls);
+        // The error names the pin that would be right.
+        const QString told = byPin.errorString().section(text("its pin is "), 1);
+        byPin.setPin(told.section(QLatin1Char(':'), 0, 0));
+        EVENTUALLY(isConnected(byPin));
+        QCOMPARE(byPin.error(), Client::Error::NoError);
+        byPin.setPin(text("x"));
+        QVERIFY(!byPin.isActive());
+        QCOMPARE(byPin.error(), Client::Error::Invalid);
     }
 
     void whatIsPublishedBeforeThereIsAHubArrives()
