@@ -307,7 +307,8 @@ enum {
     /** Hub. File (PEM) with the certificate for addresses with TLS, followed by those of its
      *  issuers. A text. */
     NS_OPT_HUB_TLS_CERT = 151,
-    /** Hub. File (PEM) with the private key of NS_OPT_HUB_TLS_CERT, unless that has it, too. A text. */
+    /** Hub. File (PEM) with the private key of NS_OPT_HUB_TLS_CERT, unless that has it, too. A
+     *  text. */
     NS_OPT_HUB_TLS_KEY = 152
 };
 

@@ -196,7 +196,8 @@ pub const NS_OPT_HUB_ALLOW_LOCAL_PAGES: ns_opt = 118;
 /// Hub. File (PEM) with the certificate for addresses with TLS, followed by those of its
 /// issuers. A text.
 pub const NS_OPT_HUB_TLS_CERT: ns_opt = 151;
-/// Hub. File (PEM) with the private key of NS_OPT_HUB_TLS_CERT, unless that has it, too. A text.
+/// Hub. File (PEM) with the private key of NS_OPT_HUB_TLS_CERT, unless that has it, too. A
+/// text.
 pub const NS_OPT_HUB_TLS_KEY: ns_opt = 152;
 
 #[cfg(test)]

@@ -107,6 +107,21 @@ fn apps_with_and_without_tls_and_old_ones_meet_on_one_hub() {
 }
 
 #[test]
+fn websockets_over_tls_carry_the_same() {
+    let certificates = Certificates::new();
+    let (hub, _) = hub(&certificates.local("hub"));
+    hub.listen("wss://127.0.0.1:0/ws").unwrap();
+    let url = hub.address(1).unwrap();
+    assert!(url.starts_with("wss://127.0.0.1:") && url.ends_with("/ws"), "{url}");
+    let ca = certificates.authority();
+    let (from, to) = (app("from", &url, &ca), app("to", &url, &ca));
+    let bytes = Random::new(3).bytes(1 << 20);
+    from.send("bytes", Value::Bytes(&bytes)).unwrap();
+    assert!(next(&to).bytes().unwrap() == bytes);
+    why_not(&connecting("stranger", &url, &Certificates::new().authority()), "not issued by one of those in ");
+}
+
+#[test]
 fn a_hub_that_was_killed_and_comes_back_has_everything_again() {
     let certificates = Certificates::new();
     let files = certificates.local("hub");
