@@ -139,20 +139,20 @@ fn the_package_names_the_system_libraries_that_the_toolchain_reports() {
     assert_eq!(build::system_libraries(), needed);
 }
 
-/// `cargo metadata`'s entry of the crate that brings NNG.
-fn nng_crate() -> serde_json::Value {
+/// `cargo metadata`'s entry of a crate.
+fn crate_entry(name: &str) -> serde_json::Value {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["metadata", "--format-version", "1", "--filter-platform", env!("NANOSTATE_TARGET"), "--manifest-path"]);
     let text = build::run(cargo.arg(build::root().join("Cargo.toml"))).stdout;
     let mut metadata: serde_json::Value = serde_json::from_slice(&text).unwrap();
     let packages = metadata["packages"].as_array_mut().unwrap();
-    packages.iter_mut().find(|package| package["name"] == "nng-sys").expect("nanostate depends on nng-sys").take()
+    packages.iter_mut().find(|package| package["name"] == name).expect("nanostate depends on it").take()
 }
 
 #[test]
 fn the_notices_of_nng_are_those_of_the_nng_inside() {
     let notices = fs::read_to_string(build::root().join("THIRD-PARTY.md")).unwrap();
-    let nng = nng_crate();
+    let nng = crate_entry("nng-sys");
     // The crate's version, and behind a plus NNG's.
     let (own, inside) = nng["version"].as_str().unwrap().split_once('+').unwrap();
     let versions = format!("NNG {inside}, <https://nng.nanomsg.org>, built from the source in the crate nng-sys {own}");
@@ -162,6 +162,15 @@ fn the_notices_of_nng_are_those_of_the_nng_inside() {
         let licence = fs::read_to_string(sources.join(file)).unwrap();
         assert!(notices.contains(licence.trim()), "not in THIRD-PARTY.md: {file} of nng-sys");
     }
+}
+
+#[test]
+fn the_notice_of_ring_is_that_of_the_ring_inside() {
+    let notices = fs::read_to_string(build::root().join("THIRD-PARTY.md")).unwrap();
+    let ring = crate_entry("ring");
+    let sources = Path::new(ring["manifest_path"].as_str().unwrap()).parent().unwrap();
+    let licence = fs::read_to_string(sources.join("LICENSE-other-bits")).unwrap();
+    assert!(notices.contains(licence.trim()), "not in THIRD-PARTY.md: the licence of ring");
 }
 
 /// The targets of the Makefile, which are no files.

@@ -52,7 +52,10 @@ impl Acceptor {
     /// [`Status::NotFound`], [`Status::Permission`], [`Status::Io`]: a file cannot be read; [`Status::Tls`]: there is
     /// something wrong with what it contains. The words name the file.
     pub fn load(chain: &str, key: &str) -> Result<Acceptor> {
-        let provider = provider();
+        Acceptor::with(provider(), chain, key)
+    }
+
+    pub(super) fn with(provider: Arc<CryptoProvider>, chain: &str, key: &str) -> Result<Acceptor> {
         let shown = Arc::new(Shown(RwLock::new(Arc::new(read(chain, key, &provider)?))));
         let builder = ServerConfig::builder_with_provider(provider).with_protocol_versions(&[&TLS13]);
         let builder = builder.map_err(|error| Error::new(Status::Tls, error.to_string()))?;

@@ -6,11 +6,15 @@ pub(crate) mod certificates;
 use std::io::{self, IoSlice, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
+
+use rustls::crypto::{ring, CipherSuiteCommon, CryptoProvider};
+use rustls::{SupportedCipherSuite, Tls13CipherSuite};
 
 use self::certificates::{Certificates, Files, EXPIRED, NOT_YET, VALID};
 use super::*;
@@ -270,6 +274,33 @@ fn after_a_short_read_nothing_is_left_behind() {
         }
     }
     assert!(rest.ends_with(b"wo"), "{rest:?}");
+}
+
+#[test]
+fn keys_are_replaced_before_they_have_encrypted_too_much() {
+    /// So many records, where 2^24 are allowed.
+    const RECORDS: u64 = 50;
+    let SupportedCipherSuite::Tls13(suite) = ring::cipher_suite::TLS13_AES_128_GCM_SHA256;
+    let common = CipherSuiteCommon { confidentiality_limit: RECORDS, ..suite.common };
+    let suite = Box::leak(Box::new(Tls13CipherSuite { common, quic: None, ..*suite }));
+    let provider = Arc::new(CryptoProvider {
+        cipher_suites: vec![SupportedCipherSuite::Tls13(suite)],
+        ..ring::default_provider()
+    });
+    let certificates = Certificates::new();
+    let files = certificates.local("hub");
+    let (app, hub) = sockets();
+    let connector = Connector::with(provider.clone(), None, Some(&files.pin)).unwrap();
+    let mut app = connector.connect(app, &here()).unwrap();
+    let mut hub = Acceptor::with(provider, &files.chain, &files.key).unwrap().accept(hub).unwrap();
+    for n in 0..10 * RECORDS {
+        let bytes = n.to_be_bytes();
+        assert_eq!(send(&mut app, &mut hub, &bytes, &[8], 100), bytes);
+        // More often than the other side.
+        for _ in 0..3 {
+            assert_eq!(send(&mut hub, &mut app, &bytes, &[8], 100), bytes);
+        }
+    }
 }
 
 // ---- certificates

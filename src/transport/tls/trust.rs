@@ -35,7 +35,10 @@ impl Connector {
     /// [`Status::NotFound`], [`Status::Permission`], [`Status::Io`]: the file cannot be read; [`Status::Tls`]: there is
     /// something wrong with what it contains; [`Status::Invalid`]: a pin is none.
     pub fn new(ca: Option<&str>, pins: Option<&str>) -> Result<Connector> {
-        let provider = provider();
+        Connector::with(provider(), ca, pins)
+    }
+
+    pub(super) fn with(provider: Arc<CryptoProvider>, ca: Option<&str>, pins: Option<&str>) -> Result<Connector> {
         let trust = Trust {
             authorities: ca.map(Authorities::read).transpose()?,
             pins: pins.map(parse_pins).transpose()?.unwrap_or_default(),
