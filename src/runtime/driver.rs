@@ -13,6 +13,7 @@ use super::reactor::{Kind, Reactor};
 use super::reader::Reader;
 use super::stint::Stint;
 use crate::engine::{Action, Closed, ConnId, ConnInfo, Gateway, Now, Protocol};
+#[cfg(feature = "nng")]
 use crate::framing::Framing;
 use crate::repeats::Repeats;
 use crate::time::MonoTime;
