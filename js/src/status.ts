@@ -1,24 +1,24 @@
 // What can go wrong, with the numbers and names of nanostate.h.
 
-/** The errors that a hub or this package can tell, by the names of `nanostate.h`, and what they mean. */
+/** The errors that a hub or this package can tell, with the names and numbers of `nanostate.h`. */
 export const STATUS = {
-  NS_ERR_INVALID: [-1, 'invalid argument'],
-  NS_ERR_NO_MEMORY: [-2, 'out of memory'],
-  NS_ERR_STATE: [-4, 'not possible in this state'],
-  NS_ERR_TIMEOUT: [-5, 'timed out'],
-  NS_ERR_CLOSED: [-6, 'closed'],
-  NS_ERR_UNSUPPORTED: [-8, 'not supported'],
-  NS_ERR_URL: [-9, 'malformed URL'],
-  NS_ERR_NAME: [-10, 'name not allowed'],
-  NS_ERR_IDENTITY: [-11, 'identity not allowed'],
-  NS_ERR_TOO_LARGE: [-16, 'too large'],
-  NS_ERR_FULL: [-17, 'no room left'],
-  NS_ERR_REFUSED: [-19, 'connection refused'],
-  NS_ERR_RESOLVE: [-20, 'host name could not be resolved'],
-  NS_ERR_PERMISSION: [-21, 'permission denied'],
-  NS_ERR_IDENTITY_TAKEN: [-22, 'identity taken by another app'],
-  NS_ERR_NOT_FOUND: [-23, 'not found'],
-  NS_ERR_IO: [-25, 'input/output error'],
+  NS_ERR_INVALID: -1,
+  NS_ERR_NO_MEMORY: -2,
+  NS_ERR_STATE: -4,
+  NS_ERR_TIMEOUT: -5,
+  NS_ERR_CLOSED: -6,
+  NS_ERR_UNSUPPORTED: -8,
+  NS_ERR_URL: -9,
+  NS_ERR_NAME: -10,
+  NS_ERR_IDENTITY: -11,
+  NS_ERR_TOO_LARGE: -16,
+  NS_ERR_FULL: -17,
+  NS_ERR_REFUSED: -19,
+  NS_ERR_RESOLVE: -20,
+  NS_ERR_PERMISSION: -21,
+  NS_ERR_IDENTITY_TAKEN: -22,
+  NS_ERR_NOT_FOUND: -23,
+  NS_ERR_IO: -25,
 } as const;
 
 /** The name of an error. */
@@ -30,16 +30,21 @@ export const REFUSALS: readonly Code[] = [
   'NS_ERR_PERMISSION', 'NS_ERR_IDENTITY_TAKEN', 'NS_ERR_NOT_FOUND',
 ];
 
+/** An error in words: of NS_ERR_NOT_FOUND, "not found". */
+export function words(code: Code): string {
+  return code.slice(7).toLowerCase().replaceAll('_', ' ');
+}
+
 /** The error with this number. */
 export function codeOf(number: number): Code | undefined {
-  return (Object.keys(STATUS) as Code[]).find((code) => STATUS[code][0] === number);
+  return (Object.keys(STATUS) as Code[]).find((code) => STATUS[code] === number);
 }
 
 /** A failure, with the name that `nanostate.h` gives it. */
 export class NanostateError extends Error {
   constructor(
     readonly code: Code,
-    message: string = STATUS[code][1],
+    message = words(code),
   ) {
     super(message);
     this.name = 'NanostateError';

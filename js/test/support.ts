@@ -47,7 +47,7 @@ export class Random {
   }
 }
 
-const BINARY = fileURLToPath(new URL(`${process.env['CARGO_TARGET_DIR'] ?? 'target'}/debug/nanostate`, ROOT));
+export const BINARY = fileURLToPath(new URL(`${process.env['CARGO_TARGET_DIR'] ?? 'target'}/debug/nanostate`, ROOT));
 /** As long as anything may take on the slowest machine, in milliseconds. */
 export const BOUND = 60_000;
 

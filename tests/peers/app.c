@@ -1,6 +1,6 @@
 /* An app of ours in C, with the signals as a C program has them: app URL IDENTITY [BACKOFF_MAX_MS]
  * Does what the lines of standard input say, prints what comes, ends with its input:
- *   text NAME VALUE | fill NAME COUNT | flush | stats
+ *   text NAME VALUE | json NAME VALUE | fill NAME COUNT | flush | stats
  * (`fill`: text of COUNT times 'x'). Prints "state SENDER NAME KIND LENGTH VALUE" (a long VALUE cut short), "link N",
  * and behind each command "done" or "error N WORDS". */
 #include <nanostate.h>
@@ -47,6 +47,8 @@ static void obey(ns_app *app, char *line)
         return;
     if (strcmp(command, "text") == 0 && value != NULL) {
         status = ns_app_send_text(app, name, value);
+    } else if (strcmp(command, "json") == 0 && value != NULL) {
+        status = ns_app_send_json(app, name, value, strlen(value));
     } else if (strcmp(command, "fill") == 0 && value != NULL) {
         status = fill(app, name, strtoul(value, NULL, 10));
     } else if (strcmp(command, "flush") == 0) {

@@ -86,7 +86,7 @@ export class LogicalClock {
       return undefined;
     }
     this.#toldAhead = true;
-    return `states are stamped ${Math.floor(ahead / 1000)} s ahead of this machine's clock, to follow those of other machines`;
+    return `states are stamped ${Math.floor(ahead / 1000)} s ahead of this machine's clock`;
   }
 
   #running(now: Now): LogicalTime {

@@ -1,7 +1,7 @@
 // An app's own newest values: when each was sent, and what the hub said of it.
 
 import { Writer, decode, type Kind } from '../msgpack.js';
-import { NanostateError, type Code } from '../status.js';
+import { NanostateError, words, type Code } from '../status.js';
 import { STAMP_META, clockOf, stampOf, toBytes, writeHead, writeStamp, type LogicalTime, type Stamp } from '../wire.js';
 import { fromMillis, next, toMillis } from './clock.js';
 import { RESTAMPS } from './config.js';
@@ -67,6 +67,11 @@ export class Entry {
     this.stamp = stamp;
     this.#state &&= Object.freeze({ ...this.#state, time: toMillis(clockOf(stamp)) });
   }
+}
+
+/** The hub did not take a value of this name. */
+export function notTaken(name: string, why: Code): NanostateError {
+  return new NanostateError(why, `"${name}" was not taken by the hub: ${words(why)}`);
 }
 
 /** What an entry takes beside its body, in bytes. */
@@ -180,7 +185,7 @@ export class Own {
         continue;
       }
       if (entry.refused?.stamp === entry.stamp) {
-        return new NanostateError(entry.refused.why, `"${entry.name}" was not taken by the hub (${entry.refused.why})`);
+        return notTaken(entry.name, entry.refused.why);
       }
       if (entry.metaAt > limit) {
         const text = `"${entry.name}" was not sent: a message of ${entry.metaAt} bytes; the limit is ${limit}`;

@@ -5,7 +5,7 @@
 
 import { hello, readControl, type Control } from '../control.js';
 import { KINDS, Malformed, encode, kindOf, type Sendable } from '../msgpack.js';
-import { NanostateError, REFUSALS, STATUS, codeOf, type Code } from '../status.js';
+import { NanostateError, REFUSALS, codeOf, words, type Code } from '../status.js';
 import {
   RESERVED, checkIdentity, checkName, clockOf, decodeBody, strLength, usesFeatures, type Body, type LogicalTime, type Stamp,
 } from '../wire.js';
@@ -15,7 +15,7 @@ import type { MakeCodec } from './codec.js';
 import { DEFAULTS, HANDSHAKE, META_ROOM, OLD_MAX, PROBE, type Config } from './config.js';
 import { Connection } from './connection.js';
 import { Dialler } from './dialler.js';
-import { Own, type Entry } from './own.js';
+import { Own, notTaken, type Entry } from './own.js';
 import { Received, type State } from './received.js';
 import { Reports, type Event, type Link } from './reports.js';
 import { Stamper } from './stamper.js';
@@ -374,7 +374,7 @@ export class Session {
   #refusedByHub(now: Now, status: number, text: string) {
     const named = codeOf(status);
     const code = named && REFUSALS.includes(named) ? named : 'NS_ERR_REFUSED';
-    const error = new NanostateError(code, `${text || STATUS[code][1]}: ${this.#dialler.url}`);
+    const error = new NanostateError(code, `${text || words(code)}: ${this.#dialler.url}`);
     this.#hangUp();
     this.#wait(now);
     const wasRefused = this.#dialler.refused(code);
@@ -458,7 +458,7 @@ export class Session {
     if (entry) {
       entry.refused = { stamp: entry.stamp, why };
     }
-    const error = new NanostateError(why, `"${name}" was not taken by the hub: ${STATUS[why][1]}`);
+    const error = notTaken(name, why);
     this.#reports.add({ is: 'rejected', name, error });
     this.#reports.warnOnce('not taken', error.message);
   }

@@ -1,0 +1,119 @@
+// The package as it is published: what is in it, how it is imported, and what it weighs.
+
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
+import { Nanostate } from '../src/node.js';
+import { Hub, Program, ROOT, readJson, until } from './support.js';
+
+/** The most that a page loads of nanostate, minified and compressed, in bytes. */
+const MOST = 14 << 10;
+
+const js = fileURLToPath(new URL('js', ROOT));
+const folder = mkdtempSync(join(tmpdir(), 'nanostate-package-'));
+const consumer = join(folder, 'consumer');
+after(() => rmSync(folder, { recursive: true }));
+
+function run(command: string, args: string[], cwd: string): string {
+  return execFileSync(command, args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+}
+
+const tool = (name: string) => join(js, 'node_modules/.bin', name);
+let archive: string;
+
+before(() => {
+  // Packed in a copy: other tests may run at the same time, and dist/ may be older than the source.
+  const copy = join(folder, 'copy');
+  run('mkdir', ['-p', copy, consumer], folder);
+  run('cp', ['-r', 'package.json', 'README.md', copy], js);
+  run(process.execPath, ['scripts/build.mjs', join(copy, 'dist')], js);
+  archive = join(copy, run('npm', ['pack', '--silent'], copy).trim());
+  writeFileSync(join(consumer, 'package.json'), '{}');
+  run('npm', ['install', '--silent', '--no-audit', '--no-fund', '--offline', archive], consumer);
+});
+
+test('the file for pages is the one that the source gives, and is small', () => {
+  const text = readFileSync(join(folder, 'copy/dist/nanostate.js'), 'utf8');
+  assert.equal(text, readFileSync(join(js, 'dist/nanostate.js'), 'utf8'), 'npm run build');
+  const size = gzipSync(text, { level: 9 }).length;
+  console.log(`${size} bytes, minified and compressed`);
+  assert.ok(size <= MOST, `${size} bytes`);
+});
+
+test('the version is that of the library', () => {
+  const { version } = readJson('js/package.json');
+  assert.match(readFileSync(new URL('Cargo.toml', ROOT), 'utf8'), new RegExp(`^version = "${version}"`, 'm'));
+});
+
+test('no file of the source is longer than 600 lines', () => {
+  for (const name of readdirSync(join(js, 'src'), { recursive: true }) as string[]) {
+    if (name.endsWith('.ts')) {
+      assert.ok(readFileSync(join(js, 'src', name), 'utf8').split('\n').length <= 601, name);
+    }
+  }
+});
+
+test('Node imports and requires it, and nothing else is installed', () => {
+  assert.deepEqual(readdirSync(join(consumer, 'node_modules')).filter((name) => !name.startsWith('.')), ['@nanostate']);
+  const use = `new Nanostate('a', 'tcp://127.0.0.1:1').unref(); console.log(typeof Nanostate, new Ext(1, new Uint8Array()).type);`;
+  writeFileSync(join(consumer, 'a.mjs'), `import { Nanostate, Ext } from '@nanostate/client'; ${use}`);
+  writeFileSync(join(consumer, 'a.cjs'), `const { Nanostate, Ext } = require('@nanostate/client'); ${use}`);
+  for (const name of ['a.mjs', 'a.cjs']) {
+    assert.equal(run(process.execPath, ['--no-warnings', name], consumer), 'function 1\n');
+  }
+});
+
+test('a bundler for browsers finds nothing of Node in it', () => {
+  writeFileSync(join(consumer, 'page.js'), `import { Nanostate } from '@nanostate/client'; globalThis.ns = Nanostate;`);
+  const bundle = run(tool('esbuild'), ['page.js', '--bundle', '--format=esm', '--platform=browser'], consumer);
+  assert.ok(bundle.includes('WebSocket') && !bundle.includes('node:') && !bundle.includes('process.'));
+});
+
+test('its types are right, for TypeScript with and without the DOM', () => {
+  const text = `
+    import { Nanostate, type State, type Value } from '@nanostate/client';
+    const ns = new Nanostate('a', 'ws://127.0.0.1:1/ws', { accept: ['text'] });
+    const end: () => void = ns.on('a/*', ({ name, value }: State) => ns.send(name, typeof value === 'string' ? value : null));
+    const store = ns.store<number>('x');
+    const x: number | undefined = store.getSnapshot();
+    // @ts-expect-error: cannot be carried
+    ns.send('x', new Map());
+    // @ts-expect-error: no such kind
+    new Nanostate('a', 'ws://x', { accept: ['number'] });
+    export async function loop(): Promise<Value | undefined> {
+      for await (const state of ns.states('**')) return state.value;
+      await ns.flush({ timeout: 5 });
+      await ns.close();
+      return end() as undefined ?? x;
+    }`;
+  writeFileSync(join(consumer, 'types.mts'), text);
+  for (const lib of ['ES2022,DOM', 'ES2022']) {
+    const flags = ['--noEmit', '--strict', '--module', 'nodenext', '--target', 'es2022', '--lib', lib, '--types', ''];
+    run(tool('tsc'), [...flags, 'types.mts'], consumer);
+  }
+});
+
+test('the example in Node publishes, and shows what others publish', async () => {
+  const hub = await Hub.start();
+  run('cp', [fileURLToPath(new URL('examples-js/load.mjs', ROOT)), consumer], folder);
+  const program = new Program(process.execPath, [join(consumer, 'load.mjs'), hub.url]);
+  const other = new Nanostate('other', hub.url);
+  other.send('greeting', { to: 'all' });
+  assert.equal(await program.line(), "other greeting { to: 'all' }");
+  await until(() => other.get('cpu/load') !== undefined && other.get('mem/used') !== undefined, 'figures');
+  assert.deepEqual(['cpu/load', 'cpu/count'].map((name) => other.state(name)!.kind), ['double', 'int']);
+  program.process.kill('SIGINT');
+  assert.equal(await program.ended(), 0);
+  await other.close();
+  await hub.kill();
+});
+
+test('publint and attw have nothing to say', () => {
+  run(tool('publint'), ['--strict', archive], consumer);
+  run(tool('attw'), ['--profile', 'esm-only', '--no-color', archive], consumer);
+});
