@@ -14,9 +14,9 @@ use crate::{Failure, FAILURE, TIMED_OUT, USAGE};
 
 /// For how long a SURVEYOR takes answers unless told otherwise; nanocat's is the same.
 const SURVEY_TIME: Duration = Duration::from_secs(1);
-/// The largest message that is received unless told otherwise: more than a hub sends, less than what a stray program may
-/// claim.
-const LARGEST: usize = 1 << 30;
+/// The largest message that is sent, and that is received unless told otherwise: more than a hub takes or sends, less than
+/// what a stray program may claim.
+pub const LARGEST: usize = 1 << 30;
 
 /// Send and receive messages of the scalability protocols, nanomsg's and NNG's, from a shell
 ///
@@ -77,14 +77,14 @@ pub struct Arguments {
     #[command(flatten)]
     format: format::Chosen,
 
-    /// End after so many messages: received ones, or sent ones where none are received; 0: never
+    /// End after so many messages: received ones, or sent ones where none are received; 0 is none
     #[arg(long, short = 'C', value_name = "COUNT")]
     count: Option<u64>,
     /// Both --send-timeout and --recv-timeout
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     #[arg(conflicts_with_all = ["send_timeout", "recv_timeout"])]
     timeout: Option<Duration>,
-    /// Also say where it listens and what NNG warns of again
+    /// Also say where it listens, and when peers come and go
     #[arg(long, short = 'v', conflicts_with = "quiet")]
     verbose: bool,
     /// Say nothing of addresses that cannot be reached

@@ -103,7 +103,9 @@ fn start(arguments: Arguments) -> Result<(), Failure> {
     let occupied = nanostate::transport::occupy_standard();
     occupied.map_err(|error| Failure::Failed(format!("/dev/null: {}", Error::words(&error))))?;
     end_on_signals(&plan)?;
-    nng::start(if plan.quiet { |_, _| () } else { warn }).map_err(|error| Failure::Failed(format!("NNG: {error}")))?;
+    let on_warning = if plan.quiet { |_: &str, _: &str| () } else { warn };
+    let on_peers = if plan.verbose { tell_peers } else { |_: usize, _: bool| () };
+    nng::start(on_warning, on_peers).map_err(|error| Failure::Failed(format!("NNG: {error}")))?;
     run::run(&plan)
 }
 
@@ -132,6 +134,10 @@ fn warn(id: &str, text: &str) {
         "NNG-RCVMAX" => complain(&format!("{text}: its connection is closed (--recv-maxsz)")),
         _ => {}
     }
+}
+
+fn tell_peers(count: usize, came: bool) {
+    complain(&format!("a peer {}; {count} connected", if came { "came" } else { "went" }));
 }
 
 /// What NNG says of another protocol, with names for its numbers.

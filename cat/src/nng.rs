@@ -7,6 +7,7 @@ use std::ffi::{c_char, c_int, c_void, CStr, CString};
 use std::fmt;
 use std::ptr::{self, NonNull};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use nng_sys as sys;
@@ -56,10 +57,15 @@ type OnWarning = fn(&str, &str);
 
 static ON_WARNING: OnceLock<OnWarning> = OnceLock::new();
 
-/// Starts NNG. Its threads run until the process ends. The first warning of each kind goes to `on_warning`, from one of
-/// these threads.
-pub fn start(on_warning: OnWarning) -> Result<(), Error> {
-    let _ = ON_WARNING.set(on_warning);
+/// How many peers there are now that one came (true) or went.
+type OnPeers = fn(usize, bool);
+
+static ON_PEERS: OnceLock<OnPeers> = OnceLock::new();
+
+/// Starts NNG. Its threads run until the process ends. The first warning of each kind goes to `on_warning`, and each
+/// change of the peers to `on_peers`, from one of these threads.
+pub fn start(on_warning: OnWarning, on_peers: OnPeers) -> Result<(), Error> {
+    let _ = (ON_WARNING.set(on_warning), ON_PEERS.set(on_peers));
     // The least that NNG takes; it is one socket with few connections.
     let params = sys::nng_init_params {
         num_task_threads: 2,
@@ -130,6 +136,8 @@ impl Drop for Message {
 /// The connections that the protocol has accepted.
 #[derive(Default)]
 struct Peers {
+    /// Each message goes to all of them.
+    to_all: bool,
     state: Mutex<Connected>,
     changed: Condvar,
 }
@@ -142,6 +150,8 @@ struct Connected {
     sent: u64,
     /// How many of them were written by connections that are gone.
     written_by_gone: u64,
+    /// Nobody asks any more.
+    closing: bool,
 }
 
 /// A socket. It is closed by [`Socket::close`], or with the process.
@@ -180,7 +190,7 @@ impl Socket {
         // SAFETY: NNG runs, and `raw` is writable.
         Error::check(unsafe { open(&mut raw) })?;
         // There is one socket in a process; what NNG's threads use must not go before them.
-        let peers: &'static Peers = Box::leak(Box::default());
+        let peers: &'static Peers = Box::leak(Box::new(Peers { to_all: protocol.to_all(), ..Peers::default() }));
         for event in [sys::NNG_PIPE_EV_ADD_POST, sys::NNG_PIPE_EV_REM_POST] {
             let argument = ptr::from_ref(peers).cast_mut().cast();
             // SAFETY: the socket is open; the function may be called at any time, and its argument lives for ever.
@@ -294,14 +304,14 @@ impl Socket {
         self.peers.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What of the messages sent is not written yet, by NNG's statistics, which count on `tcp` and `ipc`. `to_all`:
-    /// each goes to all peers. None for lack of memory.
-    pub fn unwritten(self, to_all: bool) -> Option<Unwritten> {
+    /// What of the messages sent is not written yet, by NNG's statistics, which count on `tcp` and `ipc`. None for lack
+    /// of memory.
+    pub fn unwritten(self) -> Option<Unwritten> {
         // Before the statistics: what comes meanwhile counts as unwritten until the next look.
         let connected = self.connected().clone();
         let written = statistics()?;
         let by = |id: &u32| written.get(id).copied().unwrap_or(0);
-        let messages = if to_all {
+        let messages = if self.peers.to_all {
             connected.present.iter().map(|(id, before)| (connected.sent - before).saturating_sub(by(id))).sum()
         } else {
             let written: u64 = connected.present.keys().map(by).sum();
@@ -312,6 +322,7 @@ impl Socket {
 
     /// Closes it, and removes the sockets at which it listened.
     pub fn close(self) {
+        self.connected().closing = true;
         // SAFETY: it is not used after this.
         unsafe { sys::nng_socket_close(self.raw) };
     }
@@ -376,17 +387,50 @@ unsafe extern "C" fn pipe_event(pipe: sys::nng_pipe, event: sys::nng_pipe_ev, pe
     let id = pipe._bindgen_opaque_blob;
     // Its statistics are there until this returns.
     let written = match event {
-        sys::NNG_PIPE_EV_REM_POST => statistics().and_then(|written| written.get(&id).copied()).unwrap_or(0),
+        sys::NNG_PIPE_EV_REM_POST => last_count(peers, id),
         _ => 0,
     };
     let mut state = peers.state.lock().unwrap_or_else(PoisonError::into_inner);
-    if event == sys::NNG_PIPE_EV_ADD_POST {
+    let came = event == sys::NNG_PIPE_EV_ADD_POST;
+    if came {
         let sent = state.sent;
         state.present.insert(id, sent);
     } else if state.present.remove(&id).is_some() {
         state.written_by_gone += written;
+    } else {
+        // The protocol did not accept it.
+        return;
     }
+    let count = state.present.len();
+    drop(state);
     peers.changed.notify_all();
+    if let Some(on_peers) = ON_PEERS.get() {
+        on_peers(count, came);
+    }
+}
+
+/// How many messages a connection has written that is gone.
+///
+/// NNG counts a message a moment after it is written, and the other side may have read it and gone by then. So if one is
+/// missing, this waits for a moment, too. Where each message goes to all, nobody asks for those of who has gone.
+fn last_count(peers: &Peers, id: u32) -> u64 {
+    const LOOKS: u32 = 100;
+    const PAUSE: Duration = Duration::from_millis(10);
+    if peers.to_all {
+        return 0;
+    }
+    for look in 0..LOOKS {
+        let connected = peers.state.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(written) = statistics() else { break };
+        let by = |id: &u32| written.get(id).copied().unwrap_or(0);
+        let total = connected.written_by_gone + connected.present.keys().map(by).sum::<u64>();
+        let is_known = connected.present.contains_key(&id);
+        if total >= connected.sent || !is_known || connected.closing || look + 1 == LOOKS {
+            return by(&id);
+        }
+        thread::sleep(PAUSE);
+    }
+    0
 }
 
 /// One of NNG's names.

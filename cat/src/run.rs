@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use nanostate::Error as Words;
 
-use crate::arguments::{Plan, Source};
+use crate::arguments::{Plan, Source, LARGEST};
 use crate::format::Format;
 use crate::inbox::Inbox;
 use crate::nng::{self, Dialler, Socket};
@@ -102,10 +102,14 @@ fn is_standard_input(path: &Path) -> bool {
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut data = Vec::new();
+    let most = LARGEST as u64;
     if is_standard_input(path) {
-        stdio::input()?.read_to_end(&mut data)?;
+        stdio::input()?.take(most + 1).read_to_end(&mut data)?;
     } else {
-        File::open(path)?.read_to_end(&mut data)?;
+        File::open(path)?.take(most + 1).read_to_end(&mut data)?;
+    }
+    if data.len() > LARGEST {
+        return Err(io::Error::other(format!("more than a message of at most {LARGEST} bytes")));
     }
     Ok(data)
 }
@@ -113,13 +117,12 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 fn listen(plan: &Plan, socket: Socket, url: &str) -> Result<(), Failure> {
     let port = socket.listen(url, plan.largest).map_err(|error| refused(url, error))?;
     // Whoever leaves the port to the system has no other way to learn it.
-    let unknown = url.ends_with(":0") || url.contains(":0/");
-    if unknown || plan.verbose {
-        let at = match port.filter(|_| unknown) {
-            Some(port) => url.replacen(":0", &format!(":{port}"), 1),
-            None => url.to_owned(),
-        };
-        complain(&format!("listening on {at}"));
+    let any_port = url.strip_suffix(":0").map(|host| (host, "")).or_else(|| url.split_once(":0/"));
+    match any_port.zip(port) {
+        Some(((host, ""), port)) => complain(&format!("listening on {host}:{port}")),
+        Some(((host, path), port)) => complain(&format!("listening on {host}:{port}/{path}")),
+        None if plan.verbose => complain(&format!("listening on {url}")),
+        None => {}
     }
     Ok(())
 }
@@ -363,9 +366,8 @@ impl Exchange<'_> {
     /// Waits until everything is written. If it does not go on for so long, or if nobody is left to write to, how many
     /// peers there are.
     fn wait_until_written(&self, stalled: Duration) -> Option<usize> {
-        let to_all = self.plan.protocol.to_all();
         let (mut least, mut progress) = (u64::MAX, Instant::now());
-        while let Some(unwritten) = self.socket.unwritten(to_all).filter(|unwritten| unwritten.messages > 0) {
+        while let Some(unwritten) = self.socket.unwritten().filter(|unwritten| unwritten.messages > 0) {
             if unwritten.messages < least {
                 (least, progress) = (unwritten.messages, Instant::now());
             }

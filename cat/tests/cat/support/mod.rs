@@ -46,10 +46,14 @@ pub fn lines(command: Command) -> Vec<String> {
     ended.stdout
 }
 
-/// What it said, without that it waits for an address: on a busy machine the other side may listen later.
+/// What it said, without that it waits for an address (on a busy machine the other side may listen later), and without
+/// what `--verbose` adds.
 pub fn complaints(ended: &Ended) -> Vec<&str> {
-    let lines = ended.stderr.iter().map(String::as_str);
-    lines.filter(|line| !line.ends_with("; waiting for it") && !line.contains("listening on ")).collect()
+    let usual = |line: &&str| {
+        line.ends_with("; waiting for it")
+            || ["listening on ", "a peer came; ", "a peer went; "].iter().any(|words| line.contains(words))
+    };
+    ended.stderr.iter().map(String::as_str).filter(|line| !usual(line)).collect()
 }
 
 /// Runs to its end; its exit code and its last words.
