@@ -69,8 +69,11 @@ export class Driver {
 
   /** There is a reason to believe that the hub can be reached now. */
   hurry() {
-    this.session.hurry(this.now());
-    this.pump();
+    // While something is on its way, the hub may well take long to answer.
+    if (!this.#attempt?.transport?.buffered) {
+      this.session.hurry(this.now());
+      this.pump();
+    }
   }
 
   /** Does what the session asks for, tells the program what it tells, and writes. To be called after each change. */

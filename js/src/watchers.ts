@@ -69,11 +69,20 @@ export class Watchers {
 
   /** The same as a loop, which begins when it is first asked. */
   loop(pattern: string): Loop {
-    const loop: Loop = new Loop(this.add(pattern, (state) => loop.take(state)), () => this.#loops.delete(loop));
-    this.#loops.add(loop);
-    if (this.#isClosed) {
-      loop.close();
-    }
+    const watcher = this.add(pattern, (state) => loop.take(state));
+    const loop: Loop = new Loop({
+      begin: () => {
+        this.#loops.add(loop);
+        watcher.begin();
+        if (this.#isClosed) {
+          loop.close();
+        }
+      },
+      end: () => {
+        this.#loops.delete(loop);
+        watcher.end();
+      },
+    });
     return loop;
   }
 
@@ -97,10 +106,7 @@ export class Loop implements AsyncIterableIterator<State> {
   #hasBegun = false;
   #isOver = false;
 
-  constructor(
-    readonly watcher: Watcher,
-    readonly onEnd: () => void,
-  ) {}
+  constructor(readonly watcher: Watcher) {}
 
   [Symbol.asyncIterator](): this {
     return this;
@@ -135,7 +141,6 @@ export class Loop implements AsyncIterableIterator<State> {
   close() {
     this.#isOver = true;
     this.watcher.end();
-    this.onEnd();
     for (const resolve of this.#waiting.splice(0)) {
       resolve({ done: true, value: undefined });
     }

@@ -1,7 +1,7 @@
 // The parts of the engine, where the traces do not reach.
 
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readFileSync, readdirSync } from 'node:fs';
 import { test } from 'node:test';
 import { LogicalClock, Moments, fromMillis } from '../src/engine/clock.js';
 import { messages } from '../src/engine/codec.js';
@@ -10,7 +10,7 @@ import { Received } from '../src/engine/received.js';
 import { Session } from '../src/engine/session.js';
 import { KINDS } from '../src/msgpack.js';
 import { STATUS } from '../src/status.js';
-import { ROOT } from './support.js';
+import { ROOT, RUNS, Random, fromHex, readJson } from './support.js';
 
 const NOW = { mono: 0, wall: 1.8e12, boot: 0 };
 const at = (millis: number) => ({ mono: millis, wall: NOW.wall + millis, boot: millis });
@@ -119,4 +119,34 @@ test('a hub that says that there is no sense in another attempt is not dialled a
   const events = app.takeEvents();
   assert.ok(events.length === 1 && events[0]?.is === 'link' && app.deadline === Infinity);
   assert.deepEqual(events[0].link, { state: 'refused', code: 'NS_ERR_PERMISSION', text: 'the origin is not allowed: ws://hub' });
+});
+
+test('whatever a hub sends, an app goes on, or drops the link and dials again', () => {
+  const random = new Random();
+  const bodies: Uint8Array[] = [];
+  for (const name of readdirSync(new URL('tests/vectors/session', ROOT))) {
+    for (const step of readJson(`tests/vectors/session/${name}`).steps) {
+      // Whole frames without runs, and without their length.
+      if (/^0{12}[0-9a-f]+$/.test(step.in ?? '')) bodies.push(fromHex(step.in.slice(16)));
+    }
+  }
+  assert.ok(bodies.length > 50);
+  const app = session({ shared: true });
+  app.connect(['ws://hub']);
+  let [conn, ups, now] = [0, 0, 0];
+  for (let i = 0; i < RUNS; i++) {
+    now += random.below(100);
+    for (const event of app.takeEvents()) {
+      if (event.is === 'dial') app.opened(at(now), ++conn, messages, event.token);
+    }
+    const body = random.of(bodies).slice();
+    if (random.below(3) === 0) body[random.below(body.length)] = random.below(256);
+    app.bytes(at(now), conn, random.below(9) ? body : body.subarray(0, random.below(body.length)));
+    if (random.below(5) === 0) app.publish(at(now), `n${random.below(5)}`, i);
+    if (random.below(50) === 0) app.requestAck();
+    while (random.below(3) && app.next());
+    if (app.deadline <= now) app.tick(at(now));
+    ups += Number(app.link === 'connected');
+  }
+  assert.ok(ups > RUNS / 10, `${ups} of ${RUNS}`);
 });

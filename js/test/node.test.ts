@@ -1,8 +1,8 @@
 // Node programs on a real hub, over tcp and ipc.
 
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, test } from 'node:test';
@@ -304,6 +304,34 @@ test('a program ends after close, and with unref by itself; without a hub it nei
   const away = script(`new Nanostate('e', process.argv[2]).unref();`, hub.url);
   assert.equal(await away.ended(), 0);
 });
+
+for (const runtime of ['bun', 'deno']) {
+  const found = spawnSync(runtime, ['--version']).status === 0;
+  test(`${runtime} shares states over tcp, ipc and WebSocket`, { skip: !found && 'it is not installed' }, async () => {
+    const hub = await Hub.start('tcp://127.0.0.1:0', `ipc://${folder}/${runtime}.sock`, 'ws://127.0.0.1:0/ws');
+    const file = join(folder, `${runtime}.mjs`);
+    writeFileSync(file, `
+      import { Nanostate } from ${MODULE};
+      const urls = globalThis.Deno ? Deno.args : process.argv.slice(2);
+      for (const [number, url] of urls.entries()) {
+        const ns = new Nanostate('${runtime}', url);
+        ns.send(\`from/\${number}\`, { number, big: 2n ** 60n });
+        await ns.flush({ timeout: 60000 });
+        for await (const { value } of ns.states('to')) { console.log(value); break; }
+        await ns.close();
+      }`);
+    const node = app('node', hub.url);
+    node.send('to', 'you');
+    const program = new Program(runtime, [...(runtime === 'deno' ? ['run', '-A', file] : [file]), ...hub.urls]);
+    for (let number = 0; number < hub.urls.length; number++) {
+      assert.equal(await program.line(), 'you');
+      await until(() => node.get(`from/${number}`), 'a value');
+      assert.deepEqual(node.get(`from/${number}`), { number, big: 2n ** 60n });
+    }
+    assert.equal(await program.ended(), 0);
+    await hub.kill();
+  });
+}
 
 test('URLs that cannot be dialled are errors at once', () => {
   for (const url of ['', 'tcp://', 'tcp://host', 'tcp://host:0', 'tcp://host:99999', 'http://host:1', 'ipc://', 'ws://']) {

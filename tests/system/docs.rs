@@ -131,7 +131,7 @@ fn everything_that_docs_architecture_names_is_there() {
     let of_others = ["QSocketNotifier"];
     let (mut paths, mut names, mut wrong) = (0, 0, Vec::new());
     for span in spans(&page) {
-        let is_path = ["src/", "qt/", "tests/", "include/", "docs/"].iter().any(|room| span.starts_with(room));
+        let is_path = ["src/", "qt/", "js/", "tests/", "include/", "docs/"].iter().any(|room| span.starts_with(room));
         let mut words = span.split("::");
         let (first, member) = (words.next().unwrap(), words.next());
         if is_path {

@@ -103,7 +103,7 @@ export class Session {
     this.#dialler.resetWaits();
     if (this.#phase === 'waiting') {
       this.#dial();
-    } else if (this.#phase === 'up' && !this.#link!.feed.isOld && this.#answer === Infinity) {
+    } else if (this.#phase === 'up' && !this.isOld && this.#link!.feed.isDrained && this.#answer === Infinity) {
       // The machine may have slept, or be in another network: the link shows whether it still is one.
       this.#link!.ping(0);
       this.#answer = now.mono + PROBE;
