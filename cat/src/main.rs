@@ -131,7 +131,7 @@ fn warn(id: &str, text: &str) {
     match id {
         "NNG-PEER-MISMATCH" => complain(&format!("a peer speaks another protocol: {}", names(text))),
         "NNG-PAIR-BUSY" => complain("a second peer was sent away: PAIR has one"),
-        "NNG-RCVMAX" => complain(&format!("{text}: its connection is closed (--recv-maxsz)")),
+        "NNG-RCVMAX" => complain(&format!("{}; its connection is closed", oversize(text))),
         _ => {}
     }
 }
@@ -149,6 +149,16 @@ fn names(text: &str) -> String {
     };
     match text.split(' ').filter_map(name).collect::<Vec<_>>().as_slice() {
         [theirs, ours] => format!("{theirs}, where {ours} was expected"),
+        _ => text.to_owned(),
+    }
+}
+
+/// What NNG says of a message over the limit, without its numbers for sockets.
+fn oversize(text: &str) -> String {
+    let mut words = text.split(' ');
+    let size = words.by_ref().find(|word| word.parse::<u64>().is_ok());
+    match (size, words.next_back()) {
+        (Some(size), Some(from)) => format!("a message of {size} bytes from {from} is over the limit (--recv-maxsz)"),
         _ => text.to_owned(),
     }
 }
@@ -176,11 +186,24 @@ fn explain(error: &clap::Error) -> ExitCode {
 
 #[cfg(test)]
 mod tests {
-    use super::names;
+    use super::{names, oversize};
 
     #[test]
     fn protocols_are_named() {
         assert_eq!(names("Peer protocol mismatch: 32 != 48, rejected."), "PUB, where REQ was expected");
         assert_eq!(names("something else"), "something else");
+    }
+
+    #[test]
+    fn a_message_over_the_limit_is_told_without_numbers_of_nng() {
+        let text = "Oversize message of 21 bytes (> 10) on socket<1> pipe<86> from TCP 127.0.0.1:44730";
+        assert_eq!(oversize(text), "a message of 21 bytes from 127.0.0.1:44730 is over the limit (--recv-maxsz)");
+        assert_eq!(oversize("something else"), "something else");
+    }
+
+    #[test]
+    fn the_version_is_that_of_nanostate() {
+        let version = format!("\nversion = \"{}\"\n", env!("CARGO_PKG_VERSION"));
+        assert!(include_str!("../../Cargo.toml").contains(&version), "{version}");
     }
 }

@@ -86,8 +86,8 @@ fn the_other_protocol_of_a_peer_is_named() {
 fn a_message_over_the_limit_is_named() {
     let (pull, url) = listening("--pull --recv-maxsz 10", "tcp://127.0.0.1:0");
     let _ = run(cat_words(&format!("--push --data longer-than-ten-bytes --dial {url}")), b"");
-    let line = pull.error_line("the size", |line| line.contains("versize"));
-    assert!(line.contains("21 bytes (> 10)") && line.ends_with("(--recv-maxsz)"), "{line}");
+    let line = pull.error_line("the size", |line| line.contains("over the limit"));
+    assert!(line.contains("a message of 21 bytes from ") && line.ends_with("closed"), "{line}");
 }
 
 #[test]
