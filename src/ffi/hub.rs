@@ -327,8 +327,8 @@ pub unsafe extern "C" fn ns_hub_option(hub: *const ns_hub, option: ns_opt, out: 
 }
 
 /// Listens at `url`: "tcp://127.0.0.1:15000", "ipc:///run/hub", "inproc://name". The host "*" is every
-/// interface, port 0 any free one. Any number of times; returns once bound. "tls+tcp://0.0.0.0:15001" is the
-/// same as tcp with TLS 1.3, by the certificate of NS_OPT_HUB_TLS_CERT.
+/// interface, port 0 any free one. Any number of times; returns once bound. "tls+tcp://0.0.0.0:15001"
+/// is the same as tcp with TLS 1.3, by the certificate of NS_OPT_HUB_TLS_CERT.
 ///
 /// Behind "pub+", "pull+", "rep+" or "respondent+" the URL is that of a gateway, for nanomsg and NNG
 /// programs that speak another scalability protocol, see docs/gateways.md. A gateway may also be at

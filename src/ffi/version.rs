@@ -7,8 +7,9 @@ const VERSION: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_V
     Err(_) => panic!("a version has no NUL"),
 };
 
-/// What [`ns_has`] affirms.
+/// What [`ns_has`] affirms, and what it affirms in builds with TLS.
 const FEATURES: &[&str] = &["tcp", "ipc", "inproc", "ws", "gateway"];
+const WITH_TLS: &[&str] = if cfg!(feature = "tls") { &["tls"] } else { &[] };
 
 /// A part of the version as a number.
 const fn number(digits: &str) -> u32 {
@@ -51,5 +52,5 @@ pub unsafe extern "C" fn ns_has(feature: *const c_char) -> bool {
     }
     // SAFETY: not NULL, and NUL-terminated as the header demands.
     let feature = unsafe { CStr::from_ptr(feature) }.to_bytes();
-    FEATURES.iter().any(|known| known.as_bytes() == feature)
+    FEATURES.iter().chain(WITH_TLS).any(|known| known.as_bytes() == feature)
 }

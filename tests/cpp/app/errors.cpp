@@ -48,7 +48,7 @@ TEST("identities, addresses and names that are not allowed are refused in words"
     FAILS(Status::url, app.connect("nowhere"));
     CONTAINS("nowhere", last_error());
     FAILS(Status::url, app.connect(std::string_view("tcp://127.0.0.1:1\0", 18)));
-    FAILS(Status::unsupported, app.connect("ws://127.0.0.1:1"));
+    FAILS(Status::unsupported, app.connect("pub+tcp://127.0.0.1:1"));
     FAILS(Status::name, app.send("", 1));
     FAILS(Status::name, app.send(std::string(1025, 'n'), 1));
     FAILS(Status::name, app.send("$ns/x", 1));
