@@ -53,8 +53,8 @@ function(nanostate_add_cargo_build)
     # It runs with every build, since cargo knows best what is out of date. Files that come out the same keep their
     # time, so that nothing else is built again.
     #
-    # The environment must not change what is built. The crate nng-sys builds NNG: anew whenever CC is another, in a
-    # place that DESTDIR would move, and with the last two not at all or not to be inside the libraries.
+    # The environment must not change what is built: ring, and NNG for nanostate-cat, whose crate builds it in a place
+    # that DESTDIR would move, and with the last two not at all or not to be inside.
     set(packages -p nanostate --lib --bin nanostate)
     set(cat "")
     if(NANOSTATE_CAT)

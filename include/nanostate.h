@@ -765,7 +765,7 @@ ns_status ns_app_option(const ns_app *app, ns_opt option, int64_t *out);
  * NULL: the environment variable NANOSTATE_URL, else NS_DEFAULT_URL. Several addresses of one hub
  * are separated by commas and tried in order; a comma that no URL follows is part of a path or name.
  * "ipc://run/hub" is a path from the present working directory, whatever that is later. With
- * "tls+tcp://hub.example:15001" the connection is encrypted, and the hub is one that NS_OPT_TLS_CA and
+ * "tls+tcp://hub.example:15443" the connection is encrypted, and the hub is one that NS_OPT_TLS_CA and
  * NS_OPT_TLS_PIN let the app trust; the file is read here.
  *
  * Returns at once; connecting goes on in the background, indefinitely, even if there is no hub yet.
@@ -1233,10 +1233,6 @@ typedef struct {
      */
     uint64_t malformed_by[32];
     /**
-     * Messages that gateways on ws and inproc dropped for programs too slow for them.
-     */
-    uint64_t dropped;
-    /**
      * Now: bytes that wait to be written.
      */
     uint64_t outbox_bytes;
@@ -1302,14 +1298,6 @@ typedef struct {
      * Now: bytes that wait for it.
      */
     uint64_t outbox_bytes;
-    /**
-     * Of a gateway on ws or inproc, which is one peer. Now: its connections.
-     */
-    uint64_t clients;
-    /**
-     * Of such a gateway: messages dropped for programs too slow for them.
-     */
-    uint64_t dropped;
 } ns_peer_stats_t;
 
 /**
@@ -1389,21 +1377,21 @@ ns_status ns_hub_option(const ns_hub *hub, ns_opt option, int64_t *out);
 
 /**
  * Listens at `url`: "tcp://127.0.0.1:15000", "ipc:///run/hub", "inproc://name". The host "*" is every
- * interface, port 0 any free one. Any number of times; returns once bound. "tls+tcp://0.0.0.0:15001"
- * is the same as tcp with TLS 1.3, by the certificate of NS_OPT_HUB_TLS_CERT.
+ * interface, port 0 any free one. Any number of times; returns once bound.
+ *
+ * "tls+tcp://0.0.0.0:15443" is tcp with TLS 1.3, by the certificate of NS_OPT_HUB_TLS_CERT. At
+ * "ws://127.0.0.1:15001/ws" browsers connect, too, as far as ns_hub_allow_origin and
+ * NS_OPT_HUB_ALLOW_LOCAL_PAGES let their pages in; "wss://" is the same with TLS.
  *
  * Behind "pub+", "pull+", "rep+" or "respondent+" the URL is that of a gateway, for nanomsg and NNG
- * programs that speak another scalability protocol, see docs/gateways.md. A gateway may also be at
- * "ws://host:port/path"; the first of these, or at "inproc://name", starts the threads of NNG in the
- * process, and the last one ends them.
+ * programs that speak another scalability protocol, see docs/gateways.md. At "ws://" they are served
+ * beside apps.
  *
  * Blocks while a host name is resolved. Any thread.
  *
  * - NS_ERR_URL, NS_ERR_UTF8: `url` is malformed, or not UTF-8
  * - NS_ERR_UNSUPPORTED: this build does not have that transport
  * - NS_ERR_IN_USE: something else listens there
- * - NS_ERR_FULL: a gateway on ws or inproc is a peer, and there are NS_OPT_HUB_MAX_PEERS already
- * - NS_ERR_STATE: such a gateway, in a child of a process that had one before it forked
  * - NS_ERR_RESOLVE: the host name could not be resolved
  * - NS_ERR_PERMISSION: the system denies it
  * - NS_ERR_NOT_FOUND, NS_ERR_IO: the directory is missing; any other failure of the system

@@ -37,7 +37,6 @@
 //! * `engine`: what a hub and an app do with bodies, without sockets, threads or a clock of their own;
 //! * `transport`: byte streams over `tcp`, `ipc` and `inproc`;
 //! * `runtime`: joins engines and transports: connections, the loop, threads, clocks;
-//! * `gateway`: the other scalability protocols where NNG carries them, on `ws` and `inproc`;
 //! * `logging`, `visible`: log lines on their way out, and other programs' text in them;
 //! * `time`: times, a type for each clock;
 //! * `ffi`: the C API, which translates and holds no logic.
@@ -58,8 +57,6 @@ mod error;
 pub mod ffi;
 #[doc(hidden)]
 pub mod framing;
-#[cfg(feature = "nng")]
-mod gateway;
 mod handle_state;
 mod hub;
 mod instance;

@@ -129,8 +129,6 @@ pub struct ns_hub_stats_t {
     pub malformed: u64,
     /// Malformed messages by reason: NS_MALFORMED_ numbers are the indices, the others are 0.
     pub malformed_by: [u64; 32],
-    /// Messages that gateways on ws and inproc dropped for programs too slow for them.
-    pub dropped: u64,
     /// Now: bytes that wait to be written.
     pub outbox_bytes: u64,
     /// Now: bytes of states and messages, all together.
@@ -140,7 +138,7 @@ pub struct ns_hub_stats_t {
 counters!(HubStats as ns_hub_stats_t {
     peers, old_peers, joined, refused_peers, states, table_bytes, unfinished_bytes, messages_in, bytes_in,
     messages_out, bytes_out, conflated, withheld, refused, stale, ahead, too_large, foreign_sender, reserved,
-    malformed, dropped, outbox_bytes, memory_bytes;
+    malformed, outbox_bytes, memory_bytes;
     malformed_by: padded(&malformed_by)
 });
 
@@ -174,15 +172,10 @@ pub struct ns_peer_stats_t {
     pub too_large: u64,
     /// Now: bytes that wait for it.
     pub outbox_bytes: u64,
-    /// Of a gateway on ws or inproc, which is one peer. Now: its connections.
-    pub clients: u64,
-    /// Of such a gateway: messages dropped for programs too slow for them.
-    pub dropped: u64,
 }
 
 counters!(PeerStats as ns_peer_stats_t {
-    messages_in, bytes_in, messages_out, bytes_out, conflated, withheld, malformed, too_large, outbox_bytes,
-    clients, dropped;
+    messages_in, bytes_in, messages_out, bytes_out, conflated, withheld, malformed, too_large, outbox_bytes;
     identity: fixed(&identity),
     from: fixed(&from),
     old: old.into(),
@@ -327,21 +320,21 @@ pub unsafe extern "C" fn ns_hub_option(hub: *const ns_hub, option: ns_opt, out: 
 }
 
 /// Listens at `url`: "tcp://127.0.0.1:15000", "ipc:///run/hub", "inproc://name". The host "*" is every
-/// interface, port 0 any free one. Any number of times; returns once bound. "tls+tcp://0.0.0.0:15001"
-/// is the same as tcp with TLS 1.3, by the certificate of NS_OPT_HUB_TLS_CERT.
+/// interface, port 0 any free one. Any number of times; returns once bound.
+///
+/// "tls+tcp://0.0.0.0:15443" is tcp with TLS 1.3, by the certificate of NS_OPT_HUB_TLS_CERT. At
+/// "ws://127.0.0.1:15001/ws" browsers connect, too, as far as ns_hub_allow_origin and
+/// NS_OPT_HUB_ALLOW_LOCAL_PAGES let their pages in; "wss://" is the same with TLS.
 ///
 /// Behind "pub+", "pull+", "rep+" or "respondent+" the URL is that of a gateway, for nanomsg and NNG
-/// programs that speak another scalability protocol, see docs/gateways.md. A gateway may also be at
-/// "ws://host:port/path"; the first of these, or at "inproc://name", starts the threads of NNG in the
-/// process, and the last one ends them.
+/// programs that speak another scalability protocol, see docs/gateways.md. At "ws://" they are served
+/// beside apps.
 ///
 /// Blocks while a host name is resolved. Any thread.
 ///
 /// - NS_ERR_URL, NS_ERR_UTF8: `url` is malformed, or not UTF-8
 /// - NS_ERR_UNSUPPORTED: this build does not have that transport
 /// - NS_ERR_IN_USE: something else listens there
-/// - NS_ERR_FULL: a gateway on ws or inproc is a peer, and there are NS_OPT_HUB_MAX_PEERS already
-/// - NS_ERR_STATE: such a gateway, in a child of a process that had one before it forked
 /// - NS_ERR_RESOLVE: the host name could not be resolved
 /// - NS_ERR_PERMISSION: the system denies it
 /// - NS_ERR_NOT_FOUND, NS_ERR_IO: the directory is missing; any other failure of the system
@@ -508,7 +501,7 @@ mod tests {
 
     #[test]
     fn structs_have_no_padding() {
-        assert_eq!(size_of::<ns_peer_stats_t>(), 256 + 128 + 13 * 8);
-        assert_eq!(size_of::<ns_hub_stats_t>(), (23 + 32) * 8);
+        assert_eq!(size_of::<ns_peer_stats_t>(), 256 + 128 + 11 * 8);
+        assert_eq!(size_of::<ns_hub_stats_t>(), (22 + 32) * 8);
     }
 }

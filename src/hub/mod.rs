@@ -12,23 +12,19 @@ use crate::callback::{Callback, Gate};
 use crate::engine::hub::{About, Router, RouterConfig, RouterEvent};
 use crate::engine::Role;
 use crate::framing::http::server::read_origin;
-#[cfg(feature = "nng")]
-use crate::gateway;
 use crate::handle_state::{run_loop, HandleState};
 use crate::instance::random_instance;
 use crate::leaving;
 use crate::limits;
 use crate::options::{HubOption, HubText};
 use crate::repeats::Repeats;
-use crate::runtime::gateway_address::{Endpoint, GatewayAddress};
+use crate::runtime::gateway_address::GatewayAddress;
 use crate::runtime::listeners::Service;
 use crate::runtime::reclaim::Reclaimer;
 use crate::runtime::thread::{join, LoopThread, SignalMask};
 use crate::runtime::{self, Driver, Shared};
 use crate::time::MonoTime;
 use crate::transport::tls::Acceptor;
-#[cfg(not(feature = "nng"))]
-use crate::transport::url::unsupported;
 use crate::transport::{host_name, Address, Backend};
 use crate::visible::{one_line, Quoted};
 use crate::{Error, Result, Status};
@@ -252,35 +248,28 @@ impl Hub {
     /// Listens at a URL, any number of times; returns once bound. Waits while a host name is resolved.
     ///
     /// Behind `pub+`, `pull+`, `rep+` or `respondent+` the URL is that of a gateway: another scalability protocol, for
-    /// nanomsg and NNG programs. NNG runs in the process as long as there is one on `ws` or `inproc`.
+    /// nanomsg and NNG programs. At an address that begins with `ws://` they are all served beside apps.
     ///
     /// # Errors
     /// [`Status::Url`]; [`Status::Unsupported`]; [`Status::InUse`]; [`Status::Resolve`]; [`Status::Permission`];
-    /// [`Status::NotFound`]; [`Status::Full`], [`Status::State`] for gateways; [`Status::Invalid`]: no certificate is set
+    /// [`Status::NotFound`]; [`Status::Invalid`]: no certificate is set
     /// for an address with TLS; [`Status::Tls`]: there is something wrong with it; [`Status::Io`]; [`Status::Closed`].
     pub fn listen(&self, url: &str) -> Result<()> {
         let mode = self.inner.ipc_mode.load(Ordering::Relaxed);
-        let (shared, pages) = (&self.inner.shared, self.inner.open()?.protocol.config().pages.clone());
-        let service = |gateway, tls| Service { gateway, pages: pages.clone(), tls };
-        let Some(address) = GatewayAddress::parse(url) else {
+        let pages = self.inner.open()?.protocol.config().pages.clone();
+        let listen = |gateway, address: &Address| {
+            let tls = self.acceptor(address, url)?;
+            self.inner.shared.listen(address, mode, Service { gateway, pages, tls })
+        };
+        let Some(address) = GatewayAddress::parse(url).transpose()? else {
             let address = Address::parse(url)?;
             address.check_listen()?;
-            return self.listens(None, || shared.listen(&address, mode, service(None, self.acceptor(&address, url)?)));
+            return self.listens(None, || listen(None, &address));
         };
-        let address = address?;
         let role = address.gateway.role;
-        self.listens(Some(role), || match &address.place {
-            Endpoint::Stream(stream) => {
-                let tls = self.acceptor(stream, url)?;
-                match shared.listen(stream, mode, service(Some(address.gateway), tls)) {
-                    Ok(bound) => Ok(format!("{}+{bound}", role.name())),
-                    Err(error) => Err(address.error(url, &error)),
-                }
-            }
-            #[cfg(feature = "nng")]
-            _ => gateway::open(shared, url, &address),
-            #[cfg(not(feature = "nng"))]
-            _ => Err(unsupported(url, "not in a build without the feature `nng`")),
+        self.listens(Some(role), || match listen(Some(address.gateway), &address.place) {
+            Ok(bound) => Ok(format!("{}+{bound}", role.name())),
+            Err(error) => Err(address.error(url, &error)),
         })
     }
 

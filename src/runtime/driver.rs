@@ -13,16 +13,12 @@ use super::reactor::{Kind, Reactor};
 use super::reader::Reader;
 use super::stint::Stint;
 use crate::engine::{Action, Closed, ConnId, ConnInfo, Gateway, Now, Protocol};
-#[cfg(feature = "nng")]
-use crate::framing::Framing;
 use crate::repeats::Repeats;
 use crate::time::MonoTime;
 use crate::transport::fork::Birth;
 use crate::transport::listener::Listener;
 use crate::transport::poller::{Event, Poller};
 use crate::transport::tls::{Acceptor, Connector};
-#[cfg(feature = "nng")]
-use crate::transport::ByteStream;
 use crate::{Error, Result};
 
 /// Kinds of log lines about strangers and exhausted descriptors, which are not logged one by one.
@@ -152,18 +148,6 @@ impl<P: Protocol> Driver<P> {
     }
 
     // ---- connections
-
-    /// Opens a connection that `stream` carries, for the gateway at `url`, and [runs](Driver::run_actions) the
-    /// resulting actions. Returns whether the engine wants it.
-    #[cfg(feature = "nng")]
-    pub fn attach(&mut self, now: Now, stream: Box<dyn ByteStream>, url: &str, gateway: Gateway) -> bool {
-        let channel = Channel::Other(stream);
-        let encoding = Encoding { framing: Framing::Inproc, web: None };
-        let opened = Opened { channel, encoding, url: url.to_owned(), gateway: Some(gateway) };
-        let key = self.open(now, opened, None);
-        self.run_actions(now);
-        key.is_some_and(|key| self.conns.get(key).is_some())
-    }
 
     /// `token`: that of the [`Action::Dial`] that it answers, unless a listener accepted it.
     fn open(&mut self, now: Now, opened: Opened, token: Option<u64>) -> Option<u64> {

@@ -1,7 +1,5 @@
 //! Where a hub listens for programs of the other scalability protocols: `pub+tcp://host:port?structured=1`.
 
-use std::fmt;
-
 use crate::engine::{Gateway, Role};
 use crate::transport::{url, Address};
 use crate::{Error, Result};
@@ -9,24 +7,13 @@ use crate::{Error, Result};
 /// The query that also gives the other side structured and scalar states.
 const STRUCTURED: &str = "structured";
 
-/// Where a gateway listens.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Endpoint {
-    /// `tcp`, `ipc`: as the hub's other listeners.
-    Stream(Address),
-    /// `inproc`, by its name: NNG's.
-    Inproc(String),
-    /// `ws`, by NNG: the host and the port, and the path.
-    Web(Address, String),
-}
-
 /// The address of a gateway, as its URL says it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct GatewayAddress {
     /// What it speaks.
     pub gateway: Gateway,
-    /// Where.
-    pub place: Endpoint,
+    /// Where: not in memory.
+    pub place: Address,
 }
 
 impl GatewayAddress {
@@ -47,17 +34,13 @@ impl GatewayAddress {
     fn read(url: &str, role: Role, scheme: &str, rest: &str) -> Result<GatewayAddress> {
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let gateway = Gateway { role, structured: structured(url, query)? };
-        let place = match scheme {
-            "ws" => web(url, rest)?,
-            "wss" | "tls+tcp" | "tcp" | "ipc" | "inproc" => {
-                let inner = format!("{scheme}://{rest}");
-                match Address::parse(&inner).map_err(|error| told_of(url, &inner, &error))? {
-                    Address::Inproc(name) => Endpoint::Inproc(name),
-                    address => Endpoint::Stream(address),
-                }
-            }
-            _ => return Err(url::unknown_scheme(url, scheme, &["tcp", "ipc", "inproc", "ws"])),
-        };
+        // The schemes of `Address` but `inproc`, at which there is no program of another library.
+        const KNOWN: &[&str] = &["tcp", "ipc", "ws", "tls+tcp", "wss"];
+        if !KNOWN.contains(&scheme) {
+            return Err(url::unknown_scheme(url, scheme, KNOWN));
+        }
+        let inner = format!("{scheme}://{rest}");
+        let place = Address::parse(&inner).map_err(|error| told_of(url, &inner, &error))?;
         Ok(GatewayAddress { gateway, place })
     }
 }
@@ -90,31 +73,6 @@ fn structured(url: &str, query: &str) -> Result<bool> {
     Ok(structured)
 }
 
-/// `host:port/path` of a WebSocket.
-fn web(url: &str, rest: &str) -> Result<Endpoint> {
-    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    if path.bytes().any(|b| !b.is_ascii_graphic() || b == b'#') {
-        return Err(url::malformed(url, format!("{path:?} is not a path")));
-    }
-    // Host and port have the same form as in `tcp`.
-    let tcp = format!("tcp://{authority}");
-    let address = Address::parse(&tcp).map_err(|error| told_of(url, &tcp, &error))?;
-    Ok(Endpoint::Web(address, if path.is_empty() { "/" } else { path }.to_owned()))
-}
-
-impl fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Endpoint::Stream(address) => address.fmt(f),
-            Endpoint::Inproc(name) => write!(f, "inproc://{name}"),
-            Endpoint::Web(address, path) => {
-                let tcp = address.to_string();
-                write!(f, "ws{}{path}", tcp.strip_prefix("tcp").unwrap_or(&tcp))
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,7 +90,7 @@ mod tests {
             ("rep+ipc:///run/a b.sock?structured=0", Role::Rep, false, "ipc:///run/a b.sock"),
             #[cfg(feature = "tls")]
             ("pub+tls+tcp://*:5000", Role::Pub, false, "tls+tcp://*:5000"),
-            ("respondent+inproc://a name", Role::Respondent, false, "inproc://a name"),
+            ("respondent+ws://h", Role::Respondent, false, "ws://h:80/"),
             ("pub+ws://[::1]:80/states?structured=1", Role::Pub, true, "ws://[::1]:80/states"),
             ("pub+ws://localhost:80", Role::Pub, false, "ws://localhost:80/"),
             ("pub+ws://*:80/x", Role::Pub, false, "ws://*:80/x"),
@@ -156,10 +114,10 @@ mod tests {
             ("pub+tcp://h", "the port is missing"),
             ("pub+tcp://h?structured=1", "the port is missing"),
             ("pub+ipc://", "the path is missing"),
-            ("rep+inproc://", "the name is missing"),
+            ("rep+inproc://a", "the scheme \"inproc\" is unknown; known are tcp, ipc, ws, tls+tcp, wss"),
             ("pub+ws://h:x/", "the port \"x\" is not a number from 0 to 65535"),
             ("pub+ws://h:1/a b", "\"/a b\" is not a path"),
-            ("pub+http://h:1", "the scheme \"http\" is unknown; known are tcp, ipc, inproc, ws"),
+            ("pub+http://h:1", "the scheme \"http\" is unknown; known are tcp, ipc, ws, tls+tcp, wss"),
             ("pub+tcp://h:1?structured=yes", "structured=\"yes\" is neither 0 nor 1"),
             ("pub+tcp://h:1?struct=1", "the option \"struct\" is unknown; the only one is structured=1"),
         ] {

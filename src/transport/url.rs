@@ -338,7 +338,7 @@ mod tests {
             "tcp://127.0.0.1:15000",
             "tcp://*:0",
             #[cfg(feature = "tls")]
-            "tls+tcp://hub.example:15001",
+            "tls+tcp://hub.example:15443",
             #[cfg(feature = "tls")]
             "wss://hub.example:15001/ws",
             "tcp://[::1]:15000",

@@ -192,7 +192,7 @@ static void urls(void)
         IS(NS_ERR_URL, ns_app_connect(app, malformed[i]));
         CONTAINS(malformed[i], ns_last_error());
     }
-    IS(NS_ERR_UNSUPPORTED, ns_app_connect(app, "ws://127.0.0.1:15001/ws"));
+    IS(NS_ERR_URL, ns_app_connect(app, "ws://127.0.0.1:15001/a path"));
     IS(NS_ERR_UTF8, ns_app_connect(app, "ipc:///\xff"));
     EQUAL(NS_LINK_IDLE, ns_app_link(app));
     OK(ns_app_connect(app, free_url("inproc")));

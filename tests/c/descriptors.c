@@ -41,16 +41,6 @@ static void without_0_to_2(void *argument)
         ns_app_free(to);
         ns_hub_free(hub);
     }
-    if (ns_has("ws")) {
-        /* NNG takes the lowest free ones: these are not free then, and nothing is at their other end. */
-        struct stat found;
-        ns_hub *hub = hub_at("pub+ws://127.0.0.1:0/descriptors");
-        for (fd = 0; fd < 3; fd++) {
-            CHECK(fstat(fd, &found) == 0);
-            CHECK(S_ISCHR(found.st_mode));
-        }
-        ns_hub_free(hub);
-    }
 }
 
 static void standard_ones_are_left_alone(void)

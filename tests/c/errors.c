@@ -154,6 +154,7 @@ static void features(void)
     CHECK(ns_has("ipc"));
     CHECK(ns_has("inproc"));
     CHECK(ns_has("ws"));
+    CHECK(!ns_has("tls"));
     CHECK(ns_has("gateway"));
     CHECK(!ns_has(""));
     CHECK(!ns_has("TCP"));

@@ -205,10 +205,12 @@ static void listen_failures(void)
         IS(NS_ERR_URL, ns_hub_listen(second, malformed[i]));
     }
     IS(NS_ERR_UTF8, ns_hub_listen(second, "ipc:///tmp/\xff"));
-    IS(NS_ERR_UNSUPPORTED, ns_hub_listen(second, "ws://127.0.0.1:0/ws"));
+    IS(NS_ERR_URL, ns_hub_listen(second, "ws://127.0.0.1:0/a path"));
     snprintf(address, sizeof address, "%s", ns_hub_address(hub, 0));
     IS(NS_ERR_IN_USE, ns_hub_listen(second, address));
     CONTAINS(address, ns_last_error());
+    OK(ns_hub_listen(hub, "ws://127.0.0.1:0/ws"));
+    IS(NS_ERR_IN_USE, ns_hub_listen(second, ns_hub_address(hub, 1)));
     url = free_url("ipc");
     OK(ns_hub_listen(hub, url));
     IS(NS_ERR_IN_USE, ns_hub_listen(second, url));

@@ -14,15 +14,19 @@ mod sim;
 use std::collections::{BTreeMap, VecDeque};
 use std::io::IoSlice;
 use std::mem;
+use std::sync::Arc;
 use std::time::Duration;
 
 use checks::{FORMS, FRAMINGS};
 use nanostate::engine::app::{LinkState, Session};
-use nanostate::engine::gateway::{self, GatewayEvent};
+use nanostate::engine::gateway;
 use nanostate::engine::hub::queries::{self, Query};
 use nanostate::engine::hub::{PeerEvent, PeerStats, Router, RouterConfig, RouterEvent};
 use nanostate::engine::table::Entry;
-use nanostate::engine::{Action, Closed, ConnId, ConnInfo, Gateway, Now, Protocol, Role};
+use nanostate::engine::{Action, Closed, ConnId, ConnInfo, Gateway, Now, Protocol, Role, Web};
+use nanostate::framing::http::client::Request;
+use nanostate::framing::http::server::{serve, Pages, Site};
+use nanostate::framing::ws::{self, Masks};
 use nanostate::framing::{
     frame_head, gateway_header, header, parse_gateway_header, parse_header, Decoder, Frame, Framing, Version,
     HEADER_LEN,
@@ -32,7 +36,7 @@ use nanostate::time::{LogicalTime, WallTime};
 use nanostate::wire::{self, Control, Form, HelloFlags, Meta, Secret, Stamp};
 use nanostate::{Kind, Status, Value};
 use sim::chaos::{self, Chaos};
-use sim::{body, each_seed, note, value, Rng, MS, SEC};
+use sim::{body, each_seed, value, Rng, MS, SEC};
 
 /// A wall clock that goes on, or back.
 fn jumped(wall: WallTime, rng: &mut Rng) -> WallTime {

@@ -65,8 +65,8 @@ static int cycle(const char *directory)
 
     snprintf(urls[0], sizeof urls[0], "pub+tcp://127.0.0.1:0");
     snprintf(urls[1], sizeof urls[1], "pull+ipc://%s/cycle", directory);
-    snprintf(urls[2], sizeof urls[2], "rep+inproc://cycle");
-    snprintf(urls[3], sizeof urls[3], "respondent+ws://127.0.0.1:0/cycle");
+    snprintf(urls[2], sizeof urls[2], "rep+ws://127.0.0.1:0/cycle");
+    snprintf(urls[3], sizeof urls[3], "ws://127.0.0.1:0/cycle");
     if (ns_hub_new(&hub) != NS_OK)
         return -1;
     for (i = 0; i < 4; i++) {

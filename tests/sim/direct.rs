@@ -60,15 +60,9 @@ impl Direct {
         self.connect(Framing::Tcp, None)
     }
 
-    /// A gateway that has told nothing.
-    pub fn open_gateway(&mut self, role: Role, structured: bool) -> ConnId {
-        self.connect(Framing::Inproc, Some(Gateway { role, structured }))
-    }
-
-    /// A pub gateway with one client, which has taken what was there.
+    /// A subscriber over TCP that has taken what was there.
     pub fn open_pub(&mut self, structured: bool) -> ConnId {
-        let conn = self.open_gateway(Role::Pub, structured);
-        self.client_comes(conn, 1);
+        let conn = self.join_client(Role::Pub, structured);
         self.frames(conn);
         conn
     }
@@ -116,52 +110,36 @@ impl Direct {
         self.bytes(conn, &frame);
     }
 
-    /// What a gateway tells, whether it is a note or not.
-    pub fn tell(&mut self, conn: ConnId, note: &[u8]) {
-        let frame = [&frame_head(Framing::Inproc, note.len())[..], note].concat();
-        self.bytes(conn, &frame);
+    /// A message of a client of a gateway, behind a trace if its protocol has one.
+    pub fn message(&mut self, conn: ConnId, trace: &[u8], message: &[u8]) {
+        self.send(conn, &[trace, message].concat());
     }
 
-    /// How things stand with a gateway.
-    pub fn status(&mut self, conn: ConnId, status: gateway::GatewayStatus) {
-        self.tell(conn, &status.encode());
-    }
-
-    /// One more client of a gateway, which has so many then.
-    pub fn client_comes(&mut self, conn: ConnId, clients: u32) {
-        self.status(conn, gateway::GatewayStatus { clients, dropped: 0, again: true });
-    }
-
-    /// A message that arrived at a gateway.
-    pub fn message(&mut self, conn: ConnId, route: &[u8], message: &[u8]) {
-        self.tell(conn, &note(route, message));
-    }
-
-    /// The answer of a gateway to this message, the only one that waits.
+    /// The answer to this message, the only one that waits.
     pub fn ask(&mut self, conn: ConnId, message: &[u8]) -> Vec<u8> {
-        const ROUTE: &[u8] = b"\0the way back";
-        self.message(conn, ROUTE, message);
+        const TRACE: &[u8] = b"\x80\0\0\x09";
+        self.message(conn, TRACE, message);
         self.settle();
         let mut answers = self.answers(conn);
         assert_eq!(answers.len(), 1, "one answer to one message");
-        let (route, answer) = answers.remove(0);
-        assert_eq!(route, ROUTE);
+        let (trace, answer) = answers.remove(0);
+        assert_eq!(trace, TRACE);
         answer
     }
 
-    /// All answers that wait for a gateway, with their routes.
+    /// All answers that wait for a client, with their traces.
     pub fn answers(&mut self, conn: ConnId) -> Vec<(Vec<u8>, Vec<u8>)> {
         let split = |frame: Vec<u8>| {
-            let (route, answer) = gateway::split_answer(&frame).expect("an answer");
-            (route.to_vec(), answer.to_vec())
+            let (trace, answer) = gateway::split_trace(&frame).expect("a trace");
+            (trace.to_vec(), answer.to_vec())
         };
         self.frames(conn).into_iter().map(split).collect()
     }
 
-    /// All frames that wait for a gateway that takes them now, from the start of one.
+    /// All frames that wait for a peer over TCP that takes them now, from the start of one.
     pub fn frames(&mut self, conn: ConnId) -> Vec<Vec<u8>> {
         let bytes = self.read(conn, usize::MAX);
-        whole_frames(Framing::Inproc, &bytes)
+        whole_frames(Framing::Tcp, &bytes)
     }
 
     pub fn control(&mut self, conn: ConnId, sender: &str, control: Control<'_>) {
@@ -332,14 +310,6 @@ impl Direct {
         let from = format!("peer {}", conn.0);
         self.router.peer_stats().find(|peer| peer.from == from).expect("a peer that takes part")
     }
-}
-
-/// The frame of a gateway that carries a message.
-pub fn note(route: &[u8], message: &[u8]) -> Vec<u8> {
-    let mut note = Vec::new();
-    assert!(gateway::message_head(route, &mut note), "a route of {} bytes", route.len());
-    note.extend_from_slice(message);
-    note
 }
 
 /// What is in these frames, of which the last is whole.

@@ -20,7 +20,7 @@ use nanostate::time::{BootTime, LogicalTime, MonoTime, WallTime};
 use nanostate::wire::{Form, Instance, Meta, Stamp, Value};
 use nanostate::Kind;
 
-pub use direct::{note, whole_frames, Direct};
+pub use direct::{whole_frames, Direct};
 pub use direct_app::DirectApp;
 pub use peers::{OldHub, OldPeer, RawPeer};
 pub use world::{App, Id, Process, World, MS, SEC};

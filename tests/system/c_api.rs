@@ -88,8 +88,8 @@ fn the_environment_lets_the_log_out_to_standard_error() {
     }
 }
 
-/// Builds and runs a program with two NNGs: the libnng that it links with these flags, and the one inside nanostate, of
-/// another version with the same names. They meet at a gateway: nothing of one may be taken for the other's.
+/// Builds and runs a program with nanostate and the libnng that it links with these flags, which meet at a gateway:
+/// nothing of one may be taken for the other's.
 fn runs_beside_libnng(link: Link, nng: &[&str]) {
     let source = scratch("src").join(format!("beside_nng_{link:?}.c"));
     let text = r#"
@@ -137,7 +137,7 @@ fn runs_beside_libnng(link: Link, nng: &[&str]) {
     assert!(ended.code == Some(0), "{ended:?}");
 }
 
-/// The static library has all of Rust's standard library, NNG and several crates inside; none of it may meet what
+/// The static library has all of Rust's standard library and several crates inside; none of it may meet what
 /// another library brings.
 #[test]
 fn the_static_library_links_beside_libnng() {

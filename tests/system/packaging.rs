@@ -150,7 +150,7 @@ fn crate_entry(name: &str) -> serde_json::Value {
 }
 
 #[test]
-fn the_notices_of_nng_are_those_of_the_nng_inside() {
+fn the_notices_of_nng_are_those_of_the_nng_inside_nanostate_cat() {
     let notices = fs::read_to_string(build::root().join("THIRD-PARTY.md")).unwrap();
     let nng = crate_entry("nng-sys");
     // The crate's version, and behind a plus NNG's.

@@ -126,7 +126,6 @@ fn log_totals(hub: &Hub) {
     );
     let not_passed_on = [
         ("conflated", total.conflated),
-        ("dropped for slow programs", total.dropped),
         ("stale", total.stale),
         ("withheld from old peers", total.withheld),
         ("refused", total.refused),

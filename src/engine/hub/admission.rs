@@ -28,7 +28,7 @@ impl Router {
             }
         };
         let is_v1 = agreed == Agreed::V1;
-        debug!("{}: it said {}: {agreed:?}", peer.profile.name(), framing::shown(&said));
+        debug!("{}: its header is {}: {agreed}", peer.profile.name(), framing::shown(&said));
         peer.profile.rights = rights;
         if peer.surplus {
             let text = self.full();

@@ -19,15 +19,6 @@ pub enum PeerKind {
     Old,
     /// A program that speaks another scalability protocol.
     Client(Gateway),
-    /// A gateway that is one peer for many such programs, and speaks in gateway events.
-    Shared {
-        /// Which one.
-        gateway: Gateway,
-        /// Its connections.
-        clients: u32,
-        /// Messages to programs that were too slow for them.
-        dropped: u64,
-    },
 }
 
 /// What decides which entries a peer is sent, and what may come from it.
@@ -65,8 +56,7 @@ impl Profile {
     pub fn new(conn: ConnId, info: &ConnInfo) -> Profile {
         let kind = match info.gateway {
             None => PeerKind::App,
-            Some(gateway) if info.framing.has_handshake() => PeerKind::Client(gateway),
-            Some(gateway) => PeerKind::Shared { gateway, clients: 0, dropped: 0 },
+            Some(gateway) => PeerKind::Client(gateway),
         };
         Profile {
             conn,
@@ -96,30 +86,17 @@ impl Profile {
         !matches!(self.kind, PeerKind::App)
     }
 
-    /// The gateway behind which it is, or which it is.
+    /// The gateway behind which it is.
     pub fn gateway(&self) -> Option<Gateway> {
         match self.kind {
             PeerKind::App | PeerKind::Old => None,
-            PeerKind::Client(gateway) | PeerKind::Shared { gateway, .. } => Some(gateway),
+            PeerKind::Client(gateway) => Some(gateway),
         }
-    }
-
-    /// Whether it is one peer for many programs.
-    pub fn is_shared_gateway(&self) -> bool {
-        matches!(self.kind, PeerKind::Shared { .. })
     }
 
     /// Whether it sends requests, each of which is answered.
     pub fn is_answered(&self) -> bool {
         self.gateway().is_some_and(|gateway| gateway.role.answers())
-    }
-
-    /// The programs behind a gateway that is one peer for many, and the messages that they were too slow for.
-    pub fn behind_gateway(&self) -> (u64, u64) {
-        match self.kind {
-            PeerKind::Shared { clients, dropped, .. } => (clients.into(), dropped),
-            PeerKind::App | PeerKind::Old | PeerKind::Client(_) => (0, 0),
-        }
     }
 
     /// Whether there is somebody to send states to.
@@ -128,16 +105,6 @@ impl Profile {
         match self.kind {
             PeerKind::App | PeerKind::Old => true,
             PeerKind::Client(gateway) => gateway.role == Role::Pub,
-            PeerKind::Shared { gateway, clients, .. } => gateway.role == Role::Pub && clients > 0,
-        }
-    }
-
-    /// The largest body that it may send.
-    pub fn max_body(&self, config: &RouterConfig) -> usize {
-        if self.is_shared_gateway() {
-            config.max_gateway()
-        } else {
-            config.max_message
         }
     }
 
@@ -146,9 +113,8 @@ impl Profile {
         let head = match self.kind {
             PeerKind::App | PeerKind::Old => 0,
             PeerKind::Client(_) => gateway::MAX_TRACE,
-            PeerKind::Shared { .. } => gateway::MAX_MESSAGE_HEAD,
         };
-        self.max_body(config) + limits::META_ROOM + head
+        config.max_message + limits::META_ROOM + head
     }
 
     /// Whether it is sent this entry.
@@ -230,16 +196,9 @@ mod tests {
         let gateway = |role| Some(Gateway { role, structured: false });
         assert_eq!(profile(Framing::Tcp, None).kind, PeerKind::App);
         let client = profile(Framing::Ipc, gateway(Role::Rep));
-        assert!(client.is_old() && client.is_answered() && !client.listens() && !client.is_shared_gateway());
-        assert!(profile(Framing::Tcp, gateway(Role::Pub)).listens());
-        let mut shared = profile(Framing::Inproc, gateway(Role::Pub));
-        assert!(shared.is_old() && shared.is_shared_gateway() && !shared.listens() && !shared.is_answered());
-        if let PeerKind::Shared { clients, .. } = &mut shared.kind {
-            *clients = 1;
-        }
-        assert!(shared.listens());
-        let config = RouterConfig { max_message: 1000, legacy_max: 100, ..RouterConfig::default() };
-        assert_eq!((client.max_body(&config), shared.max_body(&config)), (1000, 100));
+        assert!(client.is_old() && client.is_answered() && !client.listens());
+        let subscriber = profile(Framing::Tcp, gateway(Role::Pub));
+        assert!(subscriber.is_old() && subscriber.listens() && !subscriber.is_answered());
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! Programs that speak other scalability protocols: what they send, and how they are answered.
 
-use super::super::gateway::{self, Gateway, GatewayEvent, Role};
+use super::super::gateway::{self, Gateway, Role};
 use super::super::table::Entry;
 use super::super::Now;
-use super::audience::{PeerKind, Profile};
+use super::audience::Profile;
 use super::config::{About, RouterConfig};
 use super::core::{Core, Next};
 use super::intake::NotTaken;
@@ -13,7 +13,7 @@ use super::turns;
 use crate::wire::Malformed;
 
 impl Core {
-    /// A program behind a gateway takes part from now on, or a gateway that is one peer for many of them.
+    /// A program behind a gateway takes part from now on.
     pub fn join_gateway(&mut self, place: usize, peer: &mut Peer, gateway: Gateway) {
         match gateway.role {
             Role::Pub => peer.link.feed.set_named(),
@@ -21,7 +21,6 @@ impl Core {
             Role::Pull | Role::Respondent => {}
         }
         self.holds_back = true;
-        // A gateway for many says when somebody listens.
         let snapshot = peer.profile.listens();
         self.join_old(place, peer, snapshot);
     }
@@ -47,53 +46,21 @@ impl Core {
         }
     }
 
-    /// What a gateway that is one peer for many programs tells.
-    pub fn gateway_event(&mut self, now: Now, peer: &mut Peer, role: Role, frame: &[u8]) -> Next {
-        match GatewayEvent::decode(frame) {
-            Some(GatewayEvent::Message { route, message }) => return self.heard(now, peer, role, route, message),
-            Some(GatewayEvent::TooLarge { route, len }) => {
-                let why = NotTaken::TooLarge { len, max: peer.profile.max_body(&self.config) };
-                self.reports.not_taken(&peer.profile, &mut peer.tally, &why);
-                match role {
-                    Role::Rep => {
-                        let mut answer = Vec::new();
-                        queries::fault(&why.to_string(), &mut answer);
-                        self.answer_to(peer, route, answer);
-                    }
-                    Role::Respondent => return self.heard(now, peer, role, route, &[]),
-                    Role::Pub | Role::Pull => {}
-                }
-            }
-            Some(GatewayEvent::Status(status)) => {
-                if let PeerKind::Shared { clients, dropped, .. } = &mut peer.profile.kind {
-                    (*clients, *dropped) = (status.clients, status.dropped);
-                }
-                if peer.profile.listens() && status.again {
-                    peer.link.feed.walk_again(&self.intake.table);
-                    self.flush(peer);
-                }
-            }
-            Some(GatewayEvent::Words(text)) => self.reports.info(&peer.profile, text),
-            None => {}
-        }
-        Next::Nothing
-    }
-
-    fn heard(&mut self, now: Now, peer: &mut Peer, role: Role, route: &[u8], message: &[u8]) -> Next {
+    fn heard(&mut self, now: Now, peer: &mut Peer, role: Role, trace: &[u8], message: &[u8]) -> Next {
         let mut next = Next::Nothing;
         let answer = match role {
             // A SUB says nothing; whatever it is, nobody is to be told.
             Role::Pub => return Next::Nothing,
             Role::Pull => return self.old_body(now, peer, message).map_or(Next::Nothing, Next::from),
-            Role::Rep => self.answer(now, peer, route.len(), message, &mut next),
+            Role::Rep => self.answer(now, peer, trace.len(), message, &mut next),
             Role::Respondent => Answer::Whole(self.introduction()),
         };
         self.turns.spend(turns::REQUEST);
         match answer {
-            Answer::Whole(answer) => self.answer_to(peer, route, answer),
+            Answer::Whole(answer) => self.answer_to(peer, trace, answer),
             Answer::List(listing) => {
                 self.listings += listing.allocated();
-                peer.listing = Some((listing, route.to_vec()));
+                peer.listing = Some((listing, trace.to_vec()));
                 peer.backlog.get_or_insert(now.mono);
                 self.go_on_listing(peer);
             }
@@ -103,18 +70,18 @@ impl Core {
 
     /// Goes on with the list that a peer asked for, if there is one, as far as the turn allows. Whether it is answered.
     pub fn go_on_listing(&mut self, peer: &mut Peer) -> bool {
-        let Some((mut listing, route)) = peer.listing.take() else { return true };
+        let Some((mut listing, trace)) = peer.listing.take() else { return true };
         self.listings -= listing.allocated();
         let Core { config, intake, turns, .. } = self;
-        let (profile, limit) = (&peer.profile, answer_limit(&peer.profile, config, route.len()));
+        let (profile, limit) = (&peer.profile, answer_limit(config, trace.len()));
         let whole = turns.charge(usize::MAX, |steps| {
             listing.go_on(&intake.table, steps, |entry| takes(profile, config, entry, limit))
         });
         if whole {
-            self.answer_to(peer, &route, listing.finish());
+            self.answer_to(peer, &trace, listing.finish());
         } else {
             self.listings += listing.allocated();
-            peer.listing = Some((listing, route));
+            peer.listing = Some((listing, trace));
         }
         whole
     }
@@ -133,7 +100,7 @@ impl Core {
                 if request == Query::Peers {
                     turns.spend(identities.len());
                 }
-                let (profile, limit) = (&peer.profile, answer_limit(&peer.profile, config, trace));
+                let (profile, limit) = (&peer.profile, answer_limit(config, trace));
                 let takes = |entry: &Entry| takes(profile, config, entry, limit);
                 queries::answer(request, &intake.table, takes, identities.names(), limit)
             }
@@ -154,22 +121,17 @@ impl Core {
         answer
     }
 
-    fn answer_to(&mut self, peer: &mut Peer, route: &[u8], answer: Vec<u8>) {
+    fn answer_to(&mut self, peer: &mut Peer, trace: &[u8], answer: Vec<u8>) {
         self.turns.spend(turns::steps_of(answer.len()));
         self.scratch.clear();
-        if peer.profile.is_shared_gateway() {
-            gateway::answer_head(route, &mut self.scratch);
-        } else {
-            self.scratch.extend_from_slice(route);
-        }
+        self.scratch.extend_from_slice(trace);
         peer.link.feed.message_behind(&mut self.scratch, answer);
         self.flush(peer);
     }
 }
 
 /// How long an answer may be that goes out behind a trace of so many bytes.
-fn answer_limit(profile: &Profile, config: &RouterConfig, trace: usize) -> usize {
-    let trace = if profile.is_shared_gateway() { gateway::MAX_TRACE } else { trace };
+fn answer_limit(config: &RouterConfig, trace: usize) -> usize {
     config.legacy_max.saturating_sub(trace)
 }
 

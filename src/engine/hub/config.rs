@@ -41,11 +41,6 @@ pub struct RouterConfig {
 }
 
 impl RouterConfig {
-    /// The largest body that comes in by a gateway: NNG has room for a message as soon as its length is claimed.
-    pub fn max_gateway(&self) -> usize {
-        self.max_message.min(self.legacy_max)
-    }
-
     /// What an unfinished incoming frame has to make progress by.
     pub fn floor(&self) -> Floor {
         Floor { bytes: self.progress as u64, interval: self.stalled_frame }

@@ -214,14 +214,13 @@ impl Core {
             (Stage::Closing, _) => Next::Nothing,
             (Stage::Up, PeerKind::Old) => self.old_body(now, peer, bytes).map_or(Next::Nothing, Next::from),
             (Stage::Up, PeerKind::Client(gateway)) => self.client_message(now, peer, gateway.role, bytes),
-            (Stage::Up, PeerKind::Shared { gateway, .. }) => self.gateway_event(now, peer, gateway.role, bytes),
             _ => self.v1_body(now, peer, bytes, shared),
         }
     }
 
     /// Takes what an old peer sent, or counts it.
     pub fn old_body<'b>(&mut self, now: Now, peer: &mut Peer, bytes: &'b [u8]) -> Result<Taken, NotTaken<'b>> {
-        let max = peer.profile.max_body(&self.config);
+        let max = self.config.max_message;
         let taken = self.intake.old(now, &peer.profile, bytes, max, |sender| self.identities.is_held(sender));
         match &taken {
             Ok(taken) => self.count(peer, *taken),
@@ -246,7 +245,7 @@ impl Core {
         if !peer.is_up() {
             return Next::close(Status::Invalid, "a state before the welcome");
         }
-        let max = peer.profile.max_body(&self.config);
+        let max = self.config.max_message;
         let taken = self.intake.v1(now, &peer.profile, body, (bytes, shared), max);
         self.warn_of_clock(peer);
         match taken {

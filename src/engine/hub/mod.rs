@@ -117,7 +117,6 @@ impl Router {
             stats.messages_out += peer.link.feed.sent;
             stats.bytes_out += peer.link.feed.sent_bytes;
             stats.conflated += peer.link.feed.conflated();
-            stats.dropped += peer.profile.behind_gateway().1;
         }
         stats
     }
@@ -256,7 +255,7 @@ impl Router {
                     core.body(now, peer, &body, Some(&body))
                 }
                 Ok(Some(Frame::TooLarge(len))) => {
-                    let why = NotTaken::TooLarge { len, max: peer.profile.max_body(&core.config) };
+                    let why = NotTaken::TooLarge { len, max: core.config.max_message };
                     core.reports.not_taken(&peer.profile, &mut peer.tally, &why);
                     Next::Nothing
                 }

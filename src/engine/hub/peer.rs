@@ -148,14 +148,11 @@ impl Peer {
 
     /// What is counted of it.
     pub fn stats(&self) -> PeerStats {
-        let (clients, dropped) = self.profile.behind_gateway();
         PeerStats {
             identity: self.profile.identity.to_string(),
             from: self.profile.from.clone(),
             old: self.profile.is_old(),
             live: self.link.feed.is_live(),
-            clients,
-            dropped,
             messages_out: self.link.feed.sent,
             bytes_out: self.link.feed.sent_bytes,
             conflated: self.link.feed.conflated(),

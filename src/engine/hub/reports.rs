@@ -32,11 +32,6 @@ impl Reports {
         self.events.pop_front()
     }
 
-    /// Something that the operator may want to know.
-    pub fn info(&mut self, peer: &Profile, text: &str) {
-        self.events.push_back(RouterEvent::Info(format!("{}: {text}", peer.name())));
-    }
-
     /// Something that the operator should know.
     pub fn warning(&mut self, peer: &Profile, text: &str) {
         self.events.push_back(RouterEvent::Warning(format!("{}: {text}", peer.name())));
@@ -120,7 +115,6 @@ impl Reports {
         self.stats.messages_out += feed.sent;
         self.stats.bytes_out += feed.sent_bytes;
         self.stats.conflated += feed.conflated();
-        self.stats.dropped += profile.behind_gateway().1;
     }
 
     /// A peer that never took part is gone.

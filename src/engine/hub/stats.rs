@@ -36,8 +36,6 @@ pub struct HubStats {
     pub conflated: u64,
     /// States that a receiver was not sent: of a kind it does not take, or too large for an old peer.
     pub withheld: u64,
-    /// Messages to programs behind a gateway that were too slow for them.
-    pub dropped: u64,
     /// States that were not taken for lack of room or memory, or because their sender may only read.
     pub refused: u64,
     /// States that were not newer than the one held.
@@ -68,10 +66,6 @@ pub struct PeerStats {
     pub old: bool,
     /// Whether it keeps up.
     pub live: bool,
-    /// Of a gateway that is one peer for many programs: its connections, now.
-    pub clients: u64,
-    /// Of such a gateway: messages to programs that were too slow for them.
-    pub dropped: u64,
     /// States taken from it.
     pub messages_in: u64,
     /// Bytes of their bodies.

@@ -134,15 +134,6 @@ impl Feed {
         }
     }
 
-    /// Sends everything in the table, from the start, behind what is being sent of it already: often asked for, it still
-    /// comes to the table's end.
-    pub fn walk_again(&mut self, table: &Table) {
-        match &mut self.walk {
-            Some(walk) => walk.repeat(),
-            None => self.walk_all(table),
-        }
-    }
-
     /// Bytes that are no body: a header.
     pub fn raw(&mut self, bytes: &[u8]) {
         self.outbox.copy(&[], bytes);
@@ -280,10 +271,10 @@ impl Feed {
                     self.walk = Some(walk);
                     return;
                 }
-                Met::Entry { slot, again } => {
+                Met::Entry(slot) => {
                     let entry = table.get(slot).expect("a walk gives slots that hold an entry");
                     if wanted(self, entry) {
-                        self.late += u64::from(!again && self.came_while_behind(entry));
+                        self.late += u64::from(self.came_while_behind(entry));
                         if entry.version() <= self.snapshot {
                             self.write_retained(entry);
                         } else {

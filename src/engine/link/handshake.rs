@@ -1,5 +1,6 @@
 //! What the two sides of a connection say to each other before the first frame.
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::super::gateway::Role;
@@ -40,6 +41,16 @@ pub enum Agreed {
     Client(Role),
     /// Not at all: a hub that is old answered an app that said v1. The app has to dial again and say that it is old.
     NotV1,
+}
+
+impl fmt::Display for Agreed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Agreed::V1 => Version::V1.fmt(f),
+            Agreed::Old | Agreed::NotV1 => Version::Old.fmt(f),
+            Agreed::Client(role) => role.hears().fmt(f),
+        }
+    }
 }
 
 /// The end of a handshake.

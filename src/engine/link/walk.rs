@@ -10,21 +10,19 @@ use crate::effort::{did, Work};
 struct Stretch {
     end: usize,
     version: u64,
-    /// The same, if some of it is to be sent once more.
-    before: u64,
 }
 
 impl Stretch {
     fn new(end: usize, version: u64) -> Stretch {
-        Stretch { end, version, before: version }
+        Stretch { end, version }
     }
 }
 
 /// What a walk comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Met {
-    /// An entry to send, and whether it was sent before.
-    Entry { slot: Slot, again: bool },
+    /// An entry to send.
+    Entry(Slot),
     /// It has no more steps for now.
     Pause,
     /// The end of the table.
@@ -57,7 +55,7 @@ impl Walk {
         Walk { seen: VecDeque::from([Stretch::new(usize::MAX, version)]), walked: VecDeque::new(), slot: 0 }
     }
 
-    /// The next entry that has not been sent, at or behind the cursor, or is to be sent once more. Takes `steps`, one for
+    /// The next entry that has not been sent, at or behind the cursor. Takes `steps`, one for
     /// each slot, or page of them, that is looked at.
     pub fn next(&mut self, table: &Table, steps: &mut usize) -> Met {
         while self.slot < table.slots() {
@@ -80,7 +78,7 @@ impl Walk {
             self.slot += 1;
             let Some(entry) = table.get(slot) else { continue };
             if entry.version() > stretch.version {
-                return Met::Entry { slot, again: entry.version() <= stretch.before };
+                return Met::Entry(slot);
             }
         }
         Met::End
@@ -98,11 +96,6 @@ impl Walk {
             Some(last) if last.version == version || full => last.end = end,
             _ => self.walked.push_back(Stretch::new(end, version)),
         }
-    }
-
-    /// From the cursor to the end everything is sent, and before it with the next walk, whatever has been sent of it.
-    pub fn repeat(&mut self) {
-        self.walked.iter_mut().chain(&mut self.seen).for_each(|stretch| stretch.version = 0);
     }
 
     /// Begins again. True: there is nothing that has not been sent.
@@ -146,7 +139,7 @@ pub(super) mod tests {
         let slots: Vec<_> = (0..500).map(|key| put(&mut table, key, 1)).collect();
         let mut walk = Walk::from(0);
         let next = |walk: &mut Walk, table: &Table| match walk.next(table, &mut 1000) {
-            Met::Entry { slot, .. } => Some(slot),
+            Met::Entry(slot) => Some(slot),
             _ => None,
         };
         let first: Vec<_> = (0..300).map_while(|_| next(&mut walk, &table)).collect();
@@ -186,7 +179,7 @@ pub(super) mod tests {
         for bits in 2.. {
             // One entry at a time, and after each another one changes, until the first walk is over.
             match walk.next(&table, &mut { usize::MAX }) {
-                Met::Entry { slot, .. } => {
+                Met::Entry(slot) => {
                     sent[slot.0 as usize] = table.get(slot).expect("an entry").version();
                     walk.mark(&table, walk.slot);
                     if bits < 2 * STATES as u64 {

@@ -185,7 +185,7 @@ pub unsafe extern "C" fn ns_app_option(app: *const ns_app, option: ns_opt, out: 
 /// NULL: the environment variable NANOSTATE_URL, else NS_DEFAULT_URL. Several addresses of one hub
 /// are separated by commas and tried in order; a comma that no URL follows is part of a path or name.
 /// "ipc://run/hub" is a path from the present working directory, whatever that is later. With
-/// "tls+tcp://hub.example:15001" the connection is encrypted, and the hub is one that NS_OPT_TLS_CA and
+/// "tls+tcp://hub.example:15443" the connection is encrypted, and the hub is one that NS_OPT_TLS_CA and
 /// NS_OPT_TLS_PIN let the app trust; the file is read here.
 ///
 /// Returns at once; connecting goes on in the background, indefinitely, even if there is no hub yet.

@@ -1,6 +1,5 @@
-//! Gateways that the hub feeds and hears as one peer each, as those of NNG.
+//! What the hub says to clients of its gateways, and makes of what they say.
 
-mod peers;
 mod publish;
 mod push;
 mod requests;
@@ -81,16 +80,6 @@ impl Outgoing {
     /// Everything, up to the end of what waits, as frames.
     pub fn frames(mut self, hub: &mut Direct) -> Vec<Vec<u8>> {
         self.read(hub, usize::MAX);
-        whole_frames(Framing::Inproc, &self.bytes)
-    }
-
-    /// How many frames have begun so far.
-    pub fn begun(&self) -> usize {
-        let (mut count, mut at) = (0, 0);
-        while let Some(head) = self.bytes.get(at..).and_then(<[u8]>::first_chunk) {
-            at += head.len() + u64::from_be_bytes(*head) as usize;
-            count += 1;
-        }
-        count
+        whole_frames(Framing::Tcp, &self.bytes)
     }
 }

@@ -5,7 +5,7 @@ use nanostate::engine::Role;
 use nanostate::wire::{self, Form, Meta};
 use nanostate::Kind;
 
-use super::{fault, named, old_state, str_value};
+use super::{named, old_state, str_value};
 use crate::sim::{body, value, Direct, SEC};
 
 #[test]
@@ -13,11 +13,11 @@ fn what_is_pushed_goes_to_apps_to_old_peers_and_to_subscribers() {
     let mut hub = Direct::new(RouterConfig::default());
     let (app, old, subscribers) = (hub.open_v1("v", 1), hub.open_old(), hub.open_pub(false));
     hub.bodies(old);
-    let pull = hub.open_gateway(Role::Pull, false);
+    let pull = hub.join_client(Role::Pull, false);
     let state = old_state("script", "x", &value(Kind::Text, 1, 10));
     hub.message(pull, b"", &state);
-    // From whom and by which way does not matter.
-    hub.message(pull, b"any route", &old_state("another", "y", &[7]));
+    // From whom does not matter.
+    hub.message(pull, b"", &old_state("another", "y", &[7]));
     let bodies = hub.bodies(app);
     let names: Vec<_> = bodies.iter().map(|bytes| wire::decode(bytes, Form::V1).expect("a body")).collect();
     assert_eq!([names[0].name, names[1].name], ["x", "y"]);
@@ -36,7 +36,7 @@ fn what_is_pushed_goes_to_apps_to_old_peers_and_to_subscribers() {
 fn what_is_pushed_and_not_taken_is_counted_and_the_hub_goes_on() {
     let mut hub = Direct::new(RouterConfig { max_message: 1000, ..RouterConfig::default() });
     hub.router.capacity_mut().states = 4;
-    let (listener, pull) = (hub.open_v1("v", 1), hub.open_gateway(Role::Pull, false));
+    let (listener, pull) = (hub.open_v1("v", 1), hub.join_client(Role::Pull, false));
     hub.events();
     for malformed in
         [&[][..], &[0xC1], &[0xDD, 0xFF, 0xFF, 0xFF, 0xFF], &[0x92, 0xA1, b'a', 0xA1, b'b'], &[0x93, 0xA1, b'a']]
@@ -68,25 +68,9 @@ fn what_is_pushed_and_not_taken_is_counted_and_the_hub_goes_on() {
 }
 
 #[test]
-fn what_comes_in_by_a_gateway_may_be_as_large_as_what_goes_out() {
-    let mut hub = Direct::new(RouterConfig { max_message: 5000, legacy_max: 1000, ..RouterConfig::default() });
-    let (pull, rep, app) =
-        (hub.open_gateway(Role::Pull, false), hub.open_gateway(Role::Rep, false), hub.open_v1("v", 1));
-    let state = |len: usize| old_state("s", "x", &value(Kind::Text, len as u64, len - 5 - 3));
-    hub.message(pull, b"", &state(1001));
-    assert!(fault(&mut hub, rep, &state(1001)).contains("1001 bytes refused: the limit is 1000"));
-    assert_eq!((hub.router.stats().too_large, hub.router.stats().messages_in), (2, 0));
-    hub.message(pull, b"", &state(1000));
-    assert_eq!(hub.ask(rep, &state(1000)), str_value("ok"));
-    // Apps have the limit of apps.
-    hub.publish(app, "v", "x", &value(Kind::Text, 1, 4000));
-    assert_eq!((hub.router.stats().too_large, hub.router.stats().messages_in), (2, 3));
-}
-
-#[test]
 fn what_was_pushed_expires_when_its_gateway_is_gone() {
     let mut hub = Direct::new(RouterConfig::default());
-    let (pull, rep) = (hub.open_gateway(Role::Pull, false), hub.open_gateway(Role::Rep, false));
+    let (pull, rep) = (hub.join_client(Role::Pull, false), hub.join_client(Role::Rep, false));
     hub.message(pull, b"", &old_state("one", "x", &[1]));
     hub.message(pull, b"", &old_state("two", "x", &[1]));
     assert_eq!(hub.ask(rep, &old_state("three", "x", &[1])), str_value("ok"));

@@ -1,19 +1,18 @@
 //! REP and RESPONDENT: requests, surveys and their answers.
 
-use nanostate::engine::gateway::{self, MAX_TRACE};
 use nanostate::engine::hub::RouterConfig;
 use nanostate::engine::{Protocol, Role};
 use nanostate::framing::{frame_head, Framing};
 use nanostate::wire::{self, Instance, Stamp};
 use nanostate::Kind;
 
-use super::{answered, fault, json, old_state, str_value, Outgoing};
-use crate::sim::{note, stamp, value, Direct, MS, SEC};
+use super::{answered, fault, json, old_state, str_value};
+use crate::sim::{stamp, value, Direct, MS, SEC};
 
 #[test]
 fn each_request_is_answered_with_what_it_asks_for() {
     let mut hub = Direct::new(RouterConfig::default());
-    let rep = hub.open_gateway(Role::Rep, false);
+    let rep = hub.join_client(Role::Rep, false);
     assert_eq!(answered(&mut hub, rep, r#"["get", "x"]"#), "null");
     assert_eq!(answered(&mut hub, rep, r#"["list", "*"]"#), "[]");
     assert_eq!(answered(&mut hub, rep, r#"["peers"]"#), "[]");
@@ -39,7 +38,7 @@ fn each_request_is_answered_with_what_it_asks_for() {
     }
     let peers = answered(&mut hub, rep, r#"["peers"]"#);
     assert!([r#"["a","b"]"#, r#"["b","a"]"#].contains(&&*peers), "{peers}");
-    let structured = hub.open_gateway(Role::Rep, true);
+    let structured = hub.join_client(Role::Rep, true);
     assert_eq!(answered(&mut hub, structured, r#"["get", "m"]"#), r#"["a","m",{"k":1}]"#);
     assert_eq!(hub.ask(structured, &json(r#"["list", "*"]"#))[0], 0x95);
     // What an app that is gone has left is found as long as it stays.
@@ -50,8 +49,8 @@ fn each_request_is_answered_with_what_it_asks_for() {
 
 #[test]
 fn a_list_that_would_be_too_large_is_answered_with_how_large() {
-    let mut hub = Direct::new(RouterConfig { legacy_max: 1000 + MAX_TRACE, ..RouterConfig::default() });
-    let (a, rep) = (hub.open_v1("a", 1), hub.open_gateway(Role::Rep, false));
+    let mut hub = Direct::new(RouterConfig { legacy_max: 1000 + 4, ..RouterConfig::default() });
+    let (a, rep) = (hub.open_v1("a", 1), hub.join_client(Role::Rep, false));
     // Bodies of 100 bytes: the heads of array, sender, name and text take 1, 2, 3 and 2.
     for key in 0..9 {
         hub.publish(a, "a", &format!("k{key}"), &value(Kind::Text, key, 100 - 8));
@@ -68,7 +67,7 @@ fn a_list_that_would_be_too_large_is_answered_with_how_large() {
 fn a_state_that_is_not_taken_is_answered_with_the_reason() {
     let mut hub = Direct::new(RouterConfig { max_message: 1000, ..RouterConfig::default() });
     hub.router.capacity_mut().states = 2;
-    let (_app, rep) = (hub.open_v1("v", 1), hub.open_gateway(Role::Rep, false));
+    let (_app, rep) = (hub.open_v1("v", 1), hub.join_client(Role::Rep, false));
     let ok = str_value("ok");
     assert_eq!(hub.ask(rep, &old_state("s", "x", &[1])), ok);
     assert_eq!(hub.ask(rep, &old_state("s", "x", &[2])), ok, "what is there may change");
@@ -95,7 +94,7 @@ fn a_state_that_is_not_taken_is_answered_with_the_reason() {
 #[test]
 fn a_state_that_is_older_than_the_one_held_is_not_answered_with_ok() {
     let mut hub = Direct::new(RouterConfig::default());
-    let (a, rep) = (hub.open_v1("a", 1), hub.open_gateway(Role::Rep, false));
+    let (a, rep) = (hub.open_v1("a", 1), hub.join_client(Role::Rep, false));
     // From a clock that is an hour ahead.
     let ahead = Stamp { instance: Instance([1; 16]), ..stamp(hub.now.wall.as_millis() + 3_600_000) };
     hub.publish_at(a, "a", "x", &[1], ahead);
@@ -109,7 +108,7 @@ fn a_state_that_is_older_than_the_one_held_is_not_answered_with_ok() {
 #[test]
 fn a_request_that_is_none_is_answered_with_what_is_wrong_and_no_fault_of_the_hub() {
     let mut hub = Direct::new(RouterConfig::default());
-    let rep = hub.open_gateway(Role::Rep, false);
+    let rep = hub.join_client(Role::Rep, false);
     hub.events();
     let cases = [
         (vec![], "the message is empty"),
@@ -140,82 +139,22 @@ fn a_request_that_is_none_is_answered_with_what_is_wrong_and_no_fault_of_the_hub
 }
 
 #[test]
-fn answers_go_back_by_the_routes_of_their_requests_in_their_order() {
+fn lists_that_take_many_turns_are_answered_by_their_traces_in_their_order() {
     let mut hub = Direct::new(RouterConfig::default());
-    let rep = hub.open_gateway(Role::Rep, false);
-    let routes: Vec<Vec<u8>> = (0..=255).map(|len| (0..len).map(|i| (7 * i + len) as u8).collect()).collect();
-    let frame = |(i, route): (usize, &Vec<u8>)| {
-        let note = note(route, &old_state("s", &format!("k{i}"), &[i as u8 & 0x7F]));
-        [&frame_head(Framing::Inproc, note.len())[..], &note].concat()
-    };
-    // In pieces, all of them before one answer is taken.
-    let stream: Vec<u8> = routes.iter().enumerate().flat_map(frame).collect();
-    stream.chunks(777).for_each(|piece| hub.bytes(rep, piece));
-    let ask = |(i, route): (usize, &Vec<u8>)| hub.message(rep, route, &json(&format!(r#"["get", "k{i}"]"#)));
-    routes.iter().enumerate().for_each(ask);
-    hub.settle();
-    let answers = hub.answers(rep);
-    assert_eq!(answers.len(), 2 * routes.len());
-    let (published, got) = answers.split_at(routes.len());
-    for (i, route) in routes.iter().enumerate() {
-        assert_eq!(published[i], (route.clone(), str_value("ok")));
-        assert_eq!(got[i].0, *route);
-    }
-    // These are withheld, and each answer names its own.
-    assert!(got
-        .iter()
-        .enumerate()
-        .all(|(i, (_, answer))| { wire::text(answer).is_some_and(|fault| fault.contains(&format!("\"k{i}\""))) }));
-}
-
-#[test]
-fn lists_that_take_many_turns_are_answered_by_their_routes_in_their_order() {
-    let mut hub = Direct::new(RouterConfig::default());
-    let (a, rep) = (hub.open_v1("a", 1), hub.open_gateway(Role::Rep, false));
+    let (a, rep) = (hub.open_v1("a", 1), hub.join_client(Role::Rep, false));
     (0..9000).for_each(|i| hub.publish(a, "a", &format!("k{i}"), &value(Kind::Text, i, 1)));
     let asks = [r#"["list", "k1"]"#, r#"["list", "k*"]"#, r#"["get", "k2"]"#, r#"["list", "k3"]"#];
-    for (route, ask) in asks.iter().enumerate() {
-        hub.message(rep, &[route as u8], &json(ask));
+    for (tag, ask) in asks.iter().enumerate() {
+        hub.message(rep, &[0x80, 0, 0, tag as u8], &json(ask));
     }
     assert!(hub.answers(rep).is_empty() && hub.router.is_ready(), "it takes more than one turn");
     hub.settle();
     let answers = hub.answers(rep);
-    let routes: Vec<_> = answers.iter().map(|(route, _)| route[0]).collect();
-    assert_eq!(routes, [0, 1, 2, 3]);
+    let tags: Vec<_> = answers.iter().map(|(trace, _)| trace[3]).collect();
+    assert_eq!(tags, [0, 1, 2, 3]);
     assert_eq!(wire::from_msgpack(&answers[0].1), r#"[["a","k1","1"]]"#);
     assert_eq!(answers[1].1[..3], [0xDC, 0x23, 0x28], "9,000 of them");
     assert_eq!(wire::from_msgpack(&answers[3].1), r#"[["a","k3","3"]]"#);
-}
-
-#[test]
-fn who_asks_and_takes_no_answers_is_not_read_until_it_does() {
-    const OUTBOX: usize = 10_000;
-    for role in [Role::Rep, Role::Respondent] {
-        let mut hub = Direct::new(RouterConfig { outbox: OUTBOX, ..RouterConfig::default() });
-        hub.router.about_mut().host = "h".repeat(1000);
-        let (a, app) = (hub.open_v1("a", 1), hub.open_v1("b", 2));
-        hub.publish(a, "a", "x", &value(Kind::Text, 1, 1000));
-        let (gateway, pull, subscribers) =
-            (hub.open_gateway(role, false), hub.open_gateway(Role::Pull, false), hub.open_pub(false));
-        let mut asked = 0;
-        while hub.router.reads(gateway) {
-            hub.message(gateway, &[asked], &json(r#"["get", "x"]"#));
-            asked += 1;
-            assert!(asked < 20, "each answer has more than 1000 bytes");
-        }
-        let waits = hub.peer(gateway).outbox_bytes as usize;
-        assert!((OUTBOX + 1..OUTBOX + 1500).contains(&waits), "{waits} bytes wait");
-        // The others are read as before, whatever waits for them.
-        assert!([a, app, pull, subscribers].iter().all(|&conn| hub.router.reads(conn)));
-        let mut outgoing = Outgoing::new(gateway);
-        outgoing.read(&mut hub, waits - OUTBOX - 1);
-        assert!(!hub.router.reads(gateway), "one byte too many");
-        outgoing.read(&mut hub, 1);
-        assert!(hub.router.reads(gateway));
-        let answers = outgoing.frames(&mut hub);
-        let routes: Vec<_> = answers.iter().map(|frame| gateway::split_answer(frame).expect("an answer").0).collect();
-        assert!(routes.iter().enumerate().all(|(i, route)| *route == [i as u8]) && routes.len() == asked as usize);
-    }
 }
 
 #[test]
@@ -232,11 +171,11 @@ fn many_requests_that_come_at_once_take_bounded_memory() {
     const OUTBOX: usize = 10_000;
     const LARGEST: usize = 20_000;
     let mut hub = Direct::new(RouterConfig { outbox: OUTBOX, legacy_max: LARGEST, ..RouterConfig::default() });
-    let (a, rep) = (hub.open_v1("a", 1), hub.open_gateway(Role::Rep, false));
+    let (a, rep) = (hub.open_v1("a", 1), hub.join_client(Role::Rep, false));
     hub.publish(a, "a", "x", &value(Kind::Text, 1, LARGEST - 100));
     // As many as one read may give: whether the hub reads is asked before it.
-    let note = note(b"route", &json(r#"["list", "*"]"#));
-    let frame = [&frame_head(Framing::Inproc, note.len())[..], &note].concat();
+    let request = [&b"\x80\0\0\x01"[..], &json(r#"["list", "*"]"#)].concat();
+    let frame = [&frame_head(Framing::Tcp, request.len())[..], &request].concat();
     let requests = frame.repeat((64 << 10) / frame.len());
     assert!(hub.router.reads(rep));
     hub.bytes(rep, &requests);
@@ -251,7 +190,7 @@ fn a_survey_is_answered_with_who_the_hub_is_whatever_it_asks() {
     let about = hub.router.about_mut();
     (about.host, about.pid) = ("a host".into(), 4711);
     about.addresses = (0..20).map(|i| format!("tcp://127.0.0.1:{i}")).collect();
-    let (respondent, a) = (hub.open_gateway(Role::Respondent, false), hub.open_v1("a", 1));
+    let (respondent, a) = (hub.join_client(Role::Respondent, false), hub.open_v1("a", 1));
     // Apps and old peers count, gateways do not.
     hub.open_old();
     hub.publish(a, "a", "x", &[1]);

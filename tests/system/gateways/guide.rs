@@ -141,7 +141,7 @@ fn the_lines_of_the_guide_for_a_shell_work() {
     let site = Site::new();
     let watch = app("watch", &site.url);
     let text = fs::read_to_string(build::root().join("docs/gateways.md")).unwrap();
-    let ports = [("15001", "pub"), ("15002", "pull"), ("15003", "rep"), ("15004", "respondent")];
+    let ports = [("15011", "pub"), ("15012", "pull"), ("15013", "rep"), ("15014", "respondent")];
     let lines: BTreeMap<_, _> = text
         .lines()
         .filter(|line| line.starts_with("    nanocat "))
