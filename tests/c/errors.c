@@ -154,7 +154,6 @@ static void features(void)
     CHECK(ns_has("ipc"));
     CHECK(ns_has("inproc"));
     CHECK(ns_has("ws"));
-    CHECK(!ns_has("tls"));
     CHECK(ns_has("gateway"));
     CHECK(!ns_has(""));
     CHECK(!ns_has("TCP"));
