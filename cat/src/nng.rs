@@ -133,17 +133,25 @@ impl Drop for Message {
     }
 }
 
+/// The connections of the socket, of which there is one in a process: NNG's threads tell of them until its end.
+static PEERS: Peers = Peers { state: Mutex::new(Connected::new()), changed: Condvar::new() };
+
 /// The connections that the protocol has accepted.
-#[derive(Default)]
 struct Peers {
-    /// Each message goes to all of them.
-    to_all: bool,
     state: Mutex<Connected>,
     changed: Condvar,
 }
 
-#[derive(Clone, Default)]
+impl Peers {
+    fn lock(&self) -> MutexGuard<'_, Connected> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Clone)]
 struct Connected {
+    /// Each message goes to all of them.
+    to_all: bool,
     /// Those that are there, each with the count of messages that were sent before it came.
     present: BTreeMap<u32, u64>,
     /// How many messages were sent.
@@ -154,11 +162,16 @@ struct Connected {
     closing: bool,
 }
 
+impl Connected {
+    const fn new() -> Connected {
+        Connected { to_all: false, present: BTreeMap::new(), sent: 0, written_by_gone: 0, closing: false }
+    }
+}
+
 /// A socket. It is closed by [`Socket::close`], or with the process.
 #[derive(Clone, Copy)]
 pub struct Socket {
     raw: sys::nng_socket,
-    peers: &'static Peers,
 }
 
 /// What is not written to the system yet.
@@ -189,14 +202,12 @@ impl Socket {
         let mut raw = sys::nng_socket::default();
         // SAFETY: NNG runs, and `raw` is writable.
         Error::check(unsafe { open(&mut raw) })?;
-        // There is one socket in a process; what NNG's threads use must not go before them.
-        let peers: &'static Peers = Box::leak(Box::new(Peers { to_all: protocol.to_all(), ..Peers::default() }));
+        PEERS.lock().to_all = protocol.to_all();
         for event in [sys::NNG_PIPE_EV_ADD_POST, sys::NNG_PIPE_EV_REM_POST] {
-            let argument = ptr::from_ref(peers).cast_mut().cast();
-            // SAFETY: the socket is open; the function may be called at any time, and its argument lives for ever.
-            Error::check(unsafe { sys::nng_pipe_notify(raw, event, Some(pipe_event), argument) }.0 as c_int)?;
+            // SAFETY: the socket is open; the function may be called at any time, and takes no argument.
+            Error::check(unsafe { sys::nng_pipe_notify(raw, event, Some(pipe_event), ptr::null_mut()) }.0 as c_int)?;
         }
-        Ok(Socket { raw, peers })
+        Ok(Socket { raw })
     }
 
     /// Has a SUB socket take what begins with `prefix`.
@@ -260,7 +271,7 @@ impl Socket {
 
     /// Sends a message, as the protocol does: to all peers, to one, or into a queue.
     pub fn send(self, message: &[u8], end: Option<Instant>) -> Result<(), Error> {
-        self.connected().sent += 1;
+        PEERS.lock().sent += 1;
         // SAFETY: as in `limit`; NNG copies the message, since the flag that would give it away is not set.
         unsafe {
             Error::check(sys::nng_socket_set_ms(self.raw, name(sys::NNG_OPT_SENDTIMEO), left(end)))?;
@@ -285,33 +296,29 @@ impl Socket {
 
     /// Waits for this many peers. False if `end` comes before.
     pub fn wait_for_peers(self, count: usize, end: Option<Instant>) -> bool {
-        let mut state = self.connected();
+        let mut state = PEERS.lock();
         while state.present.len() < count {
             let Some(end) = end else {
-                state = self.peers.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state = PEERS.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
                 continue;
             };
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return false;
             }
-            state = self.peers.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state = PEERS.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         true
-    }
-
-    fn connected(self) -> MutexGuard<'static, Connected> {
-        self.peers.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What of the messages sent is not written yet, by NNG's statistics, which count on `tcp` and `ipc`. None for lack
     /// of memory.
     pub fn unwritten(self) -> Option<Unwritten> {
         // Before the statistics: what comes meanwhile counts as unwritten until the next look.
-        let connected = self.connected().clone();
+        let connected = PEERS.lock().clone();
         let written = statistics()?;
         let by = |id: &u32| written.get(id).copied().unwrap_or(0);
-        let messages = if self.peers.to_all {
+        let messages = if connected.to_all {
             connected.present.iter().map(|(id, before)| (connected.sent - before).saturating_sub(by(id))).sum()
         } else {
             let written: u64 = connected.present.keys().map(by).sum();
@@ -322,7 +329,7 @@ impl Socket {
 
     /// Closes it, and removes the sockets at which it listened.
     pub fn close(self) {
-        self.connected().closing = true;
+        PEERS.lock().closing = true;
         // SAFETY: it is not used after this.
         unsafe { sys::nng_socket_close(self.raw) };
     }
@@ -381,16 +388,14 @@ impl Dialler {
 }
 
 /// What NNG calls when a connection was added, and when it is gone.
-unsafe extern "C" fn pipe_event(pipe: sys::nng_pipe, event: sys::nng_pipe_ev, peers: *mut c_void) {
-    // SAFETY: the argument of `nng_pipe_notify`, which lives for ever.
-    let peers = unsafe { &*peers.cast_const().cast::<Peers>() };
+unsafe extern "C" fn pipe_event(pipe: sys::nng_pipe, event: sys::nng_pipe_ev, _: *mut c_void) {
     let id = pipe._bindgen_opaque_blob;
     // Its statistics are there until this returns.
     let written = match event {
-        sys::NNG_PIPE_EV_REM_POST => last_count(peers, id),
+        sys::NNG_PIPE_EV_REM_POST => last_count(id),
         _ => 0,
     };
-    let mut state = peers.state.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut state = PEERS.lock();
     let came = event == sys::NNG_PIPE_EV_ADD_POST;
     if came {
         let sent = state.sent;
@@ -403,7 +408,7 @@ unsafe extern "C" fn pipe_event(pipe: sys::nng_pipe, event: sys::nng_pipe_ev, pe
     }
     let count = state.present.len();
     drop(state);
-    peers.changed.notify_all();
+    PEERS.changed.notify_all();
     if let Some(on_peers) = ON_PEERS.get() {
         on_peers(count, came);
     }
@@ -413,14 +418,14 @@ unsafe extern "C" fn pipe_event(pipe: sys::nng_pipe, event: sys::nng_pipe_ev, pe
 ///
 /// NNG counts a message a moment after it is written, and the other side may have read it and gone by then. So if one is
 /// missing, this waits for a moment, too. Where each message goes to all, nobody asks for those of who has gone.
-fn last_count(peers: &Peers, id: u32) -> u64 {
+fn last_count(id: u32) -> u64 {
     const LOOKS: u32 = 100;
     const PAUSE: Duration = Duration::from_millis(10);
-    if peers.to_all {
-        return 0;
-    }
     for look in 0..LOOKS {
-        let connected = peers.state.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let connected = PEERS.lock().clone();
+        if connected.to_all {
+            break;
+        }
         let Some(written) = statistics() else { break };
         let by = |id: &u32| written.get(id).copied().unwrap_or(0);
         let total = connected.written_by_gone + connected.present.keys().map(by).sum::<u64>();

@@ -1,6 +1,6 @@
 //! nanostate-cat as a process: against itself, against nanocat, and on the gateways of a hub.
 //!
-//! Needed: nanocat, which `scripts/setup test` installs.
+//! Needed: nanocat and valgrind, which `scripts/setup test` installs.
 
 mod support;
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use crate::support::{bytes, cat, cat_words, complaints, eventually, lines, listening, Process, TempDir};
 
@@ -254,4 +254,34 @@ fn what_a_peer_that_dies_did_not_get_is_a_failure() {
     let ended = push.wait();
     let words = "nanostate-cat: the peer went away before it had the message";
     assert_eq!((ended.code, ended.stderr), (Some(1), vec![words.to_owned()]));
+}
+
+/// nanostate-cat, for which a memory error or a leak is a failure.
+fn watched(words: &str) -> Command {
+    let mut command = Command::new("valgrind");
+    command.args(["--quiet", "--error-exitcode=9", "--fair-sched=yes", "--leak-check=full"]);
+    command.args(["--show-leak-kinds=definite", "--errors-for-leak-kinds=definite"]);
+    command.arg(env!("CARGO_BIN_EXE_nanostate-cat")).args(words.split(' '));
+    command
+}
+
+#[test]
+fn valgrind_finds_nothing() {
+    let dir = TempDir::new();
+    for (listens, dials, printed) in [
+        (
+            "--sub --json --count 2",
+            "--pub --json --data [\"a\",\"b\",[1,{\"c\":2}]] --count 2",
+            "[\"a\",\"b\",[1,{\"c\":2}]]",
+        ),
+        ("--rep --data pong --count 2", "--req --data ping --count 2", "\"ping\""),
+    ] {
+        let url = dir.ipc();
+        let mut first = Process::spawn(watched(&format!("{listens} --verbose --listen {url}")));
+        first.next_error_line_with("listening on ");
+        lines(watched(&format!("{dials} --dial {url}")));
+        let ended = first.wait();
+        assert!(ended.code == Some(0) && complaints(&ended).is_empty(), "{ended:?}");
+        assert_eq!(ended.stdout, [printed; 2]);
+    }
 }
