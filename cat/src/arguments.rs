@@ -235,7 +235,7 @@ impl Arguments {
 /// An address as NNG takes it.
 fn address(url: &str) -> Result<String, Failure> {
     let Some((scheme, rest)) = url.split_once("://") else {
-        let words = "an address is like tcp://127.0.0.1:15001, ipc:///path or ws://host:port/path";
+        let words = "an address is like tcp://127.0.0.1:15011, ipc:///path or ws://host:port/path";
         return Err(usage(format!("{}: {words}", url)));
     };
     match scheme {

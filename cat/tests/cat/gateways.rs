@@ -6,6 +6,9 @@ use nanostate::{App, Hub, HubOption, Value};
 
 use crate::support::{cat, lines, run, Process, TempDir, PATIENCE};
 
+/// How gateways are reached.
+const TRANSPORTS: [&str; 3] = ["tcp", "ipc", "ws"];
+
 /// A hub for apps, with every gateway.
 struct Site {
     hub: Hub,
@@ -27,7 +30,11 @@ impl Site {
 
     /// Opens a gateway that hands out everything; what the other side dials.
     fn gateway(&self, role: &str, transport: &str) -> String {
-        let place = if transport == "tcp" { "tcp://127.0.0.1:0".to_owned() } else { self.dir.ipc() };
+        let place = match transport {
+            "tcp" => "tcp://127.0.0.1:0".to_owned(),
+            "ws" => "ws://127.0.0.1:0/states".to_owned(),
+            _ => self.dir.ipc(),
+        };
         let url = self.open(&format!("{role}+{place}?structured=1"));
         url.split_once('+').unwrap().1.split('?').next().unwrap().to_owned()
     }
@@ -47,7 +54,7 @@ fn json(protocol: &str, url: &str, more: &[&str]) -> std::process::Command {
 
 #[test]
 fn sub_prints_what_apps_send_as_json() {
-    for transport in ["tcp", "ipc"] {
+    for transport in TRANSPORTS {
         let site = Site::new();
         let app = site.app("sender");
         let mut sub = Process::spawn(json("--sub", &site.gateway("pub", transport), &[]));
@@ -86,7 +93,7 @@ fn a_subscriber_that_comes_late_gets_all_of_a_large_table() {
 
 #[test]
 fn push_publishes_json() {
-    for transport in ["tcp", "ipc"] {
+    for transport in TRANSPORTS {
         let site = Site::new();
         let app = site.app("receiver");
         let pull = site.gateway("pull", transport);
@@ -98,7 +105,7 @@ fn push_publishes_json() {
 
 #[test]
 fn req_and_surveyor_ask_in_json() {
-    for transport in ["tcp", "ipc"] {
+    for transport in TRANSPORTS {
         let site = Site::new();
         let _app = site.app("somebody");
         let rep = site.gateway("rep", transport);
@@ -141,16 +148,18 @@ fn bus_is_an_old_program_of_the_hub() {
 
 #[test]
 fn the_largest_state_passes() {
-    let site = Site::new();
-    let app = site.app("receiver");
     let text = "x".repeat(15 << 20);
-    let file = site.dir.path().join("large.json");
-    std::fs::write(&file, format!(r#"["me","large","{text}"]"#)).unwrap();
-    let file = file.to_str().unwrap();
-    assert_eq!(lines(json("--push", &site.gateway("pull", "tcp"), &["--file", file])), Vec::<String>::new());
-    assert_eq!(app.recv(Some(PATIENCE)).unwrap().text().unwrap(), text);
-    let [line] = &lines(json("--sub", &site.gateway("pub", "tcp"), &["--count", "1"]))[..] else { panic!() };
-    assert_eq!(*line, format!(r#"["me","large","{text}"]"#));
+    for transport in TRANSPORTS {
+        let site = Site::new();
+        let app = site.app("receiver");
+        let file = site.dir.path().join("large.json");
+        std::fs::write(&file, format!(r#"["me","large","{text}"]"#)).unwrap();
+        let file = file.to_str().unwrap();
+        assert_eq!(lines(json("--push", &site.gateway("pull", transport), &["--file", file])), Vec::<String>::new());
+        assert_eq!(app.recv(Some(PATIENCE)).unwrap().text().unwrap(), text);
+        let [line] = &lines(json("--sub", &site.gateway("pub", transport), &["--count", "1"]))[..] else { panic!() };
+        assert_eq!(*line, format!(r#"["me","large","{text}"]"#));
+    }
 }
 
 #[test]
