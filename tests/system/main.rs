@@ -44,3 +44,4 @@ mod thread_ends;
 mod tls;
 #[cfg(all(feature = "cli", target_os = "linux"))]
 mod wall_clocks;
+mod websocket;

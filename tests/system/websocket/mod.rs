@@ -1,0 +1,3 @@
+//! WebSockets from outside.
+
+mod autobahn;
