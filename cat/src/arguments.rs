@@ -14,8 +14,8 @@ use crate::{Failure, FAILURE, TIMED_OUT, USAGE};
 
 /// For how long a SURVEYOR takes answers unless told otherwise; nanocat's is the same.
 const SURVEY_TIME: Duration = Duration::from_secs(1);
-/// The largest message that is sent, and that is received unless told otherwise: more than a hub takes or sends, less than
-/// what a stray program may claim.
+/// The largest message that is sent, and that is received unless told otherwise: more than a hub takes or sends, less
+/// than what a stray program may claim.
 pub const LARGEST: usize = 1 << 30;
 
 /// Send and receive messages of the scalability protocols, nanomsg's and NNG's, from a shell

@@ -327,6 +327,22 @@ impl Socket {
         Some(Unwritten { messages, peers: connected.present.len() })
     }
 
+    /// Waits until it takes another message, for so long at most. A PUSH or PAIR with one peer, which has no queue, does
+    /// so once the last one is written.
+    pub fn takes_another(self, time: Duration) -> Result<bool, Error> {
+        let mut polled = libc::pollfd { fd: -1, events: libc::POLLIN, revents: 0 };
+        // SAFETY: as in `limit`; the descriptor is NNG's, and open as long as the socket.
+        unsafe {
+            Error::check(sys::nng_socket_get_send_poll_fd(self.raw, &mut polled.fd))?;
+            Ok(libc::poll(&mut polled, 1, milliseconds(Some(time))) > 0)
+        }
+    }
+
+    /// How many peers there are.
+    pub fn peers(self) -> usize {
+        PEERS.lock().present.len()
+    }
+
     /// Closes it, and removes the sockets at which it listened.
     pub fn close(self) {
         PEERS.lock().closing = true;
@@ -414,10 +430,10 @@ unsafe extern "C" fn pipe_event(pipe: sys::nng_pipe, event: sys::nng_pipe_ev, _:
     }
 }
 
-/// How many messages a connection has written that is gone.
+/// How many messages a closed connection has written.
 ///
-/// NNG counts a message a moment after it is written, and the other side may have read it and gone by then. So if one is
-/// missing, this waits for a moment, too. Where each message goes to all, nobody asks for those of who has gone.
+/// NNG counts a message a moment after it is written, and the other side may have read it and left by then. So if one is
+/// missing, this waits for a moment, too. Where each message goes to all peers, the count is not needed.
 fn last_count(id: u32) -> u64 {
     const LOOKS: u32 = 100;
     const PAUSE: Duration = Duration::from_millis(10);

@@ -348,18 +348,36 @@ impl Exchange<'_> {
             return Ok(());
         }
         if !self.is_counted() {
-            thread::sleep(LINGER_UNCOUNTED);
-            return Ok(());
+            return self.drain_uncounted();
         }
         // An answer to somebody who has gone is never written.
         let stalled = if protocol.answers() { PATIENCE } else { self.plan.send_timeout.unwrap_or(STALLED) };
         match self.wait_until_written(stalled) {
             Some(_) if protocol.answers() => {}
-            Some(0) => return Err(Failure::Failed("the peer went away before it had the message".to_owned())),
-            Some(_) => return Err(Failure::TimedOut("a peer does not read, and lacks messages".to_owned())),
+            Some(0) => return Err(gone()),
+            Some(_) => return Err(stuck()),
             None => {}
         }
         thread::sleep(LINGER);
+        Ok(())
+    }
+
+    /// The same where NNG does not count. A PUSH or a PAIR tells that it has written by taking another message; how far
+    /// it is with one, nobody knows.
+    fn drain_uncounted(&self) -> Result<(), Failure> {
+        if matches!(self.plan.protocol, Protocol::Push | Protocol::Pair | Protocol::Pair1) {
+            let end = after(self.plan.send_timeout);
+            let failed = |error| Failure::Failed(format!("cannot send: {error}"));
+            while !self.socket.takes_another(LINGER).map_err(failed)? {
+                if self.socket.peers() == 0 {
+                    return Err(gone());
+                }
+                if end.is_some_and(|end| end <= Instant::now()) {
+                    return Err(stuck());
+                }
+            }
+        }
+        thread::sleep(LINGER_UNCOUNTED);
         Ok(())
     }
 
@@ -378,6 +396,14 @@ impl Exchange<'_> {
         }
         None
     }
+}
+
+fn gone() -> Failure {
+    Failure::Failed("the peer went away before it had the message".to_owned())
+}
+
+fn stuck() -> Failure {
+    Failure::TimedOut("a peer does not read, and lacks messages".to_owned())
 }
 
 /// The instant so far from now; none if that is never.
