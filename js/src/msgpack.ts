@@ -286,7 +286,7 @@ export class Writer {
 
   text(text: string) {
     if (/\p{Surrogate}/u.test(text)) {
-      throw new TypeError(`text with half of a surrogate pair cannot be sent`);
+      throw new TypeError('text with half of a surrogate pair cannot be sent');
     }
     const bytes = encoder.encode(text);
     if (bytes.length < 32) {
@@ -436,9 +436,18 @@ function timestamp(time: Date): Uint8Array {
   return new Uint8Array(view.buffer);
 }
 
+/** A writer that is used again; one at a time, since a value may have getters that send others. */
+let spare: Writer | undefined;
+
 /** One value as MessagePack. */
 export function encode(value: Sendable, doubles = false): Uint8Array {
-  const writer = new Writer();
+  const writer = spare ?? new Writer();
+  spare = undefined;
+  writer.length = 0;
   writer.value(value, doubles);
-  return writer.copy();
+  const bytes = writer.copy();
+  if (bytes.length < 0x10000) {
+    spare = writer;
+  }
+  return bytes;
 }

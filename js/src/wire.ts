@@ -3,6 +3,8 @@
 import { Malformed, Reader, Writer, kindOf, type Kind, type Value } from './msgpack.js';
 import { NanostateError } from './status.js';
 
+const encoder = new TextEncoder();
+
 /** The longest identity and the longest name, in bytes. */
 export const MAX_SENDER = 255;
 export const MAX_NAME = 1024;
@@ -35,15 +37,24 @@ export interface Body {
   target?: string;
 }
 
-export function stampOf(clock: LogicalTime, instance: Uint8Array): Stamp {
-  const bytes = new Uint8Array(24);
-  new DataView(bytes.buffer).setBigUint64(0, clock);
-  bytes.set(instance, 8);
-  return fromBytes(bytes);
+/** The stamp of a time, by the instance in this form. */
+export function stampOf(clock: LogicalTime, instance: string): Stamp {
+  const word = (bits: bigint) => {
+    const number = Number(bits & 0xffff_ffffn);
+    return String.fromCharCode(number >>> 24, (number >>> 16) & 0xff, (number >>> 8) & 0xff, number & 0xff);
+  };
+  return word(clock >> 32n) + word(clock) + instance;
 }
 
 export function clockOf(stamp: Stamp): LogicalTime {
-  return new DataView(toBytes(stamp).buffer).getBigUint64(0);
+  const word = (at: number) => {
+    let number = 0;
+    for (let i = at; i < at + 4; i++) {
+      number = number * 256 + stamp.charCodeAt(i);
+    }
+    return BigInt(number);
+  };
+  return (word(0) << 32n) | word(4);
 }
 
 /** Bytes as a string that orders and compares as they do. */
@@ -52,7 +63,11 @@ export function fromBytes(bytes: Uint8Array): string {
 }
 
 export function toBytes(text: string): Uint8Array {
-  return Uint8Array.from(text, (character) => character.charCodeAt(0));
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) {
+    bytes[i] = text.charCodeAt(i);
+  }
+  return bytes;
 }
 
 /** Reads a body, of three elements if `old`. Throws {@link Malformed}, for the first fault in the order of the bytes. */
@@ -166,18 +181,12 @@ function isKey(text: string, max: number): boolean {
 
 /** The length of a text in UTF-8. */
 export function utf8Length(text: string): number {
-  return new TextEncoder().encode(text).length;
+  return encoder.encode(text).length;
 }
 
 /** Whether it uses a feature that nobody announced: anything but that the hub says what it held. */
 export function usesFeatures(body: Body): boolean {
   return (body.flags & ~RETAINED) !== 0 || body.request !== undefined || body.target !== undefined;
-}
-
-/** The length of a text as MessagePack. */
-export function strLength(text: string): number {
-  const length = utf8Length(text);
-  return length + (length < 32 ? 1 : length < 0x100 ? 2 : length < 0x10000 ? 3 : 5);
 }
 
 /** Appends a v1 body up to its data. */
@@ -187,15 +196,8 @@ export function writeHead(writer: Writer, sender: string, name: string) {
   writer.text(name);
 }
 
-/** The length of a `meta` that has a stamp and nothing else. */
-export const STAMP_META = 28;
-
-/** Appends such a `meta`. */
-export function writeStamp(writer: Writer, stamp: Stamp) {
-  writer.map(1);
-  writer.int(0);
-  writer.bin(toBytes(stamp));
-}
+/** A `meta` that has a stamp and nothing else, up to the stamp: the heads of map and bin, and the key. */
+export const STAMP_HEAD = [0x81, 0x00, 0xc4, 24];
 
 /** Throws unless it can be an identity. */
 export function checkIdentity(identity: string) {

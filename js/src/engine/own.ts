@@ -2,7 +2,7 @@
 
 import { Writer, decode, type Kind } from '../msgpack.js';
 import { NanostateError, words, type Code } from '../status.js';
-import { STAMP_META, clockOf, stampOf, toBytes, writeHead, writeStamp, type LogicalTime, type Stamp } from '../wire.js';
+import { STAMP_HEAD, clockOf, stampOf, toBytes, writeHead, type LogicalTime, type Stamp } from '../wire.js';
 import { fromMillis, next, toMillis } from './clock.js';
 import { RESTAMPS } from './config.js';
 import type { State } from './received.js';
@@ -50,22 +50,27 @@ export class Entry {
     }));
   }
 
-  replace(writer: Writer, data: Uint8Array, kind: Kind, stamp: Stamp) {
-    this.dataAt = writer.length;
-    writer.raw(data);
-    this.metaAt = writer.length;
-    writeStamp(writer, stamp);
-    this.body = writer.copy();
+  replace(head: Uint8Array, data: Uint8Array, kind: Kind, stamp: Stamp) {
+    this.dataAt = head.length;
+    this.metaAt = head.length + data.length;
+    this.body = new Uint8Array(this.metaAt + STAMP_META);
+    this.body.set(head);
+    this.body.set(data, this.dataAt);
+    this.body.set(STAMP_HEAD, this.metaAt);
     this.kind = kind;
-    this.stamp = stamp;
+    this.#stamp(stamp);
     this.#state = undefined;
   }
 
   restamp(stamp: Stamp) {
     this.body = this.body.slice();
-    this.body.set(toBytes(stamp), this.body.length - 24);
-    this.stamp = stamp;
+    this.#stamp(stamp);
     this.#state &&= Object.freeze({ ...this.#state, time: toMillis(clockOf(stamp)) });
+  }
+
+  #stamp(stamp: Stamp) {
+    this.body.set(toBytes(stamp), this.metaAt + STAMP_HEAD.length);
+    this.stamp = stamp;
   }
 }
 
@@ -74,6 +79,8 @@ export function notTaken(name: string, why: Code): NanostateError {
   return new NanostateError(why, `"${name}" was not taken by the hub: ${words(why)}`);
 }
 
+/** The length of the meta of an entry: a stamp. */
+const STAMP_META = STAMP_HEAD.length + 24;
 /** What an entry takes beside its body, in bytes. */
 const OVERHEAD = 200;
 
@@ -101,12 +108,24 @@ export class Own {
     return this.#byName.values();
   }
 
-  /** Takes an encoded value that is sent now, whatever the stamp of the one before it. Throws if there is no room. */
-  put(boot: number, name: string, data: Uint8Array, kind: Kind, stamp: Stamp): Entry {
-    let entry = this.#byName.get(name);
+  /** The beginning of a body of this name, up to its data. */
+  head(name: string): Uint8Array {
+    const entry = this.#byName.get(name);
+    if (entry) {
+      return entry.body.subarray(0, entry.dataAt);
+    }
     const writer = new Writer();
     writeHead(writer, this.identity, name);
-    const size = writer.length + data.length + STAMP_META;
+    return writer.copy();
+  }
+
+  /**
+   * Takes an encoded value that is sent now, whatever the stamp of the one before it. `head` is that of its name. Throws
+   * if there is no room.
+   */
+  put(boot: number, name: string, head: Uint8Array, data: Uint8Array, kind: Kind, stamp: Stamp): Entry {
+    let entry = this.#byName.get(name);
+    const size = head.length + data.length + STAMP_META;
     const bytes = this.#bytes + size + (entry ? -entry.body.length : OVERHEAD);
     if (bytes > this.limit) {
       const text = `"${name}" (${size} bytes) does not fit: ${this.#bytes} of ${this.limit} bytes are in use`;
@@ -118,7 +137,7 @@ export class Own {
       entry = this.slots[slot] = new Entry(this.identity, name, slot);
       this.#byName.set(name, entry);
     }
-    entry.replace(writer, data, kind, stamp);
+    entry.replace(head, data, kind, stamp);
     entry.version = entry.sentVersion = ++this.version;
     entry.sentAt = boot;
     return entry;
@@ -150,7 +169,7 @@ export class Own {
    * Stamps values by their age, in the order in which they were sent: all of them, or those with a stamp after `time`,
    * which is what it is at `boot`. Returns those that got another, and the latest clock of all.
    */
-  rebase(boot: number, instance: Uint8Array, time: LogicalTime, all: boolean): [Entry[], LogicalTime] {
+  rebase(boot: number, instance: string, time: LogicalTime, all: boolean): [Entry[], LogicalTime] {
     let last = 0n;
     const changed = [];
     for (const entry of [...this.#byName.values()].sort((a, b) => a.version - b.version)) {

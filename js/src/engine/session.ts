@@ -7,7 +7,7 @@ import { hello, readControl, type Control } from '../control.js';
 import { KINDS, Malformed, encode, kindOf, type Sendable } from '../msgpack.js';
 import { NanostateError, REFUSALS, codeOf, words, type Code } from '../status.js';
 import {
-  RESERVED, checkIdentity, checkName, clockOf, decodeBody, strLength, usesFeatures, type Body, type LogicalTime, type Stamp,
+  RESERVED, checkIdentity, checkName, clockOf, decodeBody, toBytes, usesFeatures, type Body, type LogicalTime, type Stamp,
 } from '../wire.js';
 import { Acks } from './acks.js';
 import { isBeyond, toMillis, type Now } from './clock.js';
@@ -119,14 +119,17 @@ export class Session {
 
   /** Publishes a value. Throws a TypeError or a {@link NanostateError}, and then nothing has changed. */
   publish(now: Now, name: string, value: Sendable, doubles = false) {
-    checkName(name);
+    if (!this.own.find(name)) {
+      checkName(name);
+    }
     const data = encode(value, doubles);
-    const size = 1 + strLength(this.identity) + strLength(name) + data.length;
+    const head = this.own.head(name);
+    const size = head.length + data.length;
     if (size > this.#limit) {
       const text = `"${name}" would be a message of ${size} bytes; the limit is ${this.#limit}`;
       throw new NanostateError('NS_ERR_TOO_LARGE', text);
     }
-    this.#change(this.own.put(now.boot, name, data, kindOf(data[0]!, value), this.#stamper.next(now)));
+    this.#change(this.own.put(now.boot, name, head, data, kindOf(data[0]!, value), this.#stamper.next(now)));
   }
 
   /** The value of a key, or with no sender the newest of any sender, own values included. */
@@ -342,7 +345,7 @@ export class Session {
     this.#answer = now.mono + HANDSHAKE;
     this.#link!.feed.message(
       hello(this.identity, {
-        instance: this.#stamper.instance,
+        instance: toBytes(this.#stamper.instance),
         epoch: this.#dialler.epoch,
         accept: this.config.accept,
         flags: this.#dialler.flags(this.config),
@@ -529,7 +532,7 @@ export class Session {
    */
   #adopt(now: Now, body: Body, stamp: Stamp) {
     try {
-      this.own.put(now.boot, body.name, body.data, body.kind, stamp);
+      this.own.put(now.boot, body.name, this.own.head(body.name), body.data, body.kind, stamp);
     } catch {
       this.own.forget(this.own.find(body.name)!);
     }

@@ -7,7 +7,7 @@ import { REBASES } from './config.js';
 export class Stamper {
   readonly clock = new LogicalClock();
   /** The instance, as stamps end with it. */
-  readonly #mine: string;
+  readonly instance: string;
   /** Whether a v1 hub has welcomed the app: until then own values have a stamp for now, and get theirs then. */
   #hasHubTime = false;
   /** How often the hub of this link set the clock back. */
@@ -15,8 +15,8 @@ export class Stamper {
   /** When hello was said, by the boot clock. */
   helloAt = 0;
 
-  constructor(readonly instance: Uint8Array) {
-    this.#mine = fromBytes(instance);
+  constructor(instance: Uint8Array) {
+    this.instance = fromBytes(instance);
   }
 
   /** A stamp that is later than all that is known. */
@@ -25,7 +25,7 @@ export class Stamper {
   }
 
   isMine(stamp: Stamp): boolean {
-    return stamp.endsWith(this.#mine);
+    return stamp.endsWith(this.instance);
   }
 
   /** Hello is said now. Returns the time that it tells. */
