@@ -83,18 +83,21 @@ export class Driver {
       return;
     }
     this.#isPumping = true;
-    for (let goesOn = true; goesOn; ) {
-      const events = this.session.takeEvents();
-      for (const event of events) {
-        if (event.is === 'dial') this.#begin(event.token, event.url);
-        else if (event.is === 'close') this.#end(event.conn);
-        else this.tell(event);
+    try {
+      for (let goesOn = true; goesOn; ) {
+        const events = this.session.takeEvents();
+        for (const event of events) {
+          if (event.is === 'dial') this.#begin(event.token, event.url);
+          else if (event.is === 'close') this.#end(event.conn);
+          else this.tell(event);
+        }
+        goesOn = this.#write() || events.length > 0;
       }
-      goesOn = this.#write() || events.length > 0;
+      this.settled();
+    } finally {
+      this.#isPumping = false;
+      this.#arm();
     }
-    this.settled();
-    this.#isPumping = false;
-    this.#arm();
   }
 
   /** Ends the connection. Resolves when it is closed. */
@@ -156,14 +159,19 @@ export class Driver {
     }
     clearTimeout(attempt.timer);
     this.#attempt = undefined;
+    this.#tellEnd(attempt, error, isFinal);
+    this.#beginNext();
+    this.#onEnded?.();
+    this.pump();
+  }
+
+  /** Tells the session, which heeds it only once. */
+  #tellEnd(attempt: Attempt, error: NanostateError, isFinal = false) {
     if (attempt.isOpen) {
       this.session.closed(this.now(), attempt.conn, error, isFinal);
     } else {
       this.session.dialFailed(this.now(), attempt.token, error);
     }
-    this.#beginNext();
-    this.#onEnded?.();
-    this.pump();
   }
 
   #beginNext() {
@@ -202,8 +210,9 @@ export class Driver {
     this.#isAway = true;
     const attempt = this.#attempt;
     if (attempt) {
-      attempt.transport?.close();
-      this.#ended(attempt, new NanostateError('NS_ERR_CLOSED', 'the page was left'));
+      this.#tellEnd(attempt, new NanostateError('NS_ERR_CLOSED', 'the page was left'));
+      this.#close(attempt);
+      this.pump();
     }
     clearTimeout(this.#timer);
   }

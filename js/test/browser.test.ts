@@ -25,7 +25,7 @@ let browser: Browser;
 let context: BrowserContext;
 
 before(async () => {
-  browser = await chromium.launch({ executablePath: EXECUTABLE, args: FLAGS });
+  browser = await chromium.launch({ executablePath: EXECUTABLE, args: FLAGS, ignoreDefaultArgs: ['--disable-back-forward-cache'] });
   context = await browser.newContext();
   context.setDefaultTimeout(BOUND);
   // How many WebSockets a page has, and had at most.
@@ -245,6 +245,30 @@ test('the slider of the example moves in two pages and a program, the chat and t
     assert.deepEqual((page as any).errors, []);
     await page.close();
   }
+  await node.close();
+  await hub.kill();
+});
+
+test('a page comes back from the back/forward cache with its values, and connects again', async () => {
+  const hub = await Hub.start('ws://127.0.0.1:0/ws', 'tcp://127.0.0.1:0');
+  const node = new Nanostate('node', hub.urls[1]);
+  const origin = `http://${new URL(hub.url).host}`;
+  const page = await open(origin);
+  await join_(page, 'page', hub.url);
+  // The page tells by itself, since Playwright does not know pages that come back.
+  await page.evaluate(() => {
+    const { ns, counts } = globalThis as any;
+    addEventListener('pageshow', ({ persisted }) => ns.send('persisted', persisted));
+    ns.on('late', ({ value }: any) => ns.send('heard', [value, counts.now, counts.most]));
+    return (ns.send('x', 1), ns.flush());
+  });
+  await page.goto(`${origin}/other.html`);
+  node.send('late', 2);
+  await node.flush();
+  void page.evaluate(() => history.back()).catch(() => {});
+  await until(() => node.get('heard') !== undefined, 'the page');
+  assert.deepEqual([node.get('persisted'), node.get('heard'), node.get('x')], [true, [2, 1, 1], 1]);
+  await page.close();
   await node.close();
   await hub.kill();
 });
