@@ -30,7 +30,7 @@ before(() => {
   // Packed in a copy: other tests may run at the same time, and dist/ may be older than the source.
   const copy = join(folder, 'copy');
   run('mkdir', ['-p', copy, consumer], folder);
-  run('cp', ['-r', 'package.json', 'README.md', copy], js);
+  run('cp', ['package.json', 'README.md', 'LICENSE', copy], js);
   run(process.execPath, ['scripts/build.mjs', join(copy, 'dist')], js);
   archive = join(copy, run('npm', ['pack', '--silent'], copy).trim());
   writeFileSync(join(consumer, 'package.json'), '{}');
@@ -45,7 +45,9 @@ test('the file for pages is the one that the source gives, and is small', () => 
   assert.ok(size <= MOST, `${size} bytes`);
 });
 
-test('the version is that of the library', () => {
+test('version and licence are those of the library', () => {
+  const licences = ['LICENSE', 'js/LICENSE'].map((name) => readFileSync(new URL(name, ROOT), 'utf8'));
+  assert.equal(licences[0], licences[1]);
   const { version } = readJson('js/package.json');
   assert.match(readFileSync(new URL('Cargo.toml', ROOT), 'utf8'), new RegExp(`^version = "${version}"`, 'm'));
 });
