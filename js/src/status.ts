@@ -30,9 +30,15 @@ export const REFUSALS: readonly Code[] = [
   'NS_ERR_PERMISSION', 'NS_ERR_IDENTITY_TAKEN', 'NS_ERR_NOT_FOUND',
 ];
 
+/** Where the name says too little. */
+const WORDS: Partial<Record<Code, string>> = {
+  NS_ERR_FULL: 'no room left',
+  NS_ERR_PERMISSION: 'permission denied',
+};
+
 /** An error in words: of NS_ERR_NOT_FOUND, "not found". */
 export function words(code: Code): string {
-  return code.slice(7).toLowerCase().replaceAll('_', ' ');
+  return WORDS[code] ?? code.slice(7).toLowerCase().replaceAll('_', ' ');
 }
 
 /** The error with this number. */

@@ -198,6 +198,13 @@ test('a page of another server of this machine reads, and is told that it may no
   assert.equal(await failure, 'NS_ERR_PERMISSION');
   assert.deepEqual(await page.evaluate(() => (globalThis as any).rejected), ['NS_ERR_PERMISSION']);
   assert.equal(node.get('y'), undefined);
+  const slider = await open('http://localhost:8999', `examples-js/slider.html?${hub.url}`);
+  node.send('volume', 20);
+  await slider.locator('#value', { hasText: '20' }).waitFor();
+  await slider.locator('#slider').fill('30');
+  await slider.locator('#status', { hasText: 'permission denied (only reading is allowed)' }).waitFor();
+  assert.equal(node.get('volume'), 20);
+  await slider.close();
   await page.close();
   await node.close();
   await hub.kill();

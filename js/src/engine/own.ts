@@ -76,7 +76,9 @@ export class Entry {
 
 /** The hub did not take a value of this name. */
 export function notTaken(name: string, why: Code): NanostateError {
-  return new NanostateError(why, `"${name}" was not taken by the hub: ${words(why)}`);
+  // The hub lets it in all the same: as a page of another server, for one.
+  const hint = why === 'NS_ERR_PERMISSION' ? ' (only reading is allowed)' : '';
+  return new NanostateError(why, `"${name}" was not taken by the hub: ${words(why)}${hint}`);
 }
 
 /** The length of the meta of an entry: a stamp. */
