@@ -309,7 +309,10 @@ enum {
     NS_OPT_HUB_TLS_CERT = 151,
     /** Hub. File (PEM) with the private key of NS_OPT_HUB_TLS_CERT, unless that has it, too. A
      *  text. */
-    NS_OPT_HUB_TLS_KEY = 152
+    NS_OPT_HUB_TLS_KEY = 152,
+    /** Hub. Folder whose files are served to browsers at the addresses of WebSockets, at most 64 MiB;
+     *  its pages may publish. It is read at each listen. A text. */
+    NS_OPT_HUB_WWW = 153
 };
 
 /* Version -------------------------------------------------------------------------------------- */

@@ -219,6 +219,7 @@ inline constexpr HubOption<bool> hub_legacy_snapshot{NS_OPT_HUB_LEGACY_SNAPSHOT}
 inline constexpr HubOption<bool> hub_allow_local_pages{NS_OPT_HUB_ALLOW_LOCAL_PAGES};
 inline constexpr HubOption<std::string_view> hub_tls_cert{NS_OPT_HUB_TLS_CERT};
 inline constexpr HubOption<std::string_view> hub_tls_key{NS_OPT_HUB_TLS_KEY};
+inline constexpr HubOption<std::string_view> hub_www{NS_OPT_HUB_WWW};
 } // namespace option
 
 using AppStats = ns_app_stats_t;

@@ -49,6 +49,10 @@ pub const RECEIVED: usize = 64 << 20;
 pub const IDENTITY_PROBE: Duration = Duration::from_secs(1);
 /// How long the holder of an identity may be silent before an app that was refused and tries again may replace it.
 pub const LOST: Duration = Duration::from_secs(20);
+/// All files of a folder that a hub serves to browsers, in bytes: they are kept in memory.
+pub const WWW_BYTES: usize = 64 << 20;
+/// How long a file may take that a hub sends to a browser.
+pub const SERVED: Duration = Duration::from_secs(60);
 /// How often a hub pings a WebSocket, so that no proxy takes it for idle: their limits begin at 60 s.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// How often an app stamps a value anew on one link because the hub holds a later one under its key.
@@ -71,5 +75,7 @@ pub const IPC_MODE: u32 = 0o600;
 
 /// Where apps connect and hubs listen unless told otherwise.
 pub const DEFAULT_URL: &str = "tcp://127.0.0.1:15000";
+/// Where a hub of the command line listens for browsers, too, unless told otherwise.
+pub const DEFAULT_WS_URL: &str = "ws://127.0.0.1:15001/ws";
 /// The environment variable that replaces [`DEFAULT_URL`] for apps.
 pub const URL_VARIABLE: &str = "NANOSTATE_URL";

@@ -334,6 +334,9 @@ text_options! {
             "File (PEM) with the certificate for addresses with TLS, followed by those of its issuers";
         TlsKey = 152, NS_OPT_HUB_TLS_KEY, "",
             "File (PEM) with the private key of NS_OPT_HUB_TLS_CERT, unless that has it, too";
+        Www = 153, NS_OPT_HUB_WWW, "",
+            "Folder whose files are served to browsers at the addresses of WebSockets, at most 64 MiB; its pages may \
+             publish. It is read at each listen";
     }
 }
 

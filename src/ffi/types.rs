@@ -199,6 +199,9 @@ pub const NS_OPT_HUB_TLS_CERT: ns_opt = 151;
 /// Hub. File (PEM) with the private key of NS_OPT_HUB_TLS_CERT, unless that has it, too. A
 /// text.
 pub const NS_OPT_HUB_TLS_KEY: ns_opt = 152;
+/// Hub. Folder whose files are served to browsers at the addresses of WebSockets, at most 64 MiB;
+/// its pages may publish. It is read at each listen. A text.
+pub const NS_OPT_HUB_WWW: ns_opt = 153;
 
 #[cfg(test)]
 mod tests {

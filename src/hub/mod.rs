@@ -1,5 +1,6 @@
 //! The process, or the object inside one, that forwards every state to the other apps.
 
+mod files;
 mod secure;
 
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -11,7 +12,7 @@ use parking_lot::{Mutex, MutexGuard};
 use crate::callback::{Callback, Gate};
 use crate::engine::hub::{About, Router, RouterConfig, RouterEvent};
 use crate::engine::Role;
-use crate::framing::http::server::read_origin;
+use crate::framing::http::server::{read_origin, Pages};
 use crate::handle_state::{run_loop, HandleState};
 use crate::instance::random_instance;
 use crate::leaving;
@@ -70,6 +71,8 @@ pub struct Hub {
     thread: LoopThread,
     addresses: Mutex<Vec<String>>,
     secure: Mutex<Secure>,
+    /// The folder that is served to browsers.
+    www: Mutex<Option<String>>,
 }
 
 struct Inner {
@@ -140,7 +143,13 @@ impl Hub {
                 inner.shared.stop();
             }
         });
-        Ok(Hub { inner, thread: LoopThread::default(), addresses: Mutex::new(Vec::new()), secure: Mutex::default() })
+        Ok(Hub {
+            inner,
+            thread: LoopThread::default(),
+            addresses: Mutex::new(Vec::new()),
+            secure: Mutex::default(),
+            www: Mutex::default(),
+        })
     }
 
     /// Sets an option, before the first listen.
@@ -206,14 +215,17 @@ impl Hub {
         })
     }
 
-    /// Sets an option whose value is a text, or with `None` sets it no longer: for the first address with TLS that the hub
-    /// listens at, and for each [`Hub::reload_tls`].
+    /// Sets an option whose value is a text, or with `None` sets it no longer: for the next address that the hub listens at,
+    /// and the certificate for each [`Hub::reload_tls`].
     ///
     /// # Errors
     /// [`Status::Closed`].
     pub fn set_text(&self, option: HubText, value: Option<&str>) -> Result<()> {
         self.inner.check_usable()?;
-        self.secure.lock().set(option, value);
+        match option {
+            HubText::TlsCert | HubText::TlsKey => self.secure.lock().set(option, value),
+            HubText::Www => *self.www.lock() = value.filter(|folder| !folder.is_empty()).map(str::to_owned),
+        }
         Ok(())
     }
 
@@ -256,9 +268,12 @@ impl Hub {
     /// for an address with TLS; [`Status::Tls`]: there is something wrong with it; [`Status::Io`]; [`Status::Closed`].
     pub fn listen(&self, url: &str) -> Result<()> {
         let mode = self.inner.ipc_mode.load(Ordering::Relaxed);
-        let pages = self.inner.open()?.protocol.config().pages.clone();
+        let pages: Pages = self.inner.open()?.protocol.config().pages.clone();
         let listen = |gateway, address: &Address| {
-            let tls = self.acceptor(address, url)?;
+            let (tls, mut pages) = (self.acceptor(address, url)?, pages);
+            if let (Address::Ws { .. }, None) = (address, gateway) {
+                pages.files = Arc::new(files::load(self.www.lock().as_deref())?);
+            }
             self.inner.shared.listen(address, mode, Service { gateway, pages, tls })
         };
         let Some(address) = GatewayAddress::parse(url).transpose()? else {

@@ -19,10 +19,14 @@ use crate::{logger, signals, stdio, Failure};
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Address to listen at, may be given several times: tcp://HOST:PORT (* is every interface, port 0 any free one),
-    /// tls+tcp://HOST:PORT, or ipc://PATH. A prefix pub+, pull+, rep+ or respondent+ is for nanomsg and NNG programs that open SUB, PUSH, REQ
-    /// or SURVEYOR sockets; with it also ws://HOST:PORT/PATH, and ?structured=1 for more than text and bytes
-    #[arg(long, short, visible_alias = "bind", visible_short_alias = 'b', value_name = "URL", default_value = limits::DEFAULT_URL)]
+    /// ipc://PATH, ws://HOST:PORT/PATH (for browsers, too), tls+tcp://HOST:PORT or wss://HOST:PORT/PATH. A prefix pub+,
+    /// pull+, rep+ or respondent+ is for nanomsg and NNG programs that open SUB, PUSH, REQ or SURVEYOR sockets; with it
+    /// also ?structured=1 for more than text and bytes [default: tcp://127.0.0.1:15000 and ws://127.0.0.1:15001/ws]
+    #[arg(long, short, visible_alias = "bind", visible_short_alias = 'b', value_name = "URL")]
     listen: Vec<String>,
+    /// Listen at tcp://127.0.0.1:15000 alone unless told otherwise
+    #[arg(long, conflicts_with = "listen")]
+    no_ws: bool,
     /// Let web pages of this origin connect, read and publish: https://example.org, http://localhost:8000. May be given
     /// several times
     #[arg(long, value_name = "ORIGIN", help_heading = "Web pages")]
@@ -59,6 +63,15 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     for url in &arguments.listen {
         hub.listen(url)?;
+    }
+    if arguments.listen.is_empty() {
+        hub.listen(limits::DEFAULT_URL)?;
+        if !arguments.no_ws {
+            // The hub is of use without it.
+            if let Err(error) = hub.listen(limits::DEFAULT_WS_URL) {
+                log::warn!("no browser can connect: {error}");
+            }
+        }
     }
     for address in (0..).map_while(|i| hub.address(i)) {
         // The hub goes on even if standard output is closed.
@@ -137,5 +150,21 @@ fn log_totals(hub: &Hub) {
     let told: Vec<_> = not_passed_on.iter().filter(|(_, n)| *n > 0).map(|(what, n)| format!("{n} {what}")).collect();
     if !told.is_empty() {
         log::info!("not passed on: {}", told.join(", "));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Args as _;
+
+    use super::*;
+
+    #[test]
+    fn the_help_names_the_addresses_that_a_hub_has_unless_told_otherwise() {
+        let help = Arguments::augment_args(clap::Command::new("hub")).render_long_help().to_string();
+        let words = help.split_whitespace().collect::<Vec<_>>().join(" ");
+        let (tcp, ws) = (limits::DEFAULT_URL, limits::DEFAULT_WS_URL);
+        assert!(words.contains(&format!("[default: {tcp} and {ws}]")), "{words}");
+        assert!(words.contains(&format!("Listen at {tcp} alone")), "{words}");
     }
 }

@@ -73,7 +73,11 @@ fn argument(option: HubOption) -> Arg {
 fn text_argument(option: HubText) -> Arg {
     let about = option.about();
     let help = with_flags(about.text).into_owned();
-    Arg::new(about.name).long(flag_of(about.name)).help_heading("TLS").value_name("FILE").help(help)
+    let (heading, value_name) = match option {
+        HubText::TlsCert | HubText::TlsKey => ("TLS", "FILE"),
+        HubText::Www => ("Web pages", "DIR"),
+    };
+    Arg::new(about.name).long(flag_of(about.name)).help_heading(heading).value_name(value_name).help(help)
 }
 
 impl clap::Args for Options {

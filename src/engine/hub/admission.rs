@@ -30,7 +30,7 @@ impl Router {
         let is_v1 = agreed == Agreed::V1;
         debug!("{}: its header is {}: {agreed}", peer.profile.name(), framing::shown(&said));
         peer.profile.rights = rights;
-        if peer.surplus {
+        if peer.surplus && agreed != Agreed::Served {
             let text = self.full();
             if is_v1 {
                 self.refuse(now, i, Status::Full, text);
@@ -46,6 +46,11 @@ impl Router {
                 peer.profile.kind = PeerKind::Client(gateway);
                 peer.link.set_max_frame(peer.profile.max_frame(&core.config));
                 core.join_gateway(i, peer, gateway);
+            }
+            Agreed::Served => {
+                peer.stage = Stage::Served;
+                core.timers.set(Timer::Handshake(i as u32), now.mono + limits::SERVED);
+                return false;
             }
             Agreed::Old | Agreed::NotV1 => {
                 peer.profile.kind = PeerKind::Old;

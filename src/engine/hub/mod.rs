@@ -151,7 +151,9 @@ impl Router {
             core.timers.clear(timer(i as u32));
         }
         core.turns.leave(id);
-        if matches!(stage, Stage::Up) {
+        if matches!(stage, Stage::Served) {
+            debug!("{} was sent a file", peer.profile.name());
+        } else if matches!(stage, Stage::Up) {
             let waited = core.left(now, id, peer, why, text);
             self.admit_all(now, waited);
         } else {
@@ -345,7 +347,7 @@ impl Protocol for Router {
             return;
         }
         let peer = &mut self.peers[i];
-        if peer.is_closing() {
+        if peer.is_closing() || matches!(peer.stage, Stage::Served) {
             return;
         }
         let (deferred, _) = &mut peer.deferred;
@@ -393,10 +395,14 @@ impl Protocol for Router {
         peer.link.gather(slices);
     }
 
-    fn wrote(&mut self, _now: Now, conn: ConnId, n: usize) -> bool {
+    fn wrote(&mut self, now: Now, conn: ConnId, n: usize) -> bool {
         let Some(i) = self.peers.find(conn) else { return false };
         let peer = &mut self.peers[i];
         let more = peer.link.wrote(n);
+        if !more && matches!(peer.stage, Stage::Served) {
+            self.close(now, i, Status::Ok, String::new());
+            return false;
+        }
         if peer.held() == 0 {
             peer.backlog = None;
             self.core.intake.table.pinned.sweep();

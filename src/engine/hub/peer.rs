@@ -26,6 +26,8 @@ pub enum Stage {
     Claiming,
     /// It takes part.
     Up,
+    /// It asked for a file, and is sent that.
+    Served,
     /// To be closed.
     Closing,
 }

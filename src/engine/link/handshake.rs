@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::super::gateway::Role;
 use super::super::{Gateway, Web};
 use crate::framing::http::client::{Answer, AnswerError, Request};
-use crate::framing::http::server::{serve, Granted, Refusal, Rights, Site};
+use crate::framing::http::server::{serve, Granted, Refusal, Rights, Served, Site};
 use crate::framing::http::{Speaks, PROTOCOL};
 use crate::framing::{
     gateway_header, header, opening_len, parse_gateway_header, parse_header, HeaderError, Version, BUS, HEADER_LEN,
@@ -39,6 +39,8 @@ pub enum Agreed {
     Old,
     /// With the messages of another scalability protocol.
     Client(Role),
+    /// Not at all: it was a request for a file, which was answered.
+    Served,
     /// Not at all: a hub that is old answered an app that said v1. The app has to dial again and say that it is old.
     NotV1,
 }
@@ -49,6 +51,7 @@ impl fmt::Display for Agreed {
             Agreed::V1 => Version::V1.fmt(f),
             Agreed::Old | Agreed::NotV1 => Version::Old.fmt(f),
             Agreed::Client(role) => role.hears().fmt(f),
+            Agreed::Served => f.write_str("a file"),
         }
     }
 }
@@ -147,10 +150,15 @@ impl Handshake {
                         *input = &[];
                         return Ok(None);
                     }
-                    Ok(Some((len, Granted { speaks, rights, .. }))) => {
+                    Ok(Some((len, served))) => {
                         *input = &input[len - seen..];
-                        self.said.truncate(len);
-                        (carried(speaks), rights)
+                        // The fields behind the first line may be nobody else's business.
+                        let line = self.said.iter().position(|&byte| byte == b'\r');
+                        self.said.truncate(line.unwrap_or(len));
+                        match served {
+                            Served::WebSocket(Granted { speaks, rights, .. }) => (carried(speaks), rights),
+                            Served::File => (Agreed::Served, Rights::Read),
+                        }
                     }
                     Err(refusal) => {
                         refusal.write(out);

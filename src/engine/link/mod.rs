@@ -129,6 +129,8 @@ impl Link {
         }
         if let Ok(Some(Opened { agreed, .. })) = &opened {
             self.handshake = None;
+            // No frame follows a file.
+            self.said_close = *agreed == Agreed::Served;
             if matches!(agreed, Agreed::Old | Agreed::Client(_)) {
                 self.feed.set_old();
             }

@@ -1,6 +1,7 @@
 //! HTTP/1.1 as far as a WebSocket needs it: the request that opens one, and its answer.
 
 pub mod client;
+pub mod files;
 mod host;
 pub mod server;
 

@@ -1,8 +1,10 @@
 //! The side of a hub: reads requests, and decides who is let in, and with which rights.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
 use super::super::{shown, Sp, BUS, PUB, PULL, REP, RESPONDENT};
+use super::files::Files;
 use super::{accept_key, field, has_token, head_len, host, Speaks, MAX_FIELDS, MAX_HEAD, PROTOCOL, VERSION};
 
 /// What a peer may do.
@@ -21,6 +23,8 @@ pub struct Pages {
     pub origins: Vec<String>,
     /// Pages of this machine may publish. If not, they may read.
     pub local: bool,
+    /// What the hub serves itself.
+    pub files: Arc<Files>,
 }
 
 pub use super::host::read_origin;
@@ -51,6 +55,15 @@ pub struct Granted {
     pub rights: Rights,
     /// The origin of the page, if it is one.
     pub page: Option<String>,
+}
+
+/// A request that was answered.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Served {
+    /// With a WebSocket.
+    WebSocket(Granted),
+    /// With a file, behind which the connection ends.
+    File,
 }
 
 /// Why a request is not granted.
@@ -133,12 +146,12 @@ impl Refusal {
     }
 }
 
-/// Reads the request for a WebSocket at the beginning of `bytes`, of which it had `seen` so many before. Writes the answer
-/// of one that is granted. Returns it, and how long the request is; `None`: more is needed.
+/// Reads the request at the beginning of `bytes`, of which it had `seen` so many before. Writes the answer, unless it is
+/// refused. Returns with what it was answered, and how long it is; `None`: more is needed.
 ///
 /// # Errors
-/// Why it is not granted.
-pub fn serve(site: &Site, bytes: &[u8], seen: usize, out: &mut Vec<u8>) -> Result<Option<(usize, Granted)>, Refusal> {
+/// Why it is refused.
+pub fn serve(site: &Site, bytes: &[u8], seen: usize, out: &mut Vec<u8>) -> Result<Option<(usize, Served)>, Refusal> {
     /// As much of what is not HTTP is shown.
     const SHOWN: usize = 8;
     /// No method is longer.
@@ -161,7 +174,7 @@ pub fn serve(site: &Site, bytes: &[u8], seen: usize, out: &mut Vec<u8>) -> Resul
         Err(httparse::Error::TooManyHeaders) => return Err(Refusal::TooLong),
         Err(error) => return Err(Refusal::Malformed(error.to_string())),
     }
-    let granted = judge(site, &request)?;
+    let Some(granted) = judge(site, &request, out)? else { return Ok(Some((len, Served::File))) };
     let key = field(request.headers, "Sec-WebSocket-Key").unwrap_or_default();
     let mut answer = format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {}\r\n",
@@ -177,10 +190,11 @@ pub fn serve(site: &Site, bytes: &[u8], seen: usize, out: &mut Vec<u8>) -> Resul
     }
     out.extend_from_slice(answer.as_bytes());
     out.extend_from_slice(b"\r\n");
-    Ok(Some((len, granted)))
+    Ok(Some((len, Served::WebSocket(granted))))
 }
 
-fn judge(site: &Site, request: &httparse::Request<'_, '_>) -> Result<Granted, Refusal> {
+/// Decides about a request. `None`: it was for a file, which was written.
+fn judge(site: &Site, request: &httparse::Request<'_, '_>, out: &mut Vec<u8>) -> Result<Option<Granted>, Refusal> {
     let text = |name: &str| {
         field(request.headers, name).ok_or_else(|| Refusal::Malformed(format!("its field {name} is not text")))
     };
@@ -202,6 +216,9 @@ fn judge(site: &Site, request: &httparse::Request<'_, '_>) -> Result<Granted, Re
         return Err(Refusal::Method(method.to_owned()));
     }
     let path = target.split('?').next().unwrap_or_default();
+    if !upgrade && site.pages.files.write(path, out) {
+        return Ok(None);
+    }
     // The original's pages ask for the root.
     if path != site.path && !(path == "/" && site.only.is_none() && upgrade) {
         return Err(Refusal::NotFound(path.to_owned()));
@@ -220,7 +237,7 @@ fn judge(site: &Site, request: &httparse::Request<'_, '_>) -> Result<Granted, Re
         None => Rights::ReadWrite,
         Some(origin) => site.rights(origin, &host).ok_or_else(|| Refusal::Page(origin.clone()))?,
     };
-    Ok(Granted { speaks: site.choose(&text("Sec-WebSocket-Protocol")?)?, rights, page })
+    Ok(Some(Granted { speaks: site.choose(&text("Sec-WebSocket-Protocol")?)?, rights, page }))
 }
 
 /// Whether these are 16 bytes in base64.

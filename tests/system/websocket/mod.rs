@@ -1,3 +1,4 @@
 //! WebSockets from outside.
 
 mod autobahn;
+mod pages;

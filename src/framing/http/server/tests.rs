@@ -31,7 +31,10 @@ fn from(origin: &str, host: &str) -> String {
 
 fn judged(site: &Site, request: &str) -> Result<Granted, Refusal> {
     let mut out = Vec::new();
-    serve(site, request.as_bytes(), 0, &mut out).map(|granted| granted.expect("a whole request").1)
+    match serve(site, request.as_bytes(), 0, &mut out)? {
+        Some((_, Served::WebSocket(granted))) => Ok(granted),
+        other => panic!("{other:?}"),
+    }
 }
 
 fn rights(site: &Site, request: &str) -> Option<Rights> {
@@ -44,7 +47,7 @@ fn a_program_is_let_in_and_answered() {
     let text = request("/ws", "127.0.0.1:15001", "Sec-WebSocket-Protocol: nanostate.v1\r\n");
     let granted = Granted { speaks: Speaks::V1, rights: Rights::ReadWrite, page: None };
     let input = [text.as_bytes(), b"first frame"].concat();
-    assert_eq!(serve(&site(), &input, 0, &mut out), Ok(Some((text.len(), granted))));
+    assert_eq!(serve(&site(), &input, 0, &mut out), Ok(Some((text.len(), Served::WebSocket(granted)))));
     assert_eq!(
         String::from_utf8(out).expect("text"),
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -83,7 +86,7 @@ fn the_subprotocol_says_what_is_spoken() {
 #[test]
 fn a_page_publishes_from_the_hub_itself_or_where_it_was_invited_from_and_reads_from_this_machine() {
     use Rights::{Read, ReadWrite};
-    let invites = Pages { origins: vec!["https://example.org".into()], local: false };
+    let invites = Pages { origins: vec!["https://example.org".into()], ..Pages::default() };
     let invites = Site { pages: invites, ..site() };
     let local = Site { pages: Pages { local: true, ..Pages::default() }, ..site() };
     let lan = Site { host: Some("workshop.lan".into()), loopback: false, ..site() };
@@ -159,6 +162,24 @@ fn any_other_request_is_refused_with_the_reason() {
     // What is no request for a WebSocket may come from a page by a name of its own.
     let plain = "GET /ws HTTP/1.1\r\nHost: evil.test\r\n\r\n";
     assert_eq!(judged(&site(), plain), Err(Refusal::Host("evil.test".into())));
+}
+
+#[test]
+fn a_file_is_served_to_who_asks_by_a_name_that_is_trusted_and_a_web_socket_beside_it() {
+    let mut files = Files::default();
+    files.add("/index.html", *b"<p>");
+    let site = Site { pages: Pages { files: Arc::new(files), ..Pages::default() }, ..site() };
+    let get = |path: &str, host: &str| {
+        let (text, mut out) = (format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n"), Vec::new());
+        serve(&site, text.as_bytes(), 0, &mut out).map(|served| (served, out))
+    };
+    for path in ["/", "/index.html", "/?query"] {
+        let (served, out) = get(path, "127.0.0.1:15001").expect("it is there");
+        assert!(matches!(served, Some((_, Served::File))) && out.ends_with(b"\r\n\r\n<p>"), "{path}");
+    }
+    assert_eq!(get("/", "evil.test").expect_err("rebinding"), Refusal::Host("evil.test".into()));
+    assert_eq!(get("/other", "localhost").expect_err("nothing"), Refusal::NotFound("/other".into()));
+    assert!(judged(&site, &request("/", "127.0.0.1", "")).is_ok(), "the original's pages ask for the root");
 }
 
 #[test]
