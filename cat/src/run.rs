@@ -354,7 +354,7 @@ impl Exchange<'_> {
         let stalled = if protocol.answers() { PATIENCE } else { self.plan.send_timeout.unwrap_or(STALLED) };
         match self.wait_until_written(stalled) {
             Some(_) if protocol.answers() => {}
-            Some(0) => return Err(gone()),
+            Some(0) => return Err(Failure::Failed("the peer went away before it had the message".to_owned())),
             Some(_) => return Err(stuck()),
             None => {}
         }
@@ -368,10 +368,8 @@ impl Exchange<'_> {
         if matches!(self.plan.protocol, Protocol::Push | Protocol::Pair | Protocol::Pair1) {
             let end = after(self.plan.send_timeout);
             let failed = |error| Failure::Failed(format!("cannot send: {error}"));
-            while !self.socket.takes_another(LINGER).map_err(failed)? {
-                if self.socket.peers() == 0 {
-                    return Err(gone());
-                }
+            // A peer that is gone may have read the message or not.
+            while self.socket.peers() > 0 && !self.socket.takes_another(LINGER).map_err(failed)? {
                 if end.is_some_and(|end| end <= Instant::now()) {
                     return Err(stuck());
                 }
@@ -396,10 +394,6 @@ impl Exchange<'_> {
         }
         None
     }
-}
-
-fn gone() -> Failure {
-    Failure::Failed("the peer went away before it had the message".to_owned())
 }
 
 fn stuck() -> Failure {
