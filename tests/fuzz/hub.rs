@@ -2,6 +2,54 @@
 
 use super::*;
 
+/// A request for a WebSocket, mostly valid, at times of a page that may only read.
+fn any_upgrade(rng: &mut Rng) -> Vec<u8> {
+    let mut request = Vec::new();
+    let protocol = rng.pick(&["nanostate.v1", "nanostate.v1", "other", "bus.sp.nanomsg.org", "pub.sp.nanomsg.org"]);
+    Request::write("hub", "/", protocol, [7; 16], &mut request);
+    if rng.one_in(4) {
+        let end = request.len() - 2;
+        request.splice(end..end, *b"Origin: http://localhost:8000\r\n");
+    }
+    if rng.one_in(10) {
+        let at = rng.index(request.len());
+        request[at] = rng.any() as u8;
+    }
+    request
+}
+
+/// A message over a WebSocket, mostly of an app that says hello first; or a frame that is none.
+fn any_frames(rng: &mut Rng, masks: &mut Masks) -> Vec<u8> {
+    let (mut out, mut hello) = (Vec::new(), Vec::new());
+    let flags = HelloFlags(rng.below(16) as u32);
+    let (instance, time) = (rng.instance(), None);
+    match rng.below(6) {
+        0 => ws::ping(Some(masks), &mut out),
+        1 => ws::text(&text(rng, 40), Some(masks), &mut out),
+        2 => {
+            Control::Hello { instance, epoch: 1, accept: u32::MAX, flags, time, secret: None }
+                .encode("evil", &mut hello);
+            ws::message(&[&hello], masks, &mut out);
+        }
+        3 if rng.one_in(4) => {
+            let len = rng.length(20);
+            out = rng.bytes(len);
+        }
+        _ => {
+            let form = rng.pick(&FORMS);
+            ws::message(&[&any_body(rng, form)], masks, &mut out);
+            // In two fragments: the first ends no message, and what follows continues it.
+            if rng.one_in(4) {
+                out[0] &= 0x7F;
+                let at = out.len();
+                ws::message(&[b"more"], masks, &mut out);
+                out[at] &= 0xF0;
+            }
+        }
+    }
+    out
+}
+
 #[test]
 fn a_hub_stays_within_its_limits_whatever_its_peers_send() {
     const OUTBOX: usize = 5000;
@@ -26,6 +74,7 @@ fn a_hub_stays_within_its_limits_whatever_its_peers_send() {
         router.capacity_mut().states = 40;
         let mut now = sim::beginning(SEC);
         let (mut conns, mut next) = (Vec::new(), 0);
+        let (mut webs, mut masks) = (BTreeSet::new(), Masks::new([9; 16]));
         for _ in 0..200 {
             now.mono += Duration::from_nanos(rng.below(200 * MS));
             now.wall = jumped(now.wall, &mut rng);
@@ -46,6 +95,24 @@ fn a_hub_stays_within_its_limits_whatever_its_peers_send() {
                     };
                     router.bytes(now, conn, &first);
                 }
+                3 if rng.one_in(2) => {
+                    next += 1;
+                    let conn = ConnId(next);
+                    let site = Site {
+                        host: Some("hub".into()),
+                        path: "/".into(),
+                        loopback: true,
+                        tls: false,
+                        only: None,
+                        pages: Pages::default(),
+                    };
+                    let web = Some(Web::Site(Arc::new(site)));
+                    let info = ConnInfo { framing: Framing::WsServer, from: "a page".into(), gateway: None, web };
+                    conns.push(conn);
+                    webs.insert(conn);
+                    router.opened(now, conn, info, None);
+                    router.bytes(now, conn, &any_upgrade(&mut rng));
+                }
                 1 if !conns.is_empty() => {
                     let conn = conns.swap_remove(rng.index(conns.len()));
                     router.closed(now, conn, Closed::ByPeer);
@@ -56,7 +123,9 @@ fn a_hub_stays_within_its_limits_whatever_its_peers_send() {
                     let (framing, v1) = (rng.pick(&FRAMINGS), rng.one_in(2));
                     let mut bytes = Vec::new();
                     for _ in 0..rng.below(6) {
-                        if rng.one_in(3) {
+                        if webs.contains(&conn) && !rng.one_in(20) {
+                            bytes.extend(any_frames(&mut rng, &mut masks));
+                        } else if rng.one_in(3) {
                             let message = [any_trace(&mut rng), any_request(&mut rng)].concat();
                             bytes.extend_from_slice(&frame_head(framing, message.len()));
                             bytes.extend(message);

@@ -11,7 +11,7 @@ mod hub;
 #[path = "../sim/mod.rs"]
 mod sim;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::IoSlice;
 use std::mem;
 use std::sync::Arc;

@@ -132,7 +132,7 @@ impl Session {
                     self.dial();
                 }
             },
-            Err(error) => self.drop_link(now, Error::new(Status::Invalid, error.to_string())),
+            Err(error) => self.drop_link(now, Error::new(error.status(), error.to_string())),
         }
         self.link.is_some()
     }

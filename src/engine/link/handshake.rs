@@ -11,6 +11,7 @@ use crate::framing::http::{Speaks, PROTOCOL};
 use crate::framing::{
     gateway_header, header, opening_len, parse_gateway_header, parse_header, HeaderError, Version, BUS, HEADER_LEN,
 };
+use crate::Status;
 
 /// What this side is in a handshake: it decides which side speaks first, and what the other side has to say.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -79,6 +80,17 @@ pub enum HandshakeError {
     /// No WebSocket was granted.
     #[error(transparent)]
     Answer(#[from] AnswerError),
+}
+
+impl HandshakeError {
+    /// What the end of the connection is counted as.
+    pub fn status(&self) -> Status {
+        match self {
+            HandshakeError::Answer(AnswerError::Status(401 | 403, _)) => Status::Permission,
+            HandshakeError::Answer(AnswerError::Status(..)) => Status::Refused,
+            HandshakeError::Header(_) | HandshakeError::Request(_) | HandshakeError::Answer(_) => Status::Invalid,
+        }
+    }
 }
 
 /// A handshake that goes on. Its length and its answers are its own affair: bytes are handed in as they come.

@@ -1,15 +1,31 @@
+use std::sync::Arc;
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::*;
-use crate::framing::http::server::Rights;
+use crate::framing::http::server::{Pages, Rights, Site};
 use crate::framing::Version;
 
 const LIMITS: LinkLimits = LinkLimits { frame: 1 << 20, outbox: 4096, answers: 1000 };
 
 fn link(conn: u64, framing: Framing, side: Side) -> Link {
-    let info = ConnInfo { framing, from: String::new(), gateway: None, web: None };
+    let web = match framing {
+        Framing::WsServer => Some(Web::Site(Arc::new(Site {
+            host: None,
+            path: "/ws".into(),
+            loopback: false,
+            tls: false,
+            only: None,
+            pages: Pages::default(),
+        }))),
+        Framing::WsClient => {
+            Some(Web::Target { host: "hub:1".into(), path: "/ws".into(), key: [1; 16], masks: [conn as u8; 16] })
+        }
+        Framing::Tcp | Framing::Ipc | Framing::Inproc => None,
+    };
+    let info = ConnInfo { framing, from: String::new(), gateway: None, web };
     Link::new(Now::default(), ConnId(conn), &info, side, LIMITS, &Pool::new(4))
 }
 
@@ -24,7 +40,8 @@ struct Pair {
 
 impl Pair {
     fn new(framing: Framing, version: Version) -> Pair {
-        let links = [link(0, framing, Side::Dialler(version)), link(1, framing, Side::Listener)];
+        let theirs = if framing == Framing::WsClient { Framing::WsServer } else { framing };
+        let links = [link(0, framing, Side::Dialler(version)), link(1, theirs, Side::Listener)];
         Pair { links, on_the_way: Default::default(), opened: [None; 2], bodies: Default::default() }
     }
 
@@ -116,13 +133,60 @@ fn an_old_answer_to_v1_opens_the_link_for_nothing() {
     assert_eq!(opened, Ok(Some(Opened { agreed: Agreed::NotV1, rights: Rights::ReadWrite, said: theirs.to_vec() })));
 }
 
+/// A WebSocket of a hub and a client, opened.
+fn web_socket() -> Pair {
+    let mut pair = Pair::new(Framing::WsClient, Version::V1);
+    pair.write(0, usize::MAX);
+    pair.read(1, usize::MAX);
+    pair.write(1, usize::MAX);
+    pair.read(0, usize::MAX);
+    assert_eq!(pair.opened, [Some(Agreed::V1); 2]);
+    pair
+}
+
+#[test]
+fn the_pings_of_a_web_socket_are_answered_and_the_newest_alone_when_there_was_no_room() {
+    let mut pair = web_socket();
+    let hub = 1;
+    (0..3).for_each(|_| pair.links[0].ping());
+    pair.write(0, usize::MAX);
+    pair.read(hub, usize::MAX);
+    assert_eq!(written(&mut pair.links[hub]), b"\x8a\0\x8a\0\x8a\0");
+    pair.links[hub].feed.message(&[0; 2000]);
+    (0..3).for_each(|_| pair.links[0].ping());
+    pair.write(0, usize::MAX);
+    pair.read(hub, usize::MAX);
+    let waiting = pair.links[hub].feed.waiting();
+    assert!(pair.links[hub].wrote(waiting), "a pong is to be written");
+    assert_eq!(written(&mut pair.links[hub]), b"\x8a\0");
+}
+
+#[test]
+fn a_web_socket_that_is_closed_is_answered_once_and_ends() {
+    let mut pair = web_socket();
+    pair.links[0].say_close(CloseCode::GOING_AWAY, "bye");
+    pair.links[0].say_close(CloseCode::NORMAL, "again");
+    let bytes = written(&mut pair.links[0]);
+    let hub = &mut pair.links[1];
+    let mut decoder = hub.take_decoder();
+    let error = hub.next(&mut decoder, &mut &bytes[..]).expect_err("the end");
+    assert_eq!(end_of(&error), Status::Closed);
+    assert_eq!(error.to_string(), "the other side closed the WebSocket with 1001: bye");
+    hub.say_close(CloseCode::NORMAL, "");
+    assert_eq!(written(hub), b"\x88\x02\x03\xe9", "the same code");
+    // Where no WebSocket is, nothing is said.
+    let mut other = link(1, Framing::Inproc, Side::Listener);
+    other.say_close(CloseCode::NORMAL, "");
+    assert!(written(&mut other).is_empty());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Whatever pieces are written and read, both sides agree, and every message arrives, whole and in order.
     #[test]
     fn two_links_understand_each_other_however_the_bytes_come(
-        framing in select(vec![Framing::Tcp, Framing::Ipc, Framing::Inproc]),
+        framing in select(vec![Framing::Tcp, Framing::Ipc, Framing::Inproc, Framing::WsClient]),
         version in select(vec![Version::V1, Version::Old]),
         steps in vec((0usize..2, any::<bool>(), 0usize..40, proptest::option::of(0usize..3000)), 0..60),
     ) {
