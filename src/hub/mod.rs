@@ -264,13 +264,13 @@ impl Hub {
     ///
     /// # Errors
     /// [`Status::Url`]; [`Status::Unsupported`]; [`Status::InUse`]; [`Status::Resolve`]; [`Status::Permission`];
-    /// [`Status::NotFound`]; [`Status::Invalid`]: no certificate is set
-    /// for an address with TLS; [`Status::Tls`]: there is something wrong with it; [`Status::Io`]; [`Status::Closed`].
+    /// [`Status::NotFound`]; [`Status::Invalid`]: no certificate is set for an address with TLS; [`Status::Tls`]: there
+    /// is something wrong with it; [`Status::Io`]; [`Status::Closed`].
     pub fn listen(&self, url: &str) -> Result<()> {
         let mode = self.inner.ipc_mode.load(Ordering::Relaxed);
         let pages: Pages = self.inner.open()?.protocol.config().pages.clone();
         let listen = |gateway, address: &Address| {
-            let (tls, mut pages) = (self.acceptor(address, url)?, pages);
+            let (tls, mut pages) = (self.acceptor(address)?, pages);
             if let (Address::Ws { .. }, None) = (address, gateway) {
                 pages.files = Arc::new(files::load(self.www.lock().as_deref())?);
             }
@@ -289,8 +289,8 @@ impl Hub {
     }
 
     /// What an address shows, if it is one with TLS.
-    fn acceptor(&self, address: &Address, url: &str) -> Result<Option<Acceptor>> {
-        address.is_tls().then(|| self.secure.lock().acceptor(url)).transpose()
+    fn acceptor(&self, address: &Address) -> Result<Option<Acceptor>> {
+        address.is_tls().then(|| self.secure.lock().acceptor(address)).transpose()
     }
 
     fn listens(&self, role: Option<Role>, listen: impl FnOnce() -> Result<String>) -> Result<()> {

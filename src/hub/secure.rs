@@ -2,6 +2,7 @@
 
 use crate::options::{HubText, Texts};
 use crate::transport::tls::Acceptor;
+use crate::transport::Address;
 use crate::{Error, Result, Status};
 
 /// What a hub shows at its addresses with TLS.
@@ -17,13 +18,13 @@ impl Secure {
         option.set(&mut self.texts, value);
     }
 
-    /// What `url` shows, which is read for the first address with TLS.
-    pub fn acceptor(&mut self, url: &str) -> Result<Acceptor> {
+    /// What an address shows, which is read for the first address with TLS.
+    pub fn acceptor(&mut self, address: &Address) -> Result<Acceptor> {
         if let Some(acceptor) = &self.acceptor {
             return Ok(acceptor.clone());
         }
         let (chain, key) = self.files().ok_or_else(|| {
-            Error::new(Status::Invalid, format!("{} is to be set for {url}", HubText::TlsCert.about().name))
+            Error::new(Status::Invalid, format!("{} is to be set for {address}", HubText::TlsCert.about().name))
         })?;
         Ok(self.acceptor.insert(Acceptor::load(&chain, &key)?).clone())
     }

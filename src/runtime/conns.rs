@@ -494,12 +494,9 @@ impl Lender for Conns {
 
     fn lend(&mut self, conn: ConnId) -> bool {
         let Some(c) = self.conns.get_mut(&conn.0) else { return false };
-        if c.paused
-            || c.broken
-            || c.reads.waits()
-            || !matches!(c.channel, Channel::Socket(_))
-            || !self.poller.tells_once()
-        {
+        // With TLS there may be more to read than the socket has, but then it waits for the loop.
+        let only_loop = c.paused || c.broken || c.reads.waits() || c.channel.fd().is_none();
+        if only_loop || !self.poller.tells_once() {
             return false;
         }
         if !std::mem::replace(&mut c.lent, true) && c.watch(&self.poller, conn.0).is_err() {

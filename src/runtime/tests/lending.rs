@@ -6,7 +6,11 @@ use super::*;
 /// other with its own.
 fn lending(test: impl Fn(&Node, ConnId, &Node, ConnId)) {
     let directory = Directory::new();
-    for url in ["tcp://127.0.0.1:0".to_owned(), format!("ipc://{}", directory.path("s"))] {
+    let mut urls = vec!["tcp://127.0.0.1:0".to_owned(), format!("ipc://{}", directory.path("s"))];
+    if cfg!(feature = "tls") {
+        urls.push("tls+tcp://127.0.0.1:0".to_owned());
+    }
+    for url in urls {
         let (hub, app) = (Node::new(Backend::Best), Node::new(Backend::Best));
         if !hub.shared.lock().reactor.poller.tells_once() {
             return;

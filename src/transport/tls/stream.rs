@@ -39,7 +39,7 @@ impl TlsStream {
         /// How often the socket is read for a single byte. A peer that sends much that contains nothing waits for its
         /// next turn.
         const ROUNDS: usize = 4;
-        for _ in 0..=ROUNDS {
+        for round in 0.. {
             match self.machine.read(buffer) {
                 Ok(0) => {}
                 Ok(n) => {
@@ -52,6 +52,10 @@ impl TlsStream {
             let _ = self.flush();
             if self.machine.has_ended() {
                 return Ok(0);
+            }
+            if round == ROUNDS {
+                // Nothing is left of what came: the poller reports what there is.
+                break;
             }
             match self.receive() {
                 Ok(0) if self.machine.is_app() && !self.machine.is_established() => {
