@@ -1358,7 +1358,7 @@ ns_status ns_hub_set_text(ns_hub *hub, ns_opt option, const char *value);
 ns_status ns_hub_reload_tls(ns_hub *hub);
 
 /**
- * Lets web pages of this origin, "https://example.org" or "http://localhost:8000", connect to the
+ * Lets web pages of this origin, `https://example.org` or `http://localhost:8000`, connect to the
  * WebSockets of this hub, read and publish; once for each origin, before ns_hub_listen. Pages that
  * the hub did not serve may not connect otherwise, and those of this machine only read.
  *

@@ -285,7 +285,7 @@ pub unsafe extern "C" fn ns_hub_reload_tls(hub: *mut ns_hub) -> ns_status {
     status(|| unsafe { handle_of(hub) }?.hub.reload_tls())
 }
 
-/// Lets web pages of this origin, "https://example.org" or "http://localhost:8000", connect to the
+/// Lets web pages of this origin, `https://example.org` or `http://localhost:8000`, connect to the
 /// WebSockets of this hub, read and publish; once for each origin, before ns_hub_listen. Pages that
 /// the hub did not serve may not connect otherwise, and those of this machine only read.
 ///

@@ -17,7 +17,7 @@ const CLIENT_PATH: &str = "/nanostate.js";
 /// in it; [`Status::Utf8`]: the name of a file is not UTF-8.
 pub fn load(folder: Option<&str>) -> Result<Files> {
     let mut files = Files::default();
-    files.add(CLIENT_PATH, CLIENT);
+    files.add_public(CLIENT_PATH, CLIENT);
     if let Some(folder) = folder {
         let mut left = limits::WWW_BYTES;
         add(Path::new(folder), "", &mut left, &mut files)?;

@@ -8,6 +8,8 @@ use std::sync::Arc;
 struct File {
     kind: &'static str,
     body: Arc<[u8]>,
+    /// Whether pages of other servers may load it.
+    public: bool,
 }
 
 /// Files by the paths in requests.
@@ -20,7 +22,15 @@ impl Files {
     /// Serves `body` at `path`, which begins with `/`. Its kind is that of its ending; `index.html` is also served for its
     /// directory.
     pub fn add(&mut self, path: &str, body: impl Into<Arc<[u8]>>) {
-        let file = File { kind: kind(path), body: body.into() };
+        self.insert(path, File { kind: kind(path), body: body.into(), public: false });
+    }
+
+    /// The same for a file that pages of other servers may load, too.
+    pub fn add_public(&mut self, path: &str, body: impl Into<Arc<[u8]>>) {
+        self.insert(path, File { kind: kind(path), body: body.into(), public: true });
+    }
+
+    fn insert(&mut self, path: &str, file: File) {
         if let Some(directory) = path.strip_suffix("index.html").filter(|directory| directory.ends_with('/')) {
             self.by_path.insert(directory.to_owned(), file.clone());
         }
@@ -32,9 +42,10 @@ impl Files {
         let Some(file) = decoded(path).and_then(|path| self.by_path.get(&path)) else { return false };
         let head = format!(
             "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: {}\r\nContent-Length: {}\r\nCache-Control: no-cache\r\n\
-             X-Content-Type-Options: nosniff\r\n\r\n",
+             X-Content-Type-Options: nosniff\r\n{}\r\n",
             file.kind,
             file.body.len(),
+            if file.public { "Access-Control-Allow-Origin: *\r\n" } else { "" },
         );
         out.extend_from_slice(head.as_bytes());
         out.extend_from_slice(&file.body);
@@ -93,6 +104,10 @@ mod tests {
         let mut files = Files::default();
         files.add("/a file.js", *b"let a;");
         files.add("/sub/index.html", *b"<p>");
+        files.add_public("/lib.js", *b"let b;");
+        let shared = "\r\nAccess-Control-Allow-Origin: *\r\n";
+        assert!(get(&files, "/lib.js").is_some_and(|answer| answer.contains(shared)));
+        assert!(get(&files, "/sub/").is_some_and(|answer| !answer.contains(shared)));
         let answer = get(&files, "/a%20file.js").expect("it is there");
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\nlet a;"), "{answer}");
         assert!(
