@@ -1,7 +1,7 @@
 //! The way from a table to one connection.
 //!
 //! While the other side keeps up it is *live*: every change is written behind the last. Once more than the limit waits
-//! it is *catching up*: nothing is added, and when what waits is written, a [`Walk`] takes the newest values from the
+//! it is *catching up*: nothing is added, and when what waits is written, a walk takes the newest values from the
 //! table, until there is nothing it has not been sent. Joining, overflow and coming back are this one state.
 
 use std::io::IoSlice;
