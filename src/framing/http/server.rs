@@ -205,11 +205,11 @@ fn judge(site: &Site, request: &httparse::Request<'_, '_>, out: &mut Vec<u8>) ->
     }
     let (host, origin) = (text("Host")?, text("Origin")?);
     let upgrade = has_token(&text("Upgrade")?, "websocket") && has_token(&text("Connection")?, "upgrade");
-    let trusted = host::is_trusted(&host, site.host.as_deref());
     // Every browser says with a request for a WebSocket which page it is for; what comes without is a program, which
     // nobody has misled about the name of this machine.
     let page = Some(origin).filter(|origin| !origin.is_empty());
-    if !trusted && (page.is_some() || !upgrade) {
+    let trusted = host::is_trusted(&host, site.host.as_deref());
+    if !trusted && !upgrade {
         return Err(Refusal::Host(host));
     }
     if method != "GET" {
@@ -235,7 +235,11 @@ fn judge(site: &Site, request: &httparse::Request<'_, '_>, out: &mut Vec<u8>) ->
     }
     let rights = match &page {
         None => Rights::ReadWrite,
-        Some(origin) => site.rights(origin, &host).ok_or_else(|| Refusal::Page(origin.clone()))?,
+        Some(origin) => match site.rights(origin, trusted.then_some(&host)) {
+            Some(rights) => rights,
+            None if !trusted => return Err(Refusal::Host(host)),
+            None => return Err(Refusal::Page(origin.clone())),
+        },
     };
     Ok(Some(Granted { speaks: site.choose(&text("Sec-WebSocket-Protocol")?)?, rights, page }))
 }
@@ -247,10 +251,11 @@ fn is_key(key: &str) -> bool {
 }
 
 impl Site {
-    /// What a page of this origin may do that was let to this host, if anything.
-    fn rights(&self, origin: &str, host: &str) -> Option<Rights> {
-        let own = format!("{}://{host}", if self.tls { "https" } else { "http" });
-        if origin.eq_ignore_ascii_case(&own) || self.pages.origins.iter().any(|allowed| allowed == origin) {
+    /// What a page of this origin may do, if anything. `host` is what it calls this machine, if that is trusted.
+    fn rights(&self, origin: &str, host: Option<&String>) -> Option<Rights> {
+        let scheme = if self.tls { "https" } else { "http" };
+        let is_own = host.is_some_and(|host| origin.eq_ignore_ascii_case(&format!("{scheme}://{host}")));
+        if is_own || self.pages.origins.iter().any(|allowed| allowed == origin) {
             return Some(Rights::ReadWrite);
         }
         // Other ports of this machine may be tunnels to others, or containers.

@@ -102,6 +102,9 @@ fn a_page_publishes_from_the_hub_itself_or_where_it_was_invited_from_and_reads_f
         (&site(), "https://example.org", "127.0.0.1:15001", None),
         (&invites, "https://example.org", "127.0.0.1:15001", Some(ReadWrite)),
         (&invites, "https://example.org.evil.test", "127.0.0.1:15001", None),
+        // A proxy that passes on the host of the page.
+        (&invites, "https://example.org", "example.org", Some(ReadWrite)),
+        (&invites, "https://evil.test", "evil.test", None),
         (&invites, "http://example.org", "127.0.0.1:15001", None),
         (&site(), "null", "127.0.0.1:15001", None),
         (&local, "null", "127.0.0.1:15001", None),
