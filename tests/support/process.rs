@@ -84,6 +84,18 @@ impl Lines {
 }
 
 impl Process {
+    /// The memory that it shares with no other process, in bytes.
+    #[cfg(target_os = "linux")]
+    #[allow(dead_code, reason = "not every test program measures")]
+    pub fn private_bytes(&self) -> usize {
+        let map = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", self.id())).unwrap();
+        let field = |name| {
+            let line = map.lines().find(|line| line.starts_with(name)).unwrap();
+            line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() << 10
+        };
+        field("Private_Clean:") + field("Private_Dirty:")
+    }
+
     /// Starts it, with pipes, and without what the environment says of nanostate.
     pub fn start(name: &str, command: &mut Command) -> Process {
         for variable in ["NANOSTATE_URL", "NANOSTATE_LOG", "NANOSTATE_TLS_CA", "NANOSTATE_TLS_PIN"] {

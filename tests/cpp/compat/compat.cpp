@@ -395,7 +395,7 @@ TEST("what cannot be opened does nothing, and says so once")
         {"\xff", "inproc://x", "UTF-8"},
         {"a", "", "URL"},
         {"a", "nonsense", "nonsense"},
-        {"a", "ws://127.0.0.1:1", "ws"},
+        {"a", "mqtt://127.0.0.1:1", "mqtt"},
     };
     for (const auto &c : cases) {
         Errors errors;

@@ -245,3 +245,18 @@ fn a_hub_serves_its_client_and_a_folder_to_browsers() {
     let error = missing.listen("ws://127.0.0.1:0/ws").unwrap_err();
     assert_eq!(error.to_string(), "not found: /nonexistent/folder");
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn an_idle_client_takes_no_more_than_8_kib() {
+    // Both sides of as many are within the usual limit of descriptors.
+    const CLIENTS: usize = 500;
+    let hub = CliHub::start_with(["--listen", "ws://127.0.0.1:0/ws", "--log", "warn"]);
+    let own = format!("http://{}", hub.url.strip_prefix("ws://").unwrap().split('/').next().unwrap());
+    let mut clients: Vec<_> = (0..100).map(|n| Client::app(&hub.url, &format!("idle-{n}"), &own)).collect();
+    let before = hub.process.private_bytes();
+    clients.extend((100..100 + CLIENTS).map(|n| Client::app(&hub.url, &format!("idle-{n}"), &own)));
+    let each = hub.process.private_bytes().saturating_sub(before) / CLIENTS;
+    println!("{each} bytes for each client");
+    assert!(each <= 8 << 10, "{each} bytes");
+}
