@@ -152,7 +152,7 @@ impl Router {
         }
         core.turns.leave(id);
         if matches!(stage, Stage::Served) {
-            debug!("{} was sent a file", peer.profile.name());
+            debug!("{} asked for a page", peer.profile.name());
         } else if matches!(stage, Stage::Up) {
             let waited = core.left(now, id, peer, why, text);
             self.admit_all(now, waited);

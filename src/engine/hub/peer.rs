@@ -26,7 +26,7 @@ pub enum Stage {
     Claiming,
     /// It takes part.
     Up,
-    /// It asked for a file, and is sent that.
+    /// It asked for a page, and is sent that.
     Served,
     /// To be closed.
     Closing,

@@ -40,7 +40,7 @@ pub enum Agreed {
     Old,
     /// With the messages of another scalability protocol.
     Client(Role),
-    /// Not at all: it was a request for a file, which was answered.
+    /// Not at all: it was a request for a page, which was answered.
     Served,
     /// Not at all: a hub that is old answered an app that said v1. The app has to dial again and say that it is old.
     NotV1,
@@ -52,7 +52,7 @@ impl fmt::Display for Agreed {
             Agreed::V1 => Version::V1.fmt(f),
             Agreed::Old | Agreed::NotV1 => Version::Old.fmt(f),
             Agreed::Client(role) => role.hears().fmt(f),
-            Agreed::Served => f.write_str("a file"),
+            Agreed::Served => f.write_str("a page"),
         }
     }
 }
@@ -169,7 +169,7 @@ impl Handshake {
                         self.said.truncate(line.unwrap_or(len));
                         match served {
                             Served::WebSocket(Granted { speaks, rights, .. }) => (carried(speaks), rights),
-                            Served::File => (Agreed::Served, Rights::Read),
+                            Served::Page => (Agreed::Served, Rights::Read),
                         }
                     }
                     Err(refusal) => {

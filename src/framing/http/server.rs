@@ -62,8 +62,8 @@ pub struct Granted {
 pub enum Served {
     /// With a WebSocket.
     WebSocket(Granted),
-    /// With a file, behind which the connection ends.
-    File,
+    /// With a file, or that there is none: it was for a page. The connection ends behind it.
+    Page,
 }
 
 /// Why a request is not granted.
@@ -174,7 +174,7 @@ pub fn serve(site: &Site, bytes: &[u8], seen: usize, out: &mut Vec<u8>) -> Resul
         Err(httparse::Error::TooManyHeaders) => return Err(Refusal::TooLong),
         Err(error) => return Err(Refusal::Malformed(error.to_string())),
     }
-    let Some(granted) = judge(site, &request, out)? else { return Ok(Some((len, Served::File))) };
+    let Some(granted) = judge(site, &request, out)? else { return Ok(Some((len, Served::Page))) };
     let key = field(request.headers, "Sec-WebSocket-Key").unwrap_or_default();
     let mut answer = format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {}\r\n",
@@ -193,7 +193,7 @@ pub fn serve(site: &Site, bytes: &[u8], seen: usize, out: &mut Vec<u8>) -> Resul
     Ok(Some((len, Served::WebSocket(granted))))
 }
 
-/// Decides about a request. `None`: it was for a file, which was written.
+/// Decides about a request. `None`: it was for a page, and is answered.
 fn judge(site: &Site, request: &httparse::Request<'_, '_>, out: &mut Vec<u8>) -> Result<Option<Granted>, Refusal> {
     let text = |name: &str| {
         field(request.headers, name).ok_or_else(|| Refusal::Malformed(format!("its field {name} is not text")))
@@ -216,15 +216,16 @@ fn judge(site: &Site, request: &httparse::Request<'_, '_>, out: &mut Vec<u8>) ->
         return Err(Refusal::Method(method.to_owned()));
     }
     let path = target.split('?').next().unwrap_or_default();
-    if !upgrade && site.pages.files.write(path, out) {
+    if !upgrade {
+        if !site.pages.files.write(path, out) {
+            let nothing = if path == site.path { Refusal::NoUpgrade } else { Refusal::NotFound(path.to_owned()) };
+            nothing.write(out);
+        }
         return Ok(None);
     }
     // The original's pages ask for the root.
-    if path != site.path && !(path == "/" && site.only.is_none() && upgrade) {
+    if path != site.path && !(path == "/" && site.only.is_none()) {
         return Err(Refusal::NotFound(path.to_owned()));
-    }
-    if !upgrade {
-        return Err(Refusal::NoUpgrade);
     }
     let version = text("Sec-WebSocket-Version")?;
     if version != VERSION {
