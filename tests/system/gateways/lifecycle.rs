@@ -129,7 +129,8 @@ fn clients_connect_again_when_a_hub_was_away() {
         }
         let ours = app("ours", &url);
         for client in [&mut sub, &mut push, &mut surveyor] {
-            client.process.line_from(&mut client.at, "that it is connected again", |line| line == "connected");
+            let what = format!("that it is connected again over {place:?}");
+            client.process.line_from(&mut client.at, &what, |line| line == "connected");
         }
         let peers = read(&req.message());
         assert!(peers == json!([]) || peers == json!(["ours"]), "{peers}");
