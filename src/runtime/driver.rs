@@ -401,8 +401,9 @@ impl<P: Protocol> Driver<P> {
 impl<P> Driver<P> {
     /// Closes every connection, listener and dial, without informing the engine and without writing what is queued.
     pub fn close_all(&mut self) {
-        self.conns.close_all();
+        // First, or the system accepts a peer that dials again at once, and resets it.
         self.listeners.close_all(&self.reactor);
+        self.conns.close_all();
         self.dialler.close_all(&self.reactor);
         self.closing.close_all(&mut self.reactor);
         self.reader.close();
