@@ -2,9 +2,8 @@
 
 use super::*;
 
-/// Two nodes on a transport whose connections may be read by a thread: the accepting one with its connection, and the
-/// other with its own.
-fn lending(test: impl Fn(&Node, ConnId, &Node, ConnId)) {
+/// Two nodes for each transport whose connections may be read by a thread, and the address at which the first listens.
+fn transports(test: impl Fn(&Node, &Node, &str)) {
     let directory = Directory::new();
     let mut urls = vec!["tcp://127.0.0.1:0".to_owned(), format!("ipc://{}", directory.path("s"))];
     if cfg!(feature = "tls") {
@@ -16,10 +15,21 @@ fn lending(test: impl Fn(&Node, ConnId, &Node, ConnId)) {
             return;
         }
         let url = listen(&hub, &url);
-        let conn = app.dial(&url);
-        let (accepted, ..) = hub.opened(0);
-        test(&hub, accepted, &app, conn);
+        test(&hub, &app, &url);
     }
+}
+
+/// The accepting node of a connection with its side of it, and the other with its own. Neither has anything to read, not
+/// even of a TLS handshake.
+fn lending(test: impl Fn(&Node, ConnId, &Node, ConnId)) {
+    transports(|hub, app, url| {
+        let conn = app.dial(url);
+        let (accepted, ..) = hub.opened(0);
+        hub.act(|r| r.send(accepted, b"welcome"));
+        app.received(conn, b"welcome");
+        app.act(|r| r.open.get_mut(&conn).unwrap().received.clear());
+        test(hub, accepted, app, conn);
+    });
 }
 
 type Guard<'a> = MutexGuard<'a, Driver<Recorder>>;
@@ -197,5 +207,24 @@ fn a_connection_that_a_thread_reads_is_written_to_the_end() {
         driver.run_actions(now());
         drop(driver);
         hub.wait("all of it", |r| (r.open[&accepted].checked == Some(LEN)).then_some(()));
+    });
+}
+
+#[test]
+fn a_thread_that_reads_a_connection_in_the_handshake_has_written_what_waited_for_it() {
+    transports(|hub, app, url| {
+        let waits = hub.shared.lock();
+        let conn = app.dial(url);
+        let mut driver = app.shared.lock();
+        assert!(borrow(&mut driver, conn));
+        driver.protocol.send(conn, b"bytes");
+        driver.run_actions(now());
+        drop(waits);
+        let end = Instant::now() + PATIENCE;
+        let came = || hub.shared.lock().protocol.open.values().any(|open| open.received == b"bytes");
+        while !came() {
+            assert!(Instant::now() < end, "waited for the bytes");
+            read_borrowed(app, &mut driver, conn, Some(Duration::from_millis(10)));
+        }
     });
 }
