@@ -21,7 +21,7 @@ const RECEIVE_QUEUE: i32 = 8192;
 const SEND_QUEUE: i32 = 128;
 /// For how long a connection may make no progress with what is still to be written when the program ends.
 const STALLED: Duration = Duration::from_secs(10);
-/// The same for a burst to many, of which one may not read, and for answers, which may go to somebody who has left.
+/// The same limit where a peer need not take what is sent: one of many receivers, or a requester that has left.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// The pause between two looks at what was written.
 const LOOK: Duration = Duration::from_millis(2);
@@ -343,14 +343,14 @@ impl Exchange<'_> {
     /// Waits until the last message is written, and stays for a moment so that the other side can hand it on.
     fn drain(&self) -> Result<(), Failure> {
         let protocol = self.plan.protocol;
-        // Who waits for answers need not wait for the questions to be written.
+        // An answer shows that its question was written, so there is nothing else to wait for.
         if self.sent == 0 || matches!(protocol, Protocol::Req | Protocol::Surveyor) {
             return Ok(());
         }
         if !self.is_counted() {
             return self.drain_uncounted();
         }
-        // An answer to somebody who has gone is never written.
+        // An answer is never written if its requester has left.
         let stalled = if protocol.answers() { PATIENCE } else { self.plan.send_timeout.unwrap_or(STALLED) };
         match self.wait_until_written(stalled) {
             Some(_) if protocol.answers() => {}

@@ -206,7 +206,7 @@ fn a_request_survives_the_death_of_who_was_to_answer() {
     assert_eq!(req.wait().stdout, ["\"pong\""]);
 }
 
-/// Listens as a PULL, and reads no more than the header of who comes.
+/// Listens as a PULL, and reads only the header of each connection.
 fn pull_that_does_not_read() -> (TcpListener, String) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("tcp://{}", listener.local_addr().unwrap());

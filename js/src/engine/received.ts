@@ -28,7 +28,7 @@ const OVERHEAD = 200;
 export class Received {
   /** By name, then by sender. */
   readonly #names = new Map<string, Map<string, Known>>();
-  /** In the order in which they came to be known. */
+  /** In the order in which each first arrived. */
   readonly #order = new Map<string, Known>();
   #bytes = 0;
 
