@@ -4,6 +4,7 @@
 //! numbers ([`AppOption`], [`HubOption`]), some texts ([`AppText`], [`HubText`]).
 
 use crate::limits;
+use crate::numbered::numbers;
 use crate::{Error, Result, Status};
 
 /// What the value of an option counts.
@@ -151,20 +152,12 @@ macro_rules! options {
     ($(#[$doc:meta])* $Options:ident {
         $($variant:ident = $number:literal, $name:ident, $unit:ident, $low:tt..$high:expr, $default:expr, $text:literal;)*
     }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-        #[repr(i32)]
-        pub enum $Options { $(#[doc = concat!($text, ".")] $variant = $number,)* }
+        numbers! {
+            $(#[$doc])*
+            pub enum $Options { $(#[doc = concat!($text, ".")] $variant = $number;)* }
+        }
 
         impl $Options {
-            /// Every option, in the order of its number.
-            pub const ALL: &'static [$Options] = &[$($Options::$variant,)*];
-
-            /// The option with this number.
-            pub const fn from_code(code: i32) -> Option<$Options> {
-                match code { $($number => Some($Options::$variant),)* _ => None }
-            }
-
             /// What is known of it.
             pub const fn about(self) -> &'static About {
                 match self {
@@ -271,20 +264,12 @@ pub struct AboutText {
 /// Declares the options of one kind of handle whose values are texts.
 macro_rules! text_options {
     ($(#[$doc:meta])* $Options:ident { $($variant:ident = $number:literal, $name:ident, $variable:literal, $text:literal;)* }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-        #[repr(i32)]
-        pub enum $Options { $(#[doc = concat!($text, ".")] $variant = $number,)* }
+        numbers! {
+            $(#[$doc])*
+            pub enum $Options { $(#[doc = concat!($text, ".")] $variant = $number;)* }
+        }
 
         impl $Options {
-            /// Every option, in the order of its number.
-            pub const ALL: &'static [$Options] = &[$($Options::$variant,)*];
-
-            /// The option with this number.
-            pub const fn from_code(code: i32) -> Option<$Options> {
-                match code { $($number => Some($Options::$variant),)* _ => None }
-            }
-
             /// What is known of it.
             pub const fn about(self) -> &'static AboutText {
                 match self {

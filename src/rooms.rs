@@ -22,7 +22,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("callback", &["leaving"]),
     ("memory", &["error", "visible"]),
     ("random", &["error"]),
-    ("options", &["error", "limits"]),
+    ("options", &["error", "limits", "numbered"]),
     ("pattern", &["effort", "error", "limits", "visible"]),
     ("wire", &["error", "limits", "memory", "numbered", "time", "visible"]),
     ("state", &["error", "memory", "time", "wire"]),
