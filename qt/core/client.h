@@ -36,11 +36,11 @@ class NANOSTATEQT_EXPORT Client : public QObject
     /*! The name that other programs see, 1 to 255 bytes of UTF-8. A change while it is active takes effect at once: it
         leaves the hub, and joins it under the new name. */
     Q_PROPERTY(QString identity READ identity WRITE setIdentity NOTIFY identityChanged)
-    /*! The hub: "tcp://127.0.0.1:15000", "ipc:///run/hub", "inproc://name"; several addresses of one hub, separated by
-        commas, are tried in order. Empty: $NANOSTATE_URL, else NS_DEFAULT_URL. */
+    /*! The hub: "tcp://127.0.0.1:15000", "ipc:///run/hub", "inproc://name", "ws://127.0.0.1:15001/ws"; several
+        addresses of one hub, separated by commas, are tried in order. Empty: $NANOSTATE_URL, else NS_DEFAULT_URL. */
     Q_PROPERTY(QString url READ url WRITE setUrl NOTIFY urlChanged)
-    /*! For hubs with TLS, "tls+tcp://hub.example:15001": the path of a file (PEM) with the certificates of the
-        authorities by which a hub is trusted, or its own. Empty: $NANOSTATE_TLS_CA. */
+    /*! For hubs with TLS, "tls+tcp://hub.example:15443" or "wss://hub.example/ws": the path of a file (PEM) with the
+        certificates of the authorities by which a hub is trusted, or its own. Empty: $NANOSTATE_TLS_CA. */
     Q_PROPERTY(QString ca READ ca WRITE setCa NOTIFY caChanged)
     /*! For hubs with TLS: the SHA-256 of the public key that the hub has to have, in base64 or hexadecimal; or several,
         separated by commas. Empty: $NANOSTATE_TLS_PIN. */

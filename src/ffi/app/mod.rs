@@ -181,12 +181,13 @@ pub unsafe extern "C" fn ns_app_option(app: *const ns_app, option: ns_opt, out: 
     })
 }
 
-/// Connects to the hub at `url`, "tcp://127.0.0.1:15000" or "ipc:///run/hub" or "inproc://name".
-/// NULL: the environment variable NANOSTATE_URL, else NS_DEFAULT_URL. Several addresses of one hub
-/// are separated by commas and tried in order; a comma that no URL follows is part of a path or name.
+/// Connects to the hub at `url`, "tcp://127.0.0.1:15000", "ipc:///run/hub", "inproc://name", or
+/// "ws://127.0.0.1:15001/ws", which may lead through a web server. NULL: the environment variable
+/// NANOSTATE_URL, else NS_DEFAULT_URL. Several addresses of one hub are separated by commas and tried
+/// in order; a comma that no URL follows is part of a path or name.
 /// "ipc://run/hub" is a path from the present working directory, whatever that is later. With
-/// "tls+tcp://hub.example:15443" the connection is encrypted, and the hub is one that NS_OPT_TLS_CA and
-/// NS_OPT_TLS_PIN let the app trust; the file is read here.
+/// "tls+tcp://hub.example:15443" or "wss://hub.example/ws" the connection is encrypted, and the hub is
+/// one that NS_OPT_TLS_CA and NS_OPT_TLS_PIN let the app trust; the file is read here.
 ///
 /// Returns at once; connecting goes on in the background, indefinitely, even if there is no hub yet.
 /// ns_app_wait_connected waits for it, ns_link_fn is called for it. Any thread.
