@@ -1,7 +1,7 @@
 //! The process, or the object inside one, that forwards every state to the other apps.
 
-mod files;
 mod secure;
+mod web;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use parking_lot::{Mutex, MutexGuard};
 use crate::callback::{Callback, Gate};
 use crate::engine::hub::{About, Router, RouterConfig, RouterEvent};
 use crate::engine::Role;
-use crate::framing::http::server::{read_origin, Pages};
+use crate::framing::http::server::Pages;
 use crate::handle_state::{run_loop, HandleState};
 use crate::instance::random_instance;
 use crate::leaving;
@@ -27,10 +27,11 @@ use crate::runtime::{self, Driver, Shared};
 use crate::time::MonoTime;
 use crate::transport::tls::Acceptor;
 use crate::transport::{host_name, Address, Backend};
-use crate::visible::{one_line, Quoted};
+use crate::visible::one_line;
 use crate::{Error, Result, Status};
 
 use self::secure::Secure;
+use self::web::Web;
 
 pub use crate::engine::hub::{HubStats, PeerEvent, PeerStats};
 
@@ -71,8 +72,7 @@ pub struct Hub {
     thread: LoopThread,
     addresses: Mutex<Vec<String>>,
     secure: Mutex<Secure>,
-    /// The folder that is served to browsers.
-    www: Mutex<Option<String>>,
+    web: Mutex<Web>,
 }
 
 struct Inner {
@@ -148,7 +148,7 @@ impl Hub {
             thread: LoopThread::default(),
             addresses: Mutex::new(Vec::new()),
             secure: Mutex::default(),
-            www: Mutex::default(),
+            web: Mutex::default(),
         })
     }
 
@@ -177,7 +177,7 @@ impl Hub {
             HubOption::Echo => config.echo = flag,
             HubOption::LegacyStructured => config.legacy_structured = flag,
             HubOption::LegacySnapshot => config.legacy_snapshot = flag,
-            HubOption::AllowLocalPages => config.pages.local = flag,
+            HubOption::AllowLocalPages => self.web.lock().local = flag,
             HubOption::TableStates => driver.protocol.capacity_mut().states = size,
             HubOption::TableBytes => driver.protocol.capacity_mut().bytes = size,
             HubOption::DepartedMs => driver.protocol.capacity_mut().departed = time,
@@ -211,7 +211,7 @@ impl Hub {
             HubOption::Echo => config.echo.into(),
             HubOption::LegacyStructured => config.legacy_structured.into(),
             HubOption::LegacySnapshot => config.legacy_snapshot.into(),
-            HubOption::AllowLocalPages => config.pages.local.into(),
+            HubOption::AllowLocalPages => self.web.lock().local.into(),
         })
     }
 
@@ -224,7 +224,7 @@ impl Hub {
         self.inner.check_usable()?;
         match option {
             HubText::TlsCert | HubText::TlsKey => self.secure.lock().set(option, value),
-            HubText::Www => *self.www.lock() = value.filter(|folder| !folder.is_empty()).map(str::to_owned),
+            HubText::Www => self.web.lock().serve(value),
         }
         Ok(())
     }
@@ -247,14 +247,11 @@ impl Hub {
     /// # Errors
     /// [`Status::Invalid`]: not an origin; [`Status::State`]: it listens already; [`Status::Closed`].
     pub fn allow_origin(&self, origin: &str) -> Result<()> {
-        let mut driver = self.inner.open()?;
+        self.inner.check_usable()?;
         if !self.addresses.lock().is_empty() {
             return Err(Error::new(Status::State, "origins must be allowed before listen"));
         }
-        let read =
-            read_origin(origin).map_err(|why| Error::new(Status::Invalid, format!("{}: {why}", Quoted(origin))))?;
-        driver.protocol.config_mut().pages.origins.push(read);
-        Ok(())
+        self.web.lock().allow(origin)
     }
 
     /// Listens at a URL, any number of times; returns once bound. Waits while a host name is resolved.
@@ -268,12 +265,13 @@ impl Hub {
     /// is something wrong with it; [`Status::Io`]; [`Status::Closed`].
     pub fn listen(&self, url: &str) -> Result<()> {
         let mode = self.inner.ipc_mode.load(Ordering::Relaxed);
-        let pages: Pages = self.inner.open()?.protocol.config().pages.clone();
         let listen = |gateway, address: &Address| {
-            let (tls, mut pages) = (self.acceptor(address)?, pages);
-            if let (Address::Ws { .. }, None) = (address, gateway) {
-                pages.files = Arc::new(files::load(self.www.lock().as_deref())?);
-            }
+            let tls = self.acceptor(address)?;
+            let pages = match (address, gateway) {
+                (Address::Ws { .. }, None) => self.web.lock().with_files()?,
+                (Address::Ws { .. }, Some(_)) => self.web.lock().pages(),
+                _ => Pages::default(),
+            };
             self.inner.shared.listen(address, mode, Service { gateway, pages, tls })
         };
         let Some(address) = GatewayAddress::parse(url).transpose()? else {

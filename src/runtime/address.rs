@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use super::listeners::Service;
-use crate::engine::{Role, Web};
-use crate::framing::http::server::Site;
+use crate::engine::{Gateway, Role, Web};
+use crate::framing::http::server::{Pages, Site};
 use crate::framing::Framing;
 use crate::random::random;
 use crate::transport::url::{split, unsupported};
@@ -34,15 +33,15 @@ pub fn dialled(address: &Address) -> Result<Encoding> {
 }
 
 /// Of the connections of a listener for `address`, which is bound to `bound`.
-pub fn accepted(address: &Address, bound: &str, service: Service) -> Encoding {
+pub fn accepted(address: &Address, bound: &str, gateway: Option<Gateway>, pages: Pages) -> Encoding {
     let Address::Ws { host, tls, path, .. } = address else { return of_stream(address) };
     let site = Site {
         host: (*host != Host::Any).then(|| host.to_string()),
         path: path.clone(),
         loopback: Address::parse(bound).is_ok_and(|bound| is_loopback(&bound)),
         tls: *tls,
-        only: service.gateway.map(|gateway| gateway.role.speaks()),
-        pages: service.pages,
+        only: gateway.map(|gateway| gateway.role.speaks()),
+        pages,
     };
     Encoding { framing: Framing::WsServer, web: Some(Web::Site(Arc::new(site))) }
 }

@@ -44,14 +44,16 @@ impl Opened {
 
     /// The other side in words.
     pub fn from(&self) -> String {
-        let mut from = match &self.channel {
+        let from = match &self.channel {
             Channel::Socket(stream) => stream.from(),
             Channel::Tls(stream) => stream.from(),
             Channel::Other(_) => None,
         };
-        if let (Some(from), true) = (&mut from, self.encoding.framing.is_ws()) {
-            *from = from.replacen("tls+tcp:", "wss:", 1).replacen("tcp:", "ws:", 1);
-        }
+        // A socket knows its peer, and the URL what is spoken over it.
+        let from = from.map(|from| match (from.split_once("://"), self.url.split_once("://")) {
+            (Some((_, peer)), Some((scheme, _))) => format!("{scheme}://{peer}"),
+            _ => from,
+        });
         match (from, self.gateway) {
             (Some(from), Some(gateway)) => format!("{from} ({})", gateway.role.hears()),
             (from, _) => from.unwrap_or_else(|| self.url.clone()),

@@ -87,12 +87,12 @@ impl<P: Protocol> Shared<P> {
     /// URL with the actual port or path. Waits, without the lock, while a host name is resolved. There are no gateways in
     /// memory.
     pub fn listen(&self, address: &Address, ipc_mode: u32, service: Service) -> Result<String> {
-        let (gateway, tls) = (service.gateway, service.tls.clone());
+        let Service { gateway, pages, tls } = service;
         if let (Address::Inproc(name), None) = (address, gateway) {
             return self.lock().listen_inproc(name);
         }
         let listener = Listener::bind(address, ipc_mode)?;
-        let encoding = accepted(address, listener.url(), service);
+        let encoding = accepted(address, listener.url(), gateway, pages);
         self.lock().add_listener(listener, encoding, gateway, tls)
     }
 

@@ -5,14 +5,7 @@ use super::*;
 /// What its clients may ask for there.
 fn site(gateway: Gateway) -> Site {
     let only = gateway.role.speaks();
-    Site {
-        host: Some("hub".into()),
-        path: "/".into(),
-        loopback: true,
-        tls: false,
-        only: (!gateway.structured).then_some(only),
-        pages: Pages::default(),
-    }
+    Site { path: "/".into(), only: (!gateway.structured).then_some(only), ..Site::default() }
 }
 
 /// The request of a program for a WebSocket of this gateway.

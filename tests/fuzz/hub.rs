@@ -98,14 +98,7 @@ fn a_hub_stays_within_its_limits_whatever_its_peers_send() {
                 3 if rng.one_in(2) => {
                     next += 1;
                     let conn = ConnId(next);
-                    let site = Site {
-                        host: Some("hub".into()),
-                        path: "/".into(),
-                        loopback: true,
-                        tls: false,
-                        only: None,
-                        pages: Pages::default(),
-                    };
+                    let site = Site { path: "/".into(), loopback: true, ..Site::default() };
                     let web = Some(Web::Site(Arc::new(site)));
                     let info = ConnInfo { framing: Framing::WsServer, from: "a page".into(), gateway: None, web };
                     conns.push(conn);

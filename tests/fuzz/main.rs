@@ -25,7 +25,7 @@ use nanostate::engine::hub::{PeerEvent, PeerStats, Router, RouterConfig, RouterE
 use nanostate::engine::table::Entry;
 use nanostate::engine::{Action, Closed, ConnId, ConnInfo, Gateway, Now, Protocol, Role, Web};
 use nanostate::framing::http::client::Request;
-use nanostate::framing::http::server::{serve, Pages, Site};
+use nanostate::framing::http::server::{serve, Site};
 use nanostate::framing::ws::{self, Masks};
 use nanostate::framing::{
     frame_head, gateway_header, header, parse_gateway_header, parse_header, Decoder, Frame, Framing, Version,

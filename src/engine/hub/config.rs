@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::turns::MESSAGES;
 use super::unfinished::Floor;
-use crate::framing::http::server::Pages;
 use crate::limits;
 
 /// What can be set.
@@ -36,8 +35,6 @@ pub struct RouterConfig {
     pub legacy_structured: bool,
     /// Whether an old peer that joins gets what is in the table.
     pub legacy_snapshot: bool,
-    /// Which pages of browsers may connect. Listeners take this when they are made.
-    pub pages: Pages,
 }
 
 impl RouterConfig {
@@ -63,7 +60,6 @@ impl Default for RouterConfig {
             echo: false,
             legacy_structured: false,
             legacy_snapshot: false,
-            pages: Pages::default(),
         }
     }
 }

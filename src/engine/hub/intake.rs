@@ -7,6 +7,7 @@ use super::super::table::{Capacity, Entry, Offer, Refusal, Slot, Table, SHARE_FR
 use super::super::{ConnId, Now};
 use super::audience::Profile;
 use crate::framing::http::server::Rights;
+use crate::options::HubOption;
 use crate::time::LogicalTime;
 use crate::visible::Quoted;
 use crate::wire::{self, Body, Form, Instance, Malformed, Meta, Stamp, Value};
@@ -25,7 +26,11 @@ pub enum NotTaken<'a> {
     ForeignInstance(&'a str),
     #[error("{} refused: reserved", Quoted(.0))]
     Reserved(&'a str),
-    #[error("{} refused: a page of this machine may only read (to let all of them publish: --allow-local-pages)", Quoted(.0))]
+    #[error(
+        "{} refused: a page of this machine may only read (to let all of them publish: {})",
+        Quoted(.0),
+        HubOption::AllowLocalPages.about().name
+    )]
     ReadOnly(&'a str),
     #[error("{} not taken: the hub holds a newer value", Quoted(.0))]
     Stale(&'a str),

@@ -5,21 +5,14 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::*;
-use crate::framing::http::server::{Pages, Rights, Site};
+use crate::framing::http::server::{Rights, Site};
 use crate::framing::Version;
 
 const LIMITS: LinkLimits = LinkLimits { frame: 1 << 20, outbox: 4096, answers: 1000 };
 
 fn link(conn: u64, framing: Framing, side: Side) -> Link {
     let web = match framing {
-        Framing::WsServer => Some(Web::Site(Arc::new(Site {
-            host: None,
-            path: "/ws".into(),
-            loopback: false,
-            tls: false,
-            only: None,
-            pages: Pages::default(),
-        }))),
+        Framing::WsServer => Some(Web::Site(Arc::new(Site { path: "/ws".into(), ..Site::default() }))),
         Framing::WsClient => {
             Some(Web::Target { host: "hub:1".into(), path: "/ws".into(), key: [1; 16], masks: [conn as u8; 16] })
         }

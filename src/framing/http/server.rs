@@ -30,7 +30,7 @@ pub struct Pages {
 pub use super::host::read_origin;
 
 /// What is served at one address.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Site {
     /// The name or address of the host in its URL; `None`: every interface.
     pub host: Option<String>,

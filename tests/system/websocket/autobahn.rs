@@ -8,7 +8,7 @@ use std::process::Command;
 use std::thread;
 
 use nanostate::framing::http::client::Request;
-use nanostate::framing::http::server::{serve, Pages, Site};
+use nanostate::framing::http::server::{serve, Site};
 use nanostate::framing::ws::{self, CloseCode, Masks};
 use nanostate::framing::{Decoder, Frame, FrameError, Framing};
 use serde_json::Value as Json;
@@ -98,14 +98,7 @@ fn echo_server() -> String {
     thread::spawn(move || {
         for mut stream in listener.incoming().map(Result::unwrap) {
             thread::spawn(move || -> std::io::Result<()> {
-                let site = Site {
-                    host: Some("127.0.0.1".into()),
-                    path: "/".into(),
-                    loopback: true,
-                    tls: false,
-                    only: None,
-                    pages: Pages::default(),
-                };
+                let site = Site { path: "/".into(), ..Site::default() };
                 let (mut input, mut answer) = (Vec::new(), Vec::new());
                 read_until(&mut stream, &mut input, |bytes, seen| {
                     serve(&site, bytes, seen, &mut answer).expect("a request")

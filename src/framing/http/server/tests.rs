@@ -7,14 +7,7 @@ use super::*;
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 
 fn site() -> Site {
-    Site {
-        host: Some("127.0.0.1".into()),
-        path: "/ws".into(),
-        loopback: true,
-        tls: false,
-        only: None,
-        pages: Pages::default(),
-    }
+    Site { host: Some("127.0.0.1".into()), path: "/ws".into(), loopback: true, ..Site::default() }
 }
 
 /// A request for a WebSocket at `path`, with these fields beside the usual ones.

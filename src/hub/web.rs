@@ -1,9 +1,12 @@
-//! What a hub serves to browsers: its client in JavaScript, and a folder of the operator's.
+//! What a hub has for browsers: which pages may connect, its client in JavaScript, and a folder of the operator's.
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::framing::http::files::Files;
+use crate::framing::http::server::{read_origin, Pages};
+use crate::visible::Quoted;
 use crate::{limits, Error, Result, Status};
 
 /// The client in JavaScript, in one module.
@@ -11,11 +14,44 @@ const CLIENT: &[u8] = include_bytes!("../../js/dist/nanostate.js");
 /// Where it is served, unless the folder has another file there.
 const CLIENT_PATH: &str = "/nanostate.js";
 
+/// What listeners for WebSockets are made with.
+#[derive(Default)]
+pub struct Web {
+    origins: Vec<String>,
+    /// Pages of this machine may publish.
+    pub local: bool,
+    folder: Option<String>,
+}
+
+impl Web {
+    /// Lets pages of this origin connect.
+    pub fn allow(&mut self, origin: &str) -> Result<()> {
+        let read = read_origin(origin);
+        self.origins.push(read.map_err(|why| Error::new(Status::Invalid, format!("{}: {why}", Quoted(origin))))?);
+        Ok(())
+    }
+
+    /// Serves this folder, or with `None` or "" none.
+    pub fn serve(&mut self, folder: Option<&str>) {
+        self.folder = folder.filter(|folder| !folder.is_empty()).map(str::to_owned);
+    }
+
+    /// Which pages a listener lets in. It serves none itself.
+    pub fn pages(&self) -> Pages {
+        Pages { origins: self.origins.clone(), local: self.local, ..Pages::default() }
+    }
+
+    /// The same for a listener that serves files, which are read now.
+    pub fn with_files(&self) -> Result<Pages> {
+        Ok(Pages { files: Arc::new(load(self.folder.as_deref())?), ..self.pages() })
+    }
+}
+
 /// The client, and all files in `folder`, if one is given, read now. Names that begin with a dot are left out.
 ///
 /// [`Status::NotFound`], [`Status::Permission`], [`Status::Io`]: it cannot be read; [`Status::TooLarge`]: there is too much
 /// in it; [`Status::Utf8`]: the name of a file is not UTF-8.
-pub fn load(folder: Option<&str>) -> Result<Files> {
+fn load(folder: Option<&str>) -> Result<Files> {
     let mut files = Files::default();
     files.add_public(CLIENT_PATH, CLIENT);
     if let Some(folder) = folder {
