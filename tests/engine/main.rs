@@ -20,4 +20,5 @@ mod routing;
 mod stamps;
 mod table;
 mod traces;
+mod websocket;
 mod wire;

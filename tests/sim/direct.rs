@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 use std::io::IoSlice;
+use std::sync::Arc;
 
 use nanostate::engine::gateway;
 use nanostate::engine::hub::{PeerEvent, PeerStats, Router, RouterConfig, RouterEvent};
-use nanostate::engine::{Action, Closed, ConnId, ConnInfo, Gateway, Now, Protocol, Role};
+use nanostate::engine::{Action, Closed, ConnId, ConnInfo, Gateway, Now, Protocol, Role, Web};
+use nanostate::framing::http::server::Site;
 use nanostate::framing::{frame_head, gateway_header, header, Decoder, Frame, Framing, Version, HEADER_LEN};
 use nanostate::time::LogicalTime;
 use nanostate::wire::{self, Control, Form, HelloFlags, Instance, Meta, Secret, Stamp};
@@ -91,10 +93,19 @@ impl Direct {
         }
     }
 
+    /// A connection to an address for WebSockets that has sent nothing.
+    pub fn open_web(&mut self, site: Site) -> ConnId {
+        self.connect_to(Framing::WsServer, None, Some(Web::Site(Arc::new(site))))
+    }
+
     fn connect(&mut self, framing: Framing, gateway: Option<Gateway>) -> ConnId {
+        self.connect_to(framing, gateway, None)
+    }
+
+    fn connect_to(&mut self, framing: Framing, gateway: Option<Gateway>, web: Option<Web>) -> ConnId {
         self.next += 1;
         let conn = ConnId(self.next);
-        let info = ConnInfo { framing, from: format!("peer {}", conn.0), gateway, web: None };
+        let info = ConnInfo { framing, from: format!("peer {}", conn.0), gateway, web };
         self.router.opened(self.now, conn, info, None);
         self.actions();
         conn

@@ -1,7 +1,7 @@
 //! One app, and a hand that plays its driver and the hub.
 
 use nanostate::engine::app::{LinkState, Session};
-use nanostate::engine::{Action, Closed, ConnId, ConnInfo, Now, Protocol};
+use nanostate::engine::{Action, Closed, ConnId, ConnInfo, Now, Protocol, Web};
 use nanostate::framing::{frame_head, header, Decoder, Frame, Framing, Version, HEADER_LEN};
 use nanostate::wire::{self, Control, Form, Instance};
 use nanostate::{Status, Value};
@@ -48,9 +48,19 @@ impl DirectApp {
     }
 
     pub fn open(&mut self) -> ConnId {
+        self.open_with(Framing::Tcp, None)
+    }
+
+    /// A connection to an address for WebSockets.
+    pub fn open_web(&mut self) -> ConnId {
+        let web = Web::Target { host: "hub:1".into(), path: "/ws".into(), key: *b"the sample nonce", masks: [7; 16] };
+        self.open_with(Framing::WsClient, Some(web))
+    }
+
+    fn open_with(&mut self, framing: Framing, web: Option<Web>) -> ConnId {
         self.conns += 1;
         let token = self.dials.pop().expect("it dials");
-        let info = ConnInfo { framing: Framing::Tcp, from: HUB.into(), gateway: None, web: None };
+        let info = ConnInfo { framing, from: HUB.into(), gateway: None, web };
         self.session.opened(self.now, ConnId(self.conns), info, Some(token));
         self.actions();
         ConnId(self.conns)
@@ -92,17 +102,7 @@ impl DirectApp {
 
     /// What it writes.
     pub fn written(&mut self) -> Vec<u8> {
-        let mut out = Vec::new();
-        loop {
-            let mut slices = Vec::new();
-            self.session.gather(self.now, ConnId(self.conns), &mut slices);
-            let bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
-            if bytes.is_empty() {
-                return out;
-            }
-            self.session.wrote(self.now, ConnId(self.conns), bytes.len());
-            out.extend(bytes);
-        }
+        written(&mut self.session, self.now, ConnId(self.conns))
     }
 
     pub fn bodies(&mut self) -> Vec<Vec<u8>> {
@@ -130,5 +130,20 @@ impl DirectApp {
                 _ => None,
             }
         })
+    }
+}
+
+/// All that an app writes now.
+pub fn written(session: &mut Session, now: Now, conn: ConnId) -> Vec<u8> {
+    let mut out = Vec::new();
+    loop {
+        let mut slices = Vec::new();
+        session.gather(now, conn, &mut slices);
+        let bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
+        if bytes.is_empty() {
+            return out;
+        }
+        session.wrote(now, conn, bytes.len());
+        out.extend(bytes);
     }
 }

@@ -21,7 +21,7 @@ use nanostate::wire::{Form, Instance, Meta, Stamp, Value};
 use nanostate::Kind;
 
 pub use direct::{whole_frames, Direct};
-pub use direct_app::DirectApp;
+pub use direct_app::{written, DirectApp};
 pub use peers::{OldHub, OldPeer, RawPeer};
 pub use world::{App, Id, Process, World, MS, SEC};
 

@@ -158,3 +158,13 @@ fn everything_that_docs_architecture_names_is_there() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(paths > 40 && names > 60, "{paths} paths, {names} names");
 }
+
+#[test]
+fn the_client_in_javascript_dials_where_a_hub_listens_unless_told_otherwise() {
+    for (file, url) in
+        [("js/src/index.ts", nanostate::limits::DEFAULT_WS_URL), ("js/src/node.ts", nanostate::limits::DEFAULT_URL)]
+    {
+        let text = fs::read_to_string(root().join(file)).unwrap();
+        assert!(text.contains(&format!("'{url}'")), "{file} does not name {url}");
+    }
+}

@@ -10,7 +10,7 @@ use nanostate::wire::{self, Control, Form, Instance, Meta, Secret, Stamp, Value}
 use nanostate::{Error, Status};
 use serde_json::{json, Map, Value as Json};
 
-use crate::sim::{body, wall_after};
+use crate::sim::{self, body, wall_after};
 
 pub const IDENTITY: &str = "a";
 pub const HUB: &str = "tcp://hub";
@@ -118,7 +118,11 @@ impl Trace {
                     Action::Flush(_) => {}
                 }
             }
-            let bytes = if self.is_congested { Vec::new() } else { self.gather() };
+            let bytes = if self.is_congested {
+                Vec::new()
+            } else {
+                sim::written(&mut self.session, self.now, ConnId(self.conns))
+            };
             written += &hex(&bytes);
             if bytes.is_empty() && !self.session.has_action() {
                 break;
@@ -153,21 +157,6 @@ impl Trace {
         let at = json!([millis(self.now.mono.as_nanos()), self.wall(), millis(self.now.boot.as_nanos())]);
         let step = step.to_string();
         self.lines.push(format!("{{\"at\": {at}, {}, \"out\": {}}},", &step[1..step.len() - 1], Json::from(out)));
-    }
-
-    /// All that it writes now.
-    fn gather(&mut self) -> Vec<u8> {
-        let mut out = Vec::new();
-        loop {
-            let mut slices = Vec::new();
-            self.session.gather(self.now, ConnId(self.conns), &mut slices);
-            let bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
-            if bytes.is_empty() {
-                return out;
-            }
-            self.session.wrote(self.now, ConnId(self.conns), bytes.len());
-            out.extend(bytes);
-        }
     }
 
     pub fn configure(&mut self, change: impl FnOnce(&mut SessionConfig)) {
