@@ -104,7 +104,7 @@ impl<P: Protocol> Driver<P> {
     }
 
     fn open(&mut self, conn: ConnId, token: Option<u64>) {
-        let info = ConnInfo { framing: FRAMING, from: String::new(), gateway: None, web: None };
+        let info = ConnInfo { framing: FRAMING, from: String::new(), host: None, gateway: None, web: None };
         self.engine.opened(NOW, conn, info, token);
     }
 

@@ -4,6 +4,7 @@
 //! loop of `crate::runtime`, by a test, or by a fuzzer.
 
 use std::io::IoSlice;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::gateway::Gateway;
@@ -34,6 +35,8 @@ pub struct ConnInfo {
     pub framing: Framing,
     /// The other side in words, for logs and `ns_peer_fn`: an address, or the process id where the system tells it.
     pub from: String,
+    /// The address of the other side, if it was accepted and has one; an IPv4 one in IPv6 is as IPv4. Limits are by it.
+    pub host: Option<IpAddr>,
     /// Whether it is a socket of another protocol, and not one peer.
     pub gateway: Option<Gateway>,
     /// What is known of it if it is a WebSocket.

@@ -1,6 +1,7 @@
 //! What carries the bytes of a connection.
 
 use std::io::{self, IoSlice};
+use std::net::IpAddr;
 use std::os::fd::{AsRawFd, RawFd};
 
 use crate::transport::socket::Stream;
@@ -22,6 +23,15 @@ impl Channel {
         match self {
             Channel::Socket(stream) => Some(stream.as_raw_fd()),
             Channel::Tls(stream) => Some(stream.as_raw_fd()),
+            Channel::Other(_) => None,
+        }
+    }
+
+    /// The address of the other side, if it has one.
+    pub fn host(&self) -> Option<IpAddr> {
+        match self {
+            Channel::Socket(stream) => stream.host(),
+            Channel::Tls(stream) => stream.host(),
             Channel::Other(_) => None,
         }
     }

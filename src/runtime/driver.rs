@@ -153,6 +153,7 @@ impl<P: Protocol> Driver<P> {
     fn open(&mut self, now: Now, opened: Opened, token: Option<u64>) -> Option<u64> {
         let key = self.reactor.key(Kind::Conn);
         let from = opened.from();
+        let host = if token.is_none() { opened.channel.host() } else { None };
         let Opened { mut channel, encoding: Encoding { framing, web }, url, gateway } = opened;
         let polled = match &mut channel {
             Channel::Socket(_) | Channel::Tls(_) => true,
@@ -168,7 +169,7 @@ impl<P: Protocol> Driver<P> {
             }
             return None;
         }
-        let info = ConnInfo { framing, from, gateway, web };
+        let info = ConnInfo { framing, from, host, gateway, web };
         self.protocol.opened(now, ConnId(key), info, token);
         if !polled {
             // Bytes that it already holds were not reported.

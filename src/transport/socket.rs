@@ -173,6 +173,11 @@ impl Stream {
         }
     }
 
+    /// The address of the other side, an IPv4 one as such; `None` for a Unix socket.
+    pub fn host(&self) -> Option<IpAddr> {
+        self.peer().map(|peer| peer.ip())
+    }
+
     fn local(&self) -> Option<SocketAddr> {
         self.socket.local_addr().ok()?.as_socket().map(plain)
     }

@@ -23,7 +23,7 @@ fn an_app_bears_whatever_its_hub_sends() {
             if let Some(token) = dials.pop() {
                 next += 1;
                 framing = rng.pick(&FRAMINGS);
-                let info = ConnInfo { framing, from: "a hub".into(), gateway: None, web: None };
+                let info = ConnInfo { framing, from: "a hub".into(), host: None, gateway: None, web: None };
                 conns.push(ConnId(next));
                 app.opened(now, ConnId(next), info, Some(token));
                 let mut first = if framing.has_handshake() {

@@ -72,7 +72,7 @@ impl Door {
         let web = self.framing.is_ws().then(|| Web::Site(Arc::new(site(self.gateway))));
         // At an address for all, a WebSocket's request says which gateway it is for; those have no options.
         let gateway = (web.is_none() || !self.gateway.structured).then_some(self.gateway);
-        ConnInfo { framing: self.framing, from: Door::from(self.conn), gateway, web }
+        ConnInfo { framing: self.framing, from: Door::from(self.conn), host: None, gateway, web }
     }
 
     fn from(conn: ConnId) -> String {
@@ -259,7 +259,7 @@ fn a_hub_bears_whatever_comes_in_by_its_gateways() {
                     let wrong = client_header(&mut rng, role);
                     let gateway = (framing.has_handshake() && wrong != gateway_header(role.hears()))
                         .then_some(Gateway { role, structured: rng.one_in(2) });
-                    let info = ConnInfo { framing, from: "a stranger".into(), gateway, web: None };
+                    let info = ConnInfo { framing, from: "a stranger".into(), host: None, gateway, web: None };
                     strangers.push(conn);
                     router.opened(now, conn, info, None);
                     if gateway.is_some() {

@@ -86,7 +86,7 @@ fn a_hub_stays_within_its_limits_whatever_its_peers_send() {
                     let framing = rng.pick(&FRAMINGS);
                     let gateway = (framing.has_handshake() && rng.one_in(2))
                         .then(|| Gateway { role: rng.pick(&Role::ALL), structured: rng.one_in(2) });
-                    let info = ConnInfo { framing, from: "a stranger".into(), gateway, web: None };
+                    let info = ConnInfo { framing, from: "a stranger".into(), host: None, gateway, web: None };
                     conns.push(conn);
                     router.opened(now, conn, info, None);
                     let first = match gateway {
@@ -100,7 +100,8 @@ fn a_hub_stays_within_its_limits_whatever_its_peers_send() {
                     let conn = ConnId(next);
                     let site = Site { path: "/".into(), loopback: true, ..Site::default() };
                     let web = Some(Web::Site(Arc::new(site)));
-                    let info = ConnInfo { framing: Framing::WsServer, from: "a page".into(), gateway: None, web };
+                    let info =
+                        ConnInfo { framing: Framing::WsServer, from: "a page".into(), host: None, gateway: None, web };
                     conns.push(conn);
                     webs.insert(conn);
                     router.opened(now, conn, info, None);

@@ -105,7 +105,7 @@ impl Direct {
     fn connect_to(&mut self, framing: Framing, gateway: Option<Gateway>, web: Option<Web>) -> ConnId {
         self.next += 1;
         let conn = ConnId(self.next);
-        let info = ConnInfo { framing, from: format!("peer {}", conn.0), gateway, web };
+        let info = ConnInfo { framing, from: format!("peer {}", conn.0), host: None, gateway, web };
         self.router.opened(self.now, conn, info, None);
         self.actions();
         conn

@@ -60,7 +60,7 @@ impl DirectApp {
     fn open_with(&mut self, framing: Framing, web: Option<Web>) -> ConnId {
         self.conns += 1;
         let token = self.dials.pop().expect("it dials");
-        let info = ConnInfo { framing, from: HUB.into(), gateway: None, web };
+        let info = ConnInfo { framing, from: HUB.into(), host: None, gateway: None, web };
         self.session.opened(self.now, ConnId(self.conns), info, Some(token));
         self.actions();
         ConnId(self.conns)

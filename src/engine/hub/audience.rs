@@ -177,7 +177,7 @@ mod tests {
     use crate::wire::{self, Form, Meta, Stamp, Value};
 
     fn profile(framing: Framing, gateway: Option<Gateway>) -> Profile {
-        Profile::new(ConnId(1), &ConnInfo { framing, from: String::new(), gateway, web: None })
+        Profile::new(ConnId(1), &ConnInfo { framing, from: String::new(), host: None, gateway, web: None })
     }
 
     fn put(table: &mut Table, sender: &str, value: &Value<'_>, instance: u8, origin: u64) {

@@ -249,7 +249,7 @@ mod tests {
     const MAX: usize = 1000;
 
     fn app(instance: u8, shares: bool) -> Profile {
-        let info = ConnInfo { framing: Framing::Tcp, from: String::new(), gateway: None, web: None };
+        let info = ConnInfo { framing: Framing::Tcp, from: String::new(), host: None, gateway: None, web: None };
         let profile = Profile::new(ConnId(1), &info);
         Profile { identity: "app".into(), instance: Instance([instance; 16]), shares, ..profile }
     }

@@ -18,7 +18,7 @@ fn link(conn: u64, framing: Framing, side: Side) -> Link {
         }
         Framing::Tcp | Framing::Ipc | Framing::Inproc => None,
     };
-    let info = ConnInfo { framing, from: String::new(), gateway: None, web };
+    let info = ConnInfo { framing, from: String::new(), host: None, gateway: None, web };
     Link::new(Now::default(), ConnId(conn), &info, side, LIMITS, &Pool::new(4))
 }
 

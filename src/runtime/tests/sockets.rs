@@ -1,6 +1,9 @@
 //! Addresses, files of sockets, and what the system refuses.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use super::*;
+use crate::transport::Host;
 
 #[test]
 fn an_address_that_is_taken_is_in_use_and_free_again_afterwards() {
@@ -74,11 +77,28 @@ fn every_interface_is_both_ip_versions() {
         app.dial(&url.replace('*', "127.0.0.1"));
         let (_, info, _) = hub.opened(0);
         assert!(info.from.starts_with("tcp://127.0.0.1:"), "{}", info.from);
+        assert_eq!(info.host, Some(Ipv4Addr::LOCALHOST.into()), "IPv4 on a socket that is IPv6");
         if std::net::TcpListener::bind("[::1]:0").is_ok() {
             app.act(|r| r.dial(1, &url.replace('*', "[::1]")));
             assert!(hub.opened(1).1.from.starts_with("tcp://[::1]:"));
         }
     }
+}
+
+#[test]
+fn who_is_accepted_over_ip_has_an_address_and_who_is_dialled_has_none() {
+    let _no_children = FORKS.read();
+    everywhere("hosts", |url, backend| {
+        let (hub, app) = (Node::new(backend), Node::new(backend));
+        let url = listen(&hub, url);
+        app.dial(&url);
+        let loopback: Option<IpAddr> = match Address::parse(&url).unwrap().host() {
+            Some((Host::V4(ip), _)) => Some((*ip).into()),
+            Some((Host::V6(ip), _)) => Some((*ip).into()),
+            _ => None,
+        };
+        assert_eq!((hub.opened(0).1.host, app.opened(0).1.host), (loopback, None), "{url}");
+    });
 }
 
 #[test]

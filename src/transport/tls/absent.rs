@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::io::{self, IoSlice};
+use std::net::IpAddr;
 use std::os::fd::{AsRawFd, RawFd};
 
 use crate::transport::socket::Stream;
@@ -74,6 +75,10 @@ impl TlsStream {
     }
 
     pub fn from(&self) -> Option<String> {
+        match self.0 {}
+    }
+
+    pub fn host(&self) -> Option<IpAddr> {
         match self.0 {}
     }
 

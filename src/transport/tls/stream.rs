@@ -1,6 +1,7 @@
 //! A TLS connection over a socket, read and written like the socket itself.
 
 use std::io::{self, IoSlice};
+use std::net::IpAddr;
 use std::os::fd::{AsRawFd, RawFd};
 
 use super::machine::{Machine, BATCH};
@@ -117,6 +118,11 @@ impl TlsStream {
     /// As [`Stream::from`].
     pub fn from(&self) -> Option<String> {
         self.socket.from().map(|from| format!("tls+{from}"))
+    }
+
+    /// As [`Stream::host`].
+    pub fn host(&self) -> Option<IpAddr> {
+        self.socket.host()
     }
 
     /// Says that nothing follows, if that can be said at once, and gives the socket back.

@@ -192,7 +192,7 @@ impl Trace {
     /// The connection that it dialled is there.
     pub fn open(&mut self) {
         self.conns += 1;
-        let info = ConnInfo { framing: Framing::Tcp, from: HUB.into(), gateway: None, web: None };
+        let info = ConnInfo { framing: Framing::Tcp, from: HUB.into(), host: None, gateway: None, web: None };
         self.session.opened(self.now, ConnId(self.conns), info, self.dialled.take());
         self.step(json!({ "open": self.conns }));
     }

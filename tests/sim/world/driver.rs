@@ -149,7 +149,7 @@ impl World {
         self.wires.retain(|wire| wire.ends.iter().any(|end| end.open));
         self.wires.push(Wire { ends, capacity: self.capacity });
         for (id, conn, token) in [(dial.node, conns[0], Some(dial.token)), (listener, conns[1], None)] {
-            let info = ConnInfo { framing, from: format!("process {id}"), gateway: None, web: None };
+            let info = ConnInfo { framing, from: format!("process {id}"), host: None, gateway: None, web: None };
             let now = self.now(id);
             if let Some(process) = &mut self.nodes[id].process {
                 process.protocol().opened(now, conn, info, token);

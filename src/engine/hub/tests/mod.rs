@@ -19,7 +19,7 @@ use crate::time::LogicalTime;
 use crate::wire::{self, Form, HelloFlags, Kind, Meta, Stamp, Value};
 
 fn open(router: &mut Router, now: Now, conn: ConnId) {
-    let info = ConnInfo { framing: Framing::Tcp, from: String::new(), gateway: None, web: None };
+    let info = ConnInfo { framing: Framing::Tcp, from: String::new(), host: None, gateway: None, web: None };
     router.opened(now, conn, info, None);
 }
 

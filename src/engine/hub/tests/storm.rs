@@ -133,7 +133,7 @@ impl Storm {
 
     /// A connection is opened by one that says this header.
     fn open(&mut self, conn: u64, gateway: Option<Gateway>, header: &[u8]) {
-        let info = ConnInfo { framing: Framing::Tcp, from: String::new(), gateway, web: None };
+        let info = ConnInfo { framing: Framing::Tcp, from: String::new(), host: None, gateway, web: None };
         self.counted(false, |router, now| router.opened(now, ConnId(conn), info, None));
         self.carry_out();
         self.hand(conn, header);
