@@ -20,6 +20,8 @@ pub const MAX_DEPTH: usize = 32;
 pub const MAX_SENDER: usize = 255;
 /// The longest name, in bytes.
 pub const MAX_NAME: usize = 1024;
+/// The longest access token, in bytes.
+pub const MAX_TOKEN: usize = 255;
 /// Peers of one hub.
 pub const MAX_PEERS: usize = 4096;
 /// Bytes that may be queued for a peer; beyond them it gets newest values from the table.

@@ -66,6 +66,7 @@ impl Peer {
             flags: HelloFlags::default(),
             time: None,
             secret: None,
+            token: None,
         });
         peer.write()?;
         peer.read_header()?;

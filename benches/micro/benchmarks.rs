@@ -263,7 +263,8 @@ fn join(hub: &mut Driver<Router>, conn: ConnId, identity: &str) {
     hub.open(conn, None);
     hub.read(conn, &header(Version::V1));
     let (instance, accept) = (instance(conn.0 as u8), wire::ACCEPT_ANY);
-    let hello = Control::Hello { instance, epoch: 1, accept, flags: HelloFlags(0), time: None, secret: None };
+    let hello =
+        Control::Hello { instance, epoch: 1, accept, flags: HelloFlags(0), time: None, secret: None, token: None };
     hub.read(conn, &control_frame(identity, &hello));
     hub.run();
 }

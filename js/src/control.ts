@@ -13,6 +13,7 @@ export interface Hello {
   flags: number;
   time: LogicalTime;
   secret: Uint8Array;
+  token: string | undefined;
 }
 
 /** What a hub says. */
@@ -34,9 +35,10 @@ function message(sender: string, name: string, data: (writer: Writer) => void): 
 }
 
 /** The body of `$ns/hello`. */
-export function hello(sender: string, { instance, epoch, accept, flags, time, secret }: Hello): Uint8Array {
+export function hello(sender: string, { instance, epoch, accept, flags, time, secret, token }: Hello): Uint8Array {
   return message(sender, 'hello', (writer) => {
-    const fields = [instance, epoch, accept, flags, time, secret];
+    const fields: Value[] = [instance, epoch, accept, flags, time, secret];
+    if (token !== undefined) fields.push(token);
     writer.map(fields.length);
     fields.forEach((field, key) => {
       writer.int(key);

@@ -2,7 +2,7 @@
 
 use super::token::{Token, ValueReader};
 use super::value::{put_bin, put_int, put_map, put_str, put_uint};
-use super::{encode, Body, Form, Instance, Malformed, Meta, Secret, Stamp, RESERVED};
+use super::{encode, Body, Form, Hidden, Instance, Malformed, Meta, Secret, Stamp, RESERVED};
 use crate::time::{LogicalTime, WallTime};
 
 /// The sender of the hub's own messages.
@@ -69,6 +69,8 @@ pub enum Control<'a> {
         time: Option<LogicalTime>,
         /// Key 5, optional: what proves that a connection with the same instance is the same app.
         secret: Option<Secret>,
+        /// Key 6, optional: its access token.
+        token: Option<Hidden<&'a str>>,
     },
     /// `$ns/welcome`, the hub's answer.
     Welcome {
@@ -134,8 +136,9 @@ impl<'a> Control<'a> {
     pub fn encode(&self, sender: &str, out: &mut Vec<u8>) {
         let mut data = Vec::with_capacity(64);
         let name = match *self {
-            Control::Hello { instance, epoch, accept, flags, time, secret } => {
-                put_map(&mut data, 4 + u32::from(time.is_some()) + u32::from(secret.is_some()));
+            Control::Hello { instance, epoch, accept, flags, time, secret, token } => {
+                let optional = [time.is_some(), secret.is_some(), token.is_some()];
+                put_map(&mut data, 4 + optional.map(u32::from).iter().sum::<u32>());
                 put_uint(&mut data, 0);
                 put_bin(&mut data, &instance.0);
                 put_uint(&mut data, 1);
@@ -148,6 +151,10 @@ impl<'a> Control<'a> {
                 if let Some(secret) = secret {
                     put_uint(&mut data, 5);
                     put_bin(&mut data, &secret.0);
+                }
+                if let Some(Hidden(token)) = token {
+                    put_uint(&mut data, 6);
+                    put_str(&mut data, token);
                 }
                 HELLO
             }
@@ -213,7 +220,7 @@ impl<'a> Control<'a> {
         let name = body.name.strip_prefix(RESERVED).unwrap_or_default();
         Ok(match name {
             HELLO => {
-                let [instance, epoch, accept, flags, time, secret] = fields(body.data, 4)?;
+                let [instance, epoch, accept, flags, time, secret, token] = fields(body.data, 4)?;
                 Control::Hello {
                     instance: instance_of(instance)?,
                     epoch: uint(epoch)?,
@@ -221,6 +228,7 @@ impl<'a> Control<'a> {
                     flags: HelloFlags(narrow(flags)?),
                     time: optional(time, time_of)?,
                     secret: optional(secret, bytes_of)?.map(Secret),
+                    token: optional(token, str_of)?.map(Hidden),
                 }
             }
             WELCOME => {
@@ -405,8 +413,16 @@ mod tests {
     fn flags_of_later_versions_are_kept() {
         let mut raw = Vec::new();
         let flags = HelloFlags::ECHO | HelloFlags::SHARED | HelloFlags(1 << 31);
-        Control::Hello { instance: Instance::default(), epoch: 1, accept: 2, flags, time: None, secret: None }
-            .encode("a", &mut raw);
+        Control::Hello {
+            instance: Instance::default(),
+            epoch: 1,
+            accept: 2,
+            flags,
+            time: None,
+            secret: None,
+            token: None,
+        }
+        .encode("a", &mut raw);
         let body = decode(&raw, Form::V1).expect("a body");
         let Ok(Control::Hello { flags, .. }) = Control::decode(&body) else { panic!("a hello") };
         assert!(flags.contains(HelloFlags::ECHO | HelloFlags::SHARED) && !flags.contains(HelloFlags::TAKE_OVER));
@@ -456,6 +472,21 @@ mod tests {
         for end in [&b"\x05\x01"[..], b"\x05\xC4\x01a", &[b"\x05\xB0", &[b'x'; 16][..]].concat()] {
             assert_eq!(of(hello(end)), Err(Malformed::Control), "{end:02x?}");
         }
+    }
+
+    #[test]
+    fn a_hello_may_have_a_token_which_is_a_text() {
+        let hello = |end: &[u8]| {
+            let head = [0x84 + u8::from(!end.is_empty()), 0x00, 0xC4, 16];
+            match read("hello", &[&head, &[7; 16][..], b"\x01\x01\x02\x01\x03\x01", end].concat()) {
+                Ok(Control::Hello { token, .. }) => Ok(token),
+                Ok(other) => panic!("{other:?}"),
+                Err(reason) => Err(reason),
+            }
+        };
+        assert_eq!(hello(b""), Ok(None));
+        assert_eq!(hello(b"\x06\xA3abc"), Ok(Some(Hidden("abc"))));
+        assert_eq!(hello(b"\x06\xC4\x03abc"), Err(Malformed::Control));
     }
 
     #[test]

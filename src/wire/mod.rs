@@ -22,6 +22,6 @@ pub use control::{Control, HelloFlags, HUB_SENDER};
 pub(crate) use json::json_text;
 pub use json::{from_msgpack, to_msgpack};
 pub use meta::{with_flags, with_stamp, Instance, Meta, Stamp};
-pub use secret::Secret;
+pub use secret::{check_token, Hidden, Secret};
 pub use time::Time;
 pub use value::{bool_, bytes, check, ext, number, payload, skip, text, Kind, Number, Value, ACCEPT_ANY};

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::{limits, Error, Result, Status};
+
 /// A random number that an app sends only to its hub, in each hello. The hub never forwards it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Secret(pub [u8; 16]);
@@ -20,9 +22,46 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// A text that must not get into a log: it is not shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Hidden<T>(pub T);
+
+impl<T> fmt::Debug for Hidden<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hidden(..)")
+    }
+}
+
+/// Checks an access token: 1 to 255 bytes without NUL.
+///
+/// # Errors
+/// [`Status::Invalid`], with words that do not name the value.
+pub fn check_token(token: &str) -> Result<()> {
+    let why = match token.len() {
+        0 => "is empty".to_owned(),
+        len if len > limits::MAX_TOKEN => format!("has {len} bytes, at most {}", limits::MAX_TOKEN),
+        _ if token.contains('\0') => "contains a NUL".to_owned(),
+        _ => return Ok(()),
+    };
+    Err(Error::new(Status::Invalid, format!("the token {why}")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_token_is_checked_and_never_shown() {
+        assert_eq!(check_token("x").and(check_token(&"x".repeat(255))), Ok(()));
+        for (token, text) in [
+            ("", "the token is empty"),
+            ("a\0b", "the token contains a NUL"),
+            (&"\u{e9}".repeat(128), "the token has 256 bytes, at most 255"),
+        ] {
+            assert_eq!(check_token(token).unwrap_err().to_string(), text);
+        }
+        assert_eq!(format!("{:?}", Hidden("x")), "Hidden(..)");
+    }
 
     #[test]
     fn a_secret_matches_itself_alone_and_is_not_shown() {

@@ -27,7 +27,7 @@ fn any_frames(rng: &mut Rng, masks: &mut Masks) -> Vec<u8> {
         0 => ws::ping(Some(masks), &mut out),
         1 => ws::text(&text(rng, 40), Some(masks), &mut out),
         2 => {
-            Control::Hello { instance, epoch: 1, accept: u32::MAX, flags, time, secret: None }
+            Control::Hello { instance, epoch: 1, accept: u32::MAX, flags, time, secret: None, token: None }
                 .encode("evil", &mut hello);
             ws::message(&[&hello], masks, &mut out);
         }

@@ -33,7 +33,7 @@ use nanostate::framing::{
 };
 use nanostate::limits;
 use nanostate::time::{LogicalTime, WallTime};
-use nanostate::wire::{self, Control, Form, HelloFlags, Meta, Secret, Stamp};
+use nanostate::wire::{self, Control, Form, HelloFlags, Hidden, Meta, Secret, Stamp};
 use nanostate::{Kind, Status, Value};
 use sim::chaos::{self, Chaos};
 use sim::{body, each_seed, value, Rng, MS, SEC};
@@ -109,7 +109,8 @@ fn any_body(rng: &mut Rng, form: Form) -> Vec<u8> {
                 0 => {
                     let secret = rng.one_in(2).then(|| Secret(rng.instance().0));
                     let (epoch, accept) = (rng.any(), rng.any() as u32);
-                    Control::Hello { instance, epoch, accept, flags: HelloFlags(15), time, secret }
+                    let hidden = rng.one_in(2).then_some(Hidden("a token"));
+                    Control::Hello { instance, epoch, accept, flags: HelloFlags(15), time, secret, token: hidden }
                 }
                 1 => {
                     Control::Welcome { instance, max_message: rng.any(), wall: WallTime::from_millis(rng.any()), time }

@@ -39,6 +39,7 @@ pub fn attack(rng: &mut Rng, framing: Framing, v1: bool) -> Vec<u8> {
                     flags: HelloFlags(0),
                     time: None,
                     secret: None,
+                    token: None,
                 },
             };
             control.encode(sender, &mut out);
@@ -78,7 +79,8 @@ pub fn attackers_header(rng: &mut Rng, framing: Framing) -> (Vec<u8>, bool) {
         let sender = rng.pick(&["evil", "evil2"]);
         let (instance, flags) = (rng.instance(), HelloFlags(rng.below(16) as u32));
         let secret = rng.one_in(2).then_some(Secret([7; 16]));
-        Control::Hello { instance, epoch: 1, accept: u32::MAX, flags, time: None, secret }.encode(sender, &mut hello);
+        Control::Hello { instance, epoch: 1, accept: u32::MAX, flags, time: None, secret, token: None }
+            .encode(sender, &mut hello);
         out.extend(&*frame_head(framing, hello.len()));
         out.extend(hello);
     }

@@ -188,7 +188,8 @@ impl Direct {
         let conn = self.open();
         self.bytes(conn, &header(Version::V1));
         let (instance, secret) = (Instance([instance; 16]), secret.map(|byte| Secret([byte; 16])));
-        let hello = Control::Hello { instance, epoch, accept: wire::ACCEPT_ANY, flags, time: None, secret };
+        let hello =
+            Control::Hello { instance, epoch, accept: wire::ACCEPT_ANY, flags, time: None, secret, token: None };
         self.instances.insert(conn, instance);
         self.control(conn, identity, hello);
         conn

@@ -80,6 +80,7 @@ impl Raw {
             flags: HelloFlags::default(),
             time: None,
             secret: None,
+            token: None,
         });
         let bytes = raw.receive().unwrap_or_else(|| panic!("{identity} is not welcome"));
         let body = raw.decode(&bytes);

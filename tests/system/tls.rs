@@ -411,6 +411,7 @@ fn idle(connector: &Connector, url: &str, n: usize) -> TlsStream {
         flags: HelloFlags::default(),
         time: None,
         secret: None,
+        token: None,
     };
     let mut body = Vec::new();
     hello.encode(&identity, &mut body);

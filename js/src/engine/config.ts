@@ -14,6 +14,8 @@ export interface Config {
   takeOver: boolean;
   /** Whether the identity is held together with others that say the same. */
   shared: boolean;
+  /** The access token. */
+  token: string | undefined;
   /** Bytes that own values may take. */
   sendQueue: number;
   /** Bytes of received newest values that are kept. */
@@ -30,6 +32,7 @@ export const DEFAULTS: Config = {
   echo: false,
   takeOver: false,
   shared: false,
+  token: undefined,
   sendQueue: 64 << 20,
   received: 64 << 20,
   // A page's buffer is a second one, and no value should be old when it has passed both.

@@ -351,6 +351,7 @@ export class Session {
         flags: this.#dialler.flags(this.config),
         time: this.#stamper.sayHello(now),
         secret: this.secret,
+        token: this.config.token,
       }),
     );
   }

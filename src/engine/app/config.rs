@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::limits;
-use crate::wire::Secret;
+use crate::wire::{Hidden, Secret};
 
 /// What can be set.
 #[derive(Clone, Debug)]
@@ -22,6 +22,8 @@ pub struct SessionConfig {
     pub shared: bool,
     /// What proves to the hub that a new connection belongs to this app; random.
     pub secret: Option<Secret>,
+    /// The access token.
+    pub token: Option<Hidden<Box<str>>>,
 }
 
 impl Default for SessionConfig {
@@ -34,6 +36,7 @@ impl Default for SessionConfig {
             take_over: false,
             shared: false,
             secret: None,
+            token: None,
         }
     }
 }

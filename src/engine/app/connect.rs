@@ -8,7 +8,7 @@ use super::{Phase, Session, Timer, Welcomed};
 use crate::framing::ws::CloseCode;
 use crate::time::LogicalTime;
 use crate::visible::{one_line, sentence};
-use crate::wire::{Control, Instance};
+use crate::wire::{Control, Hidden, Instance};
 use crate::{limits, Error, Status};
 
 impl Session {
@@ -144,8 +144,9 @@ impl Session {
         self.phase = Phase::Hello;
         self.expect_answer(now);
         debug!("{}: hello, connection {epoch}, accepts {accept:#x}, flags {:#x}", one_line(&self.identity), flags.0);
-        let secret = self.config.secret;
-        self.control(&Control::Hello { instance, epoch, accept, flags, time, secret });
+        let (secret, token) = (self.config.secret, self.config.token.clone());
+        let token = token.as_ref().map(|Hidden(token)| Hidden(&**token));
+        self.control(&Control::Hello { instance, epoch, accept, flags, time, secret, token });
     }
 
     /// The hub has its time to answer what it is sent now.

@@ -338,7 +338,9 @@ impl Core {
             }
         };
         match control {
-            Control::Hello { instance, epoch, accept, flags, secret, time } if matches!(peer.stage, Stage::Hello) => {
+            Control::Hello { instance, epoch, accept, flags, secret, time, token: _ }
+                if matches!(peer.stage, Stage::Hello) =>
+            {
                 let profile = &mut peer.profile;
                 profile.identity = body.sender.into();
                 profile.instance = instance;

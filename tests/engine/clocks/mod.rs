@@ -27,7 +27,8 @@ const TO_1970: i64 = -1_800_000_000_000;
 fn v1_peer(identity: &str, states: &[(&str, LogicalTime)]) -> Vec<u8> {
     let (instance, mut bodies) = (Instance([0xEE; 16]), vec![Vec::new()]);
     let flags = HelloFlags::default();
-    Control::Hello { instance, epoch: 1, accept: 0, flags, time: None, secret: None }.encode(identity, &mut bodies[0]);
+    Control::Hello { instance, epoch: 1, accept: 0, flags, time: None, secret: None, token: None }
+        .encode(identity, &mut bodies[0]);
     for &(name, clock) in states {
         let meta = Meta { stamp: Some(Stamp { clock, instance }), ..Meta::default() };
         bodies.push(body(Form::V1, identity, name, &[7], &meta));

@@ -30,6 +30,7 @@ fn apps_do_what_their_traces_show() {
     let scenarios: &[(&str, Scenario)] = &[
         ("connect", scenarios::connect),
         ("refuse", scenarios::refuse),
+        ("token", scenarios::token),
         ("reconnect", scenarios::reconnect),
         ("addresses", scenarios::addresses),
         ("announce", scenarios::announce),

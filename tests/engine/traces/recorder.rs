@@ -6,7 +6,7 @@ use nanostate::engine::app::{Notice, Session, SessionConfig};
 use nanostate::engine::{Action, Closed, ConnId, ConnInfo, Now, Protocol};
 use nanostate::framing::{frame_head, header, Framing, Version};
 use nanostate::time::{BootTime, LogicalTime, MonoTime, WallTime};
-use nanostate::wire::{self, Control, Form, Instance, Meta, Secret, Stamp, Value};
+use nanostate::wire::{self, Control, Form, Hidden, Instance, Meta, Secret, Stamp, Value};
 use nanostate::{Error, Status};
 use serde_json::{json, Map, Value as Json};
 
@@ -161,8 +161,11 @@ impl Trace {
 
     pub fn configure(&mut self, change: impl FnOnce(&mut SessionConfig)) {
         change(&mut self.session.config);
-        let SessionConfig { max_message, echo, take_over, shared, .. } = self.session.config;
-        let config = json!({"maxMessage": max_message, "echo": echo, "takeOver": take_over, "shared": shared});
+        let SessionConfig { max_message, echo, take_over, shared, token, .. } = &self.session.config;
+        let mut config = json!({"maxMessage": max_message, "echo": echo, "takeOver": take_over, "shared": shared});
+        if let Some(Hidden(token)) = token {
+            config["token"] = json!(token);
+        }
         self.step(json!({ "config": config }));
     }
 

@@ -2,7 +2,7 @@
 
 use nanostate::framing::{header, Version};
 use nanostate::time::LogicalTime;
-use nanostate::wire::{Control, Form, Instance, Meta, Stamp, Value};
+use nanostate::wire::{Control, Form, Hidden, Instance, Meta, Stamp, Value};
 use nanostate::{Kind, Status};
 
 use super::recorder::{Trace, HUB, IDENTITY};
@@ -89,6 +89,22 @@ pub fn refuse(trace: &mut Trace) {
     trace.tick();
     trace.open();
     trace.bytes(&header(Version::V1));
+}
+
+/// A hub that does not know the token refuses the app, and lets it in later, to read only.
+pub fn token(trace: &mut Trace) {
+    trace.configure(|config| config.token = Some(Hidden("s3cr\u{e9}t of sixteen".into())));
+    trace.publish("x", Value::Int(1));
+    trace.connect(&[HUB]);
+    trace.open();
+    trace.bytes(&header(Version::V1));
+    trace.hears(Control::Refuse { status: Status::Permission.code(), text: "unknown token" });
+    trace.tick();
+    trace.open();
+    trace.welcome(0x11, 0);
+    trace.hears(Control::Rejected { status: Status::Permission.code(), name: "x" });
+    trace.flush();
+    trace.pass(10);
 }
 
 /// No hub, a hub that does not answer, one that ends and one that comes back as another: waits, epochs, stamps kept.

@@ -54,8 +54,15 @@ impl Client {
     fn app(url: &str, identity: &str, origin: &str) -> Client {
         let mut client = Client::open(url, &format!("Origin: {origin}\r\nSec-WebSocket-Protocol: nanostate.v1\r\n"));
         let instance = Instance([identity.len() as u8; 16]);
-        let hello =
-            Control::Hello { instance, epoch: 1, accept: u32::MAX, flags: HelloFlags(0), time: None, secret: None };
+        let hello = Control::Hello {
+            instance,
+            epoch: 1,
+            accept: u32::MAX,
+            flags: HelloFlags(0),
+            time: None,
+            secret: None,
+            token: None,
+        };
         client.control(identity, &hello);
         let welcome = client.body();
         assert_eq!(wire::decode(&welcome, Form::V1).unwrap().name, "$ns/welcome");

@@ -326,6 +326,7 @@ fn shake_hands(socket: &mut UnixStream, framing: Framing, i: usize) -> std::io::
         flags: HelloFlags::default(),
         time: None,
         secret: None,
+        token: None,
     };
     let mut body = Vec::new();
     hello.encode(&identity, &mut body);

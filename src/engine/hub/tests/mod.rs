@@ -44,7 +44,7 @@ fn control(conn: u64, control: &Control<'_>) -> Vec<u8> {
 /// The hello of an app.
 fn hello(conn: u64, identity: &str, accept: u32) -> Vec<u8> {
     let (instance, flags) = (instance(conn), HelloFlags(0));
-    let hello = Control::Hello { instance, epoch: 1, accept, flags, time: None, secret: None };
+    let hello = Control::Hello { instance, epoch: 1, accept, flags, time: None, secret: None, token: None };
     let mut body = Vec::new();
     hello.encode(identity, &mut body);
     frame(&body)
