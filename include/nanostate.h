@@ -304,6 +304,13 @@ enum {
     /** Hub. Let web pages that other servers of this machine serve publish, and not only read; the
      *  hub has to listen on a loopback address. 0 or 1, default 0. */
     NS_OPT_HUB_ALLOW_LOCAL_PAGES = 118,
+    /** Hub. How many of the peers may be WebSockets, with the connections that ask for a web page. A
+     *  number: 1 to 2147483647, default 1024. */
+    NS_OPT_HUB_MAX_WEBSOCKETS = 119,
+    /** Hub. How many HTTP requests, for web pages and WebSockets, one address may send in a second,
+     *  and as many at once; 0 stands for any number. All that come through a proxy have its address.
+     *  A number: 0 to 1000000, default 64. */
+    NS_OPT_HUB_HTTP_RATE = 120,
     /** Hub. File (PEM) with the certificate for addresses with TLS, followed by those of its
      *  issuers. A text. */
     NS_OPT_HUB_TLS_CERT = 151,

@@ -217,6 +217,8 @@ inline constexpr HubOption<bool> hub_echo{NS_OPT_HUB_ECHO};
 inline constexpr HubOption<bool> hub_legacy_structured{NS_OPT_HUB_LEGACY_STRUCTURED};
 inline constexpr HubOption<bool> hub_legacy_snapshot{NS_OPT_HUB_LEGACY_SNAPSHOT};
 inline constexpr HubOption<bool> hub_allow_local_pages{NS_OPT_HUB_ALLOW_LOCAL_PAGES};
+inline constexpr HubOption<Count> hub_max_websockets{NS_OPT_HUB_MAX_WEBSOCKETS};
+inline constexpr HubOption<Count> hub_http_rate{NS_OPT_HUB_HTTP_RATE};
 inline constexpr HubOption<std::string_view> hub_tls_cert{NS_OPT_HUB_TLS_CERT};
 inline constexpr HubOption<std::string_view> hub_tls_key{NS_OPT_HUB_TLS_KEY};
 inline constexpr HubOption<std::string_view> hub_www{NS_OPT_HUB_WWW};

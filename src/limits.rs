@@ -24,6 +24,12 @@ pub const MAX_NAME: usize = 1024;
 pub const MAX_TOKEN: usize = 255;
 /// Peers of one hub.
 pub const MAX_PEERS: usize = 4096;
+/// Those of them that may be WebSockets, with the connections that ask for a page.
+pub const MAX_WEBSOCKETS: usize = 1024;
+/// HTTP requests that one address may send in a second, and as many at once.
+pub const HTTP_RATE: usize = 64;
+/// Addresses of which a hub remembers how often they asked by HTTP.
+pub const VISITORS: usize = 4096;
 /// Bytes that may be queued for a peer; beyond them it gets newest values from the table.
 pub const OUTBOX: usize = 4 << 20;
 /// Unfinished incoming frames of a hub, in bytes, together.

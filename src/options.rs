@@ -246,6 +246,11 @@ options! {
         AllowLocalPages = 118, NS_OPT_HUB_ALLOW_LOCAL_PAGES, Flag, 0..1, false,
             "Let web pages that other servers of this machine serve publish, and not only read; the hub has to listen on \
              a loopback address";
+        MaxWebsockets = 119, NS_OPT_HUB_MAX_WEBSOCKETS, Count, 1..INT, limits::MAX_WEBSOCKETS,
+            "How many of the peers may be WebSockets, with the connections that ask for a web page";
+        HttpRate = 120, NS_OPT_HUB_HTTP_RATE, Count, 0..1_000_000, limits::HTTP_RATE,
+            "How many HTTP requests, for web pages and WebSockets, one address may send in a second, and as many at once; \
+             0 stands for any number. All that come through a proxy have its address";
     }
 }
 

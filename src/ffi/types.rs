@@ -193,6 +193,13 @@ pub const NS_OPT_HUB_MEMORY: ns_opt = 117;
 /// Hub. Let web pages that other servers of this machine serve publish, and not only read; the
 /// hub has to listen on a loopback address. 0 or 1, default 0.
 pub const NS_OPT_HUB_ALLOW_LOCAL_PAGES: ns_opt = 118;
+/// Hub. How many of the peers may be WebSockets, with the connections that ask for a web page. A
+/// number: 1 to 2147483647, default 1024.
+pub const NS_OPT_HUB_MAX_WEBSOCKETS: ns_opt = 119;
+/// Hub. How many HTTP requests, for web pages and WebSockets, one address may send in a second,
+/// and as many at once; 0 stands for any number. All that come through a proxy have its address.
+/// A number: 0 to 1000000, default 64.
+pub const NS_OPT_HUB_HTTP_RATE: ns_opt = 120;
 /// Hub. File (PEM) with the certificate for addresses with TLS, followed by those of its
 /// issuers. A text.
 pub const NS_OPT_HUB_TLS_CERT: ns_opt = 151;

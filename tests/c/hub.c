@@ -107,7 +107,7 @@ static void options(void)
     static const ns_opt sizes[] = {
         NS_OPT_HUB_MAX_MESSAGE,  NS_OPT_HUB_LEGACY_MAX,       NS_OPT_HUB_MAX_PEERS,    NS_OPT_HUB_OUTBOX,
         NS_OPT_HUB_UNFINISHED,   NS_OPT_HUB_STALLED_FRAME_MS, NS_OPT_HUB_HANDSHAKE_MS, NS_OPT_HUB_TABLE_STATES,
-        NS_OPT_HUB_TABLE_BYTES,  NS_OPT_HUB_DEPARTED_MS,
+        NS_OPT_HUB_TABLE_BYTES,  NS_OPT_HUB_DEPARTED_MS,      NS_OPT_HUB_MAX_WEBSOCKETS,
     };
     static const ns_opt flags[] = {NS_OPT_HUB_ECHO, NS_OPT_HUB_LEGACY_STRUCTURED, NS_OPT_HUB_LEGACY_SNAPSHOT,
                                    NS_OPT_HUB_ALLOW_LOCAL_PAGES};
@@ -127,6 +127,8 @@ static void options(void)
     }
     OK(ns_hub_set(hub, NS_OPT_HUB_PROGRESS, 0));
     IS(NS_ERR_INVALID, ns_hub_set(hub, NS_OPT_HUB_PROGRESS, -1));
+    OK(ns_hub_set(hub, NS_OPT_HUB_HTTP_RATE, 0));
+    IS(NS_ERR_INVALID, ns_hub_set(hub, NS_OPT_HUB_HTTP_RATE, 1000001));
     OK(ns_hub_set(hub, NS_OPT_HUB_MEMORY, 0));
     IS(NS_ERR_INVALID, ns_hub_set(hub, NS_OPT_HUB_MEMORY, -1));
     OK(ns_hub_set(hub, NS_OPT_HUB_IPC_MODE, 0660));
@@ -157,7 +159,8 @@ static void reads_options(void)
         {NS_OPT_HUB_IPC_MODE, 0600},            {NS_OPT_HUB_ECHO, 0},
         {NS_OPT_HUB_LEGACY_STRUCTURED, 0},      {NS_OPT_HUB_LEGACY_SNAPSHOT, 0},
         {NS_OPT_HUB_PROGRESS, 64 << 10},        {NS_OPT_HUB_MEMORY, 0},
-        {NS_OPT_HUB_ALLOW_LOCAL_PAGES, 0},
+        {NS_OPT_HUB_ALLOW_LOCAL_PAGES, 0},      {NS_OPT_HUB_MAX_WEBSOCKETS, 1024},
+        {NS_OPT_HUB_HTTP_RATE, 64},
     };
     ns_hub *hub;
     int64_t value;

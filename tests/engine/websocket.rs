@@ -95,7 +95,94 @@ fn an_app_that_finds_a_hub_full_is_told_so_and_its_web_socket_closed() {
     let body = wire::decode(body, Form::V1).expect("a body");
     assert!(matches!(Control::decode(&body), Ok(Control::Refuse { status, .. }) if status == Status::Full.code()));
     let end = decoder.next(&mut input).expect_err("the end");
-    assert!(end.is_close() && end.to_string().ends_with("with 1000: at most 1 peers may be connected"), "{end}");
+    assert!(
+        end.is_close()
+            && end.to_string().ends_with("with 1000: at most 1 peers may be connected (NS_OPT_HUB_MAX_PEERS)"),
+        "{end}"
+    );
+}
+
+#[test]
+fn web_sockets_beyond_their_limit_are_answered_503_and_keep_no_program_out() {
+    let mut hub = Direct::new(RouterConfig { max_websockets: 2, ..RouterConfig::default() });
+    let first = hub.open_web(site());
+    hub.bytes(first, &upgrade("bus.sp.nanomsg.org"));
+    // One that has not asked yet counts, too.
+    let second = hub.open_web(site());
+    hub.events();
+    let text = "at most 2 WebSockets may be connected (NS_OPT_HUB_MAX_WEBSOCKETS)".to_owned();
+    for protocol in ["bus.sp.nanomsg.org", "pub.sp.nanomsg.org", "other"] {
+        let surplus = hub.open_web(site());
+        hub.bytes(surplus, &upgrade(protocol));
+        let body = format!("nanostate hub: {text}\n");
+        assert_eq!(behind_head(&hub.read(surplus, usize::MAX), "503"), body.as_bytes());
+        assert!(hub.is_closed(surplus));
+        assert_eq!(hub.refusals(), [(Status::Full, text.clone())]);
+    }
+    // An app is told in the language of apps, also in browsers, where nobody sees the status of an answer.
+    let app = hub.open_web(site());
+    hub.bytes(app, &upgrade("nanostate.v1"));
+    behind_head(&hub.read(app, usize::MAX), "101");
+    assert!(hub.is_closed(app));
+    assert_eq!(hub.refusals(), [(Status::Full, text)]);
+    // Nobody else notices.
+    let page = hub.open_web(site());
+    hub.bytes(page, b"GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    behind_head(&hub.read(page, usize::MAX), "404");
+    hub.open_v1("a", 1);
+    let old = hub.open_old();
+    assert!(!hub.is_closed(old) && !hub.is_closed(first));
+    // One that leaves makes room.
+    hub.lose(second);
+    let third = hub.open_web(site());
+    hub.bytes(third, &upgrade("nanostate.v1"));
+    behind_head(&hub.read(third, usize::MAX), "101");
+    assert!(!hub.is_closed(third));
+}
+
+#[test]
+fn those_who_wait_to_be_refused_a_web_socket_are_few() {
+    let mut hub = Direct::new(RouterConfig { max_websockets: 2, ..RouterConfig::default() });
+    let silent: Vec<_> = (0..200).map(|_| hub.open_web(site())).collect();
+    assert_eq!(silent.iter().filter(|&&conn| !hub.is_closed(conn)).count(), 2 + limits::SURPLUS_PEERS);
+    hub.pass(limits::HANDSHAKE.as_nanos() as u64);
+    assert!(silent.iter().all(|&conn| hub.is_closed(conn)));
+    let next = hub.open_web(site());
+    hub.bytes(next, &upgrade("nanostate.v1"));
+    behind_head(&hub.read(next, usize::MAX), "101");
+}
+
+#[test]
+fn an_address_that_asks_too_often_is_answered_429_and_no_other() {
+    let mut hub = Direct::new(RouterConfig { http_rate: 4, ..RouterConfig::default() });
+    let get = b"GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let ask = |hub: &mut Direct, host: &str, request: &[u8]| {
+        let conn = hub.open_web_from(site(), host.parse().expect("an address"));
+        // However many pieces it comes in, it is one request.
+        request.chunks(10).for_each(|piece| hub.bytes(conn, piece));
+        let said = hub.read(conn, usize::MAX);
+        (String::from_utf8_lossy(&said[9..12]).into_owned(), said)
+    };
+    for (request, status) in [(&get[..], "404"), (b"\0SP\0\0\x70\0\0", "400"), (&upgrade("other"), "101"), (get, "404")]
+    {
+        assert_eq!(ask(&mut hub, "192.0.2.1", request).0, status, "whatever comes of it, it counts");
+    }
+    hub.events();
+    for request in [&get[..], &upgrade("other"), &upgrade("nanostate.v1")] {
+        let (status, said) = ask(&mut hub, "192.0.2.1", request);
+        assert_eq!(status, "429");
+        assert!(String::from_utf8_lossy(&said).contains("\r\nRetry-After: 1\r\n"));
+        let text = "more than 4 HTTP requests a second from 192.0.2.1 (NS_OPT_HUB_HTTP_RATE)".to_owned();
+        assert_eq!(hub.refusals(), [(Status::Full, text)]);
+    }
+    assert_eq!(ask(&mut hub, "192.0.2.2", get).0, "404");
+    hub.pass(SEC / 4);
+    assert_eq!(ask(&mut hub, "192.0.2.1", get).0, "404");
+    assert_eq!(ask(&mut hub, "192.0.2.1", get).0, "429");
+    // Programs that ask for no page and no WebSocket are not meant.
+    for i in 1..20 {
+        hub.open_v1(&format!("app{i}"), i);
+    }
 }
 
 /// The answer to the request of an app.
@@ -139,7 +226,9 @@ fn a_hub_that_knows_no_v1_is_asked_for_bus_at_once() {
 fn an_app_that_is_refused_a_web_socket_says_why() {
     for (answer, status, words) in [
         ("HTTP/1.1 403 Forbidden\r\n\r\n", Status::Permission, "the WebSocket was refused: 403 Forbidden"),
-        ("HTTP/1.1 503 Busy\r\n\r\n", Status::Refused, "the WebSocket was refused: 503 Busy"),
+        ("HTTP/1.1 503 Busy\r\n\r\n", Status::Full, "the WebSocket was refused: 503 Busy"),
+        ("HTTP/1.1 429 Too Many Requests\r\n\r\n", Status::Full, "the WebSocket was refused: 429 Too Many"),
+        ("HTTP/1.1 502 Bad Gateway\r\n\r\n", Status::Refused, "the WebSocket was refused: 502 Bad Gateway"),
         ("\0SP\0\0\x70\x4E\x01", Status::Invalid, "no WebSocket is there"),
     ] {
         let mut app = DirectApp::new();

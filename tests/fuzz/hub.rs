@@ -1,5 +1,7 @@
 //! Apps and old programs that send anything to a hub.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
+
 use super::*;
 
 /// A request for a WebSocket, mostly valid, at times of a page that may only read.
@@ -55,12 +57,15 @@ fn a_hub_stays_within_its_limits_whatever_its_peers_send() {
     const OUTBOX: usize = 5000;
     const UNFINISHED: usize = 20_000;
     const TABLE: usize = 60_000;
+    const PAGE: &str = "a page";
     each_seed(1_500, 500, |seed| {
         let mut rng = Rng::new(seed);
         let config = RouterConfig {
             max_message: 8000,
             legacy_max: 3000,
             max_peers: 6,
+            max_websockets: 3,
+            http_rate: rng.pick(&[0, 1, 5]),
             outbox: OUTBOX,
             unfinished: UNFINISHED,
             messages: rng.pick(&[1, 100, 10_000]),
@@ -100,8 +105,8 @@ fn a_hub_stays_within_its_limits_whatever_its_peers_send() {
                     let conn = ConnId(next);
                     let site = Site { path: "/".into(), loopback: true, ..Site::default() };
                     let web = Some(Web::Site(Arc::new(site)));
-                    let info =
-                        ConnInfo { framing: Framing::WsServer, from: "a page".into(), host: None, gateway: None, web };
+                    let host = Some(rng.pick(&[Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]));
+                    let info = ConnInfo { framing: Framing::WsServer, from: PAGE.into(), host, gateway: None, web };
                     conns.push(conn);
                     webs.insert(conn);
                     router.opened(now, conn, info, None);
@@ -144,6 +149,7 @@ fn a_hub_stays_within_its_limits_whatever_its_peers_send() {
                 assert!(peer.outbox_bytes as usize <= 2 * OUTBOX + 8000 + 4096, "{} bytes wait", peer.outbox_bytes);
             }
             assert!(router.peer_stats().count() <= 6);
+            assert!(router.peer_stats().filter(|peer| peer.from == PAGE).count() <= 3);
             let table = router.table();
             assert!(table.bytes() <= TABLE && table.len() <= 40);
             assert_eq!(table.len(), table.iter().count());

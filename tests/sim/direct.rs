@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::IoSlice;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use nanostate::engine::gateway;
@@ -95,17 +96,28 @@ impl Direct {
 
     /// A connection to an address for WebSockets that has sent nothing.
     pub fn open_web(&mut self, site: Site) -> ConnId {
-        self.connect_to(Framing::WsServer, None, Some(Web::Site(Arc::new(site))))
+        self.connect_to(Framing::WsServer, None, Some(Web::Site(Arc::new(site))), None)
+    }
+
+    /// The same from this address.
+    pub fn open_web_from(&mut self, site: Site, host: IpAddr) -> ConnId {
+        self.connect_to(Framing::WsServer, None, Some(Web::Site(Arc::new(site))), Some(host))
     }
 
     fn connect(&mut self, framing: Framing, gateway: Option<Gateway>) -> ConnId {
-        self.connect_to(framing, gateway, None)
+        self.connect_to(framing, gateway, None, None)
     }
 
-    fn connect_to(&mut self, framing: Framing, gateway: Option<Gateway>, web: Option<Web>) -> ConnId {
+    fn connect_to(
+        &mut self,
+        framing: Framing,
+        gateway: Option<Gateway>,
+        web: Option<Web>,
+        host: Option<IpAddr>,
+    ) -> ConnId {
         self.next += 1;
         let conn = ConnId(self.next);
-        let info = ConnInfo { framing, from: format!("peer {}", conn.0), host: None, gateway, web };
+        let info = ConnInfo { framing, from: format!("peer {}", conn.0), host, gateway, web };
         self.router.opened(self.now, conn, info, None);
         self.actions();
         conn

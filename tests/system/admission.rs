@@ -234,7 +234,7 @@ fn a_full_hub_says_so_and_lets_in_who_asks_again_when_there_is_room() {
         second.connect(Some(&url)).unwrap();
         let error = second.wait_connected(PATIENCE).unwrap_err();
         assert_eq!(error.status(), Status::Full, "{error}");
-        assert!(error.to_string().starts_with("at most 1 peers may be connected"), "{error}");
+        assert!(error.to_string().starts_with("at most 1 peers may be connected (NS_OPT_HUB_MAX_PEERS)"), "{error}");
         assert_eq!(second.link(), LinkState::Refused);
         assert!(hub.stats().refused_peers >= 1);
         drop(first);

@@ -46,7 +46,7 @@ fn heading(option: HubOption) -> Option<&'static str> {
         HubOption::Memory | HubOption::StalledFrameMs | HubOption::Progress | HubOption::HandshakeMs => "Limits",
         HubOption::TableStates | HubOption::TableBytes | HubOption::DepartedMs => "Kept states",
         HubOption::LegacyMax | HubOption::LegacyStructured | HubOption::LegacySnapshot => "Old programs",
-        HubOption::AllowLocalPages => "Web pages",
+        HubOption::AllowLocalPages | HubOption::MaxWebsockets | HubOption::HttpRate => "Web pages",
         HubOption::IpcMode | HubOption::Echo => return None,
     };
     Some(heading)

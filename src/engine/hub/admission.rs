@@ -9,7 +9,10 @@ use super::core::Timer;
 use super::identities::{Claim, Hello, Unanswered};
 use super::peer::Stage;
 use super::peers::PeerId;
+use super::visitors::Visitor;
 use super::Router;
+use crate::framing::http::server::Refusal;
+use crate::options::HubOption;
 use crate::visible::one_line;
 use crate::wire::Control;
 use crate::{framing, limits, Status};
@@ -17,21 +20,30 @@ use crate::{framing, limits, Status};
 impl Router {
     /// Goes on with the handshake of a peer. Whether frames may follow.
     pub(super) fn greet(&mut self, now: Now, i: usize, input: &mut &[u8]) -> bool {
-        let Router { peers, core, .. } = self;
+        let Router { peers, core, visitors, .. } = self;
         let peer = &mut peers[i];
+        if peer.link.awaits_request() {
+            let rate = core.config.http_rate;
+            let visitor = peer.profile.host.map(Visitor::new);
+            if let Some(visitor) = visitor.filter(|visitor| !visitors.asks(now.mono, *visitor, rate)) {
+                let option = HubOption::HttpRate.about().name;
+                let text = format!("more than {rate} HTTP requests a second from {visitor} ({option})");
+                peer.link.refuse_request(Refusal::TooOften(text));
+            }
+        }
         let Opened { agreed, rights, said } = match peer.link.greet(input, &mut core.actions) {
             Ok(Some(opened)) => opened,
             Ok(None) => return false,
             Err(error) => {
-                self.close(now, i, Status::Invalid, error.to_string());
+                self.close(now, i, error.status(), error.to_string());
                 return false;
             }
         };
         let is_v1 = agreed == Agreed::V1;
         debug!("{}: its header is {}: {agreed}", peer.profile.name(), framing::shown(&said));
         peer.profile.rights = rights;
-        if peer.surplus && agreed != Agreed::Served {
-            let text = self.full();
+        if let Some(limit) = peer.surplus.filter(|_| agreed != Agreed::Served) {
+            let text = self.full(limit);
             if is_v1 {
                 self.refuse(now, i, Status::Full, text);
             } else {
@@ -61,8 +73,13 @@ impl Router {
     }
 
     /// Why nobody more is let in.
-    pub(super) fn full(&self) -> String {
-        format!("at most {} peers may be connected", self.core.config.max_peers)
+    pub(super) fn full(&self, limit: HubOption) -> String {
+        let config = &self.core.config;
+        let (most, what) = match limit {
+            HubOption::MaxWebsockets => (config.max_websockets, "WebSockets"),
+            _ => (config.max_peers, "peers"),
+        };
+        format!("at most {most} {what} may be connected ({})", limit.about().name)
     }
 
     /// Lets those in that waited for a holder that is gone, unless their identity is held by another.

@@ -1,5 +1,7 @@
 //! What a peer is, and which entries it is sent.
 
+use std::net::IpAddr;
+
 use super::super::gateway::{self, Gateway, Role};
 use super::super::table::Entry;
 use super::super::{ConnId, ConnInfo};
@@ -26,6 +28,8 @@ pub struct Profile {
     pub conn: ConnId,
     /// Where it is.
     pub from: String,
+    /// Its address, if it has one.
+    pub host: Option<IpAddr>,
     pub kind: PeerKind,
     /// Empty for all but apps, as are the fields below.
     pub identity: Box<str>,
@@ -61,6 +65,7 @@ impl Profile {
         Profile {
             conn,
             from: info.from.clone(),
+            host: info.host,
             kind,
             identity: "".into(),
             instance: Instance([0; 16]),

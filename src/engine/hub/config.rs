@@ -15,6 +15,10 @@ pub struct RouterConfig {
     pub legacy_max: usize,
     /// Peers.
     pub max_peers: usize,
+    /// Those of them that are connected to addresses for WebSockets.
+    pub max_websockets: usize,
+    /// HTTP requests of one address in a second; 0: any number.
+    pub http_rate: usize,
     /// What may wait for a live peer.
     pub outbox: usize,
     /// All that is held for states and messages, in bytes; 0: twice what the table may hold.
@@ -50,6 +54,8 @@ impl Default for RouterConfig {
             max_message: limits::MAX_MESSAGE,
             legacy_max: limits::LEGACY_MAX,
             max_peers: limits::MAX_PEERS,
+            max_websockets: limits::MAX_WEBSOCKETS,
+            http_rate: limits::HTTP_RATE,
             outbox: limits::OUTBOX,
             memory: 0,
             unfinished: limits::UNFINISHED,

@@ -22,6 +22,7 @@ mod stats;
 mod tests;
 mod turns;
 mod unfinished;
+mod visitors;
 
 use std::io::IoSlice;
 use std::mem;
@@ -36,13 +37,16 @@ use self::intake::NotTaken;
 use self::peer::{Peer, Stage};
 use self::peers::{PeerId, Peers};
 pub use self::stats::{HubStats, PeerStats};
+use self::visitors::Visitors;
 use super::gateway::Role;
 use super::link::end_of;
 use super::table::{Capacity, Table};
 use super::{Action, Closed, ConnId, ConnInfo, Now, Protocol};
 use crate::effort::{did, Work};
+use crate::framing::http::server::Refusal;
 use crate::framing::ws::CloseCode;
 use crate::framing::Frame;
+use crate::options::HubOption;
 use crate::time::MonoTime;
 use crate::wire::{Control, Instance, Malformed};
 use crate::{limits, Error, Status};
@@ -53,12 +57,21 @@ pub struct Router {
     core: Core,
     /// The peer whose [`Action::Close`] was handed out last, and is being carried out.
     closing: Option<ConnId>,
+    /// How many peers are connected to addresses for WebSockets.
+    websockets: usize,
+    visitors: Visitors,
 }
 
 impl Router {
     /// A hub without peers. `instance` is random and made for it.
     pub fn new(instance: Instance, config: RouterConfig) -> Router {
-        Router { peers: Peers::new(), core: Core::new(instance, config), closing: None }
+        Router {
+            peers: Peers::new(),
+            core: Core::new(instance, config),
+            closing: None,
+            websockets: 0,
+            visitors: Visitors::default(),
+        }
     }
 
     /// What is set.
@@ -126,9 +139,26 @@ impl Router {
         self.peers.iter().filter(|peer| peer.is_up()).map(Peer::stats)
     }
 
+    /// How many peers, or WebSockets alone, wait to be refused.
+    fn surplus(&self, only_ws: bool) -> usize {
+        let counts = |peer: &&Peer| peer.surplus.is_some() && (!only_ws || peer.link.is_ws());
+        self.peers.iter().filter(counts).count()
+    }
+
+    /// The limit that one more peer is beyond.
+    fn limit(&self, is_ws: bool) -> Option<HubOption> {
+        let (peers, websockets) = (self.core.config.max_peers, self.core.config.max_websockets);
+        if self.peers.len() >= peers && self.peers.len() - self.surplus(false) >= peers {
+            return Some(HubOption::MaxPeers);
+        }
+        let is_full = is_ws && self.websockets >= websockets && self.websockets - self.surplus(true) >= websockets;
+        is_full.then_some(HubOption::MaxWebsockets)
+    }
+
     fn remove(&mut self, conn: ConnId) {
         if let Some(mut peer) = self.peers.remove(conn) {
             self.core.unfinished.release(mem::take(&mut peer.unfinished));
+            self.websockets -= usize::from(peer.link.is_ws());
             drop(peer);
             self.core.intake.table.pinned.sweep();
         }
@@ -316,23 +346,27 @@ impl Router {
 impl Protocol for Router {
     fn opened(&mut self, now: Now, conn: ConnId, info: ConnInfo, _token: Option<u64>) {
         debug!("{} connected", info.from);
-        let has_header = info.framing.has_handshake();
+        let (has_header, is_ws) = (info.framing.has_handshake(), info.framing.is_ws());
+        self.core.set_ceilings();
+        let limit = self.limit(is_ws);
         let Router { peers, core, .. } = self;
-        core.set_ceilings();
-        let max_peers = core.config.max_peers;
-        let surplus = |peers: &Peers<Peer>| peers.iter().filter(|peer| peer.surplus).count();
-        let full = peers.len() >= max_peers && peers.len() - surplus(peers) >= max_peers;
         let mut peer = Peer::new(now, conn, info, &core.config, &core.pool);
-        peer.surplus = full;
+        peer.surplus = limit;
         let gateway = peer.profile.gateway();
         let i = peers.insert(conn, peer);
-        // A peer that speaks v1 is told why: at once, or when the header says so.
-        if full && (gateway.is_some() || surplus(peers) > limits::SURPLUS_PEERS) {
-            return self.close(now, i, Status::Full, self.full());
+        self.websockets += usize::from(is_ws);
+        // A peer that speaks v1 is told why, at once or when the header says so, and so is who asks for a WebSocket.
+        if let Some(limit) = limit {
+            let text = self.full(limit);
+            if gateway.is_some() && !is_ws || self.surplus(false) > limits::SURPLUS_PEERS {
+                return self.close(now, i, Status::Full, text);
+            }
+            if !has_header {
+                return self.refuse(now, i, Status::Full, text);
+            }
+            self.peers[i].link.refuse_request(Refusal::Full(text));
         }
-        if full && !has_header {
-            return self.refuse(now, i, Status::Full, self.full());
-        }
+        let Router { peers, core, .. } = self;
         match gateway {
             Some(gateway) if !has_header => core.join_gateway(i, &mut peers[i], gateway),
             _ => core.timers.set(Timer::Handshake(i as u32), now.mono + core.config.handshake),

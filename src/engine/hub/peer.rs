@@ -10,6 +10,7 @@ use super::queries::Listing;
 use super::stats::PeerStats;
 use super::unfinished::Share;
 use crate::limits;
+use crate::options::HubOption;
 use crate::time::MonoTime;
 use crate::Status;
 
@@ -48,8 +49,8 @@ pub struct Peer {
     probed: Option<MonoTime>,
     /// Since when something waits for it without a pause.
     pub backlog: Option<MonoTime>,
-    /// There were as many peers as there may be when it came.
-    pub surplus: bool,
+    /// There were as many peers as there may be when it came, by this limit.
+    pub surplus: Option<HubOption>,
     /// It was told of states that were not taken, and does not read that: it is not read either.
     pub behind: bool,
     /// Its connection has ended, and why; what it sent before is left for later.
@@ -89,7 +90,7 @@ impl Peer {
             unfinished: Share::default(),
             probed: None,
             backlog: None,
-            surplus: false,
+            surplus: None,
             behind: false,
             ended: None,
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::super::gateway::Role;
 use super::super::{Gateway, Web};
 use crate::framing::http::client::{Answer, AnswerError, Request};
-use crate::framing::http::server::{serve, Granted, Refusal, Rights, Served, Site};
+use crate::framing::http::server::{serve_unless, Granted, Refusal, Rights, Served, Site};
 use crate::framing::http::{Speaks, PROTOCOL};
 use crate::framing::{
     gateway_header, header, opening_len, parse_gateway_header, parse_header, HeaderError, Version, BUS, HEADER_LEN,
@@ -87,7 +87,9 @@ impl HandshakeError {
     pub fn status(&self) -> Status {
         match self {
             HandshakeError::Answer(AnswerError::Status(401 | 403, _)) => Status::Permission,
+            HandshakeError::Answer(AnswerError::Status(429 | 503, _)) => Status::Full,
             HandshakeError::Answer(AnswerError::Status(..)) => Status::Refused,
+            HandshakeError::Request(Refusal::Full(_) | Refusal::TooOften(_)) => Status::Full,
             HandshakeError::Header(_) | HandshakeError::Request(_) | HandshakeError::Answer(_) => Status::Invalid,
         }
     }
@@ -105,8 +107,8 @@ pub struct Handshake {
 enum Stage {
     /// Headers of the scalability protocols.
     Sp(Side),
-    /// A request for a WebSocket is awaited.
-    Request(Arc<Site>),
+    /// A request for a WebSocket is awaited. It may be settled that it is refused.
+    Request(Arc<Site>, Option<Refusal>),
     /// The answer to one is awaited, which said that this side speaks this version.
     Answer(Version, Request),
 }
@@ -116,7 +118,7 @@ impl Handshake {
     /// if it speaks first, is put into `out`.
     pub fn begin(side: Side, web: Option<Web>, out: &mut Vec<u8>) -> Handshake {
         let stage = match (web, side) {
-            (Some(Web::Site(site)), _) => Stage::Request(site),
+            (Some(Web::Site(site)), _) => Stage::Request(site, None),
             (Some(Web::Target { host, path, key, .. }), Side::Dialler(version)) => {
                 let protocol = match version {
                     Version::V1 => PROTOCOL.to_owned(),
@@ -132,6 +134,18 @@ impl Handshake {
             }
         };
         Handshake { stage, said: Vec::new() }
+    }
+
+    /// Whether a request is awaited, of which nothing has come.
+    pub fn awaits_request(&self) -> bool {
+        matches!(self.stage, Stage::Request(..)) && self.said.is_empty()
+    }
+
+    /// The request that is awaited will be refused, as [`serve_unless`] does.
+    pub fn refuse(&mut self, refusal: Refusal) {
+        if let Stage::Request(_, refused) = &mut self.stage {
+            *refused = Some(refusal);
+        }
     }
 
     /// Takes what belongs to the handshake from `input`, which advances over it, and puts what this side answers into
@@ -154,10 +168,10 @@ impl Handshake {
                 theirs[..len].copy_from_slice(&self.said);
                 (agree(*side, &theirs, out)?, Rights::ReadWrite)
             }
-            Stage::Request(site) => {
+            Stage::Request(site, refused) => {
                 let seen = self.said.len();
                 self.said.extend_from_slice(input);
-                match serve(site, &self.said, seen, out) {
+                match serve_unless(refused.as_ref(), site, &self.said, seen, out) {
                     Ok(None) => {
                         *input = &[];
                         return Ok(None);

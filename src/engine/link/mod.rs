@@ -17,6 +17,7 @@ use self::feed::Feed;
 use self::handshake::{Agreed, Handshake, HandshakeError, Opened, Side};
 use self::outbox::Pool;
 use super::{Action, ConnId, ConnInfo, Now, Web};
+use crate::framing::http::server::Refusal;
 use crate::framing::ws::{self, CloseCode, Masks, Pings};
 use crate::framing::{Decoder, Frame, FrameError, Framing};
 use crate::time::MonoTime;
@@ -136,6 +137,18 @@ impl Link {
             }
         }
         opened
+    }
+
+    /// Whether a request for a WebSocket is awaited, of which nothing has come.
+    pub fn awaits_request(&self) -> bool {
+        self.handshake.as_ref().is_some_and(Handshake::awaits_request)
+    }
+
+    /// The request for a WebSocket that is awaited will be refused, as [`Handshake::refuse`] says.
+    pub fn refuse_request(&mut self, refusal: Refusal) {
+        if let Some(handshake) = &mut self.handshake {
+            handshake.refuse(refusal);
+        }
     }
 
     /// The largest frame that the other side may send, in bytes, from the next one on.

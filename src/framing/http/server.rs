@@ -99,6 +99,12 @@ pub enum Refusal {
     /// A page that was not invited.
     #[error("a page of {0} may not connect{hint}", hint = page_hint(.0))]
     Page(String),
+    /// There is no room for a WebSocket. The text says which limit it is.
+    #[error("{0}")]
+    Full(String),
+    /// There are too many requests. The text says which limit it is.
+    #[error("{0}")]
+    TooOften(String),
     /// A protocol that is not spoken at this address.
     #[error("the subprotocols {0:?} are not spoken here, but {1}")]
     Protocol(String, String),
@@ -120,6 +126,8 @@ impl Refusal {
             Refusal::Host(_) | Refusal::Page(_) => "403 Forbidden",
             Refusal::NotFound(_) => "404 Not Found",
             Refusal::NoUpgrade | Refusal::Version(_) => "426 Upgrade Required",
+            Refusal::Full(_) => "503 Service Unavailable",
+            Refusal::TooOften(_) => "429 Too Many Requests",
         }
     }
 
@@ -134,6 +142,8 @@ impl Refusal {
             Refusal::NoUpgrade | Refusal::Version(_) => {
                 format!("Upgrade: websocket\r\nSec-WebSocket-Version: {VERSION}\r\n")
             }
+            // No limit is below one request a second.
+            Refusal::TooOften(_) => "Retry-After: 1\r\n".to_owned(),
             _ => String::new(),
         };
         let head = format!(
@@ -152,6 +162,21 @@ impl Refusal {
 /// # Errors
 /// Why it is refused.
 pub fn serve(site: &Site, bytes: &[u8], seen: usize, out: &mut Vec<u8>) -> Result<Option<(usize, Served)>, Refusal> {
+    serve_unless(None, site, bytes, seen, out)
+}
+
+/// The same where some requests are refused, whatever they are: all by [`Refusal::TooOften`]; by [`Refusal::Full`] those
+/// for a WebSocket, unless it is of an app, which is then told in its own protocol.
+///
+/// # Errors
+/// Why it is refused.
+pub fn serve_unless(
+    refused: Option<&Refusal>,
+    site: &Site,
+    bytes: &[u8],
+    seen: usize,
+    out: &mut Vec<u8>,
+) -> Result<Option<(usize, Served)>, Refusal> {
     /// As much of what is not HTTP is shown.
     const SHOWN: usize = 8;
     /// No method is longer.
@@ -166,6 +191,9 @@ pub fn serve(site: &Site, bytes: &[u8], seen: usize, out: &mut Vec<u8>) -> Resul
         None if bytes.len() < MAX_HEAD => return Ok(None),
         _ => return Err(Refusal::TooLong),
     };
+    if let Some(refused @ Refusal::TooOften(_)) = refused {
+        return Err(refused.clone());
+    }
     let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
     let mut request = httparse::Request::new(&mut fields);
     match request.parse(&bytes[..len]) {
@@ -175,6 +203,9 @@ pub fn serve(site: &Site, bytes: &[u8], seen: usize, out: &mut Vec<u8>) -> Resul
         Err(error) => return Err(Refusal::Malformed(error.to_string())),
     }
     let Some(granted) = judge(site, &request, out)? else { return Ok(Some((len, Served::Page))) };
+    if let Some(refused) = refused.filter(|_| granted.speaks != Speaks::V1) {
+        return Err(refused.clone());
+    }
     let key = field(request.headers, "Sec-WebSocket-Key").unwrap_or_default();
     let mut answer = format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {}\r\n",

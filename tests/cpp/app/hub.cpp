@@ -86,6 +86,8 @@ TEST("options take values of their own type")
     CHECK(hub.option(option::hub_departed) == 1h);
     CHECK(hub.option(option::hub_echo) && !hub.option(option::hub_legacy_snapshot));
     EQUAL(4096, hub.option(NS_OPT_HUB_MAX_PEERS));
+    EQUAL(1024, hub.option(option::hub_max_websockets));
+    EQUAL(64, hub.option(option::hub_http_rate));
     FAILS(Status::invalid, hub.set(option::hub_handshake, 0s));
     hub.set(option::hub_allow_local_pages, true);
     hub.allow_origin("https://example.org");

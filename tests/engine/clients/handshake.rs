@@ -127,7 +127,11 @@ fn a_hub_that_is_full_refuses_clients_until_one_leaves() {
         assert!(hub.is_closed(refused), "{role:?}");
         hub.bytes(refused, &gateway_header(role.hears()));
         assert!(hub.read(refused, usize::MAX).is_empty());
-        assert_eq!(hub.refusals(), [(Status::Full, "at most 2 peers may be connected".to_owned())], "{role:?}");
+        assert_eq!(
+            hub.refusals(),
+            [(Status::Full, "at most 2 peers may be connected (NS_OPT_HUB_MAX_PEERS)".to_owned())],
+            "{role:?}"
+        );
     }
     assert_eq!(asked(&mut hub, client, &json(r#"["get", "x"]"#)), json("null"), "who is there stays");
     hub.lose(client);

@@ -7,7 +7,7 @@ use std::process::Command;
 use nanostate::framing::ws::{self, Masks};
 use nanostate::framing::{Decoder, Frame, Framing};
 use nanostate::wire::{self, Control, Form, HelloFlags, Instance, Meta};
-use nanostate::{Hub, HubOption, Kind, Status, Value};
+use nanostate::{App, Hub, HubOption, Kind, LinkState, Status, Value};
 
 use crate::support::{self, app, receive, run, send, until, CliHub, TempDir, PATIENCE};
 
@@ -175,6 +175,46 @@ fn a_page_from_elsewhere_is_refused_and_the_log_says_how_to_let_it_in() {
     Client::app(&hub.url, "invited", "https://example.org");
 }
 
+#[test]
+fn web_sockets_beyond_their_limit_and_requests_that_come_too_often_are_refused_and_the_log_names_the_flag() {
+    let mut hub = CliHub::start_with([
+        "--listen",
+        "ws://127.0.0.1:0/ws",
+        "--listen",
+        "tcp://127.0.0.1:0",
+        "--max-websockets",
+        "1",
+        "--http-rate",
+        "0",
+    ]);
+    let first = Client::open(&hub.url, "");
+    let (head, ..) = ask(&hub.url, "");
+    assert!(head.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{head}");
+    let line = hub.process.next_error_line_with("refused");
+    assert!(line.ends_with("refused: at most 1 WebSockets may be connected (--max-websockets)"), "{line}");
+    let second = App::new("second").unwrap();
+    second.connect(Some(&hub.url)).unwrap();
+    let error = second.wait_connected(Some(PATIENCE)).unwrap_err();
+    assert_eq!(error.status(), Status::Full, "{error}");
+    assert!(error.to_string().starts_with("at most 1 WebSockets may be connected"), "{error}");
+    let tcp = hub.process.line("the other address", |line| line.contains("tcp://"));
+    app("third", tcp.strip_prefix("listening on ").unwrap());
+    drop(first);
+    until("there is room", || second.link() == LinkState::Connected);
+
+    let mut hub = CliHub::start_with(["--listen", "ws://127.0.0.1:0/ws", "--http-rate", "1"]);
+    // Whether a second has passed between two of them is the machine's affair.
+    until("an answer that it was too often", || {
+        let (head, ..) = ask(&hub.url, "");
+        let too_often =
+            head.starts_with("HTTP/1.1 429 Too Many Requests\r\n") && head.contains("\r\nRetry-After: 1\r\n");
+        assert!(too_often || head.starts_with("HTTP/1.1 101 "), "{head}");
+        too_often
+    });
+    let line = hub.process.next_error_line_with("refused");
+    assert!(line.ends_with("refused: more than 1 HTTP requests a second from 127.0.0.1 (--http-rate)"), "{line}");
+}
+
 /// As the original's JavaScript: no subprotocol, or one of its own, and old bodies.
 #[test]
 fn a_plain_client_is_an_old_program_and_stays_whatever_it_sends() {
@@ -258,7 +298,8 @@ fn a_hub_serves_its_client_and_a_folder_to_browsers() {
 fn an_idle_client_takes_no_more_than_8_kib() {
     // Both sides of as many are within the usual limit of descriptors.
     const CLIENTS: usize = 500;
-    let hub = CliHub::start_with(["--listen", "ws://127.0.0.1:0/ws", "--log", "warn"]);
+    // All of them come at once.
+    let hub = CliHub::start_with(["--listen", "ws://127.0.0.1:0/ws", "--log", "warn", "--http-rate", "0"]);
     let own = format!("http://{}", hub.url.strip_prefix("ws://").unwrap().split('/').next().unwrap());
     let mut clients: Vec<_> = (0..100).map(|n| Client::app(&hub.url, &format!("idle-{n}"), &own)).collect();
     let before = hub.process.private_bytes();

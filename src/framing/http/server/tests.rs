@@ -181,6 +181,37 @@ fn a_file_is_served_to_who_asks_by_a_name_that_is_trusted_and_a_web_socket_besid
 }
 
 #[test]
+fn a_hub_that_has_no_room_refuses_web_sockets_but_not_pages_and_one_that_is_asked_too_often_both() {
+    let mut files = Files::default();
+    files.add("/index.html", *b"<p>");
+    let site = Site { pages: Pages { files: Arc::new(files), ..Pages::default() }, ..site() };
+    let (full, often) = (Refusal::Full("no room".into()), Refusal::TooOften("too many".into()));
+    let page = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned();
+    let v1 = request("/ws", "localhost", "Sec-WebSocket-Protocol: nanostate.v1\r\n");
+    let (plain, evil) = (request("/ws", "localhost", ""), from("http://evil.test", "localhost"));
+    for (refused, text, status) in [
+        (&full, &page, "200"),
+        (&full, &v1, "101"),
+        (&full, &plain, "503"),
+        (&full, &evil, "403"),
+        (&often, &page, "429"),
+        (&often, &v1, "429"),
+        (&often, &plain, "429"),
+        (&often, &evil, "429"),
+    ] {
+        let mut out = Vec::new();
+        if let Err(refusal) = serve_unless(Some(refused), &site, text.as_bytes(), 0, &mut out) {
+            assert!(out.is_empty());
+            refusal.write(&mut out);
+        }
+        let answer = String::from_utf8(out).expect("text");
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{text}: {answer}");
+        assert_eq!(answer.contains("\r\nRetry-After: 1\r\n"), status == "429", "{answer}");
+        assert_eq!(serve_unless(Some(refused), &site, &text.as_bytes()[..20], 0, &mut Vec::new()), Ok(None));
+    }
+}
+
+#[test]
 fn a_head_has_its_limits() {
     let long = request("/ws", "127.0.0.1", &format!("Cookie: {}\r\n", "x".repeat(MAX_HEAD)));
     assert_eq!(judged(&site(), &long), Err(Refusal::TooLong));
