@@ -123,7 +123,7 @@ impl Session {
             Ok(Some(opened)) => match opened.agreed {
                 Agreed::V1 => self.say_hello(now),
                 // A hub is asked for nothing but BUS.
-                Agreed::Old | Agreed::Client(_) | Agreed::Served => self.up(None),
+                Agreed::Old | Agreed::Plain | Agreed::Client(_) | Agreed::Served => self.up(None),
                 Agreed::NotV1 => {
                     // Nothing that is written here is sure to arrive.
                     self.close();

@@ -64,8 +64,8 @@ impl Router {
                 core.timers.set(Timer::Handshake(i as u32), now.mono + limits::SERVED);
                 return false;
             }
-            Agreed::Old | Agreed::NotV1 => {
-                peer.profile.kind = PeerKind::Old;
+            Agreed::Old | Agreed::Plain | Agreed::NotV1 => {
+                peer.profile.kind = if agreed == Agreed::Plain { PeerKind::Plain } else { PeerKind::Old };
                 core.join_old(i, peer, core.config.legacy_snapshot);
             }
         }

@@ -19,6 +19,8 @@ pub enum PeerKind {
     App,
     /// A program of the original nanostate.
     Old,
+    /// A page of the original, or whatever else has a WebSocket without a subprotocol: it reads all of MessagePack.
+    Plain,
     /// A program that speaks another scalability protocol.
     Client(Gateway),
 }
@@ -94,7 +96,7 @@ impl Profile {
     /// The gateway behind which it is.
     pub fn gateway(&self) -> Option<Gateway> {
         match self.kind {
-            PeerKind::App | PeerKind::Old => None,
+            PeerKind::App | PeerKind::Old | PeerKind::Plain => None,
             PeerKind::Client(gateway) => Some(gateway),
         }
     }
@@ -108,7 +110,7 @@ impl Profile {
     #[inline]
     pub fn listens(&self) -> bool {
         match self.kind {
-            PeerKind::App | PeerKind::Old => true,
+            PeerKind::App | PeerKind::Old | PeerKind::Plain => true,
             PeerKind::Client(gateway) => gateway.role == Role::Pub,
         }
     }
@@ -116,7 +118,7 @@ impl Profile {
     /// The largest frame that it may send.
     pub fn max_frame(&self, config: &RouterConfig) -> usize {
         let head = match self.kind {
-            PeerKind::App | PeerKind::Old => 0,
+            PeerKind::App | PeerKind::Old | PeerKind::Plain => 0,
             PeerKind::Client(_) => gateway::MAX_TRACE,
         };
         config.max_message + limits::META_ROOM + head
@@ -150,13 +152,16 @@ impl Profile {
 
     /// Whether it takes this entry as a body of three elements.
     pub fn takes_as_old(&self, config: &RouterConfig, entry: &Entry) -> Takes {
-        let structured = config.legacy_structured || self.gateway().is_some_and(|gateway| gateway.structured);
+        let is_plain = self.kind == PeerKind::Plain;
+        let structured =
+            is_plain || config.legacy_structured || self.gateway().is_some_and(|gateway| gateway.structured);
+        let max = if is_plain { config.max_message } else { config.legacy_max };
         if !entry.kind().is_plain() && !structured {
             Takes::NotKind
-        } else if self.len_as_old(entry) <= config.legacy_max {
+        } else if self.len_as_old(entry) <= max {
             Takes::Yes
         } else {
-            Takes::TooLarge(config.legacy_max)
+            Takes::TooLarge(max)
         }
     }
 
@@ -215,6 +220,10 @@ mod tests {
         let subscriber = profile(Framing::Tcp, Some(Gateway { role: Role::Pub, structured: false }));
         let old = Profile { kind: PeerKind::Old, ..profile(Framing::Tcp, None) };
         assert_eq!(old.verdict(&exact, entry), Verdict::Send);
+        let less = RouterConfig { legacy_max: exact.legacy_max - 1, ..exact.clone() };
+        assert_eq!(old.verdict(&less, entry), Verdict::Withhold);
+        let plain = Profile { kind: PeerKind::Plain, ..profile(Framing::WsServer, None) };
+        assert_eq!(plain.verdict(&less, entry), Verdict::Send);
         assert_eq!(subscriber.len_as_old(entry), entry.meta_at() + "name".len() + 1);
         assert_eq!(subscriber.takes_as_old(&exact, entry), Takes::TooLarge(exact.legacy_max));
         assert_eq!(subscriber.verdict(&exact, entry), Verdict::Withhold);
@@ -227,7 +236,8 @@ mod tests {
         fn the_verdict_agrees_with_the_rules(
             value in select(vec![Value::Text("x"), Value::Bytes(b"x"), Value::Bool(true), Value::Uint(7)]),
             (origin, instance, sender) in (1..3_u64, 1..3_u8, select(vec!["me", "other"])),
-            (old, accept, echoes, structured) in (any::<bool>(), any::<u32>(), select(vec![(false, false), (true, false), (false, true)]), any::<bool>()),
+            (old, plain, structured) in any::<(bool, bool, bool)>(),
+            (accept, echoes) in (any::<u32>(), select(vec![(false, false), (true, false), (false, true)])),
         ) {
             let mut table = Table::new(Capacity::default());
             put(&mut table, sender, &value, instance, origin);
@@ -240,11 +250,12 @@ mod tests {
                 echo: echoes.1,
                 ..profile(Framing::Tcp, None)
             };
-            let peer = if old { Profile { kind: PeerKind::Old, ..profile(Framing::Tcp, None) } } else { app };
+            let kind = if plain { PeerKind::Plain } else { PeerKind::Old };
+            let peer = if old { Profile { kind, ..profile(Framing::Tcp, None) } } else { app };
             let own = origin == 1 || (!old && instance == 1 && sender == "me");
             let echo = echoes.0 || (!old && echoes.1);
             let takes = if old {
-                structured || entry.kind().is_plain()
+                plain || structured || entry.kind().is_plain()
             } else {
                 entry.kind().mask() & accept != 0 || sender == "me"
             };

@@ -212,7 +212,9 @@ impl Core {
     pub fn body(&mut self, now: Now, peer: &mut Peer, bytes: &[u8], shared: Option<&Arc<Vec<u8>>>) -> Next {
         match (&peer.stage, peer.profile.kind) {
             (Stage::Closing, _) => Next::Nothing,
-            (Stage::Up, PeerKind::Old) => self.old_body(now, peer, bytes).map_or(Next::Nothing, Next::from),
+            (Stage::Up, PeerKind::Old | PeerKind::Plain) => {
+                self.old_body(now, peer, bytes).map_or(Next::Nothing, Next::from)
+            }
             (Stage::Up, PeerKind::Client(gateway)) => self.client_message(now, peer, gateway.role, bytes),
             _ => self.v1_body(now, peer, bytes, shared),
         }

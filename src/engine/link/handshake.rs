@@ -38,6 +38,8 @@ pub enum Agreed {
     V1,
     /// With frames of old programs.
     Old,
+    /// With the same, on a WebSocket without a subprotocol.
+    Plain,
     /// With the messages of another scalability protocol.
     Client(Role),
     /// Not at all: it was a request for a page, which was answered.
@@ -50,7 +52,7 @@ impl fmt::Display for Agreed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Agreed::V1 => Version::V1.fmt(f),
-            Agreed::Old | Agreed::NotV1 => Version::Old.fmt(f),
+            Agreed::Old | Agreed::Plain | Agreed::NotV1 => Version::Old.fmt(f),
             Agreed::Client(role) => role.hears().fmt(f),
             Agreed::Served => f.write_str("a page"),
         }
@@ -248,7 +250,7 @@ fn agree(side: Side, theirs: &[u8; HEADER_LEN], out: &mut Vec<u8>) -> Result<Agr
 fn carried(speaks: Speaks) -> Agreed {
     match speaks {
         Speaks::V1 => Agreed::V1,
-        Speaks::Plain => Agreed::Old,
+        Speaks::Plain => Agreed::Plain,
         Speaks::Sp(sp) => Role::ALL.into_iter().find(|role| role.speaks() == sp).map_or(Agreed::Old, Agreed::Client),
     }
 }

@@ -132,7 +132,7 @@ impl Link {
             self.handshake = None;
             // No frame follows a file.
             self.said_close = *agreed == Agreed::Served;
-            if matches!(agreed, Agreed::Old | Agreed::Client(_)) {
+            if matches!(agreed, Agreed::Old | Agreed::Plain | Agreed::Client(_)) {
                 self.feed.set_old();
             }
         }

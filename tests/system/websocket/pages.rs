@@ -7,7 +7,7 @@ use std::process::Command;
 use nanostate::framing::ws::{self, Masks};
 use nanostate::framing::{Decoder, Frame, Framing};
 use nanostate::wire::{self, Control, Form, HelloFlags, Instance, Meta};
-use nanostate::{App, Hub, HubOption, Kind, LinkState, Status, Value};
+use nanostate::{limits, App, Hub, HubOption, Kind, LinkState, Status, Value};
 
 use crate::support::{self, app, receive, run, send, until, CliHub, TempDir, PATIENCE};
 
@@ -46,7 +46,7 @@ impl Client {
     fn open(url: &str, fields: &str) -> Client {
         let (head, stream, came) = ask(url, fields);
         assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
-        let decoder = Decoder::new(Framing::WsClient, 1 << 20);
+        let decoder = Decoder::new(Framing::WsClient, 4 << 20);
         Client { stream, masks: Masks::new([7; 16]), decoder, came }
     }
 
@@ -238,6 +238,15 @@ fn a_plain_client_is_an_old_program_and_stays_whatever_it_sends() {
         let came = client.body();
         let came = wire::decode(&came, Form::Old).unwrap();
         assert_eq!((came.sender, wire::text(came.data)), ("ours", Some(identity)));
+        // It reads whatever there is, and more than nanomsg takes.
+        let large = vec![7; limits::LEGACY_MAX + 1];
+        let (mut number, mut bytes) = (Vec::new(), Vec::new());
+        Value::Int(7).encode(&mut number);
+        Value::Bytes(&large).encode(&mut bytes);
+        for (value, data) in [(Value::Int(7), &number), (Value::Bytes(&large), &bytes)] {
+            ours.send(identity, value).unwrap();
+            assert_eq!(wire::decode(&client.body(), Form::Old).unwrap().data, &data[..]);
+        }
     }
 }
 
