@@ -18,6 +18,9 @@ export type Stamp = string;
 /** The time of a logical clock: milliseconds since 1970 << 16, plus a counter. */
 export type LogicalTime = bigint;
 
+/** The first byte of a body of three elements. */
+export const OLD_BODY = 0x93;
+
 /** The value was held by the hub, and is handed out to a newcomer. */
 export const RETAINED = 1;
 
@@ -189,9 +192,9 @@ export function usesFeatures(body: Body): boolean {
   return (body.flags & ~RETAINED) !== 0 || body.request !== undefined || body.target !== undefined;
 }
 
-/** Appends a v1 body up to its data. */
-export function writeHead(writer: Writer, sender: string, name: string) {
-  writer.byte(0x94);
+/** Appends a body up to its data: one of v1, or of three elements. */
+export function writeHead(writer: Writer, sender: string, name: string, old = false) {
+  writer.byte(old ? OLD_BODY : 0x94);
   writer.text(sender);
   writer.text(name);
 }

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -292,4 +292,82 @@ test('a page comes back from the back/forward cache with its values, and connect
   await page.close();
   await node.close();
   await hub.kill();
+});
+
+/** A page as those of the original are: classic scripts and globals. It shows what it hears, and sends what it is told. */
+const OLD_PAGE = `<!doctype html>
+<script src="/nanostate-compat.js"></script>
+<p id="status"></p><img id="image"><pre id="log"></pre>
+<script>
+  var byId = function (id) { return document.getElementById(id); };
+  var isOwn = location.search === '?own';
+  function show(e) {
+    var state = recv_state_update(e.data);
+    if (state.name === 'image') byId('image').src = 'data:image/png;base64,' + state.data;
+    else byId('log').textContent += state.sender + ' ' + state.name + ' ' + JSON.stringify(state.data) + '\\n';
+  }
+  function opened() { byId('status').textContent = 'open'; }
+  function closed() { byId('status').textContent = 'closed'; }
+  var ws;
+  if (isOwn) {
+    ws = new WebSocket('ws://' + location.hostname + ':' + location.port + '/ws');
+    ws.binaryType = 'arraybuffer';
+    ws.onmessage = show;
+    ws.onopen = opened;
+    ws.onclose = closed;
+    ws.identity = 'own';
+  } else {
+    ws = start_websocket('started', location.hostname, location.port, '/ws', show, opened, closed);
+  }
+</script>`;
+
+test('pages of the original that load the classic script share states with an app', async () => {
+  const www = join(folder, 'www');
+  mkdirSync(www);
+  writeFileSync(join(www, 'old.html'), OLD_PAGE);
+  const hub = await Hub.startWith(['--www', www], 'ws://127.0.0.1:0/ws', 'tcp://127.0.0.1:0');
+  const node = new Nanostate('node', hub.urls[1]);
+  const pages: Page[] = [];
+  for (const query of ['?own', '?started']) {
+    const page = await context.newPage();
+    page.on('pageerror', (error) => assert.fail(error));
+    await page.goto(`http://${new URL(hub.url).host}/old.html${query}`);
+    await page.locator('#status', { hasText: 'open' }).waitFor();
+    pages.push(page);
+  }
+  const [own, started] = pages as [Page, Page];
+  const sends = (page: Page, name: string, data: string) =>
+    page.evaluate(([name, data]) => {
+      const { ws, send_state_update } = globalThis as any;
+      send_state_update(ws, ws.identity, name, (0, eval)(data!));
+    }, [name, data]);
+  const log = async (page: Page) => (await page.locator('#log').textContent()) ?? '';
+  const object = { text: 'für 😀', list: [1, 0.5, null, true] };
+  await sends(own, 'from/own', `(${JSON.stringify(object)})`);
+  await sends(started, 'from/started', 'new Uint8Array([1, 2])');
+  await until(() => node.get('from/own') && node.get('from/started'), 'what the pages sent');
+  assert.deepEqual([node.get('from/own'), node.state('from/own')!.sender], [object, 'own']);
+  assert.deepEqual([node.get('from/started'), node.state('from/started')!.sender], [new Uint8Array([1, 2]), 'started']);
+  node.send('n', 7);
+  await eventually(() => log(started), `own from/own ${JSON.stringify(object)}\nnode n 7\n`);
+  await eventually(() => log(own), 'started from/started {"0":1,"1":2}\nnode n 7\n');
+  // As the original's Python sends it: a text in bytes, here of more than nanomsg takes.
+  const image = readFileSync(path('docs/images/dashboard.png'));
+  const padded = Buffer.concat([image, Buffer.alloc(2 << 20)]).toString('base64');
+  node.send('image', new TextEncoder().encode(padded));
+  for (const page of pages) await page.waitForFunction(() => document.querySelector('img')!.naturalWidth > 0);
+  const refused = await own.evaluate(() => {
+    try {
+      (globalThis as any).send_state_update((globalThis as any).ws, 'own', 'x', undefined);
+    } catch (error) {
+      return String(error);
+    }
+  });
+  assert.equal(refused, 'TypeError: undefined cannot be sent');
+  await hub.kill();
+  for (const page of pages) {
+    await page.locator('#status', { hasText: 'closed' }).waitFor();
+    await page.close();
+  }
+  await node.close();
 });

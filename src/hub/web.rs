@@ -9,10 +9,12 @@ use crate::framing::http::server::{read_origin, Pages};
 use crate::visible::Quoted;
 use crate::{limits, Error, Result, Status};
 
-/// The client in JavaScript, in one module.
-const CLIENT: &[u8] = include_bytes!("../../js/dist/nanostate.js");
-/// Where it is served, unless the folder has another file there.
-const CLIENT_PATH: &str = "/nanostate.js";
+/// The client in JavaScript, in one module, and the functions of the original's pages, in a classic script. They are
+/// served at these paths, unless the folder has other files there.
+const CLIENTS: [(&str, &[u8]); 2] = [
+    ("/nanostate.js", include_bytes!("../../js/dist/nanostate.js")),
+    ("/nanostate-compat.js", include_bytes!("../../js/dist/nanostate-compat.js")),
+];
 
 /// What listeners for WebSockets are made with.
 #[derive(Default)]
@@ -47,13 +49,15 @@ impl Web {
     }
 }
 
-/// The client, and all files in `folder`, if one is given, read now. Names that begin with a dot are left out.
+/// The clients, and all files in `folder`, if one is given, read now. Names that begin with a dot are left out.
 ///
 /// [`Status::NotFound`], [`Status::Permission`], [`Status::Io`]: it cannot be read; [`Status::TooLarge`]: there is too much
 /// in it; [`Status::Utf8`]: the name of a file is not UTF-8.
 fn load(folder: Option<&str>) -> Result<Files> {
     let mut files = Files::default();
-    files.add_public(CLIENT_PATH, CLIENT);
+    for (path, client) in CLIENTS {
+        files.add_public(path, client);
+    }
     if let Some(folder) = folder {
         let mut left = limits::WWW_BYTES;
         add(Path::new(folder), "", &mut left, &mut files)?;

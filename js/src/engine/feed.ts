@@ -4,6 +4,7 @@
 // nothing is added, and when what waits is sent, a walk takes the newest values from the table until none is due.
 // Joining and overflow are this one state.
 
+import { OLD_BODY } from '../wire.js';
 import type { Entry, Own } from './own.js';
 
 /** A walk adds values while less than this waits. */
@@ -82,7 +83,7 @@ export class Feed {
     entry.isDue = false;
     if (this.isOld) {
       const old = entry.body.slice(0, entry.metaAt);
-      old[0] = 0x93;
+      old[0] = OLD_BODY;
       this.message(old);
     } else {
       this.message(entry.body);

@@ -289,9 +289,11 @@ fn a_hub_serves_its_client_and_a_folder_to_browsers() {
     };
     assert_eq!(get("/", &authority).1, b"<p>");
     assert!(get("/sub/large.png", "localhost").1 == large);
-    let (head, client) = get("/nanostate.js", &authority);
-    assert!(head.contains("Content-Type: text/javascript"), "{head}");
-    assert_eq!(client, std::fs::read(support::build::root().join("js/dist/nanostate.js")).unwrap());
+    for name in ["nanostate.js", "nanostate-compat.js"] {
+        let (head, client) = get(&format!("/{name}"), &authority);
+        assert!(head.contains("Content-Type: text/javascript"), "{head}");
+        assert_eq!(client, std::fs::read(support::build::root().join("js/dist").join(name)).unwrap());
+    }
     for path in ["/.hidden", "/link", "/sub", "/../Cargo.toml", "/other"] {
         assert!(get(path, &authority).0.starts_with("HTTP/1.1 404 "), "{path}");
     }
