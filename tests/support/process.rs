@@ -160,6 +160,13 @@ impl Process {
         self.errors.read.lock().unwrap().lines.clone()
     }
 
+    /// Waits until its standard output ends, and gives all its lines.
+    #[allow(dead_code, reason = "not every test program asks")]
+    pub fn whole_output(&self) -> Vec<String> {
+        let whole = self.output.whole(Instant::now() + PATIENCE);
+        whole.unwrap_or_else(|| panic!("the output of {} did not end:\n{}", self.name, self.words()))
+    }
+
     /// How many lines it has printed so far.
     pub fn printed(&self) -> usize {
         self.output.read.lock().unwrap().lines.len()

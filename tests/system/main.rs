@@ -18,6 +18,8 @@ mod cli_bench;
 mod cli_cat;
 #[cfg(feature = "cli")]
 mod cli_io;
+#[cfg(feature = "cli")]
+mod cli_parent;
 mod crash;
 mod docs;
 #[cfg(all(feature = "cli", feature = "capi"))]

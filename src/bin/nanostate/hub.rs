@@ -5,7 +5,7 @@ use std::sync::mpsc;
 
 use log::LevelFilter;
 use nanostate::visible::one_line;
-use nanostate::{limits, Hub, Status};
+use nanostate::{limits, Error, Hub, Status};
 use signal_hook::consts::{SIGHUP, SIGUSR1};
 
 use crate::hub_options::Options;
@@ -13,9 +13,10 @@ use crate::{logger, signals, stdio, Failure};
 
 /// Run a hub until SIGINT or SIGTERM
 ///
-/// Prints each address that it listens at, and logs to standard error the peers that join, leave or are refused. On
-/// SIGUSR1 it logs the totals and the peers, at the level info. On SIGHUP it reads the certificate for TLS and its key
-/// again; if there is something wrong with them, it logs what, and keeps those that it has.
+/// Prints each address that it listens at, and then ends its standard output, so that a program which reads that knows
+/// all of them. It logs to standard error the peers that join, leave or are refused. On SIGUSR1 it logs the totals and
+/// the peers, at the level info. On SIGHUP it reads the certificate for TLS and its key again; if there is something
+/// wrong with them, it logs what, and keeps those that it has.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Address to listen at, may be given several times: tcp://HOST:PORT (* is every interface, port 0 any free one),
@@ -77,6 +78,9 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         // The hub goes on even if standard output is closed.
         let line = format!("listening on {address}\n");
         let _ = stdio::output().and_then(|mut out| out.write_all(line.as_bytes()));
+    }
+    if let Err(error) = stdio::end_output() {
+        log::warn!("standard output stays open: {}", Error::words(&error));
     }
 
     for signal in signals_heard.into_iter().map_while(|signal| signal) {

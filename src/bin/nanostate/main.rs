@@ -9,6 +9,7 @@ mod identity;
 mod logger;
 mod man;
 mod output;
+mod parent;
 mod send;
 mod signals;
 mod stdio;
@@ -30,6 +31,9 @@ const USAGE: u8 = 2;
 #[derive(Parser)]
 #[command(version, arg_required_else_help = true, after_help = after_help())]
 struct Arguments {
+    /// End, as by SIGTERM, with the program at the other end of this descriptor, a pipe or socket
+    #[arg(long, value_name = "FD", value_parser = clap::value_parser!(i32).range(0..))]
+    until_eof: Option<i32>,
     #[command(subcommand)]
     command: Command,
 }
@@ -130,7 +134,7 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => return explain(&error),
     };
-    let result = match arguments.command {
+    let result = arguments.until_eof.map_or(Ok(()), parent::watch).and_then(|()| match arguments.command {
         Command::Hub(arguments) => hub::run(arguments),
         Command::Send(arguments) => send::run(arguments),
         Command::Watch(arguments) => watch::run(arguments),
@@ -138,7 +142,7 @@ fn main() -> ExitCode {
         Command::Cat(arguments) => cat::run(arguments),
         Command::Completions(arguments) => completions::run(arguments, Arguments::command()),
         Command::Man(arguments) => man::run(arguments, Arguments::command()),
-    };
+    });
     logger::flush();
     match result {
         Ok(()) | Err(Failure::OutputClosed) => ExitCode::SUCCESS,
