@@ -130,6 +130,39 @@ fn two_polls_chat() {
 }
 
 #[test]
+fn a_slider_moves_the_others_and_takes_doubles_only() {
+    let program = example("slider", "slider");
+    let mut hub = CliHub::start();
+    let mut start = |name: &str| {
+        let mut slider = Process::spawn(command(&program, [name, &hub.url]));
+        slider.next_error_line_with("(connected)");
+        hub.joined(name);
+        slider
+    };
+    let (mut ada, mut bob) = (start("ada"), start("bob"));
+    let drawn = |filled: usize, of: &str| format!("[{:50}] {of}", "#".repeat(filled));
+    ada.write(b"22\n");
+    assert_eq!(ada.next_line(), drawn(11, "22 of ada"));
+    assert_eq!(bob.next_line(), drawn(11, "22 of ada"));
+    // Neither another kind nor another name.
+    hub.send(&["volume", "30", "--type", "int"]);
+    hub.send(&["cpu/load", "30", "--type", "double"]);
+    for wrong in ["loud\n", "101\n", "nan\n", "\n", "5 6\n"] {
+        bob.write(wrong.as_bytes());
+        bob.next_error_line_with("a number from 0 to 100");
+    }
+    hub.send(&["volume", "1e9", "--type", "double"]);
+    assert_eq!(ada.next_line(), drawn(50, "1e+09 of nanostate"));
+    assert_eq!(bob.next_line(), drawn(50, "1e+09 of nanostate"));
+    bob.write(b"7.5\n");
+    assert_eq!(ada.next_line(), drawn(3, "7.5 of bob"));
+    for slider in [ada, bob] {
+        let ended = slider.wait();
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+    }
+}
+
+#[test]
 fn a_hub_and_apps_live_in_one_program() {
     let ended = run(command(&example("embedded", "embedded_hub"), ["tcp://127.0.0.1:0"]), b"");
     assert!(ended.code == Some(0) && ended.stderr.is_empty(), "{ended:?}");
