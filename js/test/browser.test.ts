@@ -1,191 +1,17 @@
-// Two pages in Chromium, a Node program and one in C on one hub.
+// Pages in Chromium: which ones may connect, those of examples-js, and what the browser does with them.
 
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
-import { after, before, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
-import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core';
-import { Ext, type State } from '../src/index.js';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import type { Page } from 'playwright-core';
 import { Nanostate } from '../src/node.js';
-import { BINARY, BOUND, Hub, Program, ROOT, until } from './support.js';
+import { context, eventually, inPage, join_, open } from './chromium.js';
+import { Hub, path, until } from './support.js';
 
-const EXECUTABLE = '/usr/bin/chromium';
-const FLAGS = [
-  '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-  '--disable-component-update', '--disable-sync',
-  // The tests give pages their content themselves, so that Chromium does not see that they are of this machine.
-  '--disable-features=LocalNetworkAccessChecks',
-];
-const path = (name: string) => fileURLToPath(new URL(name, ROOT));
 const folder = mkdtempSync(join(tmpdir(), 'nanostate-browser-'));
-let browser: Browser;
-let context: BrowserContext;
-
-before(async () => {
-  browser = await chromium.launch({ executablePath: EXECUTABLE, args: FLAGS, ignoreDefaultArgs: ['--disable-back-forward-cache'] });
-  context = await browser.newContext();
-  context.setDefaultTimeout(BOUND);
-  // How many WebSockets a page has, and had at most.
-  await context.addInitScript(() => {
-    const counts = ((globalThis as any).counts = { now: 0, most: 0 });
-    globalThis.WebSocket = class extends WebSocket {
-      constructor(url: string | URL, protocol?: string | string[]) {
-        super(url, protocol);
-        counts.most = Math.max(counts.most, ++counts.now);
-        this.addEventListener('close', () => counts.now--);
-      }
-    };
-  });
-});
-after(async () => {
-  await browser?.close();
-  rmSync(folder, { recursive: true });
-});
-
-/** A page of this origin; it has the file that the hub is to serve, and files of the examples. */
-async function open(origin: string, name = 'page.html'): Promise<Page> {
-  const page = await context.newPage();
-  const errors: string[] = [];
-  page.on('pageerror', (error) => errors.push(String(error)));
-  (page as any).errors = errors;
-  await page.route(`${origin}/**`, (route) => {
-    const { pathname } = new URL(route.request().url());
-    if (pathname.endsWith('/nanostate.js')) {
-      return route.fulfill({ contentType: 'text/javascript', body: readFileSync(path('js/dist/nanostate.js'), 'utf8') });
-    }
-    const text = '<!doctype html><script type="module">Object.assign(globalThis, await import("/nanostate.js"))</script>';
-    const isExample = pathname.startsWith('/examples-js/');
-    return route.fulfill({ contentType: 'text/html', body: isExample ? readFileSync(path(pathname.slice(1)), 'utf8') : text });
-  });
-  await page.goto(`${origin}/${name}`);
-  return page;
-}
-
-/** Makes a client in a page. */
-async function join_(page: Page, identity: string, url: string) {
-  await page.waitForFunction(() => 'Nanostate' in globalThis);
-  await page.evaluate(([identity, url]) => {
-    const global = globalThis as any;
-    global.rejected = [];
-    global.ns = new global.Nanostate(identity, url, { backoffMax: 200, log() {} });
-    global.ns.onRejected(({ error }: any) => global.rejected.push(error.code));
-  }, [identity, url]);
-}
-
-/** A value in words, in the program that has it. */
-function shown(state: State | undefined): string {
-  if (!state) return 'nothing';
-  const show = (value: any): string => {
-    if (typeof value === 'bigint') return `${value}n`;
-    if (value instanceof Date) return value.toISOString();
-    if (value instanceof Uint8Array) return `[${value}]`;
-    if (value?.data instanceof Uint8Array) return `ext ${value.type} ${show(value.data)}`;
-    if (Array.isArray(value)) return `(${value.map(show)})`;
-    if (value && typeof value === 'object') return `{${Object.entries(value).map(([k, v]) => `${k}:${show(v)}`)}}`;
-    return String(value);
-  };
-  return `${state.sender} ${state.kind} ${show(state.value)}`;
-}
-
-const SHOWN = `globalThis.shown = ${shown}`;
-
-function inPage(page: Page, name: string): Promise<string> {
-  return page.evaluate(([script, name]) => {
-    const global = globalThis as any;
-    if (!global.shown) (0, eval)(script!);
-    return global.shown(global.ns.state(name));
-  }, [SHOWN, name]);
-}
-
-/** Waits until a program has this. */
-async function eventually(get: () => string | Promise<string>, expected: string) {
-  const end = Date.now() + BOUND;
-  for (let last = await get(); last !== expected; last = await get()) {
-    assert.ok(Date.now() < end, `${last} instead of ${expected}`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}
-
-const VALUES = `({
-  text: 'für €', bytes: new Uint8Array([0, 255]), nil: null, bool: true, int: -5, big: 2n ** 53n, uint: 2n ** 64n - 1n,
-  double: 0.25, array: [1, ['x', null]], map: { a: { b: [true] } }, time: new Date(1764000000123),
-  ext: new Ext(5, new Uint8Array([1])),
-})`;
-
-test('values of each kind go from each to each, and all get the newest after each of ten kills of the hub', async () => {
-  let hub = await Hub.start('ws://127.0.0.1:0/ws', 'tcp://127.0.0.1:0');
-  const [ws, tcp] = hub.urls as [string, string];
-  const origin = `http://${new URL(ws).host}`;
-  const pages = [await open(origin), await open(origin)] as const;
-  await join_(pages[0], 'page1', ws);
-  await join_(pages[1], 'page2', ws);
-  const node = new Nanostate('node', tcp, { backoffMax: 200, log: () => {} });
-  const binary = join(folder, 'app');
-  const library = join(dirname(BINARY), 'libnanostate.so');
-  symlinkSync(library, join(folder, 'libnanostate.so.0'));
-  execFileSync('cc', ['-o', binary, path('tests/peers/app.c'), `-I${path('include')}`, library, `-Wl,-rpath,${folder}`]);
-  const c = new Program(binary, [tcp, 'c', '200']);
-  const inC = new Map<string, string>();
-  const takeLines = () => {
-    for (const line of c.lines.splice(0)) {
-      const [, sender, name, value] = /^state (\S+) (\S+) \d+ \d+ (.*)$/.exec(line) ?? [];
-      if (name) inC.set(`${sender} ${name}`, value!);
-    }
-  };
-  const getC = (key: string) => () => (takeLines(), inC.get(key) ?? 'nothing');
-
-  for (const page of pages) {
-    await page.evaluate((values) => {
-      const global = globalThis as any;
-      for (const [name, value] of Object.entries((0, eval)(values))) global.ns.send(`${global.ns.identity}/${name}`, value);
-      return global.ns.flush();
-    }, VALUES);
-  }
-  const values = new Function('Ext', `return ${VALUES}`)(Ext);
-  for (const [name, value] of Object.entries(values)) node.send(`node/${name}`, value as any);
-  const json = { text: 'für €', bool: true, int: -5, double: 0.25, array: [1, ['x', null]], map: { a: { b: [true] } } };
-  for (const [name, value] of Object.entries(json)) c.process.stdin!.write(`json c/${name} ${JSON.stringify(value)}\n`);
-
-  for (const [name, value] of Object.entries(values)) {
-    const kind = name === 'big' ? 'int' : name === 'time' ? 'ext' : name;
-    const text = shown({ sender: '', kind, value } as any);
-    for (const sender of ['page1', 'page2', 'node']) {
-      for (const page of pages) await eventually(() => inPage(page, `${sender}/${name}`), sender + text);
-      await eventually(() => shown(node.state(`${sender}/${name}`)), sender + text);
-    }
-    if (name in json) {
-      for (const page of pages) await eventually(() => inPage(page, `c/${name}`), `c${text}`);
-      await eventually(() => shown(node.state(`c/${name}`)), `c${text}`);
-      const inJson = name === 'text' ? (json as any)[name] : JSON.stringify((json as any)[name]);
-      for (const sender of ['page1', 'page2', 'node']) await eventually(getC(`${sender} ${sender}/${name}`), inJson);
-    }
-  }
-  await eventually(getC('page1 page1/time'), '"2025-11-24T16:00:00.123Z"');
-
-  for (let round = 0; round < 10; round++) {
-    hub = await hub.restart();
-    for (const page of pages) await page.evaluate((round) => (globalThis as any).ns.send(`round/${(globalThis as any).ns.identity}`, round), round);
-    node.send('round/node', round);
-    c.process.stdin!.write(`json round/c ${round}\n`);
-    for (const sender of ['page1', 'page2', 'node', 'c']) {
-      const expected = `${sender} int ${round}`;
-      for (const page of pages) await eventually(() => inPage(page, `round/${sender}`), expected);
-      await eventually(() => shown(node.state(`round/${sender}`)), expected);
-      if (sender !== 'c') await eventually(getC(`${sender} round/${sender}`), String(round));
-    }
-  }
-  for (const page of pages) {
-    assert.deepEqual(await page.evaluate(() => (globalThis as any).counts), { now: 1, most: 1 }, 'one socket at a time');
-    assert.deepEqual((page as any).errors, []);
-    await page.close();
-  }
-  await node.close();
-  await c.kill();
-  await hub.kill();
-});
+after(() => rmSync(folder, { recursive: true }));
 
 test('a page of another server of this machine reads, and is told that it may not publish', async () => {
   const hub = await Hub.start('ws://127.0.0.1:0/ws', 'tcp://127.0.0.1:0');
@@ -202,8 +28,14 @@ test('a page of another server of this machine reads, and is told that it may no
   node.send('volume', 20);
   await slider.locator('#value', { hasText: '20' }).waitFor();
   await slider.locator('#slider').fill('30');
-  await slider.locator('#status', { hasText: 'permission denied (only reading is allowed)' }).waitFor();
+  await slider.locator('#status', { hasText: 'only reading is allowed' }).waitFor();
+  await slider.locator('#status', { hasText: '--allow-local-pages' }).waitFor();
   assert.equal(node.get('volume'), 20);
+  // It shows what the others have, and goes on to follow.
+  assert.deepEqual([await slider.locator('#value').textContent(), await slider.locator('#slider').inputValue()], ['20', '20']);
+  assert.ok(await slider.locator('#slider').isDisabled());
+  node.send('volume', 25);
+  await slider.locator('#value', { hasText: '25' }).waitFor();
   await slider.close();
   await page.close();
   await hub.kill();

@@ -1,15 +1,14 @@
 // Node programs on a real hub, over tcp and ipc.
 
 import assert from 'node:assert/strict';
-import { execFileSync, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { Ext, type Link, type Options, type Sendable, type State } from '../src/index.js';
 import { Nanostate } from '../src/node.js';
-import { Hub, Program, ROOT, nanostate, until } from './support.js';
+import { Hub, Program, ROOT, compile, nanostate, until } from './support.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'nanostate-js-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -345,10 +344,8 @@ test('URLs that cannot be dialled are errors at once', () => {
 });
 
 test('a hub of the original gets text and bytes, and what its programs send comes', async () => {
-  const binary = join(folder, 'nn_hub');
-  execFileSync('cc', ['-o', binary, fileURLToPath(new URL('tests/peers/nn_hub.c', ROOT)), '-lnanomsg']);
   const url = `ipc://${folder}/nn.sock`;
-  const hub = new Program(binary, [url]);
+  const hub = new Program(compile(folder, 'tests/peers/nn_hub.c', '-lnanomsg'), [url]);
   await hub.line();
   const [a, b] = [app('a', url, quiet), app('b', url, quiet)];
   await until(() => a.link.state === 'connected' && b.link.state === 'connected', 'links');

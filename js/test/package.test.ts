@@ -6,15 +6,14 @@ import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { Nanostate } from '../src/node.js';
-import { Hub, Program, ROOT, readJson, until } from './support.js';
+import { Hub, Program, ROOT, path, readJson, until } from './support.js';
 
 /** The most that a page loads of each file, minified and compressed, in bytes. */
 const MOST = { 'nanostate.js': 14 << 10, 'nanostate-compat.js': 4 << 10 };
 
-const js = fileURLToPath(new URL('js', ROOT));
+const js = path('js');
 const folder = mkdtempSync(join(tmpdir(), 'nanostate-package-'));
 const consumer = join(folder, 'consumer');
 after(() => rmSync(folder, { recursive: true }));
@@ -109,7 +108,7 @@ test('its types are right, for TypeScript with and without the DOM', () => {
 
 test('the example in Node publishes, and shows what others publish', async () => {
   const hub = await Hub.start();
-  run('cp', [fileURLToPath(new URL('examples-js/load.mjs', ROOT)), consumer], folder);
+  run('cp', [path('examples-js/load.mjs'), consumer], folder);
   const program = new Program(process.execPath, [join(consumer, 'load.mjs'), hub.url]);
   const other = new Nanostate('other', hub.url);
   other.send('greeting', { to: 'all' });

@@ -1,8 +1,9 @@
 // What several tests use.
 
-import { spawn, type ChildProcess } from 'node:child_process';
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync, symlinkSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
@@ -47,7 +48,10 @@ export class Random {
   }
 }
 
-export const BINARY = fileURLToPath(new URL(`${process.env['CARGO_TARGET_DIR'] ?? 'target'}/debug/nanostate`, ROOT));
+/** The file of this repository. */
+export const path = (name: string) => fileURLToPath(new URL(name, ROOT));
+/** The command, beside which the library is: that of a build by CMake, or of cargo. */
+export const BINARY = process.env['NANOSTATE_COMMAND'] ?? path(`${process.env['CARGO_TARGET_DIR'] ?? 'target'}/debug/nanostate`);
 /** As long as anything may take on the slowest machine, in milliseconds. */
 export const BOUND = 60_000;
 
@@ -55,10 +59,12 @@ export const BOUND = 60_000;
 export class Program {
   readonly process: ChildProcess;
   readonly lines: string[] = [];
+  /** What it says on standard error, if that was asked for. */
+  readonly errors: string[] = [];
   #changed = () => {};
 
-  constructor(command: string, args: string[], env: NodeJS.ProcessEnv = {}) {
-    this.process = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'], env: { ...process.env, ...env } });
+  constructor(command: string, args: string[], env: NodeJS.ProcessEnv = {}, error: 'inherit' | 'pipe' = 'inherit') {
+    this.process = spawn(command, args, { stdio: ['pipe', 'pipe', error], env: { ...process.env, ...env } });
     programs.add(this.process);
     this.process.on('exit', () => {
       programs.delete(this.process);
@@ -68,6 +74,17 @@ export class Program {
       this.lines.push(line);
       this.#changed();
     });
+    if (this.process.stderr) {
+      createInterface(this.process.stderr).on('line', (line) => {
+        this.errors.push(line);
+        if (/ error /.test(line)) console.error(line);
+      });
+    }
+  }
+
+  /** Gives it a line of input. */
+  write(line: string) {
+    this.process.stdin!.write(`${line}\n`);
   }
 
   /** The next line that it prints. */
@@ -102,6 +119,17 @@ export class Program {
 const programs = new Set<ChildProcess>();
 process.on('exit', () => programs.forEach((program) => program.kill('SIGKILL')));
 
+/** A program in C of this repository, which is compiled into `folder`; `libraries` beside that of nanostate. */
+export function compile(folder: string, source: string, ...libraries: string[]): string {
+  const binary = join(folder, basename(source, '.c'));
+  if (existsSync(binary)) return binary;
+  const library = join(dirname(BINARY), 'libnanostate.so');
+  const link = join(folder, 'libnanostate.so.0');
+  if (!existsSync(link)) symlinkSync(library, link);
+  execFileSync('cc', ['-o', binary, path(source), `-I${path('include')}`, library, `-Wl,-rpath,${folder}`, ...libraries]);
+  return binary;
+}
+
 /** The command line of nanostate. */
 export function nanostate(...args: string[]): Program {
   return new Program(BINARY, args);
@@ -120,7 +148,8 @@ export class Hub {
 
   static async startWith(flags: string[], ...listen: string[]): Promise<Hub> {
     const urls = listen.length > 0 ? listen : ['tcp://127.0.0.1:0'];
-    const program = nanostate('hub', '--log', 'error', ...flags, ...urls.flatMap((url) => ['--listen', url]));
+    const args = ['hub', '--log', 'info', ...flags, ...urls.flatMap((url) => ['--listen', url])];
+    const program = new Program(BINARY, args, {}, 'pipe');
     const found = [];
     for (let i = 0; i < urls.length; i++) {
       found.push((await program.line()).replace(/^listening on /, ''));
@@ -140,6 +169,18 @@ export class Hub {
 
   kill(): Promise<void> {
     return this.program.kill();
+  }
+
+  /** The identities of its peers, those of the original as `an old program`, and how many there are in all. */
+  async peers(): Promise<{ total: string; identities: string[] }> {
+    const { errors } = this.program;
+    const at = errors.length;
+    this.program.process.kill('SIGUSR1');
+    const find = (pattern: RegExp) => errors.slice(at).flatMap((line) => pattern.exec(line)?.[1] ?? []);
+    const total = () => find(/ SIGUSR1: (\d+ peers, \d+ of them old);/)[0];
+    const identities = () => find(/ peer (.*?) \(/);
+    await until(() => total() !== undefined && identities().length === parseInt(total()!), 'the list of peers');
+    return { total: total()!, identities: identities().sort() };
   }
 }
 

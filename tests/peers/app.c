@@ -1,8 +1,8 @@
-/* An app of ours in C, with the signals as a C program has them: app URL IDENTITY [BACKOFF_MAX_MS]
+/* An app of ours in C, with the signals as a C program has them: app URL IDENTITY [BACKOFF_MAX_MS [KIND]]
  * Does what the lines of standard input say, prints what comes, ends with its input:
  *   text NAME VALUE | json NAME VALUE | fill NAME COUNT | flush | stats
- * (`fill`: text of COUNT times 'x'). Prints "state SENDER NAME KIND LENGTH VALUE" (a long VALUE cut short), "link N",
- * and behind each command "done" or "error N WORDS". */
+ * (`fill`: text of COUNT times 'x'; KIND: the number of the only kind that it takes). Prints "state SENDER NAME KIND
+ * LENGTH VALUE" (a long VALUE cut short), "link N", and behind each command "done" or "error N WORDS". */
 #include <nanostate.h>
 
 #include <poll.h>
@@ -73,11 +73,12 @@ int main(int argc, char **argv)
     ns_app *app;
 
     if (argc < 3) {
-        fprintf(stderr, "usage: app URL IDENTITY [BACKOFF_MAX_MS]\n");
+        fprintf(stderr, "usage: app URL IDENTITY [BACKOFF_MAX_MS [KIND]]\n");
         return 2;
     }
     if (ns_app_new(argv[2], &app) != NS_OK || ns_app_on_link(app, on_link, NULL) != NS_OK
         || (argc > 3 && ns_app_set(app, NS_OPT_BACKOFF_MAX_MS, atol(argv[3])) != NS_OK)
+        || (argc > 4 && ns_app_set_accept(app, NS_ACCEPT(atoi(argv[4]))) != NS_OK)
         || ns_app_connect(app, argv[1]) != NS_OK) {
         fprintf(stderr, "app: %s\n", ns_last_error());
         return 1;
