@@ -120,6 +120,18 @@ test('a hub that closes for good is not dialled again, and one that refuses is, 
   assert.equal(policy.count(), 1);
 });
 
+test('a hub that ends is dialled again as after any loss', async () => {
+  const hub = await fake((link, number) => {
+    link.send(welcome());
+    if (number === 1) link.close(1001, 'the hub ends');
+  });
+  const links: string[] = [];
+  const a = keep(new Nanostate('a', hub.url, { ...quiet, backoffMin: 1, backoffMax: 1 }));
+  a.onLink(({ state, text }) => links.push(`${state}: ${text}`));
+  await until(() => hub.count() === 2 && a.link.state === 'connected', 'the second link');
+  assert.ok(links.some((link) => /1001, the hub ends/.test(link)), links.join('\n'));
+});
+
 test('what is no hub is told as such', async () => {
   const other = await fake(() => {}, false);
   const a = keep(new Nanostate('a', other.url, quiet));

@@ -337,7 +337,8 @@ impl Hub {
         Ok(self.inner.open()?.protocol.peer_stats().collect())
     }
 
-    /// Closes every connection and listener, and ends the hub's thread. Inside its own callback, the thread ends when
+    /// Closes every connection and listener, and ends the hub's thread. WebSockets are told that the hub ends (close code
+    /// 1001), those that are slow to read only by the end of the connection. Inside its own callback, the thread ends when
     /// the callback has returned.
     pub fn close(&self) {
         if self.inner.shared.forked() {
@@ -384,7 +385,12 @@ impl Inner {
     fn run_loop(self: Arc<Self>) {
         let inner = self.clone();
         let left = move || inner.shared.lock().close_all();
-        run_loop(&self.handle_state, "the hub", || leaving::closing(left, || self.shared.run(|| self.after_turn())));
+        let run = || {
+            self.shared.run(|| self.after_turn())?;
+            self.shared.lock().end(runtime::now(), Router::say_goodbye);
+            Ok(())
+        };
+        run_loop(&self.handle_state, "the hub", || leaving::closing(left, run));
         log_repeats(self.repeats.lock().take_due(MonoTime::MAX));
         self.shared.lock().close_all();
         self.reclaimer.wait();

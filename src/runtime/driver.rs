@@ -263,6 +263,16 @@ impl<P: Protocol> Driver<P> {
         }
     }
 
+    /// Has the engine say `farewell`, writes it as far as that needs no waiting, and closes everything as
+    /// [`Driver::close_all`] does.
+    pub fn end(&mut self, now: Now, farewell: impl FnOnce(&mut P)) {
+        // First, as there: who hears it may dial again at once.
+        self.listeners.close_all(&self.reactor);
+        farewell(&mut self.protocol);
+        self.run_actions(now);
+        self.close_all();
+    }
+
     // ---- listening
 
     /// Binds in the calling thread; the loop accepts. The name is local to this process.

@@ -185,6 +185,39 @@ fn an_address_that_asks_too_often_is_answered_429_and_no_other() {
     }
 }
 
+#[test]
+fn a_hub_that_ends_tells_each_open_web_socket_once_and_nobody_else() {
+    let mut hub = Direct::new(RouterConfig::default());
+    let opened: Vec<_> = ["nanostate.v1", "other", "pub.sp.nanomsg.org"]
+        .map(|protocol| {
+            let conn = hub.open_web(site());
+            hub.bytes(conn, &upgrade(protocol));
+            behind_head(&hub.read(conn, usize::MAX), "101");
+            conn
+        })
+        .into();
+    let (asking, app, old) = (hub.open_web(site()), hub.open_v1("a", 1), hub.open_old());
+    hub.bytes(asking, b"GET /ws HT");
+    hub.read(old, usize::MAX);
+    // What waited comes before it.
+    hub.publish(app, "a", "last", b"\xa1x");
+    for _ in 0..2 {
+        hub.router.say_goodbye();
+    }
+    for conn in opened {
+        let said = hub.read(conn, usize::MAX);
+        let (mut input, mut decoder) = (&said[..], Decoder::new(Framing::WsClient, 1 << 20));
+        if said[0] == 0x82 {
+            assert!(matches!(decoder.next(&mut input), Ok(Some(Frame::Body(_)))));
+        }
+        let end = decoder.next(&mut input).expect_err("the end");
+        assert_eq!(end.to_string(), "the other side closed the WebSocket with 1001: the hub ends");
+        assert!(input.is_empty(), "and nothing behind it");
+    }
+    assert!(hub.read(asking, usize::MAX).is_empty());
+    assert!(hub.bodies(app).is_empty() && hub.bodies(old).len() == 1);
+}
+
 /// The answer to the request of an app.
 fn granted(protocol: &str) -> String {
     format!(

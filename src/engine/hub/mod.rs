@@ -192,6 +192,15 @@ impl Router {
         }
     }
 
+    /// The hub ends: each WebSocket is told so, behind what waits for it. What is no WebSocket has no word for that.
+    pub fn say_goodbye(&mut self) {
+        let Router { peers, core, .. } = self;
+        for peer in peers.iter_mut().filter(|peer| peer.link.is_ws()) {
+            peer.link.say_close(CloseCode::GOING_AWAY, "the hub ends");
+            core.flush(peer);
+        }
+    }
+
     /// Ends the connection from this side.
     fn close(&mut self, now: Now, i: usize, why: Status, text: String) {
         if !self.peers[i].is_closing() {

@@ -200,6 +200,31 @@ fn close_all_closes_everything_and_dialling_goes_on() {
 }
 
 #[test]
+fn a_driver_that_ends_writes_a_farewell_and_waits_for_nobody() {
+    everywhere("end", |url, backend| {
+        let (hub, app, slow) = (Node::new(backend), Node::new(backend), Node::new(backend));
+        let url = listen(&hub, url);
+        slow.act(|r| r.full = true);
+        slow.dial(&url);
+        let (stuck, ..) = hub.opened(0);
+        // More than any socket takes.
+        hub.act(|r| r.send(stuck, &pattern(0)[..16 << 20]));
+        let conn = app.dial(&url);
+        let (accepted, ..) = hub.opened(1);
+        app.act(|r| r.send(conn, b"it is open on both sides"));
+        hub.received(accepted, b"it is open on both sides");
+        hub.shared.lock().end(now(), |r| {
+            r.send(accepted, b"farewell");
+            r.send(stuck, b"farewell");
+        });
+        assert_eq!(app.closed(conn), Closed::ByPeer);
+        assert_eq!(app.shared.lock().protocol.past[&conn].received, b"farewell");
+        let error = app.dial_error(&url);
+        assert!(matches!(error.status(), Status::Refused | Status::NotFound), "nobody listens any more: {error}");
+    });
+}
+
+#[test]
 fn a_tick_comes_when_its_time_has_come_also_when_another_thread_sets_it() {
     for backend in BACKENDS {
         let node = Node::new(backend);

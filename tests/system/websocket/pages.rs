@@ -304,6 +304,47 @@ fn a_hub_serves_its_client_and_a_folder_to_browsers() {
     assert_eq!(error.to_string(), "not found: /nonexistent/folder");
 }
 
+/// Reads to the end of a connection. The last message is a close frame, with this code and reason.
+fn goodbye(mut client: Client) -> String {
+    client.stream.read_to_end(&mut client.came).unwrap();
+    let mut input = &client.came[..];
+    loop {
+        match client.decoder.next(&mut input) {
+            Ok(Some(_)) => {}
+            Ok(None) => panic!("the end of the connection, and no close frame"),
+            Err(error) => return error.to_string(),
+        }
+    }
+}
+
+#[test]
+fn a_hub_that_ends_in_good_order_says_so_to_web_sockets_and_waits_for_none() {
+    const GOODBYE: &str = "the other side closed the WebSocket with 1001: the hub ends";
+    let (hub, tcp, ws) = hub(&[]);
+    let own = format!("http://{}", ws.strip_prefix("ws://").unwrap().split('/').next().unwrap());
+    let (v1, plain) = (Client::app(&ws, "v1", &own), Client::open(&ws, ""));
+    // It does not read what is more than a socket takes.
+    let slow = Client::open(&ws, "");
+    let ours = app("ours", &tcp);
+    let large = vec![7; 900_000];
+    (0..20).for_each(|i| ours.send(&format!("large/{i}"), Value::Bytes(&large)).unwrap());
+    ours.flush(Some(PATIENCE)).unwrap();
+    let readers = [v1, plain].map(|client| std::thread::spawn(|| goodbye(client)));
+    // They have to take it before the hub ends: the goodbye comes behind it.
+    until("the readers have all of it", || {
+        hub.peers().unwrap().iter().filter(|peer| peer.live && peer.outbox_bytes == 0).count() == 3
+    });
+    hub.close();
+    readers.into_iter().for_each(|reader| assert_eq!(reader.join().unwrap(), GOODBYE));
+    drop(slow);
+
+    let mut hub = CliHub::start_with(["--listen", "ws://127.0.0.1:0/ws"]);
+    let client = Client::open(&hub.url, "");
+    hub.process.signal("TERM");
+    assert_eq!(goodbye(client), GOODBYE);
+    assert!(hub.process.ended().success());
+}
+
 #[test]
 #[cfg(target_os = "linux")]
 fn an_idle_client_takes_no_more_than_8_kib() {
