@@ -41,7 +41,7 @@ const STORM: Duration = Duration::from_secs(10);
 /// How long after it the memory is looked at.
 const AFTER: Duration = Duration::from_secs(5);
 /// Descriptors that the largest attack needs, in the hub and in the process of attackers.
-const OPEN_FILES: libc::rlim_t = 4096;
+const OPEN_FILES: usize = 4096;
 
 /// What the command line says.
 struct Arguments {
@@ -85,24 +85,6 @@ impl Arguments {
     }
 }
 
-/// As many descriptors as the largest attack needs; children inherit the limit.
-fn raise_open_files() -> Result<(), String> {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: the limit's place is writable.
-    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) } < 0 {
-        return Err(format!("the limit of open files is unknown: {}", io::Error::last_os_error()));
-    }
-    if limit.rlim_max < OPEN_FILES {
-        return Err(format!("{OPEN_FILES} open files are needed, {} are allowed: ulimit -Hn", limit.rlim_max));
-    }
-    limit.rlim_cur = limit.rlim_cur.max(OPEN_FILES);
-    // SAFETY: the limit lives until the call returns.
-    if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) } < 0 {
-        return Err(format!("cannot raise the limit of open files: {}", io::Error::last_os_error()));
-    }
-    Ok(())
-}
-
 /// Measures one row.
 fn measure(attack: &'static Attack, storm: Duration) -> Result<Row, String> {
     let failed = |error: nanostate::Error| format!("{}: an honest program failed: {error}", attack.name);
@@ -137,7 +119,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     if arguments.page.is_some() && chosen.len() < attacks::ALL.len() {
         return Err("a page gets all rows or none".to_owned());
     }
-    raise_open_files()?;
+    support::allow_descriptors(OPEN_FILES)?;
     let mut rows = Vec::new();
     if !arguments.json {
         println!("{}", report::heading());

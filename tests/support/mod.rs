@@ -15,7 +15,7 @@ mod raw;
 
 pub use basics::{eventually, until, TempDir, Transport, PATIENCE, TRANSPORTS};
 pub use cli::{complaints, nanostate, Cli, CliHub};
-pub use process::{run, Ended, Process};
+pub use process::{allow_descriptors, run, Ended, Process};
 pub use proxy::Gate;
 pub use raw::{clock, Raw, RawListener};
 

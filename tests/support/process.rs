@@ -83,6 +83,26 @@ impl Lines {
     }
 }
 
+/// Allows this process, and its children, so many open files.
+#[allow(unsafe_code)] // rlimit
+pub fn allow_descriptors(count: usize) -> Result<(), String> {
+    let count = count as libc::rlim_t;
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the limit's place is writable.
+    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) } < 0 {
+        return Err(format!("the limit of open files is unknown: {}", std::io::Error::last_os_error()));
+    }
+    if limit.rlim_max < count {
+        return Err(format!("{count} open files are needed, {} are allowed: ulimit -Hn", limit.rlim_max));
+    }
+    limit.rlim_cur = limit.rlim_cur.max(count);
+    // SAFETY: the limit lives until the call returns.
+    if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) } < 0 {
+        return Err(format!("cannot raise the limit of open files: {}", std::io::Error::last_os_error()));
+    }
+    Ok(())
+}
+
 impl Process {
     /// The memory that it shares with no other process, in bytes.
     #[cfg(target_os = "linux")]

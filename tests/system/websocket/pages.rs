@@ -348,10 +348,19 @@ fn a_hub_that_ends_in_good_order_says_so_to_web_sockets_and_waits_for_none() {
 #[test]
 #[cfg(target_os = "linux")]
 fn an_idle_client_takes_no_more_than_8_kib() {
-    // Both sides of as many are within the usual limit of descriptors.
-    const CLIENTS: usize = 500;
+    const CLIENTS: usize = 1000;
+    support::allow_descriptors(4 * CLIENTS).unwrap();
     // All of them come at once.
-    let hub = CliHub::start_with(["--listen", "ws://127.0.0.1:0/ws", "--log", "warn", "--http-rate", "0"]);
+    let hub = CliHub::start_with([
+        "--listen",
+        "ws://127.0.0.1:0/ws",
+        "--log",
+        "warn",
+        "--http-rate",
+        "0",
+        "--max-websockets",
+        "2000",
+    ]);
     let own = format!("http://{}", hub.url.strip_prefix("ws://").unwrap().split('/').next().unwrap());
     let mut clients: Vec<_> = (0..100).map(|n| Client::app(&hub.url, &format!("idle-{n}"), &own)).collect();
     let before = hub.process.private_bytes();
