@@ -42,8 +42,8 @@ build:
 	$(CMAKE_BUILD) $(BUILD) --parallel $(JOBS)
 	@touch $(BUILT)
 
-# Live figures of this machine, from one C program through a hub to others, for about ten seconds; where there is a
-# display also in a window.
+# Live figures of this machine, from one C program through a hub to others and to a page, for about ten seconds; where
+# there is a display also in a window.
 demo: QT := $(if $(DISPLAY)$(WAYLAND_DISPLAY),6,OFF)
 demo: build
 	@scripts/demo
@@ -51,6 +51,7 @@ demo: build
 # The pictures in docs/images, taken from the running examples.
 screenshots: QT := 6
 screenshots: build
+	@scripts/setup js
 	@scripts/screenshots
 
 PARTS = $(TARGET)/parts

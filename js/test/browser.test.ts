@@ -8,7 +8,7 @@ import { after, test } from 'node:test';
 import type { Page } from 'playwright-core';
 import { Nanostate } from '../src/node.js';
 import { context, eventually, inPage, join_, open } from './chromium.js';
-import { Hub, path, until } from './support.js';
+import { BOUND, Hub, path, until } from './support.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'nanostate-browser-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -58,7 +58,7 @@ test('a page from elsewhere does not connect, and says what may be the reason', 
   await hub.kill();
 });
 
-test('the slider of the example moves in two pages and a program, the chat and the image arrive', async () => {
+test('the slider of the example moves in two pages and a program, figures, the chat and the image arrive', async () => {
   const www = path('examples-js');
   const hub = await Hub.startWith(['--www', www], 'ws://127.0.0.1:0/ws', 'tcp://127.0.0.1:0');
   // All that the pages are comes from the hub.
@@ -81,6 +81,25 @@ test('the slider of the example moves in two pages and a program, the chat and t
     assert.equal(await page.locator('#slider').inputValue(), '72');
   }
 
+  const dashboard = await visit('dashboard.html');
+  node.send('cpu/load', 1.5);
+  node.send('mem/total', 4 * 2 ** 30);
+  node.send('mem/available', 2 ** 30);
+  await dashboard.locator('#load', { hasText: '1.50' }).waitFor();
+  await dashboard.locator('#memory', { hasText: '3.0 GiB' }).waitFor();
+  assert.equal(await dashboard.locator('#part').evaluate((part) => (part as any).value), 0.75);
+  assert.ok(await dashboard.locator('#loads polyline').getAttribute('points'));
+  // A rate takes two states, of other milliseconds.
+  for (let sum = 0, end = Date.now() + BOUND; (await dashboard.locator('#received').textContent()) === '-'; ) {
+    assert.ok(Date.now() < end, 'a rate');
+    node.send('net/eth0/rx', (sum += 1000));
+  }
+  await dashboard.locator('#received', { hasText: /^↓ .* [KMG]?i?B\/s$/ }).waitFor();
+  node.send('dashboard/span', 30);
+  await dashboard.locator('#by', { hasText: '30 s, set by node' }).waitFor();
+  await dashboard.locator('#span').fill('45');
+  await until(() => node.get('dashboard/span') === 45 && node.state('dashboard/span')!.kind === 'double', 'the time span');
+
   const chat = await visit('chat.html');
   await chat.locator('#text:enabled').fill('hello');
   await chat.locator('#text').press('Enter');
@@ -95,7 +114,7 @@ test('the slider of the example moves in two pages and a program, the chat and t
   await image.waitForFunction(() => document.querySelector('img')!.naturalWidth > 0);
   const served = await (await fetch(`http://${new URL(hub.url).host}/nanostate.js`)).text();
   assert.equal(served, readFileSync(path('js/dist/nanostate.js'), 'utf8'));
-  for (const page of [a, b, chat, image]) {
+  for (const page of [a, b, dashboard, chat, image]) {
     await page.close();
   }
   await node.close();
