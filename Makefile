@@ -73,7 +73,7 @@ test:
 
 # The Node that scripts/setup installs if that of PATH is too old, or none is there.
 NPM = cd js && PATH="$(abspath $(TARGET))/venv/bin:$$PATH" npm
-# The tests of the JavaScript package, in Node and Chromium, with a hub.
+# The tests of the JavaScript packages, in Node and Chromium, with a hub.
 test-js:
 	@scripts/setup js
 	$(CARGO) build --locked

@@ -63,8 +63,13 @@ export class Program {
   readonly errors: string[] = [];
   #changed = () => {};
 
-  constructor(command: string, args: string[], env: NodeJS.ProcessEnv = {}, error: 'inherit' | 'pipe' = 'inherit') {
-    this.process = spawn(command, args, { stdio: ['pipe', 'pipe', error], env: { ...process.env, ...env } });
+  constructor(
+    command: string,
+    args: string[],
+    env: NodeJS.ProcessEnv = {},
+    { error = 'inherit', ...options }: { error?: 'inherit' | 'pipe'; cwd?: string; detached?: boolean } = {},
+  ) {
+    this.process = spawn(command, args, { stdio: ['pipe', 'pipe', error], env: { ...process.env, ...env }, ...options });
     programs.add(this.process);
     this.process.on('exit', () => {
       programs.delete(this.process);
@@ -149,7 +154,7 @@ export class Hub {
   static async startWith(flags: string[], ...listen: string[]): Promise<Hub> {
     const urls = listen.length > 0 ? listen : ['tcp://127.0.0.1:0'];
     const args = ['hub', '--log', 'info', ...flags, ...urls.flatMap((url) => ['--listen', url])];
-    const program = new Program(BINARY, args, {}, 'pipe');
+    const program = new Program(BINARY, args, {}, { error: 'pipe' });
     const found = [];
     for (let i = 0; i < urls.length; i++) {
       found.push((await program.line()).replace(/^listening on /, ''));
