@@ -1,6 +1,7 @@
 // Publishes the load of this machine, and shows what others publish: node examples-js/load.mjs [URL]
 //
-// In this repository `npm run build` in js/ comes first; elsewhere `npm install @nanostate/client`.
+// In this repository (cd js && npm ci && npm run build) and (cd examples-js && npm install) come first; elsewhere
+// npm install @nanostate/client.
 
 import { cpus, freemem, hostname, loadavg, totalmem } from 'node:os';
 import { Nanostate } from '@nanostate/client';

@@ -151,13 +151,17 @@ export class Client {
     return { name, send: (value) => this.send(name, value, options), get: () => this.get(name) };
   }
 
-  /** The newest value of a name, for `useSyncExternalStore` of React and as a store of Svelte. */
-  store<T extends Value = Value>(name: string): Store<T> {
-    let store = this.#stores.get(name);
+  /**
+   * The newest value of a name, for `useSyncExternalStore` of React and as a store of Svelte. Its `set` sends as the
+   * options say.
+   */
+  store<T extends Value = Value>(name: string, { type }: SendOptions = {}): Store<T> {
+    const key = `${type} ${name}`;
+    let store = this.#stores.get(key);
     if (!store) {
       checkName(name);
-      store = new Store<T>(() => this.get(name) as T | undefined, (value) => this.send(name, value));
-      this.#stores.set(name, store);
+      store = new Store<T>(() => this.get(name) as T | undefined, (value) => this.send(name, value, { type }));
+      this.#stores.set(key, store);
     }
     return store;
   }

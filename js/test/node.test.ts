@@ -244,6 +244,11 @@ test('a store shows one and the same value until there is another, to React and 
   store.set({ n: 3 });
   assert.equal(seen.length, 2);
   await until(() => (a.get('o') as any)?.n === 3, 'the value of the store');
+  const fader = b.store<any>('o', { type: 'double' });
+  assert.ok(fader !== store && b.store('o', { type: 'double' }) === fader);
+  fader.set(3);
+  await until(() => a.state('o')!.kind === 'double', 'a double');
+  assert.deepEqual([a.get('o'), store.getSnapshot()], [3, 3]);
   await Promise.all([a.close(), b.close()]);
   await hub.kill();
 });
