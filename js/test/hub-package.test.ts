@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { BINARY, BOUND, Program, ROOT, readJson, until } from './support.js';
+import { BINARY, BOUND, Program, ROOT, readJson, until, within } from './support.js';
 
 const js = fileURLToPath(new URL('js', ROOT));
 const folder = mkdtempSync(join(tmpdir(), 'nanostate-hub-package-'));
@@ -38,13 +38,6 @@ const tcp = 'tcp://127.0.0.1:0';
 
 async function url(program: Program): Promise<string> {
   return LISTENING.exec(await program.line())![1]!;
-}
-
-/** Waits for an event. */
-async function within<T>(event: Promise<T>, what: string): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => (timer = setTimeout(() => reject(new Error(`in vain: ${what}`)), BOUND)));
-  return Promise.race([event, late]).finally(() => clearTimeout(timer));
 }
 
 before(() => {

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { after, afterEach, test } from 'node:test';
 import { HubError, startHub, type Hub, type HubOptions } from '../hub/src/index.js';
 import { Nanostate } from '../src/node.js';
-import { BINARY, Program, ROOT, until } from './support.js';
+import { BINARY, Program, ROOT, until, within } from './support.js';
 
 const COMMAND = { NANOSTATE_COMMAND: BINARY };
 Object.assign(process.env, COMMAND);
@@ -29,7 +29,17 @@ async function start(options: HubOptions): Promise<Hub> {
   hubs.push(hub);
   return hub;
 }
-afterEach(() => Promise.all(hubs.splice(0).map((hub) => hub.close())));
+afterEach(() => Promise.all(hubs.splice(0).map(end)));
+
+/** Closes a hub, by force if it does not end. */
+async function end(hub: Hub): Promise<void> {
+  try {
+    await within(hub.close(), 'the end of the hub');
+  } catch (error) {
+    process.kill(hub.pid, 'SIGKILL');
+    throw error;
+  }
+}
 
 /** A program that has started a hub at `url`, and goes on with `text`. */
 function program(url: string, text: string, options?: { detached?: boolean }): Program {
@@ -53,7 +63,7 @@ test('a hub listens where it is told to, and ends when it is closed', async () =
   await until(() => b.get('x') !== undefined, 'x');
   await Promise.all([a.close(), b.close()]);
 
-  await Promise.all([hub.close(), hub.close()]);
+  await Promise.all([end(hub), end(hub)]);
   await hub.close();
   await hub[Symbol.asyncDispose]();
   assert.deepEqual(await hub.ended, { code: 0, signal: null });
@@ -118,7 +128,7 @@ test('of its log a hub tells warnings, unless the environment or a flag says oth
   const logged = async (options: HubOptions) => {
     const lines: string[] = [];
     const hub = await start({ listen: 'tcp://127.0.0.1:0', onLog: (line) => lines.push(line), ...options });
-    await hub.close();
+    await end(hub);
     return lines;
   };
   const about = /--until-eof: descriptor 3 is at its end/;
@@ -136,7 +146,7 @@ test('of its log a hub tells warnings, unless the environment or a flag says oth
 test('a hub that is killed is told, and its program goes on', async () => {
   const hub = await start({ listen: 'tcp://127.0.0.1:0' });
   process.kill(hub.pid, 'SIGKILL');
-  assert.deepEqual(await hub.ended, { code: null, signal: 'SIGKILL' });
+  assert.deepEqual(await within(hub.ended, 'its end'), { code: null, signal: 'SIGKILL' });
   await hub.close();
 });
 

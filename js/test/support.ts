@@ -199,3 +199,10 @@ export async function until(condition: () => unknown, what: string): Promise<voi
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }
+
+/** Waits for an event. */
+export async function within<T>(event: Promise<T>, what: string): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => (timer = setTimeout(() => reject(new Error(`in vain: ${what}`)), BOUND)));
+  return Promise.race([event, late]).finally(() => clearTimeout(timer));
+}
