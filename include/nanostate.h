@@ -249,12 +249,17 @@ enum {
     /** App. Share the identity with other apps that set this too. Set before connect. 0 or 1,
      *  default 0. */
     NS_OPT_SHARED = 10,
+    /** App. Send the token unencrypted to another machine, too: anybody on the network between can
+     *  read it. Set before connect. 0 or 1, default 0. */
+    NS_OPT_CLEAR_TOKEN = 11,
     /** App. File (PEM) with the certificates of the authorities by which a hub with TLS is trusted,
      *  or its own. A text, default $NANOSTATE_TLS_CA. */
     NS_OPT_TLS_CA = 51,
     /** App. SHA-256 of the public key that a hub with TLS has to have, in base64 or hexadecimal; or
      *  several, with commas. A text, default $NANOSTATE_TLS_PIN. */
     NS_OPT_TLS_PIN = 52,
+    /** App. Access token, for a hub that asks for one. A text, default $NANOSTATE_TOKEN. */
+    NS_OPT_TOKEN = 53,
     /** Hub. The largest message. In bytes: 1B to 1GiB, default 16MiB. */
     NS_OPT_HUB_MAX_MESSAGE = 101,
     /** Hub. The largest message to old programs; a stock nanomsg takes no more than the default.
@@ -311,6 +316,12 @@ enum {
      *  and as many at once; 0 stands for any number. All that come through a proxy have its address.
      *  A number: 0 to 1000000, default 64. */
     NS_OPT_HUB_HTTP_RATE = 120,
+    /** Hub. Where tokens are asked for: let programs that name none read, old ones, plain
+     *  WebSockets and clients of gateways among them. 0 or 1, default 0. */
+    NS_OPT_HUB_READ_WITHOUT_TOKEN = 121,
+    /** Hub. Take tokens unencrypted from other machines, too: anybody on the network between can
+     *  read them. 0 or 1, default 0. */
+    NS_OPT_HUB_CLEAR_TOKENS = 122,
     /** Hub. File (PEM) with the certificate for addresses with TLS, followed by those of its
      *  issuers. A text. */
     NS_OPT_HUB_TLS_CERT = 151,
@@ -319,7 +330,10 @@ enum {
     NS_OPT_HUB_TLS_KEY = 152,
     /** Hub. Folder whose files are served to browsers at the addresses of WebSockets, at most 64 MiB;
      *  its pages may publish. It is read at each listen. A text. */
-    NS_OPT_HUB_WWW = 153
+    NS_OPT_HUB_WWW = 153,
+    /** Hub. File with the access tokens of which one is asked for: lines of a name, read or
+     *  read-write, and the token. Set before listen. A text. */
+    NS_OPT_HUB_TOKEN_FILE = 154
 };
 
 /* Version -------------------------------------------------------------------------------------- */
@@ -790,7 +804,8 @@ ns_status ns_app_option(const ns_app *app, ns_opt option, int64_t *out);
  * - NS_ERR_STATE: the app is connecting or connected: ns_app_disconnect first
  * - NS_ERR_NO_MEMORY, NS_ERR_IO: no memory or threads left for the app's thread
  * - NS_ERR_CLOSED: the app is closed
- * - NS_ERR_INVALID: `app` is NULL, or NS_OPT_TLS_PIN is no pin
+ * - NS_ERR_INVALID: `app` is NULL, NS_OPT_TLS_PIN is no pin, or NS_OPT_TOKEN no token; or others could
+ *   read the token on its way, and NS_OPT_CLEAR_TOKEN is not set
  */
 ns_status ns_app_connect(ns_app *app, const char *url);
 
@@ -1341,29 +1356,32 @@ ns_status ns_hub_set(ns_hub *hub, ns_opt option, int64_t value);
 
 /**
  * Sets an option whose value is a text, an NS_OPT_HUB_ number from 151 on; NULL: none. Before
- * ns_hub_listen at the first address with TLS, or before ns_hub_reload_tls. The text is copied.
+ * ns_hub_listen; the certificate and its key at the latest before that at the first address with TLS,
+ * or before ns_hub_reload. The text is copied.
  *
  * Does not block. Any thread.
  *
  * - NS_ERR_INVALID: `hub` is NULL, or an option that is not a text of hubs
  * - NS_ERR_UTF8: `value` is not UTF-8
+ * - NS_ERR_STATE: NS_OPT_HUB_TOKEN_FILE, and the hub listens already
  */
 ns_status ns_hub_set_text(ns_hub *hub, ns_opt option, const char *value);
 
 /**
- * Reads the certificate and its key again, from the files of NS_OPT_HUB_TLS_CERT and
- * NS_OPT_HUB_TLS_KEY: new connections are shown what is in them now. Those that exist are not
- * affected, and if there is something wrong with the files, nothing changes.
+ * Reads the files of NS_OPT_HUB_TLS_CERT, NS_OPT_HUB_TLS_KEY and NS_OPT_HUB_TOKEN_FILE again. New
+ * connections are shown the certificate that is there now; those that exist are not affected. Peers
+ * whose token is not there any more, or has other rights, are refused. If there is something wrong
+ * with a file, nothing changes.
  *
  * Reads files. Any thread.
  *
- * - NS_ERR_TLS: something is wrong with what is in a file: not PEM, expired, not valid yet, a key that
- *   does not fit the certificate
- * - NS_ERR_NOT_FOUND, NS_ERR_PERMISSION, NS_ERR_IO: a file cannot be read
- * - NS_ERR_STATE: the hub has no address with TLS
- * - NS_ERR_INVALID: NULL, or NS_OPT_HUB_TLS_CERT is no longer set
+ * - NS_ERR_TLS: something is wrong with the certificate or its key: not PEM, expired, not valid yet,
+ *   a key that does not fit the certificate
+ * - NS_ERR_NOT_FOUND, NS_ERR_PERMISSION, NS_ERR_UTF8, NS_ERR_IO: a file cannot be read
+ * - NS_ERR_STATE: the hub has no address with TLS, and asks for no tokens
+ * - NS_ERR_INVALID: NULL, NS_OPT_HUB_TLS_CERT is no longer set, or something is wrong with the tokens
  */
-ns_status ns_hub_reload_tls(ns_hub *hub);
+ns_status ns_hub_reload(ns_hub *hub);
 
 /**
  * Lets web pages of this origin, `https://example.org` or `http://localhost:8000`, connect to the
@@ -1394,6 +1412,9 @@ ns_status ns_hub_option(const ns_hub *hub, ns_opt option, int64_t *out);
  * "ws://127.0.0.1:15001/ws" browsers connect, too, as far as ns_hub_allow_origin and
  * NS_OPT_HUB_ALLOW_LOCAL_PAGES let their pages in; "wss://" is the same with TLS.
  *
+ * If NS_OPT_HUB_TOKEN_FILE is set, apps have to name a token, and nobody else is let in unless
+ * NS_OPT_HUB_READ_WITHOUT_TOKEN is set. The file is read at the first listen.
+ *
  * Behind "pub+", "pull+", "rep+" or "respondent+" the URL is that of a gateway, for nanomsg and NNG
  * programs that speak another scalability protocol, see docs/gateways.md. At "ws://" they are served
  * beside apps.
@@ -1406,9 +1427,10 @@ ns_status ns_hub_option(const ns_hub *hub, ns_opt option, int64_t *out);
  * - NS_ERR_RESOLVE: the host name could not be resolved
  * - NS_ERR_PERMISSION: the system denies it
  * - NS_ERR_NOT_FOUND, NS_ERR_IO: the directory is missing; any other failure of the system
- * - NS_ERR_TLS, NS_ERR_NOT_FOUND: the certificate or its key is wrong, as of ns_hub_reload_tls
+ * - NS_ERR_TLS, NS_ERR_NOT_FOUND: the certificate or its key is wrong, as of ns_hub_reload
  * - NS_ERR_CLOSED: the hub was freed meanwhile
- * - NS_ERR_INVALID: NULL, or TLS and NS_OPT_HUB_TLS_CERT is not set
+ * - NS_ERR_INVALID: NULL; TLS and NS_OPT_HUB_TLS_CERT is not set; something is wrong with the tokens;
+ *   or others could read them on their way, and NS_OPT_HUB_CLEAR_TOKENS is not set
  */
 ns_status ns_hub_listen(ns_hub *hub, const char *url);
 

@@ -198,8 +198,10 @@ inline constexpr AppOption<Time> backoff_max{NS_OPT_BACKOFF_MAX_MS};
 inline constexpr AppOption<bool> echo{NS_OPT_ECHO};
 inline constexpr AppOption<bool> take_over{NS_OPT_TAKE_OVER};
 inline constexpr AppOption<bool> shared{NS_OPT_SHARED};
+inline constexpr AppOption<bool> clear_token{NS_OPT_CLEAR_TOKEN};
 inline constexpr AppOption<std::string_view> tls_ca{NS_OPT_TLS_CA};
 inline constexpr AppOption<std::string_view> tls_pin{NS_OPT_TLS_PIN};
+inline constexpr AppOption<std::string_view> token{NS_OPT_TOKEN};
 inline constexpr HubOption<Count> hub_max_message{NS_OPT_HUB_MAX_MESSAGE};
 inline constexpr HubOption<Count> hub_legacy_max{NS_OPT_HUB_LEGACY_MAX};
 inline constexpr HubOption<Count> hub_max_peers{NS_OPT_HUB_MAX_PEERS};
@@ -219,9 +221,12 @@ inline constexpr HubOption<bool> hub_legacy_snapshot{NS_OPT_HUB_LEGACY_SNAPSHOT}
 inline constexpr HubOption<bool> hub_allow_local_pages{NS_OPT_HUB_ALLOW_LOCAL_PAGES};
 inline constexpr HubOption<Count> hub_max_websockets{NS_OPT_HUB_MAX_WEBSOCKETS};
 inline constexpr HubOption<Count> hub_http_rate{NS_OPT_HUB_HTTP_RATE};
+inline constexpr HubOption<bool> hub_read_without_token{NS_OPT_HUB_READ_WITHOUT_TOKEN};
+inline constexpr HubOption<bool> hub_clear_tokens{NS_OPT_HUB_CLEAR_TOKENS};
 inline constexpr HubOption<std::string_view> hub_tls_cert{NS_OPT_HUB_TLS_CERT};
 inline constexpr HubOption<std::string_view> hub_tls_key{NS_OPT_HUB_TLS_KEY};
 inline constexpr HubOption<std::string_view> hub_www{NS_OPT_HUB_WWW};
+inline constexpr HubOption<std::string_view> hub_token_file{NS_OPT_HUB_TOKEN_FILE};
 } // namespace option
 
 using AppStats = ns_app_stats_t;
@@ -1318,7 +1323,7 @@ public:
         return detail::set_text(handle(), option.number, value, ns_hub_set_text);
     }
     /// Reads the certificate and its key again, for new connections.
-    Status try_reload_tls() noexcept { return detail::told(ns_hub_reload_tls(handle())); }
+    Status try_reload() noexcept { return detail::told(ns_hub_reload(handle())); }
     /// The value of an option that is a number: what was set, else its default.
     template <typename T> Result<T> try_option(HubOption<T> option) const noexcept
     {
@@ -1406,7 +1411,7 @@ public:
     template <typename T> T option(HubOption<T> option) const { return try_option(option).value(); }
     std::int64_t option(ns_opt option) const { return try_option(option).value(); }
     void allow_origin(std::string_view origin) { detail::check(try_allow_origin(origin)); }
-    void reload_tls() { detail::check(try_reload_tls()); }
+    void reload() { detail::check(try_reload()); }
     void listen(std::string_view url) { detail::check(try_listen(url)); }
     void on_peer(PeerFunction function) { detail::check(try_on_peer(std::move(function))); }
     HubStats stats() const { return try_stats().value(); }

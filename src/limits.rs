@@ -22,6 +22,10 @@ pub const MAX_SENDER: usize = 255;
 pub const MAX_NAME: usize = 1024;
 /// The longest access token, in bytes.
 pub const MAX_TOKEN: usize = 255;
+/// The shortest access token that a hub knows, in bytes: what is shorter can be guessed.
+pub const MIN_TOKEN: usize = 16;
+/// What an app may send before it is welcomed, in bytes of one message.
+pub const MAX_HELLO: usize = 4096;
 /// Peers of one hub.
 pub const MAX_PEERS: usize = 4096;
 /// Those of them that may be WebSockets, with the connections that ask for a page.

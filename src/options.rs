@@ -201,6 +201,9 @@ options! {
             "Take the identity over from a live holder. Set before connect";
         Shared = 10, NS_OPT_SHARED, Flag, 0..1, false,
             "Share the identity with other apps that set this too. Set before connect";
+        ClearToken = 11, NS_OPT_CLEAR_TOKEN, Flag, 0..1, false,
+            "Send the token unencrypted to another machine, too: anybody on the network between can read it. Set before \
+             connect";
     }
 }
 
@@ -251,6 +254,11 @@ options! {
         HttpRate = 120, NS_OPT_HUB_HTTP_RATE, Count, 0..1_000_000, limits::HTTP_RATE,
             "How many HTTP requests, for web pages and WebSockets, one address may send in a second, and as many at once; \
              0 stands for any number. All that come through a proxy have its address";
+        ReadWithoutToken = 121, NS_OPT_HUB_READ_WITHOUT_TOKEN, Flag, 0..1, false,
+            "Where tokens are asked for: let programs that name none read, old ones, plain WebSockets and clients of \
+             gateways among them";
+        ClearTokens = 122, NS_OPT_HUB_CLEAR_TOKENS, Flag, 0..1, false,
+            "Take tokens unencrypted from other machines, too: anybody on the network between can read them";
     }
 }
 
@@ -314,6 +322,8 @@ text_options! {
             "File (PEM) with the certificates of the authorities by which a hub with TLS is trusted, or its own";
         TlsPin = 52, NS_OPT_TLS_PIN, "NANOSTATE_TLS_PIN",
             "SHA-256 of the public key that a hub with TLS has to have, in base64 or hexadecimal; or several, with commas";
+        Token = 53, NS_OPT_TOKEN, "NANOSTATE_TOKEN",
+            "Access token, for a hub that asks for one";
     }
 }
 
@@ -327,6 +337,9 @@ text_options! {
         Www = 153, NS_OPT_HUB_WWW, "",
             "Folder whose files are served to browsers at the addresses of WebSockets, at most 64 MiB; its pages may \
              publish. It is read at each listen";
+        TokenFile = 154, NS_OPT_HUB_TOKEN_FILE, "",
+            "File with the access tokens of which one is asked for: lines of a name, read or read-write, and the token. \
+             Set before listen";
     }
 }
 

@@ -24,7 +24,6 @@ mod storm;
 #[path = "../../tests/support/mod.rs"]
 mod support;
 
-use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread;

@@ -9,7 +9,7 @@ import { DEFAULTS } from '../src/engine/config.js';
 import { Received } from '../src/engine/received.js';
 import { Session } from '../src/engine/session.js';
 import { KINDS } from '../src/msgpack.js';
-import { STATUS } from '../src/status.js';
+import { STATUS, type NanostateError } from '../src/status.js';
 import { ROOT, RUNS, Random, fromHex, readJson } from './support.js';
 
 const NOW = { mono: 0, wall: 1.8e12, boot: 0 };
@@ -142,7 +142,14 @@ test('whatever a hub sends, an app goes on, or drops the link and dials again', 
     const body = random.of(bodies).slice();
     if (random.below(3) === 0) body[random.below(body.length)] = random.below(256);
     app.bytes(at(now), conn, random.below(9) ? body : body.subarray(0, random.below(body.length)));
-    if (random.below(5) === 0) app.publish(at(now), `n${random.below(5)}`, i);
+    if (random.below(5) === 0) {
+      try {
+        app.publish(at(now), `n${random.below(5)}`, i);
+      } catch (error) {
+        // A welcome may name any limit.
+        assert.equal((error as NanostateError).code, 'NS_ERR_TOO_LARGE');
+      }
+    }
     if (random.below(50) === 0) app.requestAck();
     while (random.below(3) && app.next());
     if (app.deadline <= now) app.tick(at(now));

@@ -51,6 +51,19 @@ void Client::setIdentity(const QString &identity)
         d->settle();
 }
 
+template<typename T>
+void ClientPrivate::change(T *property, const T &value, void (Client::*changed)())
+{
+    if (value == *property)
+        return;
+    *property = value;
+    reconnect();
+    const QPointer<Client> alive(q);
+    Q_EMIT (q->*changed)();
+    if (alive)
+        settle();
+}
+
 QString Client::url() const
 {
     return d->url;
@@ -58,14 +71,7 @@ QString Client::url() const
 
 void Client::setUrl(const QString &url)
 {
-    if (url == d->url)
-        return;
-    d->url = url;
-    d->reconnect();
-    const QPointer<Client> alive(this);
-    Q_EMIT urlChanged();
-    if (alive)
-        d->settle();
+    d->change(&d->url, url, &Client::urlChanged);
 }
 
 QString Client::ca() const
@@ -75,14 +81,7 @@ QString Client::ca() const
 
 void Client::setCa(const QString &file)
 {
-    if (file == d->ca)
-        return;
-    d->ca = file;
-    d->reconnect();
-    const QPointer<Client> alive(this);
-    Q_EMIT caChanged();
-    if (alive)
-        d->settle();
+    d->change(&d->ca, file, &Client::caChanged);
 }
 
 QString Client::pin() const
@@ -92,14 +91,27 @@ QString Client::pin() const
 
 void Client::setPin(const QString &pin)
 {
-    if (pin == d->pin)
-        return;
-    d->pin = pin;
-    d->reconnect();
-    const QPointer<Client> alive(this);
-    Q_EMIT pinChanged();
-    if (alive)
-        d->settle();
+    d->change(&d->pin, pin, &Client::pinChanged);
+}
+
+QString Client::token() const
+{
+    return d->token;
+}
+
+void Client::setToken(const QString &token)
+{
+    d->change(&d->token, token, &Client::tokenChanged);
+}
+
+bool Client::clearToken() const
+{
+    return d->clearToken;
+}
+
+void Client::setClearToken(bool clear)
+{
+    d->change(&d->clearToken, clear, &Client::clearTokenChanged);
 }
 
 bool Client::isActive() const

@@ -45,6 +45,11 @@ class NANOSTATEQT_EXPORT Client : public QObject
     /*! For hubs with TLS: the SHA-256 of the public key that the hub has to have, in base64 or hexadecimal; or several,
         separated by commas. Empty: $NANOSTATE_TLS_PIN. */
     Q_PROPERTY(QString pin READ pin WRITE setPin NOTIFY pinChanged)
+    /*! The access token, for a hub that asks for one. Empty: $NANOSTATE_TOKEN. */
+    Q_PROPERTY(QString token READ token WRITE setToken NOTIFY tokenChanged)
+    /*! Whether the token may go unencrypted to another machine, where anybody on the network between can read it.
+        Initially false. */
+    Q_PROPERTY(bool clearToken READ clearToken WRITE setClearToken NOTIFY clearTokenChanged)
     /*! Whether it connects and stays connected. Initially false. Becomes false by itself if identity or url is not
         valid, so that it cannot even try; then \l error says why. */
     Q_PROPERTY(bool active READ isActive WRITE setActive NOTIFY activeChanged)
@@ -107,6 +112,10 @@ public:
     void setCa(const QString &file);
     QString pin() const;
     void setPin(const QString &pin);
+    QString token() const;
+    void setToken(const QString &token);
+    bool clearToken() const;
+    void setClearToken(bool clear);
     bool isActive() const;
     void setActive(bool active);
     State state() const;
@@ -140,6 +149,8 @@ Q_SIGNALS:
     void urlChanged();
     void caChanged();
     void pinChanged();
+    void tokenChanged();
+    void clearTokenChanged();
     void activeChanged();
     void stateChanged(NanostateQt::Client::State state);
     void errorChanged();

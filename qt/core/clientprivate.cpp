@@ -87,8 +87,11 @@ void ClientPrivate::connectApp()
 {
     Failure why;
     QByteArray utf8;
-    if (!setText(NS_OPT_TLS_CA, ca, "the ca") || !setText(NS_OPT_TLS_PIN, pin, "the pin"))
+    if (!setText(NS_OPT_TLS_CA, ca, "the ca") || !setText(NS_OPT_TLS_PIN, pin, "the pin")
+        || !setText(NS_OPT_TOKEN, token, "the token"))
         return;
+    if (const ns_status status = ns_app_set(app, NS_OPT_CLEAR_TOKEN, clearToken))
+        return giveUp(lastFailure(status));
     if (!toCString(url, NS_ERR_URL, "the url", &utf8, &why))
         return giveUp(why);
     if (const ns_status status = ns_app_connect(app, utf8.isEmpty() ? nullptr : utf8.constData()))

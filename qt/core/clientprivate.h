@@ -42,6 +42,9 @@ public:
     void open();
     // Connects the same app, which keeps its values, to another hub.
     void reconnect();
+    // Sets a property with which apps connect, and connects anew.
+    template<typename T>
+    void change(T *property, const T &value, void (Client::*changed)());
     void close();
 
     // Informs the observers that the app is about to be closed. False: a slot deleted the client.
@@ -61,6 +64,8 @@ public:
     QString url;
     QString ca;
     QString pin;
+    QString token;
+    bool clearToken = false;
     bool bytesAsText = false;
     bool deferred = false;
     bool active = false;

@@ -105,6 +105,7 @@ struct Inner {
     interrupted: AtomicBool,
     linger_ms: AtomicI64,
     texts: Mutex<Texts>,
+    clear_token: AtomicBool,
     callback_thread: AtomicBool,
     thread: LoopThread,
     /// When a sender last wrote in its own thread: a [`MonoTime`] in nanoseconds.
@@ -146,6 +147,7 @@ impl App {
             interrupted: AtomicBool::new(false),
             linger_ms: AtomicI64::new(limits::LINGER.as_millis() as i64),
             texts: Mutex::default(),
+            clear_token: AtomicBool::new(false),
             callback_thread: AtomicBool::new(false),
             thread: LoopThread::default(),
             last_inline: AtomicU64::new(0),
@@ -164,7 +166,8 @@ impl App {
     ///
     /// # Errors
     /// [`Status::Url`]; [`Status::Unsupported`]: a transport that this build does not have; [`Status::State`]: it is
-    /// connecting or connected; [`Status::Closed`]. For an address with TLS: [`Status::Tls`]: neither
+    /// connecting or connected; [`Status::Invalid`]: an access token is set that is none, or that others could read on its
+    /// way; [`Status::Closed`]. For an address with TLS: [`Status::Tls`]: neither
     /// [`AppText::TlsCa`](crate::AppText::TlsCa) nor [`AppText::TlsPin`](crate::AppText::TlsPin) is set, or there is
     /// something wrong with the file; [`Status::Invalid`]: a pin is none; [`Status::NotFound`], [`Status::Permission`],
     /// [`Status::Io`]: the file cannot be read.
@@ -178,13 +181,14 @@ impl App {
         let addresses: Vec<_> = addresses_to_dial(url)?.into_iter().map(Address::absolute).collect();
         let inner = &self.inner;
         inner.check_usable()?;
-        let connector = self.connector(&addresses)?;
+        let (connector, token) = (self.connector(&addresses)?, self.token(&addresses)?);
         self.start_thread()?;
         let mut driver = inner.open()?;
         if !matches!(driver.protocol.link(), LinkState::Idle | LinkState::Refused) {
             return Err(Error::new(Status::State, "already connected or connecting: disconnect first"));
         }
         driver.set_connector(connector);
+        driver.protocol.config.token = token;
         driver.protocol.connect(addresses.iter().map(Address::to_string).collect());
         inner.act(&mut driver);
         Ok(())

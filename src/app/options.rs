@@ -8,6 +8,7 @@ use crate::app::LinkState;
 use crate::options::{AppOption, AppText};
 use crate::transport::tls::Connector;
 use crate::transport::Address;
+use crate::wire::{self, Hidden};
 use crate::{Error, Result, Status};
 
 impl App {
@@ -47,6 +48,7 @@ impl App {
             AppOption::Echo => session.config.echo = flag,
             AppOption::TakeOver => session.config.take_over = flag,
             AppOption::Shared => session.config.shared = flag,
+            AppOption::ClearToken => inner.clear_token.store(flag, Ordering::Relaxed),
         }
         Ok(())
     }
@@ -82,6 +84,22 @@ impl App {
         }
     }
 
+    /// The access token for these addresses, none of which may be one at which others could read it.
+    pub(super) fn token(&self, addresses: &[Address]) -> Result<Option<Hidden<Box<str>>>> {
+        let Some(token) = AppText::Token.value(&self.inner.texts.lock()) else { return Ok(None) };
+        wire::check_token(&token)?;
+        let in_clear = addresses.iter().find(|address| !address.is_tls() && !address.is_local());
+        if let (Some(address), false) = (in_clear, self.inner.clear_token.load(Ordering::Relaxed)) {
+            let (option, allowed) = (AppText::Token.about(), AppOption::ClearToken.about().name);
+            let (name, variable) = (option.name, option.variable);
+            let text = format!(
+                "the token ({name}, ${variable}) would pass unencrypted to {address}: use tls+tcp:// or wss://, or set {allowed}"
+            );
+            return Err(Error::new(Status::Invalid, text));
+        }
+        Ok(Some(Hidden(token.into())))
+    }
+
     /// The value of an option: what was set, else its default.
     ///
     /// # Errors
@@ -103,6 +121,7 @@ impl App {
             AppOption::Echo => config.echo.into(),
             AppOption::TakeOver => config.take_over.into(),
             AppOption::Shared => config.shared.into(),
+            AppOption::ClearToken => inner.clear_token.load(Ordering::Relaxed).into(),
         })
     }
 }

@@ -249,12 +249,14 @@ pub unsafe extern "C" fn ns_hub_set(hub: *mut ns_hub, option: ns_opt, value: i64
 }
 
 /// Sets an option whose value is a text, an NS_OPT_HUB_ number from 151 on; NULL: none. Before
-/// ns_hub_listen at the first address with TLS, or before ns_hub_reload_tls. The text is copied.
+/// ns_hub_listen; the certificate and its key at the latest before that at the first address with TLS,
+/// or before ns_hub_reload. The text is copied.
 ///
 /// Does not block. Any thread.
 ///
 /// - NS_ERR_INVALID: `hub` is NULL, or an option that is not a text of hubs
 /// - NS_ERR_UTF8: `value` is not UTF-8
+/// - NS_ERR_STATE: NS_OPT_HUB_TOKEN_FILE, and the hub listens already
 #[no_mangle]
 pub unsafe extern "C" fn ns_hub_set_text(hub: *mut ns_hub, option: ns_opt, value: *const c_char) -> ns_status {
     status(|| {
@@ -268,21 +270,22 @@ pub unsafe extern "C" fn ns_hub_set_text(hub: *mut ns_hub, option: ns_opt, value
     })
 }
 
-/// Reads the certificate and its key again, from the files of NS_OPT_HUB_TLS_CERT and
-/// NS_OPT_HUB_TLS_KEY: new connections are shown what is in them now. Those that exist are not
-/// affected, and if there is something wrong with the files, nothing changes.
+/// Reads the files of NS_OPT_HUB_TLS_CERT, NS_OPT_HUB_TLS_KEY and NS_OPT_HUB_TOKEN_FILE again. New
+/// connections are shown the certificate that is there now; those that exist are not affected. Peers
+/// whose token is not there any more, or has other rights, are refused. If there is something wrong
+/// with a file, nothing changes.
 ///
 /// Reads files. Any thread.
 ///
-/// - NS_ERR_TLS: something is wrong with what is in a file: not PEM, expired, not valid yet, a key that
-///   does not fit the certificate
-/// - NS_ERR_NOT_FOUND, NS_ERR_PERMISSION, NS_ERR_IO: a file cannot be read
-/// - NS_ERR_STATE: the hub has no address with TLS
-/// - NS_ERR_INVALID: NULL, or NS_OPT_HUB_TLS_CERT is no longer set
+/// - NS_ERR_TLS: something is wrong with the certificate or its key: not PEM, expired, not valid yet,
+///   a key that does not fit the certificate
+/// - NS_ERR_NOT_FOUND, NS_ERR_PERMISSION, NS_ERR_UTF8, NS_ERR_IO: a file cannot be read
+/// - NS_ERR_STATE: the hub has no address with TLS, and asks for no tokens
+/// - NS_ERR_INVALID: NULL, NS_OPT_HUB_TLS_CERT is no longer set, or something is wrong with the tokens
 #[no_mangle]
-pub unsafe extern "C" fn ns_hub_reload_tls(hub: *mut ns_hub) -> ns_status {
+pub unsafe extern "C" fn ns_hub_reload(hub: *mut ns_hub) -> ns_status {
     // SAFETY: the arguments are as the header demands.
-    status(|| unsafe { handle_of(hub) }?.hub.reload_tls())
+    status(|| unsafe { handle_of(hub) }?.hub.reload())
 }
 
 /// Lets web pages of this origin, `https://example.org` or `http://localhost:8000`, connect to the
@@ -326,6 +329,9 @@ pub unsafe extern "C" fn ns_hub_option(hub: *const ns_hub, option: ns_opt, out: 
 /// "ws://127.0.0.1:15001/ws" browsers connect, too, as far as ns_hub_allow_origin and
 /// NS_OPT_HUB_ALLOW_LOCAL_PAGES let their pages in; "wss://" is the same with TLS.
 ///
+/// If NS_OPT_HUB_TOKEN_FILE is set, apps have to name a token, and nobody else is let in unless
+/// NS_OPT_HUB_READ_WITHOUT_TOKEN is set. The file is read at the first listen.
+///
 /// Behind "pub+", "pull+", "rep+" or "respondent+" the URL is that of a gateway, for nanomsg and NNG
 /// programs that speak another scalability protocol, see docs/gateways.md. At "ws://" they are served
 /// beside apps.
@@ -338,9 +344,10 @@ pub unsafe extern "C" fn ns_hub_option(hub: *const ns_hub, option: ns_opt, out: 
 /// - NS_ERR_RESOLVE: the host name could not be resolved
 /// - NS_ERR_PERMISSION: the system denies it
 /// - NS_ERR_NOT_FOUND, NS_ERR_IO: the directory is missing; any other failure of the system
-/// - NS_ERR_TLS, NS_ERR_NOT_FOUND: the certificate or its key is wrong, as of ns_hub_reload_tls
+/// - NS_ERR_TLS, NS_ERR_NOT_FOUND: the certificate or its key is wrong, as of ns_hub_reload
 /// - NS_ERR_CLOSED: the hub was freed meanwhile
-/// - NS_ERR_INVALID: NULL, or TLS and NS_OPT_HUB_TLS_CERT is not set
+/// - NS_ERR_INVALID: NULL; TLS and NS_OPT_HUB_TLS_CERT is not set; something is wrong with the tokens;
+///   or others could read them on their way, and NS_OPT_HUB_CLEAR_TOKENS is not set
 #[no_mangle]
 pub unsafe extern "C" fn ns_hub_listen(hub: *mut ns_hub, url: *const c_char) -> ns_status {
     status(|| {

@@ -138,12 +138,17 @@ pub const NS_OPT_TAKE_OVER: ns_opt = 9;
 /// App. Share the identity with other apps that set this too. Set before connect. 0 or 1,
 /// default 0.
 pub const NS_OPT_SHARED: ns_opt = 10;
+/// App. Send the token unencrypted to another machine, too: anybody on the network between can
+/// read it. Set before connect. 0 or 1, default 0.
+pub const NS_OPT_CLEAR_TOKEN: ns_opt = 11;
 /// App. File (PEM) with the certificates of the authorities by which a hub with TLS is trusted,
 /// or its own. A text, default $NANOSTATE_TLS_CA.
 pub const NS_OPT_TLS_CA: ns_opt = 51;
 /// App. SHA-256 of the public key that a hub with TLS has to have, in base64 or hexadecimal; or
 /// several, with commas. A text, default $NANOSTATE_TLS_PIN.
 pub const NS_OPT_TLS_PIN: ns_opt = 52;
+/// App. Access token, for a hub that asks for one. A text, default $NANOSTATE_TOKEN.
+pub const NS_OPT_TOKEN: ns_opt = 53;
 /// Hub. The largest message. In bytes: 1B to 1GiB, default 16MiB.
 pub const NS_OPT_HUB_MAX_MESSAGE: ns_opt = 101;
 /// Hub. The largest message to old programs; a stock nanomsg takes no more than the default.
@@ -200,6 +205,12 @@ pub const NS_OPT_HUB_MAX_WEBSOCKETS: ns_opt = 119;
 /// and as many at once; 0 stands for any number. All that come through a proxy have its address.
 /// A number: 0 to 1000000, default 64.
 pub const NS_OPT_HUB_HTTP_RATE: ns_opt = 120;
+/// Hub. Where tokens are asked for: let programs that name none read, old ones, plain
+/// WebSockets and clients of gateways among them. 0 or 1, default 0.
+pub const NS_OPT_HUB_READ_WITHOUT_TOKEN: ns_opt = 121;
+/// Hub. Take tokens unencrypted from other machines, too: anybody on the network between can
+/// read them. 0 or 1, default 0.
+pub const NS_OPT_HUB_CLEAR_TOKENS: ns_opt = 122;
 /// Hub. File (PEM) with the certificate for addresses with TLS, followed by those of its
 /// issuers. A text.
 pub const NS_OPT_HUB_TLS_CERT: ns_opt = 151;
@@ -209,6 +220,9 @@ pub const NS_OPT_HUB_TLS_KEY: ns_opt = 152;
 /// Hub. Folder whose files are served to browsers at the addresses of WebSockets, at most 64 MiB;
 /// its pages may publish. It is read at each listen. A text.
 pub const NS_OPT_HUB_WWW: ns_opt = 153;
+/// Hub. File with the access tokens of which one is asked for: lines of a name, read or
+/// read-write, and the token. Set before listen. A text.
+pub const NS_OPT_HUB_TOKEN_FILE: ns_opt = 154;
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,7 @@
 //! The process, or the object inside one, that forwards every state to the other apps.
 
 mod secure;
+mod tokens;
 mod web;
 
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -31,6 +32,7 @@ use crate::visible::one_line;
 use crate::{Error, Result, Status};
 
 use self::secure::Secure;
+use self::tokens::Guard;
 use self::web::Web;
 
 pub use crate::engine::hub::{HubStats, PeerEvent, PeerStats};
@@ -73,6 +75,7 @@ pub struct Hub {
     addresses: Mutex<Vec<String>>,
     secure: Mutex<Secure>,
     web: Mutex<Web>,
+    guard: Mutex<Guard>,
 }
 
 struct Inner {
@@ -149,6 +152,7 @@ impl Hub {
             addresses: Mutex::new(Vec::new()),
             secure: Mutex::default(),
             web: Mutex::default(),
+            guard: Mutex::default(),
         })
     }
 
@@ -159,7 +163,7 @@ impl Hub {
     pub fn set(&self, option: HubOption, value: i64) -> Result<()> {
         let mut driver = self.inner.open()?;
         if !self.addresses.lock().is_empty() {
-            return Err(Error::new(Status::State, format!("{} must be set before listen", option.about().name)));
+            return Err(late(option.about().name));
         }
         option.about().check(value)?;
         let (flag, size, time) = (value == 1, value as usize, Duration::from_millis(value as u64));
@@ -180,6 +184,8 @@ impl Hub {
             HubOption::LegacyStructured => config.legacy_structured = flag,
             HubOption::LegacySnapshot => config.legacy_snapshot = flag,
             HubOption::AllowLocalPages => self.web.lock().local = flag,
+            HubOption::ReadWithoutToken => driver.protocol.access_mut().read_without_token = flag,
+            HubOption::ClearTokens => self.guard.lock().in_clear = flag,
             HubOption::TableStates => driver.protocol.capacity_mut().states = size,
             HubOption::TableBytes => driver.protocol.capacity_mut().bytes = size,
             HubOption::DepartedMs => driver.protocol.capacity_mut().departed = time,
@@ -216,32 +222,49 @@ impl Hub {
             HubOption::LegacyStructured => config.legacy_structured.into(),
             HubOption::LegacySnapshot => config.legacy_snapshot.into(),
             HubOption::AllowLocalPages => self.web.lock().local.into(),
+            HubOption::ReadWithoutToken => driver.protocol.access().read_without_token.into(),
+            HubOption::ClearTokens => self.guard.lock().in_clear.into(),
         })
     }
 
     /// Sets an option whose value is a text, or with `None` sets it no longer: for the next address that the hub listens at,
-    /// and the certificate for each [`Hub::reload_tls`].
+    /// and the certificate for each [`Hub::reload`].
     ///
     /// # Errors
-    /// [`Status::Closed`].
+    /// [`Status::State`]: it listens already, and the option is [`HubText::TokenFile`]; [`Status::Closed`].
     pub fn set_text(&self, option: HubText, value: Option<&str>) -> Result<()> {
         self.inner.check_usable()?;
         match option {
             HubText::TlsCert | HubText::TlsKey => self.secure.lock().set(option, value),
             HubText::Www => self.web.lock().serve(value),
+            HubText::TokenFile if !self.addresses.lock().is_empty() => return Err(late(option.about().name)),
+            HubText::TokenFile => self.guard.lock().set_file(value),
         }
         Ok(())
     }
 
-    /// Reads the certificate and its key again: new connections are shown what is in the files now. Those that exist are
-    /// not affected, and if there is something wrong with the files, nothing changes.
+    /// Reads the certificate, its key and the access tokens again. New connections are shown the certificate that is in the
+    /// file now; those that exist are not affected. Peers whose token is not in the file any more, or has other rights
+    /// there, are refused. If there is something wrong with a file, nothing changes.
     ///
     /// # Errors
-    /// [`Status::NotFound`], [`Status::Permission`], [`Status::Io`]: a file cannot be read; [`Status::Tls`]: there is
-    /// something wrong with what it contains; [`Status::State`]: the hub has no address with TLS; [`Status::Closed`].
-    pub fn reload_tls(&self) -> Result<()> {
+    /// [`Status::NotFound`], [`Status::Permission`], [`Status::Io`], [`Status::Utf8`]: a file cannot be read;
+    /// [`Status::Tls`], [`Status::Invalid`]: there is something wrong with the certificate, or with the tokens;
+    /// [`Status::State`]: the hub has no address with TLS and asks for no tokens; [`Status::Closed`].
+    pub fn reload(&self) -> Result<()> {
         self.inner.check_usable()?;
-        self.secure.lock().reload()
+        let tokens = self.guard.lock().load()?;
+        let secure = self.secure.lock();
+        if secure.is_used() || tokens.is_none() {
+            secure.reload()?;
+        }
+        if tokens.is_some() {
+            let mut driver = self.inner.open()?;
+            let now = runtime::now();
+            driver.protocol.set_tokens(now, tokens);
+            driver.run_actions(now);
+        }
+        Ok(())
     }
 
     /// Lets web pages of this origin, `https://example.org` or `http://localhost:8000`, connect to the WebSockets of this
@@ -268,7 +291,12 @@ impl Hub {
     /// [`Status::NotFound`]; [`Status::Invalid`]: no certificate is set for an address with TLS; [`Status::Tls`]: there
     /// is something wrong with it; [`Status::Io`]; [`Status::Closed`].
     pub fn listen(&self, url: &str) -> Result<()> {
+        self.inner.check_usable()?;
         let mode = self.inner.ipc_mode.load(Ordering::Relaxed);
+        if self.addresses.lock().is_empty() {
+            let tokens = self.guard.lock().load()?;
+            self.inner.open()?.protocol.set_tokens(runtime::now(), tokens);
+        }
         let listen = |gateway, address: &Address| {
             let tls = self.acceptor(address)?;
             let pages = match (address, gateway) {
@@ -281,6 +309,7 @@ impl Hub {
         let Some(address) = GatewayAddress::parse(url).transpose()? else {
             let address = Address::parse(url)?;
             address.check_listen()?;
+            self.guard.lock().check(&address)?;
             return self.listens(None, || listen(None, &address));
         };
         let role = address.gateway.role;
@@ -299,6 +328,7 @@ impl Hub {
         self.inner.check_usable()?;
         self.start_thread()?;
         let bound = listen()?;
+        self.guard.lock().warn_if_open(&bound);
         let router = &mut self.inner.shared.lock().protocol;
         role.into_iter().for_each(|role| router.serves(role));
         router.about_mut().addresses.push(bound.clone());
@@ -367,6 +397,11 @@ impl Hub {
         let started = self.thread.start("nanostate-hub", HUB_STACK, move || inner.run_loop());
         started.map_err(|error| Error::io(&error, "starting the hub's thread"))
     }
+}
+
+/// The error of an option that is set too late.
+fn late(option: &str) -> Error {
+    Error::new(Status::State, format!("{option} must be set before listen"))
 }
 
 /// The stack of a hub's thread, which runs callbacks of the program.

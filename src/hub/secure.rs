@@ -29,12 +29,17 @@ impl Secure {
         Ok(self.acceptor.insert(Acceptor::load(&chain, &key)?).clone())
     }
 
+    /// Whether there is an address with TLS.
+    pub fn is_used(&self) -> bool {
+        self.acceptor.is_some()
+    }
+
     /// Reads the files again.
     pub fn reload(&self) -> Result<()> {
         match (&self.acceptor, self.files()) {
             (Some(acceptor), Some((chain, key))) => acceptor.reload(&chain, &key),
             (Some(_), None) => Err(Error::new(Status::Invalid, "no certificate is set")),
-            (None, _) => Err(Error::new(Status::State, "the hub has no address with TLS")),
+            (None, _) => Err(Error::new(Status::State, "the hub has no address with TLS, and asks for no tokens")),
         }
     }
 

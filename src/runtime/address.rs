@@ -38,20 +38,12 @@ pub fn accepted(address: &Address, bound: &str, gateway: Option<Gateway>, pages:
     let site = Site {
         host: (*host != Host::Any).then(|| host.to_string()),
         path: path.clone(),
-        loopback: Address::parse(bound).is_ok_and(|bound| is_loopback(&bound)),
+        loopback: Address::parse(bound).is_ok_and(|bound| bound.is_local()),
         tls: *tls,
         only: gateway.map(|gateway| gateway.role.speaks()),
         pages,
     };
     Encoding { framing: Framing::WsServer, web: Some(Web::Site(Arc::new(site))) }
-}
-
-fn is_loopback(address: &Address) -> bool {
-    match address.host() {
-        Some((Host::V4(ip), _)) => ip.is_loopback(),
-        Some((Host::V6(ip), _)) => ip.is_loopback(),
-        _ => false,
-    }
 }
 
 fn of_stream(address: &Address) -> Encoding {

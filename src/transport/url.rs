@@ -124,6 +124,17 @@ impl Address {
         matches!(self, Address::Tcp { tls: true, .. } | Address::Ws { tls: true, .. })
     }
 
+    /// Whether only programs of this machine can be at the other end: it has no host, or a loopback one.
+    pub fn is_local(&self) -> bool {
+        match self.host() {
+            None => true,
+            Some((Host::V4(ip), _)) => ip.is_loopback(),
+            Some((Host::V6(ip), _)) => ip.is_loopback(),
+            Some((Host::Name(name), _)) => name.eq_ignore_ascii_case("localhost"),
+            Some((Host::Any, _)) => false,
+        }
+    }
+
     /// Host and port, of those that have them.
     pub fn host(&self) -> Option<(&Host, u16)> {
         match self {

@@ -197,7 +197,7 @@ static void null_hubs(void)
     IS(NS_ERR_INVALID, ns_hub_new(NULL));
     IS(NS_ERR_INVALID, ns_hub_set(NULL, NS_OPT_HUB_ECHO, 1));
     IS(NS_ERR_INVALID, ns_hub_set_text(NULL, NS_OPT_HUB_TLS_KEY, "x"));
-    IS(NS_ERR_INVALID, ns_hub_reload_tls(NULL));
+    IS(NS_ERR_INVALID, ns_hub_reload(NULL));
     IS(NS_ERR_INVALID, ns_hub_listen(NULL, "inproc://null"));
     CHECK(ns_hub_address(NULL, 0) == NULL);
     IS(NS_ERR_INVALID, ns_hub_on_peer(NULL, NULL, NULL));

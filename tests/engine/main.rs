@@ -19,6 +19,7 @@ mod promise;
 mod routing;
 mod stamps;
 mod table;
+mod tokens;
 mod traces;
 mod websocket;
 mod wire;

@@ -20,6 +20,9 @@ fn any_upgrade(rng: &mut Rng) -> Vec<u8> {
     request
 }
 
+/// The token of those that name one.
+const TOKEN: &str = "a-token-for-peers";
+
 /// A message over a WebSocket, mostly of an app that says hello first; or a frame that is none.
 fn any_frames(rng: &mut Rng, masks: &mut Masks) -> Vec<u8> {
     let (mut out, mut hello) = (Vec::new(), Vec::new());
@@ -29,7 +32,8 @@ fn any_frames(rng: &mut Rng, masks: &mut Masks) -> Vec<u8> {
         0 => ws::ping(Some(masks), &mut out),
         1 => ws::text(&text(rng, 40), Some(masks), &mut out),
         2 => {
-            Control::Hello { instance, epoch: 1, accept: u32::MAX, flags, time, secret: None, token: None }
+            let token = rng.one_in(2).then_some(Hidden(TOKEN));
+            Control::Hello { instance, epoch: 1, accept: u32::MAX, flags, time, secret: None, token }
                 .encode("evil", &mut hello);
             ws::message(&[&hello], masks, &mut out);
         }
@@ -75,6 +79,12 @@ fn a_hub_stays_within_its_limits_whatever_its_peers_send() {
             ..RouterConfig::default()
         };
         let mut router = Router::new(rng.instance(), config);
+        if rng.one_in(3) {
+            let token = if rng.one_in(2) { TOKEN } else { "which-nobody-has" };
+            let rights = rng.pick(&["read", "read-write"]);
+            router.access_mut().read_without_token = rng.one_in(2);
+            router.set_tokens(Now::default(), Some(Tokens::parse(&format!("a {rights} {token}")).unwrap()));
+        }
         router.capacity_mut().bytes = TABLE;
         router.capacity_mut().states = 40;
         let mut now = sim::beginning(SEC);

@@ -21,7 +21,7 @@ use checks::{FORMS, FRAMINGS};
 use nanostate::engine::app::{LinkState, Session};
 use nanostate::engine::gateway;
 use nanostate::engine::hub::queries::{self, Query};
-use nanostate::engine::hub::{PeerEvent, PeerStats, Router, RouterConfig, RouterEvent};
+use nanostate::engine::hub::{PeerEvent, PeerStats, Router, RouterConfig, RouterEvent, Tokens};
 use nanostate::engine::table::Entry;
 use nanostate::engine::{Action, Closed, ConnId, ConnInfo, Gateway, Now, Protocol, Role, Web};
 use nanostate::framing::http::client::Request;
@@ -109,7 +109,7 @@ fn any_body(rng: &mut Rng, form: Form) -> Vec<u8> {
                 0 => {
                     let secret = rng.one_in(2).then(|| Secret(rng.instance().0));
                     let (epoch, accept) = (rng.any(), rng.any() as u32);
-                    let hidden = rng.one_in(2).then_some(Hidden("a token"));
+                    let hidden = rng.one_in(2).then_some(Hidden("a-token-for-peers"));
                     Control::Hello { instance, epoch, accept, flags: HelloFlags(15), time, secret, token: hidden }
                 }
                 1 => {

@@ -271,7 +271,8 @@ impl Run {
                 if let (Some(handle), NS_OK, NS_OPT_CALLBACK_THREAD) = (handle, status, option) {
                     handle.callback_thread.store(value == 1, SeqCst);
                 }
-                let (option, text) = (rng.pick(&[option, NS_OPT_TLS_CA, NS_OPT_TLS_PIN]), rng.pick(&[c"", c"x"]));
+                let (option, text) =
+                    (rng.pick(&[option, NS_OPT_TLS_CA, NS_OPT_TLS_PIN, NS_OPT_TOKEN]), rng.pick(&[c"", c"x"]));
                 let status = status!(self, ns_app_set_text(app, option, text.as_ptr()));
                 invalid_if("ns_app_set_text", null || nanostate::AppText::from_code(option).is_none(), status);
                 self.check_open(handle_ref, "ns_app_set_text", status);

@@ -29,12 +29,13 @@ impl Run {
                 let status = status!(self, ns_hub_set(hub, option, value));
                 let invalid = null || nanostate::HubOption::from_code(option).is_none();
                 self.require(!invalid || status == NS_ERR_INVALID, || format!("ns_hub_set {option}: {status}"));
-                let (option, text) = (rng.pick(&[option, NS_OPT_HUB_TLS_CERT]), rng.pick(&[c"", c"/missing"]));
+                let (option, text) =
+                    (rng.pick(&[option, NS_OPT_HUB_TLS_CERT, NS_OPT_HUB_TOKEN_FILE]), rng.pick(&[c"", c"/missing"]));
                 let status = status!(self, ns_hub_set_text(hub, option, text.as_ptr()));
                 let invalid = null || nanostate::HubText::from_code(option).is_none();
                 self.require(!invalid || status == NS_ERR_INVALID, || format!("ns_hub_set_text {option}: {status}"));
-                let status = status!(self, ns_hub_reload_tls(hub));
-                self.require(status != NS_OK, || "ns_hub_reload_tls without TLS".into());
+                let status = status!(self, ns_hub_reload(hub));
+                self.require(status != NS_OK, || "ns_hub_reload without TLS".into());
                 let origins = [c"http://localhost:8000", c"https://a.example", c"a.example", c"null", c""];
                 let origin = rng.pick(&origins);
                 let status = status!(self, ns_hub_allow_origin(hub, origin.as_ptr()));

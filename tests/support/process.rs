@@ -118,7 +118,7 @@ impl Process {
 
     /// Starts it, with pipes, and without what the environment says of nanostate.
     pub fn start(name: &str, command: &mut Command) -> Process {
-        for variable in ["NANOSTATE_URL", "NANOSTATE_LOG", "NANOSTATE_TLS_CA", "NANOSTATE_TLS_PIN"] {
+        for variable in ["NANOSTATE_URL", "NANOSTATE_LOG", "NANOSTATE_TLS_CA", "NANOSTATE_TLS_PIN", "NANOSTATE_TOKEN"] {
             if !command.get_envs().any(|(set, _)| set == variable) {
                 command.env_remove(variable);
             }

@@ -44,6 +44,7 @@ mod static_library;
 mod thread_ends;
 #[cfg(all(feature = "cli", feature = "tls"))]
 mod tls;
+mod tokens;
 #[cfg(all(feature = "cli", target_os = "linux"))]
 mod wall_clocks;
 mod websocket;

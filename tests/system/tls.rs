@@ -220,7 +220,7 @@ fn a_hub_without_a_certificate_or_with_a_bad_one_does_not_listen() {
         assert_eq!(error.status(), Status::Invalid);
         assert_eq!(error.to_string(), format!("NS_OPT_HUB_TLS_CERT is to be set for {url}"));
     }
-    assert_eq!(hub.reload_tls().unwrap_err().status(), Status::State);
+    assert_eq!(hub.reload().unwrap_err().status(), Status::State);
     hub.set_text(HubText::TlsCert, Some(&certificates.issue("old", &["a"], EXPIRED).chain)).unwrap();
     let error = hub.listen(ANY).unwrap_err();
     assert!(error.status() == Status::Tls && error.to_string().contains("expired"), "{error}");
@@ -251,11 +251,11 @@ fn a_certificate_is_replaced_under_traffic_and_nobody_loses_the_connection() {
     exchange(0);
     pinned("before", &old).wait_connected(Some(PATIENCE)).unwrap();
     for (n, content, line) in [
-        (1, "junk", "SIGHUP: the certificate is still the old one: no certificate in the form of PEM: "),
+        (1, "junk", "SIGHUP: certificate and tokens are still the old ones: no certificate in the form of PEM: "),
         (
             2,
             &std::fs::read_to_string(&new.chain).unwrap(),
-            "SIGHUP: the certificate is still the old one: the key does not fit",
+            "SIGHUP: certificate and tokens are still the old ones: the key does not fit",
         ),
     ] {
         std::fs::write(&files.chain, content).unwrap();
@@ -266,7 +266,7 @@ fn a_certificate_is_replaced_under_traffic_and_nobody_loses_the_connection() {
     pinned("still", &old).wait_connected(Some(PATIENCE)).unwrap();
     std::fs::copy(&new.key, &files.key).unwrap();
     hub.process.signal("HUP");
-    hub.process.error_line("read again", |text| text.ends_with("SIGHUP: the certificate was read again"));
+    hub.process.error_line("read again", |text| text.ends_with("SIGHUP: certificate and tokens were read again"));
     exchange(3);
     pinned("after", &new.pin).wait_connected(Some(PATIENCE)).unwrap();
     why_not(&pinned("too-late", &old), "is not the pinned one");

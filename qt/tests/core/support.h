@@ -45,9 +45,11 @@ private:
 class Hub
 {
 public:
-    explicit Hub(const QString &url = text("tcp://127.0.0.1:0"), const char *certificate = nullptr)
+    explicit Hub(const QString &url = text("tcp://127.0.0.1:0"), const char *certificate = nullptr,
+                 const char *tokens = nullptr)
     {
         if (ns_hub_new(&m_hub) != NS_OK || ns_hub_set_text(m_hub, NS_OPT_HUB_TLS_CERT, certificate) != NS_OK
+            || ns_hub_set_text(m_hub, NS_OPT_HUB_TOKEN_FILE, tokens) != NS_OK
             || ns_hub_listen(m_hub, url.toUtf8().constData()) != NS_OK)
             qFatal("no hub: %s", ns_last_error());
     }

@@ -66,6 +66,29 @@ private Q_SLOTS:
         QCOMPARE(byPin.error(), Client::Error::Invalid);
     }
 
+    void aHubThatAsksForATokenLetsInWhoHasOne()
+    {
+        const QByteArray tokens = QByteArray(NANOSTATE_CERTIFICATE).replace("hub.pem", "tokens.txt");
+        const Hub hub(text("tcp://127.0.0.1:0"), nullptr, tokens.constData());
+        Client client(text("robot"), hub.url());
+        QSignalSpy changed(&client, &Client::tokenChanged);
+        client.setActive(true);
+        EVENTUALLY(client.errorString().contains(text("the hub asks for a token")));
+        QCOMPARE(client.error(), Client::Error::Permission);
+        client.setToken(text("the-token-of-the-robot"));
+        client.setToken(client.token());
+        QCOMPARE(changed.count(), 1);
+        EVENTUALLY(isConnected(client));
+        client.setUrl(text("tcp://192.0.2.1:15000"));
+        QVERIFY(!client.isActive());
+        QCOMPARE(client.error(), Client::Error::Invalid);
+        QVERIFY(!client.errorString().contains(client.token()));
+        QVERIFY(!client.clearToken());
+        client.setClearToken(true);
+        client.setActive(true);
+        QVERIFY(client.isActive());
+    }
+
     void whatIsPublishedBeforeThereIsAHubArrives()
     {
         const QString url = text("inproc://later");

@@ -15,8 +15,8 @@ use crate::{logger, signals, stdio, Failure};
 ///
 /// Prints each address that it listens at, and then ends its standard output, so that a program which reads that knows
 /// all of them. It logs to standard error the peers that join, leave or are refused. On SIGUSR1 it logs the totals and
-/// the peers, at the level info. On SIGHUP it reads the certificate for TLS and its key again; if there is something
-/// wrong with them, it logs what, and keeps those that it has.
+/// the peers, at the level info. On SIGHUP it reads the certificate for TLS, its key and the access tokens again; if there
+/// is something wrong with them, it logs what, and keeps those that it has.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Address to listen at, may be given several times: tcp://HOST:PORT (* is every interface, port 0 any free one),
@@ -95,12 +95,12 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Reads the certificate again.
+/// Reads the certificate and the tokens again.
 fn reload(hub: &Hub) {
-    match hub.reload_tls() {
-        Ok(()) => log::info!("SIGHUP: the certificate was read again"),
+    match hub.reload() {
+        Ok(()) => log::info!("SIGHUP: certificate and tokens were read again"),
         Err(error) if error.status() == Status::State => log::info!("SIGHUP: nothing to reload"),
-        Err(error) => log::error!("SIGHUP: the certificate is still the old one: {error}"),
+        Err(error) => log::error!("SIGHUP: certificate and tokens are still the old ones: {error}"),
     }
 }
 

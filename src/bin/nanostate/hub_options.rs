@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use clap::builder::ValueParser;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use nanostate::options::Unit;
-use nanostate::{AppText, HubOption, HubText};
+use nanostate::{AppOption, AppText, HubOption, HubText};
 
 /// The options that were given, and their values.
 pub struct Options {
@@ -25,7 +25,8 @@ fn flag(option: HubOption) -> String {
 
 /// The flag of an option with this name: `--tls-cert` for `NS_OPT_HUB_TLS_CERT`, and `--ca` for `NS_OPT_TLS_CA`.
 pub fn flag_of(name: &str) -> String {
-    let short = name.strip_prefix("NS_OPT_HUB_").or(name.strip_prefix("NS_OPT_TLS_")).unwrap_or(name);
+    let short =
+        ["NS_OPT_HUB_", "NS_OPT_TLS_", "NS_OPT_"].iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(name);
     short.to_ascii_lowercase().replace('_', "-")
 }
 
@@ -34,6 +35,8 @@ pub fn with_flags(text: &str) -> Cow<'_, str> {
     let numbers = HubOption::ALL.iter().map(|option| (option.about().name, flag(*option)));
     let texts =
         HubText::ALL.iter().map(|option| option.about()).chain(AppText::ALL.iter().map(|option| option.about()));
+    let clear = AppOption::ClearToken.about().name;
+    let numbers = numbers.chain([(clear, flag_of(clear))]);
     let flags = numbers.chain(texts.map(|about| (about.name, flag_of(about.name))));
     let named = flags.filter(|(name, _)| text.contains(name));
     named.fold(text.into(), |text, (name, flag)| text.replace(name, &format!("--{flag}")).into())
@@ -47,6 +50,7 @@ fn heading(option: HubOption) -> Option<&'static str> {
         HubOption::TableStates | HubOption::TableBytes | HubOption::DepartedMs => "Kept states",
         HubOption::LegacyMax | HubOption::LegacyStructured | HubOption::LegacySnapshot => "Old programs",
         HubOption::AllowLocalPages | HubOption::MaxWebsockets | HubOption::HttpRate => "Web pages",
+        HubOption::ReadWithoutToken | HubOption::ClearTokens => "Access tokens",
         HubOption::IpcMode | HubOption::Echo => return None,
     };
     Some(heading)
@@ -76,6 +80,7 @@ fn text_argument(option: HubText) -> Arg {
     let (heading, value_name) = match option {
         HubText::TlsCert | HubText::TlsKey => ("TLS", "FILE"),
         HubText::Www => ("Web pages", "DIR"),
+        HubText::TokenFile => ("Access tokens", "FILE"),
     };
     Arg::new(about.name).long(flag_of(about.name)).help_heading(heading).value_name(value_name).help(help)
 }
@@ -146,6 +151,7 @@ mod tests {
             assert_eq!(with_flags(&format!("a {name}; {name} b")), format!("a --{0}; --{0} b", flag(*option)));
         }
         assert_eq!(with_flags("NS_OPT_HUB_TLS_KEY, NS_OPT_TLS_CA"), "--tls-key, --ca");
+        assert_eq!(with_flags("NS_OPT_TOKEN, NS_OPT_CLEAR_TOKEN"), "--token, --clear-token");
         assert_eq!(with_flags("NS_OPT_HUB_, NS_OPT_LINGER_MS"), "NS_OPT_HUB_, NS_OPT_LINGER_MS");
     }
 

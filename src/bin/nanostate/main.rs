@@ -20,7 +20,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use log::LevelFilter;
-use nanostate::{limits, App, AppText, Error, Status};
+use nanostate::{limits, App, AppOption, AppText, Error, Status};
 
 /// Exit code: the command failed.
 const FAILURE: u8 = 1;
@@ -42,10 +42,11 @@ struct Arguments {
 fn after_help() -> String {
     format!(
         "Environment:\n  {:<17} the hub's address, where --connect is not given\n  {:<17} the file, where --ca is not given\n  \
-         {:<17} the pin, where --pin is not given\n  {:<17} what to log, where --log is not given\n\nExit codes: 0 done, {FAILURE} failed, {USAGE} wrong usage",
+         {:<17} the pin, where --pin is not given\n  {:<17} the token, where --token is not given\n  {:<17} what to log, where --log is not given\n\nExit codes: 0 done, {FAILURE} failed, {USAGE} wrong usage",
         limits::URL_VARIABLE,
         AppText::TlsCa.about().variable,
         AppText::TlsPin.about().variable,
+        AppText::Token.about().variable,
         nanostate::logging::VARIABLE
     )
 }
@@ -70,6 +71,10 @@ pub struct Client {
     ca: Option<String>,
     #[arg(long, value_name = "PIN", help = text_help(AppText::TlsPin))]
     pin: Option<String>,
+    #[arg(long, value_name = "TOKEN", help = token_help())]
+    token: Option<String>,
+    #[arg(long, help = AppOption::ClearToken.about().text)]
+    clear_token: bool,
     /// What to log on standard error: off (default), error, warn, info, debug, trace
     #[arg(long, value_name = "LEVEL", value_parser = logger::level)]
     log: Option<LevelFilter>,
@@ -83,14 +88,22 @@ fn text_help(option: AppText) -> String {
     format!("{} [default: ${}]", option.about().text, option.about().variable)
 }
 
+/// Other users of the machine see the arguments of a command.
+fn token_help() -> String {
+    format!(
+        "{}. Other users of this machine can see it in the list of processes: prefer the variable",
+        text_help(AppText::Token)
+    )
+}
+
 impl Client {
     /// Starts to connect an app.
     fn connect(&self, app: &App) -> Result<(), Failure> {
-        for (option, value) in [(AppText::TlsCa, &self.ca), (AppText::TlsPin, &self.pin)] {
-            if value.is_some() {
-                app.set_text(option, value.as_deref())?;
-            }
+        let texts = [(AppText::TlsCa, &self.ca), (AppText::TlsPin, &self.pin), (AppText::Token, &self.token)];
+        for (option, value) in texts.into_iter().filter(|(_, value)| value.is_some()) {
+            app.set_text(option, value.as_deref())?;
         }
+        app.set(AppOption::ClearToken, self.clear_token.into())?;
         Ok(app.connect(self.connect.as_deref())?)
     }
 }

@@ -4,23 +4,72 @@ use log::debug;
 
 use super::super::link::handshake::{Agreed, Opened};
 use super::super::{Gateway, Now};
+use super::access::{Allowed, Denied, ReadOnly, Tokens};
 use super::audience::PeerKind;
 use super::core::Timer;
 use super::identities::{Claim, Hello, Unanswered};
-use super::peer::Stage;
+use super::peer::{Peer, Stage};
 use super::peers::PeerId;
 use super::visitors::Visitor;
 use super::Router;
-use crate::framing::http::server::Refusal;
+use crate::framing::http::server::{Refusal, Rights};
 use crate::options::HubOption;
 use crate::visible::one_line;
 use crate::wire::Control;
 use crate::{framing, limits, Status};
 
+/// Why a peer that cannot name a token is not let in.
+fn no_token() -> String {
+    let option = HubOption::ReadWithoutToken.about().name;
+    format!("it cannot name a token, which is asked for here (to let such programs read: {option})")
+}
+
 impl Router {
+    /// Asks for one of these access tokens from now on, or for none. Peers whose token is not among them have to leave.
+    pub fn set_tokens(&mut self, now: Now, tokens: Option<Tokens>) {
+        self.access.set(tokens);
+        let access = &self.access;
+        let ends = |peer: &Peer| peer.profile.grant.as_ref().is_some_and(|grant| !access.still_has(grant));
+        let ended: Vec<_> = self.peers.iter_mut_with_places().filter(|(_, peer)| ends(peer)).map(|(i, _)| i).collect();
+        for i in ended {
+            self.refuse(now, i, Status::Permission, "its token is no longer accepted".to_owned());
+        }
+    }
+
+    /// The peer said hello. It is let in if its token allows it; a wrong one is not answered at once.
+    pub(super) fn hello(&mut self, now: Now, i: usize, mut hello: Hello, token: Option<&str>) {
+        let Router { peers, core, access, .. } = self;
+        let peer = &mut peers[i];
+        match access.check(token) {
+            Ok(Allowed { read_only, grant }) => {
+                if let Some(grant) = &grant {
+                    debug!("{} has the token of {}", peer.profile.name(), one_line(grant.name()));
+                }
+                peer.profile.read_only = peer.profile.read_only.or(read_only);
+                peer.profile.grant = grant;
+                hello.reads = peer.profile.read_only.is_some();
+                self.admit(now, i, &hello);
+            }
+            Err(why @ Denied::Missing) => self.refuse(now, i, Status::Permission, why.to_string()),
+            Err(why @ Denied::Unknown) => {
+                peer.stage = Stage::Denied(why.to_string().into());
+                let wait = access.failed(now.mono, peer.profile.host);
+                core.timers.set(Timer::Handshake(i as u32), now.mono + wait);
+            }
+        }
+    }
+
+    /// The time is over in which a peer should have been let in, or that the answer to a wrong token had to wait.
+    pub(super) fn not_let_in(&mut self, now: Now, i: usize) {
+        match &self.peers[i].stage {
+            Stage::Denied(why) => self.refuse(now, i, Status::Permission, why.to_string()),
+            _ => self.close(now, i, Status::Timeout, "no handshake in time".into()),
+        }
+    }
+
     /// Goes on with the handshake of a peer. Whether frames may follow.
     pub(super) fn greet(&mut self, now: Now, i: usize, input: &mut &[u8]) -> bool {
-        let Router { peers, core, visitors, .. } = self;
+        let Router { peers, core, visitors, access, .. } = self;
         let peer = &mut peers[i];
         if peer.link.awaits_request() {
             let rate = core.config.http_rate;
@@ -41,7 +90,7 @@ impl Router {
         };
         let is_v1 = agreed == Agreed::V1;
         debug!("{}: its header is {}: {agreed}", peer.profile.name(), framing::shown(&said));
-        peer.profile.rights = rights;
+        peer.profile.read_only = (rights == Rights::Read).then_some(ReadOnly::Page);
         if let Some(limit) = peer.surplus.filter(|_| agreed != Agreed::Served) {
             let text = self.full(limit);
             if is_v1 {
@@ -51,8 +100,18 @@ impl Router {
             }
             return false;
         }
+        if !matches!(agreed, Agreed::V1 | Agreed::Served) {
+            let Some(read_only) = access.anonymous() else {
+                self.close(now, i, Status::Permission, no_token());
+                return false;
+            };
+            peer.profile.read_only = peer.profile.read_only.or(read_only);
+        }
         match agreed {
-            Agreed::V1 => peer.stage = Stage::Hello,
+            Agreed::V1 => {
+                peer.stage = Stage::Hello;
+                peer.link.set_max_frame(limits::MAX_HELLO);
+            }
             Agreed::Client(role) => {
                 let gateway = peer.profile.gateway().unwrap_or(Gateway { role, structured: false });
                 peer.profile.kind = PeerKind::Client(gateway);

@@ -1,13 +1,14 @@
 //! What a peer is, and which entries it is sent.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::super::gateway::{self, Gateway, Role};
 use super::super::table::Entry;
 use super::super::{ConnId, ConnInfo};
+use super::access::{Grant, ReadOnly};
 use super::config::RouterConfig;
 use super::queries::Takes;
-use crate::framing::http::server::Rights;
 use crate::limits;
 use crate::visible::one_line;
 use crate::wire::Instance;
@@ -42,8 +43,10 @@ pub struct Profile {
     pub echo: bool,
     /// Whether it holds its identity together with others.
     pub shares: bool,
-    /// What it may do.
-    pub rights: Rights,
+    /// Why it may only read, if it may only read.
+    pub read_only: Option<ReadOnly>,
+    /// The access token by which it was let in.
+    pub grant: Option<Arc<Grant>>,
 }
 
 /// Whether a peer is sent an entry.
@@ -74,7 +77,8 @@ impl Profile {
             accept: 0,
             echo: false,
             shares: false,
-            rights: Rights::ReadWrite,
+            read_only: None,
+            grant: None,
         }
     }
 

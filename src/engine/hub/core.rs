@@ -21,9 +21,8 @@ use super::reclaim::Reclaim;
 use super::reports::Reports;
 use super::turns::{self, Turns};
 use super::unfinished::Unfinished;
-use crate::framing::http::server::Rights;
 use crate::time::LogicalTime;
-use crate::wire::{self, Body, Control, Form, HelloFlags, Instance, Stamp};
+use crate::wire::{self, Body, Control, Form, HelloFlags, Hidden, Instance, Stamp};
 use crate::{limits, Status};
 
 /// Chunks of each size that a hub keeps for later of what waited to be written: 5.3 MiB.
@@ -67,8 +66,8 @@ pub enum Next {
     Nothing,
     /// A value was taken, and is to be passed on.
     Route(Slot),
-    /// The peer said hello, and wants to be let in under its identity.
-    Admit(Box<Hello>),
+    /// The peer said hello, and wants to be let in under its identity; with a token, if it named one.
+    Admit(Box<(Hello, Option<Box<str>>)>),
     /// The peer answered the ping with this token.
     Answered(u64),
     /// The peer is not let in.
@@ -190,6 +189,7 @@ impl Core {
         let time = Some(self.intake.welcome_time(now, time));
         self.warn_of_clock(peer);
         let (instance, max_message) = (self.intake.instance(), self.config.max_message as u64);
+        peer.link.set_max_frame(peer.profile.max_frame(&self.config));
         self.send(peer, &Control::Welcome { instance, max_message, wall: now.wall, time });
         peer.link.feed.mark_retained();
         self.join(place, peer, true);
@@ -211,7 +211,7 @@ impl Core {
     /// Takes a body from a peer. `shared`: the same bytes, where they have an allocation that may be kept.
     pub fn body(&mut self, now: Now, peer: &mut Peer, bytes: &[u8], shared: Option<&Arc<Vec<u8>>>) -> Next {
         match (&peer.stage, peer.profile.kind) {
-            (Stage::Closing, _) => Next::Nothing,
+            (Stage::Closing | Stage::Denied(_), _) => Next::Nothing,
             (Stage::Up, PeerKind::Old | PeerKind::Plain) => {
                 self.old_body(now, peer, bytes).map_or(Next::Nothing, Next::from)
             }
@@ -305,7 +305,7 @@ impl Core {
             (NotTaken::Full(name) | NotTaken::NoMemory { name, .. }, _) => {
                 self.send(peer, &Control::Rejected { status: Status::Full.code(), name });
             }
-            (NotTaken::ReadOnly(name), _) => {
+            (NotTaken::ReadOnly { name, .. }, _) => {
                 self.send(peer, &Control::Rejected { status: Status::Permission.code(), name });
             }
             (NotTaken::Ahead(name), Some(offered)) => {
@@ -340,7 +340,7 @@ impl Core {
             }
         };
         match control {
-            Control::Hello { instance, epoch, accept, flags, secret, time, token: _ }
+            Control::Hello { instance, epoch, accept, flags, secret, time, token }
                 if matches!(peer.stage, Stage::Hello) =>
             {
                 let profile = &mut peer.profile;
@@ -351,13 +351,12 @@ impl Core {
                 profile.shares = flags.contains(HelloFlags::SHARED);
                 let (name, flag_bits) = (profile.name(), flags.0);
                 debug!("{name}: hello, connection {epoch}, accepts {accept:#x}, flags {flag_bits:#x}");
-                match wire::check_identity(body.sender) {
-                    Ok(()) => {
-                        let reads = peer.profile.rights == Rights::Read;
-                        return Next::Admit(Box::new(Hello { instance, epoch, secret, flags, time, reads }));
-                    }
-                    Err(error) => return Next::Refuse(Box::new((error.status(), error.to_string()))),
+                if let Err(error) = wire::check_identity(body.sender) {
+                    return Next::Refuse(Box::new((error.status(), error.to_string())));
                 }
+                let hello = Hello { instance, epoch, secret, flags, time, reads: false };
+                let token = token.map(|Hidden(token)| token.into());
+                return Next::Admit(Box::new((hello, token)));
             }
             Control::Ping { token } if up => {
                 if let Some(token) = peer.link.take_ping(token) {

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use super::super::clock::Clock;
 use super::super::table::{Capacity, Entry, Offer, Refusal, Slot, Table, SHARE_FROM};
 use super::super::{ConnId, Now};
+use super::access::ReadOnly;
 use super::audience::Profile;
-use crate::framing::http::server::Rights;
-use crate::options::HubOption;
 use crate::time::LogicalTime;
 use crate::visible::Quoted;
 use crate::wire::{self, Body, Form, Instance, Malformed, Meta, Stamp, Value};
@@ -26,12 +25,8 @@ pub enum NotTaken<'a> {
     ForeignInstance(&'a str),
     #[error("{} refused: reserved", Quoted(.0))]
     Reserved(&'a str),
-    #[error(
-        "{} refused: a page of this machine may only read (to let all of them publish: {})",
-        Quoted(.0),
-        HubOption::AllowLocalPages.about().name
-    )]
-    ReadOnly(&'a str),
+    #[error("{} refused: {why}", Quoted(.name))]
+    ReadOnly { name: &'a str, why: ReadOnly },
     #[error("{} not taken: the hub holds a newer value", Quoted(.0))]
     Stale(&'a str),
     #[error("{} not taken: the hub's table is full", Quoted(.0))]
@@ -131,8 +126,8 @@ impl Intake {
         if is_held(body.sender) {
             return Err(NotTaken::ForeignSender(body.sender));
         }
-        if from.rights == Rights::Read {
-            return Err(NotTaken::ReadOnly(body.name));
+        if let Some(why) = from.read_only {
+            return Err(NotTaken::ReadOnly { name: body.name, why });
         }
         if body.meta_at > max {
             return Err(NotTaken::TooLarge { len: body.meta_at as u64, max });
@@ -153,8 +148,8 @@ impl Intake {
         if body.sender != &*from.identity {
             return Err(NotTaken::ForeignSender(body.sender));
         }
-        if from.rights == Rights::Read {
-            return Err(NotTaken::ReadOnly(body.name));
+        if let Some(why) = from.read_only {
+            return Err(NotTaken::ReadOnly { name: body.name, why });
         }
         if body.meta_at > max {
             return Err(NotTaken::TooLarge { len: body.meta_at as u64, max });

@@ -3,6 +3,7 @@
 //! A [`Router`] is its peers, and what they have in common. A body of one peer is taken while only that peer is
 //! borrowed; what follows for others is returned, and done afterwards.
 
+mod access;
 mod admission;
 mod audience;
 mod clients;
@@ -30,6 +31,7 @@ use std::sync::Arc;
 
 use log::debug;
 
+pub use self::access::{Access, Tokens};
 pub use self::config::{About, RouterConfig};
 use self::core::{Core, Next, Timer};
 pub use self::events::{PeerEvent, RouterEvent};
@@ -60,6 +62,7 @@ pub struct Router {
     /// How many peers are connected to addresses for WebSockets.
     websockets: usize,
     visitors: Visitors,
+    access: Access,
 }
 
 impl Router {
@@ -71,6 +74,7 @@ impl Router {
             closing: None,
             websockets: 0,
             visitors: Visitors::default(),
+            access: Access::default(),
         }
     }
 
@@ -82,6 +86,16 @@ impl Router {
     /// What can be set; changes count from then on.
     pub fn config_mut(&mut self) -> &mut RouterConfig {
         &mut self.core.config
+    }
+
+    /// Who is let in.
+    pub fn access_mut(&mut self) -> &mut Access {
+        &mut self.access
+    }
+
+    /// Who is let in.
+    pub fn access(&self) -> &Access {
+        &self.access
     }
 
     /// What is told to programs that look for hubs.
@@ -295,6 +309,10 @@ impl Router {
                     let body = Arc::new(body);
                     core.body(now, peer, &body, Some(&body))
                 }
+                Ok(Some(Frame::TooLarge(len))) if !peer.is_up() => {
+                    let max = limits::MAX_HELLO;
+                    Next::close(Status::TooLarge, format!("a message of {len} bytes before the welcome, at most {max}"))
+                }
                 Ok(Some(Frame::TooLarge(len))) => {
                     let why = NotTaken::TooLarge { len, max: core.config.max_message };
                     core.reports.not_taken(&peer.profile, &mut peer.tally, &why);
@@ -317,7 +335,12 @@ impl Router {
             match next {
                 Next::Nothing => {}
                 Next::Route(slot) => steps += core.route(peers, slot),
-                Next::Admit(hello) => self.admit(now, i, &hello),
+                Next::Admit(said) => {
+                    self.hello(now, i, said.0, said.1.as_deref());
+                    if self.peers[i].is_up() {
+                        decoder.set_max(self.peers[i].profile.max_frame(&self.core.config));
+                    }
+                }
                 Next::Answered(token) => self.answered(now, i, token),
                 Next::Refuse(why) => self.refuse(now, i, why.0, why.1),
                 Next::Close(why) => self.close(now, i, why.0, why.1),
@@ -375,11 +398,7 @@ impl Protocol for Router {
             }
             self.peers[i].link.refuse_request(Refusal::Full(text));
         }
-        let Router { peers, core, .. } = self;
-        match gateway {
-            Some(gateway) if !has_header => core.join_gateway(i, &mut peers[i], gateway),
-            _ => core.timers.set(Timer::Handshake(i as u32), now.mono + core.config.handshake),
-        }
+        self.core.timers.set(Timer::Handshake(i as u32), now.mono + self.core.config.handshake);
     }
 
     fn dial_failed(&mut self, _now: Now, _token: u64, _error: Error) {}
@@ -488,7 +507,7 @@ impl Protocol for Router {
             match timer {
                 Timer::Expiry => self.core.intake.table.expire(now.mono),
                 Timer::Reclaim => self.core.reclaim(),
-                Timer::Handshake(i) => self.close(now, i as usize, Status::Timeout, "no handshake in time".into()),
+                Timer::Handshake(i) => self.not_let_in(now, i as usize),
                 Timer::Stalled(i) => {
                     let text = "an unfinished message made no progress".into();
                     self.close(now, i as usize, Status::Timeout, text);

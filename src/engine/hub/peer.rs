@@ -25,6 +25,8 @@ pub enum Stage {
     Hello,
     /// It has said hello, and waits for the holder of its identity.
     Claiming,
+    /// It named a wrong token, and is told so later, in these words.
+    Denied(Box<str>),
     /// It takes part.
     Up,
     /// It asked for a page, and is sent that.
@@ -77,7 +79,8 @@ impl Peer {
     /// A peer of which nothing is known but its connection.
     pub fn new(now: Now, conn: ConnId, info: ConnInfo, config: &RouterConfig, pool: &Pool) -> Peer {
         let profile = Profile::new(conn, &info);
-        let frame = profile.max_frame(config);
+        // Apps over a transport without a handshake say hello at once.
+        let frame = if info.framing.has_handshake() { profile.max_frame(config) } else { limits::MAX_HELLO };
         let limits = LinkLimits { frame, outbox: config.outbox, answers: config.outbox.min(ANSWERS) };
         let link = Link::new(now, conn, &info, Side::of_hub(info.gateway), limits, pool);
         Peer {

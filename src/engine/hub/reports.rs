@@ -53,7 +53,7 @@ impl Reports {
             }
             NotTaken::ForeignSender(_) | NotTaken::ForeignInstance(_) => stats.foreign_sender += 1,
             NotTaken::Reserved(_) => stats.reserved += 1,
-            NotTaken::Full(_) | NotTaken::ReadOnly(_) => stats.refused += 1,
+            NotTaken::Full(_) | NotTaken::ReadOnly { .. } => stats.refused += 1,
             NotTaken::NoMemory { .. } | NotTaken::NoMemoryForFrame(_) => {
                 stats.refused += 1;
                 let text = format!("{}: {why}", peer.name());
@@ -69,7 +69,7 @@ impl Reports {
         let Warned { malformed, refused, other, .. } = warned;
         let warned = match why {
             NotTaken::Malformed(_) => malformed,
-            NotTaken::Full(_) | NotTaken::ReadOnly(_) => refused,
+            NotTaken::Full(_) | NotTaken::ReadOnly { .. } => refused,
             _ => other,
         };
         if !mem::replace(warned, true) {

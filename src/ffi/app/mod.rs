@@ -200,7 +200,8 @@ pub unsafe extern "C" fn ns_app_option(app: *const ns_app, option: ns_opt, out: 
 /// - NS_ERR_STATE: the app is connecting or connected: ns_app_disconnect first
 /// - NS_ERR_NO_MEMORY, NS_ERR_IO: no memory or threads left for the app's thread
 /// - NS_ERR_CLOSED: the app is closed
-/// - NS_ERR_INVALID: `app` is NULL, or NS_OPT_TLS_PIN is no pin
+/// - NS_ERR_INVALID: `app` is NULL, NS_OPT_TLS_PIN is no pin, or NS_OPT_TOKEN no token; or others could
+///   read the token on its way, and NS_OPT_CLEAR_TOKEN is not set
 #[no_mangle]
 pub unsafe extern "C" fn ns_app_connect(app: *mut ns_app, url: *const c_char) -> ns_status {
     status(|| {

@@ -104,12 +104,12 @@ TEST("an app and a hub with TLS trust each other by texts")
     Hub hub;
     App app("secure");
     hub.set(option::hub_tls_cert, CERTIFICATE);
-    FAILS(Status::state, hub.reload_tls());
+    FAILS(Status::state, hub.reload());
     const Status status = hub.try_listen("tls+tcp://127.0.0.1:0");
     if (status == Status::unsupported)
         return;
     EQUAL(Status::ok, status);
-    hub.reload_tls();
+    hub.reload();
     FAILS(Status::tls, app.connect(hub.address()));
     FAILS(Status::invalid, app.set(option::tls_ca, std::string_view("a\0b", 3)));
     app.set(option::tls_ca, CERTIFICATE);
@@ -117,6 +117,28 @@ TEST("an app and a hub with TLS trust each other by texts")
     app.wait_connected(patience);
     EQUAL(Status::state, app.try_set(option::tls_pin, "x"));
     CONTAINS("tls+tcp://", std::string(hub.peers()[0].from));
+}
+
+TEST("a hub asks for a token, and an app has one")
+{
+    std::string tokens = CERTIFICATE;
+    tokens.replace(tokens.rfind('/') + 1, std::string::npos, "tokens.txt");
+    Hub hub;
+    App app("robot");
+    hub.set(option::hub_read_without_token, false);
+    hub.set(option::hub_token_file, tokens);
+    FAILS(Status::invalid, hub.listen("tcp://0.0.0.0:0"));
+    hub.listen("tcp://127.0.0.1:0");
+    FAILS(Status::state, hub.set(option::hub_clear_tokens, true));
+    app.connect(hub.address());
+    FAILS(Status::permission, app.wait_connected(patience));
+    app.disconnect();
+    app.set(option::token, "the-token-of-the-robot");
+    FAILS(Status::invalid, app.connect("tcp://192.0.2.1:15000"));
+    app.set(option::clear_token, true);
+    app.connect(hub.address());
+    app.wait_connected(patience);
+    hub.reload();
 }
 
 TEST("an app and a hub work on where they are moved to")

@@ -1,0 +1,63 @@
+//! The file with the access tokens of a hub.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use log::warn;
+
+use crate::engine::hub::Tokens;
+use crate::options::HubOption;
+use crate::transport::Address;
+use crate::{Error, Result, Status};
+
+/// Whom a hub lets in at its addresses.
+#[derive(Default)]
+pub struct Guard {
+    file: Option<String>,
+    /// Whether tokens may come unencrypted from other machines.
+    pub in_clear: bool,
+}
+
+impl Guard {
+    /// Asks for one of the tokens in this file, or with `None` or "" for none.
+    pub fn set_file(&mut self, file: Option<&str>) {
+        self.file = file.filter(|file| !file.is_empty()).map(str::to_owned);
+    }
+
+    /// Whether tokens are asked for.
+    pub fn asks(&self) -> bool {
+        self.file.is_some()
+    }
+
+    /// The tokens in the file, read now.
+    pub fn load(&self) -> Result<Option<Tokens>> {
+        let Some(file) = &self.file else { return Ok(None) };
+        let failed = |error: &std::io::Error| Error::io(error, file);
+        let text = fs::read(file).map_err(|error| failed(&error))?;
+        let text = String::from_utf8(text)
+            .map_err(|_| Error::new(Status::Utf8, format!("{}: {file}", Status::Utf8.text())))?;
+        let tokens = Tokens::parse(&text).map_err(|why| Error::new(Status::Invalid, format!("{file}: {why}")))?;
+        let mode = fs::metadata(file).map_err(|error| failed(&error))?.permissions().mode();
+        if mode & 0o004 != 0 {
+            warn!("{file} has tokens, and every user of this machine can read it");
+        }
+        Ok(Some(tokens))
+    }
+
+    /// Refuses an address of apps at which tokens would come unencrypted from other machines.
+    pub fn check(&self, address: &Address) -> Result<()> {
+        if !self.asks() || self.in_clear || address.is_tls() || address.is_local() {
+            return Ok(());
+        }
+        let option = HubOption::ClearTokens.about().name;
+        let text = format!("{address} would take tokens unencrypted: use tls+tcp:// or wss://, or set {option}");
+        Err(Error::new(Status::Invalid, text))
+    }
+
+    /// Warns where everybody may take part from other machines.
+    pub fn warn_if_open(&self, address: &str) {
+        if !self.asks() && Address::parse(address).is_ok_and(|address| !address.is_local()) {
+            warn!("{address} can be reached from other machines, and no token is asked for");
+        }
+    }
+}
