@@ -1,4 +1,4 @@
-// The dashboard as a user sees it, with a real hub and `nanostate send`.
+// The dashboard, and the start of the slider, as a user sees them, with a real hub and `nanostate send`.
 #include <QtCore/QProcess>
 #include <QtCore/QTemporaryDir>
 #include <QtGui/QPixmap>
@@ -36,12 +36,19 @@ public:
         m_process.waitForFinished(bound);
     }
     ~Hub() { kill(); }
+    // All that it has logged.
+    QString log()
+    {
+        m_log += QString::fromUtf8(m_process.readAllStandardError());
+        return m_log;
+    }
     // Its own also while it is killed, which a port would not be.
     QString url() const { return QStringLiteral("ipc://") + m_directory.filePath(QStringLiteral("hub")); }
 
 private:
     QTemporaryDir m_directory;
     QProcess m_process;
+    QString m_log;
 };
 
 // How many pixels of an area are not the same.
@@ -89,6 +96,7 @@ private Q_SLOTS:
     void theScreenshotOptionWritesTheWindow();
     void theScreenshotOptionTellsWhyThereIsNothingToSee();
     void wrongOptionsAreNamed();
+    void theSliderJoinsTheHubThatItIsTold();
 
 private:
     bool send(const QString &name, const QString &value, const QString &type = QStringLiteral("double"));
@@ -272,6 +280,21 @@ void TestDashboard::wrongOptionsAreNamed()
     QVERIFY2(m_said.contains(QStringLiteral("colour")), qPrintable(m_said));
     QCOMPARE(runDashboard({QStringLiteral("tcp://127.0.0.1:15000")}), 2);
     QVERIFY2(m_said.contains(QStringLiteral("tcp://127.0.0.1:15000")), qPrintable(m_said));
+}
+
+void TestDashboard::theSliderJoinsTheHubThatItIsTold()
+{
+    m_engine.reset();
+    QProcess slider;
+    slider.start(QStringLiteral(SLIDER), {QStringLiteral("kitchen"), m_hub->url()});
+    QTRY_VERIFY_WITH_TIMEOUT(m_hub->log().contains(QStringLiteral(" kitchen (")), bound);
+    slider.kill();
+    QVERIFY(slider.waitForFinished(bound));
+    const QString said = QString::fromUtf8(slider.readAllStandardError());
+    QVERIFY2(!said.contains(QStringLiteral("Main.qml")), qPrintable(said));
+    slider.start(QStringLiteral(SLIDER), QStringList());
+    QVERIFY(slider.waitForFinished(bound));
+    QCOMPARE(slider.exitCode(), 2);
 }
 
 int main(int argc, char **argv)
