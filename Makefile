@@ -31,7 +31,7 @@ CMAKE = cmake -DCARGO=$(CARGO) -DNANOSTATE_CARGO_TARGET_DIR=$(abspath $(TARGET))
 # Not part of this make: it would tell each directory that it enters.
 CMAKE_BUILD = env -u MAKEFLAGS -u MAKELEVEL cmake --build
 
-.PHONY: build demo screenshots test test-js test-cmake test-long lint header fuzz fuzz-guided naps loom bench bench-hostile bench-baseline install clean help
+.PHONY: build demo screenshots npm test test-js test-cmake test-long lint header fuzz fuzz-guided naps loom bench bench-hostile bench-baseline install clean help
 
 # The libraries, the command and the examples, in build/. CMake drives cargo.
 build:
@@ -79,6 +79,21 @@ test-js:
 	$(CARGO) build --locked
 	$(NPM) test
 
+# The oldest glibc with which the command in the npm packages runs, and the target that it is built for.
+GLIBC = 2.17
+NPM_TARGET = x86_64-unknown-linux-gnu
+NPM_COMMAND = $(abspath $(TARGET))/$(NPM_TARGET)/release/nanostate
+NPM_PACKAGES = $(abspath $(TARGET))/npm
+# The npm packages, as they are published, in target/npm. Zig links the command with a glibc that is old enough.
+npm:
+	@scripts/setup npm
+	PATH="$(abspath $(TARGET))/venv/bin:$$PATH" $(CARGO) zigbuild --locked --release --bin nanostate \
+	    --no-default-features --features cli,tls --target $(NPM_TARGET).$(GLIBC)
+	scripts/glibc $(GLIBC) $(NPM_COMMAND)
+	rm -rf $(NPM_PACKAGES)
+	$(NPM) run --silent pack -- $(NPM_PACKAGES) $(NPM_COMMAND) $(NPM_TARGET)
+	@ls -l $(NPM_PACKAGES)
+
 # Line numbers are all that the reports of the address sanitizer need; -g takes a quarter longer to compile.
 LINE_NUMBERS = -DCMAKE_C_FLAGS_DEBUG=-g1 -DCMAKE_CXX_FLAGS_DEBUG=-g1
 # The tests of C++, the Qt libraries and the installed package, under the address sanitizer.
@@ -99,7 +114,8 @@ test-long:
 	    $(CARGO) test --locked --release --lib --bins --tests -- --include-ignored
 	PROPTEST_CASES=20000 $(CARGO) test --locked --release --package nanostate-cat
 	$(MAKE) loom
-	NANOSTATE_FUZZ_RUNS=$(or $(RUNS),1000000) $(MAKE) test-js
+	$(MAKE) npm
+	NANOSTATE_PACKAGES=$(NPM_PACKAGES) NANOSTATE_FUZZ_RUNS=$(or $(RUNS),1000000) $(MAKE) test-js
 	NANOSTATE_FUZZ_RUNS=$(or $(RUNS),1000000) NANOSTATE_DESTRUCTIONS=10000 $(MAKE) test-cmake
 	@echo "make test-long: passed"
 

@@ -7,11 +7,12 @@ import { dirname, join } from 'node:path';
 const LICENCE = /^(licen[cs]e|copying|copyright|notice|unlicen[cs]e)/i;
 /** Most crates let one choose. */
 const MIT = /^licen[cs]e[-.]mit/i;
+const NOTICE = /^(copyright|notice)/i;
 
-/** All notices in one text. `features`: with which the command is built; `target`: for which. */
-export function notices(root, features, target) {
+/** All notices in one text, for the command as it is built for `target`. */
+export function notices(root, target) {
   const run = (command, ...args) => execFileSync(command, args, { cwd: root, encoding: 'utf8', maxBuffer: 1 << 28 });
-  const flags = ['--locked', '--format-version', '1', '--no-default-features', '--features', features, '--filter-platform', target];
+  const flags = ['--locked', '--format-version', '1', '--filter-platform', target];
   const { packages, resolve } = JSON.parse(run(process.env['CARGO'] ?? 'cargo', 'metadata', ...flags));
   const nodes = new Map(resolve.nodes.map((node) => [node.id, node]));
   const found = new Set();
@@ -29,19 +30,25 @@ export function notices(root, features, target) {
 
   /** Each text, with those whose it is. */
   const texts = new Map();
-  const add = (name, folder) => {
-    const files = existsSync(folder) ? readdirSync(folder, { withFileTypes: true }).filter((file) => file.isFile() && LICENCE.test(file.name)) : [];
-    const chosen = files.some((file) => MIT.test(file.name)) ? files.filter((file) => MIT.test(file.name) || /^(notice|copyright)/i.test(file.name)) : files;
-    if (chosen.length === 0) throw new Error(`no licence of ${name} in ${folder}`);
-    for (const file of chosen) {
-      const text = readFileSync(join(folder, file.name), 'utf8').trim();
-      texts.set(text, [...(texts.get(text) ?? []), name]);
-    }
-  };
-  const sysroot = run(process.env['RUSTC'] ?? 'rustc', '--print', 'sysroot').trim();
-  add("Rust's standard library (MIT OR Apache-2.0)", join(sysroot, 'share/doc/rust'));
+  const add = (name, text) => texts.set(text.trim(), [...(texts.get(text.trim()) ?? []), name]);
   for (const { name, version, license, manifest_path } of found) {
-    add(`${name} ${version} (${license})`, dirname(manifest_path));
+    for (const file of licences(dirname(manifest_path))) {
+      add(`${name} ${version} (${license})`, readFileSync(file, 'utf8'));
+    }
   }
+  // Where it is depends on the version of Rust, and some distributions leave it out.
+  const documents = join(run(process.env['RUSTC'] ?? 'rustc', '--print', 'sysroot').trim(), 'share/doc/rust');
+  const file = ['licenses/MIT.txt', 'LICENSE-MIT'].map((name) => join(documents, name)).find(existsSync);
+  const text = file === undefined ? 'https://www.rust-lang.org/policies/licenses' : readFileSync(file, 'utf8');
+  add("Rust's standard library (MIT OR Apache-2.0), by the Rust project contributors", text);
   return [...texts].map(([text, names]) => `${names.join('\n')}\n\n${text}\n`).join(`\n${'-'.repeat(80)}\n\n`);
+}
+
+/** The files with the licence of a crate. */
+function licences(folder) {
+  const files = readdirSync(folder, { withFileTypes: true }).filter((file) => file.isFile() && LICENCE.test(file.name));
+  const names = files.map((file) => file.name);
+  const chosen = names.some((name) => MIT.test(name)) ? names.filter((name) => MIT.test(name) || NOTICE.test(name)) : names;
+  if (chosen.length === 0) throw new Error(`no licence in ${folder}`);
+  return chosen.map((name) => join(folder, name));
 }

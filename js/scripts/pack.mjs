@@ -1,18 +1,22 @@
-// Packs what is published into FOLDER: @nanostate/client, and, with a COMMAND that was built for PLATFORM, @nanostate/hub
-// and the package that carries it.
+// Packs what is published into FOLDER: @nanostate/client, and, with a COMMAND that was built for TARGET, @nanostate/hub and
+// the package that carries it.
 //
-//   node scripts/pack.mjs FOLDER [COMMAND [PLATFORM]]    PLATFORM: a folder of hub/platforms, or linux-x64
+//   node scripts/pack.mjs FOLDER [COMMAND TARGET]    TARGET: in Rust's words, one of those below
 
 import { execFileSync } from 'node:child_process';
-import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { notices } from './notices.mjs';
+
+/** For each target the folder in hub/platforms. */
+const PLATFORMS = { 'x86_64-unknown-linux-gnu': 'linux-x64' };
 
 const js = fileURLToPath(new URL('..', import.meta.url));
-const [folder, command, platform = 'linux-x64'] = process.argv.slice(2);
-if (folder === undefined) {
-  console.error('pack: which FOLDER?');
+const [folder, command, target] = process.argv.slice(2);
+if (folder === undefined || (command !== undefined && !(target in PLATFORMS))) {
+  console.error(`usage: pack.mjs FOLDER [COMMAND TARGET]; TARGET: ${Object.keys(PLATFORMS).join(', ')}`);
   process.exit(2);
 }
 mkdirSync(folder, { recursive: true });
@@ -37,8 +41,8 @@ try {
   pack(js, (copy) => node('scripts/build.mjs', join(copy, 'dist')));
   if (command !== undefined) {
     pack(join(js, 'hub'), (copy) => node('node_modules/typescript/bin/tsc', '-p', 'hub', '--outDir', join(copy, 'dist')));
-    pack(join(js, 'hub/platforms', platform), (copy) => {
-      copyFileSync(join(js, '../THIRD-PARTY.md'), join(copy, 'THIRD-PARTY.md'));
+    pack(join(js, 'hub/platforms', PLATFORMS[target]), (copy) => {
+      writeFileSync(join(copy, 'NOTICES.txt'), notices(join(js, '..'), target));
       mkdirSync(join(copy, 'bin'));
       copyFileSync(command, join(copy, 'bin/nanostate'));
       chmodSync(join(copy, 'bin/nanostate'), 0o755);

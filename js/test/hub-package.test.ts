@@ -44,7 +44,7 @@ before(() => {
   if (process.env['NANOSTATE_PACKAGES'] === undefined) {
     // Without what only a debugger reads, which is most of it.
     run('strip', ['-o', join(folder, 'nanostate'), BINARY], folder);
-    run(process.execPath, ['scripts/pack.mjs', archives, join(folder, 'nanostate')], js);
+    run(process.execPath, ['scripts/pack.mjs', archives, join(folder, 'nanostate'), 'x86_64-unknown-linux-gnu'], js);
   }
   run('mkdir', [consumer], folder);
   writeFileSync(join(consumer, 'package.json'), '{}');
@@ -207,9 +207,32 @@ test('publint and attw have nothing to say', () => {
 
 test('the package of the platform has the command, and the notices of what is inside', () => {
   const inside = join(consumer, 'node_modules/@nanostate/hub-linux-x64');
-  assert.deepEqual(readdirSync(inside).sort(), ['LICENSE', 'README.md', 'THIRD-PARTY.md', 'bin', 'package.json']);
+  assert.deepEqual(readdirSync(inside).sort(), ['LICENSE', 'NOTICES.txt', 'README.md', 'bin', 'package.json']);
   for (const name of ['client', 'hub', 'hub-linux-x64']) {
     const licence = readFileSync(join(consumer, 'node_modules/@nanostate', name, 'LICENSE'), 'utf8');
     assert.equal(licence, readFileSync(new URL('LICENSE', ROOT), 'utf8'), name);
+  }
+  const notices = readFileSync(join(inside, 'NOTICES.txt'), 'utf8');
+  for (const name of [/^clap \d/m, /^ring \d.*ISC/m, /^libc \d/m, /^Rust's standard library/m, /Permission is hereby granted/]) {
+    assert.match(notices, name);
+  }
+  // Of the tests and of other systems.
+  assert.doesNotMatch(notices, /^(proptest|cbindgen|windows-sys) /m);
+});
+
+test('a command that needs a newer glibc than it should is found out', () => {
+  const check = (version: string, file: string) => outcome(fileURLToPath(new URL('scripts/glibc', ROOT)), version, file);
+  const wrong = check('2.2.4', BINARY);
+  assert.equal(wrong.status, 1);
+  assert.match(wrong.stderr, /needs glibc 2\.\d+, newer than 2\.2\.4, for:\n  \w+@GLIBC_2/);
+  assert.equal(check('99', BINARY).status, 0);
+  assert.equal(check('99', fileURLToPath(new URL('scripts/glibc', ROOT))).status, 1);
+
+  const [, least] = /^GLIBC = (.*)$/m.exec(readFileSync(new URL('Makefile', ROOT), 'utf8'))!;
+  for (const page of ['js/hub/README.md', 'js/hub/platforms/linux-x64/README.md', 'docs/javascript.md']) {
+    assert.ok(readFileSync(new URL(page, ROOT), 'utf8').replace(/\s+/g, ' ').includes(`glibc ${least} or newer`), page);
+  }
+  if (process.env['NANOSTATE_PACKAGES'] !== undefined) {
+    assert.equal(check(least!, join(consumer, 'node_modules/@nanostate/hub-linux-x64/bin/nanostate')).status, 0);
   }
 });
