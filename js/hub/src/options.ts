@@ -31,6 +31,9 @@ export interface Flags {
   tableStates?: number | undefined;
   tableBytes?: Size | undefined;
   departed?: Duration | undefined;
+  tokenFile?: string | undefined;
+  readWithoutToken?: boolean | undefined;
+  clearTokens?: boolean | undefined;
   tlsCert?: string | undefined;
   tlsKey?: string | undefined;
 }
