@@ -10,7 +10,7 @@ import { NanostateError } from './status.js';
 import { Store } from './store.js';
 import type { Environment, WebSocketClass } from './transport.js';
 import { Watchers, call } from './watchers.js';
-import { checkName } from './wire.js';
+import { checkName, checkToken } from './wire.js';
 
 export interface Options {
   /** The kinds of values to receive; by default all. */
@@ -30,6 +30,14 @@ export interface Options {
   backoffMax?: number;
   /** How long `close` waits for values that the hub has not got, in milliseconds: 1000. */
   linger?: number;
+  /** The access token, if the hub asks for one; in Node by default `$NANOSTATE_TOKEN`. */
+  token?: string;
+  /** Let the token go unencrypted to another machine. */
+  clearToken?: boolean;
+  /** In Node, for `tls+tcp://` and `wss://`: a file of certificates, PEM; by default `$NANOSTATE_TLS_CA`. */
+  ca?: string;
+  /** In Node: the SHA-256 of the hub's public key, or several with commas; by default `$NANOSTATE_TLS_PIN`. */
+  pin?: string;
   /** The WebSocket to use, where there is none, or another one is wanted. */
   WebSocket?: WebSocketClass;
   /** Takes what the operator should know; by default `console.warn`. */
@@ -76,15 +84,19 @@ export class Client {
   /** Connects by itself, and again whenever the link is lost. `url`: an address, or several of the same hub. */
   constructor(environment: Environment, identity: string, url?: string | readonly string[], options: Options = {}) {
     const random = () => crypto.getRandomValues(new Uint8Array(16));
-    const { WebSocket = globalThis.WebSocket as WebSocketClass | undefined, accept, ...rest } = (this.#options = options);
-    const urls = [url ?? environment.defaultUrl()].flat().map((url) => environment.checkUrl(url, WebSocket));
+    const { accept, clearToken, ...rest } = (this.#options = options);
+    const { urls, dial } = environment.prepare([url ?? environment.defaultUrl()].flat(), options);
     const config: Partial<Config> = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined));
+    config.token ??= environment.defaultToken();
+    if (config.token !== undefined) {
+      checkToken(config.token, clearToken ? [] : urls);
+    }
     if (accept) {
       config.accept = maskOf(accept);
     }
     this.#session = new Session(identity, random(), random(), config);
     this.#watchers = new Watchers(() => Array.from(this.#session.received.values(), ({ state }) => state));
-    this.#driver = new Driver(this.#session, environment.dial(WebSocket), (event) => this.#tell(event), () => this.#settle());
+    this.#driver = new Driver(this.#session, dial, (event) => this.#tell(event), () => this.#settle());
     this.#session.connect(urls);
     // After the program has had its turn, so that it hears of all.
     queueMicrotask(() => this.#driver.pump());
@@ -208,9 +220,9 @@ export class Client {
     this.#onRejected.clear();
     this.#stores.clear();
     await flushed;
-    if (wasAsked && this.#session.isOld) {
-      // nanomsg and NNG forget what they have not handed on when a connection ends.
-      await new Promise((resolve) => setTimeout(resolve, 100));
+    if (this.#session.isOld && this.#session.own.version > 0) {
+      // nanomsg and NNG forget what they have not handed on when a connection ends, and acknowledge nothing.
+      await new Promise((resolve) => setTimeout(resolve, Math.min(100, linger)));
     }
     for (const { reject } of this.#waiters) {
       reject(new NanostateError('NS_ERR_CLOSED'));

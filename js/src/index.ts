@@ -2,31 +2,37 @@
 
 import { Client, type Options } from './client.js';
 import { NanostateError } from './status.js';
-import type { Environment } from './transport.js';
+import type { Environment, WebSocketClass } from './transport.js';
 import { dialWebSocket } from './websocket.js';
 
 const browser: Environment = {
   defaultUrl: () => 'ws://127.0.0.1:15001/ws',
-  checkUrl(text, webSocket) {
-    const { location } = globalThis;
-    let url: URL;
-    try {
-      url = new URL(text, location?.href);
-    } catch {
-      throw new NanostateError('NS_ERR_URL', `malformed URL: ${text}`);
+  defaultToken: () => undefined,
+  prepare(urls, { WebSocket = globalThis.WebSocket as WebSocketClass | undefined, ca, pin }) {
+    if (ca ?? pin) {
+      throw new NanostateError('NS_ERR_UNSUPPORTED', 'ca and pin are for Node: a browser decides itself which hub it trusts');
     }
-    // A path is one of the page's own server.
-    url.protocol = url.protocol.replace(/^http/, 'ws');
-    if (!/^wss?:$/.test(url.protocol)) {
-      throw new NanostateError('NS_ERR_URL', `a page connects to ws:// and wss:// only: ${text}`);
-    }
-    if (!webSocket) {
+    if (!WebSocket) {
       throw new NanostateError('NS_ERR_UNSUPPORTED', 'there is no WebSocket here: pass one as the option WebSocket');
     }
-    return url.href;
+    return { urls: urls.map(checkUrl), dial: (url, handlers) => dialWebSocket(WebSocket, url, handlers) };
   },
-  dial: (webSocket) => (url, handlers) => dialWebSocket(webSocket!, url, handlers),
 };
+
+function checkUrl(text: string): string {
+  let url: URL;
+  try {
+    url = new URL(text, globalThis.location?.href);
+  } catch {
+    throw new NanostateError('NS_ERR_URL', `malformed URL: ${text}`);
+  }
+  // A path is one of the page's own server.
+  url.protocol = url.protocol.replace(/^http/, 'ws');
+  if (!/^wss?:$/.test(url.protocol)) {
+    throw new NanostateError('NS_ERR_URL', `a page connects to ws:// and wss:// only: ${text}`);
+  }
+  return url.href;
+}
 
 /** An app of nanostate: it shares states with all others on its hub. */
 export class Nanostate extends Client {

@@ -1,27 +1,43 @@
 // The package in Node, Bun and Deno, which also have sockets.
 
 import { Client, type Options } from './client.js';
-import { dialSocket, target } from './sockets.js';
+import { dialSocket, target, usesTls } from './sockets.js';
 import { NanostateError } from './status.js';
+import { Trust } from './tls.js';
 import type { Environment } from './transport.js';
 import { dialWebSocket } from './websocket.js';
 
+/** A variable of the environment that is not empty. */
+const variable = (name: string) => process.env[name] || undefined;
+
 const node: Environment = {
-  defaultUrl: () => process.env['NANOSTATE_URL'] ?? 'tcp://127.0.0.1:15000',
-  checkUrl(url, webSocket) {
-    if (!/^wss?:\/\/./.test(url)) {
-      target(url);
-    } else if (!webSocket) {
-      throw new NanostateError(
-        'NS_ERR_UNSUPPORTED',
-        `this Node has no WebSocket for ${url}: use tcp:// or ipc://, or Node 22, or pass the option WebSocket (of the package ws)`,
-      );
+  defaultUrl: () => variable('NANOSTATE_URL') ?? 'tcp://127.0.0.1:15000',
+  defaultToken: () => variable('NANOSTATE_TOKEN'),
+  prepare(urls, { WebSocket, ca, pin }) {
+    urls.forEach(target);
+    const isTheirs = (url: string) => WebSocket !== undefined && /^wss?:/.test(url);
+    if (ca ?? pin) {
+      const url = urls.find(isTheirs);
+      if (url !== undefined) {
+        throw new NanostateError('NS_ERR_INVALID', `ca and pin are of no use to the option WebSocket: ${url}`);
+      }
     }
-    return url;
+    const secure = urls.find((url) => usesTls(url) && !isTheirs(url));
+    const trust = secure === undefined ? undefined : trustOf(ca, pin, secure);
+    return {
+      urls,
+      dial: (url, handlers) => (isTheirs(url) ? dialWebSocket(WebSocket!, url, handlers) : dialSocket(url, handlers, trust)),
+    };
   },
-  dial: (webSocket) => (url, handlers) =>
-    url.startsWith('ws') ? dialWebSocket(webSocket!, url, handlers) : dialSocket(url, handlers),
 };
+
+function trustOf(ca = variable('NANOSTATE_TLS_CA'), pin = variable('NANOSTATE_TLS_PIN'), url: string): Trust {
+  if (ca === undefined && pin === undefined) {
+    const names = 'neither ca ($NANOSTATE_TLS_CA) nor pin ($NANOSTATE_TLS_PIN)';
+    throw new NanostateError('NS_ERR_TLS', `${names} says which hub to trust: ${url}`);
+  }
+  return new Trust(ca, pin);
+}
 
 /** An app of nanostate: it shares states with all others on its hub. */
 export class Nanostate extends Client {

@@ -1,6 +1,7 @@
 // The framing of `tcp://` and `ipc://`: the SP header, then a length before each body. See docs/protocol.md.
 
 import type { Codec, Incoming } from './engine/codec.js';
+import { Pieces } from './pieces.js';
 import { NanostateError } from './status.js';
 
 const HEADER = 8;
@@ -10,6 +11,8 @@ const MAGIC = [0x00, 0x53, 0x50, 0x00, 0x00, 0x70];
 const OURS = 0x4e;
 /** The byte before a length on `ipc://`. */
 const IPC_MARK = 1;
+/** The first byte of an alert of TLS, with which a hub at `tls+tcp://` answers a header. */
+const TLS_ALERT = 0x15;
 /** A length beyond this is not that of a frame. */
 const ABSURD = 2 ** 40;
 
@@ -57,7 +60,7 @@ export class SpCodec implements Codec {
   *decode(input: Uint8Array): Iterable<Incoming> {
     this.#decoder.push(input);
     if (!this.#greeted) {
-      const theirs = this.#decoder.take(HEADER);
+      const theirs = this.#decoder.header();
       if (!theirs) {
         return;
       }
@@ -70,10 +73,7 @@ export class SpCodec implements Codec {
 
 /** Cuts bodies out of a stream. What it holds follows the bytes that came, not the length that is claimed. */
 export class Decoder {
-  /** What came and was not taken; of the first piece, `#at` bytes were. */
-  #pieces: Uint8Array[] = [];
-  #at = 0;
-  #length = 0;
+  readonly #pieces = new Pieces();
   /** The length of the body that is awaited. */
   #body: number | undefined;
   /** Bytes of a frame over the limit that are still to come. */
@@ -87,55 +87,30 @@ export class Decoder {
   push(input: Uint8Array) {
     const skipped = Math.min(this.#skip, input.length);
     this.#skip -= skipped;
-    if (input.length > skipped) {
-      this.#pieces.push(input.subarray(skipped));
-      this.#length += input.length - skipped;
-    }
+    this.#pieces.push(input.subarray(skipped));
   }
 
   /** Whether a frame, or its head, is unfinished. */
   get isUnfinished(): boolean {
-    return this.#length > 0 || this.#body !== undefined || this.#skip > 0;
+    return this.#pieces.length > 0 || this.#body !== undefined || this.#skip > 0;
   }
 
-  /** So many bytes, once they are there. */
-  take(count: number): Uint8Array | undefined {
-    if (count > this.#length) {
-      return undefined;
+  /** The header of the other side, once it is there. */
+  header(): Uint8Array | undefined {
+    if (this.#pieces.first === TLS_ALERT) {
+      throw new NanostateError('NS_ERR_INVALID', 'the other side speaks TLS, and this one does not at this address');
     }
-    this.#length -= count;
-    const first = this.#pieces[0];
-    if (first && first.length - this.#at >= count) {
-      const bytes = first.subarray(this.#at, this.#at + count);
-      this.#advance(count);
-      return bytes;
-    }
-    const bytes = new Uint8Array(count);
-    for (let have = 0; have < count; ) {
-      const piece = this.#pieces[0]!.subarray(this.#at, this.#at + count - have);
-      bytes.set(piece, have);
-      have += piece.length;
-      this.#advance(piece.length);
-    }
-    return bytes;
-  }
-
-  #advance(count: number) {
-    this.#at += count;
-    if (this.#at === this.#pieces[0]?.length) {
-      this.#pieces.shift();
-      this.#at = 0;
-    }
+    return this.#pieces.take(HEADER);
   }
 
   /** The frames that have come as a whole. Throws a NanostateError if what came is none. */
   *frames(): Iterable<{ body: Uint8Array } | { tooLarge: number }> {
     for (;;) {
       if (this.#body === undefined) {
-        if (this.isIpc && this.#length > 0 && this.#pieces[0]![this.#at] !== IPC_MARK) {
+        if (this.isIpc && this.#pieces.length > 0 && this.#pieces.first !== IPC_MARK) {
           throw new NanostateError('NS_ERR_INVALID', 'an ipc frame begins with another byte than 1');
         }
-        const head = this.take(this.isIpc ? 9 : 8);
+        const head = this.#pieces.take(this.isIpc ? 9 : 8);
         if (!head) {
           return;
         }
@@ -144,15 +119,15 @@ export class Decoder {
           throw new NanostateError('NS_ERR_INVALID', `not a frame: its length would be ${length}`);
         }
         if (length > this.max) {
-          const here = Math.min(length, this.#length);
+          const here = Math.min(length, this.#pieces.length);
           this.#skip = length - here;
-          this.take(here);
+          this.#pieces.take(here);
           yield { tooLarge: length };
           continue;
         }
         this.#body = length;
       }
-      const body = this.take(this.#body);
+      const body = this.#pieces.take(this.#body);
       if (!body) {
         return;
       }

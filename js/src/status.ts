@@ -19,6 +19,7 @@ export const STATUS = {
   NS_ERR_IDENTITY_TAKEN: -22,
   NS_ERR_NOT_FOUND: -23,
   NS_ERR_IO: -25,
+  NS_ERR_TLS: -26,
 } as const;
 
 /** The name of an error. */

@@ -1,5 +1,6 @@
 // What carries bytes to a hub and back.
 
+import type { Options } from './client.js';
 import type { MakeCodec } from './engine/codec.js';
 import type { NanostateError } from './status.js';
 
@@ -32,9 +33,10 @@ export type Dial = (url: string, handlers: Handlers) => Transport;
 export interface Environment {
   /** Where hubs are looked for unless told otherwise. */
   defaultUrl(): string;
-  /** Returns a URL in the form that `dial` takes. Throws a NanostateError if it has no such form. */
-  checkUrl(url: string, webSocket: WebSocketClass | undefined): string;
-  dial(webSocket: WebSocketClass | undefined): Dial;
+  /** The access token unless told otherwise. */
+  defaultToken(): string | undefined;
+  /** Returns the addresses in the form that `dial` takes, and that. Throws a NanostateError for what cannot be dialled. */
+  prepare(urls: string[], options: Options): { urls: string[]; dial: Dial };
 }
 
 /** What is used of a WebSocket: that of browsers, of Node from 22 on, or of the package `ws`. */

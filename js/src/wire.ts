@@ -1,13 +1,18 @@
 // Message bodies, `[sender, name, data]` and on v1 links `[sender, name, data, meta]`: see docs/protocol.md.
 
 import { Malformed, Reader, Writer, kindOf, type Kind, type Value } from './msgpack.js';
-import { NanostateError } from './status.js';
+import { NanostateError, type Code } from './status.js';
 
 const encoder = new TextEncoder();
 
 /** The longest identity and the longest name, in bytes. */
 export const MAX_SENDER = 255;
 export const MAX_NAME = 1024;
+/** The longest access token, in bytes. */
+export const MAX_TOKEN = 255;
+/** Addresses that others on the network can read along, if they are not of this machine. */
+const CLEAR = /^(ws|tcp):/;
+const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
 /** The prefix of names between an app and its hub. */
 export const RESERVED = '$ns/';
 /** The sender of the hub's own messages. */
@@ -204,7 +209,7 @@ export const STAMP_HEAD = [0x81, 0x00, 0xc4, 24];
 
 /** Throws unless it can be an identity. */
 export function checkIdentity(identity: string) {
-  checkKey(identity, MAX_SENDER, 'NS_ERR_IDENTITY');
+  checkText('identity', identity, MAX_SENDER, 'NS_ERR_IDENTITY');
   if (identity === HUB) {
     throw new NanostateError('NS_ERR_IDENTITY', `identity not allowed: "${HUB}": reserved for the hub`);
   }
@@ -212,14 +217,23 @@ export function checkIdentity(identity: string) {
 
 /** Throws unless it can be the name of a state. */
 export function checkName(name: string) {
-  checkKey(name, MAX_NAME, 'NS_ERR_NAME');
+  checkText('name', name, MAX_NAME, 'NS_ERR_NAME');
   if (name.startsWith(RESERVED)) {
     throw new NanostateError('NS_ERR_NAME', `name not allowed: "${name}": begins with ${RESERVED}`);
   }
 }
 
-function checkKey(text: string, max: number, code: 'NS_ERR_NAME' | 'NS_ERR_IDENTITY') {
-  const what = code === 'NS_ERR_NAME' ? 'name' : 'identity';
+/** Throws unless it can be an access token, which may go unencrypted to these addresses. No error shows it. */
+export function checkToken(token: string, urls: readonly string[]) {
+  checkText('token', token, MAX_TOKEN, 'NS_ERR_INVALID');
+  const url = urls.find((url) => CLEAR.test(url) && !LOOPBACK.test(new URL(url).hostname));
+  if (url !== undefined) {
+    const hint = 'use tls+tcp:// or wss://, or set clearToken';
+    throw new NanostateError('NS_ERR_INVALID', `the token would pass unencrypted to ${url}: ${hint}`);
+  }
+}
+
+function checkText(what: string, text: string, max: number, code: Code) {
   if (typeof text !== 'string') {
     throw new TypeError(`${what} is not a string`);
   }
@@ -230,6 +244,7 @@ function checkKey(text: string, max: number, code: 'NS_ERR_NAME' | 'NS_ERR_IDENT
     : utf8Length(text) > max ? `${utf8Length(text)} bytes, at most ${max}`
     : undefined;
   if (fault) {
-    throw new NanostateError(code, `${what} not allowed: "${text.slice(0, 64)}": ${fault}`);
+    const shown = what === 'token' ? '' : ` "${text.slice(0, 64)}":`;
+    throw new NanostateError(code, `${what} not allowed:${shown} ${fault}`);
   }
 }

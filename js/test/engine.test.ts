@@ -10,6 +10,7 @@ import { Received } from '../src/engine/received.js';
 import { Session } from '../src/engine/session.js';
 import { KINDS } from '../src/msgpack.js';
 import { STATUS, type NanostateError } from '../src/status.js';
+import { MAX_TOKEN } from '../src/wire.js';
 import { ROOT, RUNS, Random, fromHex, readJson } from './support.js';
 
 const NOW = { mono: 0, wall: 1.8e12, boot: 0 };
@@ -23,6 +24,7 @@ test('statuses, kinds and limits are those of the library', () => {
   }
   KINDS.forEach((kind, i) => assert.match(header, new RegExp(`NS_KIND_${kind.toUpperCase()} = ${i + 1}\\b`)));
   const limits = readFileSync(new URL('src/limits.rs', ROOT), 'utf8');
+  assert.match(limits, new RegExp(`MAX_TOKEN: usize = ${MAX_TOKEN};`));
   assert.match(limits, /MAX_MESSAGE: usize = 16 << 20;/);
   assert.match(limits, /SEND_QUEUE: usize = 64 << 20;/);
   assert.match(limits, /RECEIVED: usize = 64 << 20;/);

@@ -1,8 +1,9 @@
 // Node programs on a real hub, over tcp and ipc.
 
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, test } from 'node:test';
@@ -47,7 +48,7 @@ const VALUES: Record<string, Sendable> = {
 
 const isOldNode = parseInt(process.versions.node) < 22;
 const abstract = isOldNode ? [] : [`ipc://@nanostate-js-${process.pid}`];
-for (const listen of ['tcp://127.0.0.1:0', `ipc://${folder}/hub.sock`, ...abstract]) {
+for (const listen of ['tcp://127.0.0.1:0', 'ws://127.0.0.1:0/ws', `ipc://${folder}/hub.sock`, ...abstract]) {
   test(`values of each kind arrive as they were sent, over ${listen.slice(0, 7)}`, async () => {
     const hub = await Hub.start(listen);
     const a = app('a', hub.url);
@@ -309,60 +310,54 @@ test('a program ends after close, and with unref by itself; without a hub it nei
   assert.equal(await away.ended(), 0);
 });
 
-for (const runtime of ['bun', 'deno']) {
-  const found = spawnSync(runtime, ['--version']).status === 0;
-  test(`${runtime} shares states over tcp, ipc and WebSocket`, { skip: !found && 'it is not installed' }, async () => {
-    const hub = await Hub.start('tcp://127.0.0.1:0', `ipc://${folder}/${runtime}.sock`, 'ws://127.0.0.1:0/ws');
-    const file = join(folder, `${runtime}.mjs`);
-    writeFileSync(file, `
-      import { Nanostate } from ${MODULE};
-      const urls = globalThis.Deno ? Deno.args : process.argv.slice(2);
-      for (const [number, url] of urls.entries()) {
-        const ns = new Nanostate('${runtime}', url);
-        ns.send(\`from/\${number}\`, { number, big: 2n ** 60n });
-        await ns.flush({ timeout: 60000 });
-        for await (const { value } of ns.states('to')) { console.log(value); break; }
-        await ns.close();
-      }`);
-    const node = app('node', hub.url);
-    node.send('to', 'you');
-    const program = new Program(runtime, [...(runtime === 'deno' ? ['run', '-A', file] : [file]), ...hub.urls]);
-    for (let number = 0; number < hub.urls.length; number++) {
-      assert.equal(await program.line(), 'you');
-      await until(() => node.get(`from/${number}`), 'a value');
-      assert.deepEqual(node.get(`from/${number}`), { number, big: 2n ** 60n });
-    }
-    assert.equal(await program.ended(), 0);
-    await hub.kill();
-  });
-}
-
 test('URLs that cannot be dialled are errors at once', () => {
-  for (const url of ['', 'tcp://', 'tcp://host', 'tcp://host:0', 'tcp://host:99999', 'http://host:1', 'ipc://', 'ws://']) {
+  for (const url of ['', 'tcp://', 'tcp://host', 'tcp://host:0', 'tcp://host:99999', 'http://host:1', 'ipc://', 'ws://', 'ws://a b/']) {
     assert.throws(() => new Nanostate('a', url), { code: 'NS_ERR_URL' }, url);
   }
   if (isOldNode) {
     assert.throws(() => new Nanostate('a', 'ipc://@x'), { code: 'NS_ERR_UNSUPPORTED', message: /or Node 22/ });
-    assert.throws(() => new Nanostate('a', 'ws://127.0.0.1:1'), { code: 'NS_ERR_UNSUPPORTED', message: /no WebSocket/ });
   }
   assert.throws(() => new Nanostate('', 'tcp://127.0.0.1:1'), { code: 'NS_ERR_IDENTITY' });
 });
 
 test('a hub of the original gets text and bytes, and what its programs send comes', async () => {
-  const url = `ipc://${folder}/nn.sock`;
-  const hub = new Program(compile(folder, 'tests/peers/nn_hub.c', '-lnanomsg'), [url]);
-  await hub.line();
+  const binary = compile(folder, 'tests/peers/nn_hub.c', '-lnanomsg');
+  for (const url of [`ipc://${folder}/nn.sock`, `ws://127.0.0.1:${await freePort()}`]) {
+    const hub = new Program(binary, [url]);
+    await hub.line();
+    await talkThrough(url);
+    await hub.kill();
+  }
+});
+
+async function talkThrough(url: string) {
   const [a, b] = [app('a', url, quiet), app('b', url, quiet)];
   await until(() => a.link.state === 'connected' && b.link.state === 'connected', 'links');
+  // Such a hub may know the second of them a little later, and forgets what it got before.
+  await until(() => (a.send('ready', 'x'), b.get('ready')), 'both are known');
   a.send('number', 1);
   a.send('text', 'x');
   a.send('bytes', new Uint8Array([1]));
   await a.flush();
   await until(() => b.get('text') === 'x' && b.get('bytes'), 'text and bytes');
   assert.deepEqual([b.get('number'), a.state('text')!.sender, b.state('text')!.time], [undefined, 'a', 0]);
-  a.send('last', 'y');
   await a.close();
-  await until(() => b.get('last') === 'y', 'what was sent before the end');
+  for (let round = 0; round < 8; round++) {
+    const last = app('last', url, quiet);
+    await until(() => last.link.state === 'connected', 'a link');
+    for (let i = 0; i < 20; i++) last.send(`before/${i}`, 'x');
+    last.send('last', `${round}`);
+    await last.close();
+    await until(() => b.get('last') === `${round}`, 'what was sent before the end');
+  }
   await b.close();
-  await hub.kill();
-});
+}
+
+/** A port that nobody uses now. */
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}

@@ -228,7 +228,7 @@ test("Node's own WebSocket serves, too", async () => {
   let hub = await Hub.start('ws://127.0.0.1:0/ws');
   const text = `
     import { Nanostate } from ${JSON.stringify(new URL('../src/node.js', import.meta.url).href)};
-    const ns = new Nanostate('a', '${hub.url}', { backoffMax: 100, log() {} });
+    const ns = new Nanostate('a', '${hub.url}', { WebSocket, backoffMax: 100, log() {} });
     ns.send('x', new Uint8Array(100_000));
     await ns.flush();
     ns.on('y', ({ value }) => value === 2 && ns.close());
