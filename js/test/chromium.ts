@@ -18,7 +18,7 @@ let browser: Browser;
 export let context: BrowserContext;
 
 before(async () => {
-  browser = await chromium.launch({ executablePath: EXECUTABLE, args: FLAGS, ignoreDefaultArgs: ['--disable-back-forward-cache'] });
+  browser = await launch();
   context = await browser.newContext();
   context.setDefaultTimeout(BOUND);
   // How many WebSockets a page has, and had at most.
@@ -34,6 +34,11 @@ before(async () => {
   });
 });
 after(() => browser?.close());
+
+/** Another Chromium, with these flags as well. */
+export function launch(...flags: string[]): Promise<Browser> {
+  return chromium.launch({ executablePath: EXECUTABLE, args: [...FLAGS, ...flags], ignoreDefaultArgs: ['--disable-back-forward-cache'] });
+}
 
 /** A page of this origin; it has the file that the hub is to serve, and files of the examples. */
 export async function open(origin: string, name = 'page.html'): Promise<Page> {
