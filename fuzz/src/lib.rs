@@ -1,7 +1,12 @@
 //! Checks that hold for any bytes. `tests/fuzz` runs them on inputs that it makes from seeds, and the targets of this
 //! crate on inputs that libFuzzer finds by coverage.
 
-use nanostate::framing::{Decoder, Frame, Framing};
+use std::sync::Arc;
+
+use nanostate::framing::http::client::Request;
+use nanostate::framing::http::files::Files;
+use nanostate::framing::http::server::{serve, Pages, Refusal, Served, Site};
+use nanostate::framing::{Decoder, Frame, Framing, BUS};
 use nanostate::time::LogicalTime;
 use nanostate::wire::{self, Control, Form, Instance, Meta, Stamp};
 
@@ -150,4 +155,79 @@ pub fn stream(bytes: &[u8]) {
     let all = [&FRAMINGS[..], &[Framing::WsServer, Framing::WsClient]].concat();
     let (framing, piece) = (all[usize::from(*framing) % all.len()], usize::from(*piece) + 1);
     stream_in_pieces(framing, 3000, stream, &mut || piece);
+}
+
+/// What comes of an HTTP head that comes in pieces of so many bytes.
+fn in_pieces<T>(bytes: &[u8], piece: usize, mut take: impl FnMut(&[u8], usize) -> Option<T>) -> Option<T> {
+    let mut seen = 0;
+    while seen < bytes.len() {
+        let end = bytes.len().min(seen + piece);
+        if let Some(end) = take(&bytes[..end], seen) {
+            return Some(end);
+        }
+        seen = end;
+    }
+    None
+}
+
+/// An HTTP request is answered in the same way however it comes: a page, a WebSocket, or why not. The first byte picks
+/// what is served at the address, the second the size of the pieces.
+pub fn request(bytes: &[u8]) {
+    let [flags, piece, bytes @ ..] = bytes else { return };
+    let is = |bit: u8| flags & 1 << bit != 0;
+    let mut files = Files::default();
+    files.add("/", b"<p>".to_vec());
+    files.add("/page.html", vec![b'p'; 1000]);
+    let origins = vec!["https://example.org".to_owned()];
+    let site = Site {
+        host: is(0).then(|| "hub".to_owned()),
+        path: "/ws".to_owned(),
+        loopback: is(1),
+        tls: is(2),
+        only: is(3).then_some(BUS),
+        pages: Pages { origins, local: is(4), files: Arc::new(files) },
+    };
+    let ask = |piece: usize| {
+        let mut out = Vec::new();
+        let end = in_pieces(bytes, piece, |bytes, seen| serve(&site, bytes, seen, &mut out).transpose());
+        // What is no HTTP, and a head that is too long, may be found out earlier in pieces.
+        let end = end.map(|end| {
+            end.map_err(|why| match why {
+                Refusal::NotHttp(_) | Refusal::TooLong => "no head".to_owned(),
+                why => why.to_string(),
+            })
+        });
+        (end, out)
+    };
+    let whole = ask(usize::MAX);
+    match &whole.0 {
+        Some(Ok((len, Served::WebSocket(_)))) => {
+            assert!(*len <= bytes.len() && whole.1.starts_with(b"HTTP/1.1 101 "));
+        }
+        Some(Ok((len, Served::Page))) => assert!(*len <= bytes.len() && whole.1.starts_with(b"HTTP/1.1 ")),
+        // The answer to what is refused is the owner's to write.
+        Some(Err(_)) | None => assert!(whole.1.is_empty()),
+    }
+    assert!(ask(1) == whole, "byte by byte");
+    assert!(ask(usize::from(*piece) + 1) == whole, "in pieces");
+}
+
+/// The answer to a request for a WebSocket is read in the same way however it comes. The first byte picks what was asked
+/// for, the second the size of the pieces.
+pub fn answer(bytes: &[u8]) {
+    let [protocol, piece, bytes @ ..] = bytes else { return };
+    let protocol = ["nanostate.v1", "bus.sp.nanomsg.org"][usize::from(protocol % 2)];
+    let request = Request::write("hub:1", "/ws", protocol, *b"the sample nonce", &mut Vec::new());
+    let read = |piece: usize| in_pieces(bytes, piece, |bytes, seen| request.answer(bytes, seen).transpose());
+    let kind = |end: Option<Result<_, _>>| {
+        end.map(|end: Result<_, nanostate::framing::http::client::AnswerError>| {
+            end.map_err(|why| std::mem::discriminant(&why))
+        })
+    };
+    let whole = kind(read(usize::MAX));
+    if let Some(Ok((len, _))) = whole {
+        assert!(len <= bytes.len());
+    }
+    assert!(kind(read(1)) == whole, "byte by byte");
+    assert!(kind(read(usize::from(*piece) + 1)) == whole, "in pieces");
 }

@@ -186,6 +186,75 @@ fn a_stream_gives_the_same_bodies_however_it_is_cut() {
     });
 }
 
+/// A head of HTTP, mostly right: a request, or an answer.
+fn any_head(rng: &mut Rng, is_request: bool) -> Vec<u8> {
+    const FIELDS: [&str; 16] = [
+        "Host: hub",
+        "Host: localhost:8000",
+        "Host: evil.test",
+        "Upgrade: websocket",
+        "Upgrade: h2c, WebSocket",
+        "Connection: Upgrade",
+        "Connection: keep-alive, upgrade",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        "Sec-WebSocket-Version: 13",
+        "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=",
+        "Sec-WebSocket-Protocol: nanostate.v1",
+        "Sec-WebSocket-Protocol: x, bus.sp.nanomsg.org",
+        "Origin: http://localhost:8000",
+        "Origin: https://example.org",
+        "Origin: null",
+        "Content-Length: 3",
+    ];
+    let first = match is_request {
+        true => {
+            rng.pick(&["GET /ws HTTP/1.1", "GET / HTTP/1.1", "GET /page.html HTTP/1.0", "POST /ws HTTP/1.1", "GET"])
+        }
+        false => {
+            rng.pick(&["HTTP/1.1 101 Switching Protocols", "HTTP/1.1 403 Forbidden", "HTTP/1.0 503 No", "HTTP/2 1"])
+        }
+    };
+    let mut head = format!("{first}\r\n");
+    for field in FIELDS {
+        if rng.one_in(2) {
+            head += field;
+            head += "\r\n";
+        }
+    }
+    if rng.one_in(20) {
+        let many = rng.length(9000);
+        head += &format!("Cookie: {}\r\n", "x".repeat(many));
+    }
+    head += "\r\nwhat follows";
+    let mut head = head.into_bytes();
+    for _ in 0..rng.below(3) {
+        let at = rng.index(head.len());
+        match rng.below(3) {
+            0 => head.truncate(at),
+            1 => head[at] = rng.any() as u8,
+            _ => drop(head.remove(at)),
+        }
+        if head.is_empty() {
+            break;
+        }
+    }
+    head
+}
+
+#[test]
+fn any_head_of_http_gets_the_same_verdict_however_it_comes() {
+    each_seed(20_000, 10, |seed| {
+        let mut rng = Rng::new(seed);
+        for is_request in [true, false] {
+            let mut bytes = rng.bytes(2);
+            bytes.extend(any_head(&mut rng, is_request));
+            // Each is read as the other, too.
+            checks::request(&bytes);
+            checks::answer(&bytes);
+        }
+    });
+}
+
 #[test]
 fn any_header_gets_a_verdict() {
     each_seed(50_000, 1, |seed| {
