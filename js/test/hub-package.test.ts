@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { BINARY, BOUND, Program, ROOT, readJson, until, within } from './support.js';
@@ -16,6 +16,13 @@ const archives = process.env['NANOSTATE_PACKAGES'] ?? join(folder, 'archives');
 const consumer = join(folder, 'consumer');
 const bin = join(consumer, 'node_modules/.bin/nanostate-hub');
 after(() => rmSync(folder, { recursive: true }));
+// The node and the npx of PATH may be programs that start others and keep signals from them, as those of PyPI do. So node is
+// this one, and npx what it would run.
+const path = join(folder, 'path');
+process.env['PATH'] = `${path}:${process.env['PATH']}`;
+let npxScript: string;
+// npm may have something to say of its own settings.
+process.env['npm_config_loglevel'] = 'error';
 delete process.env['NANOSTATE_COMMAND'];
 delete process.env['NANOSTATE_URL'];
 
@@ -29,7 +36,8 @@ function outcome(command: string, ...args: string[]): { status: number | null; s
   return { status, stdout, stderr };
 }
 
-const npx = (...args: string[]) => ['--offline', '@nanostate/hub', ...args];
+/** What Node runs for `npx @nanostate/hub`. */
+const npx = (...args: string[]) => [npxScript, '--offline', '@nanostate/hub', ...args];
 const archive = (name: string) => join(archives, `nanostate-${name}-${readJson('js/package.json').version}.tgz`);
 const tool = (name: string) => join(js, 'node_modules/.bin', name);
 const LISTENING = /^listening on (.*)$/;
@@ -46,7 +54,10 @@ before(() => {
     run('strip', ['-o', join(folder, 'nanostate'), BINARY], folder);
     run(process.execPath, ['scripts/pack.mjs', archives, join(folder, 'nanostate'), 'x86_64-unknown-linux-gnu'], js);
   }
-  run('mkdir', [consumer], folder);
+  run('mkdir', [consumer, path], folder);
+  symlinkSync(process.execPath, join(path, 'node'));
+  const npm = run('npm', ['exec', '--offline', '-c', 'echo "$npm_execpath"'], consumer).trim();
+  npxScript = join(dirname(npm), 'npx-cli.js');
   writeFileSync(join(consumer, 'package.json'), '{}');
   const names = ['client', 'hub', 'hub-linux-x64'].map(archive);
   run('npm', ['install', '--silent', '--no-audit', '--no-fund', '--offline', ...names], consumer);
@@ -64,7 +75,7 @@ test('nothing but the packages is installed, and they are of one version', () =>
 });
 
 test('npx runs a hub, and programs with the client talk over it', async () => {
-  const hub = new Program('npx', npx('--listen', tcp, '-l', ws, '--log', 'error'), {}, { cwd: consumer, detached: true });
+  const hub = new Program(process.execPath, npx('--listen', tcp, '-l', ws, '--log', 'error'), {}, { cwd: consumer, detached: true });
   const urls = [await url(hub), await url(hub)];
   const text = `
     import { Nanostate } from '@nanostate/client';
@@ -79,8 +90,8 @@ test('npx runs a hub, and programs with the client talk over it', async () => {
   // Node 20 has no WebSocket.
   const through = typeof WebSocket === 'undefined' ? [urls[0]!, urls[0]!] : urls;
   assert.equal(outcome(process.execPath, 'talk.mjs', ...through).stdout, 'app0 x {"from":"a"}\n');
-  assert.equal(outcome('npx', ...npx('send', 'y', '1', '--connect', urls[0]!)).status, 0);
-  const watched = outcome('npx', ...npx('watch', 'y', '--count', '1', '--connect', urls[0]!));
+  assert.equal(outcome(process.execPath, ...npx('send', 'y', '1', '--connect', urls[0]!)).status, 0);
+  const watched = outcome(process.execPath, ...npx('watch', 'y', '--count', '1', '--connect', urls[0]!));
   assert.deepEqual({ ...watched, stderr: '' }, { status: 0, stdout: 'nanostate y 1\n', stderr: '' });
 
   // Its output ends with the hub, and with all that npx has started.
@@ -92,7 +103,7 @@ test('npx runs a hub, and programs with the client talk over it', async () => {
 
 test('Ctrl-C ends what npx runs, in order', async () => {
   const socket = join(folder, 'terminal');
-  const hub = new Program('sh', ['-c', 'exec npx "$@" 2>&1', 'npx', ...npx('--listen', `ipc://${socket}`)], {}, { cwd: consumer, detached: true });
+  const hub = new Program('sh', ['-c', 'exec node "$@" 2>&1', 'npx', ...npx('--listen', `ipc://${socket}`)], {}, { cwd: consumer, detached: true });
   await url(hub);
   const end = once(hub.process.stdout!, 'close');
   // npx, its shell and Node get it from the terminal, and npx passes it on.
@@ -105,12 +116,12 @@ test('Ctrl-C ends what npx runs, in order', async () => {
 });
 
 test('what npx ends with is what the command ends with', async () => {
-  const wrong = outcome('npx', ...npx('--no-such-flag'));
+  const wrong = outcome(process.execPath, ...npx('--no-such-flag'));
   assert.equal(wrong.status, 2);
   assert.match(wrong.stderr, /^nanostate: unexpected argument '--no-such-flag' found/);
   const { version } = readJson('js/package.json');
-  assert.deepEqual(outcome('npx', ...npx('--version')), { status: 0, stdout: `nanostate ${version}\n`, stderr: '' });
-  assert.match(outcome('npx', ...npx('--help')).stdout, /^Run a hub until SIGINT or SIGTERM/);
+  assert.deepEqual(outcome(process.execPath, ...npx('--version')), { status: 0, stdout: `nanostate ${version}\n`, stderr: '' });
+  assert.match(outcome(process.execPath, ...npx('--help')).stdout, /^Run a hub until SIGINT or SIGTERM/);
   const hub = new Program(bin, ['--listen', tcp, '--log', 'error']);
   const busy = outcome(bin, '--listen', await url(hub));
   assert.equal(busy.status, 1);
@@ -140,6 +151,26 @@ test('signals reach the hub, and those that end it end the program with it', asy
   hub.process.kill('SIGQUIT');
   await hub.ended();
   assert.equal(hub.process.signalCode, 'SIGQUIT');
+});
+
+test('a second Ctrl-C, which npm may pass on, does not reach the hub', async () => {
+  const fake = join(folder, 'fake');
+  const text = `#!/usr/bin/env node
+    for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => console.log(signal));
+    process.on('SIGUSR1', () => process.exit(7));
+    console.log(process.argv.slice(2).join(' '));
+    setInterval(() => {}, 1000);`;
+  writeFileSync(fake, text, { mode: 0o755 });
+  const program = new Program(bin, ['--echo'], { NANOSTATE_COMMAND: fake });
+  assert.equal(await program.line(), '--until-eof 3 hub --echo');
+  program.process.kill('SIGINT');
+  assert.equal(await program.line(), 'SIGINT');
+  program.process.kill('SIGINT');
+  program.process.kill('SIGTERM');
+  assert.equal(await program.line(), 'SIGTERM');
+  program.process.kill('SIGUSR1');
+  assert.equal(await program.ended(), 7);
+  assert.deepEqual(program.lines, []);
 });
 
 test('a hub ends with the program that npx runs, also when that is killed', async () => {
