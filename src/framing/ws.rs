@@ -326,7 +326,9 @@ impl Decoder {
                     let piece = take(input, payload.left);
                     if self.incoming != Incoming::Skipped {
                         let at = self.buffer.len();
-                        let bound = at + payload.left as usize;
+                        let whole = at + payload.left as usize;
+                        // More may follow: a buffer that grew by each fragment alone would be copied for each of them.
+                        let bound = if payload.last { whole } else { self.max };
                         if !append(&mut self.buffer, piece, bound) {
                             let mut start = self.buffer[..at.min(START_LEN)].to_vec();
                             let had = start.len();
@@ -335,7 +337,7 @@ impl Decoder {
                             self.buffer = start;
                             payload.advance(piece.len());
                             self.skip(payload);
-                            return Ok(Some(Frame::NoMemory { len: bound as u64, start: &self.buffer }));
+                            return Ok(Some(Frame::NoMemory { len: whole as u64, start: &self.buffer }));
                         }
                         if self.masked {
                             apply_mask(&mut self.buffer[at..], payload.mask);

@@ -136,6 +136,21 @@ fn memory_follows_what_came_and_not_what_is_claimed() {
 }
 
 #[test]
+fn a_message_in_many_fragments_is_copied_a_few_times_and_not_for_each() {
+    const FRAGMENTS: usize = 130_000;
+    let mut decoder = Decoder::new(true, 16 << 20);
+    let (mut masks, mut copies, mut before) = (masks(), 0, 0);
+    for n in 0..FRAGMENTS {
+        let fragment = raw(if n == 0 { BINARY } else { CONTINUATION }, b"x", Some(&mut masks));
+        assert!(decoder.next(&mut &fragment[..]).is_ok_and(|frame| frame.is_none()));
+        copies += usize::from(decoder.allocated() != before);
+        before = decoder.allocated();
+    }
+    assert!(copies <= 20, "{copies} copies");
+    assert!((FRAGMENTS..=2 * FRAGMENTS).contains(&before), "{before} bytes");
+}
+
+#[test]
 fn a_frame_that_breaks_the_protocol_ends_the_stream_with_the_code_that_says_so() {
     let close = |payload: &[u8]| raw(FIN | CLOSE, payload, None);
     for (bytes, error) in [
