@@ -13,21 +13,23 @@ use crate::support::{nanostate, Process, TempDir};
 pub const MEMORY: u64 = 2 * limits::TABLE_BYTES as u64;
 
 /// Where the hub listens.
+#[derive(Clone)]
 pub struct Addresses {
     pub tcp: String,
     pub ipc: String,
     pub rep: String,
+    pub ws: String,
 }
 
 impl Addresses {
-    pub fn all(&self) -> [&str; 3] {
-        [&self.tcp, &self.ipc, &self.rep]
+    pub fn all(&self) -> [&str; 4] {
+        [&self.tcp, &self.ipc, &self.rep, &self.ws]
     }
 
     /// Reads what [`Addresses::all`] gave.
     pub fn parse(all: &[String]) -> Option<Addresses> {
-        let [tcp, ipc, rep] = all else { return None };
-        Some(Addresses { tcp: tcp.clone(), ipc: ipc.clone(), rep: rep.clone() })
+        let [tcp, ipc, rep, ws] = all else { return None };
+        Some(Addresses { tcp: tcp.clone(), ipc: ipc.clone(), rep: rep.clone(), ws: ws.clone() })
     }
 }
 
@@ -58,7 +60,7 @@ impl Hub {
     /// Starts one with the default options.
     pub fn start() -> Hub {
         let dir = TempDir::new();
-        let urls = ["tcp://127.0.0.1:0", &dir.ipc(), "rep+tcp://127.0.0.1:0"];
+        let urls = ["tcp://127.0.0.1:0", &dir.ipc(), "rep+tcp://127.0.0.1:0", "ws://127.0.0.1:0/ws"];
         let mut command = nanostate(["hub"]);
         command.args(["--memory", &MEMORY.to_string()]).args(urls.iter().flat_map(|url| ["--listen", url]));
         ended_with_us(&mut command);
@@ -67,7 +69,7 @@ impl Hub {
             let line = process.next_line_with("listening on ");
             line.trim_start_matches("listening on ").to_owned()
         };
-        let addresses = Addresses { tcp: address(), ipc: address(), rep: address() };
+        let addresses = Addresses { tcp: address(), ipc: address(), rep: address(), ws: address() };
         Hub { process, addresses, _dir: dir }
     }
 

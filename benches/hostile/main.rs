@@ -5,6 +5,7 @@
 //! cargo bench --bench hostile -- drip lists        the rows whose names begin with one of the words
 //! cargo bench --bench hostile -- --list            the rows, and what attackers do in each
 //! cargo bench --bench hostile -- --json            a JSON object for each row
+//! cargo bench --bench hostile -- --pages 9         what 197 pages do beside three that attack, in 9 pairs of runs
 //! cargo bench --bench hostile -- --page FILE       also writes the table into a page, between its marks
 //! cargo bench --bench hostile -- --seconds 30      of each storm, instead of 10
 //! ```
@@ -17,6 +18,7 @@
 mod attacks;
 mod honest;
 mod hub;
+mod pages;
 mod peer;
 mod report;
 mod storm;
@@ -49,11 +51,13 @@ struct Arguments {
     json: bool,
     page: Option<PathBuf>,
     storm: Duration,
+    pages: Option<usize>,
 }
 
 impl Arguments {
     fn parse(arguments: Vec<String>) -> Result<Arguments, String> {
-        let mut parsed = Arguments { words: Vec::new(), list: false, json: false, page: None, storm: STORM };
+        let mut parsed =
+            Arguments { words: Vec::new(), list: false, json: false, page: None, storm: STORM, pages: None };
         let mut arguments = arguments.into_iter();
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
@@ -63,9 +67,15 @@ impl Arguments {
                 "--list" => parsed.list = true,
                 "--json" => parsed.json = true,
                 "--page" => parsed.page = Some(value()?.into()),
-                "--seconds" => {
-                    let seconds = value()?.parse().ok().filter(|seconds| *seconds > 0);
-                    parsed.storm = Duration::from_secs(seconds.ok_or("--seconds needs a number above 0")?);
+                "--seconds" | "--pages" => {
+                    let number: u32 = value()?.parse().unwrap_or(0);
+                    if number == 0 {
+                        return Err(format!("{argument} needs a number above 0"));
+                    }
+                    match argument.as_str() {
+                        "--pages" => parsed.pages = Some(number as usize),
+                        _ => parsed.storm = Duration::from_secs(number.into()),
+                    }
                 }
                 word if word.starts_with('-') => return Err(format!("unknown: {word}")),
                 _ => parsed.words.push(argument),
@@ -119,6 +129,9 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         return Err("a page gets all rows or none".to_owned());
     }
     support::allow_descriptors(OPEN_FILES)?;
+    if let Some(pairs) = arguments.pages {
+        return pages::compare(pairs, arguments.storm);
+    }
     let mut rows = Vec::new();
     if !arguments.json {
         println!("{}", report::heading());

@@ -1,8 +1,12 @@
 //! Connections of attackers: they say what they like, and read only if they like.
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::os::fd::{AsRawFd, RawFd};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use nanostate::framing::http::client::{AnswerError, Request};
+use nanostate::framing::http::PROTOCOL;
+use nanostate::framing::ws::{self, Masks};
 use nanostate::framing::{self, Decoder, Frame, Framing, Sp, Version, HEADER_LEN};
 use nanostate::time::LogicalTime;
 use nanostate::wire::{self, Control, Form, HelloFlags, Instance, Meta, Stamp, Value};
@@ -21,6 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Peer {
     socket: Socket,
     framing: Framing,
+    /// Those of a WebSocket.
+    masks: Option<Masks>,
     form: Form,
     identity: String,
     decoder: Decoder,
@@ -33,32 +39,38 @@ impl Peer {
     /// Connects and says nothing.
     pub fn silent(url: &str) -> io::Result<Peer> {
         let url = url.split_once('+').map_or(url, |(_, url)| url);
-        let (domain, address, framing) = match url.strip_prefix("ipc://") {
-            Some(path) => (Domain::UNIX, SockAddr::unix(path)?, Framing::Ipc),
-            None => {
-                let address = url.strip_prefix("tcp://").and_then(|address| address.parse().ok());
+        let (domain, address, framing) = match url.split_once("://") {
+            Some(("ipc", path)) => (Domain::UNIX, SockAddr::unix(path)?, Framing::Ipc),
+            Some((scheme, place)) => {
+                let address = place.split('/').next().and_then(|address| address.parse().ok());
                 let address: std::net::SocketAddr = address.ok_or(ErrorKind::InvalidInput)?;
-                (Domain::for_address(address), address.into(), Framing::Tcp)
+                let framing = if scheme == "ws" { Framing::WsClient } else { Framing::Tcp };
+                (Domain::for_address(address), address.into(), framing)
             }
+            None => return Err(ErrorKind::InvalidInput.into()),
         };
         let socket = Socket::new(domain, Type::STREAM, None)?;
         socket.connect(&address)?;
         socket.set_read_timeout(Some(PATIENCE))?;
         socket.set_write_timeout(Some(PATIENCE))?;
-        if framing == Framing::Tcp {
+        if domain != Domain::UNIX {
             socket.set_tcp_nodelay(true)?;
         }
         let decoder = Decoder::new(framing, usize::MAX);
         let identity = String::new();
-        Ok(Peer { socket, framing, form: Form::Old, identity, decoder, output: Vec::new(), written: 0 })
+        Ok(Peer { socket, framing, masks: None, form: Form::Old, identity, decoder, output: Vec::new(), written: 0 })
     }
 
     /// An app, whose hello is written and whose welcome is not read.
     pub fn app(url: &str, identity: &str, accept: u32) -> io::Result<Peer> {
         let mut peer = Peer::silent(url)?;
+        if peer.framing == Framing::WsClient {
+            peer = peer.upgraded(url)?;
+        } else {
+            peer.output.extend_from_slice(&framing::header(Version::V1));
+        }
         peer.form = Form::V1;
         identity.clone_into(&mut peer.identity);
-        peer.output.extend_from_slice(&framing::header(Version::V1));
         peer.put_control(&Control::Hello {
             instance: peer.instance(),
             epoch: 1,
@@ -69,8 +81,38 @@ impl Peer {
             token: None,
         });
         peer.write()?;
-        peer.read_header()?;
+        if peer.masks.is_none() {
+            peer.read_header()?;
+        }
         Ok(peer)
+    }
+
+    /// Asks for a WebSocket, again and again: the hub hears one address only so often.
+    fn upgraded(mut self, url: &str) -> io::Result<Peer> {
+        const AGAIN: Duration = Duration::from_millis(50);
+        let (host, path) = url.trim_start_matches("ws://").split_once('/').ok_or(ErrorKind::InvalidInput)?;
+        loop {
+            let request = Request::write(host, &format!("/{path}"), PROTOCOL, [7; 16], &mut self.output);
+            self.write()?;
+            let mut answer = Vec::new();
+            loop {
+                // What follows the answer is left where it is.
+                answer.push(0);
+                let last = answer.len() - 1;
+                (&self.socket).read_exact(&mut answer[last..])?;
+                match request.answer(&answer, last) {
+                    Ok(None) => {}
+                    Ok(Some(_)) => {
+                        self.masks = Some(Masks::new([7; 16]));
+                        return Ok(self);
+                    }
+                    Err(AnswerError::Status(429, _)) => break,
+                    Err(error) => return Err(io::Error::other(error)),
+                }
+            }
+            std::thread::sleep(AGAIN);
+            self = Peer::silent(url)?;
+        }
     }
 
     /// A program of the original. It may name any sender.
@@ -104,8 +146,31 @@ impl Peer {
 
     /// Adds a frame to what is written next.
     pub fn put(&mut self, body: &[u8]) {
+        if let Some(masks) = &mut self.masks {
+            return ws::message(&[body], masks, &mut self.output);
+        }
         self.output.extend_from_slice(&framing::frame_head(self.framing, body.len()));
         self.output.extend_from_slice(body);
+    }
+
+    /// Adds a state of this app over a WebSocket, in fragments of one byte.
+    pub fn put_fragments(&mut self, name: &str, text: &str) {
+        // Not masked, which is a mask of zeros.
+        const FRAGMENT: [u8; 6] = [0, 0x81, 0, 0, 0, 0];
+        let body = self.state(name, text);
+        let at = self.output.len();
+        for byte in body {
+            self.output.extend_from_slice(&FRAGMENT);
+            self.output.push(byte);
+        }
+        self.output[at] = 0x02;
+        let last = self.output.len() - FRAGMENT.len() - 1;
+        self.output[last] |= 0x80;
+    }
+
+    /// Adds a ping of a WebSocket.
+    pub fn put_web_ping(&mut self) {
+        ws::ping(self.masks.as_mut(), &mut self.output);
     }
 
     /// Adds the head of a frame whose body comes some other time, or never.
@@ -126,11 +191,16 @@ impl Peer {
 
     /// Adds a state of this app.
     pub fn put_state(&mut self, name: &str, text: &str) {
+        let body = self.state(name, text);
+        self.put(&body);
+    }
+
+    fn state(&self, name: &str, text: &str) -> Vec<u8> {
         let stamp = Stamp { clock: now(), instance: self.instance() };
         let meta = Meta { stamp: Some(stamp), ..Meta::default() };
         let mut body = Vec::new();
         wire::encode_value(&mut body, Form::V1, &self.identity, name, Value::Text(text), &meta);
-        self.put(&body);
+        body
     }
 
     /// Adds a state of any sender, from an old program.
@@ -229,6 +299,32 @@ impl Peer {
         .map(drop)
     }
 
+    /// Asks the hub for a sign of life.
+    pub fn ping(&mut self) -> io::Result<()> {
+        self.put_control(&Control::Ping { token: 1 });
+        self.write()
+    }
+
+    /// Reads once, and asks anew for each answer to [`Peer::ping`] that came. Returns how many those are.
+    pub fn ping_again(&mut self, buffer: &mut [u8]) -> io::Result<u64> {
+        /// An answer is shorter, and the states of the publisher are longer.
+        const ANSWER: usize = 100;
+        let n = (&self.socket).read(buffer)?;
+        if n == 0 {
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
+        let (mut rest, mut answers) = (&buffer[..n], 0);
+        while let Some(frame) = self.decoder.next(&mut rest).map_err(io::Error::other)? {
+            let Frame::Body(body) = frame else { continue };
+            let body = Some(body).filter(|body| body.len() < ANSWER).and_then(|body| wire::decode(body, Form::V1).ok());
+            answers += u64::from(matches!(body.map(|body| Control::decode(&body)), Some(Ok(Control::Pong { .. }))));
+        }
+        for _ in 0..answers {
+            self.ping()?;
+        }
+        Ok(answers)
+    }
+
     /// Adds a request, in JSON.
     pub fn put_request(&mut self, request: &str) {
         // The number of a request, with the bit that ends a trace.
@@ -242,6 +338,12 @@ impl Peer {
         self.put_request(request);
         self.write()?;
         self.read_until(|_| true)
+    }
+}
+
+impl AsRawFd for Peer {
+    fn as_raw_fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
     }
 }
 

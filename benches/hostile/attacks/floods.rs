@@ -64,14 +64,13 @@ pub fn unread(to: &Addresses, storm: &Storm) -> io::Result<()> {
 /// Costs the hub a write of each update for each receiver.
 pub fn subscribers(to: &Addresses, storm: &Storm) -> io::Result<()> {
     const SUBSCRIBERS: usize = 100;
-    let (publisher, url, at) = (storm.clone(), to.ipc.clone(), to.tcp.clone());
-    let to = Addresses { tcp: at, ipc: url.clone(), rep: to.rep.clone() };
+    let (publisher, to) = (storm.clone(), to.clone());
     storm.begins();
     storm.crowd(SUBSCRIBERS + 1, move |i| {
         if i == SUBSCRIBERS {
             return update(&to, &publisher);
         }
-        let mut peer = Peer::app(&url, &format!("reads-{i}"), ACCEPT_ATTACKS)?;
+        let mut peer = Peer::app(&to.ipc, &format!("reads-{i}"), ACCEPT_ATTACKS)?;
         while publisher.is_on() {
             peer.skip(BATCH)?;
         }

@@ -3,6 +3,7 @@
 
 mod connections;
 mod floods;
+pub mod pages;
 mod readers;
 mod requests;
 mod senders;
@@ -88,6 +89,17 @@ pub const ALL: &[Attack] = &[
         "40 apps read 1 kB of a state of the largest size and stop, each of another value of it.",
     ),
     attack("late readers", readers::late, "40 apps read 1 kB of all that the hub holds, 200 MB, and stop; then others come."),
+    attack(
+        "fragments",
+        pages::fragments,
+        "20 WebSockets each send a message in 130,000 fragments of one byte, again and again.",
+    ),
+    attack("web pings", pages::pings, "200 WebSockets send pings of the WebSocket at full speed and do not read."),
+    attack(
+        "three pages",
+        pages::three,
+        "Three WebSockets: one that stops reading, one that sends fragments, and one that pings.",
+    ),
 ];
 
 /// Costs the hub nothing.

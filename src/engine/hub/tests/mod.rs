@@ -5,6 +5,7 @@
 
 mod connections;
 mod floods;
+mod pages;
 mod readers;
 mod requests;
 mod senders;
@@ -14,6 +15,9 @@ use std::collections::BTreeSet;
 
 use self::storm::{Storm, CALL, READ};
 use super::*;
+use crate::framing::http::client::Request;
+use crate::framing::http::PROTOCOL;
+use crate::framing::ws::{self, Masks};
 use crate::framing::{frame_head, header, Framing, Version};
 use crate::time::LogicalTime;
 use crate::wire::{self, Form, HelloFlags, Kind, Meta, Stamp, Value};
@@ -137,7 +141,7 @@ fn each_row_of_the_benchmark_is_played() {
     let mut rows = names(&read("benches/hostile/attacks/mod.rs"), "attack(");
     rows.retain(|row| !row.starts_with("none"));
     assert!(rows.len() >= 19, "{rows:?}");
-    let files = ["connections", "floods", "readers", "requests", "senders"];
+    let files = ["connections", "floods", "pages", "readers", "requests", "senders"];
     let played = files.iter().flat_map(|file| names(&read(&format!("src/engine/hub/tests/{file}.rs")), "Storm::of("));
     assert_eq!(rows, played.collect());
 }

@@ -3,9 +3,11 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use super::super::super::gateway::Gateway;
+use super::super::super::Web;
 use super::super::turns::TURN;
 use super::*;
 use crate::effort;
+use crate::framing::http::server::Site;
 use crate::framing::{gateway_header, Decoder, Version};
 use crate::wire::{Kind, Value};
 
@@ -133,10 +135,20 @@ impl Storm {
 
     /// A connection is opened by one that says this header.
     fn open(&mut self, conn: u64, gateway: Option<Gateway>, header: &[u8]) {
-        let info = ConnInfo { framing: Framing::Tcp, from: String::new(), host: None, gateway, web: None };
+        self.connect(conn, ConnInfo { framing: Framing::Tcp, from: String::new(), host: None, gateway, web: None });
+        self.hand(conn, header);
+    }
+
+    /// A connection to an address for WebSockets, which says nothing yet.
+    pub fn open_web(&mut self, conn: u64) {
+        let web = Some(Web::Site(Arc::new(Site { path: "/".into(), ..Site::default() })));
+        let framing = Framing::WsServer;
+        self.connect(conn, ConnInfo { framing, from: String::new(), host: None, gateway: None, web });
+    }
+
+    fn connect(&mut self, conn: u64, info: ConnInfo) {
         self.counted(false, |router, now| router.opened(now, ConnId(conn), info, None));
         self.carry_out();
-        self.hand(conn, header);
     }
 
     /// A connection that says nothing.
