@@ -190,6 +190,22 @@ test('Node imports and requires it', () => {
   }
 });
 
+for (const [runtime, ...args] of [['bun'], ['deno', 'run', '-A']] as const) {
+  const found = spawnSync(tool(runtime), ['--version']).status === 0;
+  test(`${runtime} starts a hub`, { skip: !found && 'it is not installed' }, () => {
+    const text = `
+      import { startHub } from '@nanostate/hub';
+      const hub = await startHub({ listen: ['${tcp}', '${ws}'] });
+      const busy = await startHub({ listen: hub.url }).catch((error) => error);
+      console.log(hub.urls.length, busy.name, busy.exitCode, busy.message.replace(hub.url, 'URL'));
+      await hub.close();
+      console.log(JSON.stringify(await hub.ended));`;
+    writeFileSync(join(consumer, 'runtime.mjs'), text);
+    const stdout = '2 HubError 1 address in use: URL\n{"code":0,"signal":null}\n';
+    assert.deepEqual(outcome(tool(runtime), ...args, 'runtime.mjs'), { status: 0, stdout, stderr: '' });
+  });
+}
+
 test('where there is no command for it, the platform is named, and what to do', () => {
   const platform = join(consumer, 'node_modules/@nanostate/hub-linux-x64');
   renameSync(platform, `${platform}-away`);
