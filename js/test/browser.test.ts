@@ -8,10 +8,43 @@ import { after, test } from 'node:test';
 import type { Page } from 'playwright-core';
 import { Nanostate } from '../src/node.js';
 import { context, eventually, inPage, join_, open } from './chromium.js';
-import { BOUND, Hub, path, until } from './support.js';
+import { BOUND, Hub, path, readJson, until } from './support.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'nanostate-browser-'));
 after(() => rmSync(folder, { recursive: true }));
+
+test('names that are shortened are neither those of the API nor of anything in a browser', async () => {
+  const internal: string[] = readJson('js/scripts/internal-names.json');
+  const page = await context.newPage();
+  const taken = new Set(
+    await page.evaluate(() => {
+      const names = new Set<string>();
+      const add = (object: any) => {
+        for (let one = object; one; one = Object.getPrototypeOf(one)) {
+          Object.getOwnPropertyNames(one).forEach((name) => names.add(name));
+        }
+      };
+      add(globalThis);
+      for (const name of Object.getOwnPropertyNames(globalThis).filter((name) => !name.endsWith('Storage'))) {
+        const one = (globalThis as any)[name];
+        if (typeof one === 'function' || typeof one === 'object') [one, one?.prototype].forEach(add);
+      }
+      return [...names];
+    }),
+  );
+  await page.close();
+  assert.ok(taken.has('bufferedAmount') && taken.has('visibilityState'));
+  const source = (name: string) => readFileSync(path(`js/src/${name}.ts`), 'utf8');
+  const state = /export interface State \{[^}]*\}/.exec(source('engine/received'))![0];
+  const link = /export interface Link \{[^}]*\}/.exec(source('engine/reports'))![0];
+  const api = new Set(
+    [source('client'), source('store'), source('status'), source('compat'), state, link].flatMap((text) =>
+      Array.from(text.matchAll(/^ {2,4}(?:readonly |get |async )*(\w+)\??(?: =|[:(<])/gm), ([, name]) => name!),
+    ),
+  );
+  assert.ok(['accept', 'onLink', 'retained', 'getSnapshot', 'code'].every((name) => api.has(name)), [...api].join());
+  assert.deepEqual(internal.filter((name) => taken.has(name) || api.has(name)), []);
+});
 
 test('a page of another server of this machine reads, and is told that it may not publish', async () => {
   const hub = await Hub.start('ws://127.0.0.1:0/ws', 'tcp://127.0.0.1:0');
