@@ -304,7 +304,9 @@ impl Hub {
                 (Address::Ws { .. }, Some(_)) => self.web.lock().pages(),
                 _ => Pages::default(),
             };
-            self.inner.shared.listen(address, mode, Service { gateway, pages, tls })
+            let bound = self.inner.shared.listen(address, mode, Service { gateway, pages, tls })?;
+            self.guard.lock().warn_if_open(address);
+            Ok(bound)
         };
         let Some(address) = GatewayAddress::parse(url).transpose()? else {
             let address = Address::parse(url)?;
@@ -328,7 +330,6 @@ impl Hub {
         self.inner.check_usable()?;
         self.start_thread()?;
         let bound = listen()?;
-        self.guard.lock().warn_if_open(&bound);
         let router = &mut self.inner.shared.lock().protocol;
         role.into_iter().for_each(|role| router.serves(role));
         router.about_mut().addresses.push(bound.clone());

@@ -55,8 +55,8 @@ impl Guard {
     }
 
     /// Warns where everybody may take part from other machines.
-    pub fn warn_if_open(&self, address: &str) {
-        if !self.asks() && Address::parse(address).is_ok_and(|address| !address.is_local()) {
+    pub fn warn_if_open(&self, address: &Address) {
+        if !self.asks() && !address.is_local() {
             warn!("{address} can be reached from other machines, and no token is asked for");
         }
     }

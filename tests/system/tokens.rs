@@ -144,6 +144,7 @@ fn a_hub_that_other_machines_reach_says_that_it_asks_for_no_token() {
         ended.stderr.iter().any(|line| line.contains(words))
     };
     assert!(says(&["--listen", "tcp://0.0.0.0:0"]));
+    assert!(says(&["--listen", "pub+tcp://*:0"]), "a gateway");
     assert!(!says(&["--listen", "tcp://127.0.0.1:0"]));
     assert!(!says(&["--listen", "tcp://0.0.0.0:0", "--token-file", &both(&dir), "--clear-tokens"]));
 }
