@@ -59,16 +59,16 @@ fn heading(option: HubOption) -> Option<&'static str> {
 fn argument(option: HubOption) -> Arg {
     let about = option.about();
     let argument = Arg::new(about.name).long(flag(option)).help_heading(heading(option));
+    let text = with_flags(about.text).into_owned();
     let value_name = match about.unit {
-        Unit::Flag => return argument.action(ArgAction::SetTrue).help(about.text),
+        Unit::Flag => return argument.action(ArgAction::SetTrue).help(text),
         Unit::Count => "NUMBER",
         Unit::Bytes => "SIZE",
         Unit::Milliseconds => "DURATION",
         Unit::Permissions => "OCTAL",
     };
     argument.value_name(value_name).value_parser(ValueParser::new(move |text: &str| about.parse(text))).help(format!(
-        "{} ({}) [default: {}]",
-        about.text,
+        "{text} ({}) [default: {}]",
         about.range(),
         about.unit.show(about.default)
     ))
@@ -142,6 +142,8 @@ mod tests {
             assert_eq!(given, Ok(vec![(*option, about.high)]), "{flag}");
         }
         assert_eq!(parse(&[]), Ok(vec![]));
+        let help = Options::augment_args(Command::new("hub")).render_long_help().to_string();
+        assert!(help.contains("--stalled-frame; one") && !help.contains("NS_OPT_"), "{help}");
     }
 
     #[test]
