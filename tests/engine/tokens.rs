@@ -5,6 +5,7 @@ use nanostate::engine::{ConnId, Role};
 use nanostate::framing::http::client::Request;
 use nanostate::framing::http::server::Site;
 use nanostate::framing::{frame_head, header, Framing, Version};
+use nanostate::time::LogicalTime;
 use nanostate::wire::{self, Control, Form, HelloFlags, Hidden, Instance, Meta};
 use nanostate::{limits, Kind, Status};
 
@@ -31,15 +32,28 @@ fn hub(read_without_token: bool) -> Direct {
 
 /// A connection that has said hello with this token.
 fn hello(hub: &mut Direct, identity: &str, number: u8, flags: HelloFlags, token: Option<&str>) -> ConnId {
+    hello_at(hub, identity, number, flags, token, 1, None)
+}
+
+/// The same of the connection with this number of its app, whose clock reads this time.
+fn hello_at(
+    hub: &mut Direct,
+    identity: &str,
+    number: u8,
+    flags: HelloFlags,
+    token: Option<&str>,
+    epoch: u64,
+    time: Option<LogicalTime>,
+) -> ConnId {
     let conn = hub.open();
     hub.bytes(conn, &header(Version::V1));
     let token = token.map(|token| token.replace(' ', "-"));
     let hello = Control::Hello {
         instance: Instance([number; 16]),
-        epoch: 1,
+        epoch,
         accept: wire::ACCEPT_ANY,
         flags,
-        time: None,
+        time,
         secret: None,
         token: token.as_deref().map(Hidden),
     };
@@ -120,6 +134,53 @@ fn an_app_that_may_read_takes_no_identity_from_one_that_may_publish_and_gives_it
     hub.control(robot, "x", Control::Pong { token, time: None });
     assert_eq!(hub.refusal(greedy), Some(Status::IdentityTaken));
     assert!(!hub.is_closed(robot));
+}
+
+#[test]
+fn an_app_that_may_read_replaces_no_holder_that_is_only_slow_to_answer() {
+    let mut hub = hub(false);
+    let robot = joined(&mut hub, "x", 1, Some(WRITER));
+    let panel = hello(&mut hub, "x", 2, HelloFlags(0), Some(READER));
+    assert!(hub.ping(robot).is_some());
+    hub.pass(2 * SEC);
+    assert_eq!(hub.refusal(panel), Some(Status::IdentityTaken));
+    assert!(!hub.is_closed(robot));
+    // Another reader is replaced as ever, and so is who counts as lost.
+    let [one, other] = [3, 4].map(|number| hello(&mut hub, "y", number, HelloFlags(0), Some(READER)));
+    hub.pass(2 * SEC);
+    assert!(hub.is_closed(one) && hub.said(other).contains(&"welcome".to_owned()));
+    hub.pass(20 * SEC);
+    let panel = hello(&mut hub, "x", 2, HelloFlags(0), Some(READER));
+    hub.pass(2 * SEC);
+    assert!(hub.is_closed(robot) && hub.said(panel).contains(&"welcome".to_owned()));
+}
+
+#[test]
+fn an_app_that_may_read_does_not_pass_for_one_that_may_publish_by_its_instance() {
+    let mut hub = hub(false);
+    let robot = joined(&mut hub, "x", 1, Some(WRITER));
+    // The instance is in every stamp.
+    let panel = hello_at(&mut hub, "x", 1, HelloFlags(0), Some(READER), 2, None);
+    let token = hub.ping(robot).expect("a question");
+    hub.control(robot, "x", Control::Pong { token, time: None });
+    assert_eq!(hub.refusal(panel), Some(Status::IdentityTaken));
+    assert!(!hub.is_closed(robot));
+}
+
+#[test]
+fn an_app_that_may_read_moves_no_clock() {
+    let mut hub = hub(false);
+    let robot = joined(&mut hub, "robot", 1, Some(WRITER));
+    let year = |hub: &mut Direct, number, token| {
+        let ahead = LogicalTime::from_millis(hub.now.wall.as_millis() + 3_600_000);
+        let app = hello_at(hub, "clock", number, HelloFlags(0), Some(token), 1, Some(ahead));
+        assert!(hub.said(app).contains(&"welcome".to_owned()));
+        publish(hub, robot, "robot", "x");
+        let stamp = hub.router.table().find("robot", "x").expect("the state").stamp();
+        stamp.clock >= ahead
+    };
+    assert!(!year(&mut hub, 2, READER));
+    assert!(year(&mut hub, 3, WRITER), "who may publish moves it");
 }
 
 /// An old program, a plain WebSocket, and clients of gateways.

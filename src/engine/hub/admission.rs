@@ -158,7 +158,9 @@ impl Router {
         // A peer that waited for a holder that makes room for this peer waits for this peer from then on.
         let mut waited = Vec::new();
         if self.make_room(now, i, hello, &mut waited) {
-            self.core.welcome(now, i, &mut self.peers[i], hello.time);
+            // Who publishes nothing has no say in the order of states.
+            let time = hello.time.filter(|_| !hello.reads);
+            self.core.welcome(now, i, &mut self.peers[i], time);
         }
         self.admit_all(now, waited);
     }

@@ -29,11 +29,11 @@ pub struct Hello {
 
 impl Hello {
     /// Whether this is another connection of the same app. The instance is in every stamp, so that it proves nothing: the
-    /// secret does.
+    /// secret does. Without one, who may only read does not pass for who may publish.
     fn is_same_app(&self, other: &Hello) -> bool {
         let proven = match (&self.secret, &other.secret) {
             (Some(one), Some(other)) => one.matches(other),
-            (None, None) => true,
+            (None, None) => self.reads == other.reads,
             _ => false,
         };
         proven && self.instance == other.instance
@@ -204,8 +204,11 @@ impl Identities {
 
     /// The holder that this peer waits for did not answer in time.
     pub fn unanswered(&self, name: &str, claimant: PeerId, is_lost: impl FnOnce(PeerId) -> bool) -> Option<Unanswered> {
-        let claimant = self.held.get(name)?.claimants.iter().find(|other| other.peer == claimant)?;
-        let only_lost = claimant.hello.flags.contains(HelloFlags::RETRY);
+        let identity = self.held.get(name)?;
+        let claimant = identity.claimants.iter().find(|other| other.peer == claimant)?;
+        let publishes = |holder: &Holder| holder.peer == claimant.holder && !holder.hello.reads;
+        let is_below = claimant.hello.reads && identity.holders.iter().any(publishes);
+        let only_lost = is_below || claimant.hello.flags.contains(HelloFlags::RETRY);
         let replaced = !only_lost || is_lost(claimant.holder);
         Some(if replaced { Unanswered::Replaced(claimant.holder) } else { Unanswered::Slow })
     }
