@@ -183,6 +183,30 @@ fn an_app_that_may_read_moves_no_clock() {
     assert!(year(&mut hub, 3, WRITER), "who may publish moves it");
 }
 
+#[test]
+fn who_hangs_up_before_the_answer_to_a_wrong_token_is_told_of_as_one() {
+    let mut hub = hub(false);
+    let app = hello(&mut hub, "a", 1, HelloFlags(0), Some(WRONG));
+    hub.lose(app);
+    assert_eq!(hub.refusals(), [(Status::Permission, "the hub does not know this token".to_owned())]);
+}
+
+#[test]
+fn who_waits_for_an_identity_while_its_token_is_taken_back_is_never_let_in() {
+    let mut hub = hub(false);
+    let holder = joined(&mut hub, "x", 1, Some(WRITER));
+    let waiting = hello(&mut hub, "x", 2, HelloFlags(0), Some(WRITER));
+    hub.events();
+    let now = hub.now;
+    hub.router.set_tokens(now, tokens(&[("other", "read", WRONG)]));
+    hub.settle();
+    assert!(hub.is_closed(holder) && hub.is_closed(waiting));
+    let mut events = hub.events();
+    events.sort_by_key(|(event, _)| *event == PeerEvent::Refused);
+    assert_eq!(events, [(PeerEvent::Left, Status::Permission), (PeerEvent::Refused, Status::Permission)]);
+    assert!(!hub.said(waiting).contains(&"welcome".to_owned()));
+}
+
 /// An old program, a plain WebSocket, and clients of gateways.
 fn without_words(hub: &mut Direct) -> Vec<ConnId> {
     let old = hub.open_old();

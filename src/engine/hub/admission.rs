@@ -30,7 +30,10 @@ impl Router {
         self.access.set(tokens);
         let access = &self.access;
         let ends = |peer: &Peer| peer.profile.grant.as_ref().is_some_and(|grant| !access.still_has(grant));
-        let ended: Vec<_> = self.peers.iter_mut_with_places().filter(|(_, peer)| ends(peer)).map(|(i, _)| i).collect();
+        let mut ended: Vec<_> =
+            self.peers.iter_mut_with_places().filter(|(_, peer)| ends(peer)).map(|(i, _)| i).collect();
+        // First those that wait for an identity, or they would get that of a holder who leaves here, too.
+        ended.sort_by_key(|&i| self.peers[i].is_up());
         for i in ended {
             self.refuse(now, i, Status::Permission, "its token is no longer accepted".to_owned());
         }

@@ -202,6 +202,11 @@ impl Router {
             self.admit_all(now, waited);
         } else {
             core.identities.withdraw(&peer.profile.identity, id);
+            // However it ended.
+            let (why, text) = match stage {
+                Stage::Denied(denied) => (Status::Permission, denied.into()),
+                _ => (why, text),
+            };
             core.reports.refused(&peer.profile, why, text);
         }
     }
