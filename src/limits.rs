@@ -24,6 +24,10 @@ pub const MAX_NAME: usize = 1024;
 pub const MAX_TOKEN: usize = 255;
 /// The shortest access token that a hub knows, in bytes: what is shorter can be guessed.
 pub const MIN_TOKEN: usize = 16;
+/// Access tokens of one hub. Each hello is compared with all of them.
+pub const TOKENS: usize = 1024;
+/// The file that has them, in bytes.
+pub const TOKEN_FILE: usize = 1 << 20;
 /// What an app may send before it is welcomed, in bytes of one message.
 pub const MAX_HELLO: usize = 4096;
 /// Peers of one hub.

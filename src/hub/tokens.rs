@@ -1,6 +1,7 @@
 //! The file with the access tokens of a hub.
 
-use std::fs;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 
 use log::warn;
@@ -8,7 +9,7 @@ use log::warn;
 use crate::engine::hub::Tokens;
 use crate::options::HubOption;
 use crate::transport::Address;
-use crate::{Error, Result, Status};
+use crate::{limits, Error, Result, Status};
 
 /// Whom a hub lets in at its addresses.
 #[derive(Default)]
@@ -32,12 +33,14 @@ impl Guard {
     /// The tokens in the file, read now.
     pub fn load(&self) -> Result<Option<Tokens>> {
         let Some(file) = &self.file else { return Ok(None) };
-        let failed = |error: &std::io::Error| Error::io(error, file);
-        let text = fs::read(file).map_err(|error| failed(&error))?;
+        let (text, mode) = read(file).map_err(|error| Error::io(&error, file))?;
+        if text.len() > limits::TOKEN_FILE {
+            let text = format!("{file}: a file of access tokens has at most {} bytes", limits::TOKEN_FILE);
+            return Err(Error::new(Status::Invalid, text));
+        }
         let text = String::from_utf8(text)
             .map_err(|_| Error::new(Status::Utf8, format!("{}: {file}", Status::Utf8.text())))?;
         let tokens = Tokens::parse(&text).map_err(|why| Error::new(Status::Invalid, format!("{file}: {why}")))?;
-        let mode = fs::metadata(file).map_err(|error| failed(&error))?.permissions().mode();
         if mode & 0o004 != 0 {
             warn!("{file} has tokens, and every user of this machine can read it");
         }
@@ -60,4 +63,12 @@ impl Guard {
             warn!("{address} can be reached from other machines, and no token is asked for");
         }
     }
+}
+
+/// What is in a file, up to a byte more than there may be, and its permissions.
+fn read(path: &str) -> io::Result<(Vec<u8>, u32)> {
+    let (file, mut text) = (File::open(path)?, Vec::new());
+    let mode = file.metadata()?.permissions().mode();
+    file.take(limits::TOKEN_FILE as u64 + 1).read_to_end(&mut text)?;
+    Ok((text, mode))
 }

@@ -167,6 +167,12 @@ fn a_file_that_is_no_good_is_named_with_its_line() {
     );
     fs::write(&path, b"\xff\xfe").unwrap();
     assert_eq!(listens(&path).0, Some(1));
+    fs::write(&path, "#".repeat((1 << 20) + 1)).unwrap();
+    let words = "a file of access tokens has at most 1048576 bytes";
+    for path in [&*path, "/dev/zero"] {
+        let (code, text) = listens(path);
+        assert!(code == Some(2) && text.ends_with(&format!("{path}: {words}")), "{text}");
+    }
     let path = both(&dir);
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
     let hub = hub(&path, &[]);

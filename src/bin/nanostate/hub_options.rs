@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use clap::builder::ValueParser;
+use clap::builder::{NonEmptyStringValueParser, ValueParser};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use nanostate::options::Unit;
 use nanostate::{AppOption, AppText, HubOption, HubText};
@@ -58,7 +58,11 @@ fn heading(option: HubOption) -> Option<&'static str> {
 
 fn argument(option: HubOption) -> Arg {
     let about = option.about();
-    let argument = Arg::new(about.name).long(flag(option)).help_heading(heading(option));
+    let mut argument = Arg::new(about.name).long(flag(option)).help_heading(heading(option));
+    if let HubOption::ReadWithoutToken | HubOption::ClearTokens = option {
+        // Whoever gives it believes that tokens are asked for.
+        argument = argument.requires(HubText::TokenFile.about().name);
+    }
     let text = with_flags(about.text).into_owned();
     let value_name = match about.unit {
         Unit::Flag => return argument.action(ArgAction::SetTrue).help(text),
@@ -82,7 +86,9 @@ fn text_argument(option: HubText) -> Arg {
         HubText::Www => ("Web pages", "DIR"),
         HubText::TokenFile => ("Access tokens", "FILE"),
     };
-    Arg::new(about.name).long(flag_of(about.name)).help_heading(heading).value_name(value_name).help(help)
+    let argument = Arg::new(about.name).long(flag_of(about.name)).help_heading(heading).value_name(value_name);
+    // Empty it would count as not given: a variable that is not set must not leave a hub open.
+    argument.value_parser(NonEmptyStringValueParser::new()).help(help)
 }
 
 impl clap::Args for Options {
@@ -136,7 +142,7 @@ mod tests {
         for option in HubOption::ALL {
             let (about, flag) = (option.about(), format!("--{}", flag(*option)));
             let given = match about.unit {
-                Unit::Flag => parse(&[&flag]),
+                Unit::Flag => parse(&[&flag, "--token-file", "tokens"]),
                 _ => parse(&[&flag, &about.unit.show(about.high)]),
             };
             assert_eq!(given, Ok(vec![(*option, about.high)]), "{flag}");
@@ -155,6 +161,19 @@ mod tests {
         assert_eq!(with_flags("NS_OPT_HUB_TLS_KEY, NS_OPT_TLS_CA"), "--tls-key, --ca");
         assert_eq!(with_flags("NS_OPT_TOKEN, NS_OPT_CLEAR_TOKEN"), "--token, --clear-token");
         assert_eq!(with_flags("NS_OPT_HUB_, NS_OPT_LINGER_MS"), "NS_OPT_HUB_, NS_OPT_LINGER_MS");
+    }
+
+    #[test]
+    fn a_flag_that_would_leave_a_hub_open_is_refused() {
+        for (arguments, words) in [
+            (&["--token-file", ""][..], "a value is required for '--token-file <FILE>'"),
+            (&["--token-file="], "a value is required for '--token-file <FILE>'"),
+            (&["--read-without-token"], "--token-file <FILE>"),
+            (&["--clear-tokens"], "--token-file <FILE>"),
+        ] {
+            let error = parse(arguments).unwrap_err();
+            assert!(error.contains(words), "{error}");
+        }
     }
 
     #[test]

@@ -100,8 +100,13 @@ impl Tokens {
     /// What is wrong, in words, with the number of its line. A token is never named.
     pub fn parse(text: &str) -> Result<Tokens, String> {
         let mut tokens = Tokens(Vec::new());
+        // Some editors begin a file with this mark.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         for (number, line) in (1..).zip(text.lines().map(str::trim)) {
             if !line.is_empty() && !line.starts_with('#') {
+                if tokens.0.len() >= limits::TOKENS {
+                    return Err(format!("line {number}: a hub has at most {} tokens", limits::TOKENS));
+                }
                 let grant = tokens.grant(line).map_err(|why| format!("line {number}: {why}"))?;
                 tokens.0.push(Arc::new(grant));
             }
@@ -306,6 +311,11 @@ mod tests {
             assert_eq!(told, why);
             assert!(![A, B, short].iter().any(|token| told.contains(token)), "{told}");
         }
+        let many: String = (0..=limits::TOKENS).map(|n| format!("n{n} read {A}{n}\n")).collect();
+        assert_eq!(Tokens::parse(&many).unwrap_err(), "line 1025: a hub has at most 1024 tokens");
+        assert!(Tokens::parse(&many[..many.trim_end().rfind('\n').unwrap()]).is_ok());
+        let marked = Tokens::parse(&format!("\u{feff}# name rights token\r\na read {A}\r\n"));
+        assert!(marked.is_ok_and(|tokens| tokens.find(A).is_some()));
         let shown = format!("{:?}", Tokens::parse(&format!("a read {A}")));
         assert!(shown.contains("\"a\"") && !shown.contains(A), "{shown}");
     }
