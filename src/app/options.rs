@@ -88,10 +88,16 @@ impl App {
     pub(super) fn token(&self, addresses: &[Address]) -> Result<Option<Hidden<Box<str>>>> {
         let Some(token) = AppText::Token.value(&self.inner.texts.lock()) else { return Ok(None) };
         wire::check_token(&token)?;
+        let (option, allowed) = (AppText::Token.about(), AppOption::ClearToken.about().name);
+        let (name, variable) = (option.name, option.variable);
+        // Left over from the file that it was read from. A hub would only say that it does not know it.
+        if token.contains(char::is_whitespace) {
+            let text =
+                format!("the token ({name}, ${variable}) contains a blank or the end of a line, as no token does");
+            return Err(Error::new(Status::Invalid, text));
+        }
         let in_clear = addresses.iter().find(|address| !address.is_tls() && !address.is_local());
         if let (Some(address), false) = (in_clear, self.inner.clear_token.load(Ordering::Relaxed)) {
-            let (option, allowed) = (AppText::Token.about(), AppOption::ClearToken.about().name);
-            let (name, variable) = (option.name, option.variable);
             let text = format!(
                 "the token ({name}, ${variable}) would pass unencrypted to {address}: use tls+tcp:// or wss://, or set {allowed}"
             );

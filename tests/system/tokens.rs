@@ -136,6 +136,15 @@ fn tokens_do_not_pass_unencrypted_between_machines_unless_that_is_allowed() {
 }
 
 #[test]
+fn a_token_with_the_end_of_its_line_is_refused_before_it_is_sent() {
+    let mut command = nanostate(["send", "x", "1", "--connect", "tcp://127.0.0.1:9", "--timeout", "0.01"]);
+    command.env(VARIABLE, format!("{ROBOT}\n"));
+    let ended = run(command, b"");
+    let words = "the token (--token, $NANOSTATE_TOKEN) contains a blank or the end of a line, as no token does";
+    assert!(ended.code == Some(2) && ended.stderr[0].ends_with(words), "{ended:?}");
+}
+
+#[test]
 fn a_hub_that_other_machines_reach_says_that_it_asks_for_no_token() {
     let dir = TempDir::new();
     let words = "can be reached from other machines, and no token is asked for";
