@@ -269,14 +269,11 @@ impl Conns {
         }
     }
 
-    /// Reading so many bytes of it took so long. `more`: it waits again.
-    pub fn was_read(&mut self, key: u64, bytes: usize, time: Duration, more: bool) {
+    /// Reading so many bytes of it took so long.
+    pub fn was_read(&mut self, key: u64, bytes: usize, time: Duration) {
         if let Some(conn) = self.conns.get_mut(&key) {
             conn.share.took(bytes, time);
             self.reading.took(&mut conn.reads, cost_of_reading(bytes, time));
-            if more {
-                self.reading.wait(key, &mut conn.reads);
-            }
         }
     }
 

@@ -52,6 +52,8 @@ pub struct Driver<P> {
     /// Until when the loop sleeps if nothing happens; `None` while it runs.
     pub(super) sleeps: Option<Sleep>,
     birth: Birth,
+    /// Those that were read and have more; kept for its allocation.
+    again: Vec<u64>,
 }
 
 /// A sleep of the loop.
@@ -74,6 +76,7 @@ impl<P: Protocol> Driver<P> {
             // Not yet started: as if it slept indefinitely.
             sleeps: Some(Sleep { until: None }),
             birth: Birth::here(),
+            again: Vec::new(),
         }
     }
 
@@ -357,19 +360,27 @@ impl<P: Protocol> Driver<P> {
         }
     }
 
-    /// Reads the connections that wait for it, those first that have had the least time, until it is time for others.
+    /// Reads the connections that wait for it, those first that have had the least time, until it is time for others. Once
+    /// that has taken a while, none is read again before the poller says who else has something by then.
     pub(super) fn read_some(&mut self, now: Now, buffer: &mut [u8]) {
         /// How many bytes are read before what they cause is written, so that it does not pile up in outboxes.
         const BYTES: usize = 1 << 20;
         let mut stint = Stint::begin();
-        let mut read = 0;
+        let (mut read, mut again) = (0, std::mem::take(&mut self.again));
         while read < BYTES && !stint.is_over() {
             let Some((key, share)) = self.conns.next_to_read() else { break };
             let (bytes, more) = self.read(now, ConnId(key), buffer, share);
             self.begin_actions(now);
-            self.conns.was_read(key, bytes, stint.lap(), more);
+            self.conns.was_read(key, bytes, stint.lap());
+            match more {
+                true if stint.is_late() => again.push(key),
+                true => self.conns.wait_to_read(key),
+                false => {}
+            }
             read += bytes;
         }
+        again.drain(..).for_each(|key| self.conns.wait_to_read(key));
+        self.again = again;
     }
 
     /// Writes the connections that wait for it, those first that have had the least time, until it is time for others.

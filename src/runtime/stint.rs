@@ -7,10 +7,13 @@ use crate::time::MonoTime;
 
 /// How long the loop reads, and then writes, before it looks who else is ready.
 const TIME: Duration = Duration::from_millis(1);
+/// After so long it serves none again that it has served already.
+const LATE: Duration = Duration::from_micros(250);
 
 /// A part of a turn of the loop.
 pub struct Stint {
     until: MonoTime,
+    late: MonoTime,
     last: MonoTime,
 }
 
@@ -18,12 +21,18 @@ impl Stint {
     /// It begins now.
     pub fn begin() -> Stint {
         let now = now().mono;
-        Stint { until: now + TIME, last: now }
+        Stint { until: now + TIME, late: now + LATE, last: now }
     }
 
     /// Whether it was time to look who else is ready when a connection was served last.
     pub fn is_over(&self) -> bool {
         self.last >= self.until
+    }
+
+    /// Whether one that has more is to be served again only when it is known who else is ready by then: who came
+    /// meanwhile, and wants little, would wait for it until the stint is over.
+    pub fn is_late(&self) -> bool {
+        self.last >= self.late
     }
 
     /// A connection was served. Returns how long that took.

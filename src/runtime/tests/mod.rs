@@ -43,6 +43,8 @@ struct Recorder {
     refuse: bool,
     /// Takes no bytes.
     full: bool,
+    /// How long it takes for bytes, each time.
+    nap: Duration,
     opened: Vec<(ConnId, ConnInfo, Option<u64>)>,
     failed: Vec<(u64, Error)>,
     closed: Vec<(ConnId, Closed)>,
@@ -112,6 +114,7 @@ impl Protocol for Recorder {
     }
 
     fn bytes(&mut self, _: Now, conn: ConnId, input: &[u8]) {
+        std::thread::sleep(self.nap);
         match self.open.get_mut(&conn) {
             None => self.wrong.push(format!("bytes of {conn:?}, which is not open")),
             Some(Open { checked: Some(checked), .. }) => {

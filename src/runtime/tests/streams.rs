@@ -237,6 +237,28 @@ fn a_tick_comes_when_its_time_has_come_also_when_another_thread_sets_it() {
 }
 
 #[test]
+fn a_connection_whose_bytes_take_long_is_read_once_before_the_loop_looks_who_else_is_ready() {
+    for backend in BACKENDS {
+        // Longer than a connection may take before the others are asked.
+        let recorder = Recorder { nap: Duration::from_micros(300), ..Recorder::default() };
+        let shared = Shared::new(recorder, backend).unwrap();
+        let mut turns = Loop::new(&shared);
+        let url = listen_at(&shared, &Address::parse("tcp://127.0.0.1:0").unwrap(), IPC_MODE).unwrap();
+        let mut peer = std::net::TcpStream::connect(url.strip_prefix("tcp://").unwrap()).unwrap();
+        peer.write_all(&pattern(0)[..256 << 10]).unwrap();
+        let received = || shared.lock().protocol.open.values().map(|open| open.received.len()).sum::<usize>();
+        let (mut before, mut most) = (0, 0);
+        while before < 256 << 10 {
+            turns.turn(Some(PATIENCE)).unwrap();
+            most = most.max(received() - before);
+            before = received();
+        }
+        // What one read takes at most.
+        assert!(most < 128 << 10, "{most} bytes in a turn");
+    }
+}
+
+#[test]
 fn an_idle_loop_does_not_turn() {
     for backend in BACKENDS {
         let shared = Shared::new(Recorder::default(), backend).unwrap();
