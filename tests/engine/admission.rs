@@ -120,6 +120,20 @@ fn a_hub_that_is_full_refuses_and_has_room_again_when_one_leaves() {
 }
 
 #[test]
+fn connections_without_a_hello_make_room_for_others() {
+    let mut hub = Direct::new(RouterConfig { max_peers: 3, ..RouterConfig::default() });
+    let a = hub.open_v1("a", 1);
+    let [silent, no_hello] = [(); 2].map(|()| hub.open());
+    hub.bytes(no_hello, &header(Version::V1));
+    for (identity, number) in [("b", 2), ("c", 3)] {
+        hub.open_v1(identity, number);
+        assert_eq!([a, silent, no_hello].map(|conn| hub.is_closed(conn)), [false, true, number == 3]);
+    }
+    let d = hub.hello("d", 4, 1, HelloFlags(0));
+    assert_eq!(hub.refusal(d), Some(Status::Full));
+}
+
+#[test]
 fn an_app_that_a_full_hub_turned_away_is_a_v1_peer_once_there_is_room() {
     each_seed(20, 1000, |seed| {
         let mut world = World::new(seed);

@@ -107,8 +107,8 @@ fn web_sockets_beyond_their_limit_are_answered_503_and_keep_no_program_out() {
     let mut hub = Direct::new(RouterConfig { max_websockets: 2, ..RouterConfig::default() });
     let first = hub.open_web(site());
     hub.bytes(first, &upgrade("bus.sp.nanomsg.org"));
-    // One that has not asked yet counts, too.
     let second = hub.open_web(site());
+    hub.bytes(second, &upgrade("bus.sp.nanomsg.org"));
     hub.events();
     let text = "at most 2 WebSockets may be connected (NS_OPT_HUB_MAX_WEBSOCKETS)".to_owned();
     for protocol in ["bus.sp.nanomsg.org", "pub.sp.nanomsg.org", "other"] {
@@ -143,13 +143,41 @@ fn web_sockets_beyond_their_limit_are_answered_503_and_keep_no_program_out() {
 #[test]
 fn those_who_wait_to_be_refused_a_web_socket_are_few() {
     let mut hub = Direct::new(RouterConfig { max_websockets: 2, ..RouterConfig::default() });
+    let pages = [(); 2].map(|()| hub.open_web(site()));
+    pages.iter().for_each(|&page| hub.bytes(page, &upgrade("bus.sp.nanomsg.org")));
     let silent: Vec<_> = (0..200).map(|_| hub.open_web(site())).collect();
-    assert_eq!(silent.iter().filter(|&&conn| !hub.is_closed(conn)).count(), 2 + limits::SURPLUS_PEERS);
+    assert_eq!(silent.iter().filter(|&&conn| !hub.is_closed(conn)).count(), limits::SURPLUS_PEERS);
     hub.pass(limits::HANDSHAKE.as_nanos() as u64);
     assert!(silent.iter().all(|&conn| hub.is_closed(conn)));
+    hub.lose(pages[0]);
     let next = hub.open_web(site());
     hub.bytes(next, &upgrade("nanostate.v1"));
     behind_head(&hub.read(next, usize::MAX), "101");
+    assert!(!hub.is_closed(next));
+}
+
+#[test]
+fn web_sockets_that_have_not_asked_make_room_for_others_the_oldest_first() {
+    let mut hub = Direct::new(RouterConfig { max_websockets: 3, ..RouterConfig::default() });
+    let [page, silent, slow] = [(); 3].map(|()| hub.open_web(site()));
+    hub.bytes(page, &upgrade("other"));
+    hub.bytes(slow, b"GET /ws HT");
+    let program = hub.open();
+    hub.events();
+    let closed = |hub: &Direct| [page, silent, slow, program].map(|conn| hub.is_closed(conn));
+    for so_far in [[false, true, false, false], [false, true, true, false]] {
+        let next = hub.open_web(site());
+        hub.bytes(next, &upgrade("other"));
+        behind_head(&hub.read(next, usize::MAX), "101");
+        assert_eq!(closed(&hub), so_far);
+        let words = "it made room for others before its handshake: at most 3 WebSockets may be connected \
+                     (NS_OPT_HUB_MAX_WEBSOCKETS)";
+        assert_eq!(hub.refusals(), [(Status::Full, words.to_owned())]);
+    }
+    // All have asked. What is no WebSocket makes no room for one.
+    let surplus = hub.open_web(site());
+    hub.bytes(surplus, &upgrade("other"));
+    behind_head(&hub.read(surplus, usize::MAX), "503");
 }
 
 #[test]

@@ -134,6 +134,22 @@ impl Router {
         true
     }
 
+    /// Closes the connection that came first of those that have not said what they are, so that another one may come,
+    /// which may be a WebSocket. Whether there was one.
+    pub(super) fn make_place(&mut self, now: Now, limit: HubOption, is_ws: bool) -> bool {
+        let only_ws = is_ws && self.is_full(true);
+        let is_silent = |peer: &Peer| {
+            let counts = peer.surplus.is_none() && (!only_ws || peer.link.is_ws());
+            counts && matches!(peer.stage, Stage::Handshake | Stage::Hello)
+        };
+        let silent = self.peers.iter_mut_with_places().filter(|(_, peer)| is_silent(peer));
+        let Some(i) = silent.min_by_key(|(_, peer)| peer.profile.conn).map(|(i, _)| i) else { return false };
+        // It does not count any more.
+        self.peers[i].surplus = Some(limit);
+        self.close(now, i, Status::Full, format!("it made room for others before its handshake: {}", self.full(limit)));
+        true
+    }
+
     /// Why nobody more is let in.
     pub(super) fn full(&self, limit: HubOption) -> String {
         let config = &self.core.config;

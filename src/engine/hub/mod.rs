@@ -159,14 +159,22 @@ impl Router {
         self.peers.iter().filter(counts).count()
     }
 
+    /// Whether there are as many peers, or WebSockets alone, as there may be.
+    fn is_full(&self, only_ws: bool) -> bool {
+        let config = &self.core.config;
+        let (count, most) = match only_ws {
+            true => (self.websockets, config.max_websockets),
+            false => (self.peers.len(), config.max_peers),
+        };
+        count >= most && count - self.surplus(only_ws) >= most
+    }
+
     /// The limit that one more peer is beyond.
     fn limit(&self, is_ws: bool) -> Option<HubOption> {
-        let (peers, websockets) = (self.core.config.max_peers, self.core.config.max_websockets);
-        if self.peers.len() >= peers && self.peers.len() - self.surplus(false) >= peers {
+        if self.is_full(false) {
             return Some(HubOption::MaxPeers);
         }
-        let is_full = is_ws && self.websockets >= websockets && self.websockets - self.surplus(true) >= websockets;
-        is_full.then_some(HubOption::MaxWebsockets)
+        (is_ws && self.is_full(true)).then_some(HubOption::MaxWebsockets)
     }
 
     fn remove(&mut self, conn: ConnId) {
@@ -385,7 +393,7 @@ impl Protocol for Router {
         debug!("{} connected", info.from);
         let (has_header, is_ws) = (info.framing.has_handshake(), info.framing.is_ws());
         self.core.set_ceilings();
-        let limit = self.limit(is_ws);
+        let limit = self.limit(is_ws).filter(|limit| !self.make_place(now, *limit, is_ws));
         let Router { peers, core, .. } = self;
         let mut peer = Peer::new(now, conn, info, &core.config, &core.pool);
         peer.surplus = limit;
