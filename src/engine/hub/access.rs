@@ -126,19 +126,19 @@ impl Tokens {
             "read" => Rights::Read,
             "read-write" => Rights::ReadWrite,
             // It may be the token, in the wrong place.
-            _ => return Err(format!("expected \"read\" or \"read-write\" behind {}", Quoted(name))),
+            _ => return Err(format!("expected \"read\" or \"read-write\" behind {}", Told(name))),
         };
         if token.len() < limits::MIN_TOKEN {
             let (len, least) = (token.len(), limits::MIN_TOKEN);
-            return Err(format!("the token of {} has {len} bytes, at least {least}", Quoted(name)));
+            return Err(format!("the token of {} has {len} bytes, at least {least}", Told(name)));
         }
-        check_token(token).map_err(|error| format!("{}: {error}", Quoted(name)))?;
+        check_token(token).map_err(|error| format!("{}: {error}", Told(name)))?;
         let Some(padded) = Padded::new(token) else { unreachable!("it was checked") };
         if self.0.iter().any(|other| &*other.name == name) {
-            return Err(format!("{} has a token already", Quoted(name)));
+            return Err(format!("{} has a token already", Told(name)));
         }
         if let Some(other) = self.0.iter().find(|other| other.token == padded) {
-            return Err(format!("{} has the same token as {}", Quoted(name), Quoted(&other.name)));
+            return Err(format!("{} has the same token as {}", Told(name), Told(&other.name)));
         }
         Ok(Grant { name: name.into(), rights, token: padded })
     }
@@ -152,6 +152,18 @@ impl Tokens {
     /// Whether a peer that was let in by this is still let in.
     fn still_has(&self, grant: &Grant) -> bool {
         self.0.iter().any(|other| **other == *grant)
+    }
+}
+
+/// A name in words about its line, unless it may be the token, in the wrong place.
+struct Told<'a>(&'a str);
+
+impl fmt::Display for Told<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.len() < limits::MIN_TOKEN {
+            true => Quoted(self.0).fmt(f),
+            false => f.write_str("a name that may be a token"),
+        }
     }
 }
 
@@ -302,6 +314,15 @@ mod tests {
                 "line 1: expected a name, \"read\" or \"read-write\", and a token, not 2 words".into(),
             ),
             (format!("\nrobot {A} read"), "line 2: expected \"read\" or \"read-write\" behind \"robot\"".into()),
+            (
+                format!("{A} read robot"),
+                "line 1: the token of a name that may be a token has 5 bytes, at least 16".into(),
+            ),
+            (
+                format!("{A} robot read"),
+                "line 1: expected \"read\" or \"read-write\" behind a name that may be a token".into(),
+            ),
+            (format!("{A} read {B}\n{A} read {B}x"), "line 2: a name that may be a token has a token already".into()),
             (format!("a read {short}"), "line 1: the token of \"a\" has 6 bytes, at least 16".into()),
             (format!("a read {}", A.repeat(16)), "line 1: \"a\": the token has 256 bytes, at most 255".into()),
             (format!("a read {A}\na read {B}"), "line 2: \"a\" has a token already".into()),
