@@ -184,6 +184,29 @@ fn an_app_that_may_read_moves_no_clock() {
 }
 
 #[test]
+fn states_of_one_that_left_expire_although_an_app_that_may_read_has_its_identity() {
+    for flags in [HelloFlags(0), HelloFlags::SHARED] {
+        let mut hub = hub(false);
+        let robot = hello(&mut hub, "x", 1, flags, Some(WRITER));
+        publish(&mut hub, robot, "x", "old");
+        // One that shares the identity is there before the other leaves.
+        let left_first = flags != HelloFlags::SHARED;
+        if left_first {
+            hub.lose(robot);
+        }
+        hello(&mut hub, "x", 2, flags, Some(READER));
+        if !left_first {
+            hub.lose(robot);
+        }
+        hub.settle();
+        assert_eq!((hub.router.stats().peers, hub.router.stats().states), (1, 1), "{flags:?}");
+        hub.pass(limits::DEPARTED.as_nanos() as u64);
+        hub.settle();
+        assert_eq!((hub.router.stats().peers, hub.router.stats().states), (1, 0), "{flags:?}");
+    }
+}
+
+#[test]
 fn who_hangs_up_before_the_answer_to_a_wrong_token_is_told_of_as_one() {
     let mut hub = hub(false);
     let app = hello(&mut hub, "a", 1, HelloFlags(0), Some(WRONG));

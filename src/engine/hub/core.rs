@@ -183,7 +183,9 @@ impl Core {
 
     /// An app takes part from now on: it is welcomed.
     pub fn welcome(&mut self, now: Now, place: usize, peer: &mut Peer, time: Option<LogicalTime>) {
-        self.intake.table.arrived(&peer.profile.identity, peer.profile.conn);
+        if peer.profile.read_only.is_none() {
+            self.intake.table.arrived(&peer.profile.identity, peer.profile.conn);
+        }
         let states = self.intake.table.len();
         debug!("{} is welcomed, and is sent the {states} states held", peer.profile.name());
         let time = Some(self.intake.welcome_time(now, time));

@@ -181,14 +181,14 @@ impl Identities {
         }
     }
 
-    /// A peer no longer holds its identity. Returns one that still does, and the peers that waited for it: they are to claim
-    /// the identity again.
+    /// A peer no longer holds its identity. Returns one that still does and publishes, and the peers that waited for it: they
+    /// are to claim the identity again.
     pub fn leave(&mut self, name: &str, holder: PeerId) -> (Option<PeerId>, Vec<(PeerId, Hello)>) {
         let waited = self.release(name, holder);
         let Some(identity) = self.held.get_mut(name) else { return (None, waited) };
         identity.holders.retain(|other| other.peer != holder);
-        let other = identity.holders.first().map(|other| other.peer);
-        if other.is_none() {
+        let other = identity.holders.iter().find(|other| !other.hello.reads).map(|other| other.peer);
+        if identity.holders.is_empty() {
             self.held.remove(name);
         }
         (other, waited)
