@@ -226,6 +226,10 @@ export function checkName(name: string) {
 /** Throws unless it can be an access token, which may go unencrypted to these addresses. No error shows it. */
 export function checkToken(token: string, urls: readonly string[]) {
   checkText('token', token, MAX_TOKEN, 'NS_ERR_INVALID');
+  // Left over from the file that it was read from.
+  if (/\s/.test(token)) {
+    throw new NanostateError('NS_ERR_INVALID', 'token not allowed: contains a blank or the end of a line');
+  }
   const url = urls.find((url) => CLEAR.test(url) && !LOOPBACK.test(new URL(url).hostname));
   if (url !== undefined) {
     const hint = 'use tls+tcp:// or wss://, or set clearToken';

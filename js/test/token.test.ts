@@ -94,7 +94,7 @@ test('a token does not go unencrypted to another machine, unless it is told to',
 });
 
 test('what is no token is an error that does not show it', () => {
-  const cases = [['', 'empty'], ['a\0b', 'contains NUL'], ['é'.repeat(128), `256 bytes, at most ${MAX_TOKEN}`], ['\ud800', 'contains half of a surrogate pair']];
+  const cases = [['', 'empty'], ['a\0b', 'contains NUL'], ['é'.repeat(128), `256 bytes, at most ${MAX_TOKEN}`], ['\ud800', 'contains half of a surrogate pair'], ['secret\n', 'contains a blank or the end of a line']];
   for (const [token, fault] of cases as [string, string][]) {
     assert.throws(() => new Nanostate('a', 'tcp://127.0.0.1:1', { token }), { code: 'NS_ERR_INVALID', message: `token not allowed: ${fault}` });
   }

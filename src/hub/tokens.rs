@@ -41,8 +41,9 @@ impl Guard {
         let text = String::from_utf8(text)
             .map_err(|_| Error::new(Status::Utf8, format!("{}: {file}", Status::Utf8.text())))?;
         let tokens = Tokens::parse(&text).map_err(|why| Error::new(Status::Invalid, format!("{file}: {why}")))?;
-        if mode & 0o004 != 0 {
-            warn!("{file} has tokens, and every user of this machine can read it");
+        if mode & 0o006 != 0 {
+            let what = if mode & 0o002 != 0 { "write" } else { "read" };
+            warn!("{file} has tokens, and every user of this machine can {what} it");
         }
         Ok(Some(tokens))
     }

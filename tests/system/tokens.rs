@@ -183,10 +183,11 @@ fn a_file_that_is_no_good_is_named_with_its_line() {
         assert!(code == Some(2) && text.ends_with(&format!("{path}: {words}")), "{text}");
     }
     let path = both(&dir);
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-    let hub = hub(&path, &[]);
-    hub.process
-        .error_line("a warning", |text| text.ends_with("has tokens, and every user of this machine can read it"));
+    for (mode, what) in [(0o644, "read"), (0o602, "write")] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        let words = format!("has tokens, and every user of this machine can {what} it");
+        hub(&path, &[]).process.error_line("a warning", |text| text.ends_with(&words));
+    }
 }
 
 #[test]
