@@ -118,6 +118,8 @@ test('options are flags of the command, all of them, and each takes what its fla
   const one = new Nanostate('one', hub.url, { echo: true, log: () => {} });
   one.send('x', 1);
   await until(() => one.get('x') === 1, 'the echo');
+  // An own value is there at once; a connection that says nothing yet would make room.
+  await until(() => one.link.state === 'connected', 'a link');
   const two = new Nanostate('two', hub.url, { log: () => {} });
   await until(() => two.link.state === 'refused', 'a refusal');
   await until(() => lines.some((line) => / info +one .*joined$/.test(line)), 'a line of the log');
