@@ -35,9 +35,16 @@ before(async () => {
 });
 after(() => browser?.close());
 
-/** Another Chromium, with these flags as well. */
-export function launch(...flags: string[]): Promise<Browser> {
-  return chromium.launch({ executablePath: EXECUTABLE, args: [...FLAGS, ...flags], ignoreDefaultArgs: ['--disable-back-forward-cache'] });
+/** Another Chromium, with these flags as well. One that crashes as it starts, as it does now and then, is started again. */
+export async function launch(...flags: string[]): Promise<Browser> {
+  for (let triesLeft = 2; ; triesLeft--) {
+    try {
+      return await chromium.launch({ executablePath: EXECUTABLE, args: [...FLAGS, ...flags], ignoreDefaultArgs: ['--disable-back-forward-cache'] });
+    } catch (error) {
+      if (triesLeft === 0) throw error;
+      console.log(`Chromium did not start: ${(error as Error).message.split('\n', 1)[0]}`);
+    }
+  }
 }
 
 /** A page of this origin; it has the file that the hub is to serve, and files of the examples. */
