@@ -68,11 +68,11 @@ impl Grant {
 struct Padded([u8; limits::MAX_TOKEN]);
 
 impl Padded {
-    fn new(token: &str) -> Option<Padded> {
-        check_token(token).ok()?;
+    fn new(token: &str) -> crate::Result<Padded> {
+        check_token(token)?;
         let mut padded = [0; limits::MAX_TOKEN];
         padded[..token.len()].copy_from_slice(token.as_bytes());
-        Some(Padded(padded))
+        Ok(Padded(padded))
     }
 
     /// In constant time.
@@ -126,26 +126,25 @@ impl Tokens {
             "read" => Rights::Read,
             "read-write" => Rights::ReadWrite,
             // It may be the token, in the wrong place.
-            _ => return Err(format!("expected \"read\" or \"read-write\" behind {}", Told(name))),
+            _ => return Err(format!("expected \"read\" or \"read-write\" behind {}", Named(name))),
         };
         if token.len() < limits::MIN_TOKEN {
             let (len, least) = (token.len(), limits::MIN_TOKEN);
-            return Err(format!("the token of {} has {len} bytes, at least {least}", Told(name)));
+            return Err(format!("the token of {} has {len} bytes, at least {least}", Named(name)));
         }
-        check_token(token).map_err(|error| format!("{}: {error}", Told(name)))?;
-        let Some(padded) = Padded::new(token) else { unreachable!("it was checked") };
+        let padded = Padded::new(token).map_err(|error| format!("{}: {error}", Named(name)))?;
         if self.0.iter().any(|other| &*other.name == name) {
-            return Err(format!("{} has a token already", Told(name)));
+            return Err(format!("{} has a token already", Named(name)));
         }
         if let Some(other) = self.0.iter().find(|other| other.token == padded) {
-            return Err(format!("{} has the same token as {}", Told(name), Told(&other.name)));
+            return Err(format!("{} has the same token as {}", Named(name), Named(&other.name)));
         }
         Ok(Grant { name: name.into(), rights, token: padded })
     }
 
     /// What this token allows, if it is one. Takes the same time whatever the token.
     fn find(&self, token: &str) -> Option<&Arc<Grant>> {
-        let offered = Padded::new(token)?;
+        let offered = Padded::new(token).ok()?;
         self.0.iter().fold(None, |found, grant| if grant.token.matches(&offered) { Some(grant) } else { found })
     }
 
@@ -156,9 +155,9 @@ impl Tokens {
 }
 
 /// A name in words about its line, unless it may be the token, in the wrong place.
-struct Told<'a>(&'a str);
+struct Named<'a>(&'a str);
 
-impl fmt::Display for Told<'_> {
+impl fmt::Display for Named<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.len() < limits::MIN_TOKEN {
             true => Quoted(self.0).fmt(f),
@@ -252,10 +251,10 @@ impl Failures {
         let is_recent = |last: MonoTime| now.since(last) < FORGOTTEN;
         if self.0.len() >= ADDRESSES && !self.0.contains_key(&who) {
             self.0.retain(|_, (_, last)| is_recent(*last));
-        }
-        if self.0.len() >= ADDRESSES && !self.0.contains_key(&who) {
-            // Who has so many addresses is not held up by waiting, so one more is not counted.
-            return LONGEST_WAIT;
+            if self.0.len() >= ADDRESSES {
+                // Waiting does not slow down an attacker with so many addresses, so this one is not counted.
+                return LONGEST_WAIT;
+            }
         }
         let (count, last) = self.0.entry(who).or_insert((0, now));
         *count = if is_recent(*last) { count.saturating_add(1) } else { 1 };

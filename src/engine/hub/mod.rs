@@ -88,12 +88,12 @@ impl Router {
         &mut self.core.config
     }
 
-    /// Who is let in.
+    /// The rules for who is let in; changes apply to the peers that come later.
     pub fn access_mut(&mut self) -> &mut Access {
         &mut self.access
     }
 
-    /// Who is let in.
+    /// The rules for who is let in.
     pub fn access(&self) -> &Access {
         &self.access
     }
@@ -350,6 +350,7 @@ impl Router {
                 Next::Route(slot) => steps += core.route(peers, slot),
                 Next::Admit(said) => {
                     self.hello(now, i, said.0, said.1.as_deref());
+                    // The link cannot tell the decoder, which is not in it here, and larger frames may follow in `input`.
                     if self.peers[i].is_up() {
                         decoder.set_max(self.peers[i].profile.max_frame(&self.core.config));
                     }
