@@ -7,7 +7,6 @@ mod nng;
 mod protocol;
 mod run;
 // What the command `nanostate` has.
-#[allow(dead_code, reason = "some of it is for its hub alone")]
 #[path = "../../src/bin/nanostate/stdio.rs"]
 mod stdio;
 

@@ -9,7 +9,7 @@ use nanostate::{limits, Error, Hub, Status};
 use signal_hook::consts::{SIGHUP, SIGUSR1};
 
 use crate::hub_options::Options;
-use crate::{logger, signals, stdio, Failure};
+use crate::{logger, parent, signals, stdio, Failure};
 
 /// Run a hub until SIGINT or SIGTERM
 ///
@@ -79,7 +79,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         let line = format!("listening on {address}\n");
         let _ = stdio::output().and_then(|mut out| out.write_all(line.as_bytes()));
     }
-    if let Err(error) = stdio::end_output() {
+    if let Err(error) = parent::end_output() {
         log::warn!("standard output stays open: {}", Error::words(&error));
     }
 

@@ -1,17 +1,23 @@
-//! `--until-eof`: a command ends with the program that started it, however that ends.
+//! What the command does for the program that started it: ends with it, however that ends (`--until-eof`), and tells by
+//! the end of standard output that nothing more is printed.
 
+#![allow(unsafe_code)]
+
+use std::fs::File;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::{io, thread};
 
 use nanostate::Error;
 use signal_hook::consts::SIGTERM;
 use signal_hook::low_level;
 
-use crate::{stdio, Failure};
+use crate::stdio::Waiting;
+use crate::Failure;
 
 /// Ends the command as SIGTERM does when nobody holds the other end of this descriptor any more.
 pub fn watch(descriptor: i32) -> Result<(), Failure> {
     let cannot = |error| format!("--until-eof {descriptor}: {}", Error::words(&error));
-    let mut input = stdio::inherited(descriptor).map_err(|error| Failure::Usage(cannot(error)))?;
+    let mut input = inherited(descriptor).map_err(|error| Failure::Usage(cannot(error)))?;
     let watcher = move || {
         // What comes before the end means nothing, and an error is the end, too.
         let _ = io::copy(&mut input, &mut io::sink());
@@ -23,4 +29,29 @@ pub fn watch(descriptor: i32) -> Result<(), Failure> {
         .spawn(watcher)
         .map_err(|error| Failure::Failed(cannot(error)))?;
     Ok(())
+}
+
+/// What the program that started this one left open for reading under this number.
+fn inherited(descriptor: i32) -> io::Result<Waiting> {
+    // SAFETY: F_GETFL takes no argument, and fails where nothing is open.
+    let flags = unsafe { libc::fcntl(descriptor, libc::F_GETFL) };
+    if flags < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    if flags & libc::O_ACCMODE == libc::O_WRONLY {
+        return Err(io::Error::from_raw_os_error(libc::EBADF));
+    }
+    // SAFETY: it is open, and nothing here closes what it has inherited.
+    Waiting::of(&unsafe { BorrowedFd::borrow_raw(descriptor) })
+}
+
+/// Lets the readers of standard output come to its end. Its number stays in use, so that nothing that is opened later
+/// becomes standard output.
+pub fn end_output() -> io::Result<()> {
+    let nothing = File::options().write(true).open("/dev/null")?;
+    // SAFETY: it takes two numbers, and what is open under the second is nobody's object.
+    match unsafe { libc::dup2(nothing.as_raw_fd(), libc::STDOUT_FILENO) } {
+        0.. => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }

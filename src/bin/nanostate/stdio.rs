@@ -1,11 +1,11 @@
-//! Standard input, output and error, and what else is inherited, which wait even where they are non-blocking: another
-//! process that shares the terminal or the pipe may have made them so.
+//! Standard input, output and error, which wait even where they are non-blocking: another process that shares the
+//! terminal or the pipe may have made them so.
 
 #![allow(unsafe_code)]
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd};
 
 /// Standard input.
 pub fn input() -> io::Result<Waiting> {
@@ -22,36 +22,12 @@ pub fn error() -> io::Result<Waiting> {
     Waiting::of(&io::stderr())
 }
 
-/// What the program that started this one left open for reading under this number.
-pub fn inherited(descriptor: i32) -> io::Result<Waiting> {
-    // SAFETY: F_GETFL takes no argument, and fails where nothing is open.
-    let flags = unsafe { libc::fcntl(descriptor, libc::F_GETFL) };
-    if flags < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    if flags & libc::O_ACCMODE == libc::O_WRONLY {
-        return Err(io::Error::from_raw_os_error(libc::EBADF));
-    }
-    // SAFETY: it is open, and nothing here closes what it has inherited.
-    Waiting::of(&unsafe { BorrowedFd::borrow_raw(descriptor) })
-}
-
-/// Lets the readers of standard output come to its end. Its number stays in use, so that nothing that is opened later
-/// becomes standard output.
-pub fn end_output() -> io::Result<()> {
-    let nothing = File::options().write(true).open("/dev/null")?;
-    // SAFETY: it takes two numbers, and what is open under the second is nobody's object.
-    match unsafe { libc::dup2(nothing.as_raw_fd(), libc::STDOUT_FILENO) } {
-        0.. => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    }
-}
-
 /// A descriptor whose reads and writes wait, even if it is non-blocking.
 pub struct Waiting(File);
 
 impl Waiting {
-    fn of(stream: &impl AsFd) -> io::Result<Waiting> {
+    /// The same stream, under another number.
+    pub fn of(stream: &impl AsFd) -> io::Result<Waiting> {
         Ok(Waiting(stream.as_fd().try_clone_to_owned()?.into()))
     }
 
