@@ -102,7 +102,7 @@ test('what is no token is an error that does not show it', () => {
   void keep(new Nanostate('a', 'tcp://127.0.0.1:1', { token: 'x'.repeat(MAX_TOKEN), log: () => {} })).close();
 });
 
-test('a hub that asks for tokens lets in who has one, and says to others why not', async () => {
+test('a hub that asks for tokens admits programs that have one, and tells the others why they are refused', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'nanostate-token-'));
   after(() => rmSync(folder, { recursive: true }));
   const file = join(folder, 'tokens');
