@@ -71,6 +71,9 @@ pub const WWW_BYTES: usize = 64 << 20;
 pub const SERVED: Duration = Duration::from_secs(60);
 /// How often a hub pings a WebSocket, so that no proxy takes it for idle: their limits begin at 60 s.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(30);
+/// What a WebSocket may send beside messages before its hub lets it wait: so many small fragments and pongs a second, or a
+/// sixteenth as many pings.
+pub const OVERHEAD: u32 = 16 << 10;
 /// How often an app stamps a value anew on one link because the hub holds a later one under its key.
 pub const RESTAMPS: u32 = 3;
 /// How often the hub of one link may set the clock of an app back.

@@ -170,6 +170,15 @@ impl Decoder {
         }
     }
 
+    /// What came since this was last called in frames beside messages: see [`ws::Decoder::take_overhead`].
+    #[inline]
+    pub fn take_overhead(&mut self) -> u32 {
+        match self {
+            Decoder::Sp(_) => 0,
+            Decoder::Ws(decoder) => decoder.take_overhead(),
+        }
+    }
+
     /// Bytes allocated for the unfinished frame. They grow with the bytes that came, and are freed with the frame,
     /// except for a small buffer.
     pub fn allocated(&self) -> usize {

@@ -34,6 +34,8 @@ const MASKED: u8 = 0x80;
 /// In the place of a length: it follows in so many bytes.
 const LENGTH_16: u8 = 126;
 const LENGTH_64: u8 = 127;
+/// What a ping counts in [`Decoder::take_overhead`].
+const PING_OVERHEAD: u32 = 16;
 /// The length of a mask.
 const MASK_LEN: usize = 4;
 /// The longest head.
@@ -184,6 +186,7 @@ pub struct Decoder {
     control: [u8; MAX_CONTROL],
     control_len: u8,
     pings: Pings,
+    overhead: u32,
 }
 
 /// What pings carried that are to be answered: a length and so many bytes each.
@@ -239,7 +242,14 @@ impl Decoder {
             control: [0; MAX_CONTROL],
             control_len: 0,
             pings: Pings::default(),
+            overhead: 0,
         }
+    }
+
+    /// What came since this was last called in frames that carry no message, or hardly any of one: 1 for each pong, and for
+    /// each fragment of fewer than 126 bytes that is not the last of its message; 16 for each ping, which costs an answer.
+    pub fn take_overhead(&mut self) -> u32 {
+        std::mem::take(&mut self.overhead)
     }
 
     /// The pings that came since this was last called.
@@ -407,6 +417,9 @@ impl Decoder {
         if len > ABSURD_FRAME {
             self.position = Position::Broken(WsError::Length(len));
             return None;
+        }
+        if len <= MAX_CONTROL as u64 && !(payload.last && opcode & CONTROL == 0) {
+            self.overhead = self.overhead.saturating_add(if opcode == PING { PING_OVERHEAD } else { 1 });
         }
         if opcode & CONTROL != 0 {
             self.control_len = 0;

@@ -43,6 +43,8 @@ pub enum Timer {
     Probe(u32),
     /// The peer is a WebSocket, and is pinged.
     KeepAlive(u32),
+    /// The peer has sent too much beside messages, and is not read.
+    Rest(u32),
 }
 
 impl TimerKey for Timer {
@@ -54,8 +56,9 @@ impl TimerKey for Timer {
             Timer::Stalled(place) => (place, 3),
             Timer::Probe(place) => (place, 4),
             Timer::KeepAlive(place) => (place, 5),
+            Timer::Rest(place) => (place, 6),
         };
-        4 * place as usize + kind
+        5 * place as usize + kind
     }
 }
 
@@ -389,6 +392,17 @@ impl Core {
         if peer.link.feed.is_drained() {
             peer.link.ping();
             self.flush(peer);
+        }
+    }
+
+    /// So much came beside messages. If that is too much, the peer is not read for a while.
+    pub fn rest(&mut self, now: Now, place: usize, peer: &mut Peer, overhead: u32) {
+        if overhead == 0 {
+            return;
+        }
+        if let Some(until) = peer.overhead.came(now.mono, overhead) {
+            (peer.rests, self.holds_back) = (true, true);
+            self.timers.set(Timer::Rest(place as u32), until);
         }
     }
 

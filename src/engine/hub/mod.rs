@@ -12,6 +12,7 @@ mod core;
 mod events;
 mod identities;
 mod intake;
+mod overhead;
 mod peer;
 mod peers;
 mod pressure;
@@ -199,7 +200,7 @@ impl Router {
         // What it holds is gone with the connection, which is closed before anything else happens.
         core.unfinished.release(mem::take(&mut peer.unfinished));
         core.drop_listing(peer);
-        for timer in [Timer::Handshake, Timer::Stalled, Timer::Probe, Timer::KeepAlive] {
+        for timer in [Timer::Handshake, Timer::Stalled, Timer::Probe, Timer::KeepAlive, Timer::Rest] {
             core.timers.clear(timer(i as u32));
         }
         core.turns.leave(id);
@@ -378,6 +379,7 @@ impl Router {
             peer.unfinished.came(now, taken, core.config.floor());
         }
         peer.link.heard(now);
+        core.rest(now, i, peer, decoder.take_overhead());
         peer.link.put_decoder(decoder, &mut core.actions);
         if is_unfinished {
             core.timers.set(Timer::Stalled(i as u32), now.mono + core.config.stalled_frame);
@@ -527,6 +529,7 @@ impl Protocol for Router {
                     self.close(now, i as usize, Status::Timeout, text);
                 }
                 Timer::Probe(i) => self.unanswered(now, i as usize),
+                Timer::Rest(i) => self.peers[i as usize].rests = false,
                 Timer::KeepAlive(i) => self.core.keep_alive(now, i, &mut self.peers[i as usize]),
             }
         }

@@ -6,6 +6,7 @@ use super::super::link::{Link, LinkLimits};
 use super::super::{ConnId, ConnInfo, Now};
 use super::audience::Profile;
 use super::config::RouterConfig;
+use super::overhead::Overhead;
 use super::queries::Listing;
 use super::stats::PeerStats;
 use super::unfinished::Share;
@@ -55,6 +56,10 @@ pub struct Peer {
     pub surplus: Option<HubOption>,
     /// It was told of states that were not taken, and does not read that: it is not read either.
     pub behind: bool,
+    /// What it sent beside messages.
+    pub overhead: Overhead,
+    /// That was too much: it is not read for now.
+    pub rests: bool,
     /// Its connection has ended, and why; what it sent before is left for later.
     pub ended: Option<(Status, String)>,
 }
@@ -96,6 +101,8 @@ impl Peer {
             surplus: None,
             behind: false,
             ended: None,
+            overhead: Overhead::default(),
+            rests: false,
         }
     }
 
@@ -141,7 +148,7 @@ impl Peer {
 
     /// Whether the driver is to read from it.
     pub fn is_read(&self) -> bool {
-        if self.behind && !self.link.has_room() {
+        if self.rests || self.behind && !self.link.has_room() {
             return false;
         }
         !self.has_left_over() && self.may_go_on()

@@ -230,6 +230,7 @@ proptest! {
         cuts in vec(any::<Index>(), 0..12),
     ) {
         let (mut stream, mut expected, mut pings, mut masks) = (Vec::new(), Vec::new(), Vec::new(), masks());
+        let mut overhead = 0;
         for (opcode, payload, frames) in &messages {
             let size = payload.len().div_ceil(*frames).max(1);
             let mut pieces: Vec<_> = payload.chunks(size).collect();
@@ -240,6 +241,11 @@ proptest! {
             for (i, piece) in pieces.into_iter().enumerate() {
                 let first = if i == 0 { *opcode } else { CONTINUATION } | if i == last { FIN } else { 0 };
                 stream.extend(raw(first, piece, masked.then_some(&mut masks)));
+                overhead += match *opcode {
+                    PING => 16,
+                    PONG => 1,
+                    _ => u32::from(i < last && piece.len() < 126),
+                };
             }
             match *opcode {
                 BINARY => expected.push(Got::Binary(payload.clone())),
@@ -257,6 +263,7 @@ proptest! {
         }
         prop_assert_eq!(got, expected);
         prop_assert_eq!(decoder.take_pings().iter().map(<[u8]>::to_vec).collect::<Vec<_>>(), pings);
+        prop_assert_eq!([(); 2].map(|()| decoder.take_overhead()), [overhead, 0]);
         prop_assert!(!decoder.unfinished() && decoder.allocated() <= KEPT);
     }
 

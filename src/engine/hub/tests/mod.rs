@@ -12,6 +12,7 @@ mod senders;
 mod storm;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use self::storm::{Storm, CALL, READ};
 use super::*;

@@ -37,12 +37,20 @@ fn pings() -> Vec<u8> {
     out
 }
 
-/// Hands over a message in pieces that are read together.
-fn hand(storm: &mut Storm, conn: u64, message: &[u8]) {
-    message.chunks(READ).for_each(|input| {
+/// Hands over a message in pieces that are read together, and waits until more would be read. Returns how long that took.
+fn hand(storm: &mut Storm, conn: u64, message: &[u8]) -> Duration {
+    let piece = |input| {
         assert!(storm.bytes(conn, input));
         storm.turn();
-    });
+        storm.wait_until_read(conn)
+    };
+    message.chunks(READ).map(piece).sum()
+}
+
+/// So much beside messages took as long as it has to, less the second that may come at once.
+fn assert_slow(waited: Duration, overhead: usize) {
+    let least = overhead as f64 / f64::from(limits::OVERHEAD) - 1.0;
+    assert!((0.999 * least..1.001 * least).contains(&waited.as_secs_f64()), "{waited:?} instead of {least} s");
 }
 
 #[test]
@@ -52,11 +60,10 @@ fn a_message_in_fragments_costs_what_its_bytes_cost() {
     (1000..1000 + PAGES).for_each(|conn| join_web(&mut storm, conn, 0));
     storm.begins();
     let text = "x".repeat(130_000);
-    for round in 1..4 {
-        for conn in 1000..1000 + PAGES {
-            let message = in_fragments(&value(conn, "fragments", &Value::Text(&text), round));
-            hand(&mut storm, conn, &message);
-        }
+    for conn in 1000..1000 + PAGES {
+        let message = |round| in_fragments(&value(conn, "fragments", &Value::Text(&text), round));
+        let waited = (1..4).map(|round| hand(&mut storm, conn, &message(round))).sum::<Duration>();
+        assert_slow(waited, 3 * text.len());
     }
     assert_eq!(storm.router.table().len() as u64, PAGES + 2, "and it is taken");
     storm.ends(CALL, CALL);
@@ -72,11 +79,10 @@ fn pings_of_web_sockets_that_do_not_read_are_answered_by_the_newest() {
     }
     storm.begins();
     let pings = pings();
-    for _ in 0..300 {
-        for conn in 1000..1000 + PAGES {
-            assert!(storm.bytes(conn, &pings));
-        }
-        storm.turn();
+    const ROUNDS: usize = 40;
+    for conn in 1000..1000 + PAGES {
+        let waited = (0..ROUNDS).map(|_| hand(&mut storm, conn, &pings)).sum();
+        assert_slow(waited, 16 * ROUNDS * (pings.len() / 6));
     }
     let waiting = storm.router.stats().outbox_bytes / PAGES;
     assert!((64 << 10..2 * (64 << 10)).contains(&waiting), "{waiting} bytes of answers for each");
@@ -97,7 +103,7 @@ fn three_pages_that_attack_cost_the_others_nothing() {
     for round in 1..20 {
         assert!(storm.bytes(10, &value(10, &format!("shown/{}", round % 10), &Value::Text(&text), round)));
         hand(&mut storm, fragments, &in_fragments(&value(fragments, "fragments", &Value::Text(&part), round)));
-        assert!(storm.bytes(web_pings, &pings()));
+        hand(&mut storm, web_pings, &pings());
         storm.turn();
     }
     assert!(storm.cut.is_empty(), "nobody is cut");

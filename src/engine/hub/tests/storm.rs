@@ -218,6 +218,16 @@ impl Storm {
         }
     }
 
+    /// Time passes until the hub reads from a connection. Returns how much.
+    pub fn wait_until_read(&mut self, conn: u64) -> Duration {
+        let start = self.now.mono;
+        while !self.router.reads(ConnId(conn)) {
+            self.now.mono = self.router.deadline().expect("nothing will have it read").max(self.now.mono);
+            self.turn();
+        }
+        self.now.mono.since(start)
+    }
+
     fn go_on(&mut self) {
         if self.router.is_due(self.now) {
             self.counted(true, Router::tick);
