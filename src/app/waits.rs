@@ -1,0 +1,98 @@
+//! The calls that wait for the hub.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::{timed_out, App, Inner};
+use crate::engine::app::{LinkState, Session};
+use crate::runtime::deadline::Deadline;
+use crate::runtime::{self, reader, Driver};
+use crate::{Error, Result, Status};
+
+impl App {
+    /// Waits until the hub has welcomed the app. `None` waits indefinitely. Blocks.
+    ///
+    /// # Errors
+    /// [`Status::Timeout`] with the last failure to connect in words; the status of the hub's refusal, for instance
+    /// [`Status::IdentityTaken`]; [`Status::State`]: not asked to connect, or inside a callback on the app's own thread;
+    /// [`Status::Interrupted`]; [`Status::Closed`].
+    pub fn wait_connected(&self, timeout: Option<Duration>) -> Result<()> {
+        let inner = &self.inner;
+        inner.check_may_wait()?;
+        inner.wait(timeout, |driver| match driver.protocol.link() {
+            LinkState::Connected => Some(Ok(())),
+            LinkState::Idle => Some(Err(Error::new(Status::State, "not connected: call connect first"))),
+            LinkState::Refused => Some(Err(driver.protocol.last_failure().cloned().unwrap_or(Status::Refused.into()))),
+            LinkState::Connecting => None,
+        })
+    }
+
+    /// Waits until the hub has confirmed that it holds, in memory, the newest value of each name that was sent so far,
+    /// or a newer one. With an old hub: until the values are written to the connection. Under a shared identity a value
+    /// counts as held, too, if it gave way to a newer one of another app ([`AppStats::superseded`]). `None` waits for
+    /// ever. Blocks.
+    ///
+    /// # Errors
+    /// [`Status::Full`], [`Status::TooLarge`]: the hub did not take one of the values;
+    /// [`Status::Timeout`], in words why there is no link, or for how long nothing was heard from the hub;
+    /// [`Status::State`]: not asked to connect, or inside a callback on the app's own thread; the status of the hub's
+    /// refusal; [`Status::Interrupted`]; [`Status::Closed`].
+    pub fn flush(&self, timeout: Option<Duration>) -> Result<()> {
+        let inner = &self.inner;
+        inner.check_may_wait()?;
+        let wanted = {
+            let mut driver = inner.open()?;
+            let wanted = driver.protocol.request_ack();
+            inner.act(&mut driver);
+            wanted
+        };
+        let outcome = inner.wait(timeout, |driver| {
+            let session = &driver.protocol;
+            match session.link() {
+                _ if session.is_acked(wanted) => Some(session.check_taken(wanted)),
+                LinkState::Idle => Some(Err(Error::new(Status::State, "not connected: call connect first"))),
+                LinkState::Refused => Some(Err(session.last_failure().cloned().unwrap_or(Status::Refused.into()))),
+                _ => None,
+            }
+        });
+        match outcome {
+            Err(error) if error.status() == Status::Timeout => Err(inner.not_acknowledged(error)),
+            outcome => outcome,
+        }
+    }
+}
+
+impl Inner {
+    pub(super) fn check_may_wait(&self) -> Result<()> {
+        match self.callback_thread.load(Ordering::Relaxed) && self.thread.is_current() {
+            true => Err(Error::new(Status::State, "must not wait inside a callback on the app's own thread")),
+            false => Ok(()),
+        }
+    }
+
+    /// A time-out while there is a link: for how long the hub has been silent.
+    fn not_acknowledged(&self, timed_out: Error) -> Error {
+        let driver = self.shared.lock();
+        match driver.protocol.silence(runtime::now()) {
+            Some((url, silence)) => {
+                let seconds = silence.as_secs_f64();
+                let text = format!("timed out: nothing heard for {seconds:.1} s from the hub at {url}");
+                Error::new(Status::Timeout, text)
+            }
+            None => timed_out,
+        }
+    }
+
+    /// Waits until `ready` says something, looking again whenever something changed.
+    fn wait<T>(
+        &self,
+        timeout: Option<Duration>,
+        mut ready: impl FnMut(&mut Driver<Session>) -> Option<Result<T>>,
+    ) -> Result<T> {
+        let mut driver = self.open()?;
+        let mut deadline = Deadline::after(timeout);
+        let look = |driver: &mut Driver<Session>| self.ends_wait().or_else(|| ready(driver));
+        let outcome = reader::wait(self, &mut driver, &mut deadline, look);
+        outcome.unwrap_or_else(|| Err(timed_out(&driver)))
+    }
+}
