@@ -499,6 +499,15 @@ bool ns_state_matches(const ns_state *state, const char *pattern);
 int64_t ns_state_time(const ns_state *state);
 
 /**
+ * Whether the hub held it already and handed it out, because the app joined or asked for more: it may
+ * be of any age. Otherwise it was published while the app was there; so is all that comes through an
+ * old hub. false for NULL.
+ *
+ * Does not block. Any thread.
+ */
+bool ns_state_retained(const ns_state *state);
+
+/**
  * What it holds, an NS_KIND_ number, as it was sent; 0 for NULL.
  *
  * Does not block. Any thread.
@@ -645,6 +654,13 @@ typedef void (*ns_state_fn)(ns_app *app, const ns_state *state, void *ctx);
  * Runs where callbacks run (see the top of this file).
  */
 typedef void (*ns_link_fn)(ns_app *app, ns_link link, ns_status why, const char *text, void *ctx);
+
+/**
+ * Called when the hub has sent everything that it held and that the app asked for.
+ *
+ * Runs where callbacks run (see the top of this file).
+ */
+typedef void (*ns_synced_fn)(ns_app *app, void *ctx);
 
 /**
  * Called for a state that was not delivered because its kind is not in the mask of ns_app_set_accept.
@@ -824,6 +840,24 @@ ns_status ns_app_connect(ns_app *app, const char *url);
  * - NS_ERR_INVALID: `app` is NULL, or `timeout_ms` is below -1
  */
 NS_MUST_CHECK ns_status ns_app_wait_connected(ns_app *app, int timeout_ms);
+
+/**
+ * Waits until the hub has sent everything that it held and that the app asked for before this call, on
+ * the present link. ns_app_get finds it then, whether or not the program has received it; those states
+ * are ns_state_retained. Returns NS_OK also when that is nothing, and with an old hub, which holds
+ * nothing. `timeout_ms` milliseconds, -1 forever, 0 only checks.
+ *
+ * Blocks. Any thread, but not a callback on the app's own thread.
+ *
+ * - NS_ERR_TIMEOUT: ns_last_error tells why there is no link, if there is none
+ * - NS_ERR_UNSUPPORTED: the hub does not say when it has sent what it held
+ * - NS_ERR_REFUSED, NS_ERR_IDENTITY_TAKEN, NS_ERR_FULL: the hub refused the app, which tries again
+ * - NS_ERR_STATE: ns_app_connect was not called, or inside a callback on the app's own thread
+ * - NS_ERR_INTERRUPTED: by ns_app_interrupt
+ * - NS_ERR_CLOSED: the app is closed, or was while this waited
+ * - NS_ERR_INVALID: `app` is NULL, or `timeout_ms` is below -1
+ */
+NS_MUST_CHECK ns_status ns_app_wait_synced(ns_app *app, int timeout_ms);
 
 /**
  * Waits until the hub has confirmed that it holds, in memory, the newest value of each name that was
@@ -1088,6 +1122,14 @@ ns_status ns_app_on_state(ns_app *app, ns_state_fn function, void *ctx);
  * same errors.
  */
 ns_status ns_app_on_link(ns_app *app, ns_link_fn function, void *ctx);
+
+/**
+ * Sets the function for when the hub has sent everything that it held, as for ns_app_wait_synced; NULL
+ * for none. It is called behind the states that came before: on each link, each time the app asked
+ * for more, as by ns_app_set_accept, and soon if it is so already. Otherwise as ns_app_on_state, with
+ * the same errors.
+ */
+ns_status ns_app_on_synced(ns_app *app, ns_synced_fn function, void *ctx);
 
 /**
  * Sets the function for states whose kind is not accepted; NULL for none. Otherwise as

@@ -90,7 +90,7 @@ const EXPORTS: &[(&str, &[&str])] = &[
     ("options", &["AppOption", "AppText", "HubOption", "HubText"]),
     ("wire", &["Kind", "Value"]),
     ("state", &["State"]),
-    ("app", &["App", "AppStats", "LinkState", "OnLink", "OnReject", "OnState"]),
+    ("app", &["App", "AppStats", "LinkState", "OnLink", "OnReject", "OnState", "OnSynced"]),
     ("hub", &["Hub", "HubStats", "OnPeer", "PeerEvent", "PeerStats"]),
 ];
 

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use triomphe::ThinArc;
 
 use crate::memory::NoMemory;
-use crate::wire::{self, Kind, Number, Stamp};
+use crate::wire::{self, Kind, Meta, Number, Stamp};
 use crate::{Error, Result, Status};
 
 /// The fields in front of the bytes of a [`State`], in the same allocation.
@@ -18,6 +18,7 @@ pub struct Metadata {
     kind: Kind,
     sender_len: u8,
     name_len: u16,
+    retained: bool,
     /// Created on first use, with a NUL at the end.
     json: OnceLock<Box<[u8]>>,
     /// The bytes, if they have an allocation of their own.
@@ -37,6 +38,11 @@ pub(crate) struct Outline {
     name: Range<usize>,
     data_end: usize,
     kind: Kind,
+    retained: bool,
+}
+
+fn is_retained(body: &wire::Body<'_>) -> bool {
+    body.meta.flags & Meta::RETAINED != 0
 }
 
 impl Outline {
@@ -46,7 +52,8 @@ impl Outline {
             let at = part.as_ptr() as usize - bytes.as_ptr() as usize;
             at..at + part.len()
         };
-        Outline { sender: place(body.sender), name: place(body.name), data_end: body.meta_at, kind: body.kind }
+        let (sender, name, retained) = (place(body.sender), place(body.name), is_retained(body));
+        Outline { sender, name, data_end: body.meta_at, kind: body.kind, retained }
     }
 }
 
@@ -97,6 +104,7 @@ impl State {
             kind: body.kind,
             sender_len: body.sender.len() as u8,
             name_len: body.name.len() as u16,
+            retained: is_retained(body),
             json: OnceLock::new(),
             large: None,
         };
@@ -131,6 +139,7 @@ impl State {
             kind: body.kind,
             sender_len: sender_len as u8,
             name_len: name_len as u16,
+            retained: body.retained,
             json: OnceLock::new(),
             large: Some(Box::new(Large { bytes, start })),
         };
@@ -205,6 +214,12 @@ impl State {
     /// When it was published, in milliseconds since 1970; 0 if unknown (it came through an old hub).
     pub fn time(&self) -> i64 {
         self.0.header.header.time
+    }
+
+    /// Whether the hub held it and handed it out because this app joined, or asked for more: it may be of any age. Else it
+    /// was published since. One that came through an old hub was.
+    pub fn retained(&self) -> bool {
+        self.0.header.header.retained
     }
 
     /// Its kind.

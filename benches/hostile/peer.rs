@@ -9,7 +9,7 @@ use nanostate::framing::http::PROTOCOL;
 use nanostate::framing::ws::{self, Masks};
 use nanostate::framing::{self, Decoder, Frame, Framing, Sp, Version, HEADER_LEN};
 use nanostate::time::LogicalTime;
-use nanostate::wire::{self, Control, Form, HelloFlags, Instance, Meta, Stamp, Value};
+use nanostate::wire::{self, Control, Features, Form, HelloFlags, Instance, Meta, Stamp, Value};
 use nanostate::Kind;
 use socket2::{Domain, SockAddr, Socket, Type};
 
@@ -79,6 +79,7 @@ impl Peer {
             time: None,
             secret: None,
             token: None,
+            features: Features::NONE,
         });
         peer.write()?;
         if peer.masks.is_none() {

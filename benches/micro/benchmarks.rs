@@ -10,7 +10,7 @@ use nanostate::engine::link::outbox::Pool;
 use nanostate::engine::{Action, ConnId, ConnInfo, Protocol};
 use nanostate::framing::{frame_head, header, Decoder, Frame, Version};
 use nanostate::time::LogicalTime;
-use nanostate::wire::{self, Control, Form, HelloFlags, Instance, Stamp};
+use nanostate::wire::{self, Control, Features, Form, HelloFlags, Instance, Stamp};
 use nanostate::{limits, Kind, Value};
 
 use crate::states::{body, bytes_value, name, Frames, FRAMING, NOW, PAYLOAD};
@@ -263,8 +263,16 @@ fn join(hub: &mut Driver<Router>, conn: ConnId, identity: &str) {
     hub.open(conn, None);
     hub.read(conn, &header(Version::V1));
     let (instance, accept) = (instance(conn.0 as u8), wire::ACCEPT_ANY);
-    let hello =
-        Control::Hello { instance, epoch: 1, accept, flags: HelloFlags(0), time: None, secret: None, token: None };
+    let hello = Control::Hello {
+        instance,
+        epoch: 1,
+        accept,
+        flags: HelloFlags(0),
+        time: None,
+        secret: None,
+        token: None,
+        features: Features::NONE,
+    };
     hub.read(conn, &control_frame(identity, &hello));
     hub.run();
 }
@@ -361,7 +369,13 @@ fn app(identity: &str) -> Driver<Session> {
     app.open(LINK, token);
     app.read(LINK, &header(Version::V1));
     let max_message = limits::MAX_MESSAGE as u64;
-    let welcome = Control::Welcome { instance: instance(0xFF), max_message, wall: NOW.wall, time: None };
+    let welcome = Control::Welcome {
+        instance: instance(0xFF),
+        max_message,
+        wall: NOW.wall,
+        time: None,
+        features: Features::NONE,
+    };
     app.read(LINK, &control_frame(wire::HUB_SENDER, &welcome));
     app.run();
     app

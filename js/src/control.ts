@@ -3,6 +3,9 @@
 import { Malformed, Writer, type Value } from './msgpack.js';
 import { RESERVED, fromBytes, writeHead, type Body, type LogicalTime, type Stamp } from './wire.js';
 
+/** What an app or a hub can do beyond the first version. */
+export const FEATURES = { synced: 1 } as const;
+
 /** What an app asks for in its hello. */
 export const FLAGS = { takeOver: 1, shared: 2, echo: 4, retry: 8 } as const;
 
@@ -14,6 +17,7 @@ export interface Hello {
   time: LogicalTime;
   secret: Uint8Array;
   token: string | undefined;
+  features: number;
 }
 
 /** What a hub says. */
@@ -35,14 +39,16 @@ function message(sender: string, name: string, data: (writer: Writer) => void): 
 }
 
 /** The body of `$ns/hello`. */
-export function hello(sender: string, { instance, epoch, accept, flags, time, secret, token }: Hello): Uint8Array {
+export function hello(sender: string, hello: Hello): Uint8Array {
   return message(sender, 'hello', (writer) => {
-    const fields: Value[] = [instance, epoch, accept, flags, time, secret];
-    if (token !== undefined) fields.push(token);
-    writer.map(fields.length);
+    const { instance, epoch, accept, flags, time, secret, token, features } = hello;
+    const fields: (Value | undefined)[] = [instance, epoch, accept, flags, time, secret, token, features];
+    writer.map(fields.length - (token === undefined ? 1 : 0));
     fields.forEach((field, key) => {
-      writer.int(key);
-      writer.value(field);
+      if (field !== undefined) {
+        writer.int(key);
+        writer.value(field);
+      }
     });
   });
 }

@@ -15,6 +15,8 @@ use crate::{Result, Status};
 pub type OnState = dyn FnMut(&State) + Send;
 /// Hears of a change of the link, and of each new reason why it does not come about: to what, why, and why in words.
 pub type OnLink = dyn FnMut(LinkState, Status, &str) + Send;
+/// Hears that everything has come that the hub held.
+pub type OnSynced = dyn FnMut() + Send;
 /// Hears of a state of a kind that is not accepted: sender, name, kind.
 pub type OnReject = dyn FnMut(&str, &str, Kind) + Send;
 
@@ -28,6 +30,7 @@ pub(super) struct Callbacks {
     has_state: AtomicBool,
     link: Callback<OnLink>,
     reject: Callback<OnReject>,
+    synced: Callback<OnSynced>,
 }
 
 impl Callbacks {
@@ -56,6 +59,15 @@ impl App {
         inner.set_callback(&inner.callbacks.link, function, |session| session.set_tells_links(set))
     }
 
+    /// Sets the callback for when everything has come that the hub held, or none. It runs behind the states that came
+    /// before, on each link and each time more was asked for, as by [`App::set_accept`]; also for what is so already. As
+    /// [`App::on_state`].
+    pub fn on_synced(&self, function: Option<Box<OnSynced>>) -> Result<()> {
+        let inner = &self.inner;
+        let set = function.is_some();
+        inner.set_callback(&inner.callbacks.synced, function, |session| session.set_tells_synced(set))
+    }
+
     /// Sets the callback for states of kinds that are not accepted, or none. As [`App::on_state`]. Without it a hub of
     /// ours does not even send them.
     pub fn on_reject(&self, function: Option<Box<OnReject>>) -> Result<()> {
@@ -77,8 +89,9 @@ impl Inner {
     }
 
     pub(super) fn tell_notice(&self, notice: Notice) {
-        let Callbacks { gate, link: on_link, reject: on_reject, .. } = &self.callbacks;
+        let Callbacks { gate, link: on_link, reject: on_reject, synced: on_synced, .. } = &self.callbacks;
         match notice {
+            Notice::Synced => on_synced.call(gate, |function| function()),
             Notice::Link { link, why, text } => on_link.call(gate, |function| function(link, why, &text)),
             Notice::Reject { sender, name, kind } => {
                 on_reject.call(gate, |function| function(&sender, &name, kind));

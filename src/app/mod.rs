@@ -38,7 +38,7 @@ use crate::{Error, Result, Status};
 use self::callbacks::Callbacks;
 use self::readiness::Readiness;
 
-pub use self::callbacks::{OnLink, OnReject, OnState};
+pub use self::callbacks::{OnLink, OnReject, OnState, OnSynced};
 pub use crate::engine::app::{AppStats, LinkState};
 
 /// The stack of an app's thread that runs callbacks of the program.

@@ -140,7 +140,8 @@ pub(super) fn take(driver: &mut Driver<Session>, states: bool) -> Option<Item> {
         return Some(Item::Refusal(refusal));
     }
     if !states {
-        return None;
+        // None will be taken before.
+        return driver.protocol.next_synced(0).map(Item::Notice);
     }
     let was_paused = driver.protocol.is_paused();
     let state = driver.protocol.take_state();

@@ -19,12 +19,7 @@ impl App {
     pub fn wait_connected(&self, timeout: Option<Duration>) -> Result<()> {
         let inner = &self.inner;
         inner.check_may_wait()?;
-        inner.wait(timeout, |driver| match driver.protocol.link() {
-            LinkState::Connected => Some(Ok(())),
-            LinkState::Idle => Some(Err(Error::new(Status::State, "not connected: call connect first"))),
-            LinkState::Refused => Some(Err(driver.protocol.last_failure().cloned().unwrap_or(Status::Refused.into()))),
-            LinkState::Connecting => None,
-        })
+        inner.wait_for_hub(timeout, |session| (session.link() == LinkState::Connected).then_some(Ok(())))
     }
 
     /// Waits until the hub has confirmed that it holds, in memory, the newest value of each name that was sent so far,
@@ -46,23 +41,41 @@ impl App {
             inner.act(&mut driver);
             wanted
         };
-        let outcome = inner.wait(timeout, |driver| {
-            let session = &driver.protocol;
-            match session.link() {
-                _ if session.is_acked(wanted) => Some(session.check_taken(wanted)),
-                LinkState::Idle => Some(Err(Error::new(Status::State, "not connected: call connect first"))),
-                LinkState::Refused => Some(Err(session.last_failure().cloned().unwrap_or(Status::Refused.into()))),
-                _ => None,
-            }
-        });
+        let outcome =
+            inner.wait_for_hub(timeout, |session| session.is_acked(wanted).then(|| session.check_taken(wanted)));
         match outcome {
             Err(error) if error.status() == Status::Timeout => Err(inner.not_acknowledged(error)),
             outcome => outcome,
         }
     }
+
+    /// Waits until the hub has sent everything that it held and that this app asked for before the call, on the present
+    /// link: then [`App::get`] finds it. Returns also when that is nothing, and with an old hub, which holds nothing.
+    /// States that were retained say so ([`State::retained`](crate::State::retained)). `None` waits indefinitely. Blocks.
+    ///
+    /// # Errors
+    /// As of [`App::wait_connected`]; [`Status::Unsupported`]: this hub does not tell.
+    pub fn wait_synced(&self, timeout: Option<Duration>) -> Result<()> {
+        let inner = &self.inner;
+        inner.check_may_wait()?;
+        let asked = inner.open()?.protocol.asked();
+        inner.wait_for_hub(timeout, |session| session.has_synced(asked))
+    }
 }
 
 impl Inner {
+    /// As [`Inner::wait`], for what comes of a link: if none can be expected, for no longer.
+    fn wait_for_hub<T>(&self, timeout: Option<Duration>, ready: impl Fn(&Session) -> Option<Result<T>>) -> Result<T> {
+        self.wait(timeout, |driver| {
+            let session = &driver.protocol;
+            ready(session).or_else(|| match session.link() {
+                LinkState::Idle => Some(Err(Error::new(Status::State, "not connected: call connect first"))),
+                LinkState::Refused => Some(Err(session.last_failure().cloned().unwrap_or(Status::Refused.into()))),
+                LinkState::Connecting | LinkState::Connected => None,
+            })
+        })
+    }
+
     pub(super) fn check_may_wait(&self) -> Result<()> {
         match self.callback_thread.load(Ordering::Relaxed) && self.thread.is_current() {
             true => Err(Error::new(Status::State, "must not wait inside a callback on the app's own thread")),

@@ -139,6 +139,17 @@ pub unsafe extern "C" fn ns_state_time(state: *const ns_state) -> i64 {
     value(0, || unsafe { with(state, |state| Ok(state.time())) })
 }
 
+/// Whether the hub held it already and handed it out, because the app joined or asked for more: it may
+/// be of any age. Otherwise it was published while the app was there; so is all that comes through an
+/// old hub. false for NULL.
+///
+/// Does not block. Any thread.
+#[no_mangle]
+pub unsafe extern "C" fn ns_state_retained(state: *const ns_state) -> bool {
+    // SAFETY: the arguments are as the header demands.
+    value(false, || unsafe { with(state, |state| Ok(state.retained())) })
+}
+
 /// What it holds, an NS_KIND_ number, as it was sent; 0 for NULL.
 ///
 /// Does not block. Any thread.

@@ -16,6 +16,7 @@ const PONG: &str = "pong";
 const ACCEPT: &str = "accept";
 const REJECTED: &str = "rejected";
 const STALE: &str = "stale";
+const SYNCED: &str = "synced";
 
 /// What an app asks for in its hello.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -51,6 +52,30 @@ impl std::ops::BitOrAssign for HelloFlags {
     }
 }
 
+/// What an app or a hub can do beyond the first version. Flags and messages of a feature are used only where both sides
+/// announced it, in hello and welcome.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Features(pub u32);
+
+impl Features {
+    /// None of them.
+    pub const NONE: Features = Features(0);
+    /// The hub says by [`Control::Synced`] when it has sent what it held.
+    pub const SYNCED: Features = Features(1);
+    /// All that this version has.
+    pub const ALL: Features = Features::SYNCED;
+
+    /// Whether all features of `other` are among them.
+    pub const fn contains(self, other: Features) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Those that `other` has, too.
+    pub const fn and(self, other: Features) -> Features {
+        Features(self.0 & other.0)
+    }
+}
+
 /// A message between an app and its hub. Each is a v1 body with an empty meta. Its data is one integer, or a map with
 /// small integers as keys, of which unknown ones are ignored.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -71,6 +96,8 @@ pub enum Control<'a> {
         secret: Option<Secret>,
         /// Key 6, optional: its access token.
         token: Option<Hidden<&'a str>>,
+        /// Key 7, absent if none: what it can do.
+        features: Features,
     },
     /// `$ns/welcome`, the hub's answer.
     Welcome {
@@ -82,6 +109,8 @@ pub enum Control<'a> {
         wall: WallTime,
         /// Key 3, optional: its logical time.
         time: Option<LogicalTime>,
+        /// Key 4, absent if none: what it can do.
+        features: Features,
     },
     /// `$ns/refuse`: the hub does not take the app, and closes the link.
     Refuse {
@@ -126,6 +155,12 @@ pub enum Control<'a> {
         /// Key 3: the hub's logical time.
         time: LogicalTime,
     },
+    /// `$ns/synced`: the hub has sent everything that it held and that the app asked for, by its hello and by as many
+    /// [`Control::Accept`]s of this link.
+    Synced {
+        /// So many.
+        asks: u64,
+    },
     /// Any other name under [`RESERVED`]. It is ignored, so that later versions can add names.
     Unknown,
 }
@@ -136,8 +171,8 @@ impl<'a> Control<'a> {
     pub fn encode(&self, sender: &str, out: &mut Vec<u8>) {
         let mut data = Vec::with_capacity(64);
         let name = match *self {
-            Control::Hello { instance, epoch, accept, flags, time, secret, token } => {
-                let optional = [time.is_some(), secret.is_some(), token.is_some()];
+            Control::Hello { instance, epoch, accept, flags, time, secret, token, features } => {
+                let optional = [time.is_some(), secret.is_some(), token.is_some(), features != Features::NONE];
                 put_map(&mut data, 4 + optional.map(u32::from).iter().sum::<u32>());
                 put_uint(&mut data, 0);
                 put_bin(&mut data, &instance.0);
@@ -156,10 +191,11 @@ impl<'a> Control<'a> {
                     put_uint(&mut data, 6);
                     put_str(&mut data, token);
                 }
+                put_features(&mut data, 7, features);
                 HELLO
             }
-            Control::Welcome { instance, max_message, wall, time } => {
-                put_map(&mut data, 3 + u32::from(time.is_some()));
+            Control::Welcome { instance, max_message, wall, time, features } => {
+                put_map(&mut data, 3 + u32::from(time.is_some()) + u32::from(features != Features::NONE));
                 put_uint(&mut data, 0);
                 put_bin(&mut data, &instance.0);
                 put_uint(&mut data, 1);
@@ -167,6 +203,7 @@ impl<'a> Control<'a> {
                 put_uint(&mut data, 2);
                 put_uint(&mut data, wall.as_millis());
                 put_time(&mut data, 3, time);
+                put_features(&mut data, 4, features);
                 WELCOME
             }
             Control::Refuse { status, text } => {
@@ -207,6 +244,10 @@ impl<'a> Control<'a> {
                 put_time(&mut data, 3, Some(time));
                 STALE
             }
+            Control::Synced { asks } => {
+                put_uint(&mut data, asks);
+                SYNCED
+            }
             Control::Unknown => return,
         };
         encode(out, Form::V1, sender, &[RESERVED, name].concat(), &data, &Meta::default());
@@ -220,7 +261,7 @@ impl<'a> Control<'a> {
         let name = body.name.strip_prefix(RESERVED).unwrap_or_default();
         Ok(match name {
             HELLO => {
-                let [instance, epoch, accept, flags, time, secret, token] = fields(body.data, 4)?;
+                let [instance, epoch, accept, flags, time, secret, token, features] = fields(body.data, 4)?;
                 Control::Hello {
                     instance: instance_of(instance)?,
                     epoch: uint(epoch)?,
@@ -229,15 +270,17 @@ impl<'a> Control<'a> {
                     time: optional(time, time_of)?,
                     secret: optional(secret, bytes_of)?.map(Secret),
                     token: optional(token, str_of)?.map(Hidden),
+                    features: features_of(features)?,
                 }
             }
             WELCOME => {
-                let [instance, max_message, wall, time] = fields(body.data, 3)?;
+                let [instance, max_message, wall, time, features] = fields(body.data, 3)?;
                 Control::Welcome {
                     instance: instance_of(instance)?,
                     max_message: uint(max_message)?,
                     wall: WallTime::from_millis(uint(wall)?),
                     time: optional(time, time_of)?,
+                    features: features_of(features)?,
                 }
             }
             REFUSE => {
@@ -266,6 +309,7 @@ impl<'a> Control<'a> {
                     time: time_of(time)?,
                 }
             }
+            SYNCED => Control::Synced { asks: uint(scalar(body.data)?)? },
             _ => Control::Unknown,
         })
     }
@@ -275,6 +319,13 @@ fn put_time(data: &mut Vec<u8>, key: u64, time: Option<LogicalTime>) {
     if let Some(time) = time {
         put_uint(data, key);
         put_uint(data, time.to_bits());
+    }
+}
+
+fn put_features(data: &mut Vec<u8>, key: u64, features: Features) {
+    if features != Features::NONE {
+        put_uint(data, key);
+        put_uint(data, features.0.into());
     }
 }
 
@@ -332,6 +383,10 @@ fn uint(token: Token) -> Result<u64, Malformed> {
 
 fn time_of(token: Token) -> Result<LogicalTime, Malformed> {
     uint(token).map(LogicalTime::from_bits)
+}
+
+fn features_of(token: Token) -> Result<Features, Malformed> {
+    Ok(optional(token, narrow)?.map_or(Features::NONE, Features))
 }
 
 fn narrow(token: Token) -> Result<u32, Malformed> {
@@ -421,6 +476,7 @@ mod tests {
             time: None,
             secret: None,
             token: None,
+            features: Features::NONE,
         }
         .encode("a", &mut raw);
         let body = decode(&raw, Form::V1).expect("a body");

@@ -7,7 +7,7 @@
 struct seen {
     ns_app *app;
     ns_state *kept;
-    int states, links, rejects;
+    int states, links, rejects, synced;
     ns_link link;
     ns_status why;
     char text[200];
@@ -44,6 +44,13 @@ static void seen_reject(ns_app *app, const char *sender, const char *name, ns_ki
     snprintf(seen->text, sizeof seen->text, "%s", sender);
     snprintf(seen->name, sizeof seen->name, "%s", name);
     seen->kind = kind;
+}
+
+static void seen_synced(ns_app *app, void *ctx)
+{
+    struct seen *seen = (struct seen *)ctx;
+    seen->app = app;
+    seen->synced++;
 }
 
 static void states(void)
@@ -180,6 +187,57 @@ static void rejects(void)
     EQUAL(NS_KIND_MAP, seen.kind);
     ns_app_free(from);
     ns_app_free(to);
+    ns_hub_free(hub);
+}
+
+static void synced(void)
+{
+    ns_hub *hub = hub_at(free_url("inproc"));
+    ns_app *from = app_at("from", hub);
+    ns_app *late = app_new("late");
+    ns_state *state;
+    struct seen seen;
+    memset(&seen, 0, sizeof seen);
+    IS(NS_ERR_STATE, ns_app_wait_synced(late, 0));
+    CONTAINS("not connected", ns_last_error());
+    OK(ns_app_send_int(from, "x", 1));
+    OK(ns_app_send_int(from, "y", 2));
+    OK(ns_app_flush(from, LONG));
+    OK(ns_app_on_synced(late, seen_synced, &seen));
+    OK(ns_app_connect(late, ns_hub_address(hub, 0)));
+    OK(ns_app_wait_synced(late, LONG));
+    OK(ns_app_wait_synced(late, 0));
+    /* Known, though it has received nothing. */
+    OK(ns_app_get(late, "from", "y", &state));
+    CHECK(ns_state_retained(state));
+    ns_state_free(state);
+    state = next_named(late, "x");
+    CHECK(ns_state_retained(state));
+    ns_state_free(state);
+    EQUAL(0, seen.synced);
+    OK(ns_app_send_int(from, "z", 3));
+    ns_state_free(next_named(late, "y"));
+    /* Behind the states that came before; recv runs it, too. */
+    state = next_named(late, "z");
+    CHECK(!ns_state_retained(state));
+    ns_state_free(state);
+    EQUAL(1, seen.synced);
+    CHECK(seen.app == late);
+    /* More is asked for. */
+    OK(ns_app_set_accept(late, NS_ACCEPT(NS_KIND_TEXT)));
+    OK(ns_app_set_accept(late, NS_ACCEPT_ANY));
+    OK(ns_app_wait_synced(late, LONG));
+    while (seen.synced < 2) {
+        OK(ns_app_dispatch(late, LONG, 1));
+    }
+    /* Also for what is so already. */
+    OK(ns_app_on_synced(late, NULL, NULL));
+    OK(ns_app_on_synced(late, seen_synced, &seen));
+    OK(ns_app_dispatch(late, LONG, 1));
+    EQUAL(3, seen.synced);
+    IS(NS_ERR_INVALID, ns_app_wait_synced(late, -2));
+    ns_app_free(from);
+    ns_app_free(late);
     ns_hub_free(hub);
 }
 
@@ -370,6 +428,7 @@ const struct test callback_tests[] = {
     {"dispatch runs at most as many callbacks as it is told", at_most},
     {"a link function hears of connect, loss and return", links},
     {"a reject function hears of what is not accepted", rejects},
+    {"a late app learns when it has what the hub held, and which states that were", synced},
     {"a callback may send and replace itself, but not dispatch", inside},
     {"an app freed in its state function is gone at once, and lingers", freed_inside},
     {"an app freed in its link function ends the receive that ran it", freed_inside_recv},

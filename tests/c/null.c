@@ -12,6 +12,7 @@ static void null_apps(void)
     IS(NS_ERR_INVALID, ns_app_set_text(NULL, NS_OPT_TLS_CA, "x"));
     IS(NS_ERR_INVALID, ns_app_connect(NULL, NULL));
     IS(NS_ERR_INVALID, ns_app_wait_connected(NULL, 0));
+    IS(NS_ERR_INVALID, ns_app_wait_synced(NULL, 0));
     IS(NS_ERR_INVALID, ns_app_flush(NULL, 0));
     IS(NS_ERR_INVALID, ns_app_disconnect(NULL));
     IS(NS_ERR_INVALID, ns_app_close(NULL, 0));
@@ -40,6 +41,7 @@ static void null_apps(void)
     IS(NS_ERR_INVALID, ns_app_on_state(NULL, NULL, NULL));
     IS(NS_ERR_INVALID, ns_app_on_link(NULL, NULL, NULL));
     IS(NS_ERR_INVALID, ns_app_on_reject(NULL, NULL, NULL));
+    IS(NS_ERR_INVALID, ns_app_on_synced(NULL, NULL, NULL));
     IS(NS_ERR_INVALID, ns_app_set_accept(NULL, 0));
     IS(NS_ERR_INVALID, ns_app_stats(NULL, &stats, sizeof stats));
     EQUAL(0, stats.sent);
@@ -100,6 +102,7 @@ static void null_states(void)
     SAME("", ns_state_sender(NULL));
     SAME("", ns_state_name(NULL));
     EQUAL(0, ns_state_time(NULL));
+    CHECK(!ns_state_retained(NULL));
     EQUAL(0, ns_state_kind(NULL));
     IS(NS_ERR_INVALID, ns_state_text(NULL, &text, &len));
     SAME("", text);

@@ -18,6 +18,7 @@ mod patterns;
 mod promise;
 mod routing;
 mod stamps;
+mod synced;
 mod table;
 mod tokens;
 mod traces;

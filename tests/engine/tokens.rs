@@ -6,7 +6,7 @@ use nanostate::framing::http::client::Request;
 use nanostate::framing::http::server::Site;
 use nanostate::framing::{frame_head, header, Framing, Version};
 use nanostate::time::LogicalTime;
-use nanostate::wire::{self, Control, Form, HelloFlags, Hidden, Instance, Meta};
+use nanostate::wire::{self, Control, Features, Form, HelloFlags, Hidden, Instance, Meta};
 use nanostate::{limits, Kind, Status};
 
 use crate::sim::{body, value, Direct, MS, SEC};
@@ -56,6 +56,7 @@ fn hello_at(
         time,
         secret: None,
         token: token.as_deref().map(Hidden),
+        features: Features::NONE,
     };
     hub.control(conn, identity, hello);
     conn
@@ -300,6 +301,7 @@ fn before_the_welcome_one_message_of_4_kib_is_taken() {
         time: None,
         secret: Some(wire::Secret([1; 16])),
         token: Some(Hidden(token)),
+        features: Features::NONE,
     };
     hello(&token).encode(&identity, &mut longest);
     assert!(longest.len() < limits::MAX_HELLO, "{}", longest.len());
@@ -362,6 +364,7 @@ fn a_page_that_may_read_does_not_publish_by_a_token() {
         time: None,
         secret: None,
         token: Some(Hidden(&token)),
+        features: Features::NONE,
     }
     .encode("page", &mut message);
     let mut masks = nanostate::framing::ws::Masks::new([3; 16]);

@@ -10,7 +10,7 @@ use nanostate::framing::http::files::Files;
 use nanostate::framing::http::server::{Pages, Site};
 use nanostate::framing::ws::{self, Masks};
 use nanostate::framing::{Decoder, Frame, Framing};
-use nanostate::wire::{self, Control, Form, HelloFlags, Instance};
+use nanostate::wire::{self, Control, Features, Form, HelloFlags, Instance};
 use nanostate::{limits, Status};
 
 use crate::sim::{Direct, DirectApp, SEC};
@@ -82,7 +82,8 @@ fn an_app_that_finds_a_hub_full_is_told_so_and_its_web_socket_closed() {
     let mut hello = Vec::new();
     let instance = Instance([2; 16]);
     let (flags, time, secret) = (HelloFlags(0), None, None);
-    Control::Hello { instance, epoch: 1, accept: u32::MAX, flags, time, secret, token: None }.encode("b", &mut hello);
+    Control::Hello { instance, epoch: 1, accept: u32::MAX, flags, time, secret, token: None, features: Features::NONE }
+        .encode("b", &mut hello);
     let mut frame = Vec::new();
     ws::message(&[&hello], &mut Masks::new([3; 16]), &mut frame);
     hub.bytes(web, &frame);

@@ -10,7 +10,7 @@ use nanostate::limits::{MAX_DEPTH, MAX_NAME, MAX_SENDER};
 use nanostate::time::{LogicalTime, WallTime};
 use nanostate::wire::{
     bool_, bytes, check, decode, encode, ext, from_msgpack, number, payload, skip, text, to_msgpack, with_stamp, Body,
-    Control, Form, HelloFlags, Hidden, Instance, Malformed, Meta, Secret, Stamp,
+    Control, Features, Form, HelloFlags, Hidden, Instance, Malformed, Meta, Secret, Stamp,
 };
 use nanostate::Kind;
 use proptest::collection::vec;
@@ -399,9 +399,9 @@ proptest! {
     ) {
         let instance = Instance(instance);
         for control in [
-            Control::Hello { instance, epoch: token, accept: mask, flags: HelloFlags(!mask), time, secret: None, token: None },
-            Control::Hello { instance, epoch: token, accept: mask, flags: HelloFlags(mask), time, secret: Some(Secret(secret)), token: Some(Hidden(&words)) },
-            Control::Welcome { instance, max_message: token, wall: WallTime::from_millis(!token), time },
+            Control::Hello { instance, epoch: token, accept: mask, flags: HelloFlags(!mask), time, secret: None, token: None, features: Features::NONE },
+            Control::Hello { instance, epoch: token, accept: mask, flags: HelloFlags(mask), time, secret: Some(Secret(secret)), token: Some(Hidden(&words)), features: Features::NONE },
+            Control::Welcome { instance, max_message: token, wall: WallTime::from_millis(!token), time, features: Features::NONE },
             Control::Refuse { status, text: &words },
             Control::Ping { token },
             Control::Pong { token, time },

@@ -34,8 +34,14 @@ fn an_app_bears_whatever_its_hub_sends() {
                 if rng.one_in(2) {
                     let mut welcome = Vec::new();
                     let max_message = rng.any() >> rng.below(64);
-                    Control::Welcome { instance: rng.instance(), max_message, wall: now.wall, time: None }
-                        .encode(wire::HUB_SENDER, &mut welcome);
+                    Control::Welcome {
+                        instance: rng.instance(),
+                        max_message,
+                        wall: now.wall,
+                        time: None,
+                        features: Features::NONE,
+                    }
+                    .encode(wire::HUB_SENDER, &mut welcome);
                     first.extend(&*frame_head(framing, welcome.len()));
                     first.extend(welcome);
                 }

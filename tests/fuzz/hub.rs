@@ -33,8 +33,17 @@ fn any_frames(rng: &mut Rng, masks: &mut Masks) -> Vec<u8> {
         1 => ws::text(&text(rng, 40), Some(masks), &mut out),
         2 => {
             let token = rng.one_in(2).then_some(Hidden(TOKEN));
-            Control::Hello { instance, epoch: 1, accept: u32::MAX, flags, time, secret: None, token }
-                .encode("evil", &mut hello);
+            Control::Hello {
+                instance,
+                epoch: 1,
+                accept: u32::MAX,
+                flags,
+                time,
+                secret: None,
+                token,
+                features: Features::NONE,
+            }
+            .encode("evil", &mut hello);
             ws::message(&[&hello], masks, &mut out);
         }
         3 if rng.one_in(4) => {

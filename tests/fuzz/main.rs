@@ -33,7 +33,7 @@ use nanostate::framing::{
 };
 use nanostate::limits;
 use nanostate::time::{LogicalTime, WallTime};
-use nanostate::wire::{self, Control, Form, HelloFlags, Hidden, Meta, Secret, Stamp};
+use nanostate::wire::{self, Control, Features, Form, HelloFlags, Hidden, Meta, Secret, Stamp};
 use nanostate::{Kind, Status, Value};
 use sim::chaos::{self, Chaos};
 use sim::{body, each_seed, value, Rng, MS, SEC};
@@ -110,11 +110,24 @@ fn any_body(rng: &mut Rng, form: Form) -> Vec<u8> {
                     let secret = rng.one_in(2).then(|| Secret(rng.instance().0));
                     let (epoch, accept) = (rng.any(), rng.any() as u32);
                     let hidden = rng.one_in(2).then_some(Hidden("a-token-for-peers"));
-                    Control::Hello { instance, epoch, accept, flags: HelloFlags(15), time, secret, token: hidden }
+                    Control::Hello {
+                        instance,
+                        epoch,
+                        accept,
+                        flags: HelloFlags(15),
+                        time,
+                        secret,
+                        token: hidden,
+                        features: Features::NONE,
+                    }
                 }
-                1 => {
-                    Control::Welcome { instance, max_message: rng.any(), wall: WallTime::from_millis(rng.any()), time }
-                }
+                1 => Control::Welcome {
+                    instance,
+                    max_message: rng.any(),
+                    wall: WallTime::from_millis(rng.any()),
+                    time,
+                    features: Features::NONE,
+                },
                 2 => Control::Refuse { status: rng.any() as i32, text: "why" },
                 3 => Control::Ping { token: rng.any() },
                 4 => Control::Pong { token: rng.any(), time },

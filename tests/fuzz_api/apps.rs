@@ -290,6 +290,12 @@ impl Run {
                 self.check_open(handle_ref, "ns_app_wait_connected", status);
                 self.require(!own_thread || status != NS_OK, || "ns_app_wait_connected in a callback".into());
             }
+            12 if rng.one_in(2) => {
+                let status = status!(self, ns_app_wait_synced(app, wait));
+                invalid_if("ns_app_wait_synced", null || (wait < -1 && !own_thread), status);
+                self.check_open(handle_ref, "ns_app_wait_synced", status);
+                self.require(!own_thread || status != NS_OK, || "ns_app_wait_synced in a callback".into());
+            }
             12 => {
                 let status = status!(self, ns_app_flush(app, wait));
                 invalid_if("ns_app_flush", null || (wait < -1 && !own_thread), status);
@@ -425,12 +431,13 @@ impl Run {
         handle: Option<&Arc<Handle<ns_app>>>,
         inside: bool,
     ) {
-        let which = rng.index(3);
+        let which = rng.index(4);
         let clear = rng.one_in(4);
         let Some(handle) = handle else {
             let status = match which {
                 0 => status!(self, ns_app_on_state(ptr::null_mut(), None, ptr::null_mut())),
                 1 => status!(self, ns_app_on_link(ptr::null_mut(), None, ptr::null_mut())),
+                2 => status!(self, ns_app_on_synced(ptr::null_mut(), None, ptr::null_mut())),
                 _ => status!(self, ns_app_on_reject(ptr::null_mut(), None, ptr::null_mut())),
             };
             return self.require(status == NS_ERR_INVALID, || format!("a function of NULL: {status}"));
@@ -449,6 +456,10 @@ impl Run {
             1 => {
                 let function = if clear { None } else { Some(on_link as _) };
                 status!(self, ns_app_on_link(app, function, ctx))
+            }
+            2 => {
+                let function = if clear { None } else { Some(on_synced as _) };
+                status!(self, ns_app_on_synced(app, function, ctx))
             }
             _ => {
                 let function = if clear { None } else { Some(on_reject as _) };

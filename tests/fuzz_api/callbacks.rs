@@ -134,6 +134,12 @@ pub(crate) unsafe extern "C" fn on_link(
     });
 }
 
+pub(crate) unsafe extern "C" fn on_synced(app: *mut ns_app, ctx: *mut c_void) {
+    callback("on_synced", app, ctx, |run, context: &Context<ns_app>, rng| {
+        in_callback(run, context, rng);
+    });
+}
+
 pub(crate) unsafe extern "C" fn on_reject(
     app: *mut ns_app,
     sender: *const c_char,

@@ -71,11 +71,12 @@ impl Run {
         let sender = self.c_str("sender", ns!(ns_state_sender(state)));
         let name = self.c_str("name", ns!(ns_state_name(state)));
         let time = ns!(ns_state_time(state));
+        let retained = ns!(ns_state_retained(state));
         let null = state.is_null();
         self.check_value("ns_state_time and others", null);
         let known = Kind::ALL.iter().copied().find(|known| *known as i32 == kind);
         if null {
-            self.require(kind == 0 && time == 0 && sender.is_empty() && name.is_empty(), || {
+            self.require(kind == 0 && time == 0 && !retained && sender.is_empty() && name.is_empty(), || {
                 "NULL has something".into()
             });
         } else {

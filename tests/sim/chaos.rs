@@ -5,7 +5,7 @@ use std::time::Duration;
 use nanostate::engine::hub::RouterConfig;
 use nanostate::framing::{frame_head, header, Framing, Version};
 use nanostate::time::LogicalTime;
-use nanostate::wire::{Control, Form, HelloFlags, Instance, Meta, Secret, Stamp};
+use nanostate::wire::{Control, Features, Form, HelloFlags, Instance, Meta, Secret, Stamp};
 use nanostate::Kind;
 
 use super::{body, value, Id, OldPeer, RawPeer, Rng, World, MS, SEC};
@@ -40,6 +40,7 @@ pub fn attack(rng: &mut Rng, framing: Framing, v1: bool) -> Vec<u8> {
                     time: None,
                     secret: None,
                     token: None,
+                    features: Features::NONE,
                 },
             };
             control.encode(sender, &mut out);
@@ -79,8 +80,17 @@ pub fn attackers_header(rng: &mut Rng, framing: Framing) -> (Vec<u8>, bool) {
         let sender = rng.pick(&["evil", "evil2"]);
         let (instance, flags) = (rng.instance(), HelloFlags(rng.below(16) as u32));
         let secret = rng.one_in(2).then_some(Secret([7; 16]));
-        Control::Hello { instance, epoch: 1, accept: u32::MAX, flags, time: None, secret, token: None }
-            .encode(sender, &mut hello);
+        Control::Hello {
+            instance,
+            epoch: 1,
+            accept: u32::MAX,
+            flags,
+            time: None,
+            secret,
+            token: None,
+            features: Features::NONE,
+        }
+        .encode(sender, &mut hello);
         out.extend(&*frame_head(framing, hello.len()));
         out.extend(hello);
     }

@@ -11,7 +11,7 @@ use nanostate::engine::{Action, Closed, ConnId, ConnInfo, Gateway, Now, Protocol
 use nanostate::framing::http::server::Site;
 use nanostate::framing::{frame_head, gateway_header, header, Decoder, Frame, Framing, Version, HEADER_LEN};
 use nanostate::time::LogicalTime;
-use nanostate::wire::{self, Control, Form, HelloFlags, Instance, Meta, Secret, Stamp};
+use nanostate::wire::{self, Control, Features, Form, HelloFlags, Instance, Meta, Secret, Stamp};
 use nanostate::Status;
 
 use super::{after, beginning, body, SEC};
@@ -200,8 +200,16 @@ impl Direct {
         let conn = self.open();
         self.bytes(conn, &header(Version::V1));
         let (instance, secret) = (Instance([instance; 16]), secret.map(|byte| Secret([byte; 16])));
-        let hello =
-            Control::Hello { instance, epoch, accept: wire::ACCEPT_ANY, flags, time: None, secret, token: None };
+        let hello = Control::Hello {
+            instance,
+            epoch,
+            accept: wire::ACCEPT_ANY,
+            flags,
+            time: None,
+            secret,
+            token: None,
+            features: Features::NONE,
+        };
         self.instances.insert(conn, instance);
         self.control(conn, identity, hello);
         conn

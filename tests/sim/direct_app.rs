@@ -3,7 +3,7 @@
 use nanostate::engine::app::{LinkState, Session};
 use nanostate::engine::{Action, Closed, ConnId, ConnInfo, Now, Protocol, Web};
 use nanostate::framing::{frame_head, header, Decoder, Frame, Framing, Version, HEADER_LEN};
-use nanostate::wire::{self, Control, Form, Instance};
+use nanostate::wire::{self, Control, Features, Form, Instance};
 use nanostate::{Status, Value};
 
 use super::{after, beginning, SEC};
@@ -96,6 +96,7 @@ impl DirectApp {
             max_message: 1 << 20,
             wall: self.now.wall,
             time: None,
+            features: Features::ALL,
         });
         assert_eq!(self.session.link(), LinkState::Connected);
     }

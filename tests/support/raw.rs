@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use nanostate::framing::{self, Decoder, Frame, Framing, Version, HEADER_LEN};
 use nanostate::time::{LogicalTime, WallTime};
-use nanostate::wire::{self, Body, Control, Form, HelloFlags, Instance, Meta, Stamp, Value};
+use nanostate::wire::{self, Body, Control, Features, Form, HelloFlags, Instance, Meta, Stamp, Value};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::PATIENCE;
@@ -81,6 +81,7 @@ impl Raw {
             time: None,
             secret: None,
             token: None,
+            features: Features::NONE,
         });
         let bytes = raw.receive().unwrap_or_else(|| panic!("{identity} is not welcome"));
         let body = raw.decode(&bytes);
@@ -166,6 +167,7 @@ impl Raw {
             max_message,
             wall: WallTime::from_millis(clock() >> 16),
             time: None,
+            features: Features::NONE,
         });
     }
 

@@ -13,7 +13,7 @@ use nanostate::framing::{self, Version};
 use nanostate::transport::socket::Stream;
 use nanostate::transport::tls::{Connector, TlsStream};
 use nanostate::transport::Host;
-use nanostate::wire::{Control, HelloFlags, Instance, ACCEPT_ANY};
+use nanostate::wire::{Control, Features, HelloFlags, Instance, ACCEPT_ANY};
 use nanostate::{App, AppText, Hub, HubText, Status, Value};
 
 use crate::support::certificates::{Certificates, Files, EXPIRED, VALID};
@@ -418,6 +418,7 @@ fn idle(connector: &Connector, url: &str, n: usize) -> TlsStream {
         time: None,
         secret: None,
         token: None,
+        features: Features::NONE,
     };
     let mut body = Vec::new();
     hello.encode(&identity, &mut body);

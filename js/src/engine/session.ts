@@ -3,7 +3,7 @@
 // It has no sockets, timers or clocks of its own: bytes and a time go in, bytes, events and a deadline come out. It
 // follows src/engine/app, and tests/vectors/session holds both to the same bytes.
 
-import { hello, readControl, type Control } from '../control.js';
+import { FEATURES, hello, readControl, type Control } from '../control.js';
 import { KINDS, Malformed, encode, kindOf, type Sendable } from '../msgpack.js';
 import { NanostateError, REFUSALS, codeOf, words, type Code } from '../status.js';
 import {
@@ -352,6 +352,7 @@ export class Session {
         time: this.#stamper.sayHello(now),
         secret: this.secret,
         token: this.config.token,
+        features: FEATURES.synced,
       }),
     );
   }

@@ -8,7 +8,7 @@ use super::{Phase, Session, Timer, Welcomed};
 use crate::framing::ws::CloseCode;
 use crate::time::LogicalTime;
 use crate::visible::{one_line, sentence};
-use crate::wire::{Control, Hidden, Instance};
+use crate::wire::{Control, Features, Hidden, Instance};
 use crate::{limits, Error, Status};
 
 impl Session {
@@ -86,6 +86,7 @@ impl Session {
         self.timers.clear_all();
         self.acks.unlink();
         self.stamper.unlink();
+        self.hub.synced.unlink();
         self.own.unlink();
     }
 
@@ -123,7 +124,12 @@ impl Session {
             Ok(Some(opened)) => match opened.agreed {
                 Agreed::V1 => self.say_hello(now),
                 // A hub is asked for nothing but BUS.
-                Agreed::Old | Agreed::Plain | Agreed::Client(_) | Agreed::Served => self.up(None),
+                Agreed::Old | Agreed::Plain | Agreed::Client(_) | Agreed::Served => {
+                    self.up(None);
+                    // It holds nothing.
+                    self.hub.synced.begin(true);
+                    self.hub.synced.answered(0, self.received.waiting());
+                }
                 Agreed::NotV1 => {
                     // Nothing that is written here is sure to arrive.
                     self.close();
@@ -144,9 +150,9 @@ impl Session {
         self.phase = Phase::Hello;
         self.expect_answer(now);
         debug!("{}: hello, connection {epoch}, accepts {accept:#x}, flags {:#x}", one_line(&self.identity), flags.0);
-        let (secret, token) = (self.config.secret, self.config.token.clone());
+        let (secret, token, features) = (self.config.secret, self.config.token.clone(), Features::ALL);
         let token = token.as_ref().map(|Hidden(token)| Hidden(&**token));
-        self.control(&Control::Hello { instance, epoch, accept, flags, time, secret, token });
+        self.control(&Control::Hello { instance, epoch, accept, flags, time, secret, token, features });
     }
 
     /// The hub has its time to answer what it is sent now.

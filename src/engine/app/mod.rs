@@ -14,6 +14,7 @@ mod receive;
 mod received;
 mod stamper;
 mod stats;
+mod synced;
 mod uptake;
 
 use std::borrow::Cow;
@@ -34,6 +35,7 @@ use self::own::Own;
 use self::received::Received;
 use self::stamper::{Stamper, Welcomed};
 pub use self::stats::AppStats;
+use self::synced::Synced;
 use super::link::handshake::Side;
 use super::link::outbox::Pool;
 use super::link::{end_of, Link, LinkLimits};
@@ -88,6 +90,7 @@ struct HubInfo {
     instance: Option<Instance>,
     /// The largest body that it takes, once it is known.
     limit: usize,
+    synced: Synced,
 }
 
 /// Kept for their allocations.
@@ -131,7 +134,7 @@ impl Session {
             dialler: Dialler::new(u64::from_le_bytes(seed)),
             phase: Phase::Idle,
             link: None,
-            hub: HubInfo { instance: None, limit: usize::MAX },
+            hub: HubInfo { instance: None, limit: usize::MAX, synced: Synced::default() },
             received: Received::new(limits::RECEIVED, limits::RECV_QUEUE),
             accepted: Accepted::all(),
             reports: Reports::default(),
@@ -198,7 +201,7 @@ impl Session {
 
     /// The next notice.
     pub fn next_notice(&mut self) -> Option<Notice> {
-        self.reports.next_notice()
+        self.reports.next_notice().or_else(|| self.next_synced(self.received.waiting()))
     }
 
     /// The refusal that the program has not got yet: each is returned once, and not again while attempts end the same.
@@ -213,7 +216,7 @@ impl Session {
 
     /// Whether a notice or a refusal waits.
     pub fn has_notice(&self) -> bool {
-        self.reports.has_notice()
+        self.reports.has_notice() || self.hub.synced.is_due(self.received.waiting())
     }
 
     /// The next thing that the operator should know.
@@ -295,6 +298,7 @@ impl Session {
     /// The next state for the program. [`Protocol::reads`] may say something else afterwards.
     pub fn take_state(&mut self) -> Option<State> {
         let state = self.received.take()?;
+        self.hub.synced.took();
         if self.is_paused() && self.received.waiting_bytes() <= self.received.queue_limit() / 4 {
             self.timers.clear(Timer::Patience);
         }
@@ -348,6 +352,7 @@ impl Session {
     fn announce_accept(&mut self) {
         if matches!(self.phase, Phase::Up) && !self.is_old() {
             self.control(&Control::Accept { mask: self.accepted.for_hub() });
+            self.hub.synced.ask();
         }
     }
 

@@ -41,6 +41,8 @@ pub enum Notice {
         /// Why in words; the address when connected.
         text: String,
     },
+    /// Everything that the hub held has come.
+    Synced,
     /// A state of a kind that is not accepted.
     Reject {
         /// Its sender.

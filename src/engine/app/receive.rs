@@ -13,7 +13,7 @@ use super::{Notice, Phase, Session};
 use crate::memory;
 use crate::state::{Outline, State};
 use crate::visible::{one_line, Quoted};
-use crate::wire::{self, Body, Control, Form, Malformed, Meta, Stamp, Value};
+use crate::wire::{self, Body, Control, Features, Form, Malformed, Meta, Stamp, Value};
 use crate::Status;
 
 impl Session {
@@ -130,9 +130,10 @@ impl Session {
 
     pub(super) fn hear(&mut self, now: Now, control: Control<'_>) {
         match control {
-            Control::Welcome { instance, max_message, time, .. } if matches!(self.phase, Phase::Hello) => {
+            Control::Welcome { instance, max_message, time, features, .. } if matches!(self.phase, Phase::Hello) => {
                 self.hub.limit = usize::try_from(max_message).unwrap_or(usize::MAX);
                 self.welcomed(now, time);
+                self.hub.synced.begin(features.contains(Features::SYNCED));
                 self.up(Some(instance));
             }
             Control::Refuse { status, text } => self.refused_by_hub(now, status, text),
@@ -150,6 +151,9 @@ impl Session {
             Control::Rejected { status, name } => {
                 let why = Status::from_code(status).filter(|&why| why != Status::Ok).unwrap_or(Status::Full);
                 self.not_taken(name, self.own.table.find_at(&self.identity, name), why);
+            }
+            Control::Synced { asks } if matches!(self.phase, Phase::Up) => {
+                self.hub.synced.answered(asks, self.received.waiting());
             }
             Control::Stale { name, offered, held, time } if matches!(self.phase, Phase::Up) => {
                 self.was_stale(now, name, offered, held, time);

@@ -11,7 +11,7 @@ use super::config::RouterConfig;
 use super::queries::Takes;
 use crate::limits;
 use crate::visible::one_line;
-use crate::wire::Instance;
+use crate::wire::{Features, Instance};
 
 /// What a peer is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,6 +37,8 @@ pub struct Profile {
     /// Empty for all but apps, as are the fields below.
     pub identity: Box<str>,
     pub instance: Instance,
+    /// What both it and this hub can do.
+    pub features: Features,
     /// The kinds of values that it takes, a bit each.
     pub accept: u32,
     /// Whether its own states go back to it.
@@ -74,6 +76,7 @@ impl Profile {
             kind,
             identity: "".into(),
             instance: Instance([0; 16]),
+            features: Features::NONE,
             accept: 0,
             echo: false,
             shares: false,

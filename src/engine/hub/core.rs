@@ -22,7 +22,7 @@ use super::reports::Reports;
 use super::turns::{self, Turns};
 use super::unfinished::Unfinished;
 use crate::time::LogicalTime;
-use crate::wire::{self, Body, Control, Form, HelloFlags, Hidden, Instance, Stamp};
+use crate::wire::{self, Body, Control, Features, Form, HelloFlags, Hidden, Instance, Stamp};
 use crate::{limits, Status};
 
 /// Chunks of each size that a hub keeps for later of what waited to be written: 5.3 MiB.
@@ -195,8 +195,9 @@ impl Core {
         self.warn_of_clock(peer);
         let (instance, max_message) = (self.intake.instance(), self.config.max_message as u64);
         peer.link.set_max_frame(peer.profile.max_frame(&self.config));
-        self.send(peer, &Control::Welcome { instance, max_message, wall: now.wall, time });
+        self.send(peer, &Control::Welcome { instance, max_message, wall: now.wall, time, features: Features::ALL });
         peer.link.feed.mark_retained();
+        peer.asks_for_all();
         self.join(place, peer, true);
     }
 
@@ -345,13 +346,14 @@ impl Core {
             }
         };
         match control {
-            Control::Hello { instance, epoch, accept, flags, secret, time, token }
+            Control::Hello { instance, epoch, accept, flags, secret, time, token, features }
                 if matches!(peer.stage, Stage::Hello) =>
             {
                 let profile = &mut peer.profile;
                 profile.identity = body.sender.into();
                 profile.instance = instance;
                 profile.accept = accept;
+                profile.features = features.and(Features::ALL);
                 profile.echo = flags.contains(HelloFlags::ECHO);
                 profile.shares = flags.contains(HelloFlags::SHARED);
                 let (name, flag_bits) = (profile.name(), flags.0);
@@ -376,8 +378,10 @@ impl Core {
                 // Said again, it asks for what the app itself left out.
                 if mask & !accepts != 0 || mask == accepts {
                     peer.link.feed.walk_all(&self.intake.table);
-                    self.flush(peer);
                 }
+                peer.asks += 1;
+                peer.asks_for_all();
+                self.flush(peer);
             }
             Control::Unknown if up => {}
             _ => return Next::close(Status::Invalid, "an unexpected $ns/ message"),
@@ -401,7 +405,7 @@ impl Core {
             return;
         }
         if let Some(until) = peer.overhead.came(now.mono, overhead) {
-            (peer.rests, self.holds_back) = (true, true);
+            self.holds_back = true;
             self.timers.set(Timer::Rest(place as u32), until);
         }
     }
@@ -444,6 +448,9 @@ impl Core {
         }
         if !peer.link.feed.is_live() {
             self.catch_up(id, peer, self.share(peers));
+        }
+        if let Some(synced) = peer.due_synced() {
+            peer.link.enqueue(wire::HUB_SENDER, &synced, &mut self.scratch);
         }
     }
 

@@ -476,7 +476,7 @@ impl Protocol for Router {
     fn wrote(&mut self, now: Now, conn: ConnId, n: usize) -> bool {
         let Some(i) = self.peers.find(conn) else { return false };
         let peer = &mut self.peers[i];
-        let more = peer.link.wrote(n);
+        let more = peer.link.wrote(n) || peer.awaits_synced;
         if !more && matches!(peer.stage, Stage::Served) {
             self.close(now, i, Status::Ok, String::new());
             return false;
@@ -529,7 +529,7 @@ impl Protocol for Router {
                     self.close(now, i as usize, Status::Timeout, text);
                 }
                 Timer::Probe(i) => self.unanswered(now, i as usize),
-                Timer::Rest(i) => self.peers[i as usize].rests = false,
+                Timer::Rest(i) => self.peers[i as usize].overhead.is_paid(),
                 Timer::KeepAlive(i) => self.core.keep_alive(now, i, &mut self.peers[i as usize]),
             }
         }

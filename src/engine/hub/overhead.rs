@@ -11,6 +11,7 @@ use crate::time::MonoTime;
 #[derive(Default)]
 pub struct Overhead {
     paid: MonoTime,
+    is_too_much: bool,
 }
 
 impl Overhead {
@@ -21,8 +22,19 @@ impl Overhead {
     /// not to be read, if that was too much.
     pub fn came(&mut self, now: MonoTime, units: u32) -> Option<MonoTime> {
         self.paid = self.paid.max(now) + Self::BURST / limits::OVERHEAD * units;
-        let rests = self.paid.since(now).checked_sub(Self::BURST)?;
-        (!rests.is_zero()).then(|| now + rests)
+        let rests = self.paid.since(now).saturating_sub(Self::BURST);
+        self.is_too_much = !rests.is_zero();
+        self.is_too_much.then(|| now + rests)
+    }
+
+    /// Whether the peer is not to be read.
+    pub fn is_too_much(&self) -> bool {
+        self.is_too_much
+    }
+
+    /// The time is over until which the peer was not to be read.
+    pub fn is_paid(&mut self) {
+        self.is_too_much = false;
     }
 }
 
@@ -38,6 +50,9 @@ mod tests {
         let half = rests.map(|until| until.since(now)).unwrap_or_default();
         assert!((499..=500).contains(&half.as_millis()), "{half:?}");
         now += half;
+        assert!(overhead.is_too_much());
+        overhead.is_paid();
+        assert!(!overhead.is_too_much());
         assert_eq!(overhead.came(now, 0), None);
         now += Duration::from_secs(3600);
         assert_eq!(overhead.came(now, limits::OVERHEAD), None);

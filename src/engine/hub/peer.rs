@@ -13,6 +13,7 @@ use super::unfinished::Share;
 use crate::limits;
 use crate::options::HubOption;
 use crate::time::MonoTime;
+use crate::wire::{Control, Features};
 use crate::Status;
 
 /// More answers are not added where so many bytes wait: as many clients as there may be must not fill memory.
@@ -56,10 +57,12 @@ pub struct Peer {
     pub surplus: Option<HubOption>,
     /// It was told of states that were not taken, and does not read that: it is not read either.
     pub behind: bool,
+    /// How often it has asked for more since its hello.
+    pub asks: u64,
+    /// It is to be told when it has all that it has asked for.
+    pub awaits_synced: bool,
     /// What it sent beside messages.
     pub overhead: Overhead,
-    /// That was too much: it is not read for now.
-    pub rests: bool,
     /// Its connection has ended, and why; what it sent before is left for later.
     pub ended: Option<(Status, String)>,
 }
@@ -100,9 +103,10 @@ impl Peer {
             backlog: None,
             surplus: None,
             behind: false,
-            ended: None,
+            asks: 0,
+            awaits_synced: false,
             overhead: Overhead::default(),
-            rests: false,
+            ended: None,
         }
     }
 
@@ -129,6 +133,18 @@ impl Peer {
         self.probed.is_some_and(|at| self.link.progress() <= at && now.mono >= at + limits::LOST)
     }
 
+    /// It asks for everything, or for more than before, and is told when it has that.
+    pub fn asks_for_all(&mut self) {
+        self.awaits_synced = self.profile.features.contains(Features::SYNCED);
+    }
+
+    /// What it is told now: that it has everything that it has asked for.
+    pub fn due_synced(&mut self) -> Option<Control<'static>> {
+        let due = self.awaits_synced && self.is_up() && !self.link.feed.owes_what_was_held() && self.link.has_room();
+        self.awaits_synced &= !due;
+        due.then_some(Control::Synced { asks: self.asks })
+    }
+
     /// Whether something that it asks for is left for later.
     pub fn has_left_over(&self) -> bool {
         !self.deferred.0.is_empty() || self.listing.is_some()
@@ -148,7 +164,7 @@ impl Peer {
 
     /// Whether the driver is to read from it.
     pub fn is_read(&self) -> bool {
-        if self.rests || self.behind && !self.link.has_room() {
+        if self.overhead.is_too_much() || self.behind && !self.link.has_room() {
             return false;
         }
         !self.has_left_over() && self.may_go_on()

@@ -33,8 +33,8 @@ pub struct Feed {
     fell_behind: u64,
     /// Whether values that were there when a walk was asked for are marked as retained.
     marks: bool,
-    /// The version of the table when the walk that is in its first pass was asked for; else 0.
-    snapshot: u64,
+    /// Up to which version values are marked in the first pass of a walk that was asked for, while that is not over.
+    first_pass: Option<u64>,
     /// Kept for its allocation.
     scratch: Vec<u8>,
     /// Values and their bytes put into the outbox.
@@ -59,7 +59,7 @@ impl Feed {
             late: 0,
             fell_behind: 0,
             marks: false,
-            snapshot: 0,
+            first_pass: None,
             scratch: Vec::new(),
             sent: 0,
             sent_bytes: 0,
@@ -129,9 +129,12 @@ impl Feed {
     pub fn walk_all(&mut self, table: &Table) {
         self.fell_behind = table.version();
         self.walk = Some(Walk::from(0));
-        if self.marks {
-            self.snapshot = table.version();
-        }
+        self.first_pass = Some(if self.marks { table.version() } else { 0 });
+    }
+
+    /// Whether some of what the table held when all of it was asked for is not in the outbox yet.
+    pub fn owes_what_was_held(&self) -> bool {
+        self.first_pass.is_some()
     }
 
     /// Bytes that are no body: a header.
@@ -275,7 +278,7 @@ impl Feed {
                     let entry = table.get(slot).expect("a walk gives slots that hold an entry");
                     if wanted(self, entry) {
                         self.late += u64::from(self.came_while_behind(entry));
-                        if entry.version() <= self.snapshot {
+                        if self.first_pass.is_some_and(|held| entry.version() <= held) {
                             self.write_retained(entry);
                         } else {
                             self.write(entry);
@@ -283,7 +286,7 @@ impl Feed {
                     }
                 }
                 Met::End => {
-                    self.snapshot = 0;
+                    self.first_pass = None;
                     if walk.again(table) {
                         self.outbox_done();
                         return;

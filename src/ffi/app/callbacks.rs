@@ -5,8 +5,8 @@ use std::ffi::c_void;
 use super::super::enter::enter;
 use super::super::state::as_raw;
 use super::super::{ns_kind, ns_link, ns_status, status, Carried};
-use super::{c_string, handle_of, ns_app, ns_link_fn, ns_reject_fn, ns_state_fn, waiting};
-use crate::{App, OnLink, OnReject, OnState};
+use super::{c_string, handle_of, ns_app, ns_link_fn, ns_reject_fn, ns_state_fn, ns_synced_fn, waiting};
+use crate::{App, OnLink, OnReject, OnState, OnSynced};
 
 /// Closes an app that was freed inside its own callback, which has returned.
 fn close(app: App) {
@@ -58,6 +58,27 @@ pub unsafe extern "C" fn ns_app_on_link(app: *mut ns_app, function: ns_link_fn, 
         });
         // SAFETY: as above.
         unsafe { waiting(app, |app| app.on_link(callback)) }
+    })
+}
+
+/// Sets the function for when the hub has sent everything that it held, as for ns_app_wait_synced; NULL
+/// for none. It is called behind the states that came before: on each link, each time the app asked
+/// for more, as by ns_app_set_accept, and soon if it is so already. Otherwise as ns_app_on_state, with
+/// the same errors.
+#[no_mangle]
+pub unsafe extern "C" fn ns_app_on_synced(app: *mut ns_app, function: ns_synced_fn, ctx: *mut c_void) -> ns_status {
+    status(|| {
+        // SAFETY: the arguments are as the header demands.
+        let guard = unsafe { handle_of(app) }?.guard.clone();
+        let (shown, ctx) = (Carried(app), Carried(ctx));
+        let callback = function.map(|function| -> Box<OnSynced> {
+            Box::new(move || {
+                // SAFETY: the app is not freed, and the function is as the header demands.
+                guard.callback(|| unsafe { enter!(function, shown.get(), ctx.get()) }, close);
+            })
+        });
+        // SAFETY: as above.
+        unsafe { waiting(app, |app| app.on_synced(callback)) }
     })
 }
 

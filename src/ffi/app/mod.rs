@@ -68,6 +68,11 @@ pub type ns_reject_fn = Option<
     unsafe extern "C" fn(app: *mut ns_app, sender: *const c_char, name: *const c_char, kind: ns_kind, ctx: *mut c_void),
 >;
 
+/// Called when the hub has sent everything that it held and that the app asked for.
+///
+/// Runs where callbacks run (see the top of this file).
+pub type ns_synced_fn = Option<unsafe extern "C" fn(app: *mut ns_app, ctx: *mut c_void)>;
+
 /// The option with a number.
 fn option(number: ns_opt) -> Result<AppOption> {
     AppOption::from_code(number).ok_or_else(|| super::invalid(format!("{number} is not an option of an app")))
@@ -232,6 +237,30 @@ pub unsafe extern "C" fn ns_app_wait_connected(app: *mut ns_app, timeout_ms: c_i
         let timeout = timeout(timeout_ms, "timeout_ms");
         // SAFETY: the arguments are as the header demands.
         unsafe { waiting(app, |app| app.wait_connected(timeout?)) }
+    })
+}
+
+/// Waits until the hub has sent everything that it held and that the app asked for before this call, on
+/// the present link. ns_app_get finds it then, whether or not the program has received it; those states
+/// are ns_state_retained. Returns NS_OK also when that is nothing, and with an old hub, which holds
+/// nothing. `timeout_ms` milliseconds, -1 forever, 0 only checks.
+///
+/// Blocks. Any thread, but not a callback on the app's own thread.
+///
+/// - NS_ERR_TIMEOUT: ns_last_error tells why there is no link, if there is none
+/// - NS_ERR_UNSUPPORTED: the hub does not say when it has sent what it held
+/// - NS_ERR_REFUSED, NS_ERR_IDENTITY_TAKEN, NS_ERR_FULL: the hub refused the app, which tries again
+/// - NS_ERR_STATE: ns_app_connect was not called, or inside a callback on the app's own thread
+/// - NS_ERR_INTERRUPTED: by ns_app_interrupt
+/// - NS_ERR_CLOSED: the app is closed, or was while this waited
+/// - NS_ERR_INVALID: `app` is NULL, or `timeout_ms` is below -1
+#[no_mangle]
+#[must_use]
+pub unsafe extern "C" fn ns_app_wait_synced(app: *mut ns_app, timeout_ms: c_int) -> ns_status {
+    status(|| {
+        let timeout = timeout(timeout_ms, "timeout_ms");
+        // SAFETY: the arguments are as the header demands.
+        unsafe { waiting(app, |app| app.wait_synced(timeout?)) }
     })
 }
 

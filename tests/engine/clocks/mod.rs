@@ -11,7 +11,7 @@ use nanostate::engine::app::LinkState;
 use nanostate::engine::hub::RouterConfig;
 use nanostate::framing::{frame_head, header, Framing, Version};
 use nanostate::time::LogicalTime;
-use nanostate::wire::{Control, Form, HelloFlags, Instance, Meta, Stamp, ACCEPT_ANY};
+use nanostate::wire::{Control, Features, Form, HelloFlags, Instance, Meta, Stamp, ACCEPT_ANY};
 use nanostate::Kind;
 
 use crate::sim::{body, Id, World};
@@ -27,8 +27,17 @@ const TO_1970: i64 = -1_800_000_000_000;
 fn v1_peer(identity: &str, states: &[(&str, LogicalTime)]) -> Vec<u8> {
     let (instance, mut bodies) = (Instance([0xEE; 16]), vec![Vec::new()]);
     let flags = HelloFlags::default();
-    Control::Hello { instance, epoch: 1, accept: 0, flags, time: None, secret: None, token: None }
-        .encode(identity, &mut bodies[0]);
+    Control::Hello {
+        instance,
+        epoch: 1,
+        accept: 0,
+        flags,
+        time: None,
+        secret: None,
+        token: None,
+        features: Features::NONE,
+    }
+    .encode(identity, &mut bodies[0]);
     for &(name, clock) in states {
         let meta = Meta { stamp: Some(Stamp { clock, instance }), ..Meta::default() };
         bodies.push(body(Form::V1, identity, name, &[7], &meta));

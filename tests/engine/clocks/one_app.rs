@@ -6,7 +6,7 @@ use std::time::Duration;
 use nanostate::engine::app::LinkState;
 use nanostate::framing::{header, Version};
 use nanostate::time::LogicalTime;
-use nanostate::wire::{self, Control, Form, Instance, Meta, Stamp};
+use nanostate::wire::{self, Control, Features, Form, Instance, Meta, Stamp};
 use nanostate::Status;
 
 use crate::sim::{body, DirectApp, SEC};
@@ -23,7 +23,13 @@ impl DirectApp {
         self.open();
         self.bytes(&header(Version::V1));
         let (instance, wall) = (Instance([hub; 16]), self.now.wall);
-        self.hear(Control::Welcome { instance, max_message: 1 << 20, wall, time: Some(time) });
+        self.hear(Control::Welcome {
+            instance,
+            max_message: 1 << 20,
+            wall,
+            time: Some(time),
+            features: Features::NONE,
+        });
     }
 
     /// The stamps of what it sends now, by name.

@@ -6,7 +6,7 @@ use nanostate::engine::app::{Notice, Session, SessionConfig};
 use nanostate::engine::{Action, Closed, ConnId, ConnInfo, Now, Protocol};
 use nanostate::framing::{frame_head, header, Framing, Version};
 use nanostate::time::{BootTime, LogicalTime, MonoTime, WallTime};
-use nanostate::wire::{self, Control, Form, Hidden, Instance, Meta, Secret, Stamp, Value};
+use nanostate::wire::{self, Control, Features, Form, Hidden, Instance, Meta, Secret, Stamp, Value};
 use nanostate::{Error, Status};
 use serde_json::{json, Map, Value as Json};
 
@@ -251,7 +251,7 @@ impl Trace {
     pub fn welcome(&mut self, hub: u8, ahead: i64) {
         self.bytes(&header(Version::V1));
         let (instance, wall, time) = (Instance([hub; 16]), self.now.wall, Some(self.hub_time(ahead)));
-        self.hears(Control::Welcome { instance, max_message: 1 << 24, wall, time });
+        self.hears(Control::Welcome { instance, max_message: 1 << 24, wall, time, features: Features::NONE });
     }
 
     /// A state of another program, which its hub has stamped, or that program.

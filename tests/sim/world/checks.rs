@@ -52,6 +52,8 @@ impl World {
             let stats = app.session.stats();
             assert_eq!((stats.dropped_in, stats.queued, stats.queued_bytes), (0, 0, 0), "{}", app.identity);
             assert_eq!(stats.received, app.taken + stats.conflated_in, "{}", app.identity);
+            let is_linked = app.session.link() == LinkState::Connected;
+            assert_eq!(app.session.is_synced(), is_linked, "{} knows when it has everything", app.identity);
         }
         let sent: Vec<_> = apps
             .iter()

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use nanostate::framing::ws::{self, Masks};
 use nanostate::framing::{Decoder, Frame, Framing};
-use nanostate::wire::{self, Control, Form, HelloFlags, Instance, Meta};
+use nanostate::wire::{self, Control, Features, Form, HelloFlags, Instance, Meta};
 use nanostate::{limits, App, Hub, HubOption, Kind, LinkState, Status, Value};
 
 use crate::support::{self, app, receive, run, send, until, CliHub, TempDir, PATIENCE};
@@ -62,6 +62,7 @@ impl Client {
             time: None,
             secret: None,
             token: None,
+            features: Features::NONE,
         };
         client.control(identity, &hello);
         let welcome = client.body();

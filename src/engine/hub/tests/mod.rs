@@ -21,7 +21,7 @@ use crate::framing::http::PROTOCOL;
 use crate::framing::ws::{self, Masks};
 use crate::framing::{frame_head, header, Framing, Version};
 use crate::time::LogicalTime;
-use crate::wire::{self, Form, HelloFlags, Kind, Meta, Stamp, Value};
+use crate::wire::{self, Features, Form, HelloFlags, Kind, Meta, Stamp, Value};
 
 fn open(router: &mut Router, now: Now, conn: ConnId) {
     let info = ConnInfo { framing: Framing::Tcp, from: String::new(), host: None, gateway: None, web: None };
@@ -49,7 +49,16 @@ fn control(conn: u64, control: &Control<'_>) -> Vec<u8> {
 /// The hello of an app.
 fn hello(conn: u64, identity: &str, accept: u32) -> Vec<u8> {
     let (instance, flags) = (instance(conn), HelloFlags(0));
-    let hello = Control::Hello { instance, epoch: 1, accept, flags, time: None, secret: None, token: None };
+    let hello = Control::Hello {
+        instance,
+        epoch: 1,
+        accept,
+        flags,
+        time: None,
+        secret: None,
+        token: None,
+        features: Features::NONE,
+    };
     let mut body = Vec::new();
     hello.encode(identity, &mut body);
     frame(&body)
