@@ -6,6 +6,7 @@
 
 mod body;
 mod control;
+mod features;
 mod json;
 mod meta;
 mod secret;
@@ -18,7 +19,8 @@ pub use body::{
     check_identity, check_name, decode, decode_start, encode, encode_head, encode_value, max_head_len, Body, Form,
     Malformed, RESERVED,
 };
-pub use control::{Control, Features, HelloFlags, HUB_SENDER};
+pub use control::{Control, HUB_SENDER};
+pub use features::{Features, HelloFlags};
 pub(crate) use json::json_text;
 pub use json::{from_msgpack, to_msgpack};
 pub use meta::{with_flags, with_stamp, Instance, Meta, Stamp};

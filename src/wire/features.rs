@@ -1,0 +1,59 @@
+//! What an app and its hub can do, and what an app asks for: bits of hello and welcome.
+
+/// What an app asks for in its hello.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct HelloFlags(pub u32);
+
+impl HelloFlags {
+    /// Take the identity over from its holder.
+    pub const TAKE_OVER: HelloFlags = HelloFlags(1);
+    /// Hold the identity together with others that ask for the same.
+    pub const SHARED: HelloFlags = HelloFlags(2);
+    /// Send the app's own states back to it.
+    pub const ECHO: HelloFlags = HelloFlags(4);
+    /// The app was refused before and tries again: it never replaces a holder that is not lost.
+    pub const RETRY: HelloFlags = HelloFlags(8);
+
+    /// Whether all flags of `other` are set.
+    pub const fn contains(self, other: HelloFlags) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
+impl std::ops::BitOr for HelloFlags {
+    type Output = HelloFlags;
+
+    fn bitor(self, other: HelloFlags) -> HelloFlags {
+        HelloFlags(self.0 | other.0)
+    }
+}
+
+impl std::ops::BitOrAssign for HelloFlags {
+    fn bitor_assign(&mut self, other: HelloFlags) {
+        *self = *self | other;
+    }
+}
+
+/// What an app or a hub can do beyond the first version. Flags and messages of a feature are used only where both sides
+/// announced it, in hello and welcome.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Features(pub u32);
+
+impl Features {
+    /// None of them.
+    pub const NONE: Features = Features(0);
+    /// The hub says by [`Control::Synced`] when it has sent what it held.
+    pub const SYNCED: Features = Features(1);
+    /// All that this version has.
+    pub const ALL: Features = Features::SYNCED;
+
+    /// Whether all features of `other` are among them.
+    pub const fn contains(self, other: Features) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Those that `other` has, too.
+    pub const fn and(self, other: Features) -> Features {
+        Features(self.0 & other.0)
+    }
+}
