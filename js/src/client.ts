@@ -49,7 +49,7 @@ export interface SendOptions {
   type?: 'double' | undefined;
 }
 
-export interface FlushOptions {
+export interface WaitOptions {
   /** How long to wait, in milliseconds; by default indefinitely. */
   timeout?: number;
 }
@@ -62,11 +62,8 @@ export interface Key {
   get(): Value | undefined;
 }
 
-interface Waiter {
-  version: number;
-  resolve: () => void;
-  reject: (error: NanostateError) => void;
-}
+/** How a call that waits has ended: with an error or without one (`null`); `undefined` if it goes on. */
+type Outcome = NanostateError | null | undefined;
 
 export class Client {
   readonly #session: Session;
@@ -75,7 +72,9 @@ export class Client {
   readonly #stores = new Map<string, Store<any>>();
   readonly #onLink = new Set<(link: Link) => void>();
   readonly #onRejected = new Set<(rejected: Rejected) => void>();
-  readonly #waiters = new Set<Waiter>();
+  readonly #onSynced = new Set<() => void>();
+  /** Calls that wait: what ends them, and what they wait for. */
+  readonly #waiters = new Map<(outcome: Outcome) => void, () => Outcome>();
   readonly #options: Options;
   #link: Link = { state: 'idle', code: undefined, text: '' };
   #closed: Promise<void> | undefined;
@@ -157,6 +156,14 @@ export class Client {
     return add(this.#onRejected, fn);
   }
 
+  /**
+   * Calls `fn` each time that everything has come that the hub held, behind the functions for these states, until the
+   * function that is returned is called.
+   */
+  onSynced(fn: () => void): () => void {
+    return add(this.#onSynced, fn);
+  }
+
   /** A name whose values are all sent in the same way. */
   key(name: string, options: SendOptions = {}): Key {
     checkName(name);
@@ -182,20 +189,41 @@ export class Client {
    * Waits until the hub has all that was sent before. Rejects with a {@link NanostateError}: the time is up, the hub
    * refused the program or a value, or the client was closed.
    */
-  flush({ timeout }: FlushOptions = {}): Promise<void> {
+  flush(options?: WaitOptions): Promise<void> {
+    const version = this.#session.requestAck();
+    return this.#wait(options, () => (this.#session.isAcked(version) ? (this.#session.notTaken(version) ?? null) : undefined));
+  }
+
+  /** Whether everything has come that the hub held when it let this program in: `get` finds it. */
+  get isSynced(): boolean {
+    return !!this.#session.isSynced;
+  }
+
+  /**
+   * Waits for that: until {@link isSynced}, and the functions for the states that came before were called. Rejects as
+   * `flush` does, and with `NS_ERR_UNSUPPORTED` if the hub does not tell.
+   */
+  synced(options?: WaitOptions): Promise<void> {
+    return this.#wait(options, () => {
+      const { isSynced } = this.#session;
+      return isSynced ? null
+        : isSynced === false ? undefined
+        : new NanostateError('NS_ERR_UNSUPPORTED', 'the hub does not say when it has sent what it held');
+    });
+  }
+
+  #wait({ timeout }: WaitOptions = {}, ask: () => Outcome): Promise<void> {
     if (this.#closed) {
       return Promise.reject(new NanostateError('NS_ERR_CLOSED'));
     }
     return new Promise((resolve, reject) => {
-      const version = this.#session.requestAck();
-      const timer = timeout === undefined ? undefined : setTimeout(() => end(reject, this.#timedOut()), timeout);
-      const end = <T>(settle: (value: T) => void, value: T) => {
+      const timer = timeout === undefined ? undefined : setTimeout(() => end(this.#timedOut()), timeout);
+      const end = (outcome: Outcome) => {
         clearTimeout(timer);
-        this.#waiters.delete(waiter);
-        settle(value);
+        this.#waiters.delete(end);
+        outcome ? reject(outcome) : resolve();
       };
-      const waiter: Waiter = { version, resolve: () => end(resolve, undefined), reject: (error) => end(reject, error) };
-      this.#waiters.add(waiter);
+      this.#waiters.set(end, ask);
       this.#driver.pump();
     });
   }
@@ -218,14 +246,15 @@ export class Client {
     this.#watchers.close();
     this.#onLink.clear();
     this.#onRejected.clear();
+    this.#onSynced.clear();
     this.#stores.clear();
     await flushed;
     if (this.#session.isOld && this.#session.own.version > 0) {
       // nanomsg and NNG forget what they have not handed on when a connection ends, and acknowledge nothing.
       await new Promise((resolve) => setTimeout(resolve, Math.min(100, linger)));
     }
-    for (const { reject } of this.#waiters) {
-      reject(new NanostateError('NS_ERR_CLOSED'));
+    for (const end of this.#waiters.keys()) {
+      end(new NanostateError('NS_ERR_CLOSED'));
     }
     await this.#driver.close();
   }
@@ -247,6 +276,8 @@ export class Client {
       case 'state':
         this.#isStale = true;
         return this.#watchers.tell(event.state);
+      case 'synced':
+        return this.#onSynced.forEach((fn) => call(fn, undefined));
       case 'link':
         this.#link = event.link;
         return this.#onLink.forEach((fn) => call(fn, event.link));
@@ -263,12 +294,13 @@ export class Client {
       this.#isStale = false;
       this.#stores.forEach((store) => store.refresh());
     }
-    for (const { version, resolve, reject } of this.#waiters) {
-      if (this.#session.isAcked(version)) {
-        const failure = this.#session.notTaken(version);
-        failure ? reject(failure) : resolve();
-      } else if (this.#link.state === 'refused') {
-        reject(this.#session.lastFailure ?? new NanostateError('NS_ERR_REFUSED'));
+    for (const [end, ask] of this.#waiters) {
+      let outcome = ask();
+      if (outcome === undefined && this.#link.state === 'refused') {
+        outcome = this.#session.lastFailure ?? new NanostateError('NS_ERR_REFUSED');
+      }
+      if (outcome !== undefined) {
+        end(outcome);
       }
     }
   }

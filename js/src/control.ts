@@ -1,7 +1,7 @@
 // What an app and its hub say to each other, under names that begin with `$ns/`: see docs/protocol.md.
 
 import { Malformed, Writer, type Value } from './msgpack.js';
-import { RESERVED, fromBytes, writeHead, type Body, type LogicalTime, type Stamp } from './wire.js';
+import { RESERVED, decodeBody, fromBytes, usesFeatures, writeHead, type Body, type LogicalTime, type Stamp } from './wire.js';
 
 /** What an app or a hub can do beyond the first version. */
 export const FEATURES = { synced: 1 } as const;
@@ -22,12 +22,13 @@ export interface Hello {
 
 /** What a hub says. */
 export type Control =
-  | { is: 'welcome'; instance: string; maxMessage: number; time: LogicalTime | undefined }
+  | { is: 'welcome'; instance: string; maxMessage: number; time: LogicalTime | undefined; features: number }
   | { is: 'refuse'; status: number; text: string }
   | { is: 'ping'; token: bigint }
   | { is: 'pong'; token: bigint; time: LogicalTime | undefined }
   | { is: 'rejected'; status: number; name: string }
   | { is: 'stale'; name: string; offered: Stamp; held: Stamp | undefined; time: LogicalTime }
+  | { is: 'synced' }
   | { is: 'unknown' };
 
 function message(sender: string, name: string, data: (writer: Writer) => void): Uint8Array {
@@ -58,8 +59,22 @@ export function token(sender: string, name: 'ping' | 'pong', token: number | big
   return message(sender, name, (writer) => writer.int(token));
 }
 
-/** Reads a body whose name begins with `$ns/`. Throws {@link Malformed}. */
-export function readControl({ name, value }: Body): Control {
+/** Reads a body from a hub, an old one if `old`: a state, or what the hub itself says. Throws {@link Malformed}. */
+export function readBody(bytes: Uint8Array, old: boolean): Body | Control {
+  const body = decodeBody(bytes, old);
+  if (!body.name.startsWith(RESERVED)) {
+    if (usesFeatures(body)) {
+      throw new Malformed('feature');
+    }
+    return body;
+  }
+  if (old) {
+    throw new Malformed('name');
+  }
+  return readControl(body);
+}
+
+function readControl({ name, value }: Body): Control {
   switch (name.slice(RESERVED.length)) {
     case 'welcome':
       return {
@@ -67,6 +82,7 @@ export function readControl({ name, value }: Body): Control {
         instance: bin(field(value, 0), 16),
         maxMessage: Number(uint(field(value, 1))),
         time: optional(field(value, 3), uint),
+        features: optional(field(value, 4), narrow) ?? 0,
       };
     case 'refuse':
       return { is: 'refuse', status: int(field(value, 0)), text: text(field(value, 1)) };
@@ -86,6 +102,10 @@ export function readControl({ name, value }: Body): Control {
         held: optional(field(value, 2), (value) => bin(value, 24)),
         time: uint(field(value, 3)),
       };
+    case 'synced':
+      // For as many requests as there were: no app of this package makes any after its hello.
+      uint(value);
+      return { is: 'synced' };
     default:
       return { is: 'unknown' };
   }
@@ -109,6 +129,12 @@ function check(condition: boolean): asserts condition {
 function uint(value: Value): bigint {
   check((typeof value === 'bigint' || Number.isSafeInteger(value)) && (value as number | bigint) >= 0);
   return BigInt(value as number | bigint);
+}
+
+function narrow(value: Value): number {
+  const number = Number(uint(value));
+  check(number < 2 ** 32);
+  return number;
 }
 
 function int(value: Value): number {

@@ -42,7 +42,7 @@ export class Nanostate extends Client {
   }
 }
 
-export type { FlushOptions, Key, Options, Rejected, SendOptions } from './client.js';
+export type { Key, Options, Rejected, SendOptions, WaitOptions } from './client.js';
 export type { State } from './engine/received.js';
 export type { Link } from './engine/reports.js';
 export { Ext, type Kind, type Sendable, type Value } from './msgpack.js';

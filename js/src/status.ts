@@ -26,7 +26,7 @@ export const STATUS = {
 export type Code = keyof typeof STATUS;
 
 /** Why a hub may refuse an app. The other errors mean something else to the calls that return them. */
-export const REFUSALS: readonly Code[] = [
+const REFUSALS: readonly Code[] = [
   'NS_ERR_INVALID', 'NS_ERR_UNSUPPORTED', 'NS_ERR_IDENTITY', 'NS_ERR_TOO_LARGE', 'NS_ERR_FULL', 'NS_ERR_REFUSED',
   'NS_ERR_PERMISSION', 'NS_ERR_IDENTITY_TAKEN', 'NS_ERR_NOT_FOUND',
 ];
@@ -56,4 +56,11 @@ export class NanostateError extends Error {
     super(message);
     this.name = 'NanostateError';
   }
+}
+
+/** The error of a refusal with this number and text. */
+export function refusal(number: number, text: string): NanostateError {
+  const named = codeOf(number);
+  const code = named && REFUSALS.includes(named) ? named : 'NS_ERR_REFUSED';
+  return new NanostateError(code, text || words(code));
 }

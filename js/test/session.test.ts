@@ -80,9 +80,9 @@ class Replay {
       } else if (event.is === 'close') add('close', event.conn);
       else if (event.is === 'link') add('links', [event.link.state, event.link.code ?? null]);
       else if (event.is === 'state') {
-        const { sender, name, kind, value, time } = event.state;
-        add('states', [sender, name, kind, show(encode(value as Sendable, kind === 'double')), time]);
-      }
+        const { sender, name, kind, value, time, retained } = event.state;
+        add('states', [sender, name, kind, show(encode(value as Sendable, kind === 'double')), time, ...(retained ? ['retained'] : [])]);
+      } else if (event.is === 'synced') add('synced', out.states?.length ?? 0);
     }
     if (writes.length > 0) out.write = show(Buffer.concat(writes));
     let ack = 999;

@@ -1,7 +1,7 @@
 // Where an app dials, when, and as what: addresses, waits, epochs, and what is left of refusals.
 
 import { FLAGS } from '../control.js';
-import type { Code } from '../status.js';
+import { NanostateError, type Code } from '../status.js';
 import type { Now } from './clock.js';
 import { OLD_HUB_REMEMBERED, type Config } from './config.js';
 
@@ -40,6 +40,11 @@ export class Dialler {
 
   get url(): string {
     return this.#targets[this.#target]!.url;
+  }
+
+  /** The error of an attempt, which names the address. */
+  withUrl({ code, message }: NanostateError): NanostateError {
+    return new NanostateError(code, `${message}: ${this.url}`);
   }
 
   /** A number that names the next attempt. */

@@ -18,6 +18,7 @@ export type Event =
   | { is: 'close'; conn: number }
   | { is: 'link'; link: Link }
   | { is: 'state'; state: State }
+  | { is: 'synced' }
   | { is: 'rejected'; name: string; error: NanostateError }
   | { is: 'warning'; text: string };
 

@@ -3,12 +3,10 @@
 // It has no sockets, timers or clocks of its own: bytes and a time go in, bytes, events and a deadline come out. It
 // follows src/engine/app, and tests/vectors/session holds both to the same bytes.
 
-import { FEATURES, hello, readControl, type Control } from '../control.js';
+import { FEATURES, hello, readBody, type Control } from '../control.js';
 import { KINDS, Malformed, encode, kindOf, type Sendable } from '../msgpack.js';
-import { NanostateError, REFUSALS, codeOf, words, type Code } from '../status.js';
-import {
-  RESERVED, checkIdentity, checkName, clockOf, decodeBody, toBytes, usesFeatures, type Body, type LogicalTime, type Stamp,
-} from '../wire.js';
+import { NanostateError, codeOf, refusal, type Code } from '../status.js';
+import { checkIdentity, checkName, clockOf, toBytes, type Body, type LogicalTime, type Stamp } from '../wire.js';
 import { Acks } from './acks.js';
 import { isBeyond, toMillis, type Now } from './clock.js';
 import type { MakeCodec } from './codec.js';
@@ -155,6 +153,11 @@ export class Session {
     return this.own.failure(version, this.isOld ? Infinity : this.#limit);
   }
 
+  /** Whether everything has come that the hub of this link held; undefined: it does not tell. */
+  get isSynced(): boolean | undefined {
+    return this.#phase === 'up' ? this.#link!.isSynced : false;
+  }
+
   // What the driver tells.
 
   /** An attempt has led to a connection. False: nobody waits for it any more, and it is to be closed. */
@@ -221,7 +224,7 @@ export class Session {
     this.#unlink();
     this.#phase = 'idle';
     this.#dialler.refused(error.code);
-    const told = this.#withUrl(error);
+    const told = this.#dialler.withUrl(error);
     this.#reports.failed(told);
     this.#tellLink(told);
   }
@@ -309,7 +312,7 @@ export class Session {
   #lost(now: Now, error: NanostateError) {
     const wasUp = this.#phase === 'up';
     this.#unlink();
-    const told = this.#withUrl(error);
+    const told = this.#dialler.withUrl(error);
     if (!wasUp) {
       return this.#failed(now, told);
     }
@@ -332,6 +335,8 @@ export class Session {
     } else if (agreed === 'old') {
       this.#link!.feed.isOld = true;
       this.#up(undefined);
+      // It holds nothing.
+      this.#gotAll();
     } else {
       // Nothing that is sent here is sure to arrive.
       this.#dialler.rememberOld(now);
@@ -377,12 +382,10 @@ export class Session {
   }
 
   #refusedByHub(now: Now, status: number, text: string) {
-    const named = codeOf(status);
-    const code = named && REFUSALS.includes(named) ? named : 'NS_ERR_REFUSED';
-    const error = new NanostateError(code, `${text || words(code)}: ${this.#dialler.url}`);
+    const error = this.#dialler.withUrl(refusal(status, text));
     this.#hangUp();
     this.#wait(now);
-    const wasRefused = this.#dialler.refused(code);
+    const wasRefused = this.#dialler.refused(error.code);
     if (this.#reports.failed(error) || !wasRefused) {
       this.#reports.warn(`refused: ${error.message}`);
       this.#tellLink(error);
@@ -392,10 +395,6 @@ export class Session {
   #tellLink(why?: NanostateError) {
     const text = why?.message ?? (this.#phase === 'up' ? this.#dialler.url : '');
     this.#reports.add({ is: 'link', link: { state: this.link, code: why?.code, text } });
-  }
-
-  #withUrl({ code, message }: NanostateError): NanostateError {
-    return new NanostateError(code, `${message}: ${this.#dialler.url}`);
   }
 
   // Own values.
@@ -472,17 +471,8 @@ export class Session {
 
   #body(now: Now, bytes: Uint8Array) {
     try {
-      const body = decodeBody(bytes, this.isOld);
-      if (!body.name.startsWith(RESERVED)) {
-        if (usesFeatures(body)) {
-          throw new Malformed('feature');
-        }
-        this.#receive(now, body);
-      } else if (this.isOld) {
-        throw new Malformed('name');
-      } else {
-        this.#hear(now, readControl(body));
-      }
+      const body = readBody(bytes, this.isOld);
+      'is' in body ? this.#hear(now, body) : this.#receive(now, body);
     } catch (error) {
       if (!(error instanceof Malformed)) {
         throw error;
@@ -546,6 +536,7 @@ export class Session {
         if (this.#phase === 'hello') {
           this.#hub.limit = control.maxMessage;
           this.#welcomed(now, control.time, this.#stamper.isFirst());
+          this.#link!.isSynced = control.features & FEATURES.synced ? false : undefined;
           this.#up(control.instance);
         }
         return;
@@ -560,11 +551,19 @@ export class Session {
         return this.#acks.answered(Number(control.token), this.own.version, this.own.restamped);
       case 'rejected':
         return this.#notTaken(control.name, this.own.find(control.name), codeOf(control.status) ?? 'NS_ERR_FULL');
+      case 'synced':
+        return this.#link!.isSynced === undefined ? undefined : this.#gotAll();
       case 'stale':
         if (this.#phase === 'up') {
           this.#wasStale(now, control.name, control.offered, control.held, control.time);
         }
     }
+  }
+
+  /** Everything has come that the hub held. */
+  #gotAll() {
+    this.#link!.isSynced = true;
+    this.#reports.add({ is: 'synced' });
   }
 
   #welcomed(now: Now, time: LogicalTime | undefined, isFirst: boolean) {

@@ -40,6 +40,7 @@ fn apps_do_what_their_traces_show() {
         ("flush", scenarios::flush),
         ("echo", scenarios::echo),
         ("shared", scenarios::shared),
+        ("synced", scenarios::synced),
         ("old-hub", scenarios::old_hub),
         ("faults", scenarios::faults),
     ];

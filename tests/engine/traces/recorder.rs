@@ -42,6 +42,7 @@ impl Trace {
         let mut session = Session::new(IDENTITY, Instance(instance));
         session.config.secret = Some(Secret([0x5E; 16]));
         session.set_tells_links(true);
+        session.set_tells_synced(true);
         let now = Now {
             mono: MonoTime::from_nanos(100_000_000_000),
             wall: WallTime::from_millis(WALL),
@@ -53,8 +54,9 @@ impl Trace {
              these addresses; disconnect; publish and data; flush, and ack in the output for the newest version that was \
              acknowledged; open, the connection that it dialled; dial_failed; in, bytes that come; closed; congested, \
              whether nothing is written; tick.",
-            "out: what it does: dial, close, link changes, states, bytes that it writes, and the deadline that it has in \
-             nanoseconds, or null. Bytes are hexadecimal; (78x4096) is a byte that is repeated.",
+            "out: what it does: dial, close, link changes, states, synced, bytes that it writes, and the deadline that it \
+             has in nanoseconds, or null. A state that was retained says so. synced: behind how many of these states it \
+             is told that it has what the hub held. Bytes are hexadecimal; (78x4096) is a byte that is repeated.",
         ];
         let mut lines = vec!["{".to_owned(), format!("\"about\": {},", json!(about))];
         lines.push(format!("\"identity\": \"{IDENTITY}\", \"instance\": \"{}\",", hex(&instance)));
@@ -128,18 +130,27 @@ impl Trace {
                 break;
             }
         }
-        let mut links = Vec::new();
-        while let Some(notice) = self.session.next_notice() {
-            let Notice::Link { link, why, .. } = notice else { panic!("every kind is accepted") };
-            let why = if why == Status::Ok { Json::Null } else { why.name().into() };
-            links.push(json!([link.name(), why]));
+        let (mut links, mut states, mut synced) = (Vec::new(), Vec::new(), Vec::new());
+        loop {
+            while let Some(notice) = self.session.next_notice() {
+                match notice {
+                    Notice::Link { link, why, .. } => {
+                        let why = if why == Status::Ok { Json::Null } else { why.name().into() };
+                        links.push(json!([link.name(), why]));
+                    }
+                    Notice::Synced => synced.push(states.len()),
+                    Notice::Reject { .. } => panic!("every kind is accepted"),
+                }
+            }
+            let Some(state) = self.session.take_state() else { break };
+            let (sender, name, kind) = (state.sender(), state.name(), state.kind().name());
+            let mut told = json!([sender, name, kind, hex(state.msgpack()), state.time()]);
+            if state.retained() {
+                told.as_array_mut().unwrap().push("retained".into());
+            }
+            states.push(told);
         }
         self.session.take_refusal();
-        let mut states = Vec::new();
-        while let Some(state) = self.session.take_state() {
-            let (sender, name, kind) = (state.sender(), state.name(), state.kind().name());
-            states.push(json!([sender, name, kind, hex(state.msgpack()), state.time()]));
-        }
         let mut put = |name: &str, what: Json, empty: bool| {
             if !empty {
                 out.insert(name.to_owned(), what);
@@ -149,6 +160,7 @@ impl Trace {
         put("close", json!(closes), closes.is_empty());
         put("links", json!(links), links.is_empty());
         put("states", json!(states), states.is_empty());
+        put("synced", json!(synced), synced.is_empty());
         put("write", json!(written), written.is_empty());
         let acked = (0..1_000).rev().find(|&version| self.session.is_acked(version)).unwrap_or(0);
         put("ack", json!(acked), acked == 0);
@@ -237,8 +249,13 @@ impl Trace {
     // What a hub sends.
 
     pub fn frame(&mut self, body: &[u8]) {
-        let frame = [&frame_head(Framing::Tcp, body.len())[..], body].concat();
-        self.bytes(&frame);
+        self.frames(&[body]);
+    }
+
+    /// Frames in one piece.
+    pub fn frames(&mut self, bodies: &[&[u8]]) {
+        let frames = bodies.iter().flat_map(|&body| [&frame_head(Framing::Tcp, body.len())[..], body].concat());
+        self.bytes(&frames.collect::<Vec<_>>());
     }
 
     pub fn hears(&mut self, control: Control<'_>) {
@@ -250,13 +267,24 @@ impl Trace {
     /// The hub's part up to the welcome, with a time that is ahead of the wall clock by so much.
     pub fn welcome(&mut self, hub: u8, ahead: i64) {
         self.bytes(&header(Version::V1));
+        self.lets_in(hub, ahead, Features::NONE);
+    }
+
+    /// The welcome of a hub with these features.
+    pub fn lets_in(&mut self, hub: u8, ahead: i64, features: Features) {
         let (instance, wall, time) = (Instance([hub; 16]), self.now.wall, Some(self.hub_time(ahead)));
-        self.hears(Control::Welcome { instance, max_message: 1 << 24, wall, time, features: Features::NONE });
+        self.hears(Control::Welcome { instance, max_message: 1 << 24, wall, time, features });
     }
 
     /// A state of another program, which its hub has stamped, or that program.
     pub fn state(&mut self, sender: &str, name: &str, data: &[u8], stamp: Stamp) {
         let meta = Meta { stamp: Some(stamp), ..Meta::default() };
+        self.frame(&body(Form::V1, sender, name, data, &meta));
+    }
+
+    /// A state of another program, which its hub held.
+    pub fn held(&mut self, sender: &str, name: &str, data: &[u8], stamp: Stamp) {
+        let meta = Meta { stamp: Some(stamp), flags: Meta::RETAINED, ..Meta::default() };
         self.frame(&body(Form::V1, sender, name, data, &meta));
     }
 

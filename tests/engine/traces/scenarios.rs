@@ -2,7 +2,7 @@
 
 use nanostate::framing::{header, Version};
 use nanostate::time::LogicalTime;
-use nanostate::wire::{Control, Form, Hidden, Instance, Meta, Stamp, Value};
+use nanostate::wire::{self, Control, Features, Form, Hidden, Instance, Meta, Stamp, Value};
 use nanostate::{Kind, Status};
 
 use super::recorder::{Trace, HUB, IDENTITY};
@@ -50,8 +50,7 @@ pub fn connect(trace: &mut Trace) {
     trace.state("b", "x", &[0xC2], stamp_at(later(time, 1)));
     // What the hub knows, although it is older.
     trace.state("b", "x", &[7], stamp_at(time));
-    let retained = Meta { stamp: Some(stamp_at(time)), flags: Meta::RETAINED, ..Meta::default() };
-    trace.frame(&body(Form::V1, "b", "held", &[0xCB, 0x40, 0x36, 0, 0, 0, 0, 0, 0], &retained));
+    trace.held("b", "held", &[0xCB, 0x40, 0x36, 0, 0, 0, 0, 0, 0], stamp_at(time));
     // Without a stamp, and two bodies in one piece, the second of them cut.
     trace.frame(&body(Form::V1, "o", "plain", b"\xA2ok", &Meta::default()));
     trace.hears(Control::Ping { token: u64::MAX });
@@ -334,6 +333,62 @@ pub fn shared(trace: &mut Trace) {
     trace.tick();
     trace.open();
     trace.welcome(0x11, 2_000);
+}
+
+/// What a hub held, and where that ends: behind the first pass, which may hold nothing; on each link anew; not before the
+/// welcome, and not with a hub that has not announced it.
+pub fn synced(trace: &mut Trace) {
+    let relink = |trace: &mut Trace| {
+        trace.tick();
+        trace.open();
+        trace.bytes(&header(Version::V1));
+    };
+    let mut marker = Vec::new();
+    Control::Synced { asks: 0 }.encode(wire::HUB_SENDER, &mut marker);
+    trace.connect(&[HUB]);
+    trace.open();
+    trace.bytes(&header(Version::V1));
+    trace.frame(&marker);
+    trace.lets_in(0x11, 2_000, Features::SYNCED);
+    let time = trace.hub_time(2_000);
+    trace.held("b", "x", &[1], stamp_at(time));
+    // In one piece: what was held, what is new, the marker, and what comes behind it.
+    let state = |name: &str, data: u8, flags: u32| {
+        let meta = Meta { stamp: Some(stamp_at(later(time, 1))), flags, ..Meta::default() };
+        body(Form::V1, "b", name, &[data], &meta)
+    };
+    trace.frames(&[&state("y", 1, Meta::RETAINED), &state("x", 2, 0), &marker, &state("z", 3, 0)]);
+    // For more requests than there were; and what is no marker.
+    trace.hears(Control::Synced { asks: 7 });
+    trace.frame(&body(Form::V1, wire::HUB_SENDER, "$ns/synced", b"\xA1x", &Meta::default()));
+    // The same hub again, of which the app knows everything.
+    trace.closed();
+    relink(trace);
+    trace.lets_in(0x11, 2_000, Features(1 << 31 | Features::SYNCED.0));
+    trace.held("b", "z", &[3], stamp_at(later(time, 1)));
+    trace.frame(&marker);
+    // Hubs that say so without having announced it.
+    for features in [Features::NONE, Features(1 << 31)] {
+        trace.closed();
+        relink(trace);
+        trace.lets_in(0x22, 2_000, features);
+        trace.frame(&marker);
+    }
+    // One that holds nothing, after a welcome that is malformed.
+    trace.closed();
+    relink(trace);
+    trace.frame(&body(Form::V1, wire::HUB_SENDER, "$ns/welcome", &too_many_features(), &Meta::default()));
+    trace.frame(&marker);
+    trace.lets_in(0x33, 2_000, Features::SYNCED);
+    trace.frame(&marker);
+}
+
+/// The data of a welcome whose features are 33 bits.
+fn too_many_features() -> Vec<u8> {
+    let mut data = vec![0x84, 0, 0xC4, 16];
+    data.extend([0x33; 16]);
+    data.extend([1, 0xCD, 0x40, 0, 2, 1, 4, 0xCF, 0, 0, 0, 1, 0, 0, 0, 1]);
+    data
 }
 
 /// A hub of nanomsg or NNG: dialled twice, text and bytes only, no acknowledgement, own states are dropped.
