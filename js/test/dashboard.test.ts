@@ -1,0 +1,202 @@
+// The dashboard of examples-js in Chromium: its table, and whether all of it can be read.
+
+import assert from 'node:assert/strict';
+import { after, afterEach, before, test } from 'node:test';
+import type { Browser, Page } from 'playwright-core';
+import { Nanostate } from '../src/node.js';
+import { launch } from './chromium.js';
+import { BOUND, Hub, path } from './support.js';
+
+let browser: Browser;
+let hub: Hub;
+before(async () => {
+  browser = await launch();
+});
+after(() => browser?.close());
+
+const clients: Nanostate[] = [];
+function app(identity: string): Nanostate {
+  const client = new Nanostate(identity, hub.urls[1], { log() {} });
+  clients.push(client);
+  return client;
+}
+afterEach(async () => {
+  await hub?.kill();
+  await Promise.all(clients.splice(0).map((client) => client.close()));
+});
+
+async function start() {
+  hub = await Hub.startWith(['--www', path('examples-js')], 'ws://127.0.0.1:0/ws', 'tcp://127.0.0.1:0');
+}
+
+/** The dashboard that the hub serves. */
+async function visit(colorScheme: 'light' | 'dark' = 'light', width = 900): Promise<Page> {
+  const page = await browser.newPage({ colorScheme, viewport: { width, height: 800 } });
+  page.setDefaultTimeout(BOUND);
+  page.on('pageerror', (error) => assert.fail(error));
+  await page.goto(`http://${new URL(hub.url).host}/dashboard.html?${hub.url}`);
+  return page;
+}
+
+const LONG = 'building/7/floor/3/room/kitchen/window/left/temperature';
+
+/** The column of a table, from top to bottom. */
+const column = (page: Page, name: string) => page.locator(`#states tbody .${name}`).allTextContents();
+
+/** Waits until a column is this. */
+async function shows(page: Page, name: string, expected: string[]) {
+  for (const end = Date.now() + BOUND; ; ) {
+    const texts = await column(page, name);
+    if (texts.join('\n') === expected.join('\n') || Date.now() > end) return assert.deepEqual(texts, expected);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+test('the table of the dashboard has a row for each state, which it filters and sorts', async () => {
+  await start();
+  const [one, two] = [app('one'), app('two')];
+  one.send('mem/total', 1536);
+  one.send('n/10', 7);
+  one.send('n/9', 30.25);
+  two.send('n/9', 'text  in\nlines');
+  two.send('bytes', new Uint8Array(3 << 20));
+  two.send('map', { big: 2n ** 64n - 1n, bytes: new Uint8Array(2048), list: [null, true] });
+  await Promise.all([one.flush(), two.flush()]);
+  const page = await visit();
+  const names = ['bytes', 'map', 'mem/total', 'n/9', 'n/9', 'n/10'];
+  await shows(page, 'name', names);
+  assert.deepEqual(await column(page, 'value'), [
+    '3.0 MiB', '{"big":"18446744073709551615","bytes":"2.0 KiB","list":[null,true]}', '1.5 KiB', '30.25', 'text in lines', '7',
+  ]);
+  assert.deepEqual(await column(page, 'sender'), ['two', 'two', 'one', 'one', 'two', 'one']);
+  assert.equal(await page.locator('#count').textContent(), '6');
+  assert.equal(await page.locator('tr', { hasText: 'mem/total' }).locator('.value').getAttribute('title'), '1536');
+
+  await page.locator('th.value button').click();
+  await shows(page, 'value', ['7', '30.25', '1.5 KiB', '{"big":"18446744073709551615","bytes":"2.0 KiB","list":[null,true]}', '3.0 MiB', 'text in lines']);
+  await page.locator('th.value button').click();
+  assert.equal((await column(page, 'value')).at(-1), '7');
+  assert.deepEqual(await page.locator('th').evaluateAll((all) => all.map((one: any) => one.ariaSort)), [null, 'descending', null, null]);
+  await page.locator('th.sender button').click();
+  await shows(page, 'sender', ['one', 'one', 'one', 'two', 'two', 'two']);
+  await page.locator('th.name button').click();
+  await page.locator('#filter').fill(' N/ ');
+  await shows(page, 'name', ['n/9', 'n/9', 'n/10']);
+  assert.equal(await page.locator('#count').textContent(), '3 of 6');
+  await page.locator('#filter').fill('TWO');
+  await shows(page, 'name', ['bytes', 'map', 'n/9']);
+
+  // What was held is marked, until there is a new value of it.
+  const marks = () => page.locator('tr.retained .name').allTextContents();
+  assert.deepEqual(await marks(), ['bytes', 'map', 'n/9']);
+  two.send('map', {});
+  await page.locator('tr', { hasText: '{}' }).waitFor();
+  assert.deepEqual(await marks(), ['bytes', 'n/9']);
+  await page.locator('th.age button').click();
+  await shows(page, 'name', ['map', 'n/9', 'bytes'].sort((a, b) => two.state(b)!.time - two.state(a)!.time || a.localeCompare(b)));
+  await page.close();
+});
+
+test('a long name keeps its beginning and its end, and is whole in its tooltip, in wide pages and in narrow ones', async () => {
+  await start();
+  const one = app('one');
+  one.send(LONG, 1);
+  one.send('short', 2);
+  await one.flush();
+  for (const width of [900, 360]) {
+    const page = await visit('light', width);
+    const name = page.locator('tr', { hasText: 'temperature' }).locator('.name');
+    await name.waitFor();
+    assert.deepEqual([await name.textContent(), await name.getAttribute('title')], [LONG, LONG]);
+    const parts = await name.locator('span > span').evaluateAll((parts) =>
+      (parts as any[]).map((part) => [part.textContent, part.scrollWidth > part.clientWidth, part.clientWidth > 20]),
+    );
+    assert.deepEqual(parts, [[LONG.slice(0, -12), true, true], ['/temperature', false, true]], `${width}`);
+    const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+    assert.ok(overflow <= 0, `${width}: ${overflow} too wide`);
+    await page.close();
+  }
+});
+
+test('a table of very many states shows the first of them, and finds the others', async () => {
+  await start();
+  const one = app('one');
+  for (let i = 0; i < 2_000; i++) one.send(`n/${i}`, i);
+  await one.flush();
+  const page = await visit();
+  await page.locator('#count', { hasText: '2000, the first 200 are shown' }).waitFor();
+  assert.deepEqual((await column(page, 'name')).slice(-2), ['n/198', 'n/199']);
+  await page.locator('#filter').fill('n/1999');
+  await shows(page, 'name', ['n/1999']);
+  await page.close();
+});
+
+/** In the page: each text whose contrast to what is behind it is less than 4.5 to 1, with the figure. */
+function tooFaint(): { texts: number; faint: string[] } {
+  type Color = [number, number, number, number];
+  const colorOf = (text: string): Color => {
+    const [, r, g, b, a = '1'] = /^rgba?\((\d+), (\d+), (\d+)(?:, ([\d.]+))?\)$/.exec(text)!;
+    return [Number(r), Number(g), Number(b), Number(a)];
+  };
+  const over = ([r, g, b, a]: Color, [x, y, z]: Color): Color => [r * a + x * (1 - a), g * a + y * (1 - a), b * a + z * (1 - a), 1];
+  const luminance = ([r, g, b]: Color) => {
+    const [x, y, z] = [r, g, b].map((part) => (part / 255 <= 0.04045 ? part / 255 / 12.92 : ((part / 255 + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * x! + 0.7152 * y! + 0.0722 * z!;
+  };
+  const contrast = (a: Color, b: Color) => {
+    const [dark, light] = [luminance(a), luminance(b)].sort((a, b) => a - b);
+    return (light! + 0.05) / (dark! + 0.05);
+  };
+  const global = globalThis as any;
+  const styleOf = (element: any, pseudo?: string) => global.getComputedStyle(element, pseudo);
+  const behind = (element: any): Color => {
+    if (!element) return [255, 255, 255, 1];
+    const color = colorOf(styleOf(element).backgroundColor);
+    return color[3] === 1 ? color : over(color, behind(element.parentElement));
+  };
+  /** How much of an element is seen. */
+  const opacity = (element: any): number => (element ? Number(styleOf(element).opacity) * opacity(element.parentElement) : 1);
+  const faint: string[] = [];
+  let texts = 0;
+  const check = (element: any, text: string, pseudo?: string) => {
+    const background = behind(element);
+    const [r, g, b, a] = colorOf(styleOf(element, pseudo).color);
+    const figure = contrast(over([r, g, b, a * opacity(element) * (pseudo ? Number(styleOf(element, pseudo).opacity) : 1)], background), background);
+    texts++;
+    if (figure < 4.5) faint.push(`${text.slice(0, 40)}: ${figure.toFixed(2)}`);
+  };
+  for (const element of global.document.querySelectorAll('body *')) {
+    if (!element.checkVisibility() || ['SCRIPT', 'STYLE'].includes(element.tagName)) continue;
+    const own = [...element.childNodes].filter((node: any) => node.nodeType === 3).map((node: any) => node.data).join('').trim();
+    if (own) check(element, own);
+    const content = styleOf(element, '::before').content;
+    if (!['none', 'normal'].includes(content)) check(element, content, '::before');
+    if (element.placeholder) check(element, element.placeholder, '::placeholder');
+    if (element.value && ['text', 'search'].includes(element.type)) check(element, element.value);
+  }
+  return { texts, faint };
+}
+
+for (const scheme of ['light', 'dark'] as const) {
+  test(`each text of the dashboard stands out 4.5 to 1 in the ${scheme} theme, with and without a hub`, async () => {
+    await start();
+    const one = app('one');
+    for (const [name, value] of [['cpu/load', 1.5], ['mem/total', 4096], ['mem/available', 1024], [LONG, 1]] as const) one.send(name, value);
+    await one.flush();
+    const page = await visit(scheme);
+    await page.locator('td', { hasText: 'cpu/load' }).waitFor();
+    await page.locator('#status', { hasText: /^$/ }).waitFor({ state: 'attached' });
+    const connected = await page.evaluate(tooFaint);
+    assert.deepEqual(connected.faint, []);
+    assert.ok(connected.texts > 20, `${connected.texts}`);
+    const background = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+    assert.equal(background, scheme === 'light' ? 'rgb(243, 245, 247)' : 'rgb(14, 18, 24)');
+    await hub.kill();
+    await page.locator('#status', { hasText: 'no connection' }).waitFor();
+    assert.ok(await page.locator('#span').isDisabled());
+    const disconnected = await page.evaluate(tooFaint);
+    assert.deepEqual(disconnected.faint, []);
+    assert.ok(disconnected.texts > connected.texts, 'the reason is shown, too');
+    await page.close();
+  });
+}
