@@ -1,11 +1,12 @@
 // The dashboard of examples-js in Chromium: its table, and whether all of it can be read.
 
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { after, afterEach, before, test } from 'node:test';
-import type { Browser, Page } from 'playwright-core';
+import type { Browser, Locator, Page } from 'playwright-core';
 import { Nanostate } from '../src/node.js';
 import { launch } from './chromium.js';
-import { BOUND, Hub, path } from './support.js';
+import { BOUND, Hub, path, until } from './support.js';
 
 let browser: Browser;
 let hub: Hub;
@@ -131,6 +132,49 @@ test('a table of very many states shows the first of them, and finds the others'
   await page.close();
 });
 
+test('a switch, a text and an image are what anybody has set last, in the page and elsewhere', async () => {
+  await start();
+  const one = app('one');
+  one.send('dashboard/switch', true);
+  await one.flush();
+  const page = await visit();
+  const [toggle, text, image, about] = ['#switch', '#text', '#image', '#image-by'].map((id) => page.locator(id)) as [Locator, Locator, Locator, Locator];
+  await page.locator('#switch:checked').waitFor();
+  await toggle.click();
+  await until(() => one.get('dashboard/switch') === false, 'the switch of the page');
+  one.send('dashboard/switch', true);
+  await page.locator('#switch:checked').waitFor();
+
+  await text.fill('für €');
+  await until(() => one.get('dashboard/text') === 'für €', 'the text of the page');
+  one.send('dashboard/text', 'from one');
+  await page.waitForFunction(() => (document.querySelector('#text') as any).value === 'from one');
+  // The page goes on with it.
+  await text.press('End');
+  await text.pressSequentially('!');
+  await until(() => one.get('dashboard/text') === 'from one!', 'a letter more');
+  one.send('dashboard/text', 7);
+  await page.waitForFunction(() => (document.querySelector('#text') as any).value === '7');
+
+  const picture = readFileSync(path('docs/images/page.png'));
+  await page.locator('#file').setInputFiles(path('docs/images/page.png'));
+  await until(() => one.get('image'), 'the image of the page');
+  assert.deepEqual(one.get('image'), new Uint8Array(picture));
+  await about.filter({ hasText: /^[\d.]+ KiB from dashboard-\w+$/ }).waitFor();
+  await image.waitFor();
+  assert.ok(await image.evaluate((one: any) => one.naturalWidth > 0));
+  one.send('image', new Uint8Array(2048));
+  await about.filter({ hasText: /^2\.0 KiB from one, which is no image$/ }).waitFor();
+  assert.ok(!(await image.isVisible()));
+  one.send('image', new Uint8Array(picture));
+  await image.waitFor();
+
+  await hub.kill();
+  await page.locator('#status', { hasText: 'no connection' }).waitFor();
+  for (const id of ['#switch', '#text', '#file', '#span']) assert.ok(await page.locator(id).isDisabled(), id);
+  await page.close();
+});
+
 /** In the page: each text whose contrast to what is behind it is less than 4.5 to 1, with the figure. */
 function tooFaint(): { texts: number; faint: string[] } {
   type Color = [number, number, number, number];
@@ -181,7 +225,7 @@ for (const scheme of ['light', 'dark'] as const) {
   test(`each text of the dashboard stands out 4.5 to 1 in the ${scheme} theme, with and without a hub`, async () => {
     await start();
     const one = app('one');
-    for (const [name, value] of [['cpu/load', 1.5], ['mem/total', 4096], ['mem/available', 1024], [LONG, 1]] as const) one.send(name, value);
+    for (const [name, value] of [['cpu/load', 1.5], ['mem/total', 4096], ['mem/available', 1024], ['dashboard/text', 'a text'], [LONG, 1]] as const) one.send(name, value);
     await one.flush();
     const page = await visit(scheme);
     await page.locator('td', { hasText: 'cpu/load' }).waitFor();
