@@ -12,7 +12,7 @@ try {
   });
   await page.goto(url);
   await new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
-  await page.screenshot({ path });
+  await page.screenshot({ path, fullPage: true });
 } finally {
   await browser.close();
 }
