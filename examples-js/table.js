@@ -32,16 +32,17 @@ function oneLine(value) {
 const collator = new Intl.Collator('en', { numeric: true });
 const orders = {
   name: (a, b) => collator.compare(a.state.name, b.state.name) || collator.compare(a.state.sender, b.state.sender),
-  value: (a, b) => compareValues(a.state.value, b.state.value),
+  value: compareValues,
   sender: (a, b) => collator.compare(a.state.sender, b.state.sender),
   age: (a, b) => b.state.time - a.state.time,
 };
 
 /** Numbers come first, by size. */
 function compareValues(a, b) {
+  const [x, y] = [a.state.value, b.state.value];
   const isNumber = (value) => ['number', 'bigint'].includes(typeof value);
-  if (isNumber(a) && isNumber(b)) return a < b ? -1 : a > b ? 1 : 0;
-  return isNumber(b) - isNumber(a) || collator.compare(oneLine(a), oneLine(b));
+  if (isNumber(x) && isNumber(y)) return x < y ? -1 : x > y ? 1 : 0;
+  return isNumber(y) - isNumber(x) || collator.compare(a.text, b.text);
 }
 
 /** The end of a name that is always seen: where the middle is left out is for the style sheet to say. */
@@ -63,7 +64,7 @@ class Row {
   constructor(state, isBytes) {
     this.isBytes = isBytes;
     this.element = document.createElement('tr');
-    const letters = [...state.name], at = letters.length > 2 * TAIL ? letters.length - TAIL : letters.length;
+    const letters = [...state.name], at = letters.length > 1.5 * TAIL ? letters.length - TAIL : letters.length;
     const name = cell(this.element, 'name');
     name.title = state.name;
     const middle = name.appendChild(document.createElement('span'));
@@ -78,16 +79,17 @@ class Row {
 
   take(state) {
     this.state = state;
-    this.isChanged = true;
+    this.words = undefined;
+  }
+
+  /** The value in one line: made once, and only if somebody asks, since it may be large and change often. */
+  get text() {
+    return (this.words ??= oneLine(this.state.value));
   }
 
   show(now) {
     const { value, time, retained } = this.state;
-    if (this.isChanged) {
-      const text = oneLine(value);
-      setText(this.value, this.isBytes && Number.isFinite(value) ? inWords(value) : text, text);
-    }
-    this.isChanged = false;
+    setText(this.value, this.isBytes && Number.isFinite(value) ? inWords(value) : this.text, this.text);
     const held = retained ? 'the hub held it when this page came' : 'it came while this page was there';
     setText(this.age, time ? ageInWords(now - time) : '-', held);
     this.element.classList.toggle('retained', retained);
