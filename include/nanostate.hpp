@@ -521,6 +521,9 @@ public:
     {
         return std::chrono::system_clock::time_point(std::chrono::milliseconds(ns_state_time(state_)));
     }
+    /// Whether the hub held it already when the app joined or asked for more, so that it may be of any age. Otherwise it
+    /// was published while the app was there.
+    bool retained() const noexcept { return ns_state_retained(state_); }
     /// Whether its name matches: `*` is one segment or part of one, `**` any number. False for a pattern that is none.
     bool matches(std::string_view pattern) const noexcept
     {
@@ -687,6 +690,8 @@ using StateFunction = std::function<void(const State &state)>;
 using LinkFunction = std::function<void(Link link, Status why, std::string_view text)>;
 /// Hears of a state that was not delivered, because its kind is not accepted.
 using RejectFunction = std::function<void(std::string_view sender, std::string_view name, Kind kind)>;
+/// Hears that the hub has sent everything that it held.
+using SyncedFunction = std::function<void()>;
 /// Hears of a peer of a hub.
 using PeerFunction =
     std::function<void(std::string_view identity, std::string_view from, PeerEvent event, Status why)>;
@@ -926,6 +931,12 @@ public:
     {
         return detail::told(ns_app_wait_connected(handle(), timeout.ms()));
     }
+    /// Waits until the hub has sent everything that it held and that was asked for before: then get() finds it. Returns
+    /// also when that is nothing. Status::unsupported: this hub does not tell.
+    Status try_wait_synced(Timeout timeout = wait_forever) noexcept
+    {
+        return detail::told(ns_app_wait_synced(handle(), timeout.ms()));
+    }
     /// Waits until the hub has all that was sent so far.
     Status try_flush(Timeout timeout = wait_forever) noexcept
     {
@@ -1053,6 +1064,13 @@ public:
     {
         return detail::set_function(core_.get(), &Core::on_reject, ns_app_on_reject, run_reject, std::move(function));
     }
+    /// Sets the function for when the hub has sent everything that it held, as for wait_synced(). It is called behind
+    /// the states that came before: on each link, each time the app asked for more, as by accept(), and soon if it is
+    /// so already. Otherwise as on_state().
+    Status try_on_synced(SyncedFunction function) noexcept
+    {
+        return detail::set_function(core_.get(), &Core::on_synced, ns_app_on_synced, run_synced, std::move(function));
+    }
     /// Sets the function for exceptions that no call can throw. Before the functions that it is for.
     void on_exception(ExceptionFunction function) noexcept
     {
@@ -1088,6 +1106,7 @@ public:
     void connect() { detail::check(try_connect()); }
     void connect(std::string_view url) { detail::check(try_connect(url)); }
     void wait_connected(Timeout timeout = wait_forever) { detail::check(try_wait_connected(timeout)); }
+    void wait_synced(Timeout timeout = wait_forever) { detail::check(try_wait_synced(timeout)); }
     void flush(Timeout timeout = wait_forever) { detail::check(try_flush(timeout)); }
     void disconnect() { detail::check(try_disconnect()); }
     void close() { detail::check(try_close()); }
@@ -1135,6 +1154,7 @@ public:
     void on_state(StateFunction function) { detail::check(try_on_state(std::move(function))); }
     void on_link(LinkFunction function) { detail::check(try_on_link(std::move(function))); }
     void on_reject(RejectFunction function) { detail::check(try_on_reject(std::move(function))); }
+    void on_synced(SyncedFunction function) { detail::check(try_on_synced(std::move(function))); }
     template <typename... Kinds> void accept(Kinds... kinds) { detail::check(try_accept(kinds...)); }
     void accept_any() { detail::check(try_accept_any()); }
     AppStats stats() const { return try_stats().value(); }
@@ -1147,6 +1167,7 @@ private:
         std::shared_ptr<detail::Slot<StateFunction>> on_state;
         std::shared_ptr<detail::Slot<LinkFunction>> on_link;
         std::shared_ptr<detail::Slot<RejectFunction>> on_reject;
+        std::shared_ptr<detail::Slot<SyncedFunction>> on_synced;
         std::atomic<bool> own_thread{false};
         std::atomic<bool> closed{false};
 
@@ -1243,6 +1264,13 @@ private:
     {
         const auto slot = static_cast<detail::Slot<RejectFunction> *>(ctx)->shared_from_this();
         detail::guard(*slot->shared, [&] { slot->function(sender, name, static_cast<Kind>(kind)); });
+        stop(app, *slot->shared);
+    }
+
+    static void run_synced(ns_app *app, void *ctx) noexcept
+    {
+        const auto slot = static_cast<detail::Slot<SyncedFunction> *>(ctx)->shared_from_this();
+        detail::guard(*slot->shared, [&] { slot->function(); });
         stop(app, *slot->shared);
     }
 

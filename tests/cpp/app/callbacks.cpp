@@ -63,6 +63,48 @@ TEST("states, changes of the link and rejected states reach their functions in d
     EQUAL("more", b.recv(patience)->text());
 }
 
+TEST("a late app learns when it has what the hub held, and which states that were")
+{
+    Hub hub("tcp://127.0.0.1:0");
+    App a("a"), late("late");
+    a.connect(hub.address());
+    a.send("x", 1);
+    a.send("y", 2);
+    a.flush(patience);
+    std::vector<std::string> said;
+    late.on_state([&](const State &state) {
+        said.push_back(std::string(state.name()) + (state.retained() ? " retained" : " new"));
+    });
+    late.on_synced([&] { said.push_back("synced"); });
+    FAILS(Status::state, late.wait_synced(0s));
+    late.connect(hub.address());
+    late.wait_synced(patience);
+    // It knows them, and its functions have not heard of them.
+    CHECK(said.empty());
+    CHECK(late.get("x")->retained());
+    EQUAL(2, late.get("y")->as<int>());
+    a.send("z", 3);
+    while (said.size() < 4)
+        CHECK(late.dispatch(patience));
+    std::sort(said.begin(), said.begin() + 2);
+    EQUAL("x retained", said[0]);
+    EQUAL("y retained", said[1]);
+    EQUAL("synced", said[2]);
+    EQUAL("z new", said[3]);
+
+    // More is asked for.
+    late.accept(Kind::text);
+    late.accept_any();
+    EQUAL(Status::ok, late.try_wait_synced(patience));
+    while (said.back() != "synced")
+        CHECK(late.dispatch(patience));
+    // A new function hears at once of what is so already.
+    said.clear();
+    late.on_synced([&] { said.push_back("synced again"); });
+    CHECK(late.dispatch(patience));
+    EQUAL("synced again", said.back());
+}
+
 TEST("dispatch runs at most as many callbacks as it is told")
 {
     Pair pair;
@@ -97,7 +139,7 @@ TEST("an exception of a callback comes out of dispatch, and the other states sta
     EQUAL(4u, names.size());
 }
 
-TEST("an exception of a link or reject function comes out of recv, which waits no longer")
+TEST("an exception of a link, reject or synced function comes out of recv, which waits no longer")
 {
     Pair pair;
     pair.b.on_reject([](std::string_view, std::string_view, Kind) { throw Thrown("reject"); });
@@ -109,7 +151,10 @@ TEST("an exception of a link or reject function comes out of recv, which waits n
     pair.b.disconnect();
     EQUAL("link", thrown_by([&] { pair.b.recv(); }));
     pair.b.on_link({});
+    pair.b.on_synced([] { throw Thrown("synced"); });
     pair.b.connect(pair.hub.address());
+    EQUAL("synced", thrown_by([&] { pair.b.recv(); }));
+    pair.b.on_synced({});
     pair.a.send("y", "text");
     // No interruption is left behind.
     EQUAL("text", pair.next().text());
@@ -200,6 +245,9 @@ TEST("a function that is replaced is destroyed")
     EQUAL(1, held.use_count());
     app.on_link([held](Link, Status, std::string_view) {});
     app.on_reject([held](std::string_view, std::string_view, Kind) {});
+    app.on_synced([held] {});
+    EQUAL(4, held.use_count());
+    app.on_synced(nullptr);
     EQUAL(3, held.use_count());
     app.on_link(nullptr);
     EQUAL(2, held.use_count());

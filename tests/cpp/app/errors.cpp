@@ -76,12 +76,14 @@ TEST("a call at the wrong time is Status::state")
 {
     App app("app");
     FAILS(Status::state, app.wait_connected(0s));
+    FAILS(Status::state, app.wait_synced(0s));
     app.send("x", 1);
     FAILS(Status::state, app.flush(0s));
     app.connect("inproc://nobody-listens");
     FAILS(Status::state, app.connect("inproc://nobody-listens"));
     FAILS(Status::state, app.set(option::echo, true));
     FAILS(Status::timeout, app.wait_connected(0s));
+    FAILS(Status::timeout, app.wait_synced(0s));
     FAILS(Status::timeout, app.flush(0s));
     app.on_state([](const State &) {});
     FAILS(Status::state, app.recv(0s));
@@ -106,6 +108,8 @@ TEST("a closed app says so")
     FAILS(Status::closed, app.disconnect());
     FAILS(Status::closed, app.accept_any());
     FAILS(Status::closed, app.on_state([](const State &) {}));
+    FAILS(Status::closed, app.on_synced([] {}));
+    FAILS(Status::closed, app.wait_synced(0s));
     FAILS(Status::closed, app.each([](const State &) {}));
     CHECK(!app.get("x"));
     EQUAL(Link::idle, app.link());
@@ -122,11 +126,12 @@ TEST("every function of an app and a hub that were moved from is Status::invalid
     app.on_exception({});
     for (const Status status :
          {app.try_set(option::linger, 1s), app.try_option(option::linger).status(), app.try_connect(), app.try_connect("inproc://x"),
-          app.try_wait_connected(0s), app.try_flush(0s), app.try_disconnect(), app.try_close(), app.try_close(0s),
+          app.try_wait_connected(0s), app.try_wait_synced(0s), app.try_flush(0s), app.try_disconnect(),
+          app.try_close(), app.try_close(0s),
           app.try_send("x", 1), app.try_send("x", "text"), app.try_send_json("x", "1"),
           app.try_send_msgpack("x", Bytes("\x01", 1)), app.try_get("x").status(), app.try_get("s", "x").status(),
           app.try_each([](const State &) {}), app.try_recv(0s).status(), app.try_dispatch(0s),
-          app.try_fd().status(), app.try_on_state({}), app.try_on_link({}), app.try_on_reject({}),
+          app.try_fd().status(), app.try_on_state({}), app.try_on_link({}), app.try_on_reject({}), app.try_on_synced({}),
           app.try_on_state([](const State &) {}), app.try_accept(), app.try_accept_any(), app.try_stats().status()})
         EQUAL(Status::invalid, status);
     FAILS(Status::invalid, app.recv(0s));

@@ -40,6 +40,11 @@ TEST("callbacks run without exceptions")
     EQUAL(Status::ok, a->try_on_link([&](Link, Status, std::string_view) { calls++; }));
     EQUAL(Status::ok, a->try_dispatch(patience));
     CHECK(calls > 0);
+    EQUAL(Status::ok, a->try_wait_synced(patience));
+    bool synced = false;
+    EQUAL(Status::ok, a->try_on_synced([&] { synced = true; }));
+    while (!synced)
+        EQUAL(Status::ok, a->try_dispatch(patience));
     EQUAL(Status::ok, a->try_send("x", 1));
     calls = 0;
     EQUAL(Status::ok, a->try_each([&](const State &own) { calls += *own.try_as<int>(); }));
