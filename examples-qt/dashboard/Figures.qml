@@ -48,8 +48,9 @@ Item {
     StateListener {
         client: figures.client
         nameFilter: "cpu/load"
-        onReceived: function(sender, name, value) {
-            if (typeof value === "number")
+        // What the hub had kept is not the load of now.
+        onReceived: function(sender, name, value, retained) {
+            if (typeof value === "number" && !retained)
                 figures.addSample(figures.loadSamples, Date.now(), value)
         }
     }

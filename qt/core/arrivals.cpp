@@ -21,22 +21,23 @@ bool isRefusal(ns_status status)
 
 ns_status Arrivals::listenTo(ns_app *app)
 {
-    return ns_app_on_link(app, queueLink, this);
+    const ns_status status = ns_app_on_link(app, queueLink, this);
+    return status == NS_OK ? ns_app_on_synced(app, queueSynced, this) : status;
 }
 
 ns_status Arrivals::take(ns_app *app, Arrival *out)
 {
     while (m_queue.empty()) {
         ns_state *received = nullptr;
-        // Link changes enter the queue inside this call. They are older than the state.
+        // Everything else enters the queue inside this call, and is older than the state.
         const ns_status status = ns_app_recv(app, 0, &received);
         StatePointer state(received);
         if (state && m_queue.empty()) {
-            *out = {std::move(state), LinkChange()};
+            *out = std::move(state);
             return NS_OK;
         }
         if (state)
-            m_queue.push_back({std::move(state), LinkChange()});
+            m_queue.push_back(std::move(state));
         else if (m_queue.empty() && !isRefusal(status))
             return status == NS_ERR_INTERRUPTED ? NS_ERR_TIMEOUT : status;
     }
@@ -45,20 +46,25 @@ ns_status Arrivals::take(ns_app *app, Arrival *out)
     return NS_OK;
 }
 
-ns_status Arrivals::dropLinkChanges(ns_app *app)
+ns_status Arrivals::dropLink(ns_app *app)
 {
     ns_status status;
     do {
         status = ns_app_dispatch(app, 0, 0);
     } while (status == NS_OK || status == NS_ERR_INTERRUPTED || isRefusal(status));
-    const auto isLinkChange = [](const Arrival &arrival) { return !arrival.state; };
-    m_queue.erase(std::remove_if(m_queue.begin(), m_queue.end(), isLinkChange), m_queue.end());
+    const auto isOfLink = [](const Arrival &arrival) { return !std::holds_alternative<StatePointer>(arrival); };
+    m_queue.erase(std::remove_if(m_queue.begin(), m_queue.end(), isOfLink), m_queue.end());
     return status;
 }
 
 void Arrivals::queueLink(ns_app *, ns_link link, ns_status why, const char *text, void *ctx)
 {
-    static_cast<Arrivals *>(ctx)->m_queue.push_back({nullptr, {link, why, fromCString(text)}});
+    static_cast<Arrivals *>(ctx)->m_queue.push_back(LinkChange{link, why, fromCString(text)});
+}
+
+void Arrivals::queueSynced(ns_app *, void *ctx)
+{
+    static_cast<Arrivals *>(ctx)->m_queue.push_back(Synced());
 }
 
 } // namespace NanostateQt

@@ -8,6 +8,7 @@
 #include <QtCore/qstring.h>
 
 #include <deque>
+#include <variant>
 
 namespace NanostateQt {
 
@@ -19,25 +20,25 @@ struct LinkChange
     QString text;
 };
 
-/*!
-    Takes states and link changes from an app, one at a time and in their order.
+/*! The hub has sent everything that it held when it welcomed the app. */
+struct Synced
+{
+};
 
-    The callback for link changes only puts them into a queue. No code of the program runs inside a call of the C API,
-    so a slot may call anything.
+/*!
+    Takes states, link changes and Synced from an app, one at a time and in their order.
+
+    The callbacks only put what they are told into a queue. No code of the program runs inside a call of the C API, so a
+    slot may call anything.
 */
 class Arrivals
 {
 public:
-    struct Arrival
-    {
-        /*! NULL for a link change. */
-        StatePointer state;
-        LinkChange link;
-    };
+    using Arrival = std::variant<StatePointer, LinkChange, Synced>;
 
     Arrivals() = default;
 
-    /*! Receives the link changes of this app from now on. */
+    /*! Receives what this app tells besides states from now on. */
     ns_status listenTo(ns_app *app);
     /*! Takes the next arrival without waiting. NS_ERR_TIMEOUT: there is none. After any other failure the app can no
         longer be used. */
@@ -45,14 +46,15 @@ public:
     /*! Whether the queue is empty. The descriptor of the app does not show what is in it. */
     bool isEmpty() const { return m_queue.empty(); }
 
-    /*! Drops the link changes that \a app has not reported yet, after ns_app_disconnect(). States stay. The result is
+    /*! Drops what \a app has not reported yet of the link that ns_app_disconnect() ended. States stay. The result is
         that of take(). */
-    ns_status dropLinkChanges(ns_app *app);
+    ns_status dropLink(ns_app *app);
     void clear() { m_queue.clear(); }
 
 private:
     Q_DISABLE_COPY(Arrivals)
     static void queueLink(ns_app *app, ns_link link, ns_status why, const char *text, void *ctx);
+    static void queueSynced(ns_app *app, void *ctx);
 
     std::deque<Arrival> m_queue;
 };

@@ -142,6 +142,11 @@ Client::State Client::state() const
     return d->state;
 }
 
+bool Client::isSynced() const
+{
+    return d->synced;
+}
+
 Client::Error Client::error() const
 {
     return d->failureNow().error;

@@ -54,6 +54,10 @@ class NANOSTATEQT_EXPORT Client : public QObject
         valid, so that it cannot even try; then \l error says why. */
     Q_PROPERTY(bool active READ isActive WRITE setActive NOTIFY activeChanged)
     Q_PROPERTY(State state READ state NOTIFY stateChanged)
+    /*! Whether everything has arrived that the hub held when it welcomed this client, so that a name without a value
+        has none on the hub. False until then, and once the link is lost; always false with a hub that does not say so.
+        */
+    Q_PROPERTY(bool synced READ isSynced NOTIFY syncedChanged)
     /*! The current error: why the last publish failed, else why it is not connected. The next successful publish clears
         the former, and a connection clears both. */
     Q_PROPERTY(Error error READ error NOTIFY errorChanged)
@@ -119,6 +123,7 @@ public:
     bool isActive() const;
     void setActive(bool active);
     State state() const;
+    bool isSynced() const;
     Error error() const;
     QString errorString() const;
     bool bytesAsText() const;
@@ -138,8 +143,9 @@ public:
 
 Q_SIGNALS:
     /*! A state of another program has arrived. Each state of a burst is reported, unless this program falls so far
-        behind that the queue is full; then only the newest values are. */
-    void stateUpdated(const QString &sender, const QString &name, const QVariant &value);
+        behind that the queue is full; then only the newest values are. A state is \a retained if the hub held it
+        already when it welcomed this client: it may be of any age. Otherwise it was published since. */
+    void stateUpdated(const QString &sender, const QString &name, const QVariant &value, bool retained);
     void connected();
     void disconnected();
     /*! An error occurred; \l error and \l errorString have it from now on. */
@@ -153,6 +159,7 @@ Q_SIGNALS:
     void clearTokenChanged();
     void activeChanged();
     void stateChanged(NanostateQt::Client::State state);
+    void syncedChanged();
     void errorChanged();
     void bytesAsTextChanged();
 

@@ -28,6 +28,8 @@ class StateObserver
 {
 public:
     virtual void stateArrived(const ns_state *state) = 0;
+    /*! All states that the hub held have arrived, and the client is about to say that it is synced. */
+    virtual void clientSynced() {}
     /*! The client is about to be deactivated or destroyed; this is the last chance to publish. A client that is being
         destroyed emits no signal. */
     virtual void clientClosing() {}

@@ -34,6 +34,9 @@ bool ClientPrivate::settle()
                 Q_EMIT q->connected();
             else
                 Q_EMIT q->disconnected();
+        } else if (told.synced != synced) {
+            told.synced = synced;
+            Q_EMIT q->syncedChanged();
         } else {
             const Failure now = failureNow();
             told.failure = now;
@@ -50,7 +53,7 @@ bool ClientPrivate::settle()
 bool ClientPrivate::isSettled() const
 {
     return told.active == active && told.state == state && told.connected == (state == Client::State::Connected)
-        && told.failure == failureNow();
+        && told.synced == synced && told.failure == failureNow();
 }
 
 void ClientPrivate::open()
@@ -106,9 +109,10 @@ void ClientPrivate::reconnect()
     if (!app)
         return;
     linkFailure = Failure();
+    loseSynced();
     if (const ns_status status = ns_app_disconnect(app))
         return giveUp(lastFailure(status));
-    const ns_status status = arrivals.dropLinkChanges(app);
+    const ns_status status = arrivals.dropLink(app);
     if (status != NS_ERR_TIMEOUT)
         return giveUp(lastFailure(status));
     connectApp();
@@ -149,6 +153,7 @@ void ClientPrivate::close()
     arrivals.clear();
     ++closed;
     state = Client::State::Disconnected;
+    loseSynced();
 }
 
 void ClientPrivate::giveUp(const Failure &why)
@@ -179,11 +184,13 @@ void ClientPrivate::pump()
         // The descriptor does not show what is in the queue, and an event loop that a slot runs must learn of it.
         if (!arrivals.isEmpty())
             pumpLater();
-        if (arrival.state) {
-            stateArrived(arrival.state.get());
-        } else {
-            linkChanged(arrival.link);
+        if (const auto *arrived = std::get_if<StatePointer>(&arrival)) {
+            stateArrived(arrived->get());
+        } else if (const auto *change = std::get_if<LinkChange>(&arrival)) {
+            linkChanged(*change);
             settle();
+        } else {
+            syncedArrived();
         }
     } while (before.exists() && !end.hasExpired());
 }
@@ -203,7 +210,7 @@ void ClientPrivate::stateArrived(const ns_state *arrivedState)
     if (!q->isSignalConnected(updated))
         return;
     Q_EMIT q->stateUpdated(fromCString(ns_state_sender(arrivedState)), fromCString(ns_state_name(arrivedState)),
-                           valueOf(arrivedState));
+                           valueOf(arrivedState), ns_state_retained(arrivedState));
 }
 
 void ClientPrivate::linkChanged(const LinkChange &change)
@@ -212,6 +219,7 @@ void ClientPrivate::linkChanged(const LinkChange &change)
     if (change.link == NS_LINK_IDLE)
         return;
     state = static_cast<Client::State>(change.link);
+    loseSynced();
     if (state == Client::State::Connected) {
         linkFailure = Failure();
         callFailure = Failure();
@@ -220,12 +228,30 @@ void ClientPrivate::linkChanged(const LinkChange &change)
     }
 }
 
+void ClientPrivate::syncedArrived()
+{
+    // What observes states shows them before the client says that there are no others.
+    const Moment before(this);
+    const int then = unsynced;
+    observers.tellAll(&StateObserver::clientSynced, [&before]() { return before.goesOn(); });
+    if (!before.goesOn() || then != unsynced)
+        return;
+    synced = true;
+    settle();
+}
+
+void ClientPrivate::loseSynced()
+{
+    synced = false;
+    ++unsynced;
+}
+
 bool ClientPrivate::tellClosing()
 {
     if (!app)
         return true;
     const Moment before(this);
-    observers.tellClosing([&before]() { return before.exists(); });
+    observers.tellAll(&StateObserver::clientClosing, [&before]() { return before.exists(); });
     return before.exists();
 }
 

@@ -18,9 +18,9 @@ QT_END_NAMESPACE
 namespace NanostateQt {
 
 /*
-    A client keeps the actual values (active, state, failure) apart from those that it has reported, and settle() emits
-    signals until they are equal. So every property has its new value when the first signal of a change is emitted, and
-    connected() and disconnected() alternate, whatever a slot changes meanwhile.
+    A client keeps the actual values (active, state, synced, failure) apart from those that it has reported, and
+    settle() emits signals until they are equal. So every property has its new value when the first signal of a change
+    is emitted, and connected() and disconnected() alternate, whatever a slot changes meanwhile.
 
     A slot may run an event loop, in which updates go on, or deactivate or delete the client. So after a signal or a
     call of an observer nothing is touched before a Moment says that it still exists.
@@ -70,6 +70,7 @@ public:
     bool deferred = false;
     bool active = false;
     Client::State state = Client::State::Disconnected;
+    bool synced = false;
     Failure linkFailure;
     Failure callFailure;
     ns_app *app = nullptr;
@@ -105,16 +106,21 @@ private:
     void pumpLater();
     void stateArrived(const ns_state *arrivedState);
     void linkChanged(const LinkChange &change);
+    void syncedArrived();
+    void loseSynced();
 
     Client *const q;
     QSocketNotifier *notifier = nullptr;
     Arrivals arrivals;
+    // How often synced was lost.
+    int unsynced = 0;
     // What the signals emitted so far have reported.
     struct
     {
         bool active = false;
         Client::State state = Client::State::Disconnected;
         bool connected = false;
+        bool synced = false;
         Failure failure;
     } told;
 };

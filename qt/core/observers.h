@@ -73,18 +73,18 @@ public:
             removeIfEmpty(*lists, key);
     }
 
-    /*! Informs each of them that the client is about to close, as long as \a goesOn is true after a call. */
+    /*! Calls \a function of each of them, as long as \a goesOn is true after a call. */
     template<typename GoesOn>
-    void tellClosing(GoesOn goesOn)
+    void tellAll(void (StateObserver::*function)(), GoesOn goesOn)
     {
         const std::shared_ptr<Lists> lists = m_lists;
-        // A copy: an observer that publishes may change what is observed.
+        // A copy: an observer may change what is observed.
         const auto all = lists->values();
         bool on = true;
         for (const auto &list : all) {
             Walk walk(list);
             while (StateObserver *const observer = on ? walk.next() : nullptr) {
-                observer->clientClosing();
+                (observer->*function)();
                 on = goesOn();
             }
         }

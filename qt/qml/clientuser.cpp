@@ -1,5 +1,6 @@
 #include "clientuser.h"
 
+#include <QtCore/qdatetime.h>
 #include <QtCore/qpointer.h>
 
 namespace NanostateQt {
@@ -75,6 +76,11 @@ void ClientUser::ignore()
         return;
     m_observing = false;
     ClientAccess::removeObserver(m_client, m_observed, this);
+}
+
+QVariant timeOf(qint64 millis)
+{
+    return millis == 0 ? QVariant() : QDateTime::fromMSecsSinceEpoch(millis).toUTC();
 }
 
 void FilteringClientUser::setNameFilter(const QString &nameFilter)

@@ -6,6 +6,7 @@
 #include <QtCore/qbytearray.h>
 #include <QtCore/qobject.h>
 #include <QtCore/qstring.h>
+#include <QtCore/qvariant.h>
 #include <QtQml/qqmlparserstatus.h>
 
 namespace NanostateQt {
@@ -60,6 +61,9 @@ private:
     bool m_observing = false;
     bool m_complete = true;
 };
+
+/*! The time of a state as QML has it: a QDateTime, which is a Date there; invalid, which is undefined, for 0. */
+QVariant timeOf(qint64 millis);
 
 /*!
     A client user with the property nameFilter: a name, a pattern of the C API, or empty for all names.

@@ -105,7 +105,7 @@ void SharedState::setValue(const QVariant &given)
             return;
         m_initial = initial;
         if (!m_defaultGiven)
-            show(initial, QString(), false);
+            show(initial, QString(), 0, false);
         tell();
         return;
     }
@@ -142,7 +142,12 @@ void SharedState::setValue(const QVariant &given)
         m_offline = false;
     }
     m_shown.reset();
-    show(value, client() ? client()->identity() : QString(), true);
+    qint64 time = 0;
+    if (m_enabled && !m_waiting) {
+        if (const StatePointer published = newest())
+            time = ns_state_time(published.get());
+    }
+    show(value, client() ? client()->identity() : QString(), time, true);
     updatePending();
     tell();
 }
@@ -173,6 +178,11 @@ bool SharedState::isValid() const
 QString SharedState::sender() const
 {
     return m_sender;
+}
+
+QVariant SharedState::time() const
+{
+    return timeOf(m_time);
 }
 
 bool SharedState::isPending() const
@@ -340,7 +350,7 @@ void SharedState::start()
     if (sendWaiting() == Sent::Deleted)
         return;
     if (m_waiting)
-        show(*m_waiting, client() ? client()->identity() : QString(), true);
+        show(*m_waiting, client() ? client()->identity() : QString(), 0, true);
     else if (!m_enabled || !showNewest())
         showDefault();
     updatePending();
@@ -349,6 +359,11 @@ void SharedState::start()
 void SharedState::flush()
 {
     m_queued = false;
+    showArrived();
+}
+
+void SharedState::showArrived()
+{
     follow();
     updatePending();
     tell();
@@ -374,29 +389,32 @@ bool SharedState::showNewest()
     const QVariant value = ClientAccess::valueOf(client(), state.get());
     if (!isSame(value, m_value))
         m_offline = false;
-    show(value, QString::fromUtf8(ns_state_sender(state.get())), true);
+    show(value, QString::fromUtf8(ns_state_sender(state.get())), ns_state_time(state.get()), true);
     m_shown = std::move(state);
     return true;
 }
 
-void SharedState::show(const QVariant &value, const QString &sender, bool valid)
+void SharedState::show(const QVariant &value, const QString &sender, qint64 time, bool valid)
 {
     if (!isSame(value, m_value))
         m_changes |= ValueChange;
     if (sender != m_sender)
         m_changes |= SenderChange;
+    if (time != m_time)
+        m_changes |= TimeChange;
     if (valid != m_valid)
         m_changes |= ValidChange;
     // Equal numbers may be of different types.
     m_value = value;
     m_sender = sender;
+    m_time = time;
     m_valid = valid;
 }
 
 void SharedState::showDefault()
 {
     m_shown.reset();
-    show(m_default, QString(), false);
+    show(m_default, QString(), 0, false);
 }
 
 void SharedState::updatePending()
@@ -418,6 +436,7 @@ bool SharedState::tell(Signal also)
     constexpr std::pair<Change, Signal> signalOf[] = {
         {ValidChange, &SharedState::validChanged},
         {SenderChange, &SharedState::senderChanged},
+        {TimeChange, &SharedState::timeChanged},
         {PendingChange, &SharedState::pendingChanged},
         {ValueChange, &SharedState::valueChanged},
     };

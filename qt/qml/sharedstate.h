@@ -33,10 +33,13 @@ class SharedState : public QObject, public ClientUser
     Q_PROPERTY(QVariant value READ value WRITE setValue NOTIFY valueChanged)
     /*! Shown while no value is known. Never published. */
     Q_PROPERTY(QVariant defaultValue READ defaultValue WRITE setDefaultValue NOTIFY defaultValueChanged)
-    /*! Whether a value is known, so that it is shown instead of the default. */
+    /*! Whether a value is known, so that it is shown instead of the default. Once the client is synced, false says that
+        the hub has no value either. */
     Q_PROPERTY(bool valid READ isValid NOTIFY validChanged)
     /*! The identity of the program that published the value; empty for the default. */
     Q_PROPERTY(QString sender READ sender NOTIFY senderChanged)
+    /*! When the value was published (a Date); undefined if it is not published, or if that is not known. */
+    Q_PROPERTY(QVariant time READ time NOTIFY timeChanged)
     /*! Whether a value that was set here has not been sent yet: it waits for \l publishInterval, or for a connection.
         */
     Q_PROPERTY(bool pending READ isPending NOTIFY pendingChanged)
@@ -64,6 +67,7 @@ public:
     void setDefaultValue(const QVariant &defaultValue);
     bool isValid() const;
     QString sender() const;
+    QVariant time() const;
     bool isPending() const;
     int publishInterval() const;
     void setPublishInterval(int millis);
@@ -81,6 +85,7 @@ Q_SIGNALS:
     void defaultValueChanged();
     void validChanged();
     void senderChanged();
+    void timeChanged();
     void pendingChanged();
     void publishIntervalChanged();
     void heldChanged();
@@ -96,7 +101,8 @@ private:
         ValueChange = 1,
         ValidChange = 2,
         SenderChange = 4,
-        PendingChange = 8
+        PendingChange = 8,
+        TimeChange = 16
     };
 
     // Whether a value was published.
@@ -119,6 +125,7 @@ private:
     };
 
     void stateArrived(const ns_state *state) override;
+    void clientSynced() override { showArrived(); }
     void clientClosing() override;
     void leaveClient() override;
     void connectClient(Client *client) override;
@@ -130,9 +137,10 @@ private:
 
     void start();
     void flush();
+    void showArrived();
     void follow();
     bool showNewest();
-    void show(const QVariant &value, const QString &sender, bool valid);
+    void show(const QVariant &value, const QString &sender, qint64 time, bool valid);
     void showDefault();
     void updatePending();
     bool tell(Signal also = nullptr);
@@ -157,6 +165,8 @@ private:
     // What is shown, and which of its changes are not signalled yet.
     QVariant m_value;
     QString m_sender;
+    // In milliseconds since 1970; 0 if it is not known.
+    qint64 m_time = 0;
     bool m_valid = false;
     bool m_pending = false;
     int m_changes = 0;

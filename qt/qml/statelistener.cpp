@@ -34,7 +34,7 @@ void StateListener::stateArrived(const ns_state *state)
     if (!passes(state) || !isSignalConnected(signal) || isOwn(state))
         return;
     Q_EMIT received(QString::fromUtf8(ns_state_sender(state)), QString::fromUtf8(ns_state_name(state)),
-                    ClientAccess::valueOf(client(), state));
+                    ClientAccess::valueOf(client(), state), ns_state_retained(state));
 }
 
 } // namespace NanostateQt

@@ -29,7 +29,8 @@ public:
     void setEnabled(bool enabled);
 
 Q_SIGNALS:
-    void received(const QString &sender, const QString &name, const QVariant &value);
+    /*! A state is \a retained if the hub held it already when it welcomed the client: it may be of any age. */
+    void received(const QString &sender, const QString &name, const QVariant &value, bool retained);
 
     void clientChanged();
     void nameFilterChanged();

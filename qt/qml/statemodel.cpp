@@ -1,6 +1,5 @@
 #include "statemodel.h"
 
-#include <QtCore/qdatetime.h>
 #include <QtCore/qmetaobject.h>
 #include <QtCore/qpointer.h>
 
@@ -64,9 +63,9 @@ QVariant StateModel::data(const QModelIndex &index, int role) const
         }
         return row.value;
     case TimeRole:
-        if (const qint64 millis = ns_state_time(row.state.get()))
-            return QDateTime::fromMSecsSinceEpoch(millis).toUTC();
-        return QVariant();
+        return timeOf(ns_state_time(row.state.get()));
+    case RetainedRole:
+        return ns_state_retained(row.state.get());
     default:
         return QVariant();
     }
@@ -74,7 +73,11 @@ QVariant StateModel::data(const QModelIndex &index, int role) const
 
 QHash<int, QByteArray> StateModel::roleNames() const
 {
-    return {{NameRole, "name"}, {ValueRole, "value"}, {SenderRole, "sender"}, {TimeRole, "time"}};
+    return {{NameRole, "name"},
+            {ValueRole, "value"},
+            {SenderRole, "sender"},
+            {TimeRole, "time"},
+            {RetainedRole, "retained"}};
 }
 
 void StateModel::stateArrived(const ns_state *state)
@@ -153,7 +156,7 @@ void StateModel::flush()
                 row.state.reset(ns_state_ref(next->second.get()));
                 row.decoded = false;
             } while (++next != arrived.end() && at < m_rows.size() && m_rows[at].key == next->first);
-            Q_EMIT dataChanged(index(int(first)), index(int(at) - 1), {ValueRole, TimeRole});
+            Q_EMIT dataChanged(index(int(first)), index(int(at) - 1), {ValueRole, TimeRole, RetainedRole});
         } else {
             std::vector<Row> rows;
             do {

@@ -14,7 +14,8 @@ namespace NanostateQt {
 
 /*!
     The states that a client knows, own ones included: a row for the newest of each name and sender, sorted by name,
-    then by sender. Roles: name, value, sender, time (a Date; undefined if it is not known).
+    then by sender. Roles: name, value, sender, time (a Date; undefined if it is not known), retained (whether the hub
+    held the state already when it welcomed the client).
 
     Rows are added and change at most once per pass of the event loop, and stay while the client is not connected.
 */
@@ -32,7 +33,8 @@ public:
         NameRole = Qt::UserRole,
         ValueRole,
         SenderRole,
-        TimeRole
+        TimeRole,
+        RetainedRole
     };
 
     explicit StateModel(QObject *parent = nullptr);
@@ -65,6 +67,7 @@ private:
     };
 
     void stateArrived(const ns_state *state) override;
+    void clientSynced() override { flush(); }
     void connectClient(Client *client) override;
     void restart() override;
     void emitClientChanged() override { Q_EMIT clientChanged(); }

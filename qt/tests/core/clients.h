@@ -73,7 +73,14 @@ public:
             closing();
     }
 
+    void clientSynced() override
+    {
+        if (synced)
+            synced();
+    }
+
     std::function<void()> closing;
+    std::function<void()> synced;
 
 private:
     std::function<void(const ns_state *)> m_function;

@@ -159,8 +159,9 @@ private Q_SLOTS:
         QTest::addColumn<QByteArray>("signal");
         for (const char *signal :
              {"activeChanged()", "stateChanged(NanostateQt::Client::State)", "connected()", "disconnected()",
-              "errorChanged()", "errorOccurred(NanostateQt::Client::Error,QString)", "identityChanged()",
-              "urlChanged()", "bytesAsTextChanged()", "stateUpdated(QString,QString,QVariant)", "destroyed()"}) {
+              "syncedChanged()", "errorChanged()", "errorOccurred(NanostateQt::Client::Error,QString)",
+              "identityChanged()", "urlChanged()", "bytesAsTextChanged()",
+              "stateUpdated(QString,QString,QVariant,bool)", "destroyed()"}) {
             QTest::newRow(signal) << QByteArray(signal);
         }
     }
@@ -180,22 +181,22 @@ private Q_SLOTS:
                 if (client)
                     action(client);
             };
-            const auto connected = [&]() { return !client || client->state() == Client::State::Connected; };
+            const auto synced = [&]() { return !client || client->isSynced(); };
             step([](Client *c) { c->setActive(true); });
-            QVERIFY(wait(connected));
+            QVERIFY(wait(synced));
             step([](Client *c) { c->publish(QString(), 1); });
             step([](Client *c) { c->publish(text("n"), 1); });
             step([](Client *c) { c->setBytesAsText(true); });
             step([](Client *c) { c->setIdentity(text("me2")); });
-            QVERIFY(wait(connected));
+            QVERIFY(wait(synced));
             step([&](Client *c) {
                 c->setUrl(hub.url() + text(",") + hub.url());
             });
-            QVERIFY(wait(connected));
+            QVERIFY(wait(synced));
             int updates = 0;
             step([&](Client *c) { connect(c, &Client::stateUpdated, this, [&]() { ++updates; }); });
             QVERIFY(wait([&]() { return !client || updates > 3; }));
-            step([](Client *c) { c->disconnect(SIGNAL(stateUpdated(QString, QString, QVariant))); });
+            step([](Client *c) { c->disconnect(SIGNAL(stateUpdated(QString, QString, QVariant, bool))); });
             step([](Client *c) { c->setActive(false); });
             step([](Client *c) { c->setBytesAsText(false); });
             step([](Client *c) { c->setUrl(text("nonsense")); });

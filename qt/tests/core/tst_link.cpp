@@ -295,6 +295,79 @@ private Q_SLOTS:
         QCOMPARE(peer.next(), QByteArray("me n 2"));
     }
 
+    void itIsSyncedOnceEverythingHasArrivedThatTheHubHeld()
+    {
+        const Hub hub;
+        Peer peer("peer", hub.url());
+        constexpr int Count = 2000;
+        for (int i = 0; i < Count; ++i)
+            ns_app_send_int(peer, QByteArray::number(i).constData(), i);
+        QVERIFY(peer.flush());
+        Client client(text("me"), hub.url());
+        int retained = 0;
+        int published = 0;
+        QStringList log;
+        connect(&client, &Client::stateUpdated,
+                [&](const QString &, const QString &, const QVariant &, bool isRetained) {
+                    ++(isRetained ? retained : published);
+                });
+        connect(&client, &Client::connected, [&]() { log.append(text("connected %1").arg(client.isSynced())); });
+        connect(&client, &Client::syncedChanged, [&]() {
+            log.append(text("synced %1 after %2").arg(client.isSynced()).arg(retained));
+        });
+        QVERIFY(!client.isSynced());
+        client.setActive(true);
+        EVENTUALLY(client.isSynced());
+        QCOMPARE(log, (QStringList{text("connected 0"), text("synced 1 after %1").arg(Count)}));
+        QCOMPARE(client.names().size(), Count);
+        ns_app_send_int(peer, "0", -1);
+        EVENTUALLY(published == 1);
+        QCOMPARE(retained, Count);
+        client.setActive(false);
+        QVERIFY(!client.isSynced());
+        QCOMPARE(log.size(), 3);
+    }
+
+    void itIsNotSyncedWithoutItsLink()
+    {
+        const Address address;
+        auto hub = std::make_unique<Hub>(address.url());
+        const Hub other;
+        Client client(text("me"), address.url());
+        QStringList log;
+        connect(&client, &Client::syncedChanged,
+                [&]() { log.append(text("%1 %2").arg(client.isSynced()).arg(int(client.state()))); });
+        client.setActive(true);
+        EVENTUALLY(client.isSynced());
+        hub.reset();
+        EVENTUALLY(!client.isSynced());
+        hub = std::make_unique<Hub>(address.url());
+        EVENTUALLY(client.isSynced());
+        client.setUrl(other.url());
+        QVERIFY(!client.isSynced());
+        EVENTUALLY(client.isSynced());
+        client.setIdentity(text("another"));
+        QVERIFY(!client.isSynced());
+        EVENTUALLY(client.isSynced());
+        QCOMPARE(log, (QStringList{text("1 2"), text("0 1"), text("1 2"), text("0 1"), text("1 2"), text("0 1"),
+                                   text("1 2")}));
+    }
+
+    void whatAnEarlierHubStillHadToTellOfItsStatesIsNotTold()
+    {
+        const Hub hub;
+        Client client(text("me"), hub.url());
+        const QSignalSpy changed(&client, &Client::syncedChanged);
+        client.setActive(true);
+        // It has everything, but the event loop does not know yet.
+        QCOMPARE(ns_app_wait_synced(ClientAccess::app(&client), Patience), NS_OK);
+        client.setUrl(text("inproc://nobody"));
+        EVENTUALLY(hub.peers() == 0);
+        QCoreApplication::processEvents();
+        QVERIFY(!client.isSynced());
+        QCOMPARE(changed.count(), 0);
+    }
+
     void connectedAndDisconnectedAlternateWhateverSlotsDo()
     {
         const Hub first;

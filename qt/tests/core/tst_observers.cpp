@@ -30,6 +30,78 @@ private Q_SLOTS:
         EVENTUALLY(received.count > 0);
     }
 
+    void observersHearThatTheClientIsAboutToBeSynced()
+    {
+        const Hub hub;
+        Peer peer("peer", hub.url());
+        ns_app_send_int(peer, "n", 1);
+        QVERIFY(peer.flush());
+        Client client(text("me"), hub.url());
+        QStringList log;
+        Observer one([&](const ns_state *) { log.append(text("one arrived")); });
+        Observer all([&](const ns_state *) { log.append(text("all arrived")); });
+        one.synced = [&]() { log.append(text("one %1").arg(client.isSynced())); };
+        all.synced = [&]() { log.append(text("all %1").arg(client.isSynced())); };
+        ClientAccess::addObserver(&client, text("n"), &one);
+        ClientAccess::addObserver(&client, QString(), &all);
+        connect(&client, &Client::syncedChanged, [&]() { log.append(text("changed %1").arg(client.isSynced())); });
+        client.setActive(true);
+        EVENTUALLY(client.isSynced());
+        QCOMPARE(log.mid(0, 2), (QStringList{text("one arrived"), text("all arrived")}));
+        // In no particular order.
+        QStringList told = log.mid(2, 2);
+        told.sort();
+        QCOMPARE(told, (QStringList{text("all 0"), text("one 0")}));
+        QCOMPARE(log.mid(4), QStringList(text("changed 1")));
+    }
+
+    void aClientThatLeavesItsHubWhenItIsAboutToBeSyncedIsNot()
+    {
+        const Hub hub;
+        Client client(text("me"), hub.url());
+        QStringList log;
+        Observer observer([](const ns_state *) {});
+        int times = 0;
+        observer.synced = [&]() {
+            if (++times == 1)
+                client.setUrl(text("inproc://nobody"));
+            else
+                client.setActive(false);
+        };
+        ClientAccess::addObserver(&client, QString(), &observer);
+        connect(&client, &Client::syncedChanged, [&]() { log.append(text("synced")); });
+        client.setActive(true);
+        EVENTUALLY(times == 1);
+        EVENTUALLY(hub.peers() == 0);
+        QCOMPARE(client.state(), Client::State::Connecting);
+        QVERIFY(!client.isSynced());
+        client.setUrl(hub.url());
+        EVENTUALLY(times == 2);
+        QVERIFY(!client.isActive());
+        QCOMPARE(log, QStringList());
+    }
+
+    void aClientMayBeDeletedWhenItIsAboutToBeSynced()
+    {
+        const Hub hub;
+        auto client = std::make_unique<Client>(text("me"), hub.url());
+        bool gone = false;
+        Observer first([](const ns_state *) {});
+        Observer second([](const ns_state *) {});
+        int heard = 0;
+        first.synced = second.synced = [&]() {
+            ++heard;
+            client.reset();
+            gone = true;
+        };
+        ClientAccess::addObserver(client.get(), QString(), &first);
+        ClientAccess::addObserver(client.get(), QString(), &second);
+        client->setActive(true);
+        EVENTUALLY(gone);
+        EVENTUALLY(hub.peers() == 0);
+        QCOMPARE(heard, 1);
+    }
+
     void ownValuesTellObserversAndNoSignal()
     {
         const Hub hub;

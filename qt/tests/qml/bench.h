@@ -6,6 +6,7 @@
 #include "../core/support.h"
 
 #include <NanostateQt/client.h>
+#include <NanostateQt/private/client_p.h>
 
 #include <QtCore/qmetaobject.h>
 #include <QtCore/qobject.h>
@@ -175,6 +176,17 @@ public:
     {
         qobject_cast<NanostateQt::Client *>(client)->setActive(false);
     }
+    // Numbers do not come to this client until haveEverything() is called.
+    Q_INVOKABLE bool holdNumbersBack(QObject *client) const
+    {
+        return ns_app_set_accept(appOf(client), NS_ACCEPT(NS_KIND_TEXT)) == NS_OK;
+    }
+    // Waits, outside the event loop, until everything has come that the hub held, and leaves it for the event loop.
+    Q_INVOKABLE bool haveEverything(QObject *client) const
+    {
+        return ns_app_set_accept(appOf(client), NS_ACCEPT_ANY) == NS_OK
+            && ns_app_wait_synced(appOf(client), Patience) == NS_OK;
+    }
     Q_INVOKABLE bool isConnected(QObject *client) const
     {
         return qobject_cast<NanostateQt::Client *>(client)->state() == NanostateQt::Client::State::Connected;
@@ -187,6 +199,12 @@ public:
     Q_INVOKABLE bool command(const QStringList &arguments) const
     {
         return QProcess::execute(text(NANOSTATE_COMMAND), arguments) == 0;
+    }
+
+private:
+    static ns_app *appOf(QObject *client)
+    {
+        return NanostateQt::ClientAccess::app(qobject_cast<NanostateQt::Client *>(client));
     }
 };
 

@@ -31,6 +31,7 @@ HubTestCase {
         compare(bare.identity, "")
         compare(bare.url, "")
         compare(bare.state, NanostateClient.Disconnected)
+        compare(bare.synced, false)
         compare(bare.error, NanostateClient.NoError)
         compare(bare.errorString, "")
         compare(bare.bytesAsText, false)
@@ -135,6 +136,29 @@ HubTestCase {
         verify(client.publish("own", 1))
         fence()
         compare(spy.count, 1)
+    }
+
+    function test_it_is_synced_while_it_has_what_the_hub_held() {
+        tryCompare(client, "synced", true, patience)
+        const spy = makeSpy(client, "syncedChanged")
+        hub.kill()
+        tryCompare(client, "synced", false, patience)
+        verify(hub.start())
+        tryCompare(client, "synced", true, patience)
+        compare(spy.count, 2)
+    }
+
+    function test_a_state_that_the_hub_held_is_retained() {
+        verify(peer.send("v", "1"))
+        const late = makeClient({ active: false, identity: "late", url: hub.url })
+        const spy = makeSpy(late, "stateUpdated")
+        late.active = true
+        tryCompare(late, "synced", true, patience)
+        compare(spy.count, 1)
+        compare(spy.signalArguments[0][3], true)
+        verify(peer.send("v", "2"))
+        tryCompare(spy, "count", 2, patience)
+        compare(spy.signalArguments[1][3], false)
     }
 
     function test_it_knows_the_newest_values() {

@@ -212,10 +212,10 @@ void tst_Destruction::whileUpdatesArriveNothingIsDeliveredToWhatIsGone()
             armed = strikeIn(shared, SIGNAL(valueChanged()), client);
             break;
         case ClientInReceived:
-            armed = strikeIn(listener, SIGNAL(received(QString, QString, QVariant)), client);
+            armed = strikeIn(listener, SIGNAL(received(QString, QString, QVariant, bool)), client);
             break;
         case ListenerInReceived:
-            armed = strikeIn(listener, SIGNAL(received(QString, QString, QVariant)), listener);
+            armed = strikeIn(listener, SIGNAL(received(QString, QString, QVariant, bool)), listener);
             break;
         case ModelInRowsInserted:
             armed = strikeIn(states, SIGNAL(rowsInserted(QModelIndex, int, int)), states);
@@ -230,10 +230,10 @@ void tst_Destruction::whileUpdatesArriveNothingIsDeliveredToWhatIsGone()
             armed = strikeIn(client, SIGNAL(connected()), client);
             break;
         case SharedInStateUpdated:
-            armed = strikeIn(client, SIGNAL(stateUpdated(QString, QString, QVariant)), shared);
+            armed = strikeIn(client, SIGNAL(stateUpdated(QString, QString, QVariant, bool)), shared);
             break;
         case RootInStateUpdated:
-            armed = strikeIn(client, SIGNAL(stateUpdated(QString, QString, QVariant)), root);
+            armed = strikeIn(client, SIGNAL(stateUpdated(QString, QString, QVariant, bool)), root);
             break;
         case Ways:
             break;

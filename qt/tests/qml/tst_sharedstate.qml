@@ -37,6 +37,16 @@ HubTestCase {
         id: clientDestroying
         SharedState { onValueChanged: if (valid) test.deleteNow(client) }
     }
+    Component {
+        id: absence
+        QtObject {
+            property NanostateClient client
+            property SharedState shared
+            readonly property bool absent: client.synced && !shared.valid
+            property bool everAbsent: false
+            onAbsentChanged: everAbsent = everAbsent || absent
+        }
+    }
     property int source: 1
     property int destroyed: 0
 
@@ -48,6 +58,7 @@ HubTestCase {
         compare(shared.defaultValue, undefined)
         compare(shared.valid, false)
         compare(shared.sender, "")
+        compare(shared.time, undefined)
         compare(shared.pending, false)
         compare(shared.publishInterval, 0)
         compare(shared.held, false)
@@ -63,6 +74,73 @@ HubTestCase {
         tryCompare(shared, "value", 70, patience)
         compare(shared.valid, true)
         compare(shared.sender, "peer")
+    }
+
+    function test_it_is_valid_before_its_client_is_synced_if_the_hub_holds_a_value() {
+        const names = []
+        for (let i = 0; i < 5; ++i)
+            names.push("held/" + i)
+        names.forEach(name => verify(peer.send(name, "1")))
+        const late = makeClient({ active: false, identity: "late", url: hub.url })
+        const shared = []
+        // The first to hear of it.
+        let missing = null
+        late.syncedChanged.connect(() => { missing = late.synced ? shared.filter(state => !state.valid) : null })
+        names.concat(["nobody/has/it"]).forEach(name => shared.push(makeShared({ client: late, name: name })))
+        const bound = own(absence.createObject(null, { client: late, shared: shared[0] }))
+        const unheld = own(absence.createObject(null, { client: late, shared: shared[5] }))
+        late.active = true
+        verify(TestTools.holdNumbersBack(late))
+        // All come after it is connected, when nothing but their arrival shows them, and before it is synced.
+        late.connected.connect(() => TestTools.haveEverything(late))
+        eventually(() => missing !== null)
+        compare(missing.map(state => state.name), ["nobody/has/it"])
+        compare(bound.everAbsent, false)
+        compare(unheld.absent, true)
+        verify(peer.send("nobody/has/it", "2"))
+        tryCompare(unheld, "absent", false, patience)
+        compare(shared[5].value, 2)
+    }
+
+    function test_the_time_is_that_at_which_the_value_was_published() {
+        const shared = makeShared({ defaultValue: 50 })
+        const spy = makeSpy(shared, "timeChanged")
+        compare(shared.time, undefined)
+        const before = Date.now()
+        verify(peer.send("v", "1"))
+        tryCompare(shared, "value", 1, patience)
+        const first = shared.time
+        verify(first instanceof Date)
+        // The hub's time, which began at this machine's clock and does not follow it when it is set.
+        verify(Math.abs(first.getTime() - before) < 60000, String(first))
+        compare(spy.count, 1)
+        // Also when the value is the same.
+        eventually(() => {
+            verify(peer.send("v", "1"))
+            return shared.time > first
+        })
+        const second = shared.time
+        const value = makeSpy(shared, "valueChanged")
+        shared.value = 2
+        verify(shared.time >= second)
+        compare(value.count, 1)
+        shared.name = "nobody/has/it"
+        compare(shared.time, undefined)
+        shared.name = "v"
+        verify(shared.time >= second)
+    }
+
+    function test_a_value_that_is_not_published_yet_has_no_time() {
+        const shared = makeShared({ publishInterval: 600000 })
+        shared.value = 1
+        verify(shared.time instanceof Date)
+        shared.value = 2
+        compare(shared.time, undefined)
+        shared.publishInterval = 0
+        eventually(() => shared.time instanceof Date)
+        shared.enabled = false
+        shared.value = 3
+        compare(shared.time, undefined)
     }
 
     function test_another_default_is_shown_only_while_no_value_is_known() {

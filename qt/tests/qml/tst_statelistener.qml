@@ -68,6 +68,19 @@ HubTestCase {
         compare(drain(), [["peer", "a", [1]], ["peer", "b", null]])
     }
 
+    function test_it_says_which_states_the_hub_held() {
+        verify(peer.send("a", "1"))
+        const late = makeClient({ active: false, identity: "late", url: hub.url })
+        const listener = makeListener({ client: late })
+        const spy = makeSpy(listener, "received")
+        late.active = true
+        tryCompare(late, "synced", true, patience)
+        verify(peer.send("a", "2"))
+        tryCompare(spy, "count", 2, patience)
+        compare([spy.signalArguments[0][2], spy.signalArguments[0][3]], [1, true])
+        compare([spy.signalArguments[1][2], spy.signalArguments[1][3]], [2, false])
+    }
+
     function test_states_are_never_coalesced() {
         const count = 5000
         makeListener()

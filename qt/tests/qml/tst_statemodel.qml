@@ -104,6 +104,24 @@ HubTestCase {
         verify(Math.abs(time.getTime() - before) < 60000, String(time))
     }
 
+    function test_it_has_all_rows_when_its_client_is_synced_and_says_which_the_hub_held() {
+        for (let i = 0; i < 10; ++i)
+            verify(peer.send("held/" + i, "1"))
+        const late = makeClient({ active: false, identity: "late", url: hub.url })
+        const model = makeModel({ client: late, nameFilter: "held/*" })
+        let rows = -1
+        late.syncedChanged.connect(() => { rows = model.count })
+        late.active = true
+        verify(TestTools.haveEverything(late))
+        eventually(() => rows === 10, "10 rows")
+        const retained = row => model.data(model.index(row, 0), Qt.UserRole + 4)
+        for (let row = 0; row < 10; ++row)
+            compare(retained(row), true)
+        verify(peer.send("held/0", "2"))
+        eventually(() => !retained(0))
+        compare(retained(1), true)
+    }
+
     function test_changes_of_one_pass_of_the_event_loop_are_told_once() {
         const model = makeModel()
         verify(client.publish("v", 0))
@@ -225,7 +243,7 @@ HubTestCase {
         compare(model.count, 1)
         let reads = 0
         model.modelAboutToBeReset.connect(() => {
-            for (let role = Qt.UserRole; role < Qt.UserRole + 4; ++role)
+            for (let role = Qt.UserRole; role < Qt.UserRole + 5; ++role)
                 model.data(model.index(0, 0), role)
             ++reads
         })
