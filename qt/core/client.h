@@ -90,6 +90,7 @@ public:
         Name = NS_ERR_NAME,
         Identity = NS_ERR_IDENTITY,
         Utf8 = NS_ERR_UTF8,
+        Kind = NS_ERR_KIND,
         Value = NS_ERR_MSGPACK,
         TooLarge = NS_ERR_TOO_LARGE,
         Full = NS_ERR_FULL,

@@ -1,6 +1,7 @@
 #include "sharedstate.h"
 
 #include "jsvalue.h"
+#include "valuetype.h"
 
 #include <NanostateQt/private/codec.h>
 
@@ -112,7 +113,12 @@ void SharedState::setValue(const QVariant &given)
     QVariant value;
     if (!unwrap(given, &value))
         return;
-    if (isSame(value, m_value)) {
+    if (!ValueType::isSentAs(value, m_type)) {
+        qmlWarning(this) << "\"" << m_name << "\": value " << ValueType::mismatch(value, m_type);
+        return;
+    }
+    // One that replaces a value of another type is published in any case.
+    if (isSame(value, m_value) && m_errorString.isEmpty()) {
         if (!m_held || !m_enabled)
             return;
         // It has to win over values that wait for the end of the hold.
@@ -148,6 +154,7 @@ void SharedState::setValue(const QVariant &given)
             time = ns_state_time(published.get());
     }
     show(value, client() ? client()->identity() : QString(), time, true);
+    setErrorString(QString());
     updatePending();
     tell();
 }
@@ -168,6 +175,36 @@ void SharedState::setDefaultValue(const QVariant &given)
     if (!m_valid)
         showDefault();
     tell(changed ? &SharedState::defaultValueChanged : nullptr);
+}
+
+SharedState::Type SharedState::type() const
+{
+    return m_type;
+}
+
+void SharedState::setType(Type type)
+{
+    if (type == m_type)
+        return;
+    m_type = type;
+    setErrorString(QString());
+    m_shown.reset();
+    m_arrived.isNewest = false;
+    follow();
+    // What is shown is of the previous type.
+    if (!m_errorString.isEmpty())
+        showDefault();
+    tell(&SharedState::typeChanged);
+}
+
+Client::Error SharedState::error() const
+{
+    return m_errorString.isEmpty() ? Client::Error::NoError : Client::Error::Kind;
+}
+
+QString SharedState::errorString() const
+{
+    return m_errorString;
 }
 
 bool SharedState::isValid() const
@@ -342,6 +379,7 @@ void SharedState::start()
     m_touched = false;
     m_shown.reset();
     m_arrived.state.reset();
+    setErrorString(QString());
     if (!isComplete())
         return;
     ignore();
@@ -377,7 +415,7 @@ void SharedState::follow()
         showNewest();
 }
 
-// False: no value is known.
+// False: no value is known, or the newest is not of the type.
 bool SharedState::showNewest()
 {
     StatePointer state(newest());
@@ -385,11 +423,18 @@ bool SharedState::showNewest()
     if (!state)
         return false;
     if (state == m_shown)
-        return true;
+        return m_errorString.isEmpty();
     const QVariant value = ClientAccess::valueOf(client(), state.get());
+    const QString sender = QString::fromUtf8(ns_state_sender(state.get()));
+    if (!ValueType::isOf(value, m_type)) {
+        setErrorString(QStringLiteral("\"%1\" of %2 %3").arg(m_name, sender, ValueType::mismatch(value, m_type)));
+        m_shown = std::move(state);
+        return false;
+    }
+    setErrorString(QString());
     if (!isSame(value, m_value))
         m_offline = false;
-    show(value, QString::fromUtf8(ns_state_sender(state.get())), ns_state_time(state.get()), true);
+    show(value, sender, ns_state_time(state.get()), true);
     m_shown = std::move(state);
     return true;
 }
@@ -413,8 +458,16 @@ void SharedState::show(const QVariant &value, const QString &sender, qint64 time
 
 void SharedState::showDefault()
 {
-    m_shown.reset();
+    if (m_errorString.isEmpty())
+        m_shown.reset();
     show(m_default, QString(), 0, false);
+}
+
+void SharedState::setErrorString(const QString &text)
+{
+    if (text != m_errorString)
+        m_changes |= ErrorChange;
+    m_errorString = text;
 }
 
 void SharedState::updatePending()
@@ -439,6 +492,7 @@ bool SharedState::tell(Signal also)
         {TimeChange, &SharedState::timeChanged},
         {PendingChange, &SharedState::pendingChanged},
         {ValueChange, &SharedState::valueChanged},
+        {ErrorChange, &SharedState::errorChanged},
     };
     for (const auto &[change, signal] : signalOf) {
         if (!(m_changes & change))
@@ -447,6 +501,11 @@ bool SharedState::tell(Signal also)
         Q_EMIT (this->*signal)();
         if (!alive)
             return false;
+        if (change == ErrorChange && !m_errorString.isEmpty()) {
+            Q_EMIT errorOccurred(error(), m_errorString);
+            if (!alive)
+                return false;
+        }
     }
     return true;
 }

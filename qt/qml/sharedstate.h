@@ -33,6 +33,13 @@ class SharedState : public QObject, public ClientUser
     Q_PROPERTY(QVariant value READ value WRITE setValue NOTIFY valueChanged)
     /*! Shown while no value is known. Never published. */
     Q_PROPERTY(QVariant defaultValue READ defaultValue WRITE setDefaultValue NOTIFY defaultValueChanged)
+    /*! The type that values have to have. One of another type that arrives is not shown: it is the \l error, and the
+        last value of this type stays. One that is set is refused. Initially Any: all are shown. */
+    Q_PROPERTY(Type type READ type WRITE setType NOTIFY typeChanged)
+    /*! Kind while the newest value is not of the \l type, else NoError. */
+    Q_PROPERTY(NanostateQt::Client::Error error READ error NOTIFY errorChanged)
+    /*! The error as text, which names the state, its sender and the types; empty if there is none. */
+    Q_PROPERTY(QString errorString READ errorString NOTIFY errorChanged)
     /*! Whether a value is known, so that it is shown instead of the default. Once the client is synced, false says that
         the hub has no value either. */
     Q_PROPERTY(bool valid READ isValid NOTIFY validChanged)
@@ -55,6 +62,19 @@ class SharedState : public QObject, public ClientUser
     Q_PROPERTY(bool enabled READ isEnabled WRITE setEnabled NOTIFY enabledChanged)
 
 public:
+    /*! Types of values, as JavaScript has them. null is of none of them but Any. */
+    enum class Type {
+        Any,
+        Boolean,
+        Number,
+        String, //!< With bytesAsText of the client also bytes that are UTF-8.
+        Bytes,
+        Date,
+        Array,
+        Object
+    };
+    Q_ENUM(Type)
+
     explicit SharedState(QObject *parent = nullptr);
     /*! Publishes a value that waits for publishInterval. */
     ~SharedState() override;
@@ -65,6 +85,10 @@ public:
     void setValue(const QVariant &value);
     QVariant defaultValue() const;
     void setDefaultValue(const QVariant &defaultValue);
+    Type type() const;
+    void setType(Type type);
+    Client::Error error() const;
+    QString errorString() const;
     bool isValid() const;
     QString sender() const;
     QVariant time() const;
@@ -83,6 +107,10 @@ Q_SIGNALS:
     void nameChanged();
     void valueChanged();
     void defaultValueChanged();
+    void typeChanged();
+    void errorChanged();
+    /*! A value of another type has arrived; \l error and \l errorString have it from now on. */
+    void errorOccurred(NanostateQt::Client::Error error, const QString &errorString);
     void validChanged();
     void senderChanged();
     void timeChanged();
@@ -102,7 +130,8 @@ private:
         ValidChange = 2,
         SenderChange = 4,
         PendingChange = 8,
-        TimeChange = 16
+        TimeChange = 16,
+        ErrorChange = 32
     };
 
     // Whether a value was published.
@@ -142,6 +171,7 @@ private:
     bool showNewest();
     void show(const QVariant &value, const QString &sender, qint64 time, bool valid);
     void showDefault();
+    void setErrorString(const QString &text);
     void updatePending();
     bool tell(Signal also = nullptr);
 
@@ -161,16 +191,18 @@ private:
     int m_interval = 0;
     bool m_held = false;
     bool m_enabled = true;
+    Type m_type = Type::Any;
 
     // What is shown, and which of its changes are not signalled yet.
     QVariant m_value;
     QString m_sender;
     // In milliseconds since 1970; 0 if it is not known.
     qint64 m_time = 0;
+    QString m_errorString;
     bool m_valid = false;
     bool m_pending = false;
     int m_changes = 0;
-    // The state whose value is shown, if it arrived.
+    // The state whose value is shown, if it arrived; or not shown, if there is an error.
     StatePointer m_shown;
     Arrived m_arrived;
 

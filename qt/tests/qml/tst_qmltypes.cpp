@@ -155,9 +155,9 @@ QString describe(const QMetaObject *object, const QMetaProperty &property)
 {
     QString type = typeName(property.typeName());
     // Enums of the class itself are named without the class.
-    if (property.isEnumType())
-        type = type.mid(type.lastIndexOf(QLatin1Char(':')) + 1);
-    Q_UNUSED(object)
+    const QString own = text(object->className()) + text("::");
+    if (property.isEnumType() && type.startsWith(own))
+        type = type.mid(own.size());
     return text("property %1 %2 %3 notify %4")
         .arg(type, QString::fromLatin1(property.name()), text(property.isWritable() ? "writable" : "readonly"),
              QString::fromLatin1(property.notifySignal().name()));
