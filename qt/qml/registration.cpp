@@ -2,6 +2,7 @@
 
 #include "nanostateclient.h"
 #include "sharedstate.h"
+#include "stateimage.h"
 #include "statelistener.h"
 #include "statemodel.h"
 
@@ -39,6 +40,7 @@ void registerQmlTypes()
         qmlRegisterAnonymousType<Client>(uri, major),
         qmlRegisterType<NanostateClient>(uri, major, minor, "NanostateClient"),
         qmlRegisterType<SharedState>(uri, major, minor, "SharedState"),
+        qmlRegisterType<StateImage>(uri, major, minor, "StateImage"),
         qmlRegisterType<StateListener>(uri, major, minor, "StateListener"),
         qmlRegisterType<StateModel>(uri, major, minor, "StateModel"),
     };
