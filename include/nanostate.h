@@ -252,6 +252,9 @@ enum {
     /** App. Send the token unencrypted to another machine, too: anybody on the network between can
      *  read it. Set before connect. 0 or 1, default 0. */
     NS_OPT_CLEAR_TOKEN = 11,
+    /** App. Publish nothing: the hub logs only at the level debug that the app comes and goes, and
+     *  refuses its states. Set before connect. 0 or 1, default 0. */
+    NS_OPT_OBSERVER = 12,
     /** App. File (PEM) with the certificates of the authorities by which a hub with TLS is trusted,
      *  or its own. A text, default $NANOSTATE_TLS_CA. */
     NS_OPT_TLS_CA = 51,

@@ -199,6 +199,7 @@ inline constexpr AppOption<bool> echo{NS_OPT_ECHO};
 inline constexpr AppOption<bool> take_over{NS_OPT_TAKE_OVER};
 inline constexpr AppOption<bool> shared{NS_OPT_SHARED};
 inline constexpr AppOption<bool> clear_token{NS_OPT_CLEAR_TOKEN};
+inline constexpr AppOption<bool> observer{NS_OPT_OBSERVER};
 inline constexpr AppOption<std::string_view> tls_ca{NS_OPT_TLS_CA};
 inline constexpr AppOption<std::string_view> tls_pin{NS_OPT_TLS_PIN};
 inline constexpr AppOption<std::string_view> token{NS_OPT_TOKEN};

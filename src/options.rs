@@ -204,6 +204,9 @@ options! {
         ClearToken = 11, NS_OPT_CLEAR_TOKEN, Flag, 0..1, false,
             "Send the token unencrypted to another machine, too: anybody on the network between can read it. Set before \
              connect";
+        Observer = 12, NS_OPT_OBSERVER, Flag, 0..1, false,
+            "Publish nothing: the hub logs only at the level debug that the app comes and goes, and refuses its states. Set \
+             before connect";
     }
 }
 

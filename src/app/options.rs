@@ -48,6 +48,7 @@ impl App {
             AppOption::Echo => session.config.echo = flag,
             AppOption::TakeOver => session.config.take_over = flag,
             AppOption::Shared => session.config.shared = flag,
+            AppOption::Observer => session.config.observer = flag,
             AppOption::ClearToken => inner.clear_token.store(flag, Ordering::Relaxed),
         }
         Ok(())
@@ -127,6 +128,7 @@ impl App {
             AppOption::Echo => config.echo.into(),
             AppOption::TakeOver => config.take_over.into(),
             AppOption::Shared => config.shared.into(),
+            AppOption::Observer => config.observer.into(),
             AppOption::ClearToken => inner.clear_token.load(Ordering::Relaxed).into(),
         })
     }

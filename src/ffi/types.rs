@@ -141,6 +141,9 @@ pub const NS_OPT_SHARED: ns_opt = 10;
 /// App. Send the token unencrypted to another machine, too: anybody on the network between can
 /// read it. Set before connect. 0 or 1, default 0.
 pub const NS_OPT_CLEAR_TOKEN: ns_opt = 11;
+/// App. Publish nothing: the hub logs only at the level debug that the app comes and goes, and
+/// refuses its states. Set before connect. 0 or 1, default 0.
+pub const NS_OPT_OBSERVER: ns_opt = 12;
 /// App. File (PEM) with the certificates of the authorities by which a hub with TLS is trusted,
 /// or its own. A text, default $NANOSTATE_TLS_CA.
 pub const NS_OPT_TLS_CA: ns_opt = 51;

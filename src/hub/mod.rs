@@ -96,6 +96,8 @@ enum Said {
     Refused(Status),
     Joined,
     Left,
+    /// An observer came or went.
+    Observed,
     Warning,
     NoMemory,
     Info,
@@ -106,6 +108,7 @@ impl Said {
         match self {
             Said::Refused(_) | Said::Warning | Said::NoMemory => log::Level::Warn,
             Said::Info | Said::Joined | Said::Left => log::Level::Info,
+            Said::Observed => log::Level::Debug,
         }
     }
 
@@ -114,7 +117,7 @@ impl Said {
     fn burst(self) -> u32 {
         match self {
             Said::Refused(_) | Said::NoMemory => 1,
-            Said::Warning | Said::Info | Said::Joined | Said::Left => 64,
+            Said::Warning | Said::Info | Said::Joined | Said::Left | Said::Observed => 64,
         }
     }
 }
@@ -452,16 +455,17 @@ impl Inner {
             RouterEvent::NoMemory(text) => self.log(Said::NoMemory, text),
             RouterEvent::Info(text) => self.log(Said::Info, text),
             RouterEvent::Freed => self.reclaimer.start(),
-            RouterEvent::Peer { identity, from, event, why, text } => {
+            RouterEvent::Peer { identity, from, is_observer, event, why, text } => {
                 let call = |function: &mut OnPeer| {
                     let _worn = self.mask.wear();
                     function(&identity, &from, event, why, &text);
                 };
                 self.on_peer.call(&self.gate, call);
                 let who = if identity.is_empty() { from } else { format!("{} ({from})", one_line(&identity)) };
+                let said = |news| if is_observer { Said::Observed } else { news };
                 match event {
-                    PeerEvent::Joined => self.log(Said::Joined, format!("{who} joined")),
-                    PeerEvent::Left => self.log(Said::Left, format!("{who} left: {text}")),
+                    PeerEvent::Joined => self.log(said(Said::Joined), format!("{who} joined")),
+                    PeerEvent::Left => self.log(said(Said::Left), format!("{who} left: {text}")),
                     PeerEvent::Refused => self.log(Said::Refused(why), format!("{who} refused: {text}")),
                 }
             }
@@ -498,6 +502,7 @@ mod tests {
         let came = |n: u64, event| RouterEvent::Peer {
             identity: format!("visitor-{n}"),
             from: "127.0.0.1:1".into(),
+            is_observer: false,
             event,
             why: Status::Closed,
             text: "closed".into(),

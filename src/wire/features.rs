@@ -13,6 +13,8 @@ impl HelloFlags {
     pub const ECHO: HelloFlags = HelloFlags(4);
     /// The app was refused before and tries again: it never replaces a holder that is not lost.
     pub const RETRY: HelloFlags = HelloFlags(8);
+    /// The app publishes nothing, and that it comes and goes is no news.
+    pub const OBSERVER: HelloFlags = HelloFlags(16);
 
     /// Whether all flags of `other` are set.
     pub const fn contains(self, other: HelloFlags) -> bool {

@@ -64,11 +64,12 @@ static void hubs_identity(void)
 
 static void options(void)
 {
-    static const ns_opt flags[] = {NS_OPT_CALLBACK_THREAD, NS_OPT_ECHO, NS_OPT_TAKE_OVER, NS_OPT_SHARED};
+    static const ns_opt flags[] = {NS_OPT_CALLBACK_THREAD, NS_OPT_ECHO, NS_OPT_TAKE_OVER, NS_OPT_SHARED,
+                                   NS_OPT_OBSERVER};
     static const ns_opt sizes[] = {NS_OPT_SEND_QUEUE, NS_OPT_RECV_QUEUE, NS_OPT_MAX_MESSAGE, NS_OPT_BACKOFF_MAX_MS,
                                    NS_OPT_BACKOFF_MIN_MS};
     static const ns_opt early[] = {NS_OPT_CALLBACK_THREAD, NS_OPT_MAX_MESSAGE, NS_OPT_ECHO, NS_OPT_TAKE_OVER,
-                                   NS_OPT_SHARED};
+                                   NS_OPT_SHARED,          NS_OPT_OBSERVER};
     ns_app *app = app_new("options");
     size_t i;
     for (i = 0; i < sizeof flags / sizeof flags[0]; i++) {
@@ -118,6 +119,7 @@ static void reads_options(void)
     EQUAL(0, option_of(app, NS_OPT_ECHO));
     EQUAL(0, option_of(app, NS_OPT_TAKE_OVER));
     EQUAL(0, option_of(app, NS_OPT_SHARED));
+    EQUAL(0, option_of(app, NS_OPT_OBSERVER));
 
     OK(ns_app_set(app, NS_OPT_LINGER_MS, 20));
     OK(ns_app_set(app, NS_OPT_SEND_QUEUE, 4711));

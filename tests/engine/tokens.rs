@@ -1,6 +1,6 @@
 //! Access tokens: who is let in, what who may only read can do, and when a wrong token is answered.
 
-use nanostate::engine::hub::{PeerEvent, RouterConfig, Tokens};
+use nanostate::engine::hub::{PeerEvent, RouterConfig, RouterEvent, Tokens};
 use nanostate::engine::{ConnId, Role};
 use nanostate::framing::http::client::Request;
 use nanostate::framing::http::server::Site;
@@ -122,6 +122,34 @@ fn an_app_that_may_read_gets_all_and_publishes_nothing() {
     assert_eq!((hub.router.stats().states, hub.router.stats().refused), (2, 1));
     let told = hub.warnings();
     assert!(told.iter().any(|text| text.ends_with("\"mine\" refused: its token is for reading only")), "{told:?}");
+}
+
+#[test]
+fn an_observer_publishes_nothing_whatever_its_token_allows_and_is_no_news() {
+    let mut hub = hub(false);
+    let robot = joined(&mut hub, "robot", 1, Some(WRITER));
+    publish(&mut hub, robot, "robot", "x");
+    let tool = hello(&mut hub, "tool", 2, HelloFlags::OBSERVER, Some(WRITER));
+    let said = hub.said(tool);
+    assert!(said.contains(&"welcome".to_owned()) && said.contains(&"x".to_owned()), "{said:?}");
+    publish(&mut hub, tool, "tool", "mine");
+    assert_eq!(hub.said(tool), ["rejected"]);
+    hub.lose(tool);
+    assert_eq!((hub.router.stats().states, hub.router.stats().refused), (1, 1));
+    let mut news = Vec::new();
+    while let Some(event) = hub.router.next_event() {
+        match event {
+            RouterEvent::Peer { identity, event, is_observer, .. } => news.push((identity, event, is_observer)),
+            RouterEvent::Warning(text) => assert!(
+                text.ends_with("\"mine\" refused: it said that it is an observer, which publishes nothing"),
+                "{text}"
+            ),
+            other => panic!("{other:?}"),
+        }
+    }
+    let expected =
+        [("robot", PeerEvent::Joined, false), ("tool", PeerEvent::Joined, true), ("tool", PeerEvent::Left, true)];
+    assert_eq!(news, expected.map(|(identity, event, is)| (identity.to_owned(), event, is)));
 }
 
 #[test]
@@ -297,7 +325,8 @@ fn before_the_welcome_one_message_of_4_kib_is_taken() {
         instance,
         epoch: u64::MAX,
         accept: u32::MAX,
-        flags: HelloFlags(u32::MAX),
+        // An observer could not send what follows.
+        flags: HelloFlags(u32::MAX ^ HelloFlags::OBSERVER.0),
         time: None,
         secret: Some(wire::Secret([1; 16])),
         token: Some(Hidden(token)),

@@ -58,7 +58,8 @@ impl CliHub {
     /// A hub with these arguments; its URL is the first address it names.
     pub fn start_with<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> CliHub {
         let mut command = nanostate(["hub"]);
-        command.args(arguments);
+        // So that observers are seen.
+        command.args(arguments).env("NANOSTATE_LOG", "debug");
         let mut process = Process::spawn(command);
         let url = address(&mut process);
         CliHub { process, url }
@@ -98,16 +99,16 @@ impl CliHub {
 
     /// Waits until an app joins that `nanostate COMMAND` made in that process; its identity.
     pub fn joined_by(&mut self, command: &str, process: u32) -> String {
-        let line = self.process.next_error_line_with(&format!("-{process}-"));
-        assert!(line.ends_with(") joined"), "{line}");
+        let (id, joined) = (format!("-{process}-"), ") joined");
+        let line = self.process.next_error_line("who joins", |line| line.contains(&id) && line.ends_with(joined));
         let (_, identity) = line.split_once(&format!(" nanostate-{command}-")).unwrap_or_else(|| panic!("{line}"));
         format!("nanostate-{command}-{}", identity.split_once(" (").unwrap().0)
     }
 
     /// Waits until an app joins.
     pub fn joined(&mut self, identity: &str) {
-        let line = self.process.next_error_line_with(&format!(" {identity} ("));
-        assert!(line.ends_with(") joined"), "{line}");
+        let who = format!(" {identity} (");
+        self.process.next_error_line("who joins", |line| line.contains(&who) && line.ends_with(") joined"));
     }
 
     /// The lines of `nanostate watch` with these arguments until it ends by itself.

@@ -226,8 +226,13 @@ impl Process {
 
     /// The next line of standard error with `part` in it. What comes before it stays for [`Ended::stderr`].
     pub fn next_error_line_with(&mut self, part: &str) -> String {
+        self.next_error_line(&format!("{part:?}"), |line| line.contains(part))
+    }
+
+    /// As [`Process::next_error_line_with`], a line that satisfies `wanted`.
+    pub fn next_error_line(&mut self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
         let mut at = self.errors_at;
-        let line = self.find(&self.errors, &mut at, &format!("{part:?}"), |line| line.contains(part));
+        let line = self.find(&self.errors, &mut at, what, wanted);
         self.errors_at = at;
         self.expected.push(at - 1);
         line

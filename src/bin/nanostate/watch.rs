@@ -45,6 +45,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let patterns = arguments.patterns.iter().map(|text| Pattern::new(text)).collect::<Result<Vec<_>, _>>()?;
 
     let app = App::new(&identity::of("watch", &identity::run()?))?;
+    app.set(AppOption::Observer, 1)?;
     app.set(AppOption::RecvQueue, RECV_QUEUE)?;
     let waiting = app.clone();
     let stop = signals::on_stop(move || waiting.interrupt())?;

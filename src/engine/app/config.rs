@@ -20,6 +20,8 @@ pub struct SessionConfig {
     pub take_over: bool,
     /// Whether the identity is held together with others that say the same.
     pub shared: bool,
+    /// Whether nothing is published.
+    pub observer: bool,
     /// What proves to the hub that a new connection belongs to this app; random.
     pub secret: Option<Secret>,
     /// The access token.
@@ -35,6 +37,7 @@ impl Default for SessionConfig {
             echo: false,
             take_over: false,
             shared: false,
+            observer: false,
             secret: None,
             token: None,
         }

@@ -150,6 +150,7 @@ impl Dialler {
             (config.take_over && !self.refused.displaced, HelloFlags::TAKE_OVER),
             (config.shared, HelloFlags::SHARED),
             (config.echo, HelloFlags::ECHO),
+            (config.observer, HelloFlags::OBSERVER),
             (self.refused.retries, HelloFlags::RETRY),
         ] {
             if asked {

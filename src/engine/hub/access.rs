@@ -33,6 +33,8 @@ pub enum ReadOnly {
     Token,
     /// It has no token.
     NoToken,
+    /// It said so itself.
+    Observer,
 }
 
 impl fmt::Display for ReadOnly {
@@ -44,6 +46,7 @@ impl fmt::Display for ReadOnly {
             }
             ReadOnly::Token => f.write_str("its token is for reading only"),
             ReadOnly::NoToken => f.write_str("without a token it may only read"),
+            ReadOnly::Observer => f.write_str("it said that it is an observer, which publishes nothing"),
         }
     }
 }

@@ -48,7 +48,9 @@ impl Router {
                 if let Some(grant) = &grant {
                     debug!("{} has the token of {}", peer.profile.name(), one_line(grant.name()));
                 }
-                peer.profile.read_only = peer.profile.read_only.or(read_only);
+                // Whoever is not in the log can change nothing.
+                let observes = peer.profile.is_observer.then_some(ReadOnly::Observer);
+                peer.profile.read_only = peer.profile.read_only.or(read_only).or(observes);
                 peer.profile.grant = grant;
                 hello.reads = peer.profile.read_only.is_some();
                 self.admit(now, i, &hello);

@@ -45,6 +45,8 @@ pub struct Profile {
     pub echo: bool,
     /// Whether it holds its identity together with others.
     pub shares: bool,
+    /// Whether it is no news that it comes and goes.
+    pub is_observer: bool,
     /// Why it may only read, if it may only read.
     pub read_only: Option<ReadOnly>,
     /// The access token by which it was let in.
@@ -80,6 +82,7 @@ impl Profile {
             accept: 0,
             echo: false,
             shares: false,
+            is_observer: false,
             read_only: None,
             grant: None,
         }

@@ -356,6 +356,7 @@ impl Core {
                 profile.features = features.and(Features::ALL);
                 profile.echo = flags.contains(HelloFlags::ECHO);
                 profile.shares = flags.contains(HelloFlags::SHARED);
+                profile.is_observer = flags.contains(HelloFlags::OBSERVER);
                 let (name, flag_bits) = (profile.name(), flags.0);
                 debug!("{name}: hello, connection {epoch}, accepts {accept:#x}, flags {flag_bits:#x}");
                 if let Err(error) = wire::check_identity(body.sender) {

@@ -24,6 +24,8 @@ pub enum RouterEvent {
         identity: String,
         /// Where it is.
         from: String,
+        /// Whether it is an observer: that it comes and goes is no news.
+        is_observer: bool,
         /// What happened.
         event: PeerEvent,
         /// Why; [`Status::Ok`] when it came.

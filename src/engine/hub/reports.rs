@@ -124,7 +124,7 @@ impl Reports {
     }
 
     fn event(&mut self, peer: &Profile, event: PeerEvent, why: Status, text: String) {
-        let (identity, from) = (peer.identity.to_string(), peer.from.clone());
-        self.events.push_back(RouterEvent::Peer { identity, from, event, why, text });
+        let (identity, from, is_observer) = (peer.identity.to_string(), peer.from.clone(), peer.is_observer);
+        self.events.push_back(RouterEvent::Peer { identity, from, is_observer, event, why, text });
     }
 }
