@@ -129,7 +129,9 @@ fn every_type_arrives_as_it_was_sent() {
         // Milliseconds since 1970: between 2020 and 2100.
         let time = state["time"].take().as_i64().unwrap();
         assert!((1_577_836_800_000..4_102_444_800_000).contains(&time), "{time}");
-        assert_eq!(state, json!({"sender": "nanostate", "name": name, "kind": kind, "time": null, "data": data}));
+        let whole =
+            json!({"sender": "nanostate", "name": name, "kind": kind, "time": null, "retained": true, "data": data});
+        assert_eq!(state, whole);
     }
 }
 
@@ -440,7 +442,15 @@ fn flags_of_the_hub_set_its_options() {
 
 #[test]
 fn help_and_version_go_to_standard_output() {
-    for arguments in [&["--help"][..], &["hub", "--help"], &["send", "--help"], &["watch", "--help"], &["--version"]] {
+    for arguments in [
+        &["--help"][..],
+        &["hub", "--help"],
+        &["send", "--help"],
+        &["watch", "--help"],
+        &["get", "--help"],
+        &["list", "--help"],
+        &["--version"],
+    ] {
         let ended = run(nanostate(arguments), b"");
         assert!(ended.code == Some(0) && !ended.stdout.is_empty() && ended.stderr.is_empty(), "{ended:?}");
     }

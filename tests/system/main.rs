@@ -19,6 +19,8 @@ mod cli_cat;
 #[cfg(feature = "cli")]
 mod cli_io;
 #[cfg(feature = "cli")]
+mod cli_observe;
+#[cfg(feature = "cli")]
 mod cli_parent;
 mod crash;
 mod docs;

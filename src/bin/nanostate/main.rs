@@ -1,13 +1,17 @@
-//! The command `nanostate`: run a hub, send a state, watch states, measure.
+//! The command `nanostate`: run a hub, send states, look at them, measure.
 
+mod arguments;
 mod bench;
 mod cat;
 mod completions;
+mod get;
 mod hub;
 mod hub_options;
 mod identity;
+mod list;
 mod logger;
 mod man;
+mod observer;
 mod output;
 mod parent;
 mod send;
@@ -55,6 +59,8 @@ fn after_help() -> String {
 enum Command {
     Hub(hub::Arguments),
     Send(send::Arguments),
+    Get(get::Arguments),
+    List(list::Arguments),
     Watch(watch::Arguments),
     Bench(bench::Arguments),
     Cat(cat::Arguments),
@@ -62,7 +68,7 @@ enum Command {
     Man(man::Arguments),
 }
 
-/// Arguments that `send`, `watch` and `bench` share.
+/// Arguments that all commands share which connect to a hub.
 #[derive(clap::Args)]
 pub struct Client {
     #[arg(long, short, value_name = "URL", help = connect_help())]
@@ -115,6 +121,8 @@ pub enum Failure {
     Usage(String),
     /// The command failed, for this reason.
     Failed(String),
+    /// The time was over, for this reason.
+    TimedOut(String),
     /// The reader of standard output has gone. That is no failure: `nanostate watch | head -1`.
     OutputClosed,
     /// Stopped by this signal before it was done.
@@ -127,6 +135,7 @@ impl From<Error> for Failure {
         let text = hub_options::with_flags(&text).into_owned();
         match error.status() {
             Status::Url | Status::Name | Status::Identity | Status::Invalid => Failure::Usage(text),
+            Status::Timeout => Failure::TimedOut(text),
             _ => Failure::Failed(text),
         }
     }
@@ -150,6 +159,8 @@ fn main() -> ExitCode {
     let result = arguments.until_eof.map_or(Ok(()), parent::watch).and_then(|()| match arguments.command {
         Command::Hub(arguments) => hub::run(arguments),
         Command::Send(arguments) => send::run(arguments),
+        Command::Get(arguments) => get::run(arguments),
+        Command::List(arguments) => list::run(arguments),
         Command::Watch(arguments) => watch::run(arguments),
         Command::Bench(arguments) => bench::run(arguments),
         Command::Cat(arguments) => cat::run(arguments),
@@ -163,7 +174,7 @@ fn main() -> ExitCode {
             complain(&text);
             ExitCode::from(USAGE)
         }
-        Err(Failure::Failed(text)) => {
+        Err(Failure::Failed(text) | Failure::TimedOut(text)) => {
             complain(&text);
             ExitCode::from(FAILURE)
         }

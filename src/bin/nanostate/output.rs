@@ -14,7 +14,12 @@ use nanostate::{Kind, Result, State};
 /// printable line, else in `"quotes"` with the escapes of C; other bytes as `0x…`; timestamps in the form of RFC 3339;
 /// arrays, maps and other extensions as JSON.
 pub fn plain(state: &State) -> Result<String> {
-    let value = match state.kind() {
+    Ok(format!("{} {} {}", word(state.sender()), word(state.name()), value(state)?))
+}
+
+/// The value alone, as [`plain`] has it.
+pub fn value(state: &State) -> Result<String> {
+    Ok(match state.kind() {
         Kind::Text => line(state.text()?).into_owned(),
         Kind::Bytes => bytes(state.bytes()?),
         Kind::Nil => "nil".to_owned(),
@@ -27,25 +32,35 @@ pub fn plain(state: &State) -> Result<String> {
             None => state.json().to_owned(),
         },
         Kind::Array | Kind::Map => safe_json(state.json()).into_owned(),
-    };
-    Ok(format!("{} {} {value}", word(state.sender()), word(state.name())))
+    })
 }
 
-/// The state as one JSON object, without the newline. `time` is in milliseconds since 1970, null where unknown.
+/// The state as one JSON object, without the newline. `time` is in milliseconds since 1970, null where unknown;
+/// `retained` is there if the hub held the state.
 pub fn json(state: &State) -> String {
-    let string = |text: &str| serde_json::Value::from(text).to_string();
     let time = match state.time() {
         0 => "null".to_owned(),
         time => time.to_string(),
     };
+    let retained = if state.retained() { r#","retained":true"# } else { "" };
     let line = format!(
-        r#"{{"sender":{},"name":{},"kind":"{}","time":{time},"data":{}}}"#,
+        r#"{{"sender":{},"name":{},"kind":"{}","time":{time}{retained},"data":{}}}"#,
         string(state.sender()),
         string(state.name()),
         state.kind().name(),
         state.json()
     );
-    safe_json(&line).into_owned()
+    json_line(&line)
+}
+
+/// JSON that stays on one line of a terminal.
+pub fn json_line(json: &str) -> String {
+    safe_json(json).into_owned()
+}
+
+/// A text as JSON.
+pub fn string(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
 }
 
 /// Bytes as their text if they are one printable line, else as `0x…`.
@@ -71,7 +86,7 @@ fn line(text: &str) -> Cow<'_, str> {
 }
 
 /// A text as a column: as it is, or quoted.
-fn word(text: &str) -> Cow<'_, str> {
+pub fn word(text: &str) -> Cow<'_, str> {
     if text.chars().any(char::is_whitespace) {
         Cow::Owned(quoted(text))
     } else {

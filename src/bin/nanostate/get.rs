@@ -1,0 +1,88 @@
+//! `nanostate get`
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use nanostate::{wire, Kind, State};
+
+use crate::arguments::{seconds, Deadline};
+use crate::observer::{Absent, Observer, Seen};
+use crate::{output, stdio, Client, Failure};
+
+/// Without --wait and --timeout.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Print the newest value of a state that the hub holds
+///
+/// The value is printed as watch prints it. If several apps publish the name, it is the newest of them.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Exit codes: 0 done; 1 failed, or the hub holds no such state; 2 wrong usage; 130 and 143 stopped by
+SIGINT and SIGTERM."
+)]
+pub struct Arguments {
+    /// The state's name, like cpu/load
+    name: String,
+    /// Only the state of this sender
+    #[arg(long, value_name = "IDENTITY")]
+    sender: Option<String>,
+    /// Wait for the state if the hub holds none, and for a hub if there is none
+    #[arg(long)]
+    wait: bool,
+    /// Print a text or bytes as they are, and nothing behind the value
+    #[arg(long, conflicts_with = "json")]
+    raw: bool,
+    /// Print the JSON object that watch prints
+    #[arg(long)]
+    json: bool,
+    /// Give up after this many seconds [default: 5; with --wait never]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    timeout: Option<Duration>,
+    #[command(flatten)]
+    client: Client,
+}
+
+/// Prints the value.
+pub fn run(arguments: Arguments) -> Result<(), Failure> {
+    wire::check_name(&arguments.name)?;
+    arguments.sender.as_deref().map_or(Ok(()), wire::check_identity)?;
+    let (absent, patience) = if arguments.wait { (Absent::Wait, None) } else { (Absent::Fail, Some(PATIENCE)) };
+    let deadline = Deadline::after(arguments.timeout.or(patience));
+    let observer = Observer::connect("get", &arguments.client, absent, deadline)?;
+    let state = find(&observer, &arguments)?.ok_or_else(|| {
+        let of = arguments.sender.as_deref().map(|sender| format!(" of {}", output::shown(sender)));
+        let (name, of) = (output::shown(&arguments.name), of.unwrap_or_default());
+        Failure::Failed(format!("the hub holds no state {name}{of}"))
+    })?;
+    let bytes = match state.kind() {
+        _ if arguments.json => output::json(&state) + "\n",
+        Kind::Text if arguments.raw => state.text()?.to_owned(),
+        Kind::Bytes if arguments.raw => return Ok(stdio::output()?.write_all(state.bytes()?)?),
+        _ if arguments.raw => output::value(&state)?,
+        _ => output::value(&state)? + "\n",
+    };
+    Ok(stdio::output()?.write_all(bytes.as_bytes())?)
+}
+
+/// The newest state of what the hub holds, else the first that comes if that is waited for.
+fn find(observer: &Observer, arguments: &Arguments) -> Result<Option<State>, Failure> {
+    let mut newest: Option<State> = None;
+    let mut synced = false;
+    observer.check_that_the_hub_tells()?;
+    while !synced || arguments.wait && newest.is_none() {
+        let state = match observer.next()? {
+            Seen::State(state) => state,
+            Seen::Synced => {
+                synced = true;
+                continue;
+            }
+        };
+        let wanted = state.name() == arguments.name
+            && arguments.sender.as_deref().is_none_or(|sender| sender == state.sender())
+            && newest.as_ref().is_none_or(|newest| newest.stamp() <= state.stamp());
+        if wanted {
+            newest = Some(state);
+        }
+    }
+    Ok(newest)
+}

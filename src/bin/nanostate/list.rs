@@ -1,0 +1,196 @@
+//! `nanostate list`
+
+use std::collections::BTreeMap;
+use std::io::{BufWriter, Write};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use nanostate::{Kind, State};
+
+use crate::arguments::{seconds, Deadline, Filter, Wanted};
+use crate::observer::{Absent, Observer, Seen};
+use crate::{output, stdio, Client, Failure};
+
+/// The columns of the table.
+const HEADINGS: [&str; 5] = ["NAME", "KIND", "SIZE", "AGE", "SENDER"];
+
+/// List the states that the hub holds: name, kind, size, age, sender
+///
+/// Sorted by name, then by sender. The size is that of a text or of bytes, of other values that of their MessagePack. The
+/// age is the time since the state was published, by the clock of this machine.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Exit codes: 0 done, also if there are no such states; 1 failed; 2 wrong usage; 130 and 143 stopped by
+SIGINT and SIGTERM."
+)]
+pub struct Arguments {
+    #[command(flatten)]
+    filter: Filter,
+    /// Print a JSON object per line: name, kind, size (bytes), time (ms since 1970, or null), age (ms, or null), sender
+    #[arg(long)]
+    json: bool,
+    /// Give up after this many seconds
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
+    timeout: Duration,
+    #[command(flatten)]
+    client: Client,
+}
+
+/// Prints the list.
+pub fn run(arguments: Arguments) -> Result<(), Failure> {
+    let wanted = arguments.filter.wanted()?;
+    let deadline = Deadline::after(Some(arguments.timeout));
+    let observer = Observer::connect("list", &arguments.client, Absent::Fail, deadline)?;
+    let states = held(&observer, &wanted)?;
+    observer.tell_losses();
+    let mut out = BufWriter::new(stdio::output()?);
+    if arguments.json {
+        states.iter().try_for_each(|((name, sender), about)| writeln!(out, "{}", about.json(name, sender)))?;
+    } else {
+        table(&mut out, states.iter().map(|((name, sender), about)| about.row(name, sender)).collect())?;
+    }
+    Ok(out.flush()?)
+}
+
+/// What the list says of a state, beside its name and its sender.
+struct About {
+    kind: Kind,
+    size: usize,
+    /// In milliseconds since 1970, and in milliseconds.
+    time_and_age: Option<(i64, u64)>,
+}
+
+/// All that the hub holds, by name and sender.
+fn held(observer: &Observer, wanted: &Wanted) -> Result<BTreeMap<(String, String), About>, Failure> {
+    let mut states = BTreeMap::new();
+    observer.check_that_the_hub_tells()?;
+    while let Seen::State(state) = observer.next()? {
+        if wanted.takes(&state) {
+            let about = About::of(&state, now());
+            states.insert((state.name().to_owned(), state.sender().to_owned()), about);
+        }
+    }
+    Ok(states)
+}
+
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    since.as_millis().try_into().unwrap_or(i64::MAX)
+}
+
+impl About {
+    /// At a time in milliseconds since 1970.
+    fn of(state: &State, now: i64) -> About {
+        let size = match state.kind() {
+            Kind::Text => state.text().map(str::len),
+            Kind::Bytes => state.bytes().map(<[u8]>::len),
+            _ => Ok(state.msgpack().len()),
+        };
+        // By a clock that is behind that of the hub, it is from the future.
+        let since = |time: i64| now.saturating_sub(time).try_into().unwrap_or(0);
+        let time = Some(state.time()).filter(|&time| time != 0);
+        About { kind: state.kind(), size: size.unwrap_or(0), time_and_age: time.map(|time| (time, since(time))) }
+    }
+
+    fn json(&self, name: &str, sender: &str) -> String {
+        let (time, age) = match self.time_and_age {
+            Some((time, age)) => (time.to_string(), age.to_string()),
+            None => ("null".to_owned(), "null".to_owned()),
+        };
+        let (name, sender, kind, size) = (output::string(name), output::string(sender), self.kind.name(), self.size);
+        output::json_line(&format!(
+            r#"{{"name":{name},"kind":"{kind}","size":{size},"time":{time},"age":{age},"sender":{sender}}}"#
+        ))
+    }
+
+    fn row(&self, name: &str, sender: &str) -> [String; 5] {
+        let age = self.time_and_age.map_or("-".to_owned(), |(_, age)| age_of(age));
+        let [name, sender] = [name, sender].map(|text| output::word(text).into_owned());
+        [name, self.kind.name().to_owned(), size_of(self.size), age, sender]
+    }
+}
+
+/// Prints rows below their headings, if there are any. Columns are as wide as their contents.
+fn table(out: &mut impl Write, rows: Vec<[String; 5]>) -> std::io::Result<()> {
+    let headings = (!rows.is_empty()).then(|| HEADINGS.map(str::to_owned));
+    let rows: Vec<_> = headings.into_iter().chain(rows).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let [name_width, kind_width, size_width, age_width] = [0, 1, 2, 3].map(width);
+    for [name, kind, size, age, sender] in &rows {
+        writeln!(out, "{name:name_width$}  {kind:kind_width$}  {size:>size_width$}  {age:>age_width$}  {sender}")?;
+    }
+    Ok(())
+}
+
+/// A size for people.
+fn size_of(bytes: usize) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    let (mut size, mut unit) = (bytes as f64, "B");
+    for larger in UNITS {
+        // What would be rounded up to 1024.0 is one of the next.
+        if size < 1023.95 {
+            break;
+        }
+        (size, unit) = (size / 1024.0, larger);
+    }
+    if unit == "B" {
+        format!("{bytes}B")
+    } else {
+        format!("{size:.1}{unit}")
+    }
+}
+
+/// An age for people, in the largest unit of which it has one.
+fn age_of(milliseconds: u64) -> String {
+    const UNITS: [(u64, &str); 4] = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1000, "s")];
+    let unit = UNITS.iter().find(|(length, _)| milliseconds >= *length);
+    unit.map_or_else(|| format!("{milliseconds}ms"), |(length, name)| format!("{}{name}", milliseconds / length))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_ages_are_short() {
+        for (bytes, shown) in [
+            (0, "0B"),
+            (1023, "1023B"),
+            (1024, "1.0KiB"),
+            (1536, "1.5KiB"),
+            (1_048_570, "1.0MiB"),
+            (16 << 20, "16.0MiB"),
+        ] {
+            assert_eq!(size_of(bytes), shown);
+        }
+        for (age, shown) in [
+            (0, "0ms"),
+            (999, "999ms"),
+            (1000, "1s"),
+            (59_999, "59s"),
+            (60_000, "1min"),
+            (7_200_000, "2h"),
+            (1 << 30, "12d"),
+        ] {
+            assert_eq!(age_of(age), shown);
+        }
+    }
+
+    #[test]
+    fn columns_are_as_wide_as_what_is_in_them_and_names_are_whole() {
+        let about = |size, age| About { kind: Kind::Text, size, time_and_age: age };
+        let long = "n".repeat(60);
+        let rows = vec![about(5, None).row("a", "me"), about(2048, Some((1, 61_000))).row(&long, "some one")];
+        let mut out = Vec::new();
+        table(&mut out, rows).unwrap();
+        let pad = " ".repeat(59);
+        let lines = [
+            format!("NAME{}  KIND    SIZE   AGE  SENDER\n", " ".repeat(56)),
+            format!("a{pad}  text      5B     -  me\n"),
+            format!("{long}  text  2.0KiB  1min  \"some one\"\n"),
+        ];
+        assert_eq!(String::from_utf8(out).unwrap(), lines.concat());
+        let mut none = Vec::new();
+        table(&mut none, Vec::new()).unwrap();
+        assert!(none.is_empty());
+    }
+}
