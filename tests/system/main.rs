@@ -22,6 +22,8 @@ mod cli_io;
 mod cli_observe;
 #[cfg(feature = "cli")]
 mod cli_parent;
+#[cfg(feature = "cli")]
+mod cli_stdin;
 mod crash;
 mod docs;
 #[cfg(all(feature = "cli", feature = "capi"))]

@@ -1,37 +1,54 @@
 //! `nanostate send`
 
+mod lines;
+
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::io::Read as _;
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::time::{Duration, Instant};
+use std::os::unix::ffi::OsStrExt as _;
+use std::time::Duration;
 
 use clap::ValueEnum;
 use log::LevelFilter;
 use nanostate::{limits, wire, App, AppOption, Error, Value};
 
-use crate::{logger, output, signals, stdio, Client, Failure};
+use self::lines::Input;
+use crate::arguments::{seconds, Deadline};
+use crate::hub_options::with_flags;
+use crate::signals::Stop;
+use crate::{complain, logger, output, signals, stdio, Client, Failure};
 
 /// The identity of runs without --as, which share it.
 const IDENTITY: &str = "nanostate";
 /// The argument that stands for standard input.
 const STANDARD_INPUT: &str = "-";
 
-/// Send one state, and return when the hub has it
+/// Send one state, or one for each line of standard input, and return when the hub has them
+///
+/// With --stdin each line is NAME VALUE, with one blank between them; the name may be a JSON string, for instance if there
+/// is a blank in it. States are sent as their lines come. If lines come faster than the hub takes them, it gets the newest
+/// value of each name. A line with a fault is named by its number, and the others are sent.
 #[derive(clap::Args)]
+#[command(
+    after_help = "Exit codes: 0 done; 1 failed, or a line or a state was not sent; 2 wrong usage; 130 and 143 stopped by\nSIGINT and SIGTERM."
+)]
 pub struct Arguments {
     /// The state's name, like cpu/load
-    name: String,
+    #[arg(required_unless_present = "stdin")]
+    name: Option<String>,
     /// The value; - sends standard input as it is; put -- before a text that begins with -
     #[arg(allow_hyphen_values = true)]
     value: Option<OsString>,
-    /// Type of the value
+    /// Send a state for each line of standard input: NAME VALUE
+    #[arg(long, conflicts_with_all = ["name", "value"])]
+    stdin: bool,
+    /// Type of the value, or of all values
     #[arg(long = "type", short = 't', value_name = "TYPE", default_value = "text")]
     kind: Type,
     /// Send with this identity, which all runs of this command share
     #[arg(long = "as", value_name = "IDENTITY", default_value = IDENTITY)]
     identity: String,
-    /// Give up after this many seconds
+    /// Give up after this many seconds without a hub, or without its confirmation at the end
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
     timeout: Duration,
     #[command(flatten)]
@@ -55,14 +72,17 @@ impl Type {
     }
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    seconds.ok_or_else(|| "expected a number of seconds, like 5 or 0.5".to_owned())
-}
-
-/// Sends the state.
+/// Sends the state, or those of all lines.
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     logger::start(arguments.client.log, LevelFilter::Off)?;
+    match &arguments.name {
+        Some(name) => run_one(name, &arguments),
+        None => run_lines(&arguments),
+    }
+}
+
+/// Sends one state.
+fn run_one(name: &str, arguments: &Arguments) -> Result<(), Failure> {
     let from_input = arguments.value.as_deref().is_some_and(|value| value == STANDARD_INPUT);
     // A fault in an argument is wrong usage; a fault in standard input is a failure.
     let at_fault = |text: String| {
@@ -80,55 +100,150 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         )));
     }
     // Checked before connecting: a wrong name is an error even without a hub.
-    wire::check_name(&arguments.name)?;
-    let bytes = match arguments.value {
-        None if arguments.kind == Type::Nil => Vec::new(),
+    wire::check_name(name)?;
+    let input = if from_input { read_input()? } else { Vec::new() };
+    let bytes = match &arguments.value {
+        None if arguments.kind == Type::Nil => &[][..],
         None => return Err(Failure::Usage("VALUE is missing (- reads standard input)".to_owned())),
-        Some(_) if from_input => read_input()?,
-        Some(value) => value.into_vec(),
+        Some(_) if from_input => &input,
+        Some(value) => value.as_bytes(),
     };
-    let value = parse(arguments.kind, &bytes).map_err(at_fault)?;
+    let value = parse(arguments.kind, bytes).map_err(at_fault)?;
 
-    let app = App::new(&arguments.identity)?;
-    let waiting = app.clone();
-    let stop = signals::on_stop(move || waiting.interrupt())?;
-    let why = |error: Error| match stop.signal() {
-        Some(signal) => Failure::Signal(signal),
-        None => error.into(),
-    };
-    // A time-out beyond the range of the clock counts as none.
-    let end = Instant::now().checked_add(arguments.timeout);
-    let left = || end.map(|end| end.saturating_duration_since(Instant::now()));
-    app.set(AppOption::Shared, 1)?;
-    arguments.client.connect(&app)?;
-    // The hub says how large a message may be, so the limit is known only once it has answered.
-    app.wait_connected(left()).map_err(why)?;
-    match value {
-        Parsed::Value(value) => app.send(&arguments.name, value)?,
-        Parsed::Json(text) => app.send_json(&arguments.name, text).map_err(|error| match Failure::from(error) {
-            Failure::Usage(text) => at_fault(text),
-            failure => failure,
-        })?,
-    }
-    let flushed = app.flush(left()).map_err(why);
-
+    let sender = Sender::connect(arguments, || ())?;
+    sender.send(name, value).map_err(|error| match Failure::from(error) {
+        Failure::Usage(text) => at_fault(text),
+        failure => failure,
+    })?;
+    let flushed = sender.flush(sender.deadline);
     // More precise than an error that the hub did not confirm it.
-    let stats = app.stats();
+    let stats = sender.app.stats();
     if stats.withheld > 0 {
         return Err(Failure::Failed(format!(
-            "the hub does not accept this {} of {} bytes: an old hub accepts text and bytes, at most {}",
+            "the hub does not accept this {} of {} bytes: {}",
             arguments.kind.name(),
             bytes.len(),
-            limits::LEGACY_MAX
+            old_hub()
         )));
     }
     if stats.refused > 0 {
-        return Err(Failure::Failed(format!("the hub did not take the state: {}", arguments.name)));
+        return Err(Failure::Failed(format!("the hub did not take the state: {name}")));
     }
     flushed?;
-    // The hub has it; an old hub gets the time to pass it on.
-    app.close(None)?;
-    Ok(())
+    sender.close()
+}
+
+/// Sends a state for each line of standard input, as it comes. Lines with a fault are named, and the others sent.
+fn run_lines(arguments: &Arguments) -> Result<(), Failure> {
+    let (input, stopper) = lines::channel();
+    // If there is no room for it, a line is there that ends the wait as well.
+    let sender = Sender::connect(arguments, move || drop(stopper.try_send(Input::Stop)))?;
+    let reader = input.read()?;
+    let (mut number, mut faults, mut unread) = (0_u64, 0_u64, None);
+    loop {
+        let next = reader.recv().unwrap_or(Input::End);
+        number += 1;
+        let fault = match next {
+            _ if sender.stop.signal().is_some() => break,
+            Input::Line(line) => sender.send_line(arguments.kind, &line).err(),
+            Input::TooLong => Some("longer than a message may be".to_owned()),
+            Input::Failed(why) => {
+                unread = Some(why);
+                break;
+            }
+            Input::End | Input::Stop => break,
+        };
+        if let Some(fault) = fault {
+            complain(&format!("line {number}: {fault}"));
+            faults += 1;
+        }
+    }
+    if let Some(signal) = sender.stop.signal() {
+        sender.close()?;
+        return Err(Failure::Signal(signal));
+    }
+    // The input may have taken any time.
+    let flushed = sender.flush(Deadline::after(Some(arguments.timeout)));
+    let stats = sender.app.stats();
+    let failures = [
+        (faults, "lines were not sent".to_owned()),
+        (stats.withheld, format!("states were not accepted: {}", old_hub())),
+        (stats.refused, "states were not taken by the hub".to_owned()),
+    ];
+    let failures: Vec<_> =
+        failures.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).chain(unread).collect();
+    if !failures.is_empty() {
+        return Err(Failure::Failed(failures.join("; ")));
+    }
+    flushed?;
+    sender.close()
+}
+
+/// What an old hub accepts, which everything else is withheld from.
+fn old_hub() -> String {
+    format!("an old hub accepts text and bytes, at most {}", limits::LEGACY_MAX)
+}
+
+/// An app that sends.
+struct Sender {
+    app: App,
+    stop: Stop,
+    deadline: Deadline,
+}
+
+impl Sender {
+    /// Waits for the hub, since only that says how large a message may be. A signal calls `stop`.
+    fn connect(arguments: &Arguments, stop: impl FnOnce() + Send + 'static) -> Result<Sender, Failure> {
+        let app = App::new(&arguments.identity)?;
+        let waiting = app.clone();
+        let stop = signals::on_stop(move || {
+            waiting.interrupt();
+            stop();
+        })?;
+        app.set(AppOption::Shared, 1)?;
+        // What others publish is of no use here.
+        app.set_accept(0)?;
+        arguments.client.connect(&app)?;
+        let sender = Sender { app, stop, deadline: Deadline::after(Some(arguments.timeout)) };
+        sender.app.wait_connected(sender.deadline.left()).map_err(|error| sender.why(error))?;
+        Ok(sender)
+    }
+
+    /// A failure, or the signal that led to it.
+    fn why(&self, error: Error) -> Failure {
+        self.stop.signal().map_or_else(|| error.into(), Failure::Signal)
+    }
+
+    fn send(&self, name: &str, value: Parsed<'_>) -> Result<(), Error> {
+        match value {
+            Parsed::Value(value) => self.app.send(name, value),
+            Parsed::Json(text) => self.app.send_json(name, text),
+        }
+    }
+
+    /// Sends the state of a line, or says what is wrong with it.
+    fn send_line(&self, kind: Type, line: &[u8]) -> Result<(), String> {
+        let Some((name, value)) = lines::split(line)? else { return Ok(()) };
+        let bytes = match (value, kind) {
+            (Some(value), _) => value,
+            (None, Type::Nil) => &[],
+            (None, _) => return Err("VALUE is missing".to_owned()),
+        };
+        let value = parse(kind, bytes)?;
+        wire::check_name(&name)
+            .and_then(|()| self.send(&name, value))
+            .map_err(|error| with_flags(&error.to_string()).into_owned())
+    }
+
+    /// Waits until the hub has everything.
+    fn flush(&self, deadline: Deadline) -> Result<(), Failure> {
+        self.app.flush(deadline.left()).map_err(|error| self.why(error))
+    }
+
+    /// Ends the connection; an old hub gets the time to pass on what it has.
+    fn close(&self) -> Result<(), Failure> {
+        Ok(self.app.close(None)?)
+    }
 }
 
 /// Whether a value looks like a mistyped option: it begins with `-`, is neither a number nor `-` alone, and there is no
@@ -224,11 +339,5 @@ mod tests {
         }
         assert!(parse(Type::Text, b"ab\xff").unwrap_err().contains("at byte 2"));
         assert_eq!(format!("{:?}", parse(Type::Bytes, b"\xff").unwrap()), "Value(Bytes([255]))");
-    }
-
-    #[test]
-    fn a_time_out_is_a_number_of_seconds() {
-        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
-        assert!(seconds("-1").is_err() && seconds("soon").is_err() && seconds("inf").is_err());
     }
 }
