@@ -49,6 +49,34 @@ impl App {
         }
     }
 
+    /// Pings the hub, and returns how long the answer took, which comes once the hub has dealt with everything that came
+    /// before the ping from this app. `None` waits indefinitely, also for the link. A ping whose link is lost is not
+    /// answered. Blocks.
+    ///
+    /// # Errors
+    /// As of [`App::wait_connected`]; [`Status::Unsupported`]: an old hub, which answers no pings.
+    pub fn ping(&self, timeout: Option<Duration>) -> Result<Duration> {
+        let inner = &self.inner;
+        let mut deadline = Deadline::after(timeout);
+        let token = loop {
+            self.wait_connected(deadline.left())?;
+            let mut driver = inner.open()?;
+            // The link may be lost again.
+            if let Some(token) = driver.protocol.ping(runtime::now())? {
+                inner.act(&mut driver);
+                break token;
+            }
+        };
+        let outcome = inner.wait_for_hub(deadline.left(), |session| session.pinged(token).map(Ok));
+        if let Ok(mut driver) = inner.open() {
+            driver.protocol.forget_ping(token);
+        }
+        match outcome {
+            Err(error) if error.status() == Status::Timeout => Err(inner.not_acknowledged(error)),
+            outcome => outcome,
+        }
+    }
+
     /// Waits until the hub has sent everything that it held and that this app asked for before the call, on the present
     /// link: then [`App::get`] finds it. Returns also when that is nothing, and with an old hub, which holds nothing.
     /// States that were retained say so ([`State::retained`](crate::State::retained)). `None` waits indefinitely. Blocks.

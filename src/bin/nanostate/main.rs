@@ -14,6 +14,7 @@ mod man;
 mod observer;
 mod output;
 mod parent;
+mod ping;
 mod send;
 mod signals;
 mod stdio;
@@ -62,6 +63,7 @@ enum Command {
     Get(get::Arguments),
     List(list::Arguments),
     Watch(watch::Arguments),
+    Ping(ping::Arguments),
     Bench(bench::Arguments),
     Cat(cat::Arguments),
     Completions(completions::Arguments),
@@ -162,6 +164,7 @@ fn main() -> ExitCode {
         Command::Get(arguments) => get::run(arguments),
         Command::List(arguments) => list::run(arguments),
         Command::Watch(arguments) => watch::run(arguments),
+        Command::Ping(arguments) => ping::run(arguments),
         Command::Bench(arguments) => bench::run(arguments),
         Command::Cat(arguments) => cat::run(arguments),
         Command::Completions(arguments) => completions::run(arguments, Arguments::command()),

@@ -33,6 +33,11 @@ impl Acks {
         self.wanted > self.acked
     }
 
+    /// Up to which version the hub of this link was asked.
+    pub fn asked(&self) -> u64 {
+        self.asked
+    }
+
     /// Whether the hub has to be asked once more, behind what is written next.
     pub fn is_to_be_asked(&self) -> bool {
         self.wanted > self.asked

@@ -9,6 +9,7 @@ mod draft;
 mod lookup;
 mod notices;
 mod own;
+mod pings;
 mod publish;
 mod receive;
 mod received;
@@ -32,6 +33,7 @@ pub use self::draft::Draft;
 use self::notices::Reports;
 pub use self::notices::{LinkState, Notice};
 use self::own::Own;
+use self::pings::Pings;
 use self::received::Received;
 use self::stamper::{Stamper, Welcomed};
 pub use self::stats::AppStats;
@@ -91,6 +93,7 @@ struct HubInfo {
     /// The largest body that it takes, once it is known.
     limit: usize,
     synced: Synced,
+    pings: Pings,
 }
 
 /// Kept for their allocations.
@@ -134,7 +137,7 @@ impl Session {
             dialler: Dialler::new(u64::from_le_bytes(seed)),
             phase: Phase::Idle,
             link: None,
-            hub: HubInfo { instance: None, limit: usize::MAX, synced: Synced::default() },
+            hub: HubInfo { instance: None, limit: usize::MAX, synced: Synced::default(), pings: Pings::default() },
             received: Received::new(limits::RECEIVED, limits::RECV_QUEUE),
             accepted: Accepted::all(),
             reports: Reports::default(),

@@ -144,7 +144,8 @@ impl Session {
             }
             Control::Pong { token, time } => {
                 time.into_iter().for_each(|time| self.observe(now, time));
-                if self.acks.answered(token, self.own.table.version(), self.own.restamped()) {
+                let asked = self.hub.pings.answered(now, token).unwrap_or(token);
+                if self.acks.answered(asked, self.own.table.version(), self.own.restamped()) {
                     self.flush();
                 }
             }
