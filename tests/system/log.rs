@@ -7,6 +7,8 @@ use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nanostate::App;
+
 use crate::support::{app, eventually, nanostate, run, send, CliHub, Ended, Process, TempDir, PATIENCE};
 
 #[test]
@@ -65,6 +67,20 @@ fn a_hub_survives_a_hang_up_and_tells_how_it_is_on_request() {
     hub.send(&["still", "there"]);
     let ended = hub.process.stop("TERM");
     assert_eq!(ended.code, Some(0), "{ended:?}");
+}
+
+#[test]
+fn a_summary_says_of_what_was_not_passed_on_why() {
+    let mut hub = CliHub::start();
+    let (sender, deaf) = (app("sender", &hub.url), App::new("deaf").unwrap());
+    deaf.set_accept(0).unwrap();
+    deaf.connect(Some(&hub.url)).unwrap();
+    deaf.wait_connected(Some(PATIENCE)).unwrap();
+    send(&sender, "n", "value");
+    sender.flush(Some(PATIENCE)).unwrap();
+    hub.process.signal("USR1");
+    let line = hub.process.next_error_line_with("not passed on: ");
+    assert!(line.ends_with("not passed on: 1 of a kind or size that the receiver does not take"), "{line}");
 }
 
 /// How many times something was said, by the lines about it: a line is once, or as often as it says.

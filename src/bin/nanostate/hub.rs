@@ -144,7 +144,8 @@ fn log_totals(hub: &Hub) {
     let not_passed_on = [
         ("conflated", total.conflated),
         ("stale", total.stale),
-        ("withheld from old peers", total.withheld),
+        ("with a stamp too far in the future", total.ahead),
+        ("of a kind or size that the receiver does not take", total.withheld),
         ("refused", total.refused),
         ("malformed", total.malformed),
         ("too large", total.too_large),
