@@ -184,7 +184,10 @@ enum {
     /** A map; read it with ns_state_json or ns_state_msgpack. */
     NS_KIND_MAP = 9,
     /** A MessagePack extension: a number and bytes. */
-    NS_KIND_EXT = 10
+    NS_KIND_EXT = 10,
+    /** No value any more: its sender has withdrawn it with ns_app_clear. It cannot be sent, and has
+     *  no bit for ns_app_set_accept: a program that takes the kind that was cleared is told. */
+    NS_KIND_CLEARED = 11
 };
 
 /**
@@ -1013,6 +1016,24 @@ ns_status ns_app_send_nil(ns_app *app, const char *name);
 ns_status ns_app_send_json(ns_app *app, const char *name, const char *json, size_t len);
 
 /**
+ * Withdraws the own value of `name`: from now on the name has none. Whoever receives it is given a
+ * state of kind NS_KIND_CLEARED, and ns_app_get does not find it any more, here and there. It is a
+ * statement about the name: also NS_OK if it has no value, or none any more.
+ *
+ * As a send it does not block, works without a link, and is acknowledged by ns_app_flush; the hub
+ * remembers it for 24 hours. Old programs are not told, and neither is a hub that does not know of
+ * this: ns_app_stats_t counts that as withheld. Any thread.
+ *
+ * - NS_ERR_INVALID: NULL
+ * - NS_ERR_UTF8: `name` is not UTF-8
+ * - NS_ERR_NAME: `name` is empty, too long or reserved
+ * - NS_ERR_TOO_LARGE: over NS_OPT_MAX_MESSAGE, or what the hub takes
+ * - NS_ERR_FULL: own values fill NS_OPT_SEND_QUEUE, and `name` has none; nothing changed
+ * - NS_ERR_CLOSED: the app is closed
+ */
+ns_status ns_app_clear(ns_app *app, const char *name);
+
+/**
  * Sends `len` bytes that are one MessagePack value already, at most 32 deep. They are checked and
  * copied.
  *
@@ -1192,7 +1213,9 @@ enum {
     /** It uses a feature that was not announced: a flag, a request or a target. */
     NS_MALFORMED_FEATURE = 12,
     /** It is a text message of a WebSocket, not a binary one. */
-    NS_MALFORMED_TEXT = 13
+    NS_MALFORMED_TEXT = 13,
+    /** The data of a value that is cleared is neither the number of a kind nor nil. */
+    NS_MALFORMED_CLEAR = 14
 };
 
 /**

@@ -54,6 +54,8 @@ pub const TABLE_STATES: usize = 1_000_000;
 pub const TABLE_BYTES: usize = 512 << 20;
 /// How long the states of a departed sender are kept.
 pub const DEPARTED: Duration = Duration::from_secs(24 * 3600);
+/// How long it is remembered that a value was cleared.
+pub const CLEARED: Duration = Duration::from_secs(24 * 3600);
 /// An app's own values, in bytes: what waits to be sent and what is kept to be announced again.
 pub const SEND_QUEUE: usize = 64 << 20;
 /// States that an app received and its program has not taken, in bytes; beyond it they are conflated.
@@ -61,6 +63,8 @@ pub const RECV_QUEUE: usize = 16 << 20;
 /// Newest values that an app remembers, in bytes, for `get` and to drop what it already had. Those that its program has
 /// not taken may have as much as its receive queue in addition.
 pub const RECEIVED: usize = 64 << 20;
+/// Keys of which an app remembers that their value was cleared, beside those that its program has not taken.
+pub const RECEIVED_CLEARED: usize = 10_000;
 /// How long the holder of an identity has to answer a probe.
 pub const IDENTITY_PROBE: Duration = Duration::from_secs(1);
 /// How long the holder of an identity may be silent before an app that was refused and tries again may replace it.

@@ -41,6 +41,9 @@ pub(crate) struct Outline {
     retained: bool,
 }
 
+/// What a cleared value is as MessagePack.
+const NIL: &[u8] = &[0xC0];
+
 fn is_retained(body: &wire::Body<'_>) -> bool {
     body.meta.flags & Meta::RETAINED != 0
 }
@@ -94,7 +97,9 @@ impl State {
     /// A state from a checked body. `time` is in milliseconds since 1970, 0 if unknown.
     pub(crate) fn new(scratch: &mut Vec<u8>, body: &wire::Body<'_>, stamp: Stamp, time: i64) -> State {
         scratch.clear();
-        for piece in [body.sender.as_bytes(), body.name.as_bytes(), body.data] {
+        // The data of a tombstone is for hubs.
+        let data = if body.kind == Kind::Cleared { NIL } else { body.data };
+        for piece in [body.sender.as_bytes(), body.name.as_bytes(), data] {
             scratch.extend_from_slice(piece);
             scratch.push(0);
         }
@@ -111,7 +116,7 @@ impl State {
         State(ThinArc::from_header_and_slice(head, scratch))
     }
 
-    /// As [`State::new`], in place in the bytes of the body: of a v1 body only its names are moved.
+    /// As [`State::new`], in place in the bytes of the body: of a v1 body only its names are moved. Not of a tombstone.
     pub(crate) fn in_place(mut bytes: Vec<u8>, body: &Outline, stamp: Stamp, time: i64) -> State {
         let (sender_len, name_len) = (body.sender.len(), body.name.len());
         // The value follows the name. At least three bytes, the heads of the array and of both strings, become free for
@@ -222,9 +227,15 @@ impl State {
         self.0.header.header.retained
     }
 
-    /// Its kind.
+    /// Its kind. [`Kind::Cleared`]: its sender has withdrawn the value. Then there is none to read; as JSON it is null.
     pub fn kind(&self) -> Kind {
         self.0.header.header.kind
+    }
+
+    /// Whether its sender has withdrawn the value.
+    #[inline]
+    pub(crate) fn is_cleared(&self) -> bool {
+        self.kind() == Kind::Cleared
     }
 
     /// Orders it among values of the same name. A value that came through an old hub has the stamp of its arrival.

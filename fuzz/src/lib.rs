@@ -8,7 +8,7 @@ use nanostate::framing::http::files::Files;
 use nanostate::framing::http::server::{serve, Pages, Refusal, Served, Site};
 use nanostate::framing::{Decoder, Frame, Framing, BUS};
 use nanostate::time::LogicalTime;
-use nanostate::wire::{self, Control, Form, Instance, Meta, Stamp};
+use nanostate::wire::{self, Control, Form, Instance, Kind, Meta, Stamp};
 
 /// The two forms of a body.
 pub const FORMS: [Form; 2] = [Form::Old, Form::V1];
@@ -22,7 +22,8 @@ pub fn body(bytes: &[u8]) {
 
 fn body_of(bytes: &[u8], form: Form) {
     let Ok(body) = wire::decode(bytes, form) else { return };
-    assert!(wire::check(body.data) == Ok(body.kind), "the data is one value");
+    let kind = wire::check(body.data).expect("the data is one value");
+    assert_eq!(body.kind, if body.meta.flags & Meta::CLEAR == 0 { kind } else { Kind::Cleared });
     assert!(!body.sender.is_empty() && !body.sender.contains('\0') && !body.name.contains('\0'));
     assert_eq!(wire::decode_start(bytes, form), Some((body.sender, body.name)), "the start of a body is its head");
     value(body.data);

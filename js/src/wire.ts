@@ -1,6 +1,6 @@
 // Message bodies, `[sender, name, data]` and on v1 links `[sender, name, data, meta]`: see docs/protocol.md.
 
-import { Malformed, Reader, Writer, kindOf, type Kind, type Value } from './msgpack.js';
+import { KINDS, Malformed, Reader, Writer, kindOf, type Kind, type Value } from './msgpack.js';
 import { NanostateError, type Code } from './status.js';
 
 const encoder = new TextEncoder();
@@ -11,7 +11,7 @@ export const MAX_NAME = 1024;
 /** The longest access token, in bytes. */
 export const MAX_TOKEN = 255;
 /** Addresses that others on the network can read along, if they are not of this machine. */
-const CLEAR = /^(ws|tcp):/;
+const UNENCRYPTED = /^(ws|tcp):/;
 const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
 /** The prefix of names between an app and its hub. */
 export const RESERVED = '$ns/';
@@ -28,6 +28,8 @@ export const OLD_BODY = 0x93;
 
 /** The value was held by the hub, and is handed out to a newcomer. */
 export const RETAINED = 1;
+/** There is no value any more. The data is the number of the kind that it was of, or nil. */
+export const CLEAR = 2;
 
 export interface Body {
   sender: string;
@@ -99,6 +101,9 @@ export function decodeBody(bytes: Uint8Array, old: boolean): Body {
   }
   if (reader.at < bytes.length) {
     throw new Malformed('trailing');
+  }
+  if ((body.flags & CLEAR) !== 0 && value !== null && !(body.kind === 'int' && typeof value === 'number' && KINDS[value - 1])) {
+    throw new Malformed('clear');
   }
   return body;
 }
@@ -230,7 +235,7 @@ export function checkToken(token: string, urls: readonly string[]) {
   if (/\s/.test(token)) {
     throw new NanostateError('NS_ERR_INVALID', 'token not allowed: contains a blank or the end of a line');
   }
-  const url = urls.find((url) => CLEAR.test(url) && !LOOPBACK.test(new URL(url).hostname));
+  const url = urls.find((url) => UNENCRYPTED.test(url) && !LOOPBACK.test(new URL(url).hostname));
   if (url !== undefined) {
     const hint = 'use tls+tcp:// or wss://, or set clearToken';
     throw new NanostateError('NS_ERR_INVALID', `the token would pass unencrypted to ${url}: ${hint}`);

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::engine::app::{Draft, Session};
-use crate::engine::ConnId;
+use crate::engine::{ConnId, Now};
 use crate::handle_state::{run_loop, HandleState};
 use crate::instance::{random_instance, random_secret};
 use crate::leaving;
@@ -265,15 +265,28 @@ impl App {
             Some(draft) => driver.protocol.publish_draft(now, draft)?,
             None => driver.protocol.publish(now, name, value, kind)?,
         }
-        if !driver.protocol.has_action() {
-            return Ok(());
-        }
-        if nothing_waits && now.mono >= MonoTime::from_nanos(inner.last_inline.load(Ordering::Relaxed)) + INLINE_AFTER {
-            driver.run_actions(now);
-            inner.last_inline.store(now.mono.as_nanos(), Ordering::Relaxed);
-        } else {
-            inner.shared.wake();
-        }
+        inner.write(&mut driver, now, nothing_waits);
+        Ok(())
+    }
+
+    /// Withdraws the own value of `name`: from now on the name has none. Whoever receives it is given a state of
+    /// [`Kind::Cleared`](crate::Kind::Cleared), and [`App::get`] does not find it any more, here and there. It is a
+    /// statement about the name: a success also if it has no value, or none any more.
+    ///
+    /// As a send it never waits, works without a link, and is acknowledged by [`App::flush`]; the hub remembers it for 24
+    /// hours. Old programs are not told, and neither is a hub that does not know of this: `withheld` of [`App::stats`]
+    /// counts that.
+    ///
+    /// # Errors
+    /// [`Status::Name`]; [`Status::TooLarge`]; [`Status::Full`]: own values fill the send queue, and `name` has none;
+    /// [`Status::Closed`].
+    pub fn clear(&self, name: &str) -> Result<()> {
+        let inner = &self.inner;
+        let mut driver = inner.open()?;
+        let nothing_waits = driver.protocol.waiting() == 0;
+        let now = runtime::now();
+        driver.protocol.clear(now, name)?;
+        inner.write(&mut driver, now, nothing_waits);
         Ok(())
     }
 
@@ -376,6 +389,19 @@ impl Inner {
         match self.callback_thread.load(Ordering::Relaxed) {
             true => Err(Error::new(Status::State, "callbacks run on the app's own thread")),
             false => Ok(()),
+        }
+    }
+
+    /// Writes what a program has just sent in this thread, or in the loop's if sends come quickly.
+    fn write(&self, driver: &mut Guard<'_>, now: Now, nothing_waits: bool) {
+        if !driver.protocol.has_action() {
+            return;
+        }
+        if nothing_waits && now.mono >= MonoTime::from_nanos(self.last_inline.load(Ordering::Relaxed)) + INLINE_AFTER {
+            driver.run_actions(now);
+            self.last_inline.store(now.mono.as_nanos(), Ordering::Relaxed);
+        } else {
+            self.shared.wake();
         }
     }
 

@@ -81,6 +81,8 @@ pub const NS_MALFORMED_CONTROL: c_int = 11;
 pub const NS_MALFORMED_FEATURE: c_int = 12;
 /// It is a text message of a WebSocket, not a binary one.
 pub const NS_MALFORMED_TEXT: c_int = 13;
+/// The data of a value that is cleared is neither the number of a kind nor nil.
+pub const NS_MALFORMED_CLEAR: c_int = 14;
 
 /// Counters of a hub since ns_hub_new. Later versions append fields.
 #[repr(C)]

@@ -83,6 +83,9 @@ pub const NS_KIND_ARRAY: ns_kind = 8;
 pub const NS_KIND_MAP: ns_kind = 9;
 /// A MessagePack extension: a number and bytes.
 pub const NS_KIND_EXT: ns_kind = 10;
+/// No value any more: its sender has withdrawn it with ns_app_clear. It cannot be sent, and has
+/// no bit for ns_app_set_accept: a program that takes the kind that was cleared is told.
+pub const NS_KIND_CLEARED: ns_kind = 11;
 
 /// Where an app's link to its hub stands: an NS_LINK_ number. The numbers never change.
 pub type ns_link = i32;

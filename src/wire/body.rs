@@ -87,6 +87,8 @@ reasons! {
     Feature = "feature", "it uses a feature that was not announced";
     /// A text message of a WebSocket.
     Text = "text", "a text message of a WebSocket, not a binary one";
+    /// The data of a value that is cleared.
+    Clear = "clear", "the data of a value that is cleared is neither the number of a kind nor nil";
 }
 
 impl Malformed {
@@ -118,7 +120,8 @@ pub struct Body<'a> {
     pub name: &'a str,
     /// The value, as MessagePack.
     pub data: &'a [u8],
-    /// What `data` is.
+    /// What `data` is; [`Kind::Cleared`] with [`Meta::CLEAR`], when `data` is the number of the kind that was cleared, or
+    /// nil.
     pub kind: Kind,
     /// The known keys of `raw_meta`; empty in an old body.
     pub meta: Meta<'a>,
@@ -132,6 +135,12 @@ pub struct Body<'a> {
 }
 
 impl Body<'_> {
+    /// The bits of an accept mask of which one is enough for it.
+    #[inline]
+    pub fn accepted_by(&self) -> u32 {
+        self.kind.accepted_by(self.data)
+    }
+
     /// Whether it is a message between an app and its hub.
     pub fn is_reserved(&self) -> bool {
         self.name.starts_with(RESERVED)
@@ -159,6 +168,7 @@ pub fn decode(bytes: &[u8], form: Form) -> Result<Body<'_>, Malformed> {
     if meta_len < rest.len() {
         return Err(Malformed::Trailing);
     }
+    let kind = if meta.flags & Meta::CLEAR == 0 { kind } else { Kind::cleared(data).map(|_| Kind::Cleared)? };
     Ok(Body {
         sender,
         name,

@@ -1,5 +1,7 @@
 //! What an app and its hub can do, and what an app asks for: bits of hello and welcome.
 
+use super::Meta;
+
 /// What an app asks for in its hello.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct HelloFlags(pub u32);
@@ -44,10 +46,12 @@ pub struct Features(pub u32);
 impl Features {
     /// None of them.
     pub const NONE: Features = Features(0);
-    /// The hub says by [`Control::Synced`] when it has sent what it held.
+    /// The hub says by [`super::Control::Synced`] when it has sent what it held.
     pub const SYNCED: Features = Features(1);
+    /// Values may be cleared: bodies have [`Meta::CLEAR`].
+    pub const CLEAR: Features = Features(2);
     /// All that this version has.
-    pub const ALL: Features = Features::SYNCED;
+    pub const ALL: Features = Features(Features::SYNCED.0 | Features::CLEAR.0);
 
     /// Whether all features of `other` are among them.
     pub const fn contains(self, other: Features) -> bool {
@@ -57,5 +61,15 @@ impl Features {
     /// Those that `other` has, too.
     pub const fn and(self, other: Features) -> Features {
         Features(self.0 & other.0)
+    }
+
+    /// The flags that states may have where both sides announced these.
+    #[inline]
+    pub const fn state_flags(self) -> u32 {
+        if self.contains(Features::CLEAR) {
+            Meta::CLEAR
+        } else {
+            0
+        }
     }
 }

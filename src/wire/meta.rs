@@ -84,6 +84,9 @@ impl<'a> Meta<'a> {
     /// A state that ends with its sender.
     pub const TRANSIENT: u32 = 8;
 
+    /// What these flags add to the length on the wire.
+    pub const FLAGS_LEN: usize = 2;
+
     /// Checks that it has no flags but these: all others belong to features that have to be announced.
     ///
     /// # Errors

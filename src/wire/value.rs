@@ -29,6 +29,8 @@ numbered! {
         Map = 9, "map";
         /// An extension: a type number and bytes.
         Ext = 10, "ext";
+        /// No value any more: the app has withdrawn the one that it sent.
+        Cleared = 11, "cleared";
     }
 }
 
@@ -41,9 +43,37 @@ impl Kind {
         self as i32
     }
 
-    /// The kind's bit in an accept mask.
+    /// The kinds of values: all but [`Kind::Cleared`].
+    pub const VALUES: &'static [Kind] = Kind::ALL.split_at(Kind::ALL.len() - 1).0;
+
+    /// The kind's bit in an accept mask. [`Kind::Cleared`] has none: whoever takes the kind that was cleared is told.
     pub const fn mask(self) -> u32 {
-        1 << self as i32
+        (1 << self as i32) & !(1 << Kind::Cleared as i32)
+    }
+
+    /// The kind that was cleared, as a tombstone's data says it; `None` if it does not say it.
+    ///
+    /// # Errors
+    /// [`Malformed::Clear`]: it is neither the number of a kind of values nor nil.
+    pub(crate) fn cleared(data: &[u8]) -> Result<Option<Kind>, Malformed> {
+        match ValueReader::new(data).token() {
+            Ok(Token::Nil) => Ok(None),
+            Ok(Token::Int(code)) => {
+                let kind = i32::try_from(code).ok().and_then(Kind::from_code);
+                kind.filter(|&kind| kind != Kind::Cleared).map(Some).ok_or(Malformed::Clear)
+            }
+            _ => Err(Malformed::Clear),
+        }
+    }
+
+    /// The bits of an accept mask of which one is enough for a value of this kind, with this data. Where the kind that was
+    /// cleared is not known, any is.
+    #[inline]
+    pub fn accepted_by(self, data: &[u8]) -> u32 {
+        match self {
+            Kind::Cleared => Kind::cleared(data).ok().flatten().map_or(ACCEPT_ANY, Kind::mask),
+            kind => kind.mask(),
+        }
     }
 
     /// Whether old peers accept it. They crash on everything but text and bytes.
@@ -292,8 +322,9 @@ mod tests {
         for (i, kind) in Kind::ALL.iter().enumerate() {
             assert_eq!(kind.code(), i as i32 + 1);
             assert_eq!(Kind::from_code(kind.code()), Some(*kind));
-            assert_eq!(kind.mask(), 1 << (i + 1));
+            assert_eq!(kind.mask(), if *kind == Kind::Cleared { 0 } else { 1 << (i + 1) });
             assert_eq!(kind.mask() & ACCEPT_ANY, kind.mask());
+            assert_eq!(Kind::VALUES.contains(kind), *kind != Kind::Cleared);
             assert_eq!(kind.is_plain(), matches!(kind.name(), "text" | "bytes"));
         }
         assert_eq!(Kind::from_code(0), None);

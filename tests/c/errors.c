@@ -60,14 +60,15 @@ static void numbers(void)
 static void names(void)
 {
     static const char *const kinds[] = {"unknown", "text",   "bytes", "nil", "bool", "int",
-                                        "uint",    "double", "array", "map", "ext",  "unknown"};
+                                        "uint",    "double", "array", "map", "ext",  "cleared",
+                                        "unknown"};
     static const char *const links[] = {"idle", "connecting", "connected", "refused", "unknown"};
     int i;
     SAME("NS_OK", ns_status_name(NS_OK));
     SAME("NS_ERR_INVALID", ns_status_name(NS_ERR_INVALID));
     SAME("NS_ERR_IDENTITY_TAKEN", ns_status_name(NS_ERR_IDENTITY_TAKEN));
     SAME("NS_ERR_IO", ns_status_name(NS_ERR_IO));
-    for (i = 0; i < 12; i++) {
+    for (i = 0; i < 13; i++) {
         SAME(kinds[i], ns_kind_name(i));
     }
     for (i = 0; i < 5; i++) {

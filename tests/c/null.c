@@ -30,6 +30,7 @@ static void null_apps(void)
     IS(NS_ERR_INVALID, ns_app_send_nil(NULL, "n"));
     IS(NS_ERR_INVALID, ns_app_send_json(NULL, "n", "1", 1));
     IS(NS_ERR_INVALID, ns_app_send_msgpack(NULL, "n", "\xc0", 1));
+    IS(NS_ERR_INVALID, ns_app_clear(NULL, "n"));
     IS(NS_ERR_INVALID, ns_app_recv(NULL, 0, &state));
     CHECK(state == NULL);
     state = (ns_state *)&state;
@@ -74,6 +75,7 @@ static void null_arguments_of_apps(void)
     IS(NS_ERR_INVALID, ns_app_send_json(app, NULL, "1", 1));
     IS(NS_ERR_INVALID, ns_app_send_json(app, "n", NULL, 1));
     IS(NS_ERR_INVALID, ns_app_send_msgpack(app, NULL, "\xc0", 1));
+    IS(NS_ERR_INVALID, ns_app_clear(app, NULL));
     IS(NS_ERR_INVALID, ns_app_send_msgpack(app, "n", NULL, 1));
     OK(ns_app_send_textn(app, "n", NULL, 0));
     OK(ns_app_send_bytes(app, "n", NULL, 0));

@@ -331,6 +331,49 @@ static void times(void)
     tear_down();
 }
 
+static void cleared(void)
+{
+    ns_state *state;
+    const char *json;
+    const void *value;
+    size_t len;
+    set_up();
+    IS(NS_ERR_NAME, ns_app_clear(from, ""));
+    IS(NS_ERR_NAME, ns_app_clear(from, "$ns/x"));
+    IS(NS_ERR_UTF8, ns_app_clear(from, "\xff"));
+    OK(ns_app_send_int(from, "gone", 7));
+    state = next_named(to, "gone");
+    EQUAL(NS_KIND_INT, ns_state_kind(state));
+    ns_state_free(state);
+    OK(ns_app_clear(from, "gone"));
+    OK(ns_app_flush(from, LONG));
+    IS(NS_ERR_NOT_FOUND, ns_app_get(from, NULL, "gone", &state));
+    state = next_named(to, "gone");
+    EQUAL(NS_KIND_CLEARED, ns_state_kind(state));
+    SAME("cleared", ns_kind_name(NS_KIND_CLEARED));
+    SAME(ns_app_identity(from), ns_state_sender(state));
+    CHECK(ns_state_time(state) > 0);
+    check_readers(__LINE__, state, "");
+    OK(ns_state_json(state, &json, &len));
+    SAME("null", json);
+    OK(ns_state_msgpack(state, &value, &len));
+    CHECK(len == 1 && memcmp(value, "\xc0", 1) == 0);
+    ns_state_free(state);
+    IS(NS_ERR_NOT_FOUND, ns_app_get(to, NULL, "gone", &state));
+    CHECK(state == NULL);
+    IS(NS_ERR_NOT_FOUND, ns_app_get(to, ns_app_identity(from), "gone", &state));
+    /* Once more, and what never was. */
+    OK(ns_app_clear(from, "gone"));
+    OK(ns_app_clear(from, "never"));
+    OK(ns_app_send_int(from, "gone", 8));
+    ns_state_free(next_named(to, "gone"));
+    ns_state_free(next_named(to, "never"));
+    state = next_named(to, "gone");
+    EQUAL(NS_KIND_INT, ns_state_kind(state));
+    ns_state_free(state);
+    tear_down();
+}
+
 static void matches(void)
 {
     ns_state *state;
@@ -358,6 +401,7 @@ const struct test state_tests[] = {
     {"what is not one well-formed value is refused when it is sent", refused_values},
     {"a state outlives its app and its hub as long as it is referred to", references},
     {"states tell when they were sent", times},
+    {"a value that is cleared arrives as a state without one, and is found no more", cleared},
     {"a state matches the patterns of its name", matches},
     {NULL, NULL},
 };

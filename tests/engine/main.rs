@@ -7,6 +7,7 @@ mod sim;
 mod admission;
 mod app;
 mod backpressure;
+mod clear;
 mod clients;
 mod clocks;
 mod flush;

@@ -57,7 +57,7 @@ fn an_old_peer_gets_three_elements_of_plain_kind_up_to_its_limit() {
     let old = hub.open_old();
     hub.bodies(old);
     let a = hub.open_v1("a", 1);
-    for &kind in Kind::ALL {
+    for &kind in Kind::VALUES {
         hub.publish(a, "a", kind.name(), &value(kind, 1, 10));
     }
     // Array head, sender and name take 4 bytes; str 16 heads take 3.

@@ -56,7 +56,7 @@ fn hello_at(
         time,
         secret: None,
         token: token.as_deref().map(Hidden),
-        features: Features::NONE,
+        features: Features::CLEAR,
     };
     hub.control(conn, identity, hello);
     conn
@@ -118,8 +118,12 @@ fn an_app_that_may_read_gets_all_and_publishes_nothing() {
     assert_eq!(hub.said(panel), ["y"], "x came with the welcome");
     publish(&mut hub, panel, "panel", "mine");
     assert_eq!(hub.said(panel), ["rejected"]);
+    // Nor does it clear anything.
+    let cleared = Meta { flags: Meta::CLEAR, ..Meta::default() };
+    hub.send(panel, &body(Form::V1, "panel", "gone", &[0xC0], &cleared));
+    assert_eq!(hub.said(panel), ["rejected"]);
     assert!(hub.said(robot).is_empty());
-    assert_eq!((hub.router.stats().states, hub.router.stats().refused), (2, 1));
+    assert_eq!((hub.router.table().len(), hub.router.stats().refused), (2, 2));
     let told = hub.warnings();
     assert!(told.iter().any(|text| text.ends_with("\"mine\" refused: its token is for reading only")), "{told:?}");
 }

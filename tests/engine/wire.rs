@@ -57,7 +57,8 @@ fn valid_bodies() -> Vec<(Form, Vec<u8>)> {
 fn assert_sound(body: &Body, raw: &[u8], form: Form) {
     assert!((1..=MAX_SENDER).contains(&body.sender.len()) && (1..=MAX_NAME).contains(&body.name.len()));
     assert!(!body.sender.contains('\0') && !body.name.contains('\0'));
-    assert_eq!(check(body.data), Ok(body.kind));
+    let kind = check(body.data).expect("one value");
+    assert_eq!(body.kind, if body.meta.flags & Meta::CLEAR == 0 { kind } else { Kind::Cleared });
     assert_eq!(raw[body.meta_at..], *body.raw_meta);
     assert_eq!(raw[body.meta_at - body.data.len()..body.meta_at], *body.data);
     assert_eq!(form == Form::Old, body.raw_meta.is_empty());
@@ -67,12 +68,12 @@ fn assert_sound(body: &Body, raw: &[u8], form: Form) {
     let sliced = [&[0x93], &raw[1..body.meta_at]].concat();
     assert_eq!(again == sliced, body.canonical, "forwarded by slices exactly if that is the same");
 
-    assert_eq!(text(body.data).is_some(), body.kind == Kind::Text);
-    assert_eq!(bytes(body.data).is_some(), body.kind == Kind::Bytes);
-    assert_eq!(bool_(body.data).is_some(), body.kind == Kind::Bool);
-    assert_eq!(number(body.data).is_some(), matches!(body.kind, Kind::Int | Kind::Uint | Kind::Double));
-    assert_eq!(ext(body.data).is_some(), body.kind == Kind::Ext);
-    assert_eq!(payload(body.data).is_some(), matches!(body.kind, Kind::Text | Kind::Bytes | Kind::Ext));
+    assert_eq!(text(body.data).is_some(), kind == Kind::Text);
+    assert_eq!(bytes(body.data).is_some(), kind == Kind::Bytes);
+    assert_eq!(bool_(body.data).is_some(), kind == Kind::Bool);
+    assert_eq!(number(body.data).is_some(), matches!(kind, Kind::Int | Kind::Uint | Kind::Double));
+    assert_eq!(ext(body.data).is_some(), kind == Kind::Ext);
+    assert_eq!(payload(body.data).is_some(), matches!(kind, Kind::Text | Kind::Bytes | Kind::Ext));
     let json = from_msgpack(body.data);
     assert!(serde_json::from_str::<Json>(&json).is_ok(), "not JSON: {json}");
     if body.is_reserved() {
@@ -375,9 +376,11 @@ proptest! {
         let meta = Meta { stamp, sequence, flags, request, target: target.as_deref() };
         for form in [Form::Old, Form::V1] {
             let mut raw = Vec::new();
-            encode(&mut raw, form, &sender, &name, &data, &meta);
+            // Of what is cleared, data says the kind.
+            let data = if form == Form::V1 && flags & Meta::CLEAR != 0 { &[5][..] } else { &data };
+            encode(&mut raw, form, &sender, &name, data, &meta);
             let body = decode(&raw, form).expect("what is encoded is valid");
-            prop_assert_eq!((body.sender, body.name, body.data), (&*sender, &*name, &*data));
+            prop_assert_eq!((body.sender, body.name, body.data), (&*sender, &*name, data));
             prop_assert!(body.canonical);
             prop_assert_eq!(body.meta, if form == Form::V1 { meta } else { Meta::default() });
             assert_sound(&body, &raw, form);

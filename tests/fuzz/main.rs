@@ -54,7 +54,7 @@ fn any_value(rng: &mut Rng, depth: u32) -> Vec<u8> {
     match rng.below(if depth > 40 { 4 } else { 7 }) {
         0 => out = rng.bytes(1),
         1 => {
-            let (kind, number, size) = (rng.pick(Kind::ALL), rng.any() >> rng.below(64), rng.length(300));
+            let (kind, number, size) = (rng.pick(Kind::VALUES), rng.any() >> rng.below(64), rng.length(300));
             out = value(kind, number, size);
         }
         2 => wire::Value::Text(&text(rng, 40)).encode(&mut out),
@@ -342,7 +342,7 @@ fn any_request(rng: &mut Rng) -> Vec<u8> {
         6 => any_body(rng, Form::Old),
         7 => any_value(rng, 0),
         _ => {
-            let (kind, number, size) = (rng.pick(Kind::ALL), rng.any() >> rng.below(64), rng.length(9000));
+            let (kind, number, size) = (rng.pick(Kind::VALUES), rng.any() >> rng.below(64), rng.length(9000));
             body(
                 Form::Old,
                 rng.pick(&["app0", "app1", "evil", "script"]),

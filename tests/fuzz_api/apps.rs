@@ -85,7 +85,8 @@ impl Run {
         let ((name, name_allowed), mut expected, mut allowed) = (a_name(rng, prefix), Vec::new(), true);
         let n = pointer(&name);
         let number = rng.any() >> rng.below(64);
-        let status = match rng.below(11) {
+        let mut clears = false;
+        let status = match rng.below(12) {
             0 => {
                 let text = a_text(rng);
                 Value::Text(&text).encode(&mut expected);
@@ -146,9 +147,13 @@ impl Run {
                 allowed = wire::to_msgpack(&json, &mut expected).is_ok();
                 status!(self, ns_app_send_json(app, n, json.as_ptr().cast(), json.len()))
             }
+            10 => {
+                clears = true;
+                status!(self, ns_app_clear(app, n))
+            }
             _ => {
                 let size = a_length(rng);
-                expected = value(rng.pick(Kind::ALL), number, size);
+                expected = value(rng.pick(Kind::VALUES), number, size);
                 if rng.one_in(3) {
                     let at = rng.index(expected.len());
                     expected[at] = rng.any() as u8;
@@ -176,7 +181,11 @@ impl Run {
         }
         // Nobody else sends this key.
         let mut state = ptr::null_mut();
-        if status!(self, ns_app_get(app, handle.identity.as_ptr(), n, &mut state)) != NS_OK {
+        let found = status!(self, ns_app_get(app, handle.identity.as_ptr(), n, &mut state));
+        if clears {
+            return self.require(found == NS_ERR_NOT_FOUND, || format!("what was cleared is found: {found}"));
+        }
+        if found != NS_OK {
             let closing = handle.closing.load(SeqCst);
             return self.require(closing, || "an app does not know what it has sent".into());
         }

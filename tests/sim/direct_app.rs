@@ -89,6 +89,11 @@ impl DirectApp {
 
     /// A v1 link to this hub.
     pub fn link(&mut self, hub: u8) {
+        self.link_with(hub, Features::ALL);
+    }
+
+    /// A v1 link to this hub, which has these features.
+    pub fn link_with(&mut self, hub: u8, features: Features) {
         self.open();
         self.bytes(&header(Version::V1));
         self.hear(Control::Welcome {
@@ -96,7 +101,7 @@ impl DirectApp {
             max_message: 1 << 20,
             wall: self.now.wall,
             time: None,
-            features: Features::ALL,
+            features,
         });
         assert_eq!(self.session.link(), LinkState::Connected);
     }

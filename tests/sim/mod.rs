@@ -18,7 +18,7 @@ use std::time::Duration;
 use nanostate::engine::Now;
 use nanostate::time::{BootTime, LogicalTime, MonoTime, WallTime};
 use nanostate::wire::{Form, Instance, Meta, Stamp, Value};
-use nanostate::Kind;
+use nanostate::{Kind, State};
 
 pub use direct::{whole_frames, Direct};
 pub use direct_app::{written, DirectApp};
@@ -108,6 +108,18 @@ pub fn each_seed(default: u64, cost: u64, mut target: impl FnMut(u64)) {
     }
 }
 
+/// What stands for the value of a key that has none any more: no MessagePack.
+pub const CLEARED: &[u8] = &[];
+
+/// The value of a state that a program was given.
+pub fn given(state: &State) -> Vec<u8> {
+    if state.kind() == Kind::Cleared {
+        assert_eq!(state.msgpack(), [0xC0], "it has no value");
+        return CLEARED.to_vec();
+    }
+    state.msgpack().to_vec()
+}
+
 /// A value of this kind, as MessagePack. All that can are of about `size` bytes and differ from those of other
 /// numbers.
 pub fn value(kind: Kind, number: u64, size: usize) -> Vec<u8> {
@@ -137,6 +149,7 @@ pub fn value(kind: Kind, number: u64, size: usize) -> Vec<u8> {
             out.extend([0xC9, 0, 0, 0, 8, 7]);
             out.extend(number.to_be_bytes());
         }
+        Kind::Cleared => out = CLEARED.to_vec(),
     }
     out
 }

@@ -23,6 +23,7 @@ pub fn value(state: &State) -> Result<String> {
         Kind::Text => line(state.text()?).into_owned(),
         Kind::Bytes => bytes(state.bytes()?),
         Kind::Nil => "nil".to_owned(),
+        Kind::Cleared => state.kind().name().to_owned(),
         Kind::Bool => state.bool()?.to_string(),
         Kind::Int => state.int()?.to_string(),
         Kind::Uint => state.uint()?.to_string(),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::limits;
-use crate::wire::{Hidden, Secret};
+use crate::wire::{Features, Hidden, Secret};
 
 /// What can be set.
 #[derive(Clone, Debug)]
@@ -26,6 +26,8 @@ pub struct SessionConfig {
     pub secret: Option<Secret>,
     /// The access token.
     pub token: Option<Hidden<Box<str>>>,
+    /// What it tells the hub that it can do.
+    pub features: Features,
 }
 
 impl Default for SessionConfig {
@@ -40,6 +42,7 @@ impl Default for SessionConfig {
             observer: false,
             secret: None,
             token: None,
+            features: Features::ALL,
         }
     }
 }

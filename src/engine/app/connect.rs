@@ -125,7 +125,7 @@ impl Session {
                 Agreed::V1 => self.say_hello(now),
                 // A hub is asked for nothing but BUS.
                 Agreed::Old | Agreed::Plain | Agreed::Client(_) | Agreed::Served => {
-                    self.up(None);
+                    self.up(now, None, Features::NONE);
                     // It holds nothing.
                     self.hub.synced.begin(true);
                     self.hub.synced.answered(0, self.received.waiting());
@@ -150,7 +150,7 @@ impl Session {
         self.phase = Phase::Hello;
         self.expect_answer(now);
         debug!("{}: hello, connection {epoch}, accepts {accept:#x}, flags {:#x}", one_line(&self.identity), flags.0);
-        let (secret, token, features) = (self.config.secret, self.config.token.clone(), Features::ALL);
+        let (secret, token, features) = (self.config.secret, self.config.token.clone(), self.config.features);
         let token = token.as_ref().map(|Hidden(token)| Hidden(&**token));
         self.control(&Control::Hello { instance, epoch, accept, flags, time, secret, token, features });
     }
@@ -160,9 +160,11 @@ impl Session {
         self.timers.set(Timer::Handshake, now.mono + limits::HANDSHAKE);
     }
 
-    /// The link is there, to the hub of this instance or to an old one.
-    pub(super) fn up(&mut self, hub: Option<Instance>) {
+    /// The link is there, to the hub of this instance, which has these features, or to an old one.
+    pub(super) fn up(&mut self, now: Now, hub: Option<Instance>, features: Features) {
         self.phase = Phase::Up;
+        self.hub.features = features.and(self.config.features);
+        self.own.expire(now.mono);
         self.timers.clear(Timer::Handshake);
         if self.hub.instance != hub {
             self.acks.forget();
@@ -184,7 +186,7 @@ impl Session {
             one_line(&self.identity),
             if hub.is_some() { "welcome at" } else { "at an old hub," },
             self.dialler.url(),
-            self.own.table.len()
+            self.own.table.values()
         );
         self.flush();
         self.notice_link(Status::Ok, self.dialler.url().to_owned());

@@ -13,14 +13,15 @@ impl Session {
         self.find(sender, name).ok().flatten()
     }
 
-    /// The value of a key, or with no sender the newest of any sender, own values included.
+    /// The value of a key, or with no sender the newest of any sender, own values included; none that is cleared.
     ///
     /// # Errors
     /// [`Status::NoMemory`]: for a copy of a large own value.
     pub fn find(&mut self, sender: Option<&str>, name: &str) -> Result<Option<State>> {
         let own = match sender {
             Some(sender) => self.own.table.find(sender, name),
-            None => self.own.table.find(&self.identity, name),
+            // If it has none any more, others may have one.
+            None => self.own.table.find(&self.identity, name).filter(|own| !own.is_cleared()),
         };
         let kept = match sender {
             Some(sender) => self.received.find(sender, name),
@@ -30,7 +31,7 @@ impl Session {
             (Some(own), kept) if kept.is_none_or(|kept| own.stamp() >= kept.stamp()) => {
                 own_state(own, &mut self.buffers.scratch)
             }
-            (_, kept) => Ok(kept.cloned()),
+            (_, kept) => Ok(kept.filter(|kept| !kept.is_cleared()).cloned()),
         }
     }
 
@@ -45,7 +46,8 @@ impl Session {
         let newer_is_kept = |entry: &&Entry| {
             received.find(entry.sender(), entry.name()).is_some_and(|kept| kept.stamp() > entry.stamp())
         };
-        let received = received.iter().filter(|state| wanted(state.name()) && !newer_is_own(state)).cloned();
+        let received = received.iter().filter(|state| !state.is_cleared() && wanted(state.name()));
+        let received = received.filter(|state| !newer_is_own(state)).cloned();
         let published = own.iter().filter(|entry| wanted(entry.name()) && !newer_is_kept(entry));
         received
             .map(Ok)
@@ -56,6 +58,9 @@ impl Session {
 
 /// An own value in the form in which the program gets states.
 fn own_state(own: &Entry, scratch: &mut Vec<u8>) -> Result<Option<State>> {
+    if own.is_cleared() {
+        return Ok(None);
+    }
     let (bytes, stamp) = (own.bytes(), own.stamp());
     let Ok(body) = wire::decode(bytes, Form::V1) else { return Ok(None) };
     let time = stamp.millis() as i64;

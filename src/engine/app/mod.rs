@@ -48,7 +48,7 @@ use crate::framing::Frame;
 use crate::state::State;
 use crate::time::{LogicalTime, MonoTime};
 use crate::visible::one_line;
-use crate::wire::{Control, Instance, Malformed};
+use crate::wire::{Control, Features, Instance, Malformed};
 use crate::{limits, Error, Status};
 
 enum Phase {
@@ -92,6 +92,8 @@ struct HubInfo {
     instance: Option<Instance>,
     /// The largest body that it takes, once it is known.
     limit: usize,
+    /// What both it and this app can do.
+    features: Features,
     synced: Synced,
     pings: Pings,
 }
@@ -137,7 +139,13 @@ impl Session {
             dialler: Dialler::new(u64::from_le_bytes(seed)),
             phase: Phase::Idle,
             link: None,
-            hub: HubInfo { instance: None, limit: usize::MAX, synced: Synced::default(), pings: Pings::default() },
+            hub: HubInfo {
+                instance: None,
+                limit: usize::MAX,
+                features: Features::NONE,
+                synced: Synced::default(),
+                pings: Pings::default(),
+            },
             received: Received::new(limits::RECEIVED, limits::RECV_QUEUE),
             accepted: Accepted::all(),
             reports: Reports::default(),
@@ -384,9 +392,11 @@ fn limit(is_old: bool, config: &SessionConfig, hub_limit: usize) -> usize {
     }
 }
 
-/// Whether the hub is sent this value.
-fn wanted(is_old: bool, entry: &Entry, limit: usize) -> bool {
-    entry.meta_at() <= limit && (!is_old || entry.kind().is_plain())
+/// Whether the hub, which has these features, is sent this value.
+fn wanted(is_old: bool, features: Features, entry: &Entry, limit: usize) -> bool {
+    let knows =
+        if is_old { entry.kind().is_plain() } else { !entry.is_cleared() || features.contains(Features::CLEAR) };
+    entry.meta_at() <= limit && knows
 }
 
 impl Protocol for Session {
@@ -474,7 +484,7 @@ impl Protocol for Session {
             // Without a bound: the feed of an app has its own states only, and no other link waits.
             let mut steps = usize::MAX;
             link.feed.fill(own, &mut steps, usize::MAX, |feed, entry| {
-                let wanted = wanted(is_old, entry, limit);
+                let wanted = wanted(is_old, hub.features, entry, limit);
                 if !wanted && !feed.came_while_behind(entry) {
                     reports.withheld(entry);
                 }

@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 use super::super::table::{Capacity, Entry, Offer, Refusal, Slot, Table};
 use super::super::Now;
 use crate::limits::RESTAMPS;
-use crate::time::{BootTime, LogicalTime};
+use crate::time::{BootTime, LogicalTime, MonoTime};
 use crate::wire::{Instance, Stamp};
 use crate::Status;
 
@@ -17,8 +17,8 @@ pub struct Own {
     pub table: Table,
     /// When each was sent, by slot.
     sent: Vec<Sent>,
-    /// How often each was stamped anew on this link.
-    retries: HashMap<Slot, u32>,
+    /// How often those of each name were stamped anew on this link.
+    retries: HashMap<Box<str>, u32>,
     /// Values that the hub of this link did not take, and why: each counts while it is the newest of its key.
     refused: HashMap<Slot, (Stamp, Status)>,
     /// The version of the last value that was stamped anew on this link: the hub holds it no sooner than it answers for
@@ -39,7 +39,7 @@ impl Own {
     /// None yet, and never more than `bytes`.
     pub fn new(bytes: usize) -> Own {
         Own {
-            table: Table::new(Capacity { states: usize::MAX, bytes, share: 1, departed: Duration::ZERO }),
+            table: Table::new(Capacity { states: usize::MAX, bytes, share: 1, ..Capacity::default() }),
             sent: Vec::new(),
             retries: HashMap::new(),
             refused: HashMap::new(),
@@ -73,7 +73,8 @@ impl Own {
     /// [`Status::IdentityTaken`]: that was done too often on this link, since another program stamps values of this key
     /// as fast; [`Status::NoMemory`].
     pub fn restamp(&mut self, slot: Slot, stamp: Stamp) -> Result<(), Status> {
-        let retries = self.retries.entry(slot).or_insert(0);
+        let Some(entry) = self.table.get(slot) else { return Ok(()) };
+        let retries = self.retries.entry_ref(entry.name()).or_insert(0);
         if *retries == RESTAMPS {
             return Err(Status::IdentityTaken);
         }
@@ -123,9 +124,17 @@ impl Own {
 
     /// Forgets a value: another program's value of its key is newer.
     pub fn forget(&mut self, slot: Slot) {
-        self.retries.remove(&slot);
+        if let Some(entry) = self.table.get(slot) {
+            self.retries.remove(entry.name());
+        }
         self.refused.remove(&slot);
         self.table.forget(slot);
+    }
+
+    /// Forgets what was cleared too long ago.
+    pub fn expire(&mut self, mono: MonoTime) {
+        self.table.expire(mono);
+        self.table.tidy(&mut { usize::MAX });
     }
 
     /// The hub did not take this value.
@@ -186,9 +195,18 @@ mod tests {
         let stamp = Stamp { clock, instance: INSTANCE };
         let mut body = Vec::new();
         let meta = Meta { stamp: Some(stamp), ..Meta::default() };
-        let meta_at = wire::encode(&mut body, Form::V1, "a", name, &[0xC3], &meta);
-        let offer =
-            Offer { body: &body, shared: None, meta_at, sender: "a", name, kind: Kind::Bool, stamp, origin: None };
+        let (meta_at, mono) = (wire::encode(&mut body, Form::V1, "a", name, &[0xC3], &meta), MonoTime::default());
+        let offer = Offer {
+            body: &body,
+            shared: None,
+            meta_at,
+            sender: "a",
+            name,
+            kind: Kind::Bool,
+            stamp,
+            origin: None,
+            mono,
+        };
         own.put(Now { boot: boot(millis), ..Now::default() }, offer).expect("there is room")
     }
 

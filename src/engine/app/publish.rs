@@ -11,6 +11,7 @@ use super::super::told::Told;
 use super::super::Now;
 use super::{wanted, Draft, Phase, Session};
 use crate::memory;
+use crate::state::State;
 use crate::time::LogicalTime;
 use crate::visible::{one_line, Quoted};
 use crate::wire::{self, Form, Kind, Meta, Stamp, Value};
@@ -31,6 +32,26 @@ impl Session {
         let (done, len) = (self.publish_body(now, &body, None, meta_at, name, kind, stamp), body.len());
         self.buffers.scratch = body;
         done.inspect(|()| self.reports.sent(len))
+    }
+
+    /// Withdraws the value of a name: its key has none from now on, whether or not it had one.
+    pub fn clear(&mut self, now: Now, name: &str) -> Result<()> {
+        wire::check_name(name)?;
+        self.own.expire(now.mono);
+        let kind = match self.own.table.find(&self.identity, name) {
+            Some(own) => own.value_kind(),
+            // One that an earlier run under this identity left.
+            None => self.received.find(&self.identity, name).map(State::kind).filter(|&kind| kind != Kind::Cleared),
+        };
+        let value = kind.map_or(Value::Nil, |kind| Value::Int(kind.code().into()));
+        let stamp = self.stamper.next(now);
+        let meta = Meta { stamp: Some(stamp), flags: Meta::CLEAR, ..Meta::default() };
+        let mut body = Vec::new();
+        let meta_at = wire::encode_value(&mut body, Form::V1, &self.identity, name, value, &meta);
+        self.publish_body(now, &body, None, meta_at, name, Kind::Cleared, stamp)?;
+        self.received.forget_key(&self.identity, name);
+        self.reports.sent(body.len());
+        Ok(())
     }
 
     /// Publishes a value that was encoded beforehand.
@@ -61,7 +82,8 @@ impl Session {
             let text = format!("{} would be a message of {meta_at} bytes; the limit is {limit}", Quoted(name));
             return Err(Error::new(Status::TooLarge, text));
         }
-        let offer = Offer { body, shared, meta_at, sender: &self.identity, name, kind, stamp, origin: None };
+        let (sender, origin, mono) = (&self.identity, None, now.mono);
+        let offer = Offer { body, shared, meta_at, sender, name, kind, stamp, origin, mono };
         let slot = match self.own.put(now, offer) {
             Ok(slot) => slot,
             Err(Refusal::NoMemory) => return Err(memory::none_for(body.len(), name)),
@@ -80,7 +102,7 @@ impl Session {
     pub(super) fn change(&mut self, slot: Slot, limit: usize) {
         let (Phase::Up, Some(link)) = (&self.phase, &mut self.link) else { return };
         let Some(entry) = self.own.table.get(slot) else { return };
-        if wanted(link.is_old(), entry, limit) {
+        if wanted(link.is_old(), self.hub.features, entry, limit) {
             trace!("{}: sends {}", one_line(&self.identity), Told::entry(entry));
             if link.feed.change(&self.own.table, entry, usize::MAX) {
                 debug!("{}: the hub does not keep up: it gets newest values only", one_line(&self.identity));

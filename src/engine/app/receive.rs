@@ -13,7 +13,7 @@ use super::{Notice, Phase, Session};
 use crate::memory;
 use crate::state::{Outline, State};
 use crate::visible::{one_line, Quoted};
-use crate::wire::{self, Body, Control, Features, Form, Malformed, Meta, Stamp, Value};
+use crate::wire::{self, Body, Control, Features, Form, Kind, Malformed, Meta, Stamp, Value};
 use crate::Status;
 
 impl Session {
@@ -25,17 +25,16 @@ impl Session {
         };
         match (body.is_reserved(), form) {
             (false, _) => {
-                // No feature is announced yet but that the hub says what it held.
-                if let Err(reason) = body.meta.check_features(Meta::RETAINED) {
+                if let Err(reason) = body.meta.check_features(Meta::RETAINED | self.hub.features.state_flags()) {
                     return self.reports.malformed(reason);
                 }
                 let Some((place, stamp, time)) = self.receive(now, &body) else { return };
                 trace!("{}: receives {}", one_line(&self.identity), Told::body(&body));
-                let state = if let Cow::Owned(_) = bytes {
+                let state = if matches!(bytes, Cow::Owned(_)) && body.kind != Kind::Cleared {
                     let outline = Outline::of(&body, &bytes);
                     State::in_place(bytes.into_owned(), &outline, stamp, time)
                 } else {
-                    // It lay whole in what one read gave, which is no more than `memory::LARGE`.
+                    // It lay whole in what one read gave, which is no more than `memory::LARGE`, or has no value.
                     State::new(&mut self.buffers.scratch, &body, stamp, time)
                 };
                 if self.received.insert(place, state) {
@@ -83,7 +82,7 @@ impl Session {
         if own.is_some_and(|own| stamp > own) {
             self.adopt(now, body, stamp);
         }
-        if !self.accepted.takes(body.kind.mask()) {
+        if !self.accepted.takes(body.accepted_by()) {
             self.reports.stats.rejected += 1;
             if self.accepted.tells_rejects() {
                 let (sender, name) = (body.sender.to_owned(), body.name.to_owned());
@@ -109,12 +108,14 @@ impl Session {
     pub(super) fn adopt(&mut self, now: Now, body: &Body<'_>, stamp: Stamp) {
         let (sender, name, kind) = (body.sender, body.name, body.kind);
         let value = Value::Msgpack(body.data);
-        let copied = memory::with_capacity(wire::max_head_len(sender, name, &value) + Stamp::META_LEN);
+        let copied =
+            memory::with_capacity(wire::max_head_len(sender, name, &value) + Stamp::META_LEN + Meta::FLAGS_LEN);
         let adopted = copied.map_err(Refusal::from).and_then(|mut bytes| {
-            let meta = Meta { stamp: Some(stamp), ..Meta::default() };
+            let meta = Meta { stamp: Some(stamp), flags: body.meta.flags & Meta::CLEAR, ..Meta::default() };
             let meta_at = wire::encode_value(&mut bytes, Form::V1, sender, name, value, &meta);
             let bytes = Arc::new(bytes);
-            let offer = Offer { body: &bytes, shared: Some(&bytes), meta_at, sender, name, kind, stamp, origin: None };
+            let (shared, origin, mono) = (Some(&bytes), None, now.mono);
+            let offer = Offer { body: &bytes, shared, meta_at, sender, name, kind, stamp, origin, mono };
             self.own.put(now, offer)
         });
         if let Err(why) = adopted {
@@ -134,7 +135,7 @@ impl Session {
                 self.hub.limit = usize::try_from(max_message).unwrap_or(usize::MAX);
                 self.welcomed(now, time);
                 self.hub.synced.begin(features.contains(Features::SYNCED));
-                self.up(Some(instance));
+                self.up(now, Some(instance), features);
             }
             Control::Refuse { status, text } => self.refused_by_hub(now, status, text),
             Control::Ping { token } => {

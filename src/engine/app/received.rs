@@ -10,6 +10,7 @@ use super::super::hash::KeyHash;
 use super::super::newest::{Keyed, Newest, Place};
 use super::super::slots::NONE;
 use super::uptake::Uptake;
+use crate::limits;
 use crate::state::State;
 use crate::time::MonoTime;
 use crate::wire::Stamp;
@@ -21,7 +22,7 @@ use crate::wire::Stamp;
 /// themselves, so it needs no memory that grows with what comes. It stays until the program has taken all of it. Either the
 /// queue or the list is empty.
 ///
-/// Over its limit it forgets the keys that are not owed, those known longest first. Owed keys may take the queue's limit in
+/// Over its limit it forgets the keys that are not owed: first what was cleared, then those known longest. Owed keys may take the queue's limit in
 /// addition; only beyond that the oldest of them are dropped.
 pub struct Received {
     values: Newest<Known>,
@@ -30,8 +31,10 @@ pub struct Received {
     limit: usize,
     /// The keys whose value the program is to be given, in the order in which it is.
     owed: List,
-    /// All other keys.
+    /// All other keys that have a value.
     others: List,
+    /// All other keys whose value was cleared.
+    cleared: List,
     /// Values that the program is to be given, in the order in which they came.
     queue: VecDeque<State>,
     queue_limit: usize,
@@ -76,6 +79,10 @@ impl Keyed for Known {
 
     fn stamp(&self) -> Stamp {
         self.state.stamp()
+    }
+
+    fn is_cleared(&self) -> bool {
+        self.state.is_cleared()
     }
 }
 
@@ -129,6 +136,7 @@ impl Received {
             limit,
             owed: List::EMPTY,
             others: List::EMPTY,
+            cleared: List::EMPTY,
             queue: VecDeque::new(),
             queue_limit,
             waiting: 0,
@@ -212,14 +220,19 @@ impl Received {
                 if known.is_owed {
                     self.waiting = self.waiting + size - before;
                 }
-                known.state = state;
+                let turns = known.state.is_cleared() != state.is_cleared() && !known.is_owed;
+                if turns {
+                    self.turn(slot, state);
+                } else {
+                    known.state = state;
+                }
                 self.values.restamped(slot);
                 slot
             }
             None => {
                 let known = Known { state, key_hash: place.hash, previous: NONE, next: NONE, is_owed: false };
                 let slot = self.values.insert(known);
-                self.others.push(&mut self.values, slot);
+                self.go_home(slot);
                 slot
             }
         }
@@ -242,6 +255,35 @@ impl Received {
         slot
     }
 
+    /// Adds a key to the list of those that are not owed, to which it belongs by its value. Of what was cleared, the oldest
+    /// is forgotten where that is too much.
+    #[inline]
+    fn go_home(&mut self, slot: u32) {
+        if !self.values.get(slot).is_some_and(|known| known.state.is_cleared()) {
+            return self.others.push(&mut self.values, slot);
+        }
+        self.cleared.push(&mut self.values, slot);
+        if self.cleared.len > limits::RECEIVED_CLEARED {
+            self.forget(self.cleared.first);
+        }
+    }
+
+    /// A key that is not owed has no value any more, or has one again.
+    #[cold]
+    fn turn(&mut self, slot: u32, state: State) {
+        self.leave_home(slot);
+        self.values.get_mut(slot).expect("a key that is known").state = state;
+        self.go_home(slot);
+    }
+
+    /// Takes a key out of that list.
+    #[inline]
+    fn leave_home(&mut self, slot: u32) {
+        let is_cleared = self.values.get(slot).is_some_and(|known| known.state.is_cleared());
+        let list = if is_cleared { &mut self.cleared } else { &mut self.others };
+        list.remove(&mut self.values, slot);
+    }
+
     /// A key has another value for the program.
     fn owe(&mut self, slot: u32) {
         let known = self.values.get_mut(slot).expect("a key that is known");
@@ -250,7 +292,7 @@ impl Received {
             return;
         }
         self.waiting += known.state.allocated();
-        self.others.remove(&mut self.values, slot);
+        self.leave_home(slot);
         self.owed.push(&mut self.values, slot);
     }
 
@@ -261,7 +303,7 @@ impl Received {
         let state = known.state.clone();
         self.waiting -= state.allocated();
         self.owed.remove(&mut self.values, slot);
-        self.others.push(&mut self.values, slot);
+        self.go_home(slot);
         Some(state)
     }
 
@@ -314,7 +356,8 @@ impl Received {
     /// Forgets keys that are not owed, other than this one, as far as the limit demands it.
     fn forget_others(&mut self, but: u32) {
         while self.bytes > self.limit {
-            let Some(slot) = self.others.first_but(&self.values, but) else { return };
+            let cleared = self.cleared.first_but(&self.values, but);
+            let Some(slot) = cleared.or_else(|| self.others.first_but(&self.values, but)) else { return };
             self.forget(slot);
         }
     }
@@ -329,6 +372,15 @@ impl Received {
         }
     }
 
+    /// Forgets a key, if it is known. What is owed stays so.
+    pub fn forget_key(&mut self, sender: &str, name: &str) {
+        let Some(slot) = self.place(sender, name).slot else { return };
+        if self.values.get(slot).is_some_and(|known| known.is_owed) {
+            self.queue_owed();
+        }
+        self.forget(slot);
+    }
+
     /// Puts what is owed into the queue, whatever its limit: it does not depend on the keys any more.
     fn queue_owed(&mut self) {
         while let Some(state) = self.settle(self.owed.first) {
@@ -339,7 +391,7 @@ impl Received {
 
     /// Forgets a key that is not owed.
     fn forget(&mut self, slot: u32) {
-        self.others.remove(&mut self.values, slot);
+        self.leave_home(slot);
         if let Some(known) = self.values.remove(slot) {
             self.bytes -= known.state.allocated();
         }
@@ -348,6 +400,7 @@ impl Received {
     /// Forgets every key. What is owed stays so.
     pub fn clear(&mut self) {
         self.queue_owed();
-        (self.values, self.others, self.bytes) = (Newest::new(), List::EMPTY, 0);
+        (self.values, self.bytes) = (Newest::new(), 0);
+        (self.others, self.cleared) = (List::EMPTY, List::EMPTY);
     }
 }

@@ -47,6 +47,8 @@ pub struct Profile {
     pub shares: bool,
     /// Whether it is no news that it comes and goes.
     pub is_observer: bool,
+    /// Whether it may know values that were cleared since: it is no newcomer.
+    pub returns: bool,
     /// Why it may only read, if it may only read.
     pub read_only: Option<ReadOnly>,
     /// The access token by which it was let in.
@@ -83,6 +85,7 @@ impl Profile {
             echo: false,
             shares: false,
             is_observer: false,
+            returns: false,
             read_only: None,
             grant: None,
         }
@@ -149,7 +152,7 @@ impl Profile {
         }
         let takes = if is_app {
             // An app has to know of the values of an earlier run under its identity, to make newer ones.
-            entry.kind().mask() & self.accept != 0 || entry.is_from(&self.identity)
+            (entry.accepted_by() & self.accept != 0 || entry.is_from(&self.identity)) && self.understands(entry)
         } else {
             self.takes_as_old(config, entry) == Takes::Yes
         };
@@ -160,8 +163,17 @@ impl Profile {
         }
     }
 
+    /// Whether it knows what this entry says.
+    #[inline]
+    pub fn understands(&self, entry: &Entry) -> bool {
+        !entry.is_cleared() || self.features.contains(Features::CLEAR)
+    }
+
     /// Whether it takes this entry as a body of three elements.
     pub fn takes_as_old(&self, config: &RouterConfig, entry: &Entry) -> Takes {
+        if entry.is_cleared() {
+            return Takes::NotAtAll;
+        }
         let is_plain = self.kind == PeerKind::Plain;
         let structured =
             is_plain || config.legacy_structured || self.gateway().is_some_and(|gateway| gateway.structured);
@@ -193,7 +205,7 @@ mod tests {
     use super::super::super::table::{Capacity, Offer, Table};
     use super::*;
     use crate::framing::Framing;
-    use crate::time::LogicalTime;
+    use crate::time::{LogicalTime, MonoTime};
     use crate::wire::{self, Form, Meta, Stamp, Value};
 
     fn profile(framing: Framing, gateway: Option<Gateway>) -> Profile {
@@ -207,7 +219,8 @@ mod tests {
         let meta = Meta { stamp: Some(stamp), ..Meta::default() };
         let meta_at = wire::encode(&mut body, Form::V1, sender, "name", &data, &meta);
         let (kind, origin) = (wire::check(&data).expect("one value"), Some(ConnId(origin)));
-        let offer = Offer { body: &body, shared: None, meta_at, sender, name: "name", kind, stamp, origin };
+        let mono = MonoTime::default();
+        let offer = Offer { body: &body, shared: None, meta_at, sender, name: "name", kind, stamp, origin, mono };
         table.offer(offer).expect("there is room");
     }
 

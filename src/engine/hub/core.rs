@@ -22,7 +22,7 @@ use super::reports::Reports;
 use super::turns::{self, Turns};
 use super::unfinished::Unfinished;
 use crate::time::LogicalTime;
-use crate::wire::{self, Body, Control, Features, Form, HelloFlags, Hidden, Instance, Stamp};
+use crate::wire::{self, Body, Control, Features, Form, HelloFlags, Hidden, Instance, Kind, Stamp};
 use crate::{limits, Status};
 
 /// Chunks of each size that a hub keeps for later of what waited to be written: 5.3 MiB.
@@ -31,7 +31,7 @@ const POOLED: usize = 64;
 /// What a deadline of a hub is for; a peer is named by its place.
 #[derive(Clone, Copy)]
 pub enum Timer {
-    /// Values of a departed sender expire.
+    /// Values of a departed sender, or tombstones, expire.
     Expiry,
     /// Much memory may have been freed.
     Reclaim,
@@ -146,7 +146,7 @@ impl Core {
         self.flush(peer);
     }
 
-    /// Sees to it that values of departed senders expire in time.
+    /// Sees to it that tombstones, and values of departed senders, expire in time.
     pub fn set_expiry(&mut self) {
         match self.intake.table.next_expiry() {
             Some(at) => self.timers.set(Timer::Expiry, at),
@@ -189,7 +189,7 @@ impl Core {
         if peer.profile.read_only.is_none() {
             self.intake.table.arrived(&peer.profile.identity, peer.profile.conn);
         }
-        let states = self.intake.table.len();
+        let states = self.intake.table.values();
         debug!("{} is welcomed, and is sent the {states} states held", peer.profile.name());
         let time = Some(self.intake.welcome_time(now, time));
         self.warn_of_clock(peer);
@@ -259,6 +259,9 @@ impl Core {
         match taken {
             Ok(taken) => {
                 self.count(peer, taken);
+                if body.kind == Kind::Cleared {
+                    self.set_expiry();
+                }
                 taken.into()
             }
             Err(why) => {
@@ -324,6 +327,7 @@ impl Core {
                 if held.instance != peer.profile.instance && peer.profile.shares {
                     // It may have dropped that for its own.
                     let entry = self.intake.held_instead(&peer.profile.identity, name, offered);
+                    let entry = entry.filter(|entry| peer.profile.understands(entry));
                     entry.into_iter().for_each(|entry| peer.link.feed.again(entry));
                 }
             }
@@ -357,6 +361,7 @@ impl Core {
                 profile.echo = flags.contains(HelloFlags::ECHO);
                 profile.shares = flags.contains(HelloFlags::SHARED);
                 profile.is_observer = flags.contains(HelloFlags::OBSERVER);
+                profile.returns = epoch > 1;
                 let (name, flag_bits) = (profile.name(), flags.0);
                 debug!("{name}: hello, connection {epoch}, accepts {accept:#x}, flags {flag_bits:#x}");
                 if let Err(error) = wire::check_identity(body.sender) {
@@ -378,6 +383,8 @@ impl Core {
                 debug!("{} accepts {mask:#x} from now on", peer.profile.name());
                 // Said again, it asks for what the app itself left out.
                 if mask & !accepts != 0 || mask == accepts {
+                    // Of what it left out, or did not take, it may know values that were cleared since.
+                    peer.profile.returns = true;
                     peer.link.feed.walk_all(&self.intake.table);
                 }
                 peer.asks += 1;
@@ -466,10 +473,11 @@ impl Core {
         let Core { turns, intake, config, reports, .. } = self;
         turns.charge(usize::MAX, |steps| {
             link.feed.fill(&intake.table, steps, most, |feed, entry| match profile.verdict(config, entry) {
-                Verdict::Send => true,
+                // A newcomer knows no value that is gone.
+                Verdict::Send => !entry.is_cleared() || profile.returns || feed.came_while_behind(entry),
                 Verdict::Skip => false,
                 Verdict::Withhold => {
-                    if !feed.came_while_behind(entry) {
+                    if !feed.came_while_behind(entry) && !entry.is_cleared() {
                         reports.withheld(profile, tally, entry, config);
                     }
                     false

@@ -133,7 +133,7 @@ impl Intake {
             return Err(NotTaken::TooLarge { len: body.meta_at as u64, max });
         }
         let stamp = Stamp { clock: self.clock.tick(now), instance: self.instance };
-        self.take(from.conn, &body, stamp, None)
+        self.take(now, from.conn, &body, stamp, None)
     }
 
     /// Takes a body of at most `max` bytes from an app. `came`: its bytes.
@@ -154,14 +154,13 @@ impl Intake {
         if body.meta_at > max {
             return Err(NotTaken::TooLarge { len: body.meta_at as u64, max });
         }
-        // No feature is announced yet, and only a hub says that it held a value.
-        body.meta.check_features(0).map_err(NotTaken::Malformed)?;
+        body.meta.check_features(from.features.state_flags()).map_err(NotTaken::Malformed)?;
         if body.raw_meta.len() > limits::MAX_META {
             return Err(NotTaken::Malformed(Malformed::Meta));
         }
         let Some(stamp) = body.meta.stamp else {
             let stamp = Stamp { clock: self.clock.tick(now), instance: from.instance };
-            return self.take(from.conn, body, stamp, None);
+            return self.take(now, from.conn, body, stamp, None);
         };
         // An app that shares its identity also announces what others under it have sent last.
         if stamp.instance != from.instance && !from.shares {
@@ -171,12 +170,13 @@ impl Intake {
             return Err(NotTaken::Ahead(body.name));
         }
         self.observe(now, stamp.clock);
-        self.take(from.conn, body, stamp, body.canonical.then_some(came))
+        self.take(now, from.conn, body, stamp, body.canonical.then_some(came))
     }
 
     /// Puts a value into the table. `bytes`: the body as it came, if it is to be passed on as it is.
     fn take<'b>(
         &mut self,
+        now: Now,
         from: ConnId,
         body: &Body<'b>,
         stamp: Stamp,
@@ -203,7 +203,8 @@ impl Intake {
             }
         };
         let len = bytes.len() as u64;
-        let offer = Offer { body: bytes, shared, meta_at, sender, name, kind, stamp, origin: Some(from) };
+        let (origin, mono) = (Some(from), now.mono);
+        let offer = Offer { body: bytes, shared, meta_at, sender, name, kind, stamp, origin, mono };
         match self.table.offer(offer) {
             Ok(slot) => Ok(Taken { slot, len }),
             Err(Refusal::Stale) => Err(NotTaken::Stale(name)),

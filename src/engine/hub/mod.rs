@@ -134,7 +134,7 @@ impl Router {
     /// Counters of the whole hub.
     pub fn stats(&self) -> HubStats {
         let mut stats = self.core.reports.stats.clone();
-        stats.states = self.table().len() as u64;
+        stats.states = self.table().values() as u64;
         stats.table_bytes = self.table().bytes() as u64;
         stats.unfinished_bytes = self.core.unfinished.bytes() as u64;
         stats.outbox_bytes = self.core.queued() as u64;

@@ -81,7 +81,7 @@ impl Reports {
     pub fn withheld(&mut self, peer: &Profile, tally: &mut Tally, entry: &Entry, config: &RouterConfig) {
         self.stats.withheld += 1;
         tally.counters.withheld += 1;
-        if peer.is_old() && !mem::replace(&mut tally.warned.withheld, true) {
+        if peer.is_old() && !entry.is_cleared() && !mem::replace(&mut tally.warned.withheld, true) {
             let (len, name, kind) = (peer.len_as_old(entry), Quoted(entry.name()), entry.kind().name());
             let text = if len > config.legacy_max {
                 let option = HubOption::LegacyMax.about().name;

@@ -227,7 +227,8 @@ impl Feed {
     fn write_retained(&mut self, entry: &Entry) {
         let (mut meta, meta_at) = (std::mem::take(&mut self.scratch), entry.meta_at());
         meta.clear();
-        wire::with_flags(&entry.bytes()[meta_at..], Meta::RETAINED, &mut meta);
+        let flags = if entry.is_cleared() { Meta::RETAINED | Meta::CLEAR } else { Meta::RETAINED };
+        wire::with_flags(&entry.bytes()[meta_at..], flags, &mut meta);
         let len = meta_at + meta.len();
         self.sent += 1;
         self.sent_bytes += len as u64;

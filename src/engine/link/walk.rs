@@ -111,7 +111,7 @@ impl Walk {
 pub(super) mod tests {
     use super::super::super::table::{Capacity, Entry, Offer};
     use super::*;
-    use crate::time::LogicalTime;
+    use crate::time::{LogicalTime, MonoTime};
     use crate::wire::{self, Form, Instance, Kind, Meta, Stamp};
 
     /// Puts a value with this stamp under this key.
@@ -129,6 +129,7 @@ pub(super) mod tests {
             kind: Kind::Bool,
             stamp,
             origin: None,
+            mono: MonoTime::default(),
         };
         table.offer(offer).expect("there is room")
     }

@@ -25,11 +25,13 @@ pub trait Keyed {
     fn is_named(&self, name: &str) -> bool;
     /// Its stamp.
     fn stamp(&self) -> Stamp;
+    /// Whether it says that its key has no value any more.
+    fn is_cleared(&self) -> bool;
 
-    /// What orders the values of a name by their age. Equal stamps, which only a sender that forges its own can make,
-    /// are ordered too: everybody then finds the same value.
-    fn age_order(&self) -> (Stamp, &str) {
-        (self.stamp(), self.sender())
+    /// What orders the values of a name by their age; what is cleared is before all that is not. Equal stamps, which only
+    /// a sender that forges its own can make, are ordered too: everybody then finds the same value.
+    fn age_order(&self) -> (bool, Stamp, &str) {
+        (!self.is_cleared(), self.stamp(), self.sender())
     }
 }
 
@@ -90,13 +92,13 @@ impl<T: Keyed> Newest<T> {
         self.values.get(slot)
     }
 
-    /// The value in a slot. Its key stays; after a change of its stamp: [`Newest::restamped`].
+    /// The value in a slot. Its key stays; after any other change: [`Newest::restamped`].
     #[inline]
     pub fn get_mut(&mut self, slot: u32) -> Option<&mut T> {
         self.values.get_mut(slot)
     }
 
-    /// The value in this slot has another stamp than before.
+    /// The value in this slot has another stamp than before, or is another one.
     #[inline]
     pub fn restamped(&mut self, slot: u32) {
         if let Some(names) = &mut self.names {
@@ -138,12 +140,13 @@ impl<T: Keyed> Newest<T> {
         }
     }
 
-    /// The newest value of a name, of any sender.
+    /// The newest value of a name, of any sender that has one: none that is cleared.
     pub fn newest(&self, name: &str) -> Option<&T> {
-        match &self.names {
+        let newest = match &self.names {
             Some(names) => self.get(names.newest(&self.values, name)?),
             None => self.iter().filter(|value| value.is_named(name)).max_by(|a, b| a.age_order().cmp(&b.age_order())),
-        }
+        };
+        newest.filter(|value| !value.is_cleared())
     }
 }
 

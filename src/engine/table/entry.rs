@@ -156,6 +156,29 @@ impl Entry {
         self.kind
     }
 
+    /// Its kind; of a tombstone, that of the value that was cleared, if it says so.
+    pub fn value_kind(&self) -> Option<Kind> {
+        match self.kind {
+            Kind::Cleared => Kind::cleared(self.data()).ok().flatten(),
+            kind => Some(kind),
+        }
+    }
+
+    /// Whether it is a tombstone: its key has no value any more.
+    #[inline]
+    pub fn is_cleared(&self) -> bool {
+        self.kind == Kind::Cleared
+    }
+
+    /// The bits of an accept mask of which one is enough for it.
+    #[inline]
+    pub fn accepted_by(&self) -> u32 {
+        match self.kind {
+            Kind::Cleared => self.kind.accepted_by(self.data()),
+            kind => kind.mask(),
+        }
+    }
+
     /// When and by which instance it was published.
     pub fn stamp(&self) -> Stamp {
         self.stamp
@@ -216,5 +239,9 @@ impl Keyed for Entry {
 
     fn stamp(&self) -> Stamp {
         self.stamp
+    }
+
+    fn is_cleared(&self) -> bool {
+        self.is_cleared()
     }
 }

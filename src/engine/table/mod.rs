@@ -9,7 +9,9 @@ mod owners;
 mod pinned;
 #[cfg(test)]
 mod tests;
+mod tombstones;
 
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +19,7 @@ use self::entry::Stored;
 pub use self::entry::{Entry, EntryBody};
 use self::owners::{OwnerId, Owners};
 use self::pinned::Pinned;
+use self::tombstones::Tombstones;
 use super::hash::KeyHash;
 use super::newest::Newest;
 use super::slots::NONE;
@@ -39,7 +42,7 @@ pub const PAGE: usize = 64;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Slot(pub u32);
 
-/// A value that is offered to a table.
+/// A value that is offered to a table, or the word that there is none any more.
 pub struct Offer<'a> {
     /// A canonical v1 body.
     pub body: &'a [u8],
@@ -57,6 +60,8 @@ pub struct Offer<'a> {
     pub stamp: Stamp,
     /// Where it came from.
     pub origin: Option<ConnId>,
+    /// When it came.
+    pub mono: MonoTime,
 }
 
 /// Why a value was not taken.
@@ -87,15 +92,24 @@ pub struct Capacity {
     pub share: usize,
     /// How long a departed sender's entries stay.
     pub departed: Duration,
+    /// How long tombstones stay.
+    pub cleared: Duration,
 }
 
 impl Default for Capacity {
     fn default() -> Capacity {
-        Capacity { states: limits::TABLE_STATES, bytes: limits::TABLE_BYTES, share: 2, departed: limits::DEPARTED }
+        Capacity {
+            states: limits::TABLE_STATES,
+            bytes: limits::TABLE_BYTES,
+            share: 2,
+            departed: limits::DEPARTED,
+            cleared: limits::CLEARED,
+        }
     }
 }
 
-/// Newest values by (sender, name).
+/// Newest values by (sender, name). That of a key without a value any more is a tombstone, which has a stamp as any other:
+/// it stays for some time, and goes before all others where there is no room.
 pub struct Table {
     entries: Newest<Entry>,
     /// The greatest version in each page.
@@ -104,7 +118,8 @@ pub struct Table {
     /// Bytes allocated for its entries.
     bytes: usize,
     owners: Owners,
-    /// Departures of so long before this time have expired.
+    tombstones: Tombstones,
+    /// Departures, and tombstones, of so long before this time have expired.
     expired: Option<MonoTime>,
     /// Bodies that it held, and that wait to be written.
     pub pinned: Pinned,
@@ -117,14 +132,28 @@ pub struct Table {
 impl Table {
     /// An empty table.
     pub fn new(capacity: Capacity) -> Table {
-        let (entries, pages, owners) = (Newest::new(), Vec::new(), Owners::new());
-        let pinned = Pinned::default();
-        Table { entries, pages, version: 0, bytes: 0, owners, expired: None, pinned, ceiling: usize::MAX, capacity }
+        Table {
+            entries: Newest::new(),
+            pages: Vec::new(),
+            version: 0,
+            bytes: 0,
+            owners: Owners::new(),
+            tombstones: Tombstones::default(),
+            expired: None,
+            pinned: Pinned::default(),
+            ceiling: usize::MAX,
+            capacity,
+        }
     }
 
-    /// How many entries it holds.
+    /// How many entries it holds, tombstones among them.
     pub fn len(&self) -> usize {
         self.entries.len()
+    }
+
+    /// How many values it holds.
+    pub fn values(&self) -> usize {
+        self.len() - self.tombstones.len()
     }
 
     /// Whether it holds none.
@@ -135,7 +164,7 @@ impl Table {
     /// Bytes allocated for its entries and their senders.
     #[inline]
     pub fn bytes(&self) -> usize {
-        self.bytes + self.owners.bytes()
+        self.bytes + self.owners.bytes() + self.tombstones.bytes()
     }
 
     /// Bytes that it may hold.
@@ -185,7 +214,7 @@ impl Table {
         self.bytes += self.len() * more;
     }
 
-    /// The newest entry of a name, of any sender. Without [`Table::index_names`] it is looked for among all entries.
+    /// The newest value of a name, of any sender. Without [`Table::index_names`] it is looked for among all entries.
     pub fn newest(&self, name: &str) -> Option<&Entry> {
         self.entries.newest(name)
     }
@@ -245,13 +274,11 @@ impl Table {
         let (before, owner) = (entry.body.capacity(), entry.owner);
         if offer.body.len() > before {
             let more = Stored::cost(offer.body.len()) - Stored::cost(before);
-            if self.owners.get(owner).bytes + more > self.most_bytes() / self.capacity.share {
-                return Err(Refusal::Full);
+            while self.owners.get(owner).bytes + more > self.most_bytes() / self.capacity.share {
+                self.evict_tombstone_of(owner, Some(Slot(slot)))?;
             }
             while self.bytes() + more > self.most_bytes() {
-                if !self.evict_departed(owner) {
-                    return Err(Refusal::Full);
-                }
+                self.evict(owner, Some(Slot(slot)))?;
             }
         }
         let entry = self.entries.get_mut(slot).expect("found in the index");
@@ -266,15 +293,20 @@ impl Table {
             owner.bytes = owner.bytes - before + after;
         }
         entry.meta_at = offer.meta_at as u32;
-        entry.kind = offer.kind;
+        let was_cleared = mem::replace(&mut entry.kind, offer.kind) == Kind::Cleared;
         entry.stamp = offer.stamp;
         entry.origin = offer.origin;
         self.version += 1;
         entry.version = self.version;
         self.pages[slot as usize / PAGE] = self.version;
+        let id = entry.owner;
         if !owner.is_held_by(offer.origin) {
-            let owner = entry.owner;
-            self.owners.hold(owner, offer.origin);
+            self.owners.hold(id, offer.origin);
+        }
+        if offer.kind == Kind::Cleared {
+            self.tombstones.insert(Slot(slot), offer.mono, id);
+        } else if was_cleared {
+            self.tombstones.remove(Slot(slot));
         }
         self.entries.restamped(slot);
         Ok(Slot(slot))
@@ -284,24 +316,12 @@ impl Table {
         let overhead = self.entries.overhead();
         let size = Stored::cost(offer.body.len()) + overhead;
         let owner = self.owners.find_or_add(offer.sender);
-        let held = self.owners.get(owner);
-        if held.bytes + size > self.most_bytes() / self.capacity.share
-            || held.states >= self.capacity.states / self.capacity.share
-        {
-            self.owners.forget_if_empty(owner);
-            return Err(Refusal::Full);
-        }
-        while self.bytes() + size > self.most_bytes() || self.len() >= self.capacity.states {
-            if !self.evict_departed(owner) {
-                self.owners.forget_if_empty(owner);
-                return Err(Refusal::Full);
-            }
-        }
-        let body = match Stored::new(offer.body, offer.shared) {
+        let room = self.make_room(owner, size);
+        let body = match room.and_then(|()| Ok(Stored::new(offer.body, offer.shared)?)) {
             Ok(body) => body,
-            Err(NoMemory) => {
+            Err(why) => {
                 self.owners.forget_if_empty(owner);
-                return Err(Refusal::NoMemory);
+                return Err(why);
             }
         };
         self.owners.hold(owner, offer.origin);
@@ -329,6 +349,9 @@ impl Table {
         held.states += 1;
         let slot = self.entries.insert(entry);
         held.first = slot;
+        if offer.kind == Kind::Cleared {
+            self.tombstones.insert(Slot(slot), offer.mono, owner);
+        }
         if next != NONE {
             self.entries.get_mut(next).expect("a list names entries only").previous = slot;
         }
@@ -340,8 +363,28 @@ impl Table {
         Ok(Slot(slot))
     }
 
+    /// Makes room for an entry of this owner.
+    #[inline]
+    fn make_room(&mut self, owner: OwnerId, size: usize) -> Result<(), Refusal> {
+        let Capacity { states, share, .. } = self.capacity;
+        loop {
+            let held = self.owners.get(owner);
+            if held.bytes + size <= self.most_bytes() / share && held.states < states / share {
+                break;
+            }
+            self.evict_tombstone_of(owner, None)?;
+        }
+        while self.bytes() + size > self.most_bytes() || self.len() >= states {
+            self.evict(owner, None)?;
+        }
+        Ok(())
+    }
+
     fn remove(&mut self, slot: u32) {
         let entry = self.entries.remove(slot).expect("a list names entries only");
+        if entry.is_cleared() {
+            self.tombstones.remove(Slot(slot));
+        }
         entry.body.pinned().into_iter().for_each(|body| self.pinned.add(body));
         let overhead = self.entries.overhead();
         if entry.next != NONE {
@@ -370,12 +413,13 @@ impl Table {
         self.tidy(steps);
     }
 
-    /// When the next departed sender's values expire.
+    /// When the next tombstone expires, or the values of the next departed sender do.
     pub fn next_expiry(&self) -> Option<MonoTime> {
-        self.owners.next_expiry(self.capacity.departed)
+        let cleared = self.tombstones.since().map(|since| since + self.capacity.cleared);
+        self.owners.next_expiry(self.capacity.departed).into_iter().chain(cleared).min()
     }
 
-    /// The values of senders that departed too long ago are to be forgotten, by [`Table::tidy`].
+    /// The values of senders that departed too long ago, and old tombstones, are to be forgotten, by [`Table::tidy`].
     pub fn expire(&mut self, mono: MonoTime) {
         self.expired = Some(mono);
     }
@@ -396,7 +440,11 @@ impl Table {
             }
             if let Some(mono) = self.expired {
                 *steps -= 1;
-                if self.owners.doom_expired(mono, self.capacity.departed).is_none() {
+                let is_over = self.tombstones.since().is_some_and(|since| since + self.capacity.cleared <= mono);
+                if let Some(slot) = self.tombstones.oldest(None).filter(|_| is_over) {
+                    *steps = steps.saturating_sub(FORGET);
+                    self.forget(slot);
+                } else if self.owners.doom_expired(mono, self.capacity.departed).is_none() {
                     self.expired = None;
                 }
                 continue;
@@ -407,20 +455,47 @@ impl Table {
         }
     }
 
-    /// Forgets one entry of a sender that has departed, other than `but`: of the one that departed first. False: there is
-    /// none.
-    fn evict_departed(&mut self, but: OwnerId) -> bool {
+    /// Forgets one entry: the oldest tombstone other than `but`, else one of a sender that has departed, other than `owner`:
+    /// of the one that departed first. The owner itself stays.
+    ///
+    /// # Errors
+    /// [`Refusal::Full`]: there is none.
+    #[cold]
+    fn evict(&mut self, owner: OwnerId, but: Option<Slot>) -> Result<(), Refusal> {
+        if let Some(slot) = self.tombstones.oldest(but) {
+            self.evict_at(slot, owner);
+            return Ok(());
+        }
         loop {
-            if let Some(owner) = self.owners.next_doomed(Some(but)) {
+            if let Some(owner) = self.owners.next_doomed(Some(owner)) {
                 self.forget_one(owner);
-                return true;
+                return Ok(());
             }
-            if self.owners.doom_first(but).is_none() {
+            if self.owners.doom_first(owner).is_none() {
                 if !self.owners.are_leaving() {
-                    return false;
+                    return Err(Refusal::Full);
                 }
                 self.owners.depart_one();
             }
+        }
+    }
+
+    /// Forgets the oldest tombstone of an owner, which stays itself.
+    ///
+    /// # Errors
+    /// [`Refusal::Full`]: there is none.
+    #[cold]
+    fn evict_tombstone_of(&mut self, owner: OwnerId, but: Option<Slot>) -> Result<(), Refusal> {
+        let slot = self.tombstones.oldest_of(owner, but).ok_or(Refusal::Full)?;
+        self.evict_at(slot, owner);
+        Ok(())
+    }
+
+    fn evict_at(&mut self, slot: Slot, stays: OwnerId) {
+        let owner = self.get(slot).map(|entry| entry.owner);
+        self.remove(slot.0);
+        if let Some(owner) = owner.filter(|&owner| owner != stays) {
+            self.owners.forget_if_empty(owner);
         }
     }
 

@@ -12,7 +12,7 @@ use crate::time::MonoTime;
 
 /// The place of an owner.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct OwnerId(u32);
+pub struct OwnerId(pub(super) u32);
 
 /// A sender, and what the table holds of it.
 pub struct Owner {

@@ -121,6 +121,29 @@ pub unsafe extern "C" fn ns_app_send_json(
     })
 }
 
+/// Withdraws the own value of `name`: from now on the name has none. Whoever receives it is given a
+/// state of kind NS_KIND_CLEARED, and ns_app_get does not find it any more, here and there. It is a
+/// statement about the name: also NS_OK if it has no value, or none any more.
+///
+/// As a send it does not block, works without a link, and is acknowledged by ns_app_flush; the hub
+/// remembers it for 24 hours. Old programs are not told, and neither is a hub that does not know of
+/// this: ns_app_stats_t counts that as withheld. Any thread.
+///
+/// - NS_ERR_INVALID: NULL
+/// - NS_ERR_UTF8: `name` is not UTF-8
+/// - NS_ERR_NAME: `name` is empty, too long or reserved
+/// - NS_ERR_TOO_LARGE: over NS_OPT_MAX_MESSAGE, or what the hub takes
+/// - NS_ERR_FULL: own values fill NS_OPT_SEND_QUEUE, and `name` has none; nothing changed
+/// - NS_ERR_CLOSED: the app is closed
+#[no_mangle]
+pub unsafe extern "C" fn ns_app_clear(app: *mut ns_app, name: *const c_char) -> ns_status {
+    status(|| {
+        // SAFETY: the arguments are as the header demands.
+        let (handle, name) = unsafe { (handle_of(app)?, text(name, "name")?) };
+        handle.app.clear(name)
+    })
+}
+
 /// Sends `len` bytes that are one MessagePack value already, at most 32 deep. They are checked and
 /// copied.
 ///

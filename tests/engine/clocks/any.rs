@@ -49,7 +49,7 @@ fn turn(seed: u64) {
         match world.rng.below(24) {
             0..9 if !world.is_asleep(id) => {
                 for _ in 0..1 + world.rng.below(3) {
-                    let kind = world.rng.pick(&[Kind::Text, Kind::Int]);
+                    let kind = world.rng.pick(&[Kind::Text, Kind::Int, Kind::Text, Kind::Int, Kind::Cleared]);
                     let size = world.rng.length(6_000);
                     world.publish(id, &name, kind, size).unwrap_or_else(|status| panic!("a send fails: {status:?}"));
                 }

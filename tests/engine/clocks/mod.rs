@@ -14,7 +14,7 @@ use nanostate::time::LogicalTime;
 use nanostate::wire::{Control, Features, Form, HelloFlags, Instance, Meta, Stamp, ACCEPT_ANY};
 use nanostate::Kind;
 
-use crate::sim::{body, Id, World};
+use crate::sim::{body, Id, World, CLEARED};
 
 const HUB: &str = "tcp://hub";
 const MINUTE: i64 = 60_000;
@@ -56,7 +56,7 @@ type Shown = (Stamp, Vec<u8>);
 fn table(world: &mut World, hub: Id) -> BTreeMap<(String, String), Shown> {
     let entry = |entry: &nanostate::engine::table::Entry| {
         let key = (entry.sender().to_owned(), entry.name().to_owned());
-        (key, (entry.stamp(), entry.data().to_vec()))
+        (key, (entry.stamp(), if entry.is_cleared() { CLEARED.to_vec() } else { entry.data().to_vec() }))
     };
     world.hub(hub).table().iter().map(entry).collect()
 }
@@ -71,6 +71,14 @@ fn text(shown: Option<&Shown>) -> String {
         format!("{value} of {:?}", stamp)
     };
     shown.map_or("nothing".into(), text)
+}
+
+/// The kinds of which a program has to take one to be given this. That of a value that was cleared is not known here.
+fn kinds_of(value: &[u8]) -> u32 {
+    match value {
+        CLEARED => 1,
+        value => nanostate::wire::check(value).expect("a value").mask(),
+    }
 }
 
 /// The apps that take part.
@@ -95,7 +103,7 @@ fn check_one_value(world: &mut World, hub: Id, apps: &[Id]) {
             let holds = held.get(&key);
             let wins = holds.is_some_and(|(_, held)| held == value);
             let given = world.app(id).newest.get(&key).map(|(_, given)| given.clone());
-            let takes = |value: &[u8]| nanostate::wire::check(value).expect("a value").mask() & accept != 0;
+            let takes = |value: &[u8]| kinds_of(value) & accept != 0;
             let told = match holds {
                 Some((_, held)) if takes(held) => given.as_ref() == Some(held),
                 // It does not want to be shown what came instead.
@@ -111,8 +119,17 @@ fn check_one_value(world: &mut World, hub: Id, apps: &[Id]) {
             );
         }
         for (key, value) in &held {
-            let kind = nanostate::wire::check(&value.1).expect("a value");
-            if kind.mask() & accept == 0 {
+            if kinds_of(&value.1) & accept == 0 {
+                continue;
+            }
+            if value.1 == CLEARED {
+                let has = shown(world, id, Some(&key.0), &key.1);
+                assert!(has.is_none(), "{key:?} is cleared, and {identity} (process {id}) has {}", text(has.as_ref()));
+                let own = key.0 == identity && sent.get(&key.1).is_some_and(|(_, sent)| sent == CLEARED);
+                let given = world.app(id).newest.get(key).cloned();
+                // Whoever came later is not told.
+                let knows = given.as_ref().is_none_or(|given| given == value);
+                assert!(own || knows, "{key:?} is cleared, and process {id} was given {}", text(given.as_ref()));
                 continue;
             }
             let has = shown(world, id, Some(&key.0), &key.1);
@@ -153,7 +170,8 @@ fn check_one_value(world: &mut World, hub: Id, apps: &[Id]) {
 /// A value that is sent when all is quiet is the newest of its key and of its name for every app, and the hub holds it once
 /// it has acknowledged it.
 fn check_last_word(world: &mut World, hub: Id, apps: &[Id], writer: Id, name: &str) {
-    world.publish(writer, name, Kind::Text, 20).unwrap_or_else(|status| panic!("a send fails: {status:?}"));
+    let kind = world.rng.pick(&[Kind::Text, Kind::Text, Kind::Cleared]);
+    world.publish(writer, name, kind, 20).unwrap_or_else(|status| panic!("a send fails: {status:?}"));
     let value = world.app(writer).sent[name].1.clone();
     let acked = world.app(writer).acked;
     world.request_ack(writer);
@@ -164,7 +182,7 @@ fn check_last_word(world: &mut World, hub: Id, apps: &[Id], writer: Id, name: &s
     let held = table(world, hub).remove(&(identity.clone(), name.to_owned()));
     let (Some(held), true) = (held, world.app(writer).accept == ACCEPT_ANY) else { return };
     assert!(held.1 == value, "{identity} sent {name} last, and the hub holds {}", text(Some(&held)));
-    if !world.orphans.contains(name) || world.hubs == 0 {
+    if kind != Kind::Cleared && (!world.orphans.contains(name) || world.hubs == 0) {
         for id in up(world, apps) {
             let has = shown(world, id, None, name);
             let takes = world.app(id).accept == ACCEPT_ANY;

@@ -16,12 +16,12 @@ fn who_subscribes_gets_the_newest_values_and_then_what_changes() {
         let a = hub.open_v1("a", 1);
         for number in 0..2 {
             hub.pass(MS);
-            for &kind in Kind::ALL {
+            for &kind in Kind::VALUES {
                 hub.publish(a, "a", kind.name(), &value(kind, number, 10));
             }
         }
         let taken = |kind: &&Kind| structured || kind.is_plain();
-        let kinds: Vec<_> = Kind::ALL.iter().filter(taken).collect();
+        let kinds: Vec<_> = Kind::VALUES.iter().filter(taken).collect();
         let gateway = hub.join_client(Role::Pub, structured);
         let messages = |number| -> Vec<_> {
             let state = |kind: &&Kind| old_state("a", kind.name(), &value(**kind, number, 10));
@@ -29,7 +29,7 @@ fn who_subscribes_gets_the_newest_values_and_then_what_changes() {
         };
         assert_eq!(hub.frames(gateway), messages(1), "structured: {structured}");
         hub.pass(MS);
-        for &kind in Kind::ALL {
+        for &kind in Kind::VALUES {
             hub.publish(a, "a", kind.name(), &value(kind, 2, 10));
         }
         assert_eq!(hub.frames(gateway), messages(2), "structured: {structured}");

@@ -43,6 +43,8 @@ impl Trace {
         session.config.secret = Some(Secret([0x5E; 16]));
         session.set_tells_links(true);
         session.set_tells_synced(true);
+        // What both engines have.
+        session.config.features = Features::SYNCED;
         let now = Now {
             mono: MonoTime::from_nanos(100_000_000_000),
             wall: WallTime::from_millis(WALL),

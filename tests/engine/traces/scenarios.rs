@@ -33,7 +33,7 @@ pub fn connect(trace: &mut Trace) {
     trace.publish("early/2", Value::Int(-7));
     trace.publish("early", Value::Text("second"));
     link(trace);
-    for (number, kind) in Kind::ALL.iter().enumerate() {
+    for (number, kind) in Kind::VALUES.iter().enumerate() {
         let data = match kind {
             // In their shortest forms, and with text as keys, as every language writes them.
             Kind::Map => vec![0x81, 0xA1, b'k', 0x92, 1, 0xC0],

@@ -4,14 +4,15 @@ use std::collections::BTreeSet;
 
 use nanostate::engine::app::LinkState;
 use nanostate::wire::ACCEPT_ANY;
+use nanostate::Kind;
 
 use super::{Ack, Id, Process, World};
-use crate::sim::number_of;
+use crate::sim::{number_of, CLEARED};
 
 impl World {
     pub(super) fn check_ack(&mut self, id: Id) {
         let app = self.app(id);
-        let Some(Ack { sent, .. }) = app.ack.take() else { return };
+        let Some(Ack { sent, number, .. }) = app.ack.take() else { return };
         app.acked += 1;
         let identity = app.identity.clone();
         let hub = self.wires.iter().rev().find_map(|wire| {
@@ -24,11 +25,16 @@ impl World {
         let Some(Some(Process::Hub(router))) = linked.map(|hub| &self.nodes[hub].process) else { return };
         let held: Vec<_> = sent
             .iter()
-            .map(|(name, _)| router.table().find(&identity, name).map(|held| held.data().to_vec()))
+            .map(|(name, _)| router.table().find(&identity, name))
+            .map(|held| held.map(|held| if held.is_cleared() { CLEARED.to_vec() } else { held.data().to_vec() }))
             .collect();
         let app = self.app(id);
         for ((name, value), held) in sent.iter().zip(held) {
             let Some(held) = held else { panic!("{name} of {identity} is acked and not held") };
+            if value == CLEARED {
+                let later = app.session.config.shared || number_of(&held).is_none_or(|held| held > number);
+                assert!(held == CLEARED || later, "{name} of {identity} is acked as cleared, and the hub has a value");
+            }
             let (Some(asked), Some(number)) = (number_of(value), number_of(&held)) else { continue };
             // A value of another program with this identity may have come to the hub since, and be on its way here.
             let told = app.session.config.shared;
@@ -78,7 +84,13 @@ impl World {
                     let app = self.app(receiver);
                     let key = (identity.clone(), name.clone());
                     let got = app.newest.get(&key).map(|(_, value)| value);
-                    if kind.mask() & app.accept != 0 && got != Some(value) {
+                    let is_right = match kind {
+                        // Whoever came later is not told.
+                        Kind::Cleared => got.is_none_or(|got| got == CLEARED) || app.accept != ACCEPT_ANY,
+                        kind => kind.mask() & app.accept == 0 || got == Some(value),
+                    };
+                    let is_gone = *kind != Kind::Cleared || app.session.get(Some(identity), name).is_none();
+                    if !is_right || !is_gone && app.accept == ACCEPT_ANY {
                         self.tell_what_is_missing(receiver, *sender, &key);
                     }
                 }
@@ -107,7 +119,7 @@ impl World {
         let router = self.hub(id);
         let stats = router.stats();
         assert_eq!(stats.malformed, stats.malformed_by.iter().sum::<u64>());
-        assert_eq!(stats.states, router.table().iter().count() as u64);
+        assert_eq!(stats.states, router.table().iter().filter(|entry| !entry.is_cleared()).count() as u64);
         let mut peers = 0;
         for peer in router.peer_stats() {
             assert!(peer.outbox_bytes == 0 || !peer.live, "{}: {} bytes wait", peer.from, peer.outbox_bytes);

@@ -249,13 +249,17 @@ impl World {
 
     // ---- what programs do
 
-    /// Publishes the next value of this kind and size, and waits for nothing.
+    /// Publishes the next value of this kind and size, or clears the one before, and waits for nothing.
     pub fn publish(&mut self, id: Id, name: &str, kind: Kind, size: usize) -> Result<(), Status> {
         self.number += 1;
         let value = value(kind, self.number, size);
         let now = self.now(id);
         let app = self.app(id);
-        let done = app.session.publish(now, name, Value::Msgpack(&value), kind).map_err(|error| error.status());
+        let done = match kind {
+            Kind::Cleared => app.session.clear(now, name),
+            kind => app.session.publish(now, name, Value::Msgpack(&value), kind),
+        };
+        let done = done.map_err(|error| error.status());
         if done.is_ok() {
             app.sent.insert(name.into(), (kind, value));
         }
@@ -274,11 +278,12 @@ impl World {
 
     /// Asks the hub to acknowledge; [`World`] checks that it holds everything when it does.
     pub fn request_ack(&mut self, id: Id) {
+        let number = self.number;
         let app = self.app(id);
         let version = app.session.request_ack();
         if !app.session.is_acked(version) {
             let sent = app.sent.iter().map(|(name, (_, value))| (name.clone(), value.clone())).collect();
-            app.ack = Some(Ack { version, sent });
+            app.ack = Some(Ack { version, sent, number });
         }
         self.act(id);
     }

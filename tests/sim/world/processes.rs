@@ -8,7 +8,7 @@ use nanostate::engine::Protocol;
 use nanostate::wire::{Stamp, ACCEPT_ANY};
 use nanostate::Kind;
 
-use crate::sim::{OldHub, OldPeer, RawPeer};
+use crate::sim::{given, OldHub, OldPeer, RawPeer};
 
 /// What runs in a process.
 pub enum Process {
@@ -93,10 +93,11 @@ impl App {
             self.taken += 1;
             let key = (state.sender().to_owned(), state.name().to_owned());
             let who = &self.identity;
-            assert!(self.accept & state.kind().mask() != 0, "{who} got a {}", state.kind().name());
+            let takes = self.accept & state.kind().mask() != 0 || state.kind() == Kind::Cleared;
+            assert!(takes, "{who} got a {}", state.kind().name());
             assert!(!key.1.starts_with("$ns/"), "{who} got {}", key.1);
             if let Some(log) = &mut self.log {
-                log.push((key.0.clone(), key.1.clone(), state.msgpack().to_vec()));
+                log.push((key.0.clone(), key.1.clone(), given(&state)));
             }
             if let Some((stamp, _)) = self.newest.get(&key) {
                 assert!(state.stamp() != *stamp, "{who} got {key:?} twice");
@@ -106,7 +107,7 @@ impl App {
                 assert!(!older, "{who} got {key:?} with an older stamp than before");
             }
             self.given.insert(key.clone(), link);
-            self.newest.insert(key, (state.stamp(), state.msgpack().to_vec()));
+            self.newest.insert(key, (state.stamp(), given(&state)));
         }
     }
 }
@@ -115,4 +116,6 @@ pub(super) struct Ack {
     pub(super) version: u64,
     /// What it covers: names and values.
     pub(super) sent: Vec<(String, Vec<u8>)>,
+    /// The number of the last value that was sent before.
+    pub(super) number: u64,
 }

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::time::LogicalTime;
-use crate::wire::{self, Form, Meta, Value};
+use crate::wire::{self, Form, Kind, Meta, Value};
 
 fn sized(sender: &str, name: &str, bits: u64, size: usize) -> State {
     let (mut value, mut body) = (Vec::new(), Vec::new());
@@ -19,6 +19,13 @@ fn sized(sender: &str, name: &str, bits: u64, size: usize) -> State {
 
 fn state(sender: &str, name: &str, bits: u64) -> State {
     sized(sender, name, bits, 0)
+}
+
+fn cleared(sender: &str, name: &str, bits: u64) -> State {
+    let (mut body, stamp) = (Vec::new(), Stamp { clock: LogicalTime::from_bits(bits), ..Stamp::default() });
+    let meta = Meta { stamp: Some(stamp), flags: Meta::CLEAR, ..Meta::default() };
+    wire::encode(&mut body, Form::V1, sender, name, &[5], &meta);
+    State::new(&mut Vec::new(), &wire::decode(&body, Form::V1).expect("a body"), stamp, 0)
 }
 
 fn insert(kept: &mut Received, state: State) -> bool {
@@ -100,6 +107,41 @@ fn over_its_limit_it_forgets_and_stays_whole() {
     assert!(kept.values.end() <= 60, "slots are used again");
     kept.clear();
     assert!(kept.bytes == 0 && kept.find("a", "n0").is_none() && kept.newest("n0").is_none());
+}
+
+#[test]
+fn what_is_cleared_is_no_value_of_its_name_and_forgotten_before_all_values() {
+    let size = state("a", "n0", 1).allocated();
+    let mut kept = Received::new(3 * size, 1 << 20);
+    for (sender, number) in [("a", 1), ("b", 2)] {
+        insert(&mut kept, state(sender, "n0", number));
+    }
+    insert(&mut kept, cleared("b", "n0", 3));
+    assert_eq!(kept.newest("n0").map(State::sender), Some("a"));
+    assert_eq!(kept.find("b", "n0").map(State::kind), Some(Kind::Cleared));
+    insert(&mut kept, state("a", "n1", 4));
+    insert(&mut kept, state("a", "n2", 5));
+    assert!(kept.find("b", "n0").is_none() && kept.find("a", "n0").is_some(), "older, but a value");
+    // A key that has a value again is one of the values.
+    insert(&mut kept, cleared("a", "n1", 6));
+    insert(&mut kept, state("a", "n1", 7));
+    insert(&mut kept, state("a", "n3", 8));
+    assert!(kept.find("a", "n1").is_some() && kept.cleared.len == 0);
+    assert_eq!(taken(&mut kept), ["n01", "n02", "n03", "n14", "n25", "n16", "n17", "n38"]);
+    kept.forget_key("a", "n1");
+    assert!(kept.find("a", "n1").is_none());
+}
+
+#[test]
+fn so_many_keys_are_remembered_as_cleared_and_the_oldest_is_forgotten() {
+    let mut kept = Received::new(usize::MAX, 0);
+    for i in 0..=limits::RECEIVED_CLEARED as u64 {
+        insert(&mut kept, cleared("a", &format!("n{i}"), i));
+    }
+    assert_eq!((kept.cleared.len, kept.owed.len), (0, limits::RECEIVED_CLEARED + 1), "the program has taken none");
+    while kept.take().is_some() {}
+    assert_eq!((kept.cleared.len, kept.values.len()), (limits::RECEIVED_CLEARED, limits::RECEIVED_CLEARED));
+    assert!(kept.find("a", "n0").is_none() && kept.find("a", "n1").is_some());
 }
 
 #[test]
@@ -239,6 +281,7 @@ impl Model {
 #[derive(Clone, Debug)]
 enum Step {
     Insert { key: u8, size: usize },
+    Cleared { key: u8 },
     Take(usize),
     QueueLimit(usize),
     Astray(u64),
@@ -249,6 +292,7 @@ fn step() -> impl Strategy<Value = Step> {
     let size = prop_oneof![20 => 0..100usize, 1 => 0..6000usize];
     prop_oneof![
         60 => (0..20u8, size).prop_map(|(key, size)| Step::Insert { key, size }),
+        20 => (0..20u8).prop_map(|key| Step::Cleared { key }),
         20 => (1..6usize).prop_map(Step::Take),
         1 => (0..5000usize).prop_map(Step::QueueLimit),
         1 => (2..10u64).prop_map(Step::Astray),
@@ -264,9 +308,12 @@ proptest! {
         let (mut kept, mut model) = (Received::new(limit, queue_limit), Model::default());
         for (number, step) in steps.into_iter().enumerate() {
             match step {
-                Step::Insert { key, size } => {
+                Step::Insert { key, .. } | Step::Cleared { key } => {
                     let (name, number) = (format!("k{key}"), number as u64);
-                    let state = sized("a", &name, number, size);
+                    let state = match step {
+                        Step::Insert { size, .. } => sized("a", &name, number, size),
+                        _ => cleared("a", &name, number),
+                    };
                     let dropped = model.dropped;
                     model.insert((name.clone(), number, state.allocated()), limit, queue_limit);
                     prop_assert_eq!(insert(&mut kept, state), model.dropped != dropped);
@@ -302,7 +349,9 @@ proptest! {
             prop_assert_eq!((kept.conflated, kept.dropped), (model.conflated, model.dropped));
             prop_assert_eq!((kept.waiting(), kept.waiting_bytes()), (model.waiting.len(), model.bytes()));
             prop_assert_eq!(kept.bytes, kept.iter().map(State::allocated).sum::<usize>());
-            prop_assert_eq!(kept.owed.len + kept.others.len, kept.values.len());
+            prop_assert_eq!(kept.owed.len + kept.others.len + kept.cleared.len, kept.values.len());
+            let is_gone = |slot| kept.values.get(slot).is_some_and(|known| known.state.is_cleared() && !known.is_owed);
+            prop_assert_eq!((0..kept.values.end() as u32).filter(|&slot| is_gone(slot)).count(), kept.cleared.len);
         }
         loop {
             let state = kept.take();

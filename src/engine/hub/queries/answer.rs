@@ -47,6 +47,7 @@ fn get(table: &Table, name: &str, takes: impl Fn(&Entry) -> Takes, out: &mut Vec
             old_form(entry).iter().for_each(|part| out.extend_from_slice(part));
         }
         Takes::Yes => fault(&format!("{} has {} bytes: {NO_MEMORY}", state(), entry.meta_at()), out),
+        Takes::NotAtAll => Value::Nil.encode(out),
         Takes::NotKind => {
             let kind = entry.kind().name();
             fault(&format!("{} ({kind}) is withheld: ?structured=1 in the hub's address allows it", state()), out);

@@ -26,6 +26,8 @@ pub fn fault(text: &str, out: &mut Vec<u8>) {
 pub enum Takes {
     /// It may.
     Yes,
+    /// There is no value that the asker could take.
+    NotAtAll,
     /// It is of a kind that the asker does not take.
     NotKind,
     /// It has more bytes than this.

@@ -8,7 +8,7 @@ use super::super::super::table::{Capacity, Entry, Offer, Table};
 use super::parts::MAX_FAULT;
 use super::*;
 use crate::limits::{LEGACY_MAX, MAX_NAME};
-use crate::time::LogicalTime;
+use crate::time::{LogicalTime, MonoTime};
 use crate::wire::{Instance, Kind, Meta, Stamp, Value};
 
 fn request(json: &str) -> Vec<u8> {
@@ -45,7 +45,8 @@ fn table(states: &[(&str, &str, Vec<u8>)]) -> Table {
         let meta = Meta { stamp: Some(stamp), ..Meta::default() };
         let meta_at = wire::encode(&mut body, Form::V1, sender, name, data, &meta);
         let kind = wire::check(data).expect("one value");
-        let offer = Offer { body: &body, shared: None, meta_at, sender, name, kind, stamp, origin: None };
+        let mono = MonoTime::default();
+        let offer = Offer { body: &body, shared: None, meta_at, sender, name, kind, stamp, origin: None, mono };
         table.offer(offer).expect("newer, and there is room");
     }
     table
