@@ -153,6 +153,7 @@ enum class Kind : ns_kind {
     array = NS_KIND_ARRAY,
     map = NS_KIND_MAP,
     ext = NS_KIND_EXT,
+    cleared = NS_KIND_CLEARED, ///< No value any more: its sender has withdrawn it.
 };
 
 /// Where an app's link to its hub stands.
@@ -457,6 +458,9 @@ Status set_text(Handle *handle, ns_opt option, std::string_view value, Set set) 
 
 // State --------------------------------------------------------------------------------------------------------------
 
+/// What visit gives for a value that its sender has withdrawn.
+struct Cleared {};
+
 /// A MessagePack extension: a number, and a view of its bytes.
 struct Ext {
     std::int8_t type = 0;
@@ -577,6 +581,11 @@ public:
         case NS_KIND_UINT: return std::forward<F>(f)(*read<std::uint64_t>());
         case NS_KIND_DOUBLE: return std::forward<F>(f)(*read<double>());
         case NS_KIND_EXT: return std::forward<F>(f)(*read<Ext>());
+        case NS_KIND_CLEARED:
+            if constexpr (std::is_invocable_v<F &&, Cleared>)
+                return std::forward<F>(f)(Cleared());
+            else
+                return std::forward<F>(f)(nullptr);
         default: return std::forward<F>(f)(Structured(state_));
         }
     }
@@ -996,6 +1005,9 @@ public:
             return ns_app_send_json(app, text, json.data(), json.size());
         });
     }
+    /// Withdraws the own value of `name`, whether or not it has one: receivers are given a state of Kind::cleared, and
+    /// get does not find it any more. As a send, it does not wait, and works without a link.
+    Status try_clear(std::string_view name) noexcept { return named(name, ns_app_clear); }
     /// Sends bytes that are one MessagePack value, checked: state.msgpack() passes any state on.
     Status try_send_msgpack(std::string_view name, Bytes value) noexcept
     {
@@ -1115,6 +1127,7 @@ public:
     template <typename T> void send(std::string_view name, const T &value) { detail::check(try_send(name, value)); }
     void send_json(std::string_view name, std::string_view json) { detail::check(try_send_json(name, json)); }
     void send_msgpack(std::string_view name, Bytes value) { detail::check(try_send_msgpack(name, value)); }
+    void clear(std::string_view name) { detail::check(try_clear(name)); }
     /// Nothing if the app knows none.
     std::optional<State> get(std::string_view name) { return unless(Status::not_found, try_get(name)); }
     std::optional<State> get(std::string_view sender, std::string_view name)

@@ -253,13 +253,16 @@ private:
         for (int left = timeout_ms;;) {
             ns_state *state;
             const ns_status status = ns_app_recv(_app.load(), left, &state);
-            if (status == NS_OK)
+            const bool cleared = status == NS_OK && ns_state_kind(state) == NS_KIND_CLEARED;
+            if (status == NS_OK && !cleared)
                 return take(state, sender, name, data);
-            if (status != NS_ERR_INTERRUPTED)
+            if (cleared)
+                ns_state_free(state); /* The original has no such thing. */
+            else if (status != NS_ERR_INTERRUPTED)
                 return status != NS_ERR_TIMEOUT && done(status, not_received);
-            if (interruptible && _interrupted.exchange(false))
+            else if (interruptible && _interrupted.exchange(false))
                 return false;
-            if (!interruptible && !pass_interruption(deadline))
+            else if (!interruptible && !pass_interruption(deadline))
                 return false;
             if (timeout_ms > 0) {
                 const steady_clock::duration rest = deadline - steady_clock::now();

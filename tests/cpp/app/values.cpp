@@ -11,7 +11,7 @@ using namespace std::chrono_literals;
 namespace {
 
 const char *const kind_names[] = {"",     "text",   "bytes",   "nil",   "bool", "int64",
-                                  "uint64", "double", "array", "map", "ext"};
+                                  "uint64", "double", "array", "map", "ext", "cleared"};
 
 // The name of the function that visit chooses.
 std::string visited(const State &state)
@@ -293,6 +293,28 @@ TEST("bytes are a view of any container of bytes")
     EQUAL(std::size_t{'a' + 'b'}, sum);
     static_assert(!std::is_constructible_v<Bytes, std::vector<int>>);
     static_assert(!std::is_constructible_v<Bytes, const char *>);
+}
+
+TEST("a value that is cleared arrives as a state without one, and is found no more")
+{
+    Pair pair;
+    const State value = pair.passed(7);
+    const std::string name(value.name());
+    pair.a.clear(name);
+    const State cleared = pair.next();
+    EQUAL(Kind::cleared, cleared.kind());
+    EQUAL(value.sender(), cleared.sender());
+    EQUAL(name, cleared.name());
+    EQUAL("null", cleared.json());
+    EQUAL(Status::kind, reading<std::nullptr_t>(cleared));
+    EQUAL(Status::kind, reading<int>(cleared));
+    EQUAL(Status::kind, reading<Structured>(cleared));
+    EQUAL("nil", visited(cleared));
+    EQUAL(1, cleared.visit(overloaded{[](Cleared) { return 1; }, [](const auto &) { return 0; }}));
+    EQUAL(Status::not_found, pair.a.try_get(name).status());
+    EQUAL(Status::ok, pair.a.try_clear(name));
+    EQUAL(Status::name, pair.a.try_clear(""));
+    FAILS(Status::name, pair.a.clear(""));
 }
 
 TEST("time-outs are rounded up, and only forever is for ever")
