@@ -149,6 +149,8 @@ impl Run {
                 NS_KIND_INT | NS_KIND_UINT => read.is_number(),
                 NS_KIND_DOUBLE => read.is_number() || read.is_null(),
                 NS_KIND_ARRAY => read.is_array(),
+                // A time is a text.
+                NS_KIND_EXT => read.is_object() || read.is_string(),
                 _ => read.is_object(),
             });
             // An embedded NUL is escaped in JSON, so the text is whole also without its length.
