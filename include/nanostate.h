@@ -1162,6 +1162,36 @@ ns_status ns_app_on_synced(ns_app *app, ns_synced_fn function, void *ctx);
 ns_status ns_app_on_reject(ns_app *app, ns_reject_fn function, void *ctx);
 
 /**
+ * Takes states of the names that match `pattern` from now on, too: `*` is one segment of a name or
+ * part of one, `**` any number of segments. With the first call the app takes those only, for good:
+ * what it knows of other names it forgets, and the hub sends no more of them. The hub sends what it
+ * holds of a new pattern; ns_app_wait_synced waits for that. NULL: no names, until there is a
+ * pattern. An app has at most 1,024 patterns, also over reconnects.
+ *
+ * Does not block. Any thread.
+ *
+ * - NS_ERR_NAME: `pattern` is none
+ * - NS_ERR_UTF8: `pattern` is not UTF-8
+ * - NS_ERR_FULL: there are 1,024 already
+ * - NS_ERR_CLOSED: the app is closed
+ * - NS_ERR_INVALID: `app` is NULL
+ */
+ns_status ns_app_subscribe(ns_app *app, const char *pattern);
+
+/**
+ * Takes states of the names that match `pattern` no longer, unless another pattern of the app matches.
+ * What it knows of them it forgets; what waits to be received is still received.
+ *
+ * Does not block. Any thread.
+ *
+ * - NS_ERR_NOT_FOUND: the app has not subscribed to it in these words
+ * - NS_ERR_UTF8: `pattern` is not UTF-8
+ * - NS_ERR_CLOSED: the app is closed
+ * - NS_ERR_INVALID: `app` or `pattern` is NULL
+ */
+ns_status ns_app_unsubscribe(ns_app *app, const char *pattern);
+
+/**
  * Says which kinds of states the app takes: NS_ACCEPT(NS_KIND_TEXT) | NS_ACCEPT(NS_KIND_INT), or
  * NS_ACCEPT_ANY, as at the start. 0 takes nothing. Other states are not delivered but counted, and
  * told to the function of ns_app_on_reject. Takes effect for what comes from now on.

@@ -75,6 +75,8 @@ pub const WWW_BYTES: usize = 64 << 20;
 pub const SERVED: Duration = Duration::from_secs(60);
 /// How often a hub pings a WebSocket, so that no proxy takes it for idle: their limits begin at 60 s.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(30);
+/// Patterns of an app.
+pub const PATTERNS: usize = 1024;
 /// What a WebSocket may send beside messages before its hub lets it wait: so many small fragments and pongs a second, or a
 /// sixteenth as many pings.
 pub const OVERHEAD: u32 = 16 << 10;

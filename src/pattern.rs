@@ -29,6 +29,16 @@ const ANY_SEGMENTS: &str = "**";
 /// the length of the name because they are few.
 pub const MAX_BETWEEN: usize = 8;
 
+/// What every name begins with that matches a pattern.
+pub enum Beginning<'a> {
+    /// It is this name.
+    Name(&'a str),
+    /// Its first segment is this.
+    Segment(&'a str),
+    /// Any.
+    Any,
+}
+
 /// A pattern over names.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Pattern {
@@ -63,6 +73,16 @@ impl Pattern {
     /// The pattern as it was written.
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// What every name begins with that matches.
+    pub(crate) fn beginning(&self) -> Beginning<'_> {
+        let first = self.text.split(SEPARATOR).next().unwrap_or_default();
+        match (self.text.contains(WILDCARD), first.contains(WILDCARD)) {
+            (false, _) => Beginning::Name(&self.text),
+            (true, false) => Beginning::Segment(first),
+            (true, true) => Beginning::Any,
+        }
     }
 
     /// What it may cost to match a name of so many bytes, compared with a look at an entry of a table.

@@ -189,6 +189,11 @@ fn counted() -> Counts {
 #[test]
 fn no_message_costs_more_instructions_than_the_baseline_allows() {
     let counts = counted();
+    let [alone, beside] = ["route/subscribed", "route/subscribed-beside-10000"].map(|name| counts.instructions[name]);
+    assert!(
+        (0.95..1.05).contains(&(beside / alone)),
+        "a state costs {beside} instructions beside patterns that do not match, and {alone} without them"
+    );
     let path = build::root().join(BASELINE);
     if env::var_os(WRITE_VARIABLE).is_some() {
         return fs::write(&path, counts.to_json()).unwrap_or_else(|error| panic!("{}: {error}", path.display()));

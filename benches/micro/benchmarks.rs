@@ -10,7 +10,7 @@ use nanostate::engine::link::outbox::Pool;
 use nanostate::engine::{Action, ConnId, ConnInfo, Protocol};
 use nanostate::framing::{frame_head, header, Decoder, Frame, Version};
 use nanostate::time::LogicalTime;
-use nanostate::wire::{self, Control, Features, Form, HelloFlags, Instance, Stamp};
+use nanostate::wire::{self, Control, Features, Form, HelloFlags, Instance, Stamp, Texts};
 use nanostate::{limits, Kind, Value};
 
 use crate::states::{body, bytes_value, name, Frames, FRAMING, NOW, PAYLOAD};
@@ -68,6 +68,8 @@ pub const ALL: &[Benchmark] = &[
     benchmark("route/updates-to-1", NAMES, || route_updates(NAMES, 1)),
     benchmark("route/updates-to-8", NAMES, || route_updates(NAMES, 8)),
     benchmark("route/updates-to-64", NAMES, || route_updates(NAMES, 64)),
+    benchmark("route/subscribed", NAMES, || route_subscribed(0)),
+    benchmark("route/subscribed-beside-10000", NAMES, || route_subscribed(10_000)),
     benchmark("route/full-reads-to-8", FULL_READ, || route_updates(FULL_READ, 8)),
     benchmark("route/new-names-to-1", NAMES, || route_new_names(1)),
     benchmark("route/new-names-to-8", NAMES, || route_new_names(8)),
@@ -260,19 +262,14 @@ fn receiver(number: u8) -> ConnId {
 }
 
 fn join(hub: &mut Driver<Router>, conn: ConnId, identity: &str) {
+    join_with(hub, conn, identity, HelloFlags(0), Features::NONE);
+}
+
+fn join_with(hub: &mut Driver<Router>, conn: ConnId, identity: &str, flags: HelloFlags, features: Features) {
     hub.open(conn, None);
     hub.read(conn, &header(Version::V1));
     let (instance, accept) = (instance(conn.0 as u8), wire::ACCEPT_ANY);
-    let hello = Control::Hello {
-        instance,
-        epoch: 1,
-        accept,
-        flags: HelloFlags(0),
-        time: None,
-        secret: None,
-        token: None,
-        features: Features::NONE,
-    };
+    let hello = Control::Hello { instance, epoch: 1, accept, flags, time: None, secret: None, token: None, features };
     hub.read(conn, &control_frame(identity, &hello));
     hub.run();
 }
@@ -290,6 +287,40 @@ fn route_updates(names: u32, receivers: u8) -> Round {
     Box::new(move || {
         frames.newer();
         route(&mut hub, receivers, &frames);
+    })
+}
+
+/// The same to one receiver that has subscribed to them, while others have so many patterns that match none.
+fn route_subscribed(others: usize) -> Round {
+    /// Patterns of one receiver.
+    const EACH: usize = 64;
+    let mut hub = hub(0, RouterConfig::default());
+    let mut frames = published(NAMES, PAYLOAD);
+    let first = name(0);
+    let subscribes = |hub: &mut Driver<Router>, number: usize, patterns: &[String]| {
+        let (conn, identity) = (ConnId(PUBLISHER.0 + 1 + number as u64), format!("receiver-{number}"));
+        join_with(hub, conn, &identity, HelloFlags::LISTED, Features::SUBSCRIBE);
+        let mut encoded = Vec::new();
+        let patterns = Texts::encode(patterns.iter().map(String::as_str), &mut encoded);
+        hub.read(conn, &control_frame(&identity, &Control::Subscribe { patterns }));
+        hub.run();
+    };
+    let segment = first.split('/').next().unwrap_or_default();
+    subscribes(&mut hub, 0, &["**".to_owned()]);
+    for number in 0..others.div_ceil(EACH) {
+        let of = |n| format!("{segment}/*/nothing-{number}-{n}");
+        subscribes(&mut hub, number + 1, &(0..EACH).map(of).collect::<Vec<_>>());
+    }
+    while hub.engine.next_event().is_some() {}
+    // Who is sent a name is looked up once, which costs more than what is done for one peer in a read of many.
+    frames.newer();
+    for frame in frames.each() {
+        hub.read(PUBLISHER, frame);
+        hub.run();
+    }
+    Box::new(move || {
+        frames.newer();
+        route(&mut hub, 1, &frames);
     })
 }
 

@@ -316,6 +316,34 @@ impl App {
         Ok(())
     }
 
+    /// Takes states of the names that match `pattern` from now on, too. With the first call the app takes those only, for
+    /// good: what it knows of other names it forgets, and the hub sends no more of them. It sends what it holds of a new
+    /// pattern ([`App::wait_synced`]). `None`: no names, until there is a pattern. [`crate::pattern`] says what matches.
+    ///
+    /// # Errors
+    /// [`Status::Name`]: no pattern; [`Status::Full`]: there are [`limits::PATTERNS`]; [`Status::Closed`].
+    pub fn subscribe(&self, pattern: Option<&str>) -> Result<()> {
+        let pattern = pattern.map(Pattern::new).transpose()?;
+        let inner = &self.inner;
+        let mut driver = inner.open()?;
+        driver.protocol.subscribe(pattern.as_ref())?;
+        inner.act(&mut driver);
+        Ok(())
+    }
+
+    /// Takes states of the names that match `pattern` no longer, unless another pattern matches. What it knows of them it
+    /// forgets; what waits is still received.
+    ///
+    /// # Errors
+    /// [`Status::NotFound`]: it was not subscribed to in these words; [`Status::Closed`].
+    pub fn unsubscribe(&self, pattern: &str) -> Result<()> {
+        let inner = &self.inner;
+        let mut driver = inner.open()?;
+        driver.protocol.unsubscribe(pattern)?;
+        inner.act(&mut driver);
+        Ok(())
+    }
+
     /// The newest value of a key that this app knows, or with no sender the newest of any sender, own values included.
     /// Does not ask the hub.
     pub fn get(&self, sender: Option<&str>, name: &str) -> Option<State> {

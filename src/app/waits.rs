@@ -24,7 +24,7 @@ impl App {
 
     /// Waits until the hub has confirmed that it holds, in memory, the newest value of each name that was sent so far,
     /// or a newer one. With an old hub: until the values are written to the connection. Under a shared identity a value
-    /// counts as held, too, if it gave way to a newer one of another app ([`AppStats::superseded`]). `None` waits for
+    /// counts as held, too, if it gave way to a newer one of another app ([`AppStats::superseded`](crate::AppStats::superseded)). `None` waits for
     /// ever. Blocks.
     ///
     /// # Errors

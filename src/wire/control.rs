@@ -1,6 +1,7 @@
 //! What an app and its hub say to each other: bodies whose names begin with [`RESERVED`], on v1 links only.
 
 use super::features::{Features, HelloFlags};
+use super::texts::Texts;
 use super::token::{Token, ValueReader};
 use super::value::{put_bin, put_int, put_map, put_str, put_uint};
 use super::{encode, Body, Form, Hidden, Instance, Malformed, Meta, Secret, Stamp, RESERVED};
@@ -18,6 +19,8 @@ const ACCEPT: &str = "accept";
 const REJECTED: &str = "rejected";
 const STALE: &str = "stale";
 const SYNCED: &str = "synced";
+const SUBSCRIBE: &str = "subscribe";
+const UNSUBSCRIBE: &str = "unsubscribe";
 
 /// A message between an app and its hub. Each is a v1 body with an empty meta. Its data is one integer, or a map with
 /// small integers as keys, of which unknown ones are ignored.
@@ -103,6 +106,17 @@ pub enum Control<'a> {
     Synced {
         /// So many.
         asks: u64,
+    },
+    /// `$ns/subscribe`: the app is sent only the states whose names match one of its patterns. It has these from now on,
+    /// too, and the hub sends what it holds of them.
+    Subscribe {
+        /// None: only the list begins, which is empty.
+        patterns: Texts<'a>,
+    },
+    /// `$ns/unsubscribe`: the app has this pattern no longer.
+    Unsubscribe {
+        /// As in [`Control::Subscribe`].
+        pattern: &'a str,
     },
     /// Any other name under [`RESERVED`]. It is ignored, so that later versions can add names.
     Unknown,
@@ -191,6 +205,14 @@ impl<'a> Control<'a> {
                 put_uint(&mut data, asks);
                 SYNCED
             }
+            Control::Subscribe { patterns } => {
+                data.extend_from_slice(patterns.encoded());
+                SUBSCRIBE
+            }
+            Control::Unsubscribe { pattern } => {
+                put_str(&mut data, pattern);
+                UNSUBSCRIBE
+            }
             Control::Unknown => return,
         };
         encode(out, Form::V1, sender, &[RESERVED, name].concat(), &data, &Meta::default());
@@ -253,6 +275,8 @@ impl<'a> Control<'a> {
                 }
             }
             SYNCED => Control::Synced { asks: uint(scalar(body.data)?)? },
+            SUBSCRIBE => Control::Subscribe { patterns: Texts::decode(body.data)? },
+            UNSUBSCRIBE => Control::Unsubscribe { pattern: str_of(scalar(body.data)?)? },
             _ => Control::Unknown,
         })
     }

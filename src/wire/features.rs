@@ -17,6 +17,8 @@ impl HelloFlags {
     pub const RETRY: HelloFlags = HelloFlags(8);
     /// The app publishes nothing, and that it comes and goes is no news.
     pub const OBSERVER: HelloFlags = HelloFlags(16);
+    /// The app is sent only what it subscribes to.
+    pub const LISTED: HelloFlags = HelloFlags(32);
 
     /// Whether all flags of `other` are set.
     pub const fn contains(self, other: HelloFlags) -> bool {
@@ -46,12 +48,14 @@ pub struct Features(pub u32);
 impl Features {
     /// None of them.
     pub const NONE: Features = Features(0);
-    /// The hub says by [`super::Control::Synced`] when it has sent what it held.
+    /// The hub says by [`Control::Synced`](super::Control::Synced) when it has sent what it held.
     pub const SYNCED: Features = Features(1);
     /// Values may be cleared: bodies have [`Meta::CLEAR`].
     pub const CLEAR: Features = Features(2);
+    /// The app says by [`Control::Subscribe`](super::Control::Subscribe) which names it is sent.
+    pub const SUBSCRIBE: Features = Features(4);
     /// All that this version has.
-    pub const ALL: Features = Features(Features::SYNCED.0 | Features::CLEAR.0);
+    pub const ALL: Features = Features(Features::SYNCED.0 | Features::CLEAR.0 | Features::SUBSCRIBE.0);
 
     /// Whether all features of `other` are among them.
     pub const fn contains(self, other: Features) -> bool {

@@ -303,6 +303,10 @@ pub(super) fn put_uint(out: &mut Vec<u8>, value: u64) {
 
 /// Appends the head of a map.
 #[inline]
+pub(super) fn put_array(out: &mut Vec<u8>, count: u32) {
+    infallible(put::write_array_len(out, count));
+}
+
 pub(super) fn put_map(out: &mut Vec<u8>, pairs: u32) {
     infallible(put::write_map_len(out, pairs));
 }

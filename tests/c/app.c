@@ -419,6 +419,54 @@ static void identity_taken(void)
     ns_hub_free(hub);
 }
 
+static void subscribes(void)
+{
+    ns_hub *hub = hub_at(free_url("inproc"));
+    ns_app *from = app_at("from", hub);
+    ns_app *app = app_new("subscribes");
+    ns_app_stats_t stats;
+    ns_state *state;
+    char pattern[16];
+    int i;
+    OK(ns_app_send_int(from, "x/1", 1));
+    OK(ns_app_send_int(from, "y/1", 2));
+    OK(ns_app_flush(from, LONG));
+    OK(ns_app_subscribe(app, NULL));
+    OK(ns_app_connect(app, ns_hub_address(hub, 0)));
+    OK(ns_app_wait_synced(app, LONG));
+    IS(NS_ERR_NOT_FOUND, ns_app_get(app, NULL, "x/1", &state));
+    OK(ns_app_subscribe(app, "x/*"));
+    OK(ns_app_wait_synced(app, LONG));
+    OK(ns_app_get(app, NULL, "x/1", &state));
+    CHECK(ns_state_retained(state));
+    ns_state_free(state);
+    IS(NS_ERR_NOT_FOUND, ns_app_get(app, NULL, "y/1", &state));
+    OK(ns_app_send_int(from, "y/2", 3));
+    OK(ns_app_send_int(from, "x/2", 4));
+    ns_state_free(next_named(app, "x/1"));
+    ns_state_free(next_named(app, "x/2"));
+    OK(ns_app_stats(app, &stats, sizeof stats));
+    EQUAL(2, stats.received);
+    OK(ns_app_unsubscribe(app, "x/*"));
+    IS(NS_ERR_NOT_FOUND, ns_app_get(app, NULL, "x/1", &state));
+    IS(NS_ERR_NOT_FOUND, ns_app_unsubscribe(app, "x/*"));
+    CONTAINS("\"x/*\"", ns_last_error());
+    IS(NS_ERR_NAME, ns_app_subscribe(app, ""));
+    IS(NS_ERR_UTF8, ns_app_subscribe(app, "\xff"));
+    IS(NS_ERR_INVALID, ns_app_unsubscribe(app, NULL));
+    for (i = 0; i < 1024; i++) {
+        snprintf(pattern, sizeof pattern, "z/%d", i);
+        OK(ns_app_subscribe(app, pattern));
+    }
+    OK(ns_app_subscribe(app, "z/7"));
+    IS(NS_ERR_FULL, ns_app_subscribe(app, "one/more"));
+    CONTAINS("one/more", ns_last_error());
+    OK(ns_app_wait_synced(app, LONG));
+    ns_app_free(app);
+    ns_app_free(from);
+    ns_hub_free(hub);
+}
+
 const struct test app_tests[] = {
     {"an identity is 1 to 255 bytes of UTF-8", identities},
     {"a name is 1 to 1024 bytes of UTF-8 and not reserved", names},
@@ -432,5 +480,6 @@ const struct test app_tests[] = {
     {"the counters count, whatever size the program's struct has", counters},
     {"an interrupt is kept for the next call that would wait, once", interrupts},
     {"an identity is held by one, taken over, or shared", identity_taken},
+    {"an app is sent only what it subscribes to", subscribes},
     {NULL, NULL},
 };

@@ -19,6 +19,7 @@ mod patterns;
 mod promise;
 mod routing;
 mod stamps;
+mod subscriptions;
 mod synced;
 mod table;
 mod tokens;

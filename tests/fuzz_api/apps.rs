@@ -286,7 +286,7 @@ impl Run {
                 invalid_if("ns_app_set_text", null || nanostate::AppText::from_code(option).is_none(), status);
                 self.check_open(handle_ref, "ns_app_set_text", status);
             }
-            8..=10 => {
+            8 | 9 => {
                 let (url, well_formed) = self.a_url(rng);
                 let status = status!(self, ns_app_connect(app, pointer(&url)));
                 invalid_if("ns_app_connect", null, status);
@@ -298,6 +298,16 @@ impl Run {
                 invalid_if("ns_app_wait_connected", null || (wait < -1 && !own_thread), status);
                 self.check_open(handle_ref, "ns_app_wait_connected", status);
                 self.require(!own_thread || status != NS_OK, || "ns_app_wait_connected in a callback".into());
+            }
+            10 if rng.one_in(2) => {
+                let pattern: &CStr = rng.pick(&[c"x", c"x/*", c"**", c"", c"\xff"]);
+                let status = match rng.below(3) {
+                    0 => status!(self, ns_app_subscribe(app, ptr::null())),
+                    1 => status!(self, ns_app_subscribe(app, pattern.as_ptr())),
+                    _ => status!(self, ns_app_unsubscribe(app, pattern.as_ptr())),
+                };
+                invalid_if("ns_app_subscribe", null, status);
+                self.check_open(handle_ref, "ns_app_subscribe", status);
             }
             12 if rng.one_in(2) => {
                 let status = status!(self, ns_app_wait_synced(app, wait));

@@ -177,6 +177,12 @@ pub fn run(seed: u64, chaos: &Chaos) {
             25..28 => world.request_ack(app),
             36 | 37 => world.with(app, |app, _| app.pauses()),
             38 => world.with(app, |app, _| app.goes_on()),
+            // Half of them never do.
+            39 if app % 2 == 0 => {
+                let text = world.rng.pick(&["n1*", "n*", "n0", "n1", "**", "*2", "x/**"]);
+                let also = !world.rng.one_in(3);
+                world.with(app, |app, _| app.subscribe(text, also));
+            }
             28 if chaos.skew => {
                 let skew = world.rng.below(40_000) as i64 - 20_000;
                 // What a hub knew of the time before it was set back is lost with it.

@@ -1,17 +1,20 @@
-//! Which kinds of states a program takes.
+//! Which states a program takes.
 
+use super::subscribed::Subscribed;
 use crate::wire;
 
-/// The kinds that a program takes, and whether it hears of the others.
+/// The kinds and names that a program takes, and whether it hears of other kinds.
 pub struct Accepted {
     mask: u32,
     tells_rejects: bool,
+    /// Of which names.
+    pub names: Subscribed,
 }
 
 impl Accepted {
     /// Every kind.
     pub fn all() -> Accepted {
-        Accepted { mask: wire::ACCEPT_ANY, tells_rejects: false }
+        Accepted { mask: wire::ACCEPT_ANY, tells_rejects: false, names: Subscribed::default() }
     }
 
     /// Takes only these kinds from now on. Returns whether the hub has to learn of it.

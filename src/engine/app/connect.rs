@@ -8,7 +8,7 @@ use super::{Phase, Session, Timer, Welcomed};
 use crate::framing::ws::CloseCode;
 use crate::time::LogicalTime;
 use crate::visible::{one_line, sentence};
-use crate::wire::{Control, Features, Hidden, Instance};
+use crate::wire::{Control, Features, HelloFlags, Hidden, Instance};
 use crate::{limits, Error, Status};
 
 impl Session {
@@ -127,7 +127,8 @@ impl Session {
                 Agreed::Old | Agreed::Plain | Agreed::Client(_) | Agreed::Served => {
                     self.up(now, None, Features::NONE);
                     // It holds nothing.
-                    self.hub.synced.begin(true);
+                    self.tell_all_patterns(Features::NONE);
+                    self.hub.synced.begin(true, 0);
                     self.hub.synced.answered(0, self.received.waiting());
                 }
                 Agreed::NotV1 => {
@@ -145,7 +146,10 @@ impl Session {
 
     pub(super) fn say_hello(&mut self, now: Now) {
         let (instance, epoch) = (self.stamper.instance, self.dialler.epoch());
-        let (flags, accept) = (self.dialler.flags(&self.config), self.accepted.for_hub());
+        let (mut flags, accept) = (self.dialler.flags(&self.config), self.accepted.for_hub());
+        if self.accepted.names.is_list() {
+            flags |= HelloFlags::LISTED;
+        }
         let time = Some(self.stamper.say_hello(now));
         self.phase = Phase::Hello;
         self.expect_answer(now);

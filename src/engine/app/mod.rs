@@ -15,6 +15,7 @@ mod receive;
 mod received;
 mod stamper;
 mod stats;
+mod subscribed;
 mod synced;
 mod uptake;
 
@@ -483,7 +484,7 @@ impl Protocol for Session {
             let was_live = link.feed.is_live();
             // Without a bound: the feed of an app has its own states only, and no other link waits.
             let mut steps = usize::MAX;
-            link.feed.fill(own, &mut steps, usize::MAX, |feed, entry| {
+            link.feed.fill(own, &mut steps, usize::MAX, |feed, entry, _| {
                 let wanted = wanted(is_old, hub.features, entry, limit);
                 if !wanted && !feed.came_while_behind(entry) {
                     reports.withheld(entry);

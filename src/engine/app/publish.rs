@@ -156,7 +156,7 @@ impl Session {
         for slot in changed {
             self.change(slot, limit);
         }
-        self.received.forget_if(|stamp| is_beyond(stamp.clock, time));
+        self.received.forget_if(|state| is_beyond(state.stamp().clock, time));
     }
 
     /// The hub holds a later value of this key, or finds the stamp too far in the future. `offered` is the stamp that it

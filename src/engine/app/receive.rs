@@ -82,6 +82,11 @@ impl Session {
         if own.is_some_and(|own| stamp > own) {
             self.adopt(now, body, stamp);
         }
+        let place = self.received.place(body.sender, body.name);
+        // What is known is taken: keys of other names are forgotten.
+        if place.slot.is_none() && !self.accepted.names.takes(body.name) {
+            return None;
+        }
         if !self.accepted.takes(body.accepted_by()) {
             self.reports.stats.rejected += 1;
             if self.accepted.tells_rejects() {
@@ -92,7 +97,6 @@ impl Session {
         }
         // One's own value comes back with its own stamp, if that was asked for.
         let older_than_own = own.is_some_and(|own| stamp < own || (stamp == own && !self.config.echo));
-        let place = self.received.place(body.sender, body.name);
         // An older value than before is what the hub knows: one that was killed took the newer one with it.
         if older_than_own || self.received.at(place).is_some_and(|kept| stamp == kept.stamp()) {
             self.reports.stats.stale += 1;
@@ -134,8 +138,9 @@ impl Session {
             Control::Welcome { instance, max_message, time, features, .. } if matches!(self.phase, Phase::Hello) => {
                 self.hub.limit = usize::try_from(max_message).unwrap_or(usize::MAX);
                 self.welcomed(now, time);
-                self.hub.synced.begin(features.contains(Features::SYNCED));
                 self.up(now, Some(instance), features);
+                let asks = self.tell_all_patterns(features);
+                self.hub.synced.begin(features.contains(Features::SYNCED), asks);
             }
             Control::Refuse { status, text } => self.refused_by_hub(now, status, text),
             Control::Ping { token } => {

@@ -362,10 +362,10 @@ impl Received {
         }
     }
 
-    /// Forgets values whose stamp is not to be trusted. What is owed stays so.
-    pub fn forget_if(&mut self, astray: impl Fn(Stamp) -> bool) {
+    /// Forgets values that say yes to this. What is owed stays so.
+    pub fn forget_if(&mut self, is_one: impl Fn(&State) -> bool) {
         for slot in 0..self.values.end() as u32 {
-            if self.values.get(slot).is_some_and(|known| astray(known.stamp())) {
+            if self.values.get(slot).is_some_and(|known| is_one(&known.state)) {
                 self.queue_owed();
                 self.forget(slot);
             }

@@ -6,8 +6,10 @@ use crate::{Error, Result, Status};
 /// What the app asked the hub of this link for, and how much of it has come.
 #[derive(Default)]
 pub struct Synced {
-    /// How many links there were. The hello of each asks for everything.
+    /// How many links there were.
     links: u64,
+    /// How often this one began with asking for what was asked for on earlier ones.
+    again: u64,
     /// How often more was asked for on this link.
     asks: u64,
     /// For how many of these everything has come. `None`: not even for the hello.
@@ -28,9 +30,11 @@ pub struct Asked {
 }
 
 impl Synced {
-    /// There is a link, and the hub of it `tells` when everything has come.
-    pub fn begin(&mut self, tells: bool) {
-        *self = Synced { links: self.links + 1, is_untold: !tells, tells: self.tells, ..Synced::default() };
+    /// There is a link, and the hub of it `tells` when everything has come. It was asked so often beside the hello, for all
+    /// that was asked for on earlier links.
+    pub fn begin(&mut self, tells: bool, asks: u64) {
+        let (links, again) = (self.links + 1, asks);
+        *self = Synced { links, asks, again, is_untold: !tells, tells: self.tells, ..Synced::default() };
     }
 
     /// The link is gone.
@@ -85,7 +89,8 @@ impl Synced {
 
     /// Whether everything has come that was asked for until then, or again on a later link.
     fn has(&self, asked: Asked) -> bool {
-        self.answered.is_some_and(|asks| self.links > asked.links || asks >= asked.asks)
+        let wanted = if self.links > asked.links { self.again } else { asked.asks };
+        self.answered.is_some_and(|asks| asks >= wanted)
     }
 }
 
@@ -137,7 +142,7 @@ mod tests {
         let mut synced = Synced::default();
         let before = synced.asked();
         assert!(!synced.is_synced() && !synced.has(before));
-        synced.begin(true);
+        synced.begin(true, 0);
         assert!(!synced.is_synced());
         synced.answered(0, 0);
         assert!(synced.is_synced() && synced.has(before) && synced.has(synced.asked()));
@@ -150,15 +155,20 @@ mod tests {
         let asked = synced.asked();
         synced.unlink();
         assert!(!synced.is_synced() && !synced.has(before));
-        synced.begin(true);
+        synced.begin(true, 0);
         synced.answered(0, 0);
         assert!(synced.has(asked), "the hello has asked for it again");
+        synced.begin(true, 2);
+        synced.answered(1, 0);
+        assert!(!synced.has(asked), "what follows the hello has asked for it");
+        synced.answered(2, 0);
+        assert!(synced.has(asked) && synced.is_synced());
     }
 
     #[test]
     fn the_program_is_told_behind_the_states_that_came_before() {
         let mut synced = Synced { tells: true, ..Synced::default() };
-        synced.begin(true);
+        synced.begin(true, 0);
         synced.answered(0, 2);
         assert!(!synced.is_due(2));
         synced.took();
@@ -176,7 +186,7 @@ mod tests {
         synced.unlink();
         assert!(!synced.is_due(0));
         synced.tells = false;
-        synced.begin(true);
+        synced.begin(true, 0);
         synced.answered(0, 0);
         assert!(!synced.is_due(0));
     }

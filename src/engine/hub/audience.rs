@@ -9,6 +9,7 @@ use super::super::{ConnId, ConnInfo};
 use super::access::{Grant, ReadOnly};
 use super::config::RouterConfig;
 use super::queries::Takes;
+use super::subscriptions::Listed;
 use crate::limits;
 use crate::visible::one_line;
 use crate::wire::{Features, Instance};
@@ -39,6 +40,8 @@ pub struct Profile {
     pub instance: Instance,
     /// What both it and this hub can do.
     pub features: Features,
+    /// The names that it is sent, if it has subscribed.
+    pub listed: Option<Box<Listed>>,
     /// The kinds of values that it takes, a bit each.
     pub accept: u32,
     /// Whether its own states go back to it.
@@ -81,6 +84,7 @@ impl Profile {
             identity: "".into(),
             instance: Instance([0; 16]),
             features: Features::NONE,
+            listed: None,
             accept: 0,
             echo: false,
             shares: false,
@@ -137,7 +141,7 @@ impl Profile {
         config.max_message + limits::META_ROOM + head
     }
 
-    /// Whether it is sent this entry.
+    /// Whether it is sent this entry, if it is sent its name.
     #[inline]
     pub fn verdict(&self, config: &RouterConfig, entry: &Entry) -> Verdict {
         if !self.listens() {

@@ -59,7 +59,7 @@ impl Core {
         match answer {
             Answer::Whole(answer) => self.answer_to(peer, trace, answer),
             Answer::List(listing) => {
-                self.listings += listing.allocated();
+                self.memory.listings += listing.allocated();
                 peer.listing = Some((listing, trace.to_vec()));
                 peer.backlog.get_or_insert(now.mono);
                 self.go_on_listing(peer);
@@ -71,7 +71,7 @@ impl Core {
     /// Goes on with the list that a peer asked for, if there is one, as far as the turn allows. Whether it is answered.
     pub fn go_on_listing(&mut self, peer: &mut Peer) -> bool {
         let Some((mut listing, trace)) = peer.listing.take() else { return true };
-        self.listings -= listing.allocated();
+        self.memory.listings -= listing.allocated();
         let Core { config, intake, turns, .. } = self;
         let (profile, limit) = (&peer.profile, answer_limit(config, trace.len()));
         let whole = turns.charge(usize::MAX, |steps| {
@@ -80,7 +80,7 @@ impl Core {
         if whole {
             self.answer_to(peer, &trace, listing.finish());
         } else {
-            self.listings += listing.allocated();
+            self.memory.listings += listing.allocated();
             peer.listing = Some((listing, trace));
         }
         whole

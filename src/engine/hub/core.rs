@@ -16,11 +16,13 @@ use super::identities::{Hello, Identities};
 use super::intake::{Intake, NotTaken, Taken};
 use super::peer::{Peer, Stage};
 use super::peers::{PeerId, Peers};
-use super::pressure::Ceilings;
-use super::reclaim::Reclaim;
+use super::pressure::Memory;
 use super::reports::Reports;
+use super::subscribing::{self, may_subscribe, Change};
+use super::subscriptions::Subscriptions;
 use super::turns::{self, Turns};
 use super::unfinished::Unfinished;
+use crate::effort::{did, Work};
 use crate::time::LogicalTime;
 use crate::wire::{self, Body, Control, Features, Form, HelloFlags, Hidden, Instance, Kind, Stamp};
 use crate::{limits, Status};
@@ -71,6 +73,8 @@ pub enum Next {
     Route(Slot),
     /// The peer said hello, and wants to be let in under its identity; with a token, if it named one.
     Admit(Box<(Hello, Option<Box<str>>)>),
+    /// The list of the names that the peer is sent changes.
+    List(Box<Change>),
     /// The peer answered the ping with this token.
     Answered(u64),
     /// The peer is not let in.
@@ -102,12 +106,10 @@ pub struct Core {
     pub unfinished: Unfinished,
     pub timers: Timers<Timer>,
     pub turns: Turns,
+    pub subscriptions: Subscriptions,
     pub actions: VecDeque<Action>,
     pub pool: Pool,
-    pub ceilings: Ceilings,
-    pub reclaim: Reclaim,
-    /// Bytes that are allocated for lists that are being made.
-    pub listings: usize,
+    pub memory: Memory,
     /// Whether there was a peer that is not always read.
     pub holds_back: bool,
     pub(super) scratch: Vec<u8>,
@@ -125,11 +127,10 @@ impl Core {
             unfinished: Unfinished::default(),
             timers: Timers::new(),
             turns: Turns::new(),
+            subscriptions: Subscriptions::new(),
             actions: VecDeque::new(),
             pool: Pool::new(POOLED),
-            ceilings: Ceilings::default(),
-            reclaim: Reclaim::default(),
-            listings: 0,
+            memory: Memory::default(),
             holds_back: false,
             scratch: Vec::new(),
         }
@@ -177,8 +178,17 @@ impl Core {
         if peer.link.is_ws() {
             self.timers.set(Timer::KeepAlive(place as u32), peer.link.progress() + limits::KEEP_ALIVE);
         }
-        if snapshot {
-            peer.link.feed.walk_all(&self.intake.table);
+        match &peer.profile.listed {
+            // It has nothing to be sent.
+            Some(_) => {}
+            None => {
+                if peer.profile.listens() {
+                    self.subscriptions.enter(place);
+                }
+                if snapshot {
+                    peer.link.feed.walk_all(&self.intake.table);
+                }
+            }
         }
         self.reports.joined(&peer.profile);
         self.flush(peer);
@@ -362,6 +372,9 @@ impl Core {
                 profile.shares = flags.contains(HelloFlags::SHARED);
                 profile.is_observer = flags.contains(HelloFlags::OBSERVER);
                 profile.returns = epoch > 1;
+                if flags.contains(HelloFlags::LISTED) && profile.features.contains(Features::SUBSCRIBE) {
+                    profile.listed = Some(Box::default());
+                }
                 let (name, flag_bits) = (profile.name(), flags.0);
                 debug!("{name}: hello, connection {epoch}, accepts {accept:#x}, flags {flag_bits:#x}");
                 if let Err(error) = wire::check_identity(body.sender) {
@@ -385,11 +398,16 @@ impl Core {
                 if mask & !accepts != 0 || mask == accepts {
                     // Of what it left out, or did not take, it may know values that were cleared since.
                     peer.profile.returns = true;
+                    peer.profile.listed.iter_mut().for_each(|listed| listed.restart());
                     peer.link.feed.walk_all(&self.intake.table);
                 }
                 peer.asks += 1;
                 peer.asks_for_all();
                 self.flush(peer);
+            }
+            Control::Subscribe { patterns } if may_subscribe(peer) => return subscribing::adds(peer, patterns),
+            Control::Unsubscribe { pattern } if may_subscribe(peer) => {
+                return Next::List(Box::new(Change::Remove(pattern.into())));
             }
             Control::Unknown if up => {}
             _ => return Next::close(Status::Invalid, "an unexpected $ns/ message"),
@@ -421,29 +439,34 @@ impl Core {
     /// Passes a value on. Returns what that cost, in steps.
     pub fn route(&mut self, peers: &mut Peers<Peer>, slot: Slot) -> usize {
         let share = self.share(peers.len());
-        let table = &self.intake.table;
+        let Core { intake, subscriptions, config, reports, actions, .. } = self;
+        let table = &intake.table;
         let Some(entry) = table.get(slot) else { return 0 };
         let each = log_enabled!(Level::Trace);
-        let mut receivers = 0;
-        for peer in peers.iter_mut().filter(|peer| peer.is_up()) {
-            match peer.profile.verdict(&self.config, entry) {
-                Verdict::Send => {
-                    receivers += 1;
-                    if peer.link.feed.change(table, entry, share) {
-                        debug!("{} does not keep up: it gets newest values only", peer.profile.name());
+        let (mut looked, mut receivers) = (0, 0);
+        let (everyone, listed, steps) = subscriptions.audience(entry);
+        for places in [everyone, listed] {
+            looked += places.len();
+            did(Work::Peer, places.len());
+            for &place in places {
+                let peer = &mut peers[place as usize];
+                match peer.profile.verdict(config, entry) {
+                    Verdict::Send => {
+                        receivers += 1;
+                        if peer.link.feed.change(table, entry, share) {
+                            debug!("{} does not keep up: it gets newest values only", peer.profile.name());
+                        }
+                        if each {
+                            trace!("to {}: {}", peer.profile.name(), Told::entry(entry));
+                        }
+                        peer.link.flush(actions);
                     }
-                    if each {
-                        trace!("to {}: {}", peer.profile.name(), Told::entry(entry));
-                    }
-                    peer.link.flush(&mut self.actions);
-                }
-                Verdict::Skip => {}
-                Verdict::Withhold => {
-                    self.reports.withheld(&peer.profile, &mut peer.tally, entry, &self.config);
+                    Verdict::Skip => {}
+                    Verdict::Withhold => reports.withheld(&peer.profile, &mut peer.tally, entry, config),
                 }
             }
         }
-        turns::steps_to_route(peers.len(), receivers, entry.bytes().len())
+        steps + turns::steps_to_route(looked, receivers, entry.bytes().len())
     }
 
     /// Before one of so many peers is written to: adds the answer that found no room, and what a peer that catches up has
@@ -472,9 +495,10 @@ impl Core {
         let waiting = link.feed.waiting();
         let Core { turns, intake, config, reports, .. } = self;
         turns.charge(usize::MAX, |steps| {
-            link.feed.fill(&intake.table, steps, most, |feed, entry| match profile.verdict(config, entry) {
+            link.feed.fill(&intake.table, steps, most, |feed, entry, steps| match profile.verdict(config, entry) {
                 // A newcomer knows no value that is gone.
-                Verdict::Send => !entry.is_cleared() || profile.returns || feed.came_while_behind(entry),
+                Verdict::Send if entry.is_cleared() && !profile.returns && !feed.came_while_behind(entry) => false,
+                Verdict::Send => profile.listed.as_ref().is_none_or(|listed| listed.wants(entry, steps)),
                 Verdict::Skip => false,
                 Verdict::Withhold => {
                     if !feed.came_while_behind(entry) && !entry.is_cleared() {
@@ -484,6 +508,9 @@ impl Core {
                 }
             });
         });
+        if let (Some(listed), false) = (&mut profile.listed, link.feed.owes_what_was_held()) {
+            listed.settle();
+        }
         turns.spend(turns::steps_of(link.feed.waiting() - waiting));
         if link.feed.wants_more(most) {
             self.turns.wait(id);

@@ -20,6 +20,8 @@ pub mod queries;
 mod reclaim;
 mod reports;
 mod stats;
+mod subscribing;
+mod subscriptions;
 #[cfg(test)]
 mod tests;
 mod turns;
@@ -200,6 +202,7 @@ impl Router {
         // What it holds is gone with the connection, which is closed before anything else happens.
         core.unfinished.release(mem::take(&mut peer.unfinished));
         core.drop_listing(peer);
+        core.unsubscribe_all(i, peer);
         for timer in [Timer::Handshake, Timer::Stalled, Timer::Probe, Timer::KeepAlive, Timer::Rest] {
             core.timers.clear(timer(i as u32));
         }
@@ -356,6 +359,7 @@ impl Router {
                         decoder.set_max(self.peers[i].profile.max_frame(&self.core.config));
                     }
                 }
+                Next::List(change) => core.change_list(i, peer, *change),
                 Next::Answered(token) => self.answered(now, i, token),
                 Next::Refuse(why) => self.refuse(now, i, why.0, why.1),
                 Next::Close(why) => self.close(now, i, why.0, why.1),

@@ -7,6 +7,7 @@
 
 use super::core::{Core, Timer};
 use super::peer::Peer;
+use super::reclaim::Reclaim;
 use super::{reclaim, Now, Router};
 use crate::Status;
 
@@ -21,6 +22,15 @@ pub struct Ceilings {
     queued: usize,
 }
 
+/// What is known of the memory of a hub, beside what its parts know.
+#[derive(Default)]
+pub struct Memory {
+    ceilings: Ceilings,
+    reclaim: Reclaim,
+    /// Bytes that are allocated for lists that are being made.
+    pub listings: usize,
+}
+
 impl Core {
     /// Makes the limits of the parts. To be called before there is a peer.
     pub fn set_ceilings(&mut self) {
@@ -29,14 +39,15 @@ impl Core {
             memory => memory,
         };
         self.intake.table.ceiling = memory / 2;
-        self.ceilings = Ceilings { memory, unfinished: self.config.unfinished.min(memory / 4), queued: memory / 4 };
+        self.memory.ceilings =
+            Ceilings { memory, unfinished: self.config.unfinished.min(memory / 4), queued: memory / 4 };
     }
 
     /// Bytes that are allocated for what waits to be written: outboxes, bodies that only they hold, and lists that are
     /// being made. At most so many, since bodies that are gone are noticed late.
     #[inline]
     pub fn queued(&self) -> usize {
-        self.pool.held() + self.intake.table.pinned.bytes() + self.listings
+        self.pool.held() + self.intake.table.pinned.bytes() + self.memory.listings
     }
 
     /// Bytes that are allocated for states and messages.
@@ -53,7 +64,7 @@ impl Core {
 
     /// Tells the owner if much was freed.
     pub fn reclaim(&mut self) {
-        if self.reclaim.take(self.held()) {
+        if self.memory.reclaim.take(self.held()) {
             self.reports.freed();
         }
     }
@@ -64,7 +75,7 @@ impl Core {
     pub fn share(&self, peers: usize) -> usize {
         /// A share below this would be used up by a moment's work.
         const LEAST: usize = 16 << 10;
-        let all = self.ceilings.queued;
+        let all = self.memory.ceilings.queued;
         if self.queued() <= all / 2 {
             return usize::MAX;
         }
@@ -74,7 +85,7 @@ impl Core {
     /// The list that a peer asked for, if there is one, will not be answered.
     pub fn drop_listing(&mut self, peer: &mut Peer) {
         if let Some((listing, _)) = peer.listing.take() {
-            self.listings -= listing.allocated();
+            self.memory.listings -= listing.allocated();
         }
     }
 }
@@ -83,9 +94,9 @@ impl Router {
     /// Closes peers while there is too much of anything.
     #[inline]
     pub fn relieve(&mut self, now: Now) {
-        let Ceilings { memory, unfinished, .. } = self.core.ceilings;
+        let Ceilings { memory, unfinished, .. } = self.core.memory.ceilings;
         let (held, passing) = (self.core.held(), self.core.passing());
-        if self.core.reclaim.holds(held, passing) && !self.core.timers.is_set(Timer::Reclaim) {
+        if self.core.memory.reclaim.holds(held, passing) && !self.core.timers.is_set(Timer::Reclaim) {
             self.core.timers.set(Timer::Reclaim, now.mono + reclaim::PAUSE);
         }
         if self.core.unfinished.bytes() > unfinished || held > memory {

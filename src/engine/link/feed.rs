@@ -257,14 +257,14 @@ impl Feed {
     }
 
     /// While catching up, takes what there is room for from the table, while less than `most` waits: of the entries that
-    /// `wanted` says yes to. Looks at as many entries as it has `steps`; if these run out, it
+    /// `wanted` says yes to, which may take steps, too. Looks at as many entries as it has `steps`; if these run out, it
     /// [wants more](Feed::wants_more).
     pub fn fill(
         &mut self,
         table: &Table,
         steps: &mut usize,
         most: usize,
-        mut wanted: impl FnMut(&Feed, &Entry) -> bool,
+        mut wanted: impl FnMut(&Feed, &Entry, &mut usize) -> bool,
     ) {
         let Some(mut walk) = self.walk.take() else { return };
         loop {
@@ -277,7 +277,7 @@ impl Feed {
                 }
                 Met::Entry(slot) => {
                     let entry = table.get(slot).expect("a walk gives slots that hold an entry");
-                    if wanted(self, entry) {
+                    if wanted(self, entry, steps) {
                         self.late += u64::from(self.came_while_behind(entry));
                         if self.first_pass.is_some_and(|held| entry.version() <= held) {
                             self.write_retained(entry);
@@ -345,7 +345,7 @@ mod tests {
         while feed.wants_more(usize::MAX) {
             let (mut steps, before) = (60, looks);
             // Of what is not wanted nothing waits.
-            feed.fill(&table, &mut steps, usize::MAX, |_, _| {
+            feed.fill(&table, &mut steps, usize::MAX, |_, _, _| {
                 looks += 1;
                 looks % 100 == 0
             });
@@ -365,12 +365,12 @@ mod tests {
         assert_eq!(feed.through(&table), 10);
         feed.walk_all(&table);
         assert_eq!(feed.through(&table), 0);
-        feed.fill(&table, &mut { usize::MAX }, usize::MAX, |_, _| true);
+        feed.fill(&table, &mut { usize::MAX }, usize::MAX, |_, _, _| true);
         assert!(!feed.is_live() && feed.waiting() >= 100);
         assert_eq!(feed.through(&table), 0);
         while !feed.is_live() {
             feed.wrote(feed.waiting());
-            feed.fill(&table, &mut { usize::MAX }, usize::MAX, |_, _| true);
+            feed.fill(&table, &mut { usize::MAX }, usize::MAX, |_, _, _| true);
         }
         assert_eq!((feed.through(&table), feed.sent, feed.conflated()), (10, 10, 0));
     }

@@ -1,10 +1,10 @@
 //! The functions of the program that an app calls, and the states for which it calls them.
 
-use std::ffi::c_void;
+use std::ffi::{c_char, c_void};
 
 use super::super::enter::enter;
 use super::super::state::as_raw;
-use super::super::{ns_kind, ns_link, ns_status, status, Carried};
+use super::super::{ns_kind, ns_link, ns_status, status, text, Carried};
 use super::{c_string, handle_of, ns_app, ns_link_fn, ns_reject_fn, ns_state_fn, ns_synced_fn, waiting};
 use crate::{App, OnLink, OnReject, OnState, OnSynced};
 
@@ -104,6 +104,49 @@ pub unsafe extern "C" fn ns_app_on_reject(app: *mut ns_app, function: ns_reject_
         });
         // SAFETY: as above.
         unsafe { waiting(app, |app| app.on_reject(callback)) }
+    })
+}
+
+/// Takes states of the names that match `pattern` from now on, too: `*` is one segment of a name or
+/// part of one, `**` any number of segments. With the first call the app takes those only, for good:
+/// what it knows of other names it forgets, and the hub sends no more of them. The hub sends what it
+/// holds of a new pattern; ns_app_wait_synced waits for that. NULL: no names, until there is a
+/// pattern. An app has at most 1,024 patterns, also over reconnects.
+///
+/// Does not block. Any thread.
+///
+/// - NS_ERR_NAME: `pattern` is none
+/// - NS_ERR_UTF8: `pattern` is not UTF-8
+/// - NS_ERR_FULL: there are 1,024 already
+/// - NS_ERR_CLOSED: the app is closed
+/// - NS_ERR_INVALID: `app` is NULL
+#[no_mangle]
+pub unsafe extern "C" fn ns_app_subscribe(app: *mut ns_app, pattern: *const c_char) -> ns_status {
+    status(|| {
+        // SAFETY: the arguments are as the header demands.
+        let handle = unsafe { handle_of(app) }?;
+        // SAFETY: as above.
+        let pattern = (!pattern.is_null()).then(|| unsafe { text(pattern, "pattern") }).transpose()?;
+        handle.app.subscribe(pattern)
+    })
+}
+
+/// Takes states of the names that match `pattern` no longer, unless another pattern of the app matches.
+/// What it knows of them it forgets; what waits to be received is still received.
+///
+/// Does not block. Any thread.
+///
+/// - NS_ERR_NOT_FOUND: the app has not subscribed to it in these words
+/// - NS_ERR_UTF8: `pattern` is not UTF-8
+/// - NS_ERR_CLOSED: the app is closed
+/// - NS_ERR_INVALID: `app` or `pattern` is NULL
+#[no_mangle]
+pub unsafe extern "C" fn ns_app_unsubscribe(app: *mut ns_app, pattern: *const c_char) -> ns_status {
+    status(|| {
+        // SAFETY: the arguments are as the header demands.
+        let handle = unsafe { handle_of(app) }?;
+        // SAFETY: as above.
+        handle.app.unsubscribe(unsafe { text(pattern, "pattern") }?)
     })
 }
 

@@ -84,13 +84,15 @@ impl World {
                     let app = self.app(receiver);
                     let key = (identity.clone(), name.clone());
                     let got = app.newest.get(&key).map(|(_, value)| value);
+                    let is_given = app.is_given(name);
+                    assert!(is_given || got.is_none(), "{key:?} is not subscribed to");
                     let is_right = match kind {
                         // Whoever came later is not told.
                         Kind::Cleared => got.is_none_or(|got| got == CLEARED) || app.accept != ACCEPT_ANY,
                         kind => kind.mask() & app.accept == 0 || got == Some(value),
                     };
                     let is_gone = *kind != Kind::Cleared || app.session.get(Some(identity), name).is_none();
-                    if !is_right || !is_gone && app.accept == ACCEPT_ANY {
+                    if is_given && (!is_right || !is_gone && app.accept == ACCEPT_ANY) {
                         self.tell_what_is_missing(receiver, *sender, &key);
                     }
                 }
@@ -138,7 +140,7 @@ impl World {
             .copied()
             .filter(|&id| {
                 let app = self.app(id);
-                app.accept == ACCEPT_ANY && app.session.link() == LinkState::Connected
+                app.accept == ACCEPT_ANY && app.patterns.is_none() && app.session.link() == LinkState::Connected
             })
             .collect();
         for name in names.difference(&self.orphans.clone()) {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use nanostate::engine::app::Session;
 use nanostate::engine::hub::Router;
 use nanostate::engine::Protocol;
+use nanostate::pattern::Pattern;
 use nanostate::wire::{Stamp, ACCEPT_ANY};
 use nanostate::Kind;
 
@@ -36,6 +37,8 @@ pub struct App {
     pub session: Session,
     pub identity: String,
     pub accept: u32,
+    /// What it has subscribed to, if it ever has.
+    pub patterns: Option<BTreeMap<String, Pattern>>,
     /// Whether its program takes what it received at once.
     pub(super) takes: bool,
     /// Whether its program has ever let states wait.
@@ -62,6 +65,7 @@ impl App {
             session,
             identity: identity.into(),
             accept: ACCEPT_ANY,
+            patterns: None,
             takes: true,
             has_paused: false,
             newest: BTreeMap::new(),
@@ -86,6 +90,27 @@ impl App {
         self.take();
     }
 
+    /// Whether its program is given states of this name.
+    pub fn is_given(&self, name: &str) -> bool {
+        self.patterns.as_ref().is_none_or(|patterns| patterns.values().any(|pattern| pattern.matches(name)))
+    }
+
+    /// Its program has taken what waits, and subscribes to a pattern, or gives it up.
+    pub fn subscribe(&mut self, text: &str, also: bool) {
+        self.take();
+        let pattern = Pattern::new(text).expect("a pattern");
+        if also {
+            self.session.subscribe(Some(&pattern)).expect("there is room");
+            self.patterns.get_or_insert_default().insert(text.to_owned(), pattern);
+        } else {
+            let had = self.patterns.as_mut().is_some_and(|patterns| patterns.remove(text).is_some());
+            assert_eq!(self.session.unsubscribe(text).is_ok(), had);
+        }
+        let newest = std::mem::take(&mut self.newest);
+        self.newest = newest.into_iter().filter(|((_, name), _)| self.is_given(name)).collect();
+        self.given.retain(|key, _| self.newest.contains_key(key));
+    }
+
     /// Takes what waits, and checks each.
     pub fn take(&mut self) {
         let link = self.session.stats().connects;
@@ -95,7 +120,7 @@ impl App {
             let who = &self.identity;
             let takes = self.accept & state.kind().mask() != 0 || state.kind() == Kind::Cleared;
             assert!(takes, "{who} got a {}", state.kind().name());
-            assert!(!key.1.starts_with("$ns/"), "{who} got {}", key.1);
+            assert!(!key.1.starts_with("$ns/") && self.is_given(&key.1), "{who} got {}", key.1);
             if let Some(log) = &mut self.log {
                 log.push((key.0.clone(), key.1.clone(), given(&state)));
             }

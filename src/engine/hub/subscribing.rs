@@ -1,0 +1,91 @@
+//! What an app says about the names that it is sent.
+
+use std::sync::Arc;
+
+use log::debug;
+
+use super::core::{Core, Next};
+use super::peer::Peer;
+use crate::pattern::Pattern;
+use crate::wire::{Features, Texts};
+use crate::{limits, Status};
+
+/// What changes in the list of an app.
+pub enum Change {
+    /// It has these, too.
+    Add(Vec<Arc<Pattern>>),
+    /// It has this one no longer.
+    Remove(Box<str>),
+}
+
+/// `$ns/subscribe`, as far as that is known without the place of the peer.
+pub fn adds(peer: &Peer, patterns: Texts<'_>) -> Next {
+    let has = peer.profile.listed.as_ref().map_or(&[][..], |listed| listed.patterns());
+    let mut news: Vec<Arc<Pattern>> = Vec::new();
+    for text in patterns.iter() {
+        if has.iter().chain(&news).any(|pattern| pattern.as_str() == text) {
+            continue;
+        }
+        if has.len() + news.len() == limits::PATTERNS {
+            let text = format!("more than {} patterns are subscribed to", limits::PATTERNS);
+            return Next::Refuse(Box::new((Status::Full, text)));
+        }
+        match Pattern::new(text) {
+            Ok(pattern) => news.push(Arc::new(pattern)),
+            Err(error) => return Next::Refuse(Box::new((Status::Invalid, error.to_string()))),
+        }
+    }
+    Next::List(Box::new(Change::Add(news)))
+}
+
+impl Core {
+    /// The list of the app at this place changes.
+    pub fn change_list(&mut self, place: usize, peer: &mut Peer, change: Change) {
+        match change {
+            Change::Add(patterns) => self.subscribe(place, peer, patterns),
+            Change::Remove(pattern) => self.unsubscribe(place, peer, &pattern),
+        }
+    }
+
+    fn subscribe(&mut self, place: usize, peer: &mut Peer, patterns: Vec<Arc<Pattern>>) {
+        self.subscriptions.leave(place);
+        patterns.iter().for_each(|pattern| self.subscriptions.add(place, pattern));
+        debug!("{} subscribes to {} more patterns", peer.profile.name(), patterns.len());
+        let (feed, table) = (&mut peer.link.feed, &self.intake.table);
+        let (was_everything, is_new) = (peer.profile.listed.is_none(), !patterns.is_empty());
+        let listed = peer.profile.listed.get_or_insert_default();
+        listed.add(patterns, feed.is_live().then(|| table.version()));
+        // Of what it has missed it may know values that were cleared since.
+        peer.profile.returns |= !feed.is_live();
+        if was_everything && feed.is_live() {
+            // It has all of them.
+            listed.settle();
+        } else if is_new {
+            feed.walk_all(table);
+        }
+        peer.asks += 1;
+        peer.asks_for_all();
+        self.flush(peer);
+    }
+
+    fn unsubscribe(&mut self, place: usize, peer: &mut Peer, pattern: &str) {
+        let listed = peer.profile.listed.as_mut();
+        if let Some(pattern) = listed.and_then(|listed| listed.remove(pattern)) {
+            self.subscriptions.remove(place, &pattern);
+            debug!("{} does not subscribe to {} any more", peer.profile.name(), pattern.as_str());
+        }
+    }
+
+    /// The peer at this place is gone.
+    pub fn unsubscribe_all(&mut self, place: usize, peer: &mut Peer) {
+        self.subscriptions.leave(place);
+        for pattern in peer.profile.listed.take().iter().flat_map(|listed| listed.patterns()) {
+            self.subscriptions.remove(place, pattern);
+        }
+    }
+}
+
+/// Whether an app may say what it is sent.
+pub fn may_subscribe(peer: &Peer) -> bool {
+    peer.is_up() && peer.profile.features.contains(Features::SUBSCRIBE)
+}

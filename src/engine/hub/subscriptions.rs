@@ -1,0 +1,346 @@
+//! Which peers are sent the states of a name: those that take every name, and those that have a pattern for it.
+
+use std::collections::HashMap;
+use std::hash::BuildHasher as _;
+use std::sync::Arc;
+
+use super::super::hash::{key_hasher, KeyHasher};
+use super::super::table::Entry;
+use crate::effort::{did, Work};
+use crate::pattern::{Beginning, Pattern};
+
+/// What a peer is sent that has subscribed.
+#[derive(Default)]
+pub struct Listed {
+    patterns: Vec<Arc<Pattern>>,
+    /// From here on they are new: what the hub holds of these is on its way.
+    fresh: usize,
+    /// Up to which version of the table it was sent everything of the others.
+    sent: u64,
+}
+
+impl Listed {
+    /// Its patterns.
+    pub fn patterns(&self) -> &[Arc<Pattern>] {
+        &self.patterns
+    }
+
+    /// It has these, too, and is to be sent what is held of them. `sent`: up to which version it was sent everything of the
+    /// others; `None`: that has to be looked at again.
+    pub fn add(&mut self, patterns: Vec<Arc<Pattern>>, sent: Option<u64>) {
+        (self.fresh, self.sent) = match sent {
+            Some(sent) => (self.patterns.len(), sent),
+            // What was on its way to it still is.
+            None if self.sent > 0 => (self.fresh, self.sent),
+            None => (0, 0),
+        };
+        self.patterns.extend(patterns);
+    }
+
+    /// It has one no longer. That pattern, if it had it.
+    pub fn remove(&mut self, pattern: &str) -> Option<Arc<Pattern>> {
+        let at = self.patterns.iter().position(|one| one.as_str() == pattern)?;
+        self.fresh -= usize::from(at < self.fresh);
+        Some(self.patterns.remove(at))
+    }
+
+    /// It was sent what the hub held of all of them.
+    pub fn settle(&mut self) {
+        (self.fresh, self.sent) = (self.patterns.len(), 0);
+    }
+
+    /// Everything of all of them is to be sent again.
+    pub fn restart(&mut self) {
+        (self.fresh, self.sent) = (0, 0);
+    }
+
+    /// Whether it is sent an entry that a walk comes to. Takes `steps`.
+    pub fn wants(&self, entry: &Entry, steps: &mut usize) -> bool {
+        let mut matches = |patterns: &[Arc<Pattern>]| {
+            patterns.iter().any(|pattern| {
+                *steps = steps.saturating_sub(1 + pattern.steps(entry.name().len()));
+                pattern.matches(entry.name())
+            })
+        };
+        let (old, fresh) = self.patterns.split_at(self.fresh);
+        if entry.version() <= self.sent {
+            return matches(fresh) && !matches(old);
+        }
+        matches(old) || matches(fresh)
+    }
+}
+
+/// The peers with a pattern, by patterns; a peer is named by its place.
+#[derive(Default)]
+struct Index {
+    /// By names.
+    names: HashMap<Arc<str>, Vec<u32>>,
+    /// By first segments.
+    beginnings: HashMap<Arc<str>, Vec<(u32, Arc<Pattern>)>>,
+    /// Those with a star in the first segment.
+    others: Vec<(u32, Arc<Pattern>)>,
+}
+
+/// Who is sent a name, as long as no pattern changes.
+#[derive(Default)]
+struct Line {
+    /// The hash of the name.
+    hash: u64,
+    /// That of the patterns.
+    generation: u64,
+    places: Vec<u32>,
+}
+
+/// Who is sent the names that came last.
+struct Cache {
+    /// A name may be in each line of one set. None before there is a pattern.
+    sets: Vec<[Line; WAYS]>,
+    /// Which line of a set makes room next.
+    turn: usize,
+    /// Counts the changes of the index.
+    generation: u64,
+    hasher: KeyHasher,
+    /// Those that are too many to be kept.
+    many: Vec<u32>,
+}
+
+/// Sets of lines, and lines of a set: 640 KiB in all, and 4 MiB of places at most. Names that are in use at the same time
+/// and fall into the same line would be looked up again and again.
+const SETS: usize = 4 << 10;
+const WAYS: usize = 4;
+/// More places are not kept in a line: sending to them costs more than to find them.
+const KEPT: usize = 64;
+
+/// Which peers are sent the states of a name.
+pub struct Subscriptions {
+    /// The peers that are sent every name, in the order of their places.
+    everyone: Vec<u32>,
+    index: Index,
+    /// How many patterns there are in it.
+    patterns: usize,
+    cache: Cache,
+}
+
+impl Subscriptions {
+    /// Nobody is sent anything.
+    pub fn new() -> Subscriptions {
+        let (sets, many) = (Vec::new(), Vec::new());
+        let cache = Cache { sets, turn: 0, generation: 1, hasher: key_hasher(), many };
+        Subscriptions { everyone: Vec::new(), index: Index::default(), patterns: 0, cache }
+    }
+
+    /// The peers that are sent every name, and those that have a pattern for that of this entry, both in the order of their places;
+    /// and what it took to find the latter, in steps.
+    #[inline]
+    pub fn audience(&mut self, entry: &Entry) -> (&[u32], &[u32], usize) {
+        if self.patterns == 0 {
+            return (&self.everyone, &[], 0);
+        }
+        let (listed, steps) = self.cache.listed(&self.index, entry.name());
+        (&self.everyone, listed, steps)
+    }
+
+    /// The peer at this place is sent every name from now on.
+    pub fn enter(&mut self, place: usize) {
+        if let Err(at) = self.everyone.binary_search(&(place as u32)) {
+            self.everyone.insert(at, place as u32);
+        }
+    }
+
+    /// The peer at this place is not sent every name any more, but those of its patterns.
+    pub fn leave(&mut self, place: usize) {
+        if let Ok(at) = self.everyone.binary_search(&(place as u32)) {
+            self.everyone.remove(at);
+        }
+    }
+
+    /// The peer at this place has a pattern, which it had not.
+    pub fn add(&mut self, place: usize, pattern: &Arc<Pattern>) {
+        self.index.add(place as u32, pattern);
+        self.patterns += 1;
+        self.cache.generation += 1;
+        if self.cache.sets.is_empty() {
+            self.cache.sets.resize_with(SETS, Default::default);
+        }
+    }
+
+    /// The peer at this place has a pattern no longer.
+    pub fn remove(&mut self, place: usize, pattern: &Pattern) {
+        self.index.remove(place as u32, pattern);
+        self.patterns -= 1;
+        self.cache.generation += 1;
+        if self.patterns == 0 {
+            self.cache.sets = Vec::new();
+        }
+    }
+}
+
+impl Cache {
+    /// The peers that have a pattern for a name, and what it took to find them.
+    fn listed(&mut self, index: &Index, name: &str) -> (&[u32], usize) {
+        let hash = self.hasher.hash_one(name);
+        let (set, now) = (&mut self.sets[hash as usize % SETS], self.generation);
+        if let Some(way) = set.iter().position(|line| line.hash == hash && line.generation == now) {
+            return (&set[way].places, 0);
+        }
+        self.turn += 1;
+        let void = set.iter().position(|line| line.generation != now);
+        let line = &mut set[void.unwrap_or(self.turn % WAYS)];
+        let (mut places, mut steps) = (std::mem::take(&mut line.places), 1);
+        places.clear();
+        index.collect(name, &mut places, &mut steps);
+        did(Work::Look, steps);
+        places.sort_unstable();
+        places.dedup();
+        if places.len() > KEPT {
+            line.generation = 0;
+            self.many = places;
+            return (&self.many, steps);
+        }
+        *line = Line { hash, generation: now, places };
+        (&line.places, steps)
+    }
+}
+
+/// Removes from the list of a key what `is_it` says yes to, and the list if nothing is left.
+fn remove<T>(map: &mut HashMap<Arc<str>, Vec<T>>, key: &str, is_it: impl Fn(&T) -> bool) {
+    if let Some(list) = map.get_mut(key) {
+        list.retain(|one| !is_it(one));
+        if list.is_empty() {
+            map.remove(key);
+        }
+    }
+}
+
+impl Index {
+    fn add(&mut self, place: u32, pattern: &Arc<Pattern>) {
+        match pattern.beginning() {
+            Beginning::Name(name) => self.names.entry(name.into()).or_default().push(place),
+            Beginning::Segment(first) => {
+                self.beginnings.entry(first.into()).or_default().push((place, pattern.clone()));
+            }
+            Beginning::Any => self.others.push((place, pattern.clone())),
+        }
+    }
+
+    fn remove(&mut self, place: u32, pattern: &Pattern) {
+        let is_it = |(at, one): &(u32, Arc<Pattern>)| *at == place && **one == *pattern;
+        match pattern.beginning() {
+            Beginning::Name(name) => remove(&mut self.names, name, |at| *at == place),
+            Beginning::Segment(first) => remove(&mut self.beginnings, first, is_it),
+            Beginning::Any => self.others.retain(|one| !is_it(one)),
+        }
+    }
+
+    /// Adds the peers that have a pattern for a name, and what it takes to find them.
+    fn collect(&self, name: &str, places: &mut Vec<u32>, steps: &mut usize) {
+        let exact = self.names.get(name).map_or(&[][..], Vec::as_slice);
+        places.extend_from_slice(exact);
+        let first = name.split('/').next().unwrap_or_default();
+        let beginnings = self.beginnings.get(first).map_or(&[][..], Vec::as_slice);
+        for (place, pattern) in beginnings.iter().chain(&self.others) {
+            *steps += 1 + pattern.steps(name.len());
+            if pattern.matches(name) {
+                places.push(*place);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
+    use super::*;
+
+    impl Subscriptions {
+        fn listed(&mut self, name: &str) -> (&[u32], usize) {
+            match self.patterns {
+                0 => (&[], 0),
+                _ => self.cache.listed(&self.index, name),
+            }
+        }
+    }
+
+    fn pattern(text: &str) -> Arc<Pattern> {
+        Arc::new(Pattern::new(text).expect("a pattern"))
+    }
+
+    const PATTERNS: [&str; 9] = ["a", "a/b", "a/*", "a/**", "*", "**", "**/b", "*/b", "b/*/c"];
+    const NAMES: [&str; 8] = ["a", "b", "a/b", "a/c", "b/b", "b/x/c", "a/b/c", "c"];
+
+    proptest! {
+        #[test]
+        fn whoever_has_a_pattern_for_a_name_is_found_whatever_was_asked_before(
+            changes in vec((any::<bool>(), 0..5_usize, select(&PATTERNS[..]), select(&NAMES[..])), 0..200),
+        ) {
+            let (mut subscriptions, mut model) = (Subscriptions::new(), BTreeMap::<usize, BTreeSet<&str>>::new());
+            for (adds, place, text, name) in changes {
+                let has = model.entry(place).or_default();
+                if adds && has.insert(text) {
+                    subscriptions.add(place, &pattern(text));
+                } else if !adds && has.remove(text) {
+                    subscriptions.remove(place, &pattern(text));
+                }
+                let wants = |texts: &BTreeSet<&str>| texts.iter().any(|text| pattern(text).matches(name));
+                let expected: Vec<_> = model.iter().filter(|(_, has)| wants(has)).map(|(&at, _)| at as u32).collect();
+                for _ in 0..2 {
+                    prop_assert_eq!(subscriptions.listed(name).0, &expected[..]);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_is_looked_up_once_until_a_pattern_changes_and_only_among_patterns_that_begin_so() {
+        let mut subscriptions = Subscriptions::new();
+        for place in 0..200 {
+            for n in 0..50 {
+                subscriptions.add(place, &pattern(&format!("elsewhere/{n}/*")));
+            }
+        }
+        subscriptions.add(7, &pattern("here/x"));
+        assert_eq!(subscriptions.listed("here/x"), (&[7][..], 1));
+        assert_eq!(subscriptions.listed("here/x"), (&[7][..], 0));
+        subscriptions.add(8, &pattern("here/*"));
+        let (places, steps) = subscriptions.listed("here/x");
+        assert!(places == [7, 8] && steps < 5);
+        assert_eq!(subscriptions.listed("here/x").1, 0);
+    }
+
+    #[test]
+    fn names_in_use_at_the_same_time_do_not_drive_each_other_out() {
+        let mut subscriptions = Subscriptions::new();
+        subscriptions.add(1, &pattern("**"));
+        let names: Vec<_> = (0..1000).map(|n| format!("x/{n}")).collect();
+        names.iter().for_each(|name| assert!(subscriptions.listed(name).1 > 0));
+        let again = names.iter().filter(|name| subscriptions.listed(name).1 > 0).count();
+        assert!(again <= 10, "{again} of {} are looked up again", names.len());
+    }
+
+    #[test]
+    fn many_are_found_each_time_and_nothing_is_kept_when_nobody_has_a_pattern() {
+        let mut subscriptions = Subscriptions::new();
+        let many = KEPT + 1;
+        (0..many).for_each(|place| subscriptions.add(place, &pattern("x")));
+        for _ in 0..2 {
+            assert_eq!(subscriptions.listed("x").0.len(), many);
+        }
+        (0..many).for_each(|place| subscriptions.remove(place, &pattern("x")));
+        assert!(subscriptions.listed("x").0.is_empty() && subscriptions.cache.sets.is_empty());
+        assert!(subscriptions.index.names.is_empty());
+    }
+
+    #[test]
+    fn those_who_are_sent_everything_are_in_order_and_each_is_there_once() {
+        let mut subscriptions = Subscriptions::new();
+        [3, 1, 2, 1].iter().for_each(|&place| subscriptions.enter(place));
+        assert_eq!(subscriptions.everyone, [1, 2, 3]);
+        [1, 1, 9].iter().for_each(|&place| subscriptions.leave(place));
+        assert_eq!(subscriptions.everyone, [2, 3]);
+    }
+}
