@@ -321,3 +321,17 @@ fn a_hub_that_takes_the_place_of_a_killed_one_hears_it_again_and_it_wins_over_an
     assert_eq!((last(&mut world, b), world.hub(hub).table().values()), (CLEARED.to_vec(), 0));
     assert!(world.app(also).session.get(None, "x").is_none());
 }
+
+#[test]
+fn a_program_does_not_hear_that_a_value_is_gone_that_it_does_not_take() {
+    let mut app = DirectApp::new();
+    app.session.set_accept(Kind::Text.mask());
+    app.session.set_tells_rejects(true);
+    app.link(1);
+    let gone = |name, kind: Kind| tombstone("b", name, &[kind as u8], stamp(1_800_000_000_001));
+    app.receive(&gone("number", Kind::Int));
+    assert!(app.session.next_notice().is_none() && app.session.take_state().is_none());
+    assert_eq!(app.session.stats().rejected, 0);
+    app.receive(&gone("text", Kind::Text));
+    assert_eq!(app.session.take_state().map(|state| state.kind()), Some(Kind::Cleared));
+}

@@ -88,6 +88,10 @@ impl Session {
             return None;
         }
         if !self.accepted.takes(body.accepted_by()) {
+            if body.kind == Kind::Cleared {
+                // The program was not given the value either.
+                return None;
+            }
             self.reports.stats.rejected += 1;
             if self.accepted.tells_rejects() {
                 let (sender, name) = (body.sender.to_owned(), body.name.to_owned());

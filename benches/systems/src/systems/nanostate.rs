@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use nanostate::framing::{self, Decoder, Frame, Framing, Version, HEADER_LEN};
-use nanostate::wire::{self, Control, Form, Features, HelloFlags, Instance};
+use nanostate::wire::{self, Control, Features, Form, HelloFlags, Instance};
 use nanostate::{App, AppOption, Hub, OnState, State, Status, Value};
 
 use crate::drain::{Drain, FrameCounter};
@@ -326,7 +326,8 @@ fn shake_hands(socket: &mut UnixStream, framing: Framing, i: usize) -> std::io::
         flags: HelloFlags::default(),
         time: None,
         secret: None,
-        token: None, features: Features::NONE,
+        token: None,
+        features: Features::NONE,
     };
     let mut body = Vec::new();
     hello.encode(&identity, &mut body);
