@@ -130,8 +130,8 @@ private Q_SLOTS:
 
     void noMalformedVectorIsRead()
     {
-        const QStringList wellFormed{text("ok"),      text("sender"),      text("name"),     text("meta"),
-                                     text("feature"), text("wrong-count"), text("not-array")};
+        const QStringList wellFormed{text("ok"),      text("sender"), text("name"),        text("meta"),
+                                     text("feature"), text("clear"),  text("wrong-count"), text("not-array")};
         int checked = 0;
         for (const QJsonValue &each : std::as_const(m_vectors)) {
             const QJsonObject vector = each.toObject();
