@@ -104,8 +104,11 @@ fn get_waits_for_a_state_and_for_a_hub() {
     let mut hub = CliHub::start_with(["--listen", &url]);
     hub.joined_by("get", get.id());
     hub.send(&["x", "of another", "--as", "a"]);
-    hub.send(&["other", "1", "--as", "b"]);
-    hub.send(&["x", "it", "--as", "b"]);
+    let b = sender(&hub, "b", &[("other", Value::Int(1))]);
+    // What is withdrawn is no state.
+    b.clear("x").unwrap();
+    b.flush(Some(PATIENCE)).unwrap();
+    b.send("x", Value::Text("it")).unwrap();
     assert_eq!(get.next_line(), "it");
     let ended = get.wait();
     assert!(ended.code == Some(0) && complaints(&ended).is_empty(), "{ended:?}");

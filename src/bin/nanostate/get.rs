@@ -1,5 +1,6 @@
 //! `nanostate get`
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::time::Duration;
 
@@ -66,10 +67,10 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
 
 /// The newest state of what the hub holds, else the first that comes if that is waited for.
 fn find(observer: &Observer, arguments: &Arguments) -> Result<Option<State>, Failure> {
-    let mut newest: Option<State> = None;
+    let mut found = BTreeMap::new();
     let mut synced = false;
     observer.check_that_the_hub_tells()?;
-    while !synced || arguments.wait && newest.is_none() {
+    while !synced || arguments.wait && found.is_empty() {
         let state = match observer.next()? {
             Seen::State(state) => state,
             Seen::Synced => {
@@ -77,12 +78,13 @@ fn find(observer: &Observer, arguments: &Arguments) -> Result<Option<State>, Fai
                 continue;
             }
         };
-        let wanted = state.name() == arguments.name
-            && arguments.sender.as_deref().is_none_or(|sender| sender == state.sender())
-            && newest.as_ref().is_none_or(|newest| newest.stamp() <= state.stamp());
-        if wanted {
-            newest = Some(state);
+        let wanted =
+            state.name() == arguments.name && arguments.sender.as_deref().is_none_or(|sender| sender == state.sender());
+        if wanted && state.kind() == Kind::Cleared {
+            found.remove(state.sender());
+        } else if wanted {
+            found.insert(state.sender().to_owned(), state);
         }
     }
-    Ok(newest)
+    Ok(found.into_values().max_by_key(State::stamp))
 }

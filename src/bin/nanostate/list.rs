@@ -65,8 +65,11 @@ fn held(observer: &Observer, wanted: &Wanted) -> Result<BTreeMap<(String, String
     observer.check_that_the_hub_tells()?;
     while let Seen::State(state) = observer.next()? {
         if wanted.takes(&state) {
-            let about = About::of(&state, now());
-            states.insert((state.name().to_owned(), state.sender().to_owned()), about);
+            let key = (state.name().to_owned(), state.sender().to_owned());
+            match state.kind() {
+                Kind::Cleared => drop(states.remove(&key)),
+                _ => drop(states.insert(key, About::of(&state, now()))),
+            }
         }
     }
     Ok(states)
