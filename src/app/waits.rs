@@ -24,8 +24,8 @@ impl App {
 
     /// Waits until the hub has confirmed that it holds, in memory, the newest value of each name that was sent so far,
     /// or a newer one. With an old hub: until the values are written to the connection. Under a shared identity a value
-    /// counts as held, too, if it gave way to a newer one of another app ([`AppStats::superseded`](crate::AppStats::superseded)). `None` waits for
-    /// ever. Blocks.
+    /// counts as held, too, if it gave way to a newer one of another app
+    /// ([`AppStats::superseded`](crate::AppStats::superseded)). `None` waits indefinitely. Blocks.
     ///
     /// # Errors
     /// [`Status::Full`], [`Status::TooLarge`]: the hub did not take one of the values;

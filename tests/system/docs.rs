@@ -21,7 +21,19 @@ fn contents(path: &Path) -> String {
 
 #[test]
 fn every_test_that_docs_faults_names_is_there() {
-    let page = fs::read_to_string(root().join("docs/faults.md")).unwrap();
+    let tests = named_tests("docs/faults.md");
+    assert!(tests > 80, "{tests}");
+}
+
+#[test]
+fn every_test_that_docs_semantics_names_is_there() {
+    let tests = named_tests("docs/semantics.md");
+    assert!(tests > 25, "{tests}");
+}
+
+/// How many tests a page names, each of which is there.
+fn named_tests(page: &str) -> usize {
+    let page = fs::read_to_string(root().join(page)).unwrap();
     let (mut file, mut text, mut tests) = (String::new(), String::new(), 0);
     for span in spans(&page) {
         let (path, name) = span.split_once("::").unwrap_or((span, ""));
@@ -36,7 +48,7 @@ fn every_test_that_docs_faults_names_is_there() {
         assert!(text.contains(name), "{file} has no {name}");
         tests += usize::from(!name.is_empty());
     }
-    assert!(tests > 80, "{tests}");
+    tests
 }
 
 /// The pages: `*.md` at the top and in `docs/`.

@@ -22,8 +22,8 @@ use crate::wire::Stamp;
 /// themselves, so it needs no memory that grows with what comes. It stays until the program has taken all of it. Either the
 /// queue or the list is empty.
 ///
-/// Over its limit it forgets the keys that are not owed: first what was cleared, then those known longest. Owed keys may take the queue's limit in
-/// addition; only beyond that the oldest of them are dropped.
+/// Over its limit it forgets the keys that are not owed: first what was cleared, then those known longest. Owed keys may
+/// take the queue's limit in addition; only beyond that the oldest of them are dropped.
 pub struct Received {
     values: Newest<Known>,
     /// Bytes of the values.
