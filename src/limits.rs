@@ -77,6 +77,12 @@ pub const SERVED: Duration = Duration::from_secs(60);
 pub const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// Patterns of an app.
 pub const PATTERNS: usize = 1024;
+/// Patterns of all apps of a hub.
+pub const HUB_PATTERNS: usize = 100_000;
+/// Those of them with a star: to find out who is sent a name, it may have to be matched against each.
+pub const HUB_STARS: usize = 20_000;
+/// All of them, in bytes.
+pub const HUB_PATTERN_BYTES: usize = 16 << 20;
 /// What a WebSocket may send beside messages before its hub lets it wait: so many small fragments and pongs a second, or a
 /// sixteenth as many pings.
 pub const OVERHEAD: u32 = 16 << 10;

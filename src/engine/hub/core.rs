@@ -405,7 +405,9 @@ impl Core {
                 peer.asks_for_all();
                 self.flush(peer);
             }
-            Control::Subscribe { patterns } if may_subscribe(peer) => return subscribing::adds(peer, patterns),
+            Control::Subscribe { patterns } if may_subscribe(peer) => {
+                return subscribing::adds(peer, patterns, &self.subscriptions);
+            }
             Control::Unsubscribe { pattern } if may_subscribe(peer) => {
                 return Next::List(Box::new(Change::Remove(pattern.into())));
             }

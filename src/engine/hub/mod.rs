@@ -359,7 +359,7 @@ impl Router {
                         decoder.set_max(self.peers[i].profile.max_frame(&self.core.config));
                     }
                 }
-                Next::List(change) => core.change_list(i, peer, *change),
+                Next::List(change) => steps += core.change_list(i, peer, *change),
                 Next::Answered(token) => self.answered(now, i, token),
                 Next::Refuse(why) => self.refuse(now, i, why.0, why.1),
                 Next::Close(why) => self.close(now, i, why.0, why.1),

@@ -6,6 +6,7 @@ use log::debug;
 
 use super::core::{Core, Next};
 use super::peer::Peer;
+use super::subscriptions::Subscriptions;
 use crate::pattern::Pattern;
 use crate::wire::{Features, Texts};
 use crate::{limits, Status};
@@ -19,7 +20,7 @@ pub enum Change {
 }
 
 /// `$ns/subscribe`, as far as that is known without the place of the peer.
-pub fn adds(peer: &Peer, patterns: Texts<'_>) -> Next {
+pub fn adds(peer: &Peer, patterns: Texts<'_>, subscriptions: &Subscriptions) -> Next {
     let has = peer.profile.listed.as_ref().map_or(&[][..], |listed| listed.patterns());
     let mut news: Vec<Arc<Pattern>> = Vec::new();
     for text in patterns.iter() {
@@ -35,14 +36,21 @@ pub fn adds(peer: &Peer, patterns: Texts<'_>) -> Next {
             Err(error) => return Next::Refuse(Box::new((Status::Invalid, error.to_string()))),
         }
     }
+    if !subscriptions.have_room_for(&news) {
+        return Next::Refuse(Box::new((Status::Full, "the hub has no room for more patterns".into())));
+    }
     Next::List(Box::new(Change::Add(news)))
 }
 
 impl Core {
-    /// The list of the app at this place changes.
-    pub fn change_list(&mut self, place: usize, peer: &mut Peer, change: Change) {
+    /// The list of the app at this place changes. Returns what that took, in steps.
+    pub fn change_list(&mut self, place: usize, peer: &mut Peer, change: Change) -> usize {
         match change {
-            Change::Add(patterns) => self.subscribe(place, peer, patterns),
+            Change::Add(patterns) => {
+                let steps = patterns.len();
+                self.subscribe(place, peer, patterns);
+                steps
+            }
             Change::Remove(pattern) => self.unsubscribe(place, peer, &pattern),
         }
     }
@@ -68,19 +76,18 @@ impl Core {
         self.flush(peer);
     }
 
-    fn unsubscribe(&mut self, place: usize, peer: &mut Peer, pattern: &str) {
+    fn unsubscribe(&mut self, place: usize, peer: &mut Peer, pattern: &str) -> usize {
         let listed = peer.profile.listed.as_mut();
-        if let Some(pattern) = listed.and_then(|listed| listed.remove(pattern)) {
-            self.subscriptions.remove(place, &pattern);
-            debug!("{} does not subscribe to {} any more", peer.profile.name(), pattern.as_str());
-        }
+        let Some(pattern) = listed.and_then(|listed| listed.remove(pattern)) else { return 0 };
+        debug!("{} does not subscribe to {} any more", peer.profile.name(), pattern.as_str());
+        self.subscriptions.remove(place, &[pattern])
     }
 
     /// The peer at this place is gone.
     pub fn unsubscribe_all(&mut self, place: usize, peer: &mut Peer) {
         self.subscriptions.leave(place);
-        for pattern in peer.profile.listed.take().iter().flat_map(|listed| listed.patterns()) {
-            self.subscriptions.remove(place, pattern);
+        if let Some(listed) = peer.profile.listed.take() {
+            self.subscriptions.remove(place, listed.patterns());
         }
     }
 }

@@ -1,12 +1,13 @@
 //! Which peers are sent the states of a name: those that take every name, and those that have a pattern for it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::BuildHasher as _;
 use std::sync::Arc;
 
 use super::super::hash::{key_hasher, KeyHasher};
 use super::super::table::Entry;
 use crate::effort::{did, Work};
+use crate::limits;
 use crate::pattern::{Beginning, Pattern};
 
 /// What a peer is sent that has subscribed.
@@ -116,9 +117,17 @@ pub struct Subscriptions {
     /// The peers that are sent every name, in the order of their places.
     everyone: Vec<u32>,
     index: Index,
-    /// How many patterns there are in it.
-    patterns: usize,
+    held: Held,
     cache: Cache,
+}
+
+/// How much there is in an index.
+#[derive(Clone, Copy, Default)]
+struct Held {
+    patterns: usize,
+    /// Those with a star.
+    stars: usize,
+    bytes: usize,
 }
 
 impl Subscriptions {
@@ -126,14 +135,14 @@ impl Subscriptions {
     pub fn new() -> Subscriptions {
         let (sets, many) = (Vec::new(), Vec::new());
         let cache = Cache { sets, turn: 0, generation: 1, hasher: key_hasher(), many };
-        Subscriptions { everyone: Vec::new(), index: Index::default(), patterns: 0, cache }
+        Subscriptions { everyone: Vec::new(), index: Index::default(), held: Held::default(), cache }
     }
 
     /// The peers that are sent every name, and those that have a pattern for that of this entry, both in the order of their places;
     /// and what it took to find the latter, in steps.
     #[inline]
     pub fn audience(&mut self, entry: &Entry) -> (&[u32], &[u32], usize) {
-        if self.patterns == 0 {
+        if self.held.patterns == 0 {
             return (&self.everyone, &[], 0);
         }
         let (listed, steps) = self.cache.listed(&self.index, entry.name());
@@ -154,28 +163,59 @@ impl Subscriptions {
         }
     }
 
+    /// Whether there is room for these patterns, too.
+    pub fn have_room_for(&self, patterns: &[Arc<Pattern>]) -> bool {
+        let Held { patterns: count, stars, bytes } = self.held;
+        count + patterns.len() <= limits::HUB_PATTERNS
+            && stars + patterns.iter().filter(|pattern| has_star(pattern)).count() <= limits::HUB_STARS
+            && bytes + patterns.iter().map(|pattern| pattern.as_str().len()).sum::<usize>() <= limits::HUB_PATTERN_BYTES
+    }
+
     /// The peer at this place has a pattern, which it had not.
     pub fn add(&mut self, place: usize, pattern: &Arc<Pattern>) {
         self.index.add(place as u32, pattern);
-        self.patterns += 1;
-        self.cache.generation += 1;
+        self.held.patterns += 1;
+        self.held.stars += usize::from(has_star(pattern));
+        self.held.bytes += pattern.as_str().len();
         if self.cache.sets.is_empty() {
             self.cache.sets.resize_with(SETS, Default::default);
         }
+        self.cache.forget(pattern);
     }
 
-    /// The peer at this place has a pattern no longer.
-    pub fn remove(&mut self, place: usize, pattern: &Pattern) {
-        self.index.remove(place as u32, pattern);
-        self.patterns -= 1;
-        self.cache.generation += 1;
-        if self.patterns == 0 {
+    /// The peer at this place has these patterns no longer. Returns what that took, in steps.
+    pub fn remove(&mut self, place: usize, patterns: &[Arc<Pattern>]) -> usize {
+        let steps = self.index.remove(place as u32, patterns);
+        did(Work::Look, steps);
+        for pattern in patterns {
+            self.held.patterns -= 1;
+            self.held.stars -= usize::from(has_star(pattern));
+            self.held.bytes -= pattern.as_str().len();
+            self.cache.forget(pattern);
+        }
+        if self.held.patterns == 0 {
             self.cache.sets = Vec::new();
         }
+        steps
     }
 }
 
+fn has_star(pattern: &Pattern) -> bool {
+    !matches!(pattern.beginning(), Beginning::Name(_))
+}
+
 impl Cache {
+    /// A pattern came or went: who is sent the names that it matches is to be looked up again.
+    fn forget(&mut self, pattern: &Pattern) {
+        let Beginning::Name(name) = pattern.beginning() else {
+            self.generation += 1;
+            return;
+        };
+        let hash = self.hasher.hash_one(name);
+        let lines = self.sets[hash as usize % SETS].iter_mut();
+        lines.filter(|line| line.hash == hash).for_each(|line| line.generation = 0);
+    }
+
     /// The peers that have a pattern for a name, and what it took to find them.
     fn listed(&mut self, index: &Index, name: &str) -> (&[u32], usize) {
         let hash = self.hasher.hash_one(name);
@@ -202,14 +242,15 @@ impl Cache {
     }
 }
 
-/// Removes from the list of a key what `is_it` says yes to, and the list if nothing is left.
-fn remove<T>(map: &mut HashMap<Arc<str>, Vec<T>>, key: &str, is_it: impl Fn(&T) -> bool) {
-    if let Some(list) = map.get_mut(key) {
-        list.retain(|one| !is_it(one));
-        if list.is_empty() {
-            map.remove(key);
-        }
+/// Removes from the list of a key what `is_it` says yes to, and the list if nothing is left. Returns how long it was.
+fn remove<T>(map: &mut HashMap<Arc<str>, Vec<T>>, key: &str, is_it: impl Fn(&T) -> bool) -> usize {
+    let Some(list) = map.get_mut(key) else { return 0 };
+    let len = list.len();
+    list.retain(|one| !is_it(one));
+    if list.is_empty() {
+        map.remove(key);
     }
+    len
 }
 
 impl Index {
@@ -223,13 +264,29 @@ impl Index {
         }
     }
 
-    fn remove(&mut self, place: u32, pattern: &Pattern) {
-        let is_it = |(at, one): &(u32, Arc<Pattern>)| *at == place && **one == *pattern;
-        match pattern.beginning() {
-            Beginning::Name(name) => remove(&mut self.names, name, |at| *at == place),
-            Beginning::Segment(first) => remove(&mut self.beginnings, first, is_it),
-            Beginning::Any => self.others.retain(|one| !is_it(one)),
+    /// Removes these patterns of a peer, each list of others looked at once. Returns what that took, in steps.
+    fn remove(&mut self, place: u32, patterns: &[Arc<Pattern>]) -> usize {
+        /// So many patterns that are looked at are a step.
+        const LOOKS: usize = 16;
+        let (mut firsts, mut any, mut looks) = (BTreeSet::new(), false, 0);
+        for pattern in patterns {
+            match pattern.beginning() {
+                Beginning::Name(name) => looks += remove(&mut self.names, name, |&at| at == place),
+                Beginning::Segment(first) => _ = firsts.insert(first),
+                Beginning::Any => any = true,
+            }
         }
+        // Of one that leaves all go, of any other one.
+        let is_it =
+            |(at, one): &(u32, Arc<Pattern>)| *at == place && patterns.iter().any(|pattern| Arc::ptr_eq(pattern, one));
+        for first in firsts {
+            looks += remove(&mut self.beginnings, first, is_it);
+        }
+        if any {
+            looks += self.others.len();
+            self.others.retain(|one| !is_it(one));
+        }
+        looks / LOOKS
     }
 
     /// Adds the peers that have a pattern for a name, and what it takes to find them.
@@ -249,7 +306,7 @@ impl Index {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
+    use std::collections::BTreeMap;
 
     use proptest::collection::vec;
     use proptest::prelude::*;
@@ -259,7 +316,7 @@ mod tests {
 
     impl Subscriptions {
         fn listed(&mut self, name: &str) -> (&[u32], usize) {
-            match self.patterns {
+            match self.held.patterns {
                 0 => (&[], 0),
                 _ => self.cache.listed(&self.index, name),
             }
@@ -278,15 +335,25 @@ mod tests {
         fn whoever_has_a_pattern_for_a_name_is_found_whatever_was_asked_before(
             changes in vec((any::<bool>(), 0..5_usize, select(&PATTERNS[..]), select(&NAMES[..])), 0..200),
         ) {
-            let (mut subscriptions, mut model) = (Subscriptions::new(), BTreeMap::<usize, BTreeSet<&str>>::new());
+            let mut subscriptions = Subscriptions::new();
+            let mut model = BTreeMap::<usize, BTreeMap<&str, Arc<Pattern>>>::new();
             for (adds, place, text, name) in changes {
                 let has = model.entry(place).or_default();
-                if adds && has.insert(text) {
-                    subscriptions.add(place, &pattern(text));
-                } else if !adds && has.remove(text) {
-                    subscriptions.remove(place, &pattern(text));
+                match has.remove(text) {
+                    None if adds => {
+                        let pattern = has.entry(text).or_insert(pattern(text));
+                        subscriptions.add(place, pattern);
+                    }
+                    Some(pattern) if adds => _ = has.insert(text, pattern),
+                    // One of them, or all when the peer leaves.
+                    Some(pattern) if text.len() % 2 == 0 => _ = subscriptions.remove(place, &[pattern]),
+                    Some(pattern) => {
+                        let all: Vec<_> = std::mem::take(has).into_values().chain([pattern]).collect();
+                        subscriptions.remove(place, &all);
+                    }
+                    None => {}
                 }
-                let wants = |texts: &BTreeSet<&str>| texts.iter().any(|text| pattern(text).matches(name));
+                let wants = |has: &BTreeMap<&str, Arc<Pattern>>| has.values().any(|pattern| pattern.matches(name));
                 let expected: Vec<_> = model.iter().filter(|(_, has)| wants(has)).map(|(&at, _)| at as u32).collect();
                 for _ in 0..2 {
                     prop_assert_eq!(subscriptions.listed(name).0, &expected[..]);
@@ -326,11 +393,12 @@ mod tests {
     fn many_are_found_each_time_and_nothing_is_kept_when_nobody_has_a_pattern() {
         let mut subscriptions = Subscriptions::new();
         let many = KEPT + 1;
-        (0..many).for_each(|place| subscriptions.add(place, &pattern("x")));
+        let x = pattern("x");
+        (0..many).for_each(|place| subscriptions.add(place, &x));
         for _ in 0..2 {
             assert_eq!(subscriptions.listed("x").0.len(), many);
         }
-        (0..many).for_each(|place| subscriptions.remove(place, &pattern("x")));
+        (0..many).for_each(|place| _ = subscriptions.remove(place, std::slice::from_ref(&x)));
         assert!(subscriptions.listed("x").0.is_empty() && subscriptions.cache.sets.is_empty());
         assert!(subscriptions.index.names.is_empty());
     }
@@ -342,5 +410,38 @@ mod tests {
         assert_eq!(subscriptions.everyone, [1, 2, 3]);
         [1, 1, 9].iter().for_each(|&place| subscriptions.leave(place));
         assert_eq!(subscriptions.everyone, [2, 3]);
+    }
+
+    #[test]
+    fn a_pattern_that_is_a_name_makes_no_other_name_be_looked_up_again() {
+        let mut subscriptions = Subscriptions::new();
+        let (all, x) = (pattern("**"), pattern("x"));
+        subscriptions.add(1, &all);
+        assert!(subscriptions.listed("x").1 > 0 && subscriptions.listed("y").1 > 0);
+        subscriptions.add(2, &x);
+        assert_eq!(subscriptions.listed("y"), (&[1][..], 0));
+        assert_eq!(subscriptions.listed("x").0, [1, 2]);
+        subscriptions.remove(2, &[x]);
+        assert_eq!((subscriptions.listed("y").1, subscriptions.listed("x").0), (0, &[1][..]));
+    }
+
+    #[test]
+    fn all_apps_together_have_so_many_patterns_and_bytes_and_not_more() {
+        let mut subscriptions = Subscriptions::new();
+        let star = [pattern("x/*")];
+        for place in 0..limits::HUB_STARS {
+            assert!(subscriptions.have_room_for(&star));
+            subscriptions.add(place, &star[0]);
+        }
+        assert!(!subscriptions.have_room_for(&star) && subscriptions.have_room_for(&[pattern("x")]));
+        assert!(subscriptions.remove(0, &star) >= limits::HUB_STARS / 16, "it is charged for");
+        assert!(subscriptions.have_room_for(&star));
+        let mut subscriptions = Subscriptions::new();
+        let long = [pattern(&"x".repeat(1024))];
+        for place in 0..limits::HUB_PATTERN_BYTES / 1024 {
+            assert!(subscriptions.have_room_for(&long));
+            subscriptions.add(place, &long[0]);
+        }
+        assert!(!subscriptions.have_room_for(&long));
     }
 }
