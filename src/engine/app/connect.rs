@@ -127,8 +127,7 @@ impl Session {
                 Agreed::Old | Agreed::Plain | Agreed::Client(_) | Agreed::Served => {
                     self.up(now, None, Features::NONE);
                     // It holds nothing.
-                    self.tell_all_patterns(Features::NONE);
-                    self.hub.synced.begin(true, 0);
+                    self.hub.synced.begin(0);
                     self.hub.synced.answered(0, self.received.waiting());
                 }
                 Agreed::NotV1 => {

@@ -143,8 +143,8 @@ impl Session {
                 self.hub.limit = usize::try_from(max_message).unwrap_or(usize::MAX);
                 self.welcomed(now, time);
                 self.up(now, Some(instance), features);
-                let asks = self.tell_all_patterns(features);
-                self.hub.synced.begin(features.contains(Features::SYNCED), asks);
+                let asks = self.tell_all_patterns();
+                self.hub.synced.begin(asks);
             }
             Control::Refuse { status, text } => self.refused_by_hub(now, status, text),
             Control::Ping { token } => {
@@ -163,7 +163,9 @@ impl Session {
                 let why = Status::from_code(status).filter(|&why| why != Status::Ok).unwrap_or(Status::Full);
                 self.not_taken(name, self.own.table.find_at(&self.identity, name), why);
             }
-            Control::Synced { asks } if matches!(self.phase, Phase::Up) => {
+            Control::Synced { asks }
+                if matches!(self.phase, Phase::Up) && self.hub.features.contains(Features::SYNCED) =>
+            {
                 self.hub.synced.answered(asks, self.received.waiting());
             }
             Control::Stale { name, offered, held, time } if matches!(self.phase, Phase::Up) => {

@@ -13,8 +13,6 @@ use crate::{Error, Result, Status};
 #[derive(Default)]
 pub struct Subscribed {
     patterns: Option<Vec<Pattern>>,
-    /// Whether the hub of this link leaves out the others.
-    pub hub_knows: bool,
 }
 
 impl Subscribed {
@@ -108,8 +106,9 @@ impl Session {
         self.received.forget_if(|state| !names.takes(state.name()));
     }
 
+    /// Whether there is a hub that leaves out other names.
     fn tells_patterns(&self) -> bool {
-        matches!(self.phase, Phase::Up) && self.accepted.names.hub_knows
+        matches!(self.phase, Phase::Up) && self.hub.features.contains(Features::SUBSCRIBE)
     }
 
     fn tell_patterns(&mut self, patterns: &[Pattern]) {
@@ -121,9 +120,8 @@ impl Session {
         }
     }
 
-    /// The link is there, to a hub that has these features: it is told all patterns. Returns in how many messages.
-    pub(super) fn tell_all_patterns(&mut self, features: Features) -> u64 {
-        self.accepted.names.hub_knows = features.and(self.config.features).contains(Features::SUBSCRIBE);
+    /// The link is there: the hub is told all patterns. Returns in how many messages.
+    pub(super) fn tell_all_patterns(&mut self) -> u64 {
         if !self.tells_patterns() {
             return 0;
         }

@@ -1,6 +1,7 @@
 //! Whether the hub has sent everything that it held.
 
 use super::{LinkState, Notice, Session};
+use crate::wire::Features;
 use crate::{Error, Result, Status};
 
 /// What the app asked the hub of this link for, and how much of it has come.
@@ -14,8 +15,6 @@ pub struct Synced {
     asks: u64,
     /// For how many of these everything has come. `None`: not even for the hello.
     answered: Option<u64>,
-    /// The hub of this link does not tell.
-    is_untold: bool,
     /// Whether the program hears of it.
     pub tells: bool,
     /// The program is to be told, once it has taken so many states.
@@ -30,11 +29,10 @@ pub struct Asked {
 }
 
 impl Synced {
-    /// There is a link, and the hub of it `tells` when everything has come. It was asked so often beside the hello, for all
-    /// that was asked for on earlier links.
-    pub fn begin(&mut self, tells: bool, asks: u64) {
+    /// There is a link, on which the hub was asked so often beside the hello, for all that was asked for on earlier ones.
+    pub fn begin(&mut self, asks: u64) {
         let (links, again) = (self.links + 1, asks);
-        *self = Synced { links, asks, again, is_untold: !tells, tells: self.tells, ..Synced::default() };
+        *self = Synced { links, asks, again, tells: self.tells, ..Synced::default() };
     }
 
     /// The link is gone.
@@ -51,10 +49,8 @@ impl Synced {
     /// Everything has come that was asked for by the hello, and so often afterwards; of which the program has not taken so
     /// many.
     pub fn answered(&mut self, asks: u64, waiting: usize) {
-        if !self.is_untold {
-            self.answered = Some(asks.min(self.asks));
-            self.tell(waiting);
-        }
+        self.answered = Some(asks.min(self.asks));
+        self.tell(waiting);
     }
 
     /// The program is to be told if there is something to tell: once it has taken the states that wait.
@@ -109,7 +105,7 @@ impl Session {
     pub fn has_synced(&self, asked: Asked) -> Option<Result<()>> {
         match self.link() {
             _ if self.hub.synced.has(asked) => Some(Ok(())),
-            LinkState::Connected if self.hub.synced.is_untold => {
+            LinkState::Connected if !self.hub.features.contains(Features::SYNCED) => {
                 let text = "the hub does not say when it has sent what it held";
                 Some(Err(Error::new(Status::Unsupported, text)))
             }
@@ -142,7 +138,7 @@ mod tests {
         let mut synced = Synced::default();
         let before = synced.asked();
         assert!(!synced.is_synced() && !synced.has(before));
-        synced.begin(true, 0);
+        synced.begin(0);
         assert!(!synced.is_synced());
         synced.answered(0, 0);
         assert!(synced.is_synced() && synced.has(before) && synced.has(synced.asked()));
@@ -155,10 +151,10 @@ mod tests {
         let asked = synced.asked();
         synced.unlink();
         assert!(!synced.is_synced() && !synced.has(before));
-        synced.begin(true, 0);
+        synced.begin(0);
         synced.answered(0, 0);
         assert!(synced.has(asked), "the hello has asked for it again");
-        synced.begin(true, 2);
+        synced.begin(2);
         synced.answered(1, 0);
         assert!(!synced.has(asked), "what follows the hello has asked for it");
         synced.answered(2, 0);
@@ -168,7 +164,7 @@ mod tests {
     #[test]
     fn the_program_is_told_behind_the_states_that_came_before() {
         let mut synced = Synced { tells: true, ..Synced::default() };
-        synced.begin(true, 0);
+        synced.begin(0);
         synced.answered(0, 2);
         assert!(!synced.is_due(2));
         synced.took();
@@ -186,7 +182,7 @@ mod tests {
         synced.unlink();
         assert!(!synced.is_due(0));
         synced.tells = false;
-        synced.begin(true, 0);
+        synced.begin(0);
         synced.answered(0, 0);
         assert!(!synced.is_due(0));
     }

@@ -178,16 +178,13 @@ impl Core {
         if peer.link.is_ws() {
             self.timers.set(Timer::KeepAlive(place as u32), peer.link.progress() + limits::KEEP_ALIVE);
         }
-        match &peer.profile.listed {
-            // It has nothing to be sent.
-            Some(_) => {}
-            None => {
-                if peer.profile.listens() {
-                    self.subscriptions.enter(place);
-                }
-                if snapshot {
-                    peer.link.feed.walk_all(&self.intake.table);
-                }
+        // One that will subscribe is sent nothing yet.
+        if peer.profile.listed.is_none() {
+            if peer.profile.listens() {
+                self.subscriptions.enter(place);
+            }
+            if snapshot {
+                peer.link.feed.walk_all(&self.intake.table);
             }
         }
         self.reports.joined(&peer.profile);
