@@ -26,3 +26,4 @@ mod tokens;
 mod traces;
 mod websocket;
 mod wire;
+mod words;

@@ -6,10 +6,11 @@ use nanostate::engine::hub::RouterConfig;
 use nanostate::engine::ConnId;
 use nanostate::framing::{header, Version};
 use nanostate::pattern::Pattern;
-use nanostate::wire::{self, Control, Features, Form, HelloFlags, Instance, Meta, Texts};
+use nanostate::wire::{self, Control, Features, Form, HelloFlags, Meta, Texts};
 use nanostate::{limits, Kind, Status};
 
 use crate::sim::{body, stamp, value, Direct, DirectApp, World, MS, SEC};
+use crate::words::{self, said};
 
 const HUB: &str = "tcp://hub";
 
@@ -21,34 +22,15 @@ fn hub_with(held: &[&str]) -> (Direct, ConnId) {
     (hub, sender)
 }
 
-/// An app joins that says in its hello that it will subscribe.
+/// An app joins that says in its hello that it will subscribe, or does not.
 fn join(hub: &mut Direct, flags: HelloFlags) -> ConnId {
-    let conn = hub.open();
-    hub.bytes(conn, &header(Version::V1));
-    let (instance, accept, features) = (Instance([2; 16]), wire::ACCEPT_ANY, Features::ALL);
-    let hello = Control::Hello { instance, epoch: 1, accept, flags, time: None, secret: None, token: None, features };
-    hub.control(conn, "reader", hello);
-    conn
+    words::join(hub, "reader", flags, Features::ALL)
 }
 
 fn subscribe(hub: &mut Direct, conn: ConnId, patterns: &[&str]) {
     let mut encoded = Vec::new();
     let patterns = Texts::encode(patterns.iter().copied(), &mut encoded);
     hub.control(conn, "reader", Control::Subscribe { patterns });
-}
-
-/// What a peer is sent, in words.
-fn said(hub: &mut Direct, conn: ConnId) -> Vec<String> {
-    let words = |bytes: &Vec<u8>| {
-        let body = wire::decode(bytes, Form::V1).expect("a body");
-        match Control::decode(&body) {
-            Ok(Control::Synced { asks }) => Some(format!("synced {asks}")),
-            _ if body.is_reserved() => None,
-            _ if body.meta.flags & Meta::RETAINED != 0 => Some(format!("{} held", body.name)),
-            _ => Some(body.name.to_owned()),
-        }
-    };
-    hub.bodies(conn).iter().filter_map(words).collect()
 }
 
 #[test]
@@ -155,6 +137,27 @@ fn an_app_with_more_patterns_than_there_may_be_is_refused_with_the_number() {
     let reader = join(&mut hub, HelloFlags::LISTED);
     subscribe(&mut hub, reader, &["a/**/1/2/3/4/5/6/7/8/9/**/b"]);
     assert_eq!(hub.refusal(reader), Some(Status::Invalid));
+}
+
+#[test]
+fn an_app_is_refused_when_the_hub_has_no_room_for_its_patterns() {
+    let (mut hub, _) = hub_with(&[]);
+    let texts: Vec<_> = (0..limits::PATTERNS).map(|n| format!("*/{n}")).collect();
+    let texts: Vec<_> = texts.iter().map(String::as_str).collect();
+    let app = |hub: &mut Direct, n: usize| {
+        let conn = words::join(hub, &format!("reader{n}"), HelloFlags::LISTED, Features::ALL);
+        subscribe(hub, conn, &texts);
+        (conn, hub.refusal(conn))
+    };
+    let full = limits::HUB_STARS / limits::PATTERNS;
+    let apps: Vec<_> = (0..full).map(|n| app(&mut hub, n)).collect();
+    assert!(apps.iter().all(|(_, refusal)| refusal.is_none()));
+    assert_eq!(app(&mut hub, full).1, Some(Status::Full));
+    let reader = join(&mut hub, HelloFlags::LISTED);
+    subscribe(&mut hub, reader, &["x"]);
+    assert!(!hub.is_closed(reader), "names are no such patterns");
+    hub.lose(apps[0].0);
+    assert_eq!(app(&mut hub, full).1, None, "one that leaves makes room");
 }
 
 #[test]

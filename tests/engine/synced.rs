@@ -4,28 +4,13 @@ use nanostate::engine::app::{LinkState, Notice};
 use nanostate::engine::hub::RouterConfig;
 use nanostate::engine::ConnId;
 use nanostate::framing::{header, Decoder, Frame, Framing, Version, HEADER_LEN};
-use nanostate::wire::{self, Control, Features, Form, HelloFlags, Instance, Meta};
+use nanostate::wire::{Control, Features, Form, HelloFlags, Instance, Meta};
 use nanostate::{Kind, State, Status};
 
 use crate::sim::{body, each_seed, stamp, value, Direct, DirectApp, World, MS};
+use crate::words::{self, said};
 
 const HUB: &str = "tcp://hub";
-
-/// What a peer is sent, in words: the names of states, with a mark if they are retained, and the numbers of markers.
-fn said(hub: &mut Direct, conn: ConnId) -> Vec<String> {
-    let bodies = hub.bodies(conn);
-    bodies.iter().filter_map(|bytes| words(bytes)).collect()
-}
-
-fn words(bytes: &[u8]) -> Option<String> {
-    let body = wire::decode(bytes, Form::V1).expect("a body");
-    match Control::decode(&body) {
-        Ok(Control::Synced { asks }) => Some(format!("synced {asks}")),
-        _ if body.is_reserved() => None,
-        _ if body.meta.flags & Meta::RETAINED != 0 => Some(format!("{} held", body.name)),
-        _ => Some(body.name.to_owned()),
-    }
-}
 
 /// A hub that holds these, which take a kind each.
 fn hub_with(held: &[(&str, Kind)]) -> (Direct, ConnId) {
@@ -39,12 +24,7 @@ fn hub_with(held: &[(&str, Kind)]) -> (Direct, ConnId) {
 
 /// An app joins that has these features.
 fn join(hub: &mut Direct, features: Features) -> ConnId {
-    let conn = hub.open();
-    hub.bytes(conn, &header(Version::V1));
-    let (instance, accept, flags) = (Instance([2; 16]), wire::ACCEPT_ANY, HelloFlags(0));
-    let hello = Control::Hello { instance, epoch: 1, accept, flags, time: None, secret: None, token: None, features };
-    hub.control(conn, "late", hello);
-    conn
+    words::join(hub, "late", HelloFlags(0), features)
 }
 
 #[test]
@@ -117,7 +97,7 @@ fn a_stream_at_full_speed_does_not_put_the_marker_off() {
     }
     let (mut decoder, mut input, mut said) = (Decoder::new(Framing::Tcp, 1 << 20), &bytes[HEADER_LEN..], Vec::new());
     while let Some(Frame::Body(body)) = decoder.next(&mut input).expect("frames") {
-        said.extend(words(body));
+        said.extend(words::words(body));
     }
     let at = said.iter().position(|word| word == "synced 0").expect("the marker has come");
     assert!(at <= 2 * KEYS, "behind {at} states, where {KEYS} were held");
