@@ -312,7 +312,7 @@ fn route_subscribed(others: usize) -> Round {
         subscribes(&mut hub, number + 1, &(0..EACH).map(of).collect::<Vec<_>>());
     }
     while hub.engine.next_event().is_some() {}
-    // Who is sent a name is looked up once, which costs more than what is done for one peer in a read of many.
+    // The receivers of a name are looked up once. That costs so much that a hub leaves the rest of a large read for later.
     frames.newer();
     for frame in frames.each() {
         hub.read(PUBLISHER, frame);

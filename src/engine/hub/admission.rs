@@ -48,7 +48,7 @@ impl Router {
                 if let Some(grant) = &grant {
                     debug!("{} has the token of {}", peer.profile.name(), one_line(grant.name()));
                 }
-                // Whoever is not in the log can change nothing.
+                // An app of which the log says nothing must not change anything.
                 let observes = peer.profile.is_observer.then_some(ReadOnly::Observer);
                 peer.profile.read_only = peer.profile.read_only.or(read_only).or(observes);
                 peer.profile.grant = grant;

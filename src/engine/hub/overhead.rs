@@ -6,8 +6,8 @@ use crate::limits;
 use crate::time::MonoTime;
 
 /// When the frames that a peer sent beside its messages are paid for: each takes a part of a second, and one that sends
-/// more of them than fit is not read for a while. Who reads it whenever nobody else has anything would work for it all the
-/// time, and the others would wait.
+/// more of them than fit is not read for a while. A hub that read it whenever no other peer has anything would be busy with
+/// it all the time, and the others would wait.
 #[derive(Default)]
 pub struct Overhead {
     paid: MonoTime,

@@ -138,8 +138,8 @@ impl Subscriptions {
         Subscriptions { everyone: Vec::new(), index: Index::default(), held: Held::default(), cache }
     }
 
-    /// The peers that are sent every name, and those that have a pattern for that of this entry, both in the order of their places;
-    /// and what it took to find the latter, in steps.
+    /// The peers that are sent every name, and those that have a pattern for that of this entry, both in the order of their
+    /// places; and what it took to find the latter, in steps.
     #[inline]
     pub fn audience(&mut self, entry: &Entry) -> (&[u32], &[u32], usize) {
         if self.held.patterns == 0 {
