@@ -84,7 +84,7 @@ impl Session {
         }
         let place = self.received.place(body.sender, body.name);
         // What is known is taken: keys of other names are forgotten.
-        if place.slot.is_none() && !self.accepted.names.takes(body.name) {
+        if self.received.at(place).is_none() && !self.accepted.names.takes(body.name) {
             return None;
         }
         if !self.accepted.takes(body.accepted_by()) {

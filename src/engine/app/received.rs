@@ -37,6 +37,8 @@ pub struct Received {
     cleared: List,
     /// Values that the program is to be given, in the order in which they came.
     queue: VecDeque<State>,
+    /// So many of them, from the first on, came before keys were forgotten on purpose.
+    voided: usize,
     queue_limit: usize,
     /// Bytes that the program has not taken, whether from the queue or from the list.
     waiting: usize,
@@ -54,6 +56,8 @@ struct Known {
     previous: u32,
     next: u32,
     is_owed: bool,
+    /// It is here for the program only, to which it is owed: the key was forgotten on purpose.
+    is_gone: bool,
 }
 
 impl Keyed for Known {
@@ -82,7 +86,7 @@ impl Keyed for Known {
     }
 
     fn is_cleared(&self) -> bool {
-        self.state.is_cleared()
+        self.state.is_cleared() || self.is_gone
     }
 }
 
@@ -138,6 +142,7 @@ impl Received {
             others: List::EMPTY,
             cleared: List::EMPTY,
             queue: VecDeque::new(),
+            voided: 0,
             queue_limit,
             waiting: 0,
             uptake: Uptake::default(),
@@ -173,7 +178,7 @@ impl Received {
 
     /// The value there.
     pub fn at(&self, place: Place) -> Option<&State> {
-        self.values.get(place.slot?).map(|known| &known.state)
+        self.values.get(place.slot?).filter(|known| !known.is_gone).map(|known| &known.state)
     }
 
     /// The value of a key.
@@ -189,7 +194,7 @@ impl Received {
 
     /// Every value, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = &State> {
-        self.values.iter().map(|known| &known.state)
+        self.values.iter().filter(|known| !known.is_gone).map(|known| &known.state)
     }
 
     /// Takes what came for the place of its key: it is the newest value, and owed to the program. Whether values that are
@@ -200,16 +205,16 @@ impl Received {
         let slot = if self.owed.len == 0 && waiting <= self.queue_limit {
             self.waiting = waiting;
             self.queue.push_back(state.clone());
-            self.remember(place, state)
+            self.remember(place, state, false)
         } else {
             self.insert_owed(place, state)
         };
         self.bytes > self.limit && self.forget_but(slot)
     }
 
-    /// Makes it the newest value of its key, whose slot is returned.
+    /// Makes it the newest value of its key, whose slot is returned. `is_gone`: for the program only.
     #[inline]
-    fn remember(&mut self, place: Place, state: State) -> u32 {
+    fn remember(&mut self, place: Place, state: State, is_gone: bool) -> u32 {
         let size = state.allocated();
         self.bytes += size;
         match place.slot {
@@ -217,6 +222,7 @@ impl Received {
                 let known = self.values.get_mut(slot).expect("nothing has changed since");
                 let before = known.state.allocated();
                 self.bytes -= before;
+                known.is_gone = is_gone;
                 if known.is_owed {
                     self.waiting = self.waiting + size - before;
                 }
@@ -230,7 +236,7 @@ impl Received {
                 slot
             }
             None => {
-                let known = Known { state, key_hash: place.hash, previous: NONE, next: NONE, is_owed: false };
+                let known = Known { state, key_hash: place.hash, previous: NONE, next: NONE, is_owed: false, is_gone };
                 let slot = self.values.insert(known);
                 self.go_home(slot);
                 slot
@@ -242,15 +248,18 @@ impl Received {
     fn insert_owed(&mut self, mut place: Place, state: State) -> u32 {
         if !self.queue.is_empty() {
             self.waiting = 0;
-            // As if they came now: also the keys that were forgotten meanwhile are there again.
-            for state in mem::take(&mut self.queue) {
+            // As if they came now: also the keys that were forgotten meanwhile are there again, but nobody finds those that
+            // were forgotten on purpose.
+            let voided = mem::take(&mut self.voided);
+            for (at, state) in mem::take(&mut self.queue).into_iter().enumerate() {
                 let place = self.place(state.sender(), state.name());
-                let slot = self.remember(place, state);
+                let is_gone = at < voided && self.at(place).is_none();
+                let slot = self.remember(place, state, is_gone);
                 self.owe(slot);
             }
             place = self.place(state.sender(), state.name());
         }
-        let slot = self.remember(place, state);
+        let slot = self.remember(place, state, false);
         self.owe(slot);
         slot
     }
@@ -300,10 +309,13 @@ impl Received {
     fn settle(&mut self, slot: u32) -> Option<State> {
         let known = self.values.get_mut(slot)?;
         known.is_owed = false;
-        let state = known.state.clone();
+        let (state, is_gone) = (known.state.clone(), known.is_gone);
         self.waiting -= state.allocated();
         self.owed.remove(&mut self.values, slot);
         self.go_home(slot);
+        if is_gone {
+            self.forget(slot);
+        }
         Some(state)
     }
 
@@ -312,6 +324,7 @@ impl Received {
         let state = match self.queue.pop_front() {
             Some(state) => {
                 self.waiting -= state.allocated();
+                self.voided = self.voided.saturating_sub(1);
                 if self.queue.is_empty() {
                     self.queue.shrink_to(1024);
                 }
@@ -365,9 +378,10 @@ impl Received {
     /// Forgets values that say yes to this. What is owed stays so.
     pub fn forget_if(&mut self, is_one: impl Fn(&State) -> bool) {
         for slot in 0..self.values.end() as u32 {
-            if self.values.get(slot).is_some_and(|known| is_one(&known.state)) {
+            if self.values.get(slot).is_some_and(|known| !known.is_gone && is_one(&known.state)) {
                 self.queue_owed();
                 self.forget(slot);
+                self.voided = self.queue.len();
             }
         }
     }
@@ -379,6 +393,7 @@ impl Received {
             self.queue_owed();
         }
         self.forget(slot);
+        self.voided = self.queue.len();
     }
 
     /// Puts what is owed into the queue, whatever its limit: it does not depend on the keys any more.
@@ -389,8 +404,11 @@ impl Received {
         }
     }
 
-    /// Forgets a key that is not owed.
+    /// Forgets a key that is not owed, if it is known.
     fn forget(&mut self, slot: u32) {
+        if self.values.get(slot).is_none() {
+            return;
+        }
         self.leave_home(slot);
         if let Some(known) = self.values.remove(slot) {
             self.bytes -= known.state.allocated();
@@ -402,5 +420,6 @@ impl Received {
         self.queue_owed();
         (self.values, self.bytes) = (Newest::new(), 0);
         (self.others, self.cleared) = (List::EMPTY, List::EMPTY);
+        self.voided = self.queue.len();
     }
 }

@@ -217,6 +217,35 @@ fn what_is_owed_stays_so_when_keys_are_forgotten() {
 }
 
 #[test]
+fn nobody_finds_what_was_forgotten_because_it_is_still_owed() {
+    let size = state("a", "x", 1).allocated();
+    // With the fourth the queue is over its limit.
+    let mut kept = Received::new(1 << 20, 3 * size);
+    ["x", "y", "z"].iter().zip(1..).for_each(|(key, number)| put(&mut kept, key, number));
+    kept.forget_if(|state| state.name() != "z");
+    let known = |kept: &mut Received| {
+        let known = ["x", "y", "z"].map(|name| kept.find("a", name).is_some());
+        assert_eq!(known, ["x", "y", "z"].map(|name| kept.newest(name).is_some()));
+        assert_eq!(known.iter().filter(|&&is_known| is_known).count(), kept.iter().count());
+        known
+    };
+    assert_eq!(known(&mut kept), [false, false, true]);
+    put(&mut kept, "z", 4);
+    assert_eq!((known(&mut kept), kept.waiting()), ([false, false, true], 3));
+    // It is known again once it comes again, in the place of the one that is owed.
+    put(&mut kept, "y", 5);
+    assert_eq!((known(&mut kept), kept.waiting()), ([false, true, true], 3));
+    assert_eq!(taken(&mut kept), ["x1", "y5", "z4"]);
+    assert_eq!((known(&mut kept), kept.bytes), ([false, true, true], 2 * size));
+    // Nor is it found after another hub was connected to.
+    ["x", "y", "z"].iter().zip(6..).for_each(|(key, number)| put(&mut kept, key, number));
+    kept.clear();
+    put(&mut kept, "z", 9);
+    assert_eq!(known(&mut kept), [false, false, true]);
+    assert_eq!((taken(&mut kept), kept.bytes), (["x6", "y7", "z9"].map(str::to_owned).to_vec(), size));
+}
+
+#[test]
 fn a_program_that_takes_states_is_waited_for_while_half_of_its_queue_is_full() {
     let mut kept = Received::new(1 << 20, 4 * state("a", "x", 1).allocated());
     let begin = MonoTime::from_nanos(100);
@@ -348,7 +377,7 @@ proptest! {
             }
             prop_assert_eq!((kept.conflated, kept.dropped), (model.conflated, model.dropped));
             prop_assert_eq!((kept.waiting(), kept.waiting_bytes()), (model.waiting.len(), model.bytes()));
-            prop_assert_eq!(kept.bytes, kept.iter().map(State::allocated).sum::<usize>());
+            prop_assert_eq!(kept.bytes, kept.values.iter().map(|known| known.state.allocated()).sum::<usize>());
             prop_assert_eq!(kept.owed.len + kept.others.len + kept.cleared.len, kept.values.len());
             let is_gone = |slot| kept.values.get(slot).is_some_and(|known| known.state.is_cleared() && !known.is_owed);
             prop_assert_eq!((0..kept.values.end() as u32).filter(|&slot| is_gone(slot)).count(), kept.cleared.len);
