@@ -4,7 +4,7 @@ use nanostate::engine::app::{LinkState, Notice};
 use nanostate::engine::hub::RouterConfig;
 use nanostate::engine::ConnId;
 use nanostate::framing::{header, Decoder, Frame, Framing, Version, HEADER_LEN};
-use nanostate::wire::{Control, Features, Form, HelloFlags, Instance, Meta};
+use nanostate::wire::{self, Control, Features, Form, HelloFlags, Instance, Meta};
 use nanostate::{Kind, State, Status};
 
 use crate::sim::{body, each_seed, stamp, value, Direct, DirectApp, World, MS};
@@ -191,6 +191,37 @@ fn an_app_waits_for_what_it_asked_for_before_and_a_new_link_asks_for_all_of_it()
     app.hear(Control::Synced { asks: 0 });
     assert_eq!(app.session.has_synced(second), Some(Ok(())));
     assert!(app.session.is_synced());
+}
+
+#[test]
+fn kinds_that_are_set_between_hello_and_welcome_reach_the_hub_and_are_waited_for() {
+    let mut app = DirectApp::new();
+    app.session.set_accept(Kind::Text.mask());
+    app.open();
+    app.bytes(&header(Version::V1));
+    let accepts = |app: &mut DirectApp| {
+        let controls = app.bodies();
+        let controls = controls.iter().map(|bytes| wire::decode(bytes, Form::V1).expect("a body"));
+        let masks = controls.filter_map(|body| match Control::decode(&body) {
+            Ok(Control::Hello { accept: mask, .. } | Control::Accept { mask }) => Some(mask),
+            _ => None,
+        });
+        masks.collect::<Vec<_>>()
+    };
+    assert_eq!(accepts(&mut app), [Kind::Text.mask()]);
+    app.session.set_accept(Kind::Int.mask());
+    let asked = app.session.asked();
+    let (instance, wall) = (Instance([1; 16]), app.now.wall);
+    app.hear(Control::Welcome { instance, max_message: 1 << 20, wall, time: None, features: Features::ALL });
+    assert_eq!(accepts(&mut app), [Kind::Int.mask()]);
+    app.hear(Control::Synced { asks: 0 });
+    assert!(app.session.has_synced(asked).is_none(), "that was for texts");
+    app.hear(Control::Synced { asks: 1 });
+    assert_eq!(app.session.has_synced(asked), Some(Ok(())));
+    app.closed();
+    app.pass(100_000 * MS);
+    app.link(1);
+    assert_eq!(accepts(&mut app), [Kind::Int.mask()], "the hello has said it");
 }
 
 #[test]

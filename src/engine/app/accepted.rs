@@ -6,6 +6,8 @@ use crate::wire;
 /// The kinds and names that a program takes, and whether it hears of other kinds.
 pub struct Accepted {
     mask: u32,
+    /// The kinds that the hub was told last.
+    told: u32,
     tells_rejects: bool,
     /// Of which names.
     pub names: Subscribed,
@@ -14,7 +16,7 @@ pub struct Accepted {
 impl Accepted {
     /// Every kind.
     pub fn all() -> Accepted {
-        Accepted { mask: wire::ACCEPT_ANY, tells_rejects: false, names: Subscribed::default() }
+        Accepted { mask: wire::ACCEPT_ANY, told: wire::ACCEPT_ANY, tells_rejects: false, names: Subscribed::default() }
     }
 
     /// Takes only these kinds from now on. Returns whether the hub has to learn of it.
@@ -42,8 +44,19 @@ impl Accepted {
         bit & self.mask != 0
     }
 
+    /// The kinds that the hub is told now.
+    pub fn tell(&mut self) -> u32 {
+        self.told = self.for_hub();
+        self.told
+    }
+
+    /// Whether the hub was told other kinds than those that it has to send.
+    pub fn is_to_be_told(&self) -> bool {
+        self.told != self.for_hub()
+    }
+
     /// The kinds that the hub has to send, those included that are only reported as rejected.
-    pub fn for_hub(&self) -> u32 {
+    fn for_hub(&self) -> u32 {
         if self.tells_rejects {
             wire::ACCEPT_ANY
         } else {
@@ -65,5 +78,6 @@ mod tests {
         assert!(accepted.set(6), "wider: the states of kind 4 come again");
         assert!(!accepted.set(4), "narrower: the hub sends all anyway");
         assert!(accepted.set_tells_rejects(false) && accepted.for_hub() == 4);
+        assert!(accepted.is_to_be_told() && accepted.tell() == 4 && !accepted.is_to_be_told());
     }
 }

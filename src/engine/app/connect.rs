@@ -145,7 +145,7 @@ impl Session {
 
     pub(super) fn say_hello(&mut self, now: Now) {
         let (instance, epoch) = (self.stamper.instance, self.dialler.epoch());
-        let (mut flags, accept) = (self.dialler.flags(&self.config), self.accepted.for_hub());
+        let (mut flags, accept) = (self.dialler.flags(&self.config), self.accepted.tell());
         if self.accepted.names.is_list() {
             flags |= HelloFlags::LISTED;
         }

@@ -363,9 +363,21 @@ impl Session {
 
     fn announce_accept(&mut self) {
         if matches!(self.phase, Phase::Up) && !self.is_old() {
-            self.control(&Control::Accept { mask: self.accepted.for_hub() });
+            let mask = self.accepted.tell();
+            self.control(&Control::Accept { mask });
             self.hub.synced.ask();
         }
+    }
+
+    /// The link is there: the hub is told which kinds are taken if that has changed since the hello. Returns in how many
+    /// messages.
+    fn tell_kinds(&mut self) -> u64 {
+        if !self.accepted.is_to_be_told() {
+            return 0;
+        }
+        let mask = self.accepted.tell();
+        self.control(&Control::Accept { mask });
+        1
     }
 
     /// Sends a control message, if there is a link.

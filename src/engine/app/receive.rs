@@ -143,7 +143,7 @@ impl Session {
                 self.hub.limit = usize::try_from(max_message).unwrap_or(usize::MAX);
                 self.welcomed(now, time);
                 self.up(now, Some(instance), features);
-                let asks = self.tell_all_patterns();
+                let asks = self.tell_kinds() + self.tell_all_patterns();
                 self.hub.synced.begin(asks);
             }
             Control::Refuse { status, text } => self.refused_by_hub(now, status, text),
