@@ -6,7 +6,7 @@ use nanostate::engine::hub::RouterConfig;
 use nanostate::engine::ConnId;
 use nanostate::framing::{header, Version};
 use nanostate::pattern::Pattern;
-use nanostate::wire::{self, Control, Features, Form, HelloFlags, Meta, Texts};
+use nanostate::wire::{self, Control, Features, Form, HelloFlags, Instance, Meta, Texts};
 use nanostate::{limits, Kind, Status};
 
 use crate::sim::{body, stamp, value, Direct, DirectApp, World, MS, SEC};
@@ -67,6 +67,26 @@ fn a_new_pattern_brings_what_is_held_of_it_and_no_more_than_that() {
         hub.publish(sender, "a", name, &value(Kind::Int, 2, 0));
     }
     assert_eq!(said(&mut hub, reader), ["x/1"], "another of its patterns matches");
+}
+
+#[test]
+fn names_that_an_app_does_not_subscribe_to_are_not_withheld_from_it() {
+    let (mut hub, sender) = hub_with(&["x/1", "x/2", "y"]);
+    let reader = hub.open();
+    hub.bytes(reader, &header(Version::V1));
+    let (instance, accept, flags) = (Instance([2; 16]), Kind::Text.mask(), HelloFlags::LISTED);
+    let features = Features::ALL;
+    let hello = Control::Hello { instance, epoch: 1, accept, flags, time: None, secret: None, token: None, features };
+    hub.control(reader, "reader", hello);
+    subscribe(&mut hub, reader, &["x/*"]);
+    assert_eq!((said(&mut hub, reader), hub.peer(reader).withheld), (vec!["synced 1".to_owned()], 2));
+    subscribe(&mut hub, reader, &["z"]);
+    said(&mut hub, reader);
+    for name in ["x/1", "y"] {
+        hub.pass(MS);
+        hub.publish(sender, "a", name, &value(Kind::Int, 1, 0));
+    }
+    assert_eq!(hub.peer(reader).withheld, 3, "each once");
 }
 
 #[test]

@@ -500,7 +500,8 @@ impl Core {
                 Verdict::Send => profile.listed.as_ref().is_none_or(|listed| listed.wants(entry, steps)),
                 Verdict::Skip => false,
                 Verdict::Withhold => {
-                    if !feed.came_while_behind(entry) && !entry.is_cleared() {
+                    let is_named = |steps| profile.listed.as_ref().is_none_or(|listed| listed.wants(entry, steps));
+                    if !feed.came_while_behind(entry) && !entry.is_cleared() && is_named(steps) {
                         reports.withheld(profile, tally, entry, config);
                     }
                     false
