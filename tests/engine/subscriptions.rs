@@ -221,6 +221,66 @@ fn an_app_has_its_patterns_again_on_every_link_and_knows_when_it_has_what_they_m
 }
 
 #[test]
+fn who_shares_an_identity_hears_of_it_whatever_it_subscribes_to_and_brings_nothing_back() {
+    let mut world = World::new(1);
+    let hub = world.add_hub(HUB, RouterConfig::default());
+    let shared = |world: &mut World, only_sends: bool| {
+        world.add_app_with("a", HUB, |app| {
+            app.session.config.shared = true;
+            if only_sends {
+                app.session.subscribe(None).expect("an empty list");
+            }
+        })
+    };
+    let (first, second) = (shared(&mut world, true), shared(&mut world, false));
+    for name in ["x", "y"] {
+        world.publish(first, name, Kind::Int, 0).unwrap();
+    }
+    world.settle();
+    world.publish(second, "x", Kind::Cleared, 0).unwrap();
+    world.publish(second, "y", Kind::Text, 0).unwrap();
+    world.settle();
+    assert!(world.app(first).session.get(None, "x").is_none());
+    assert_eq!(world.app(first).session.get(None, "y").map(|state| state.kind()), Some(Kind::Text));
+    assert_eq!(world.app(first).taken, 0, "its program does not subscribe to it");
+    world.kill(second);
+    world.kill(hub);
+    let hub = world.replace_hub(hub, HUB, RouterConfig::default());
+    world.run_for(60 * SEC);
+    world.settle();
+    let held = |name: &str, world: &mut World| world.hub(hub).table().find("a", name).map(|entry| entry.kind());
+    assert_eq!(["x", "y"].map(|name| held(name, &mut world)), [Some(Kind::Cleared), Some(Kind::Text)]);
+}
+
+#[test]
+fn who_shares_an_identity_and_does_not_keep_up_hears_of_it_later() {
+    let (mut hub, _) = hub_with(&[]);
+    hub.router.config_mut().outbox = 1000;
+    let share = |hub: &mut Direct, instance: u8, flags: HelloFlags| {
+        let conn = hub.open();
+        hub.bytes(conn, &header(Version::V1));
+        let (instance, accept, features) = (Instance([instance; 16]), wire::ACCEPT_ANY, Features::ALL);
+        let hello =
+            Control::Hello { instance, epoch: 1, accept, flags, time: None, secret: None, token: None, features };
+        hub.control(conn, "shared", hello);
+        conn
+    };
+    let reader = share(&mut hub, 2, HelloFlags::SHARED | HelloFlags::LISTED);
+    let sender = share(&mut hub, 3, HelloFlags::SHARED);
+    said(&mut hub, reader);
+    for name in ["x", "large", "x", "y"] {
+        hub.pass(MS);
+        hub.publish(sender, "shared", name, &value(Kind::Bytes, 1, if name == "large" { 10_000 } else { 0 }));
+    }
+    let said = said(&mut hub, reader);
+    assert_eq!(said.iter().filter(|name| *name == "y").count(), 1, "{said:?}");
+    assert_eq!(said.last().map(String::as_str), Some("y"));
+    let other = hub.open_v1("other", 9);
+    hub.publish(other, "other", "x", &value(Kind::Int, 1, 0));
+    assert!(words::said(&mut hub, reader).is_empty(), "only of its identity");
+}
+
+#[test]
 fn what_is_no_longer_subscribed_to_is_no_longer_known() {
     let mut app = DirectApp::new();
     app.session.subscribe(Some(&pattern("x/*"))).unwrap();

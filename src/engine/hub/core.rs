@@ -497,6 +497,11 @@ impl Core {
             link.feed.fill(&intake.table, steps, most, |feed, entry, steps| match profile.verdict(config, entry) {
                 // A newcomer knows no value that is gone.
                 Verdict::Send if entry.is_cleared() && !profile.returns && !feed.came_while_behind(entry) => false,
+                Verdict::Send
+                    if profile.shares && feed.came_while_behind(entry) && entry.is_from(&profile.identity) =>
+                {
+                    true
+                }
                 Verdict::Send => profile.listed.as_ref().is_none_or(|listed| listed.wants(entry, steps)),
                 Verdict::Skip => false,
                 Verdict::Withhold => {

@@ -134,6 +134,11 @@ impl Identities {
         self.held.get(name).is_some_and(|identity| identity.holders.iter().any(|holder| !holder.hello.reads))
     }
 
+    /// Who holds this one, in the order in which they came.
+    pub fn holders(&self, name: &str) -> impl Iterator<Item = PeerId> + '_ {
+        self.held.get(name).into_iter().flat_map(|identity| &identity.holders).map(|holder| holder.peer)
+    }
+
     /// A peer wants an identity. Where a holder has to leave first, it is to be asked for again once that one has left.
     pub fn claim(&mut self, name: &str, peer: PeerId, hello: &Hello) -> Claim {
         let in_the_way =

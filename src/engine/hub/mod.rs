@@ -351,7 +351,12 @@ impl Router {
             steps += turns::MESSAGE + turns::steps_of(before - input.len());
             match next {
                 Next::Nothing => {}
-                Next::Route(slot) => steps += core.route(peers, slot),
+                Next::Route(slot) => {
+                    steps += core.route(peers, slot);
+                    if peers[i].profile.shares {
+                        steps += core.route_to_sharers(peers, i, slot);
+                    }
+                }
                 Next::Admit(said) => {
                     self.hello(now, i, said.0, said.1.as_deref());
                     // The link cannot tell the decoder, which is not in it here, and larger frames may follow in `input`.

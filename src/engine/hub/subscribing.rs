@@ -4,9 +4,14 @@ use std::sync::Arc;
 
 use log::debug;
 
+use super::super::table::Slot;
+use super::audience::Verdict;
 use super::core::{Core, Next};
 use super::peer::Peer;
+use super::peers::Peers;
 use super::subscriptions::Subscriptions;
+use super::turns;
+use crate::effort::{did, Work};
 use crate::pattern::Pattern;
 use crate::wire::{Features, Texts};
 use crate::{limits, Status};
@@ -81,6 +86,28 @@ impl Core {
         let Some(pattern) = listed.and_then(|listed| listed.remove(pattern)) else { return 0 };
         debug!("{} does not subscribe to {} any more", peer.profile.name(), pattern.as_str());
         self.subscriptions.remove(place, &[pattern])
+    }
+
+    /// Passes a value of the peer at this place, which shares its identity, on to those that share it and do not subscribe to
+    /// its name: what they announce of that key would be out of date. Returns what that cost, in steps.
+    pub fn route_to_sharers(&mut self, peers: &mut Peers<Peer>, from: usize, slot: Slot) -> usize {
+        let share = self.share(peers.len());
+        let Core { intake, identities, config, actions, .. } = self;
+        let Some(entry) = intake.table.get(slot) else { return 0 };
+        let (mut looked, mut receivers) = (0, 0);
+        for id in identities.holders(&peers[from].profile.identity) {
+            looked += 1;
+            did(Work::Peer, 1);
+            let Some(place) = peers.place(id) else { continue };
+            let peer = &mut peers[place];
+            let is_left_out = peer.profile.listed.as_ref().is_some_and(|listed| !listed.has(entry.name()));
+            if is_left_out && peer.is_up() && peer.profile.verdict(config, entry) == Verdict::Send {
+                receivers += 1;
+                peer.link.feed.change(&intake.table, entry, share);
+                peer.link.flush(actions);
+            }
+        }
+        turns::steps_to_route(looked, receivers, entry.bytes().len())
     }
 
     /// The peer at this place is gone.

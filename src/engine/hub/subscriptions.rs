@@ -55,6 +55,11 @@ impl Listed {
         (self.fresh, self.sent) = (0, 0);
     }
 
+    /// Whether one of its patterns matches this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.patterns.iter().any(|pattern| pattern.matches(name))
+    }
+
     /// Whether it is sent an entry that a walk comes to. Takes `steps`.
     pub fn wants(&self, entry: &Entry, steps: &mut usize) -> bool {
         let mut matches = |patterns: &[Arc<Pattern>]| {
