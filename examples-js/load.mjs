@@ -9,7 +9,7 @@ import { Nanostate } from '@nanostate/client';
 const ns = new Nanostate(`load-${hostname()}`, process.argv[2]);
 
 ns.onLink(({ state, text }) => console.error(`${state}: ${text}`));
-ns.on('**', ({ sender, name, value }) => console.log(`${sender} ${name}`, value));
+ns.on('**', ({ sender, name, kind, value }) => console.log(`${sender} ${name}`, kind === 'cleared' ? 'is withdrawn' : value));
 
 function publish() {
   ns.send('cpu/load', loadavg()[0], { type: 'double' });

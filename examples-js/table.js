@@ -128,7 +128,9 @@ export function showStates(ns, { table, filter, count, isBytes }) {
 
   ns.on('**', (state) => {
     const key = JSON.stringify([state.sender, state.name]), row = rows.get(key);
-    row ? row.take(state) : rows.set(key, new Row(state, isBytes(state.name)));
+    if (state.kind === 'cleared') rows.delete(key);
+    else if (row) row.take(state);
+    else rows.set(key, new Row(state, isBytes(state.name)));
     soon();
   });
   filter.oninput = show;

@@ -1,8 +1,9 @@
 // The API: one object for each identity on a hub.
 
 import { Driver, type Told } from './driver.js';
+import type { Now } from './engine/clock.js';
 import type { Config } from './engine/config.js';
-import type { State } from './engine/received.js';
+import type { State, ValueState } from './engine/received.js';
 import type { Link } from './engine/reports.js';
 import { Session } from './engine/session.js';
 import { KINDS, type Kind, type Sendable, type Value } from './msgpack.js';
@@ -58,6 +59,8 @@ export interface WaitOptions {
 export interface Key {
   readonly name: string;
   send(value: Sendable): void;
+  /** Withdraws the own value. */
+  clear(): void;
   /** The newest value, whoever sent it. */
   get(): Value | undefined;
 }
@@ -112,10 +115,23 @@ export class Client {
 
   /** Publishes a value: it is sent as soon as there is a link, unless a newer one of its name takes its place. */
   send(name: string, value: Sendable, { type }: SendOptions = {}) {
+    this.#change((now) => this.#session.publisher.publish(now, name, value, type === 'double'));
+  }
+
+  /**
+   * Withdraws the own value of a name: nobody finds it any more, until there is another one. Those who were given it hear
+   * of a state that is `cleared`.
+   */
+  clear(name: string) {
+    this.#change((now) => this.#session.publisher.clear(now, name));
+  }
+
+  /** Changes own values. */
+  #change(act: (now: Now) => void) {
     if (this.#closed) {
       throw new NanostateError('NS_ERR_CLOSED');
     }
-    this.#session.publish(this.#driver.now(), name, value, type === 'double');
+    act(this.#driver.now());
     this.#isStale = true;
     this.#driver.pump();
   }
@@ -126,8 +142,8 @@ export class Client {
   }
 
   /** As {@link get}, with sender, kind and time. */
-  state(name: string, sender?: string): State | undefined {
-    return this.#session.find(name, sender);
+  state(name: string, sender?: string): ValueState | undefined {
+    return this.#session.publisher.find(name, sender);
   }
 
   /**
@@ -167,7 +183,7 @@ export class Client {
   /** A name whose values are all sent in the same way. */
   key(name: string, options: SendOptions = {}): Key {
     checkName(name);
-    return { name, send: (value) => this.send(name, value, options), get: () => this.get(name) };
+    return { name, send: (value) => this.send(name, value, options), clear: () => this.clear(name), get: () => this.get(name) };
   }
 
   /**
@@ -240,7 +256,7 @@ export class Client {
 
   async #close() {
     const { linger = 1_000 } = this.#options;
-    const wasAsked = !this.#session.isAcked(this.#session.own.version);
+    const wasAsked = !this.#session.isAcked(this.#session.publisher.own.version);
     // A failure here is one that was told already, or that nobody waits for.
     const flushed = wasAsked ? this.flush({ timeout: linger }).catch(() => {}) : undefined;
     this.#watchers.close();
@@ -249,7 +265,7 @@ export class Client {
     this.#onSynced.clear();
     this.#stores.clear();
     await flushed;
-    if (this.#session.isOld && this.#session.own.version > 0) {
+    if (this.#session.isOld && this.#session.publisher.own.version > 0) {
       // nanomsg and NNG forget what they have not handed on when a connection ends, and acknowledge nothing.
       await new Promise((resolve) => setTimeout(resolve, Math.min(100, linger)));
     }

@@ -1,10 +1,14 @@
 // What an app and its hub say to each other, under names that begin with `$ns/`: see docs/protocol.md.
 
 import { Malformed, Writer, type Value } from './msgpack.js';
-import { RESERVED, decodeBody, fromBytes, usesFeatures, writeHead, type Body, type LogicalTime, type Stamp } from './wire.js';
+import {
+  CLEAR, RESERVED, RETAINED, decodeBody, fromBytes, usesFeatures, writeHead, type Body, type LogicalTime, type Stamp,
+} from './wire.js';
 
 /** What an app or a hub can do beyond the first version. */
-export const FEATURES = { synced: 1 } as const;
+export const FEATURES = { synced: 1, clear: 2 } as const;
+/** All that an app of this package can do. */
+export const ALL_FEATURES = FEATURES.synced | FEATURES.clear;
 
 /** What an app asks for in its hello. */
 export const FLAGS = { takeOver: 1, shared: 2, echo: 4, retry: 8 } as const;
@@ -59,11 +63,14 @@ export function token(sender: string, name: 'ping' | 'pong', token: number | big
   return message(sender, name, (writer) => writer.int(token));
 }
 
-/** Reads a body from a hub, an old one if `old`: a state, or what the hub itself says. Throws {@link Malformed}. */
-export function readBody(bytes: Uint8Array, old: boolean): Body | Control {
+/**
+ * Reads a body from a hub with these features, an old one if `old`: a state, or what the hub itself says. Throws
+ * {@link Malformed}.
+ */
+export function readBody(bytes: Uint8Array, old: boolean, features: number): Body | Control {
   const body = decodeBody(bytes, old);
   if (!body.name.startsWith(RESERVED)) {
-    if (usesFeatures(body)) {
+    if (usesFeatures(body, features & FEATURES.clear ? RETAINED | CLEAR : RETAINED)) {
       throw new Malformed('feature');
     }
     return body;

@@ -43,7 +43,7 @@ export class Nanostate extends Client {
 }
 
 export type { Key, Options, Rejected, SendOptions, WaitOptions } from './client.js';
-export type { State } from './engine/received.js';
+export type { ClearedState, State, ValueState } from './engine/received.js';
 export type { Link } from './engine/reports.js';
 export { Ext, type Kind, type Sendable, type Value } from './msgpack.js';
 export { NanostateError, type Code } from './status.js';

@@ -6,6 +6,11 @@ export const KINDS = ['text', 'bytes', 'nil', 'bool', 'int', 'uint', 'double', '
 /** What a value was sent as. */
 export type Kind = (typeof KINDS)[number];
 
+/** The number of a kind, as in `nanostate.h`; 0 for what is none. */
+export function numberOf(kind: string | undefined): number {
+  return KINDS.indexOf(kind as Kind) + 1;
+}
+
 /** An extension of MessagePack, but for timestamps, which are `Date`. */
 export class Ext {
   constructor(

@@ -1,6 +1,6 @@
 // Message bodies, `[sender, name, data]` and on v1 links `[sender, name, data, meta]`: see docs/protocol.md.
 
-import { KINDS, Malformed, Reader, Writer, kindOf, type Kind, type Value } from './msgpack.js';
+import { KINDS, Malformed, Reader, Writer, kindOf, numberOf, type Kind, type Value } from './msgpack.js';
 import { NanostateError, type Code } from './status.js';
 
 const encoder = new TextEncoder();
@@ -34,8 +34,9 @@ export const CLEAR = 2;
 export interface Body {
   sender: string;
   name: string;
+  /** If it is cleared, the number of the kind that the value was of, or null. */
   value: Value;
-  kind: Kind;
+  kind: Kind | 'cleared';
   /** The encoded value. */
   data: Uint8Array;
   stamp: Stamp | undefined;
@@ -102,10 +103,19 @@ export function decodeBody(bytes: Uint8Array, old: boolean): Body {
   if (reader.at < bytes.length) {
     throw new Malformed('trailing');
   }
-  if ((body.flags & CLEAR) !== 0 && value !== null && !(body.kind === 'int' && typeof value === 'number' && KINDS[value - 1])) {
-    throw new Malformed('clear');
+  if (body.flags & CLEAR) {
+    if (value !== null && !(body.kind === 'int' && typeof value === 'number' && KINDS[value - 1])) {
+      throw new Malformed('clear');
+    }
+    body.kind = 'cleared';
   }
   return body;
+}
+
+/** The bits of an accept mask of which one is enough for it. */
+export function acceptedBy({ kind, value }: Body): number {
+  const number = kind === 'cleared' ? Number(value) : numberOf(kind);
+  return number ? 1 << number : -1;
 }
 
 function arrayHead(reader: Reader): number {
@@ -197,9 +207,9 @@ export function utf8Length(text: string): number {
   return encoder.encode(text).length;
 }
 
-/** Whether it uses a feature that nobody announced: anything but that the hub says what it held. */
-export function usesFeatures(body: Body): boolean {
-  return (body.flags & ~RETAINED) !== 0 || body.request !== undefined || body.target !== undefined;
+/** Whether it uses a feature that nobody announced: it may have these flags, and nothing else. */
+export function usesFeatures(body: Body, flags: number): boolean {
+  return (body.flags & ~flags) !== 0 || body.request !== undefined || body.target !== undefined;
 }
 
 /** Appends a body up to its data: one of v1, or of three elements. */
@@ -211,6 +221,9 @@ export function writeHead(writer: Writer, sender: string, name: string, old = fa
 
 /** A `meta` that has a stamp and nothing else, up to the stamp: the heads of map and bin, and the key. */
 export const STAMP_HEAD = [0x81, 0x00, 0xc4, 24];
+/** The head of the map of one that also has flags, and these: the value is cleared. */
+export const TWO_PAIRS = 0x82;
+export const CLEAR_FLAGS = [0x02, CLEAR];
 
 /** Throws unless it can be an identity. */
 export function checkIdentity(identity: string) {

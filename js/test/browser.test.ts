@@ -35,10 +35,10 @@ test('names that are shortened are neither those of the API nor of anything in a
   await page.close();
   assert.ok(taken.has('bufferedAmount') && taken.has('visibilityState'));
   const source = (name: string) => readFileSync(path(`js/src/${name}.ts`), 'utf8');
-  const state = /export interface State \{[^}]*\}/.exec(source('engine/received'))![0];
+  const [about, value] = ['About', 'ValueState'].map((name) => new RegExp(`interface ${name} [^}]*\\}`).exec(source('engine/received'))![0]) as [string, string];
   const link = /export interface Link \{[^}]*\}/.exec(source('engine/reports'))![0];
   const api = new Set(
-    [source('client'), source('store'), source('status'), source('compat'), state, link].flatMap((text) =>
+    [source('client'), source('store'), source('status'), source('compat'), about, value, link].flatMap((text) =>
       Array.from(text.matchAll(/^ {2,4}(?:readonly |get |async )*(\w+)\??(?: =|[:(<])/gm), ([, name]) => name!),
     ),
   );

@@ -99,6 +99,48 @@ test('the table of the dashboard has a row for each state, which it filters and 
   await page.close();
 });
 
+test('what is withdrawn goes from the table, the figures and the controls, and from other pages', async () => {
+  await start();
+  const [one, two] = [app('one'), app('two')];
+  const values = { 'cpu/load': 1.5, 'mem/total': 4096, 'mem/available': 1024, 'dashboard/switch': true, 'dashboard/text': 'a text', image: new Uint8Array(readFileSync(path('docs/images/page.png'))), volume: 20, chat: 'hi' };
+  for (const [name, value] of Object.entries(values)) one.send(name, value);
+  two.send('cpu/load', 2);
+  await Promise.all([one.flush(), two.flush()]);
+  const page = await visit();
+  const names = Object.keys(values).sort();
+  await shows(page, 'name', [...names, 'cpu/load'].sort());
+  await page.locator('#memory', { hasText: '3.0 KiB' }).waitFor();
+  await page.locator('#image').waitFor();
+  await page.locator('#switch:checked').waitFor();
+  const others = await Promise.all(['slider', 'image', 'chat'].map(async (name) => {
+    const other = await browser.newPage();
+    other.setDefaultTimeout(BOUND);
+    other.on('pageerror', (error) => assert.fail(error));
+    await other.goto(`http://${new URL(hub.url).host}/${name}.html?${hub.url}`);
+    return other;
+  }));
+  const [slider, image, chat] = others as [Page, Page, Page];
+  await slider.locator('#value', { hasText: '20' }).waitFor();
+  await image.waitForFunction(() => document.querySelector('img')!.naturalWidth > 0);
+  await chat.locator('li', { hasText: 'one: hi' }).waitFor();
+  for (const name of names) one.clear(name);
+  await shows(page, 'name', ['cpu/load']);
+  assert.deepEqual(await column(page, 'sender'), ['two']);
+  assert.equal(await page.locator('#count').textContent(), '1');
+  two.clear('cpu/load');
+  await shows(page, 'name', []);
+  await page.locator('#load', { hasText: /^-$/ }).waitFor();
+  await page.locator('#memory', { hasText: /^-$/ }).waitFor();
+  assert.deepEqual([await page.locator('#switch').isChecked(), await page.locator('#text').inputValue(), await page.locator('#image').isVisible()], [false, '', false]);
+  assert.equal(await page.locator('#image-by').textContent(), '');
+  await slider.locator('#value', { hasText: '50' }).waitFor();
+  await image.waitForFunction(() => !document.querySelector('img')!.hasAttribute('src'));
+  two.send('chat', 'the end');
+  await chat.locator('li', { hasText: 'two: the end' }).waitFor();
+  assert.deepEqual(await chat.locator('li').allTextContents(), ['one: hi', 'two: the end']);
+  for (const one of [page, ...others]) await one.close();
+});
+
 test('a long name keeps its beginning and its end, and is whole in its tooltip, in wide pages and in narrow ones', async () => {
   await start();
   const one = app('one');

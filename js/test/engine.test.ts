@@ -5,8 +5,8 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { test } from 'node:test';
 import { LogicalClock, Moments, fromMillis } from '../src/engine/clock.js';
 import { messages } from '../src/engine/codec.js';
-import { DEFAULTS } from '../src/engine/config.js';
-import { Received } from '../src/engine/received.js';
+import { CLEARED, DEFAULTS } from '../src/engine/config.js';
+import { MOST_CLEARED, Received } from '../src/engine/received.js';
 import { Session } from '../src/engine/session.js';
 import { KINDS } from '../src/msgpack.js';
 import { STATUS, type NanostateError } from '../src/status.js';
@@ -30,6 +30,9 @@ test('statuses, kinds and limits are those of the library', () => {
   assert.match(limits, /RECEIVED: usize = 64 << 20;/);
   assert.match(limits, /BACKOFF_MIN: Duration = Duration::from_millis\(50\)/);
   assert.match(limits, /BACKOFF_MAX: Duration = Duration::from_secs\(5\)/);
+  assert.match(limits, new RegExp(`CLEARED: Duration = Duration::from_secs\\(${CLEARED / 3600_000} \\* 3600\\)`));
+  assert.match(limits.replaceAll('_', ''), new RegExp(`RECEIVEDCLEARED: usize = ${MOST_CLEARED};`));
+  assert.match(header, /NS_KIND_CLEARED = 11\b/);
   assert.deepEqual([DEFAULTS.maxMessage, DEFAULTS.sendQueue, DEFAULTS.received], [16 << 20, 64 << 20, 64 << 20]);
   assert.deepEqual([DEFAULTS.backoffMin, DEFAULTS.backoffMax], [50, 5_000]);
 });
@@ -53,25 +56,46 @@ test('a clock saturates, and a rebase brings it back', () => {
 
 test('own values beyond their limit are refused, and nothing changes', () => {
   const app = session({ sendQueue: 1_000 });
-  app.publish(NOW, 'x', 'y'.repeat(500));
-  const before = app.own.version;
-  assert.throws(() => app.publish(NOW, 'z', 'y'.repeat(500)), { code: 'NS_ERR_FULL' });
-  assert.throws(() => app.publish(NOW, 'x', 'y'.repeat(900)), { code: 'NS_ERR_FULL' });
-  assert.deepEqual([app.own.version, app.find('x')?.value], [before, 'y'.repeat(500)]);
-  app.publish(NOW, 'x', 1);
-  app.publish(NOW, 'z', 'y'.repeat(300));
+  app.publisher.publish(NOW, 'x', 'y'.repeat(500));
+  const before = app.publisher.own.version;
+  assert.throws(() => app.publisher.publish(NOW, 'z', 'y'.repeat(500)), { code: 'NS_ERR_FULL' });
+  assert.throws(() => app.publisher.publish(NOW, 'x', 'y'.repeat(900)), { code: 'NS_ERR_FULL' });
+  assert.deepEqual([app.publisher.own.version, app.publisher.find('x')?.value], [before, 'y'.repeat(500)]);
+  app.publisher.publish(NOW, 'x', 1);
+  app.publisher.publish(NOW, 'z', 'y'.repeat(300));
+});
+
+test('own values that are cleared make room, those cleared longest ago first, and are forgotten after a day', () => {
+  const { publisher } = session({ sendQueue: 20_000 });
+  const large = 'y'.repeat(1_000);
+  let count = 0;
+  assert.throws(() => {
+    for (; ; count++) publisher.publish(NOW, `n${count}`, large);
+  }, { code: 'NS_ERR_FULL' });
+  for (let i = 0; i < count; i++) publisher.clear(at(i), `n${i}`);
+  assert.deepEqual([count > 10, publisher.find('n0'), publisher.find('n0', 'a')], [true, undefined, undefined]);
+  assert.equal([...publisher.own.values()].length, count, 'each is remembered');
+  for (let i = 0; i < count - 1; i++) publisher.publish(NOW, `other${i}`, large);
+  const left = [...publisher.own.values()].map(({ name }) => name).filter((name) => name.startsWith('n'));
+  assert.ok(left.length < count && left.at(-1) === `n${count - 1}`, left.join());
+  assert.deepEqual(left, Array.from({ length: left.length }, (_, i) => `n${count - left.length + i}`));
+  publisher.own.expire(24 * 3600_000 + count - 2);
+  const after = () => [...publisher.own.values()].map(({ name }) => name).filter((name) => name.startsWith('n'));
+  assert.deepEqual(after(), [`n${count - 1}`]);
+  publisher.own.expire(24 * 3600_000 + count - 1);
+  assert.deepEqual(after(), []);
 });
 
 test('names, identities and sizes are checked', () => {
   const app = session({ maxMessage: 100 });
   for (const name of ['', 'a\0b', 'x'.repeat(1025), '$ns/hello', '\ud800']) {
-    assert.throws(() => app.publish(NOW, name, 1), { code: 'NS_ERR_NAME' });
+    assert.throws(() => app.publisher.publish(NOW, name, 1), { code: 'NS_ERR_NAME' });
     assert.throws(() => new Session(name && '$ns', app.secret, app.secret), { code: 'NS_ERR_IDENTITY' });
   }
-  assert.throws(() => app.publish(NOW, 7 as unknown as string, 1), TypeError);
-  assert.throws(() => app.publish(NOW, 'x', new Uint8Array(100)), { code: 'NS_ERR_TOO_LARGE' });
-  assert.throws(() => app.publish(NOW, 'x', undefined as unknown as null), TypeError);
-  assert.equal(app.own.version, 0);
+  assert.throws(() => app.publisher.publish(NOW, 7 as unknown as string, 1), TypeError);
+  assert.throws(() => app.publisher.publish(NOW, 'x', new Uint8Array(100)), { code: 'NS_ERR_TOO_LARGE' });
+  assert.throws(() => app.publisher.publish(NOW, 'x', undefined as unknown as null), TypeError);
+  assert.equal(app.publisher.own.version, 0);
 });
 
 test('received values beyond the limit are forgotten, those known longest first', () => {
@@ -81,6 +105,33 @@ test('received values beyond the limit are forgotten, those known longest first'
     received.insert(state, String(i).padStart(24), 300);
   }
   assert.deepEqual([received.newest('n79'), received.newest('n80')?.state.value, received.newest('n99')?.state.value], [undefined, 80, 99]);
+});
+
+test('what is cleared is no value of its name, and is forgotten before all values', () => {
+  const received = new Received(10_000);
+  const insert = (sender: string, name: string, stamp: number, isCleared = false) => {
+    const about = { sender, name, time: 0, retained: false };
+    const state = isCleared ? ({ ...about, kind: 'cleared', value: undefined } as const) : ({ ...about, kind: 'int', value: stamp } as const);
+    received.insert(state, String(stamp).padStart(24), 300);
+  };
+  insert('b', 'x', 1);
+  insert('c', 'x', 2);
+  insert('c', 'x', 3, true);
+  assert.deepEqual([received.newest('x')?.state.sender, received.find('c', 'x')?.state.kind], ['b', 'cleared']);
+  assert.deepEqual(Array.from(received.values(), ({ state }) => state.sender), ['b']);
+  for (let i = 0; i < 19; i++) insert('b', `n${i}`, i);
+  assert.deepEqual([received.find('c', 'x'), received.newest('x')?.state.sender], [undefined, 'b']);
+  insert('c', 'x', 4, true);
+  insert('c', 'x', 5);
+  assert.equal(received.newest('x')?.state.sender, 'c', 'there is one again');
+  received.clear();
+  for (let i = 0; i <= MOST_CLEARED; i++) insert('b', `n${i}`, i, true);
+  assert.ok(!received.find('b', 'n0'), 'by bytes');
+  const many = new Received(1e9);
+  for (let i = 0; i <= MOST_CLEARED; i++) {
+    many.insert({ sender: 'b', name: `n${i}`, time: 0, retained: false, kind: 'cleared', value: undefined }, String(i).padStart(24), 30);
+  }
+  assert.deepEqual([many.find('b', 'n0'), many.find('b', 'n1')?.state.name], [undefined, 'n1']);
 });
 
 test('a reason to hurry dials at once, and asks a hub that seems to be there whether it is', () => {
@@ -146,7 +197,7 @@ test('whatever a hub sends, an app goes on, or drops the link and dials again', 
     app.bytes(at(now), conn, random.below(9) ? body : body.subarray(0, random.below(body.length)));
     if (random.below(5) === 0) {
       try {
-        app.publish(at(now), `n${random.below(5)}`, i);
+        app.publisher.publish(at(now), `n${random.below(5)}`, i);
       } catch (error) {
         // A welcome may name any limit.
         assert.equal((error as NanostateError).code, 'NS_ERR_TOO_LARGE');

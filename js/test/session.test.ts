@@ -52,8 +52,9 @@ class Replay {
     if (step.publish !== undefined) {
       const data = parse(step.data);
       const value = decode(data) as Sendable;
-      session.publish(now, step.publish, value, kindOf(data[0]!, value) === 'double');
+      session.publisher.publish(now, step.publish, value, kindOf(data[0]!, value) === 'double');
     }
+    if (step.clear !== undefined) session.publisher.clear(now, step.clear);
     if (step.flush) session.requestAck();
     if (step.open) {
       this.conn = step.open;
@@ -81,7 +82,7 @@ class Replay {
       else if (event.is === 'link') add('links', [event.link.state, event.link.code ?? null]);
       else if (event.is === 'state') {
         const { sender, name, kind, value, time, retained } = event.state;
-        add('states', [sender, name, kind, show(encode(value as Sendable, kind === 'double')), time, ...(retained ? ['retained'] : [])]);
+        add('states', [sender, name, kind, show(encode((value ?? null) as Sendable, kind === 'double')), time, ...(retained ? ['retained'] : [])]);
       } else if (event.is === 'synced') add('synced', out.states?.length ?? 0);
     }
     if (writes.length > 0) out.write = show(Buffer.concat(writes));

@@ -1,13 +1,13 @@
 // An app's own newest values: when each was sent, and what the hub said of it.
 
-import { Writer, decode, type Kind } from '../msgpack.js';
+import { Writer, decode, numberOf, type Kind, type Value } from '../msgpack.js';
 import { NanostateError, words, type Code } from '../status.js';
-import { STAMP_HEAD, clockOf, stampOf, toBytes, writeHead, type LogicalTime, type Stamp } from '../wire.js';
-import { fromMillis, next, toMillis } from './clock.js';
-import { RESTAMPS } from './config.js';
+import { CLEAR_FLAGS, STAMP_HEAD, TWO_PAIRS, clockOf, stampOf, toBytes, writeHead, type LogicalTime, type Stamp } from '../wire.js';
+import { fromMillis, next, toMillis, type Now } from './clock.js';
+import { CLEARED, RESTAMPS } from './config.js';
 import type { State } from './received.js';
 
-/** An own value. */
+/** An own value, or that a name has none any more. */
 export class Entry {
   /** The version of the table at its last change. */
   version = 0;
@@ -20,14 +20,16 @@ export class Entry {
   retries = 0;
   /** The stamp that the hub of this link did not take, and why. */
   refused: { stamp: Stamp; why: Code } | undefined;
+  /** When it was cleared, if it was. */
+  clearedAt = 0;
   #state: State | undefined;
 
-  /** A v1 body, whose meta is a stamp and nothing else. Never changed: it may wait to be sent. */
+  /** A v1 body, whose meta begins with a stamp. Never changed: it may wait to be sent. */
   body!: Uint8Array;
   /** Where in the body the value begins, and where it ends. */
   dataAt = 0;
   metaAt = 0;
-  kind!: Kind;
+  kind!: Kind | 'cleared';
   stamp!: Stamp;
 
   constructor(
@@ -43,20 +45,33 @@ export class Entry {
     return (this.#state ??= Object.freeze({
       sender,
       name,
-      value: decode(this.body.subarray(this.dataAt, this.metaAt)),
+      value: kind === 'cleared' ? undefined : this.#data(),
       kind,
       time: toMillis(clockOf(this.stamp)),
       retained: false,
-    }));
+    } as State));
   }
 
-  replace(head: Uint8Array, data: Uint8Array, kind: Kind, stamp: Stamp) {
+  #data(): Value {
+    return decode(this.body.subarray(this.dataAt, this.metaAt));
+  }
+
+  /** The number of the kind of its value; if that is cleared, of the one that it had. 0: it is not known. */
+  get kindNumber(): number {
+    return this.kind === 'cleared' ? Number(this.#data()) : numberOf(this.kind);
+  }
+
+  replace(head: Uint8Array, data: Uint8Array, kind: Kind | 'cleared', stamp: Stamp) {
     this.dataAt = head.length;
     this.metaAt = head.length + data.length;
-    this.body = new Uint8Array(this.metaAt + STAMP_META);
+    this.body = new Uint8Array(this.metaAt + metaLength(kind));
     this.body.set(head);
     this.body.set(data, this.dataAt);
     this.body.set(STAMP_HEAD, this.metaAt);
+    if (kind === 'cleared') {
+      this.body[this.metaAt] = TWO_PAIRS;
+      this.body.set(CLEAR_FLAGS, this.metaAt + metaLength());
+    }
     this.kind = kind;
     this.#stamp(stamp);
     this.#state = undefined;
@@ -81,8 +96,10 @@ export function notTaken(name: string, why: Code): NanostateError {
   return new NanostateError(why, `"${name}" was not taken by the hub: ${words(why)}${hint}`);
 }
 
-/** The length of the meta of an entry: a stamp. */
-const STAMP_META = STAMP_HEAD.length + 24;
+/** The length of the meta of an entry: a stamp, and flags if it is cleared. */
+function metaLength(kind?: Kind | 'cleared'): number {
+  return STAMP_HEAD.length + 24 + (kind === 'cleared' ? CLEAR_FLAGS.length : 0);
+}
 /** What an entry takes beside its body, in bytes. */
 const OVERHEAD = 200;
 
@@ -91,6 +108,8 @@ export class Own {
   /** In the order in which a hub is sent them. */
   readonly slots: (Entry | undefined)[] = [];
   readonly #free: number[] = [];
+  /** Those that are cleared, the oldest first. */
+  readonly #cleared = new Set<Entry>();
   #bytes = 0;
   /** The number of changes so far. */
   version = 0;
@@ -122,18 +141,26 @@ export class Own {
   }
 
   /**
-   * Takes an encoded value that is sent now, whatever the stamp of the one before it. `head` is that of its name. Throws
-   * if there is no room.
+   * Takes an encoded value that is sent now, whatever the stamp of the one before it. `head` is that of its name. Names
+   * that are cleared make room, those cleared longest ago first. Throws if that is not enough.
    */
-  put(boot: number, name: string, head: Uint8Array, data: Uint8Array, kind: Kind, stamp: Stamp): Entry {
+  put(now: Now, name: string, head: Uint8Array, data: Uint8Array, kind: Kind | 'cleared', stamp: Stamp): Entry {
     let entry = this.#byName.get(name);
-    const size = head.length + data.length + STAMP_META;
-    const bytes = this.#bytes + size + (entry ? -entry.body.length : OVERHEAD);
-    if (bytes > this.limit) {
+    const size = head.length + data.length + metaLength(kind);
+    const more = size + (entry ? -entry.body.length : OVERHEAD);
+    for (const cleared of this.#cleared) {
+      if (this.#bytes + more <= this.limit) {
+        break;
+      }
+      if (cleared !== entry) {
+        this.forget(cleared);
+      }
+    }
+    if (this.#bytes + more > this.limit) {
       const text = `"${name}" (${size} bytes) does not fit: ${this.#bytes} of ${this.limit} bytes are in use`;
       throw new NanostateError('NS_ERR_FULL', text);
     }
-    this.#bytes = bytes;
+    this.#bytes += more;
     if (!entry) {
       const slot = this.#free.pop() ?? this.slots.length;
       entry = this.slots[slot] = new Entry(this.identity, name, slot);
@@ -141,7 +168,12 @@ export class Own {
     }
     entry.replace(head, data, kind, stamp);
     entry.version = entry.sentVersion = ++this.version;
-    entry.sentAt = boot;
+    entry.sentAt = now.boot;
+    this.#cleared.delete(entry);
+    if (kind === 'cleared') {
+      this.#cleared.add(entry);
+      entry.clearedAt = now.mono;
+    }
     return entry;
   }
 
@@ -194,9 +226,20 @@ export class Own {
   /** Forgets a value: another program's value of its key is newer. */
   forget(entry: Entry) {
     this.#byName.delete(entry.name);
+    this.#cleared.delete(entry);
     this.slots[entry.slot] = undefined;
     this.#free.push(entry.slot);
     this.#bytes -= entry.body.length + OVERHEAD;
+  }
+
+  /** Forgets what was cleared too long ago. */
+  expire(mono: number) {
+    for (const entry of this.#cleared) {
+      if (entry.clearedAt + CLEARED > mono) {
+        break;
+      }
+      this.forget(entry);
+    }
   }
 
   /** Why a value of those sent up to `version` was not taken, or cannot be sent; each counts while it is the newest. */

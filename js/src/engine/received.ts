@@ -3,18 +3,30 @@
 import type { Kind, Value } from '../msgpack.js';
 import type { Stamp } from '../wire.js';
 
-/** A value of a name, as some program sent it. It is the same object wherever it is shown. */
-export interface State {
+interface About {
   readonly sender: string;
   readonly name: string;
+  /** When it was sent, in milliseconds since 1970, by the clock that all on the hub agree on; 0 from an old hub. */
+  readonly time: number;
+  /** Whether the hub held it already when this program asked for it. */
+  readonly retained: boolean;
+}
+
+/** A value of a name, as some program sent it. It is the same object wherever it is shown. */
+export interface ValueState extends About {
   readonly value: Value;
   /** What it was sent as: `int` 22 and `double` 22 are both the number 22. */
   readonly kind: Kind;
-  /** When it was sent, in milliseconds since 1970, by the clock that all on the hub agree on; 0 from an old hub. */
-  readonly time: number;
-  /** Whether the hub held it already when this program connected. */
-  readonly retained: boolean;
 }
+
+/** Its sender has withdrawn the value of a name. */
+export interface ClearedState extends About {
+  readonly value: undefined;
+  readonly kind: 'cleared';
+}
+
+/** What a program is told of a name: a value, or that there is none any more. */
+export type State = ValueState | ClearedState;
 
 interface Known {
   state: State;
@@ -24,39 +36,45 @@ interface Known {
 
 /** What a value takes beside its body, in bytes. */
 const OVERHEAD = 200;
+/** Of so many keys it is remembered that their value was cleared. */
+export const MOST_CLEARED = 10_000;
 
 export class Received {
   /** By name, then by sender. */
   readonly #names = new Map<string, Map<string, Known>>();
-  /** In the order in which each first arrived. */
-  readonly #order = new Map<string, Known>();
+  /** The keys that have a value, in the order in which each first arrived. */
+  readonly #values = new Map<string, Known>();
+  /** Those whose value was cleared, in the order in which they were. */
+  readonly #cleared = new Map<string, Known>();
   #bytes = 0;
 
   constructor(readonly limit: number) {}
 
+  /** What is known of a key, also that it was cleared. */
   find(sender: string, name: string): Known | undefined {
     return this.#names.get(name)?.get(sender);
   }
 
-  /** The newest value of a name, of any sender. */
+  /** The newest value of a name, of any sender that has one. */
   newest(name: string): Known | undefined {
     let newest: Known | undefined;
     for (const known of this.#names.get(name)?.values() ?? []) {
-      if (!newest || known.stamp > newest.stamp) {
+      if (known.state.kind !== 'cleared' && (!newest || known.stamp > newest.stamp)) {
         newest = known;
       }
     }
     return newest;
   }
 
-  /** Every value, those known longest first. */
+  /** Every key that has a value, those known longest first. */
   values(): Iterable<Known> {
-    return this.#order.values();
+    return this.#values.values();
   }
 
-  /** Makes it the newest value of its key. `size` is that of its body. */
+  /** Makes it the newest value of its key, or its key one without a value. `size` is that of its body. */
   insert(state: State, stamp: Stamp, size: number) {
     const { sender, name } = state;
+    const key = keyOf(state);
     let known = this.find(sender, name);
     if (known) {
       this.#bytes += size - known.size;
@@ -64,26 +82,31 @@ export class Received {
     } else {
       known = { state, stamp, size };
       this.#bytes += size + OVERHEAD;
-      this.#order.set(keyOf(state), known);
       let senders = this.#names.get(name);
       if (!senders) {
         this.#names.set(name, (senders = new Map<string, Known>()));
       }
       senders.set(sender, known);
     }
-    for (const oldest of this.#order.values()) {
-      if (this.#bytes <= this.limit) {
-        break;
-      }
-      if (oldest !== known) {
-        this.#forget(oldest);
+    const isCleared = state.kind === 'cleared';
+    (isCleared ? this.#values : this.#cleared).delete(key);
+    (isCleared ? this.#cleared : this.#values).set(key, known);
+    for (const all of [this.#cleared, this.#values]) {
+      for (const oldest of all.values()) {
+        if (this.#bytes <= this.limit && this.#cleared.size <= MOST_CLEARED) {
+          break;
+        }
+        if (oldest !== known) {
+          this.#forget(oldest);
+        }
       }
     }
   }
 
   #forget({ state, size }: Known) {
     this.#bytes -= size + OVERHEAD;
-    this.#order.delete(keyOf(state));
+    this.#values.delete(keyOf(state));
+    this.#cleared.delete(keyOf(state));
     const senders = this.#names.get(state.name)!;
     senders.delete(state.sender);
     if (senders.size === 0) {
@@ -91,19 +114,25 @@ export class Received {
     }
   }
 
-  /** Forgets values whose stamp is not to be trusted. */
-  forgetIf(astray: (stamp: Stamp) => boolean) {
-    for (const known of this.#order.values()) {
-      if (astray(known.stamp)) {
+  /** Forgets a key. */
+  forgetKey(sender: string, name: string) {
+    const known = this.find(sender, name);
+    if (known) {
+      this.#forget(known);
+    }
+  }
+
+  /** Forgets the keys of which this is true. */
+  forgetIf(isOut: (known: Known) => boolean) {
+    for (const known of [...this.#cleared.values(), ...this.#values.values()]) {
+      if (isOut(known)) {
         this.#forget(known);
       }
     }
   }
 
   clear() {
-    this.#names.clear();
-    this.#order.clear();
-    this.#bytes = 0;
+    this.forgetIf(() => true);
   }
 }
 

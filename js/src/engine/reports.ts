@@ -1,6 +1,7 @@
 // What a session asks of its driver and tells its program, and what it has told already.
 
 import type { Code, NanostateError } from '../status.js';
+import { notTaken, type Entry } from './own.js';
 import type { State } from './received.js';
 
 /** Where the link to the hub stands. */
@@ -64,6 +65,18 @@ export class Reports {
       this.#warned.add(kind);
       this.warn(text);
     }
+  }
+
+  /** An own value is not sent. */
+  withheld({ name, kind, metaAt }: Entry) {
+    this.warnOnce('withheld', `"${name}" (${kind}, ${metaAt} bytes) withheld: the hub does not accept it`);
+  }
+
+  /** The hub did not take an own value. */
+  notTaken(name: string, why: Code) {
+    const error = notTaken(name, why);
+    this.add({ is: 'rejected', name, error });
+    this.warnOnce('not taken', error.message);
   }
 
   /** The next of its kind is one again. */

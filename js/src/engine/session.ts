@@ -3,35 +3,32 @@
 // It has no sockets, timers or clocks of its own: bytes and a time go in, bytes, events and a deadline come out. It
 // follows src/engine/app, and tests/vectors/session holds both to the same bytes.
 
-import { FEATURES, hello, readBody, type Control } from '../control.js';
-import { KINDS, Malformed, encode, kindOf, type Sendable } from '../msgpack.js';
-import { NanostateError, codeOf, refusal, type Code } from '../status.js';
-import { checkIdentity, checkName, clockOf, toBytes, type Body, type LogicalTime, type Stamp } from '../wire.js';
+import { ALL_FEATURES, FEATURES, hello, readBody, type Control } from '../control.js';
+import { Malformed } from '../msgpack.js';
+import { NanostateError, codeOf, refusal } from '../status.js';
+import { RETAINED, acceptedBy, checkIdentity, clockOf, toBytes, type Body } from '../wire.js';
 import { Acks } from './acks.js';
-import { isBeyond, toMillis, type Now } from './clock.js';
+import { toMillis, type Now } from './clock.js';
 import type { MakeCodec } from './codec.js';
-import { DEFAULTS, HANDSHAKE, META_ROOM, OLD_MAX, PROBE, type Config } from './config.js';
+import { DEFAULTS, HANDSHAKE, META_ROOM, PROBE, type Config } from './config.js';
 import { Connection } from './connection.js';
 import { Dialler } from './dialler.js';
-import { Own, notTaken, type Entry } from './own.js';
+import { Publisher } from './publisher.js';
 import { Received, type State } from './received.js';
 import { Reports, type Event, type Link } from './reports.js';
-import { Stamper } from './stamper.js';
 
 type Phase = 'idle' | 'waiting' | 'dialling' | 'handshake' | 'hello' | 'up';
 
 export class Session {
   readonly config: Config;
-  readonly #stamper: Stamper;
   readonly #dialler: Dialler;
-  readonly own: Own;
+  /** What is published, and what the hub says of it. */
+  readonly publisher: Publisher;
   readonly received: Received;
   readonly #acks = new Acks();
   #phase: Phase = 'idle';
   #dialled = 0;
   #link: Connection | undefined;
-  /** What is known of the hub of the last link: its instance, unless it is an old one, and the largest body it takes. */
-  #hub: { instance: string | undefined; limit: number } = { instance: undefined, limit: Infinity };
   /** When the next attempt is due, and when the hub's answer is. */
   #backoff = Infinity;
   #answer = Infinity;
@@ -46,9 +43,8 @@ export class Session {
   ) {
     checkIdentity(identity);
     this.config = { ...DEFAULTS, ...config };
-    this.own = new Own(identity, this.config.sendQueue);
     this.received = new Received(this.config.received);
-    this.#stamper = new Stamper(instance);
+    this.publisher = new Publisher(identity, instance, this.config, this.received, this.#reports);
     this.#dialler = new Dialler(new DataView(instance.slice().buffer).getBigUint64(0, true));
   }
 
@@ -80,7 +76,7 @@ export class Session {
     this.#dialler.setUrls(urls);
     this.#reports.forgetFailures();
     this.received.clear();
-    this.#hub.limit = Infinity;
+    this.publisher.hub.limit = Infinity;
     this.#acks.forget();
     this.#dial();
     this.#tellLink();
@@ -115,32 +111,11 @@ export class Session {
     }
   }
 
-  /** Publishes a value. Throws a TypeError or a {@link NanostateError}, and then nothing has changed. */
-  publish(now: Now, name: string, value: Sendable, doubles = false) {
-    if (!this.own.find(name)) {
-      checkName(name);
-    }
-    const data = encode(value, doubles);
-    const head = this.own.head(name);
-    const size = head.length + data.length;
-    if (size > this.#limit) {
-      const text = `"${name}" would be a message of ${size} bytes; the limit is ${this.#limit}`;
-      throw new NanostateError('NS_ERR_TOO_LARGE', text);
-    }
-    this.#change(this.own.put(now.boot, name, head, data, kindOf(data[0]!, value), this.#stamper.next(now)));
-  }
-
-  /** The value of a key, or with no sender the newest of any sender, own values included. */
-  find(name: string, sender?: string): State | undefined {
-    const own = sender === undefined || sender === this.identity ? this.own.find(name) : undefined;
-    const known = sender === undefined ? this.received.newest(name) : this.received.find(sender, name);
-    return own && (!known || own.stamp >= known.stamp) ? own.state() : known?.state;
-  }
-
   /** Asks for an acknowledgement of all that was published so far; {@link isAcked} takes what is returned. */
   requestAck(): number {
-    this.#acks.request(this.own.version);
-    return this.own.version;
+    const { version } = this.publisher.own;
+    this.#acks.request(version);
+    return version;
   }
 
   /** Whether the hub has dealt with all that was published up to then. */
@@ -150,7 +125,7 @@ export class Session {
 
   /** Why one of these was not taken, if it still is the newest of its name. To be asked once they are acknowledged. */
   notTaken(version: number): NanostateError | undefined {
-    return this.own.failure(version, this.isOld ? Infinity : this.#limit);
+    return this.publisher.own.failure(version, this.isOld ? Infinity : this.publisher.limit);
   }
 
   /** Whether everything has come that the hub of this link held; undefined: it does not tell. */
@@ -238,14 +213,15 @@ export class Session {
     const { feed } = link;
     link.answer();
     if (this.#phase === 'up') {
-      feed.fill(this.own, (entry) => {
-        const wanted = this.#isWanted(entry);
+      const { own } = this.publisher;
+      feed.fill(own, (entry) => {
+        const wanted = this.publisher.isWanted(entry);
         if (!wanted && !feed.cameWhileBehind(entry)) {
-          this.#withheld(entry);
+          this.#reports.withheld(entry);
         }
         return wanted;
       });
-      const through = feed.through(this.own);
+      const through = feed.through(own);
       if (feed.isOld && feed.isDrained) {
         this.#acks.writtenToOld(through);
       } else if (!feed.isOld && this.#acks.ask(through)) {
@@ -304,8 +280,7 @@ export class Session {
     this.#link = undefined;
     this.#backoff = this.#answer = Infinity;
     this.#acks.unlink();
-    this.#stamper.unlink();
-    this.own.unlink();
+    this.publisher.unlink();
   }
 
   /** The connection ended, or is ended here. */
@@ -334,7 +309,7 @@ export class Session {
       this.#sayHello(now);
     } else if (agreed === 'old') {
       this.#link!.feed.isOld = true;
-      this.#up(undefined);
+      this.#up(now, undefined, 0);
       // It holds nothing.
       this.#gotAll();
     } else {
@@ -346,38 +321,44 @@ export class Session {
   }
 
   #sayHello(now: Now) {
+    const { stamper } = this.publisher;
     this.#phase = 'hello';
     this.#answer = now.mono + HANDSHAKE;
     this.#link!.feed.message(
       hello(this.identity, {
-        instance: toBytes(this.#stamper.instance),
+        instance: toBytes(stamper.instance),
         epoch: this.#dialler.epoch,
         accept: this.config.accept,
         flags: this.#dialler.flags(this.config),
-        time: this.#stamper.sayHello(now),
+        time: stamper.sayHello(now),
         secret: this.secret,
         token: this.config.token,
-        features: FEATURES.synced,
+        features: ALL_FEATURES,
       }),
     );
   }
 
-  /** The link is there, to the hub of this instance or to an old one. */
-  #up(hub: string | undefined) {
+  /** The link is there, to the hub of this instance, which has these features, or to an old one. */
+  #up(now: Now, instance: string | undefined, features: number) {
     this.#phase = 'up';
     this.#answer = Infinity;
-    if (this.#hub.instance !== hub) {
+    const { hub, own } = this.publisher;
+    const { feed } = this.#link!;
+    hub.features = features;
+    own.expire(now.mono);
+    if (hub.instance !== instance) {
       this.#acks.forget();
-      if (this.#hub.instance === undefined) {
+      if (hub.instance === undefined) {
         // What came through an old hub has this app's stamps, which say nothing beside those of the senders.
         this.received.clear();
       }
-      this.#hub.instance = hub;
+      hub.instance = instance;
     }
+    this.publisher.feed = feed;
     this.#dialler.welcomed();
     this.#reports.forgetFailures();
     this.#reports.forgetWarning('withheld');
-    this.#link!.feed.walkAll(this.own);
+    feed.walkAll(own);
     this.#tellLink();
   }
 
@@ -397,81 +378,16 @@ export class Session {
     this.#reports.add({ is: 'link', link: { state: this.link, code: why?.code, text } });
   }
 
-  // Own values.
   /** Whether the hub of the link is an old one. */
   get isOld(): boolean {
     return this.#link?.feed.isOld ?? false;
-  }
-
-  /** The largest body that the hub takes, as far as it is known. */
-  get #limit(): number {
-    return this.isOld ? OLD_MAX : Math.min(this.config.maxMessage, this.#hub.limit);
-  }
-
-  #isWanted(entry: Entry): boolean {
-    return entry.metaAt <= this.#limit && (!this.isOld || entry.kind === 'text' || entry.kind === 'bytes');
-  }
-
-  /** Sends an own value that changed, if there is a link. */
-  #change(entry: Entry) {
-    if (this.#phase !== 'up') {
-      return;
-    }
-    if (this.#isWanted(entry)) {
-      this.#link!.feed.change(this.own, entry);
-    } else {
-      this.#withheld(entry);
-    }
-  }
-
-  #withheld({ name, kind, metaAt }: Entry) {
-    this.#reports.warnOnce('withheld', `"${name}" (${kind}, ${metaAt} bytes) withheld: the hub does not accept it`);
-  }
-
-  /** Learns another clock's reading. */
-  #observe(now: Now, reading: LogicalTime) {
-    const { clock } = this.#stamper;
-    if (clock.observe(now, reading)) {
-      this.#reports.warn(clock.aheadOfWall(now));
-    }
-  }
-
-  /** Gives an own value a stamp that is newer than all that is known, and sends it again. */
-  #restamp(now: Now, entry: Entry) {
-    if (this.own.restamp(entry, this.#stamper.next(now))) {
-      this.#change(entry);
-    } else {
-      this.#notTaken(entry.name, entry, 'NS_ERR_IDENTITY_TAKEN');
-    }
-  }
-
-  /** Goes by the hub's time from now on. Own values with a later stamp, or all, are stamped by their age. */
-  #rebase(now: Now, time: LogicalTime, all: boolean) {
-    const { clock, helloAt, instance } = this.#stamper;
-    clock.rebase(now, time);
-    // The hub told the time after it had heard the hello, or the value that it did not take.
-    const at = this.#phase === 'hello' ? helloAt : now.boot;
-    const [changed, last] = this.own.rebase(at, instance, time, all);
-    clock.observe(now, last);
-    changed.forEach((entry) => this.#change(entry));
-    this.received.forgetIf((stamp) => isBeyond(clockOf(stamp), time));
-  }
-
-  /** The hub did not take an own value. */
-  #notTaken(name: string, entry: Entry | undefined, why: Code) {
-    if (entry) {
-      entry.refused = { stamp: entry.stamp, why };
-    }
-    const error = notTaken(name, why);
-    this.#reports.add({ is: 'rejected', name, error });
-    this.#reports.warnOnce('not taken', error.message);
   }
 
   // What the hub sends.
 
   #body(now: Now, bytes: Uint8Array) {
     try {
-      const body = readBody(bytes, this.isOld);
+      const body = readBody(bytes, this.isOld, this.publisher.hub.features);
       'is' in body ? this.#hear(now, body) : this.#receive(now, body);
     } catch (error) {
       if (!(error instanceof Malformed)) {
@@ -483,28 +399,29 @@ export class Session {
 
   #receive(now: Now, body: Body) {
     const { sender, name, kind } = body;
+    const { publisher } = this;
     const isOwn = sender === this.identity;
     if (this.#phase !== 'up' || (isOwn && this.isOld && !this.config.echo)) {
       return;
     }
     if (body.stamp !== undefined) {
-      this.#observe(now, clockOf(body.stamp));
+      publisher.observe(now, clockOf(body.stamp));
     }
-    const stamp = body.stamp ?? this.#stamper.next(now);
+    const stamp = body.stamp ?? publisher.stamper.next(now);
     const time = body.stamp === undefined ? 0 : toMillis(clockOf(stamp));
-    const own = isOwn ? this.own.find(name) : undefined;
-    if (own && !this.config.shared && !this.#stamper.isMine(stamp)) {
+    const own = isOwn ? publisher.own.find(name) : undefined;
+    if (own && !this.config.shared && !publisher.stamper.isMine(stamp)) {
       if (stamp > own.stamp) {
         // An earlier run under this identity: what this run says counts.
-        this.#restamp(now, own);
+        publisher.restamp(now, own);
       }
       return;
     }
     const before = own?.stamp;
     if (before !== undefined && stamp > before) {
-      this.#adopt(now, body, stamp);
+      publisher.adoptState(now, body, stamp);
     }
-    if ((this.config.accept & (2 << KINDS.indexOf(kind))) === 0) {
+    if ((this.config.accept & acceptedBy(body)) === 0) {
       return;
     }
     // One's own value comes back with its own stamp, if that was asked for.
@@ -513,31 +430,22 @@ export class Session {
     if (isOlder || this.received.find(sender, name)?.stamp === stamp) {
       return;
     }
-    const state: State = Object.freeze({ sender, name, value: body.value, kind, time, retained: (body.flags & 1) !== 0 });
+    const value = kind === 'cleared' ? undefined : body.value;
+    const state = Object.freeze({ sender, name, value, kind, time, retained: (body.flags & RETAINED) !== 0 } as State);
     this.received.insert(state, stamp, body.metaAt);
     this.#reports.add({ is: 'state', state });
   }
 
-  /**
-   * Another app that shares the identity has sent a newer value of a name of this one: it is announced in its place, so
-   * that a hub that is killed gets it back also without that app.
-   */
-  #adopt(now: Now, body: Body, stamp: Stamp) {
-    try {
-      this.own.put(now.boot, body.name, this.own.head(body.name), body.data, body.kind, stamp);
-    } catch {
-      this.own.forget(this.own.find(body.name)!);
-    }
-  }
-
   #hear(now: Now, control: Control) {
+    const { publisher } = this;
+    const { own, stamper } = publisher;
     switch (control.is) {
       case 'welcome':
         if (this.#phase === 'hello') {
-          this.#hub.limit = control.maxMessage;
-          this.#welcomed(now, control.time, this.#stamper.isFirst());
+          publisher.hub.limit = control.maxMessage;
+          publisher.welcomed(now, control.time, stamper.isFirst());
           this.#link!.isSynced = control.features & FEATURES.synced ? false : undefined;
-          this.#up(control.instance);
+          this.#up(now, control.instance, control.features);
         }
         return;
       case 'refuse':
@@ -546,16 +454,16 @@ export class Session {
         return this.#link!.pinged(control.token);
       case 'pong':
         if (control.time !== undefined) {
-          this.#observe(now, control.time);
+          publisher.observe(now, control.time);
         }
-        return this.#acks.answered(Number(control.token), this.own.version, this.own.restamped);
+        return this.#acks.answered(Number(control.token), own.version, own.restamped);
       case 'rejected':
-        return this.#notTaken(control.name, this.own.find(control.name), codeOf(control.status) ?? 'NS_ERR_FULL');
+        return publisher.notTaken(control.name, own.find(control.name), codeOf(control.status) ?? 'NS_ERR_FULL');
       case 'synced':
         return this.#link!.isSynced === undefined ? undefined : this.#gotAll();
       case 'stale':
         if (this.#phase === 'up') {
-          this.#wasStale(now, control.name, control.offered, control.held, control.time);
+          publisher.wasStale(now, control.name, control.offered, control.held, control.time);
         }
     }
   }
@@ -564,36 +472,5 @@ export class Session {
   #gotAll() {
     this.#link!.isSynced = true;
     this.#reports.add({ is: 'synced' });
-  }
-
-  #welcomed(now: Now, time: LogicalTime | undefined, isFirst: boolean) {
-    if (time !== undefined) {
-      const isAhead = isBeyond(this.#stamper.clock.read(now), time);
-      isFirst || isAhead ? this.#rebase(now, time, isFirst) : this.#observe(now, time);
-      this.#reports.warn(this.#stamper.clock.aheadOfWall(now));
-    }
-  }
-
-  /** The hub holds a later value of this name, or finds the stamp, `offered`, too far in the future. */
-  #wasStale(now: Now, name: string, offered: Stamp, held: Stamp | undefined, time: LogicalTime) {
-    const current = this.own.current(name, offered);
-    if (!current) {
-      // It was replaced since, and another answer is on its way.
-      return this.#observe(now, time);
-    }
-    if (held === undefined) {
-      if (this.#stamper.mayRebase()) {
-        return this.#rebase(now, time, false);
-      }
-      return this.#notTaken(name, current, 'NS_ERR_REFUSED');
-    }
-    if (this.config.shared && !this.#stamper.isMine(held)) {
-      // Nobody's word is the last but by its stamp.
-      this.#observe(now, time);
-      return this.own.forget(current);
-    }
-    const later = clockOf(held);
-    this.#observe(now, later > time ? later : time);
-    this.#restamp(now, current);
   }
 }

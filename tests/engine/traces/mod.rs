@@ -41,6 +41,8 @@ fn apps_do_what_their_traces_show() {
         ("echo", scenarios::echo),
         ("shared", scenarios::shared),
         ("synced", scenarios::synced),
+        ("clear", scenarios::clear),
+        ("clear-shared", scenarios::clear_shared),
         ("old-hub", scenarios::old_hub),
         ("faults", scenarios::faults),
     ];

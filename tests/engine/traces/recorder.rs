@@ -44,7 +44,7 @@ impl Trace {
         session.set_tells_links(true);
         session.set_tells_synced(true);
         // What both engines have.
-        session.config.features = Features::SYNCED;
+        session.config.features = Features(Features::SYNCED.0 | Features::CLEAR.0);
         let now = Now {
             mono: MonoTime::from_nanos(100_000_000_000),
             wall: WallTime::from_millis(WALL),
@@ -53,8 +53,8 @@ impl Trace {
         let about = [
             "What an app is told and does. identity, instance, secret: its own. accept: every kind.",
             "A step: at: mono, wall and boot clock in milliseconds. Then what it is told or asked for: config; connect, to \
-             these addresses; disconnect; publish and data; flush, and ack in the output for the newest version that was \
-             acknowledged; open, the connection that it dialled; dial_failed; in, bytes that come; closed; congested, \
+             these addresses; disconnect; publish and data; clear, a name; flush, and ack in the output for the newest \
+             version that was acknowledged; open, the connection that it dialled; dial_failed; in, bytes that come; closed; congested, \
              whether nothing is written; tick.",
             "out: what it does: dial, close, link changes, states, synced, bytes that it writes, and the deadline that it \
              has in nanoseconds, or null. A state that was retained says so. synced: behind how many of these states it \
@@ -106,11 +106,11 @@ impl Trace {
         LogicalTime::from_millis(self.wall().saturating_add_signed(ahead))
     }
 
-    /// Records a step, and what came of it.
-    fn step(&mut self, step: Json) {
+    /// Records a step, and what came of it. Returns what was written.
+    fn step(&mut self, step: Json) -> Vec<u8> {
         let mut out = Map::new();
         let (mut dials, mut closes) = (Vec::new(), Vec::new());
-        let mut written = String::new();
+        let mut written = Vec::new();
         loop {
             while let Some(action) = self.session.next_action() {
                 match action {
@@ -127,8 +127,9 @@ impl Trace {
             } else {
                 sim::written(&mut self.session, self.now, ConnId(self.conns))
             };
-            written += &hex(&bytes);
-            if bytes.is_empty() && !self.session.has_action() {
+            let is_over = bytes.is_empty() && !self.session.has_action();
+            written.extend(bytes);
+            if is_over {
                 break;
             }
         }
@@ -163,7 +164,7 @@ impl Trace {
         put("links", json!(links), links.is_empty());
         put("states", json!(states), states.is_empty());
         put("synced", json!(synced), synced.is_empty());
-        put("write", json!(written), written.is_empty());
+        put("write", json!(hex(&written)), written.is_empty());
         let acked = (0..1_000).rev().find(|&version| self.session.is_acked(version)).unwrap_or(0);
         put("ack", json!(acked), acked == 0);
         put("deadline", json!(self.session.deadline().map(MonoTime::as_nanos)), false);
@@ -171,6 +172,7 @@ impl Trace {
         let at = json!([millis(self.now.mono.as_nanos()), self.wall(), millis(self.now.boot.as_nanos())]);
         let step = step.to_string();
         self.lines.push(format!("{{\"at\": {at}, {}, \"out\": {}}},", &step[1..step.len() - 1], Json::from(out)));
+        written
     }
 
     pub fn configure(&mut self, change: impl FnOnce(&mut SessionConfig)) {
@@ -199,6 +201,14 @@ impl Trace {
         let kind = wire::check(&data).unwrap();
         self.session.publish(self.now, name, Value::Msgpack(&data), kind).unwrap();
         self.step(json!({"publish": name, "data": hex(&data)}));
+    }
+
+    /// Returns the stamp with which that was written, if it was.
+    pub fn clear(&mut self, name: &str) -> Option<Stamp> {
+        self.session.clear(self.now, name).unwrap();
+        let written = self.step(json!({ "clear": name }));
+        let frames = sim::whole_frames(Framing::Tcp, &written);
+        frames.last().and_then(|frame| wire::decode(frame, Form::V1).expect("a body").meta.stamp)
     }
 
     pub fn flush(&mut self) {
