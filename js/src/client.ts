@@ -10,7 +10,7 @@ import { KINDS, type Kind, type Sendable, type Value } from './msgpack.js';
 import { NanostateError } from './status.js';
 import { Store } from './store.js';
 import type { Environment, WebSocketClass } from './transport.js';
-import { Watchers, call } from './watchers.js';
+import { Watchers, call, type Use } from './watchers.js';
 import { checkName, checkToken } from './wire.js';
 
 export interface Options {
@@ -97,7 +97,11 @@ export class Client {
       config.accept = maskOf(accept);
     }
     this.#session = new Session(identity, random(), random(), config);
-    this.#watchers = new Watchers(() => Array.from(this.#session.received.values(), ({ state }) => state));
+    this.#session.subscribed.beginList();
+    this.#watchers = new Watchers(
+      () => Array.from(this.#session.received.values(), ({ state }) => state),
+      (pattern) => this.#use(pattern),
+    );
     this.#driver = new Driver(this.#session, dial, (event) => this.#tell(event), () => this.#settle());
     this.#session.connect(urls);
     // After the program has had its turn, so that it hears of all.
@@ -131,19 +135,52 @@ export class Client {
     if (this.#closed) {
       throw new NanostateError('NS_ERR_CLOSED');
     }
+    // Before it, what is in use: an answer may come at once.
+    this.#session.subscribed.tell();
     act(this.#driver.now());
     this.#isStale = true;
     this.#driver.pump();
   }
 
-  /** The newest value of a name, own ones included: that of a sender, or of whoever sent last. */
+  /**
+   * The newest value of a name, own ones included: that of a sender, or of whoever sent last. The first look at a name
+   * that nothing else is for has the hub send it, and finds it only later: see {@link synced}. Throws if it cannot be a
+   * name, and if too many patterns are in use.
+   */
   get(name: string, sender?: string): Value | undefined {
     return this.state(name, sender)?.value;
   }
 
   /** As {@link get}, with sender, kind and time. */
   state(name: string, sender?: string): ValueState | undefined {
+    const { received, subscribed } = this.#session;
+    if (!received.newest(name) && !subscribed.takes(name)) {
+      this.#use(name);
+    }
     return this.#session.publisher.find(name, sender);
+  }
+
+  /** A pattern is in use: the hub sends what it holds of it, and what comes. */
+  #use(pattern: string): Use {
+    const { subscribed } = this.#session;
+    const fits = subscribed.add(pattern);
+    this.#tellUses();
+    return {
+      fits,
+      end: () => {
+        subscribed.remove(pattern);
+        this.#tellUses();
+      },
+    };
+  }
+
+  /** Tells the hub what is in use once the program has had its turn, so that many are told together. */
+  #tellUses() {
+    queueMicrotask(() => {
+      if (!this.#closed && this.#session.subscribed.tell()) {
+        this.#driver.pump();
+      }
+    });
   }
 
   /**
@@ -173,8 +210,8 @@ export class Client {
   }
 
   /**
-   * Calls `fn` each time that everything has come that the hub held, behind the functions for these states, until the
-   * function that is returned is called.
+   * Calls `fn` each time that everything has come that the hub held of the names in use, behind the functions for these
+   * states, until the function that is returned is called.
    */
   onSynced(fn: () => void): () => void {
     return add(this.#onSynced, fn);
@@ -195,7 +232,8 @@ export class Client {
     let store = this.#stores.get(key);
     if (!store) {
       checkName(name);
-      store = new Store<T>(() => this.get(name) as T | undefined, (value) => this.send(name, value, { type }));
+      const get = () => this.get(name) as T | undefined;
+      store = new Store<T>(() => this.#use(name).end, get, (value) => this.send(name, value, { type }));
       this.#stores.set(key, store);
     }
     return store;
@@ -210,18 +248,23 @@ export class Client {
     return this.#wait(options, () => (this.#session.isAcked(version) ? (this.#session.notTaken(version) ?? null) : undefined));
   }
 
-  /** Whether everything has come that the hub held when it let this program in: `get` finds it. */
+  /** Whether everything has come that the hub held of the names in use: `get` finds it. */
   get isSynced(): boolean {
-    return !!this.#session.isSynced;
+    const { subscribed } = this.#session;
+    subscribed.tell();
+    return !!subscribed.has(subscribed.asked);
   }
 
   /**
-   * Waits for that: until {@link isSynced}, and the functions for the states that came before were called. Rejects as
-   * `flush` does, and with `NS_ERR_UNSUPPORTED` if the hub does not tell.
+   * Waits until everything has come that the hub held of the names in use when this is called, and the functions for
+   * these states were called. Rejects as `flush` does, and with `NS_ERR_UNSUPPORTED` if the hub does not tell.
    */
   synced(options?: WaitOptions): Promise<void> {
+    const { subscribed } = this.#session;
+    subscribed.tell();
+    const { asked } = subscribed;
     return this.#wait(options, () => {
-      const { isSynced } = this.#session;
+      const isSynced = subscribed.has(asked);
       return isSynced ? null
         : isSynced === false ? undefined
         : new NanostateError('NS_ERR_UNSUPPORTED', 'the hub does not say when it has sent what it held');

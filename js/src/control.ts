@@ -6,12 +6,12 @@ import {
 } from './wire.js';
 
 /** What an app or a hub can do beyond the first version. */
-export const FEATURES = { synced: 1, clear: 2 } as const;
+export const FEATURES = { synced: 1, clear: 2, subscribe: 4 } as const;
 /** All that an app of this package can do. */
-export const ALL_FEATURES = FEATURES.synced | FEATURES.clear;
+export const ALL_FEATURES = FEATURES.synced | FEATURES.clear | FEATURES.subscribe;
 
 /** What an app asks for in its hello. */
-export const FLAGS = { takeOver: 1, shared: 2, echo: 4, retry: 8 } as const;
+export const FLAGS = { takeOver: 1, shared: 2, echo: 4, retry: 8, listed: 32 } as const;
 
 export interface Hello {
   instance: Uint8Array;
@@ -32,7 +32,7 @@ export type Control =
   | { is: 'pong'; token: bigint; time: LogicalTime | undefined }
   | { is: 'rejected'; status: number; name: string }
   | { is: 'stale'; name: string; offered: Stamp; held: Stamp | undefined; time: LogicalTime }
-  | { is: 'synced' }
+  | { is: 'synced'; asks: number }
   | { is: 'unknown' };
 
 function message(sender: string, name: string, data: (writer: Writer) => void): Uint8Array {
@@ -61,6 +61,16 @@ export function hello(sender: string, hello: Hello): Uint8Array {
 /** The body of `$ns/ping` or `$ns/pong`. */
 export function token(sender: string, name: 'ping' | 'pong', token: number | bigint): Uint8Array {
   return message(sender, name, (writer) => writer.int(token));
+}
+
+/** The body of `$ns/subscribe`. */
+export function subscribe(sender: string, patterns: string[]): Uint8Array {
+  return message(sender, 'subscribe', (writer) => writer.value(patterns));
+}
+
+/** The body of `$ns/unsubscribe`. */
+export function unsubscribe(sender: string, pattern: string): Uint8Array {
+  return message(sender, 'unsubscribe', (writer) => writer.text(pattern));
 }
 
 /**
@@ -110,9 +120,7 @@ function readControl({ name, value }: Body): Control {
         time: uint(field(value, 3)),
       };
     case 'synced':
-      // For as many requests as there were: no app of this package makes any after its hello.
-      uint(value);
-      return { is: 'synced' };
+      return { is: 'synced', asks: Number(uint(value)) };
     default:
       return { is: 'unknown' };
   }

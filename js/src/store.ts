@@ -7,12 +7,20 @@ import { call } from './watchers.js';
 export class Store<T extends Value = Value> {
   readonly #subscribers = new Set<{ fn: (value: T | undefined) => void }>();
   #shown: T | undefined;
+  /** Ends the use of the name, which lasts from the first look until the last subscriber has left. */
+  #end: (() => void) | undefined;
 
   constructor(
-    /** The newest value: the same object as long as it is the same value. */
-    readonly getSnapshot: () => T | undefined,
+    private readonly begin: () => () => void,
+    private readonly known: () => T | undefined,
     readonly set: (value: Sendable) => void,
   ) {}
+
+  /** The newest value: the same object as long as it is the same value. */
+  readonly getSnapshot = (): T | undefined => {
+    this.#end ??= this.begin();
+    return this.known();
+  };
 
   /** Calls `fn` with the value, now and whenever there is another, until what is returned is called. */
   readonly subscribe = (fn: (value: T | undefined) => void): (() => void) => {
@@ -23,7 +31,12 @@ export class Store<T extends Value = Value> {
     const subscriber = { fn };
     this.#subscribers.add(subscriber);
     call(fn, this.getSnapshot());
-    return () => void this.#subscribers.delete(subscriber);
+    return () => {
+      if (this.#subscribers.delete(subscriber) && this.#subscribers.size === 0) {
+        this.#end!();
+        this.#end = undefined;
+      }
+    };
   };
 
   /** There may be another value. */

@@ -1,7 +1,6 @@
 // Those who want to hear of states: functions, and loops that take them one by one.
 
 import { keyOf, type State } from './engine/received.js';
-import { compile } from './pattern.js';
 
 /** An error of the program's own function is the program's: it is told as that of an event listener is. */
 export function report(error: unknown) {
@@ -23,6 +22,14 @@ export function call<T>(fn: (argument: T) => unknown, argument: T) {
   }
 }
 
+/** The use of a pattern. */
+export interface Use {
+  /** Whether a name matches. */
+  readonly fits: (name: string) => boolean;
+  /** To be called once. */
+  end(): void;
+}
+
 /** One who wants to hear of states. */
 export interface Watcher {
   /** Gives the newest state of each name that matches, and then every new one. */
@@ -38,11 +45,13 @@ export class Watchers {
   constructor(
     /** The newest value of each key that was received. */
     readonly known: () => Iterable<State>,
+    /** A pattern is in use. Throws for what is none, and for one too many. */
+    readonly use: (pattern: string) => Use,
   ) {}
 
-  /** One who has not begun. Throws for what is no pattern. */
+  /** One who has not begun, but for whom states come already. Throws as `use`. */
   add(pattern: string, take: (state: State) => void): Watcher {
-    const fits = compile(pattern);
+    const { fits, end } = this.use(pattern);
     let isOver = false;
     const watcher = (state: State) => {
       if (!isOver && fits(state.name)) {
@@ -57,8 +66,11 @@ export class Watchers {
         }
       },
       end: () => {
-        isOver = true;
-        this.#all.delete(watcher);
+        if (!isOver) {
+          isOver = true;
+          this.#all.delete(watcher);
+          end();
+        }
       },
     };
   }

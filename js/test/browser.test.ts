@@ -157,6 +157,7 @@ test('the slider of the example moves in two pages and a program, figures, the c
 test('a page comes back from the back/forward cache with its values, and connects again', async () => {
   const hub = await Hub.start('ws://127.0.0.1:0/ws', 'tcp://127.0.0.1:0');
   const node = new Nanostate('node', hub.urls[1]);
+  node.on('**', () => {});
   const origin = `http://${new URL(hub.url).host}`;
   const page = await open(origin);
   await join_(page, 'page', hub.url);

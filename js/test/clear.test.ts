@@ -108,6 +108,7 @@ test('a program hears of it if it takes the kind that was withdrawn', async () =
   const a = app('a', hub.url);
   const texts = app('texts', hub.url, { accept: ['text'] });
   const heard = hear(texts);
+  await within(texts.synced(), 'what the hub holds');
   a.send('number', 1);
   a.send('text', 'x');
   a.clear('number');

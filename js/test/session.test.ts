@@ -55,6 +55,10 @@ class Replay {
       session.publisher.publish(now, step.publish, value, kindOf(data[0]!, value) === 'double');
     }
     if (step.clear !== undefined) session.publisher.clear(now, step.clear);
+    if (step.subscribe === null) session.subscribed.beginList();
+    else if (step.subscribe !== undefined) session.subscribed.add(step.subscribe);
+    if (step.unsubscribe !== undefined) session.subscribed.remove(step.unsubscribe);
+    session.subscribed.tell();
     if (step.flush) session.requestAck();
     if (step.open) {
       this.conn = step.open;

@@ -104,6 +104,7 @@ test('a hub that holds nothing says so, and each link begins anew', async () => 
 test('a state that was held for one program is new for another, in functions, loops and get alike', async () => {
   const hub = await Hub.start();
   const early = app('early', hub.url);
+  early.on('x', () => {});
   await synced(early);
   const sender = app('sender', hub.url);
   sender.send('x', 1);

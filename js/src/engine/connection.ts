@@ -6,8 +6,6 @@ import { Feed } from './feed.js';
 
 export class Connection {
   readonly feed: Feed;
-  /** Whether everything has come that the hub held; undefined if it does not tell, or has not said that it does. */
-  isSynced: boolean | undefined;
   /** The token of the newest ping that there was no room to answer. */
   #pong: bigint | undefined;
 

@@ -3,7 +3,7 @@
 // It has no sockets, timers or clocks of its own: bytes and a time go in, bytes, events and a deadline come out. It
 // follows src/engine/app, and tests/vectors/session holds both to the same bytes.
 
-import { ALL_FEATURES, FEATURES, hello, readBody, type Control } from '../control.js';
+import { ALL_FEATURES, FLAGS, hello, readBody, type Control } from '../control.js';
 import { Malformed } from '../msgpack.js';
 import { NanostateError, codeOf, refusal } from '../status.js';
 import { RETAINED, acceptedBy, checkIdentity, clockOf, toBytes, type Body } from '../wire.js';
@@ -16,6 +16,7 @@ import { Dialler } from './dialler.js';
 import { Publisher } from './publisher.js';
 import { Received, type State } from './received.js';
 import { Reports, type Event, type Link } from './reports.js';
+import { Subscribed } from './subscribed.js';
 
 type Phase = 'idle' | 'waiting' | 'dialling' | 'handshake' | 'hello' | 'up';
 
@@ -25,6 +26,7 @@ export class Session {
   /** What is published, and what the hub says of it. */
   readonly publisher: Publisher;
   readonly received: Received;
+  readonly subscribed: Subscribed;
   readonly #acks = new Acks();
   #phase: Phase = 'idle';
   #dialled = 0;
@@ -45,6 +47,7 @@ export class Session {
     this.config = { ...DEFAULTS, ...config };
     this.received = new Received(this.config.received);
     this.publisher = new Publisher(identity, instance, this.config, this.received, this.#reports);
+    this.subscribed = new Subscribed(identity, this.received);
     this.#dialler = new Dialler(new DataView(instance.slice().buffer).getBigUint64(0, true));
   }
 
@@ -126,11 +129,6 @@ export class Session {
   /** Why one of these was not taken, if it still is the newest of its name. To be asked once they are acknowledged. */
   notTaken(version: number): NanostateError | undefined {
     return this.publisher.own.failure(version, this.isOld ? Infinity : this.publisher.limit);
-  }
-
-  /** Whether everything has come that the hub of this link held; undefined: it does not tell. */
-  get isSynced(): boolean | undefined {
-    return this.#phase === 'up' ? this.#link!.isSynced : false;
   }
 
   // What the driver tells.
@@ -281,6 +279,7 @@ export class Session {
     this.#backoff = this.#answer = Infinity;
     this.#acks.unlink();
     this.publisher.unlink();
+    this.subscribed.unlink();
   }
 
   /** The connection ended, or is ended here. */
@@ -310,8 +309,8 @@ export class Session {
     } else if (agreed === 'old') {
       this.#link!.feed.isOld = true;
       this.#up(now, undefined, 0);
-      // It holds nothing.
-      this.#gotAll();
+      this.subscribed.gotAll();
+      this.#reports.add({ is: 'synced' });
     } else {
       // Nothing that is sent here is sure to arrive.
       this.#dialler.rememberOld(now);
@@ -329,7 +328,7 @@ export class Session {
         instance: toBytes(stamper.instance),
         epoch: this.#dialler.epoch,
         accept: this.config.accept,
-        flags: this.#dialler.flags(this.config),
+        flags: this.#dialler.flags(this.config) | (this.subscribed.isList ? FLAGS.listed : 0),
         time: stamper.sayHello(now),
         secret: this.secret,
         token: this.config.token,
@@ -360,6 +359,7 @@ export class Session {
     this.#reports.forgetWarning('withheld');
     feed.walkAll(own);
     this.#tellLink();
+    this.subscribed.begin(this.#link!, hub);
   }
 
   #refusedByHub(now: Now, status: number, text: string) {
@@ -421,13 +421,16 @@ export class Session {
     if (before !== undefined && stamp > before) {
       publisher.adoptState(now, body, stamp);
     }
-    if ((this.config.accept & acceptedBy(body)) === 0) {
+    const known = this.received.find(sender, name);
+    // A hub that sends all names does not send them again when they are used: what it sends is kept.
+    const isUsed = known || !publisher.hub.can('subscribe') || this.subscribed.takes(name);
+    if (!isUsed || (this.config.accept & acceptedBy(body)) === 0) {
       return;
     }
     // One's own value comes back with its own stamp, if that was asked for.
     const isOlder = before !== undefined && (stamp < before || (stamp === before && !this.config.echo));
     // An older value than before is what the hub knows: one that was killed took the newer one with it.
-    if (isOlder || this.received.find(sender, name)?.stamp === stamp) {
+    if (isOlder || known?.stamp === stamp) {
       return;
     }
     const value = kind === 'cleared' ? undefined : body.value;
@@ -444,7 +447,6 @@ export class Session {
         if (this.#phase === 'hello') {
           publisher.hub.limit = control.maxMessage;
           publisher.welcomed(now, control.time, stamper.isFirst());
-          this.#link!.isSynced = control.features & FEATURES.synced ? false : undefined;
           this.#up(now, control.instance, control.features);
         }
         return;
@@ -460,17 +462,14 @@ export class Session {
       case 'rejected':
         return publisher.notTaken(control.name, own.find(control.name), codeOf(control.status) ?? 'NS_ERR_FULL');
       case 'synced':
-        return this.#link!.isSynced === undefined ? undefined : this.#gotAll();
+        if (this.#phase === 'up' && this.subscribed.answered(control.asks)) {
+          this.#reports.add({ is: 'synced' });
+        }
+        return;
       case 'stale':
         if (this.#phase === 'up') {
           publisher.wasStale(now, control.name, control.offered, control.held, control.time);
         }
     }
-  }
-
-  /** Everything has come that the hub held. */
-  #gotAll() {
-    this.#link!.isSynced = true;
-    this.#reports.add({ is: 'synced' });
   }
 }

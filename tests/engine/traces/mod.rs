@@ -1,6 +1,7 @@
 //! Traces of an app: what it is told and does, with every byte, at which times. Apps in other languages replay the files
 //! in `tests/vectors/session`; `NANOSTATE_WRITE_VECTORS=1` has these tests write them anew.
 
+mod features;
 mod recorder;
 mod scenarios;
 
@@ -40,9 +41,11 @@ fn apps_do_what_their_traces_show() {
         ("flush", scenarios::flush),
         ("echo", scenarios::echo),
         ("shared", scenarios::shared),
-        ("synced", scenarios::synced),
-        ("clear", scenarios::clear),
-        ("clear-shared", scenarios::clear_shared),
+        ("synced", features::synced),
+        ("clear", features::clear),
+        ("clear-shared", features::clear_shared),
+        ("subscribe", features::subscribe),
+        ("subscribe-shared", features::subscribe_shared),
         ("old-hub", scenarios::old_hub),
         ("faults", scenarios::faults),
     ];

@@ -5,6 +5,7 @@ use std::time::Duration;
 use nanostate::engine::app::{Notice, Session, SessionConfig};
 use nanostate::engine::{Action, Closed, ConnId, ConnInfo, Now, Protocol};
 use nanostate::framing::{frame_head, header, Framing, Version};
+use nanostate::pattern::Pattern;
 use nanostate::time::{BootTime, LogicalTime, MonoTime, WallTime};
 use nanostate::wire::{self, Control, Features, Form, Hidden, Instance, Meta, Secret, Stamp, Value};
 use nanostate::{Error, Status};
@@ -43,8 +44,6 @@ impl Trace {
         session.config.secret = Some(Secret([0x5E; 16]));
         session.set_tells_links(true);
         session.set_tells_synced(true);
-        // What both engines have.
-        session.config.features = Features(Features::SYNCED.0 | Features::CLEAR.0);
         let now = Now {
             mono: MonoTime::from_nanos(100_000_000_000),
             wall: WallTime::from_millis(WALL),
@@ -53,8 +52,8 @@ impl Trace {
         let about = [
             "What an app is told and does. identity, instance, secret: its own. accept: every kind.",
             "A step: at: mono, wall and boot clock in milliseconds. Then what it is told or asked for: config; connect, to \
-             these addresses; disconnect; publish and data; clear, a name; flush, and ack in the output for the newest \
-             version that was acknowledged; open, the connection that it dialled; dial_failed; in, bytes that come; closed; congested, \
+             these addresses; disconnect; publish and data; clear, a name; subscribe, to a pattern, or null to none; \
+             unsubscribe, from a pattern; flush, and ack in the output for the newest version that was acknowledged; open, the connection that it dialled; dial_failed; in, bytes that come; closed; congested, \
              whether nothing is written; tick.",
             "out: what it does: dial, close, link changes, states, synced, bytes that it writes, and the deadline that it \
              has in nanoseconds, or null. A state that was retained says so. synced: behind how many of these states it \
@@ -209,6 +208,18 @@ impl Trace {
         let written = self.step(json!({ "clear": name }));
         let frames = sim::whole_frames(Framing::Tcp, &written);
         frames.last().and_then(|frame| wire::decode(frame, Form::V1).expect("a body").meta.stamp)
+    }
+
+    /// `None`: it takes no names, until there is a pattern.
+    pub fn subscribe(&mut self, pattern: Option<&str>) {
+        let parsed = pattern.map(|pattern| Pattern::new(pattern).expect("a pattern"));
+        self.session.subscribe(parsed.as_ref()).unwrap();
+        self.step(json!({ "subscribe": pattern }));
+    }
+
+    pub fn unsubscribe(&mut self, pattern: &str) {
+        self.session.unsubscribe(pattern).unwrap();
+        self.step(json!({ "unsubscribe": pattern }));
     }
 
     pub fn flush(&mut self) {

@@ -2,18 +2,18 @@
 
 use nanostate::framing::{header, Version};
 use nanostate::time::LogicalTime;
-use nanostate::wire::{self, Control, Features, Form, Hidden, Instance, Meta, Stamp, Value};
+use nanostate::wire::{Control, Features, Form, Hidden, Instance, Meta, Stamp, Value};
 use nanostate::{Kind, Status};
 
 use super::recorder::{Trace, HUB, IDENTITY};
 use crate::sim::{body, stamp, value};
 
 /// A stamp of another app, at this time of the hub's clock.
-fn stamp_at(clock: LogicalTime) -> Stamp {
+pub fn stamp_at(clock: LogicalTime) -> Stamp {
     Stamp { clock, instance: Instance([0xBB; 16]) }
 }
 
-fn later(clock: LogicalTime, by: u64) -> LogicalTime {
+pub fn later(clock: LogicalTime, by: u64) -> LogicalTime {
     LogicalTime::from_bits(clock.to_bits() + by)
 }
 
@@ -27,7 +27,7 @@ fn link(trace: &mut Trace) {
 }
 
 /// A link to a hub that has these features.
-fn link_with(trace: &mut Trace, hub: u8, features: Features) {
+pub fn link_with(trace: &mut Trace, hub: u8, features: Features) {
     trace.connect(&[HUB]);
     trace.open();
     trace.bytes(&header(Version::V1));
@@ -35,7 +35,7 @@ fn link_with(trace: &mut Trace, hub: u8, features: Features) {
 }
 
 /// The link is lost, and there is another one.
-fn link_again(trace: &mut Trace, hub: u8, features: Features) {
+pub fn link_again(trace: &mut Trace, hub: u8, features: Features) {
     trace.closed();
     trace.tick();
     trace.open();
@@ -350,135 +350,6 @@ pub fn shared(trace: &mut Trace) {
     trace.tick();
     trace.open();
     trace.welcome(0x11, 2_000);
-}
-
-/// What a hub held, and where that ends: behind the first pass, which may hold nothing; on each link anew; not before the
-/// welcome, and not with a hub that has not announced it.
-pub fn synced(trace: &mut Trace) {
-    let relink = |trace: &mut Trace| {
-        trace.tick();
-        trace.open();
-        trace.bytes(&header(Version::V1));
-    };
-    let mut marker = Vec::new();
-    Control::Synced { asks: 0 }.encode(wire::HUB_SENDER, &mut marker);
-    trace.connect(&[HUB]);
-    trace.open();
-    trace.bytes(&header(Version::V1));
-    trace.frame(&marker);
-    trace.lets_in(0x11, 2_000, Features::SYNCED);
-    let time = trace.hub_time(2_000);
-    trace.held("b", "x", &[1], stamp_at(time));
-    // In one piece: what was held, what is new, the marker, and what comes behind it.
-    let state = |name: &str, data: u8, flags: u32| {
-        let meta = Meta { stamp: Some(stamp_at(later(time, 1))), flags, ..Meta::default() };
-        body(Form::V1, "b", name, &[data], &meta)
-    };
-    trace.frames(&[&state("y", 1, Meta::RETAINED), &state("x", 2, 0), &marker, &state("z", 3, 0)]);
-    // For more requests than there were; and what is no marker.
-    trace.hears(Control::Synced { asks: 7 });
-    trace.frame(&body(Form::V1, wire::HUB_SENDER, "$ns/synced", b"\xA1x", &Meta::default()));
-    // The same hub again, of which the app knows everything.
-    trace.closed();
-    relink(trace);
-    trace.lets_in(0x11, 2_000, Features(1 << 31 | Features::SYNCED.0));
-    trace.held("b", "z", &[3], stamp_at(later(time, 1)));
-    trace.frame(&marker);
-    // Hubs that say so without having announced it.
-    for features in [Features::NONE, Features(1 << 31)] {
-        trace.closed();
-        relink(trace);
-        trace.lets_in(0x22, 2_000, features);
-        trace.frame(&marker);
-    }
-    // One that holds nothing, after a welcome that is malformed.
-    trace.closed();
-    relink(trace);
-    trace.frame(&body(Form::V1, wire::HUB_SENDER, "$ns/welcome", &too_many_features(), &Meta::default()));
-    trace.frame(&marker);
-    trace.lets_in(0x33, 2_000, Features::SYNCED);
-    trace.frame(&marker);
-}
-
-/// The data of a welcome whose features are 33 bits.
-fn too_many_features() -> Vec<u8> {
-    let mut data = vec![0x84, 0, 0xC4, 16];
-    data.extend([0x33; 16]);
-    data.extend([1, 0xCD, 0x40, 0, 2, 1, 4, 0xCF, 0, 0, 0, 1, 0, 0, 0, 1]);
-    data
-}
-
-/// Values that are withdrawn, before a link, on it and on the next ones; a hub that does not know of it; what others
-/// withdraw, of keys that are known and of others; and after a day all of it is forgotten.
-pub fn clear(trace: &mut Trace) {
-    trace.publish("early", Value::Text("x"));
-    trace.clear("early");
-    trace.clear("never");
-    link_with(trace, 0x11, Features::ALL);
-    trace.publish("x", Value::Double(0.5));
-    trace.clear("x");
-    trace.clear("x");
-    trace.flush();
-    trace.hears(Control::Pong { token: 6, time: None });
-    trace.publish("early", Value::Int(1));
-    let time = trace.hub_time(2_000);
-    let gone = |trace: &mut Trace, sender: &str, name: &str, data: &[u8], by: u64, flags: u32| {
-        let meta = Meta { stamp: Some(stamp_at(later(time, by))), flags: Meta::CLEAR | flags, ..Meta::default() };
-        trace.frame(&body(Form::V1, sender, name, data, &meta));
-    };
-    trace.state("b", "x", &[7], stamp_at(time));
-    trace.state("c", "x", &[8], stamp_at(later(time, 1)));
-    gone(trace, "c", "x", &[5], 2, 0);
-    gone(trace, "c", "x", &[5], 2, 0);
-    gone(trace, "c", "unknown", &[0xC0], 3, Meta::RETAINED);
-    // What is no number of a kind.
-    gone(trace, "c", "malformed", &[11], 4, 0);
-    gone(trace, "c", "malformed", b"\xA1x", 4, 0);
-    trace.state("c", "x", &[9], stamp_at(later(time, 5)));
-    // What an earlier run left, which this one withdraws; and what that withdrew.
-    trace.state(IDENTITY, "left", &[0xC3], stamp_at(later(time, 6)));
-    trace.clear("left");
-    gone(trace, IDENTITY, "early", &[5], 1 << 20, 0);
-    gone(trace, IDENTITY, "never set", &[5], 7, 0);
-    // A hub that holds a later value: what is withdrawn is withdrawn.
-    let offered = trace.clear("x").unwrap();
-    let held = stamp_at(later(time, 1 << 24));
-    trace.hears(Control::Stale { name: "x", offered, held: Some(held), time: held.clock });
-    // A hub that does not know of it: its own tombstones are kept back, and those that it sends are malformed.
-    link_again(trace, 0x22, Features::SYNCED);
-    trace.clear("early");
-    gone(trace, "b", "x", &[5], 8, 0);
-    link_again(trace, 0x11, Features(Features::CLEAR.0 | 1 << 31));
-    gone(trace, "b", "x", &[5], 8, Meta::RETAINED);
-    // A day later.
-    trace.pass(24 * 3600 * 1000);
-    link_again(trace, 0x11, Features::ALL);
-    trace.publish("in the place of the first that is forgotten", Value::Int(1));
-    trace.clear("early");
-    link_again(trace, 0x11, Features::ALL);
-}
-
-/// What apps that share an identity withdraw is everybody's, as what they publish is.
-pub fn clear_shared(trace: &mut Trace) {
-    trace.configure(|config| (config.shared, config.echo) = (true, true));
-    link_with(trace, 0x11, Features::ALL);
-    trace.publish("x", Value::Int(1));
-    trace.publish("y", Value::Int(2));
-    let own = trace.clear("y").unwrap();
-    let time = trace.hub_time(3_000);
-    let gone = |trace: &mut Trace, name: &str, stamp: Stamp| {
-        let meta = Meta { stamp: Some(stamp), flags: Meta::CLEAR, ..Meta::default() };
-        trace.frame(&body(Form::V1, IDENTITY, name, &[5], &meta));
-    };
-    gone(trace, "x", stamp_at(time));
-    gone(trace, "y", own);
-    trace.state(IDENTITY, "y", &[3], stamp_at(later(time, 1)));
-    link_again(trace, 0x11, Features::ALL);
-    // Another app's is later.
-    let offered = trace.clear("x").unwrap();
-    let held = stamp_at(later(time, 1 << 30));
-    trace.hears(Control::Stale { name: "x", offered, held: Some(held), time: held.clock });
-    link_again(trace, 0x11, Features::ALL);
 }
 
 /// A hub of nanomsg or NNG: dialled twice, text and bytes only, no acknowledgement, own states are dropped.
