@@ -3,6 +3,7 @@
 import { Driver, type Told } from './driver.js';
 import type { Now } from './engine/clock.js';
 import type { Config } from './engine/config.js';
+import type { Ping } from './engine/pings.js';
 import type { State, ValueState } from './engine/received.js';
 import type { Link } from './engine/reports.js';
 import { Session } from './engine/session.js';
@@ -269,6 +270,29 @@ export class Client {
         : isSynced === false ? undefined
         : new NanostateError('NS_ERR_UNSUPPORTED', 'the hub does not say when it has sent what it held');
     });
+  }
+
+  /**
+   * How long the hub takes to answer, in milliseconds, once it has dealt with everything that was sent before. Waits for a
+   * link, and asks again if that is lost. Rejects as `flush` does, and with `NS_ERR_UNSUPPORTED` if the hub is one of the
+   * original, which does not answer.
+   */
+  async ping(options?: WaitOptions): Promise<number> {
+    let ping: Ping | undefined;
+    await this.#wait(options, () => {
+      if (ping?.took !== undefined) {
+        return null;
+      }
+      if (this.#session.isOld) {
+        return new NanostateError('NS_ERR_UNSUPPORTED', 'an old hub does not answer pings');
+      }
+      if (!ping || ping.isLost) {
+        ping = this.#session.ping(this.#driver.now());
+        ping && queueMicrotask(() => this.#driver.pump());
+      }
+      return undefined;
+    });
+    return ping!.took!;
   }
 
   #wait({ timeout }: WaitOptions = {}, ask: () => Outcome): Promise<void> {

@@ -2,14 +2,14 @@
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, test } from 'node:test';
 import { Ext, type Link, type Options, type Sendable, type State } from '../src/index.js';
 import { Nanostate } from '../src/node.js';
-import { Hub, Program, ROOT, compile, nanostate, until } from './support.js';
+import { Hub, Program, ROOT, compile, nanostate, until, within } from './support.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'nanostate-js-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -272,6 +272,44 @@ test('a large value, and many, pass a transport that is slower than the program'
   await hub.kill();
 });
 
+/** Stops a hub, in all of its threads. */
+async function stop(hub: Hub) {
+  const { process } = hub.program;
+  process.kill('SIGSTOP');
+  const threads = () => readdirSync(`/proc/${process.pid}/task`);
+  const isStopped = (thread: string) => / \(.*\) T /.test(readFileSync(`/proc/${process.pid}/task/${thread}/stat`, 'utf8'));
+  await until(() => threads().every(isStopped), 'a hub that is stopped');
+}
+
+test('ping tells how long the hub takes, waits for one, and asks again if it is killed meanwhile', async () => {
+  let hub = await Hub.start();
+  const a = app('a', hub.url, { ...quiet, backoffMax: 200 });
+  const began = performance.now();
+  const times = await Promise.all([a.ping(), a.ping({ timeout: 60_000 })]);
+  const passed = performance.now() - began;
+  assert.ok(times.every((time) => time > 0 && time <= passed), `${times} of ${passed}`);
+  // A hub that is stopped does not answer, and the time counts.
+  await stop(hub);
+  const waiting = a.ping();
+  await assert.rejects(a.ping({ timeout: 30 }), { code: 'NS_ERR_TIMEOUT' });
+  hub.program.process.kill('SIGCONT');
+  const time = await within(waiting, 'the answer of a hub that goes on');
+  assert.ok(time >= 25, `${time}`);
+  await stop(hub);
+  const later = a.ping();
+  await new Promise((resolve) => setImmediate(resolve));
+  await hub.kill();
+  await until(() => a.link.state === 'connecting', 'the end of the link');
+  const before = performance.now();
+  hub = await Hub.start(...hub.urls);
+  assert.ok((await within(later, 'the answer of the next hub')) <= performance.now() - before, 'of that one alone');
+  const second = app('a', hub.url, quiet);
+  await assert.rejects(second.ping(), { code: 'NS_ERR_IDENTITY_TAKEN' });
+  await a.close();
+  await assert.rejects(a.ping(), { code: 'NS_ERR_CLOSED' });
+  await hub.kill();
+});
+
 test('an error in a function of the program is told as such, and ends nothing else', async () => {
   const hub = await Hub.start();
   const program = script(`
@@ -334,6 +372,7 @@ test('a hub of the original gets text and bytes, and what its programs send come
 async function talkThrough(url: string) {
   const [a, b] = [app('a', url, quiet), app('b', url, quiet)];
   await until(() => a.link.state === 'connected' && b.link.state === 'connected', 'links');
+  await assert.rejects(a.ping(), { code: 'NS_ERR_UNSUPPORTED' });
   // Such a hub may know the second of them a little later, and forgets what it got before.
   await until(() => (a.send('ready', 'x'), b.get('ready')), 'both are known');
   a.send('number', 1);

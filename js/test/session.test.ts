@@ -5,6 +5,7 @@ import { readdirSync } from 'node:fs';
 import { test } from 'node:test';
 import { decode, encode, kindOf, type Sendable } from '../src/msgpack.js';
 import type { Now } from '../src/engine/clock.js';
+import type { Ping } from '../src/engine/pings.js';
 import { Session } from '../src/engine/session.js';
 import { SpCodec } from '../src/sp.js';
 import { NanostateError } from '../src/status.js';
@@ -33,6 +34,7 @@ class Replay {
   conn = 0;
   dialled = 0;
   isCongested = false;
+  pings: Ping[] = [];
   now!: Now;
 
   constructor(readonly trace: any) {
@@ -59,6 +61,7 @@ class Replay {
     else if (step.subscribe !== undefined) session.subscribed.add(step.subscribe);
     if (step.unsubscribe !== undefined) session.subscribed.remove(step.unsubscribe);
     session.subscribed.tell();
+    if (step.ping) this.pings.push(session.ping(now)!);
     if (step.flush) session.requestAck();
     if (step.open) {
       this.conn = step.open;
@@ -90,6 +93,8 @@ class Replay {
       } else if (event.is === 'synced') add('synced', out.states?.length ?? 0);
     }
     if (writes.length > 0) out.write = show(Buffer.concat(writes));
+    for (const { took } of this.pings.filter(({ took }) => took !== undefined)) add('pinged', Math.round(took! * 1e6));
+    this.pings = this.pings.filter(({ took }) => took === undefined);
     let ack = 999;
     while (!session.isAcked(ack)) ack--;
     if (ack > 0) out.ack = ack;

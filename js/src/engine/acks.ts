@@ -4,7 +4,7 @@ export class Acks {
   /** Up to which version the program waits. */
   #wanted = 0;
   /** Up to which version the hub of this link was asked. */
-  #asked = 0;
+  asked = 0;
   /** Up to which version the hub has dealt with everything. */
   #acked = 0;
 
@@ -20,9 +20,9 @@ export class Acks {
 
   /** Everything up to `through` is written, or waits to be. Whether the hub is to be asked about it now. */
   ask(through: number): boolean {
-    const asks = this.#wanted > this.#asked && through > this.#asked;
+    const asks = this.#wanted > this.asked && through > this.asked;
     if (asks) {
-      this.#asked = through;
+      this.asked = through;
     }
     return asks;
   }
@@ -46,11 +46,11 @@ export class Acks {
 
   /** The link is gone: what was asked on it is not answered any more. */
   unlink() {
-    this.#asked = this.#acked;
+    this.asked = this.#acked;
   }
 
   /** What one hub has acknowledged another need not have. */
   forget() {
-    this.#acked = this.#asked = 0;
+    this.#acked = this.asked = 0;
   }
 }

@@ -18,7 +18,7 @@ export class Connection {
     this.feed = new Feed((body) => codec.frame(body), outbox);
   }
 
-  ping(number: number) {
+  ping(number: number | bigint) {
     this.feed.message(token(this.identity, 'ping', number));
   }
 

@@ -13,6 +13,7 @@ import type { MakeCodec } from './codec.js';
 import { DEFAULTS, HANDSHAKE, META_ROOM, PROBE, type Config } from './config.js';
 import { Connection } from './connection.js';
 import { Dialler } from './dialler.js';
+import { Pings, type Ping } from './pings.js';
 import { Publisher } from './publisher.js';
 import { Received, type State } from './received.js';
 import { Reports, type Event, type Link } from './reports.js';
@@ -28,6 +29,7 @@ export class Session {
   readonly received: Received;
   readonly subscribed: Subscribed;
   readonly #acks = new Acks();
+  readonly #pings = new Pings();
   #phase: Phase = 'idle';
   #dialled = 0;
   #link: Connection | undefined;
@@ -119,6 +121,16 @@ export class Session {
     const { version } = this.publisher.own;
     this.#acks.request(version);
     return version;
+  }
+
+  /** Pings the hub, which is not an old one. None without a link. */
+  ping(now: Now): Ping | undefined {
+    if (this.#phase !== 'up') {
+      return undefined;
+    }
+    const [ping, token] = this.#pings.send(now.mono, this.#acks.asked);
+    this.#link!.ping(token);
+    return ping;
   }
 
   /** Whether the hub has dealt with all that was published up to then. */
@@ -278,6 +290,7 @@ export class Session {
     this.#link = undefined;
     this.#backoff = this.#answer = Infinity;
     this.#acks.unlink();
+    this.#pings.unlink();
     this.publisher.unlink();
     this.subscribed.unlink();
   }
@@ -458,7 +471,7 @@ export class Session {
         if (control.time !== undefined) {
           publisher.observe(now, control.time);
         }
-        return this.#acks.answered(Number(control.token), own.version, own.restamped);
+        return this.#acks.answered(this.#pings.answered(now.mono, control.token), own.version, own.restamped);
       case 'rejected':
         return publisher.notTaken(control.name, own.find(control.name), codeOf(control.status) ?? 'NS_ERR_FULL');
       case 'synced':

@@ -39,6 +39,7 @@ fn apps_do_what_their_traces_show() {
         ("clocks", scenarios::clocks),
         ("conflation", scenarios::conflation),
         ("flush", scenarios::flush),
+        ("ping", scenarios::ping),
         ("echo", scenarios::echo),
         ("shared", scenarios::shared),
         ("synced", features::synced),

@@ -33,6 +33,8 @@ pub struct Trace {
     lines: Vec<String>,
     conns: u64,
     dialled: Option<u64>,
+    /// The tokens of pings that are not answered.
+    pings: Vec<u64>,
     /// Whether the transport takes nothing.
     pub is_congested: bool,
 }
@@ -53,17 +55,19 @@ impl Trace {
             "What an app is told and does. identity, instance, secret: its own. accept: every kind.",
             "A step: at: mono, wall and boot clock in milliseconds. Then what it is told or asked for: config; connect, to \
              these addresses; disconnect; publish and data; clear, a name; subscribe, to a pattern, or null to none; \
-             unsubscribe, from a pattern; flush, and ack in the output for the newest version that was acknowledged; open, the connection that it dialled; dial_failed; in, bytes that come; closed; congested, \
+             unsubscribe, from a pattern; ping; flush, and ack in the output for the newest version that was \
+             acknowledged; open, the connection that it dialled; dial_failed; in, bytes that come; closed; congested, \
              whether nothing is written; tick.",
             "out: what it does: dial, close, link changes, states, synced, bytes that it writes, and the deadline that it \
              has in nanoseconds, or null. A state that was retained says so. synced: behind how many of these states it \
-             is told that it has what the hub held. Bytes are hexadecimal; (78x4096) is a byte that is repeated.",
+             is told that it has what the hub held. pinged: how long answers to pings took, in nanoseconds. Bytes are \
+             hexadecimal; (78x4096) is a byte that is repeated.",
         ];
         let mut lines = vec!["{".to_owned(), format!("\"about\": {},", json!(about))];
         lines.push(format!("\"identity\": \"{IDENTITY}\", \"instance\": \"{}\",", hex(&instance)));
         lines.push(format!("\"secret\": \"{}\",", "5e".repeat(16)));
         lines.push("\"steps\": [".to_owned());
-        Trace { session, now, lines, conns: 0, dialled: None, is_congested: false }
+        Trace { session, now, lines, conns: 0, dialled: None, pings: Vec::new(), is_congested: false }
     }
 
     pub fn finish(mut self) -> String {
@@ -164,6 +168,9 @@ impl Trace {
         put("states", json!(states), states.is_empty());
         put("synced", json!(synced), synced.is_empty());
         put("write", json!(hex(&written)), written.is_empty());
+        let took: Vec<_> = self.pings.iter().filter_map(|&token| self.session.pinged(token)).collect();
+        self.pings.retain(|&token| self.session.pinged(token).is_none());
+        put("pinged", json!(took.iter().map(|took| took.as_nanos() as u64).collect::<Vec<_>>()), took.is_empty());
         let acked = (0..1_000).rev().find(|&version| self.session.is_acked(version)).unwrap_or(0);
         put("ack", json!(acked), acked == 0);
         put("deadline", json!(self.session.deadline().map(MonoTime::as_nanos)), false);
@@ -220,6 +227,11 @@ impl Trace {
     pub fn unsubscribe(&mut self, pattern: &str) {
         self.session.unsubscribe(pattern).unwrap();
         self.step(json!({ "unsubscribe": pattern }));
+    }
+
+    pub fn ping(&mut self) {
+        self.pings.extend(self.session.ping(self.now).expect("no old hub"));
+        self.step(json!({"ping": true}));
     }
 
     pub fn flush(&mut self) {

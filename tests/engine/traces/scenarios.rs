@@ -316,6 +316,35 @@ pub fn flush(trace: &mut Trace) {
     trace.hears(Control::Pong { token: 1_000_000, time: None });
 }
 
+/// How long the hub takes to answer: each ping has its own answer, which says nothing of values that came behind it, and
+/// for those before it also what the hub was asked then. A ping whose link is lost is not answered.
+pub fn ping(trace: &mut Trace) {
+    const FIRST: u64 = 1 << 63;
+    link(trace);
+    trace.ping();
+    trace.pass(3);
+    trace.ping();
+    trace.pass(2);
+    for token in [FIRST + 1, FIRST, FIRST] {
+        trace.pass(1);
+        trace.hears(Control::Pong { token, time: None });
+    }
+    trace.publish("x", Value::Int(1));
+    trace.flush();
+    trace.ping();
+    trace.publish("y", Value::Int(2));
+    trace.flush();
+    trace.pass(4);
+    trace.hears(Control::Pong { token: FIRST + 2, time: None });
+    trace.ping();
+    trace.closed();
+    trace.tick();
+    trace.open();
+    trace.welcome(0x11, 2_000);
+    trace.ping();
+    trace.hears(Control::Pong { token: FIRST + 4, time: None });
+}
+
 /// Own states come back, once.
 pub fn echo(trace: &mut Trace) {
     trace.configure(|config| config.echo = true);
