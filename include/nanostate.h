@@ -1034,6 +1034,34 @@ ns_status ns_app_send_json(ns_app *app, const char *name, const char *json, size
 ns_status ns_app_clear(ns_app *app, const char *name);
 
 /**
+ * Has the hub withdraw the value of a sender that has departed, as ns_app_clear withdraws an own one:
+ * the hub tells whoever knows the value, and remembers that for up to 24 hours. `timeout_ms`
+ * milliseconds, -1 forever, also for the link.
+ *
+ * Blocks. Any thread, but not a callback on the app's own thread.
+ *
+ * - NS_ERR_NOT_FOUND: the hub holds no such value
+ * - NS_ERR_STATE: the sender is connected, and clears its value itself; or ns_app_connect was not
+ *   called, or inside a callback on the app's own thread
+ * - NS_ERR_PERMISSION: this app may only read, or is an observer
+ * - NS_ERR_FULL: the hub has no room to remember it, or for the app
+ * - NS_ERR_NO_MEMORY: the hub has no memory to remember it
+ * - NS_ERR_RANGE: the value has the last stamp that there is
+ * - NS_ERR_UNSUPPORTED: the hub does not know of this
+ * - NS_ERR_IDENTITY: `sender` is not an identity
+ * - NS_ERR_NAME: `name` is empty, too long or reserved
+ * - NS_ERR_UTF8: `sender` or `name` is not UTF-8
+ * - NS_ERR_TIMEOUT: no answer in this time; ns_last_error tells why there is no link
+ * - NS_ERR_IO: the link was lost before the answer came: the value may be withdrawn, or not
+ * - NS_ERR_REFUSED, NS_ERR_IDENTITY_TAKEN: the hub refused the app, which tries again by itself
+ * - NS_ERR_INTERRUPTED: by ns_app_interrupt
+ * - NS_ERR_CLOSED: the app is closed, or was while this waited
+ * - NS_ERR_INVALID: `app`, `sender` or `name` is NULL, or `timeout_ms` is below -1
+ */
+NS_MUST_CHECK ns_status ns_app_forget(ns_app *app, const char *sender, const char *name,
+        int timeout_ms);
+
+/**
  * Sends `len` bytes that are one MessagePack value already, at most 32 deep. They are checked and
  * copied.
  *

@@ -7,6 +7,7 @@ use super::{timed_out, App, Inner};
 use crate::engine::app::{LinkState, Session};
 use crate::runtime::deadline::Deadline;
 use crate::runtime::{self, reader, Driver};
+use crate::wire;
 use crate::{Error, Result, Status};
 
 impl App {
@@ -70,6 +71,39 @@ impl App {
         let outcome = inner.wait_for_hub(deadline.left(), |session| session.pinged(token).map(Ok));
         if let Ok(mut driver) = inner.open() {
             driver.protocol.forget_ping(token);
+        }
+        match outcome {
+            Err(error) if error.status() == Status::Timeout => Err(inner.not_acknowledged(error)),
+            outcome => outcome,
+        }
+    }
+
+    /// Has the hub withdraw the value of a sender that has departed, as [`App::clear`] withdraws an own one: a tombstone with
+    /// a stamp of the hub takes its place, and the hub tells whoever knows the value. `None` waits indefinitely, also for the
+    /// link. Blocks.
+    ///
+    /// # Errors
+    /// [`Status::NotFound`]: the hub holds no such value; [`Status::State`]: its sender is connected, and clears it itself;
+    /// [`Status::Permission`]: this app may only read, or is an observer; [`Status::Full`]: the hub has no room for the
+    /// tombstone; [`Status::Unsupported`]: this hub does not know of it; [`Status::Identity`], [`Status::Name`]: not a
+    /// sender, not a name; [`Status::Io`]: the link was lost before the answer came; else as of [`App::wait_connected`].
+    pub fn forget(&self, sender: &str, name: &str, timeout: Option<Duration>) -> Result<()> {
+        wire::check_identity(sender)?;
+        wire::check_name(name)?;
+        let inner = &self.inner;
+        let mut deadline = Deadline::after(timeout);
+        let token = loop {
+            self.wait_connected(deadline.left())?;
+            let mut driver = inner.open()?;
+            // The link may be lost again.
+            if let Some(token) = driver.protocol.forget(sender, name)? {
+                inner.act(&mut driver);
+                break token;
+            }
+        };
+        let outcome = inner.wait_for_hub(deadline.left(), |session| session.forgot(token));
+        if let Ok(mut driver) = inner.open() {
+            driver.protocol.drop_forget(token);
         }
         match outcome {
             Err(error) if error.status() == Status::Timeout => Err(inner.not_acknowledged(error)),

@@ -54,8 +54,11 @@ impl Features {
     pub const CLEAR: Features = Features(2);
     /// The app says by [`Control::Subscribe`](super::Control::Subscribe) which names it is sent.
     pub const SUBSCRIBE: Features = Features(4);
+    /// An app may withdraw values of senders that have departed, by [`Control::Forget`](super::Control::Forget).
+    pub const FORGET: Features = Features(8);
     /// All that this version has.
-    pub const ALL: Features = Features(Features::SYNCED.0 | Features::CLEAR.0 | Features::SUBSCRIBE.0);
+    pub const ALL: Features =
+        Features(Features::SYNCED.0 | Features::CLEAR.0 | Features::SUBSCRIBE.0 | Features::FORGET.0);
 
     /// Whether all features of `other` are among them.
     pub const fn contains(self, other: Features) -> bool {

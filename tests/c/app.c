@@ -467,6 +467,39 @@ static void subscribes(void)
     ns_hub_free(hub);
 }
 
+static void forgets(void)
+{
+    ns_hub *hub = hub_at(free_url("inproc"));
+    ns_app *from = app_at("from", hub);
+    ns_app *app = app_at("app", hub);
+    ns_app *idle = app_new("idle");
+    ns_state *state;
+    OK(ns_app_send_int(from, "x", 1));
+    OK(ns_app_flush(from, LONG));
+    ns_state_free(next_named(app, "x"));
+    IS(NS_ERR_STATE, ns_app_forget(app, "from", "x", LONG));
+    CONTAINS("\"x\" of \"from\"", ns_last_error());
+    CONTAINS("clear it there", ns_last_error());
+    ns_app_free(from);
+    while (ns_app_forget(app, "from", "x", LONG) == NS_ERR_STATE)
+        ; /* until the hub has seen that it left */
+    OK(ns_app_recv(app, LONG, &state));
+    EQUAL(NS_KIND_CLEARED, ns_state_kind(state));
+    SAME("from", ns_state_sender(state));
+    ns_state_free(state);
+    IS(NS_ERR_NOT_FOUND, ns_app_get(app, NULL, "x", &state));
+    IS(NS_ERR_NOT_FOUND, ns_app_forget(app, "from", "x", LONG));
+    CONTAINS("is not held by the hub", ns_last_error());
+    IS(NS_ERR_NAME, ns_app_forget(app, "from", "", LONG));
+    IS(NS_ERR_IDENTITY, ns_app_forget(app, "", "x", LONG));
+    IS(NS_ERR_UTF8, ns_app_forget(app, "\xff", "x", LONG));
+    IS(NS_ERR_INVALID, ns_app_forget(app, "from", "x", -2));
+    IS(NS_ERR_STATE, ns_app_forget(idle, "from", "x", LONG));
+    ns_app_free(idle);
+    ns_app_free(app);
+    ns_hub_free(hub);
+}
+
 const struct test app_tests[] = {
     {"an identity is 1 to 255 bytes of UTF-8", identities},
     {"a name is 1 to 1024 bytes of UTF-8 and not reserved", names},
@@ -481,5 +514,6 @@ const struct test app_tests[] = {
     {"an interrupt is kept for the next call that would wait, once", interrupts},
     {"an identity is held by one, taken over, or shared", identity_taken},
     {"an app is sent only what it subscribes to", subscribes},
+    {"an app has the hub withdraw what a sender left that has departed, and nobody else's", forgets},
     {NULL, NULL},
 };

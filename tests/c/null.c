@@ -31,6 +31,7 @@ static void null_apps(void)
     IS(NS_ERR_INVALID, ns_app_send_json(NULL, "n", "1", 1));
     IS(NS_ERR_INVALID, ns_app_send_msgpack(NULL, "n", "\xc0", 1));
     IS(NS_ERR_INVALID, ns_app_clear(NULL, "n"));
+    IS(NS_ERR_INVALID, ns_app_forget(NULL, "s", "n", 0));
     IS(NS_ERR_INVALID, ns_app_recv(NULL, 0, &state));
     CHECK(state == NULL);
     state = (ns_state *)&state;
@@ -78,6 +79,10 @@ static void null_arguments_of_apps(void)
     IS(NS_ERR_INVALID, ns_app_send_json(app, NULL, "1", 1));
     IS(NS_ERR_INVALID, ns_app_send_json(app, "n", NULL, 1));
     IS(NS_ERR_INVALID, ns_app_send_msgpack(app, NULL, "\xc0", 1));
+    IS(NS_ERR_INVALID, ns_app_forget(app, NULL, "n", 0));
+    SAME("sender is NULL", ns_last_error());
+    IS(NS_ERR_INVALID, ns_app_forget(app, "s", NULL, 0));
+    SAME("name is NULL", ns_last_error());
     IS(NS_ERR_INVALID, ns_app_clear(app, NULL));
     IS(NS_ERR_INVALID, ns_app_send_msgpack(app, "n", NULL, 1));
     OK(ns_app_send_textn(app, "n", NULL, 0));

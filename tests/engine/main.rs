@@ -11,6 +11,7 @@ mod clear;
 mod clients;
 mod clocks;
 mod flush;
+mod forget;
 mod gateways;
 mod identities;
 mod memory;

@@ -410,6 +410,8 @@ proptest! {
             Control::Pong { token, time },
             Control::Accept { mask },
             Control::Rejected { status, name: &words },
+            Control::Forget { token, sender: &words, name: &words },
+            Control::Forgotten { token, status, text: &words },
             Control::Stale { name: &words, offered, held, time: LogicalTime::from_bits(token) },
         ] {
             let mut raw = Vec::new();

@@ -133,6 +133,8 @@ fn any_body(rng: &mut Rng, form: Form) -> Vec<u8> {
                 4 => Control::Pong { token: rng.any(), time },
                 5 => Control::Accept { mask: rng.any() as u32 },
                 6 => Control::Rejected { status: rng.any() as i32, name: "n" },
+                7 => Control::Forget { token: rng.any(), sender: "s", name: "n" },
+                8 => Control::Forgotten { token: rng.any(), status: rng.any() as i32, text: "why" },
                 _ => Control::Stale {
                     name: "n",
                     offered: stamp,

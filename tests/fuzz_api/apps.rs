@@ -293,6 +293,12 @@ impl Run {
                 self.check_open(handle_ref, "ns_app_connect", status);
                 self.require(well_formed || status != NS_OK, || format!("ns_app_connect to {url:?}"));
             }
+            11 if rng.one_in(2) => {
+                let sender: &CStr = rng.pick(&[c"x", c"nobody", c"", c"\xff"]);
+                let status = status!(self, ns_app_forget(app, sender.as_ptr(), c"x".as_ptr(), wait));
+                self.check_open(handle_ref, "ns_app_forget", status);
+                self.require(!null || status != NS_OK, || "ns_app_forget of NULL".into());
+            }
             11 => {
                 let status = status!(self, ns_app_wait_connected(app, wait));
                 invalid_if("ns_app_wait_connected", null || (wait < -1 && !own_thread), status);

@@ -17,6 +17,8 @@ mod cli_bench;
 #[cfg(feature = "cli")]
 mod cli_cat;
 #[cfg(feature = "cli")]
+mod cli_clear;
+#[cfg(feature = "cli")]
 mod cli_io;
 #[cfg(feature = "cli")]
 mod cli_observe;

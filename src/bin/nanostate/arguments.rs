@@ -54,6 +54,11 @@ impl Filter {
     }
 }
 
+/// The pattern for what has this name: for other names, too, if there is a star in it. None if the name is no pattern.
+pub fn pattern_for(name: &str) -> Vec<Pattern> {
+    Pattern::new(name).into_iter().collect()
+}
+
 /// A [`Filter`] that was checked.
 pub struct Wanted {
     /// None: every name.
@@ -62,6 +67,11 @@ pub struct Wanted {
 }
 
 impl Wanted {
+    /// Which names are shown; with no pattern all are.
+    pub fn patterns(&self) -> &[Pattern] {
+        &self.patterns
+    }
+
     /// Whether this state is shown.
     pub fn takes(&self, state: &State) -> bool {
         let named = self.patterns.is_empty() || self.patterns.iter().any(|pattern| pattern.matches(state.name()));

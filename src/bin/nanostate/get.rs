@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use nanostate::{wire, Kind, State};
 
-use crate::arguments::{seconds, Deadline};
+use crate::arguments::{pattern_for, seconds, Deadline};
 use crate::observer::{Absent, Observer, Seen};
 use crate::{output, stdio, Client, Failure};
 
@@ -49,7 +49,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     arguments.sender.as_deref().map_or(Ok(()), wire::check_identity)?;
     let (absent, patience) = if arguments.wait { (Absent::Wait, None) } else { (Absent::Fail, Some(PATIENCE)) };
     let deadline = Deadline::after(arguments.timeout.or(patience));
-    let observer = Observer::connect("get", &arguments.client, absent, deadline)?;
+    let observer = Observer::connect("get", &arguments.client, absent, deadline, &pattern_for(&arguments.name))?;
     let state = find(&observer, &arguments)?.ok_or_else(|| {
         let of = arguments.sender.as_deref().map(|sender| format!(" of {}", output::shown(sender)));
         let (name, of) = (output::shown(&arguments.name), of.unwrap_or_default());

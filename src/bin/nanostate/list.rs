@@ -39,7 +39,7 @@ pub struct Arguments {
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let wanted = arguments.filter.wanted()?;
     let deadline = Deadline::after(Some(arguments.timeout));
-    let observer = Observer::connect("list", &arguments.client, Absent::Fail, deadline)?;
+    let observer = Observer::connect("list", &arguments.client, Absent::Fail, deadline, wanted.patterns())?;
     let states = held(&observer, &wanted)?;
     observer.tell_losses();
     let mut out = BufWriter::new(stdio::output()?);

@@ -3,6 +3,7 @@
 mod arguments;
 mod bench;
 mod cat;
+mod clear;
 mod completions;
 mod get;
 mod hub;
@@ -61,6 +62,7 @@ enum Command {
     Hub(hub::Arguments),
     Send(send::Arguments),
     Get(get::Arguments),
+    Clear(clear::Arguments),
     List(list::Arguments),
     Watch(watch::Arguments),
     Ping(ping::Arguments),
@@ -162,6 +164,7 @@ fn main() -> ExitCode {
         Command::Hub(arguments) => hub::run(arguments),
         Command::Send(arguments) => send::run(arguments),
         Command::Get(arguments) => get::run(arguments),
+        Command::Clear(arguments) => clear::run(arguments),
         Command::List(arguments) => list::run(arguments),
         Command::Watch(arguments) => watch::run(arguments),
         Command::Ping(arguments) => ping::run(arguments),

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use log::LevelFilter;
-use nanostate::{App, AppOption, LinkState, State, Status};
+use nanostate::pattern::Pattern;
+use nanostate::{limits, App, AppOption, LinkState, State, Status};
 
 use crate::arguments::Deadline;
 use crate::signals::{self, Stop};
@@ -25,6 +26,15 @@ pub enum Absent {
     Fail,
 }
 
+/// What the app of a command may do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Look, which the log does not tell above the level debug.
+    Looks,
+    /// Have values withdrawn, too.
+    Withdraws,
+}
+
 /// What came from the hub.
 pub enum Seen {
     /// A state.
@@ -42,11 +52,33 @@ pub struct Observer {
 }
 
 impl Observer {
-    /// An app of `command`, connected to the hub; with [`Absent::Wait`] perhaps not yet.
-    pub fn connect(command: &str, client: &Client, absent: Absent, deadline: Deadline) -> Result<Observer, Failure> {
+    /// An app of `command` that only looks, connected to the hub; with [`Absent::Wait`] perhaps not yet. It is sent the
+    /// names that match one of `patterns`, and others only if there are no patterns, or more than an app may have.
+    pub fn connect(
+        command: &str,
+        client: &Client,
+        absent: Absent,
+        deadline: Deadline,
+        patterns: &[Pattern],
+    ) -> Result<Observer, Failure> {
+        Observer::connect_as(Role::Looks, command, client, absent, deadline, patterns)
+    }
+
+    /// The same in this role.
+    pub fn connect_as(
+        role: Role,
+        command: &str,
+        client: &Client,
+        absent: Absent,
+        deadline: Deadline,
+        patterns: &[Pattern],
+    ) -> Result<Observer, Failure> {
         logger::start(client.log, LevelFilter::Off)?;
         let app = App::new(&identity::of(command, &identity::run()?))?;
-        app.set(AppOption::Observer, 1)?;
+        app.set(AppOption::Observer, (role == Role::Looks).into())?;
+        if patterns.len() <= limits::PATTERNS {
+            patterns.iter().try_for_each(|pattern| app.subscribe(Some(pattern.as_str())))?;
+        }
         app.set(AppOption::RecvQueue, RECV_QUEUE)?;
         let waiting = app.clone();
         let stop = signals::on_stop(move || waiting.interrupt())?;
@@ -74,6 +106,11 @@ impl Observer {
             Ok(_) if self.deadline.is_over() => Err(Failure::TimedOut(Status::Timeout.text().to_owned())),
             result => result.map(Some),
         }
+    }
+
+    /// The app, and the time that is left for its calls.
+    pub fn app(&self) -> (&App, Option<Duration>) {
+        (&self.app, self.deadline.left())
     }
 
     /// Whether there is a hub.

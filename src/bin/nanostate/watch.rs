@@ -51,7 +51,8 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let watch = Watch { wanted, retained, no_retained, json, count };
     // If nothing particular was asked for, nothing is missing.
     let asks = count.is_some() || retained;
-    let result = Observer::connect("watch", &client, Absent::Wait, deadline).and_then(|observer| {
+    let patterns = watch.wanted.patterns();
+    let result = Observer::connect("watch", &client, Absent::Wait, deadline, patterns).and_then(|observer| {
         let result = watch.print(&observer);
         observer.tell_losses();
         match result {

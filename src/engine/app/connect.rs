@@ -87,6 +87,7 @@ impl Session {
         self.acks.unlink();
         self.stamper.unlink();
         self.hub.synced.unlink();
+        self.hub.forgets.unlink();
         self.own.unlink();
     }
 

@@ -6,6 +6,7 @@ mod config;
 mod connect;
 mod dialler;
 mod draft;
+mod forgets;
 mod lookup;
 mod notices;
 mod own;
@@ -31,6 +32,7 @@ use self::acks::Acks;
 pub use self::config::SessionConfig;
 use self::dialler::Dialler;
 pub use self::draft::Draft;
+use self::forgets::Forgets;
 use self::notices::Reports;
 pub use self::notices::{LinkState, Notice};
 use self::own::Own;
@@ -97,6 +99,7 @@ struct HubInfo {
     features: Features,
     synced: Synced,
     pings: Pings,
+    forgets: Forgets,
 }
 
 /// Kept for their allocations.
@@ -146,6 +149,7 @@ impl Session {
                 features: Features::NONE,
                 synced: Synced::default(),
                 pings: Pings::default(),
+                forgets: Forgets::default(),
             },
             received: Received::new(limits::RECEIVED, limits::RECV_QUEUE),
             accepted: Accepted::all(),

@@ -168,6 +168,7 @@ impl Session {
             {
                 self.hub.synced.answered(asks, self.received.waiting());
             }
+            Control::Forgotten { token, status, text } => self.heard_forgotten(token, status, text),
             Control::Stale { name, offered, held, time } if matches!(self.phase, Phase::Up) => {
                 self.was_stale(now, name, offered, held, time);
             }

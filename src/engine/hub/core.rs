@@ -75,6 +75,8 @@ pub enum Next {
     Admit(Box<(Hello, Option<Box<str>>)>),
     /// The list of the names that the peer is sent changes.
     List(Box<Change>),
+    /// A value was withdrawn, which is to be passed on and then told to the peer, that asked for it with this token.
+    Forgot { slot: Slot, token: u64 },
     /// The peer answered the ping with this token.
     Answered(u64),
     /// The peer is not let in.
@@ -407,6 +409,9 @@ impl Core {
             }
             Control::Unsubscribe { pattern } if may_subscribe(peer) => {
                 return Next::List(Box::new(Change::Remove(pattern.into())));
+            }
+            Control::Forget { token, sender, name } if up && peer.profile.features.contains(Features::FORGET) => {
+                return self.forget(now, peer, token, sender, name);
             }
             Control::Unknown if up => {}
             _ => return Next::close(Status::Invalid, "an unexpected $ns/ message"),

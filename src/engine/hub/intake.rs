@@ -83,6 +83,11 @@ impl Intake {
         self.clock.read(now)
     }
 
+    /// A stamp of the hub's own, later than all so far.
+    pub(super) fn stamp(&mut self, now: Now) -> Stamp {
+        Stamp { clock: self.clock.tick(now), instance: self.instance }
+    }
+
     /// The time from which an app that is let in stamps the values that it set before its first welcome: later than all
     /// stamps so far. The app's own clock raises it only while the table has never held anything; otherwise its values
     /// would seem younger, compared with those of others, than they are.
@@ -132,7 +137,7 @@ impl Intake {
         if body.meta_at > max {
             return Err(NotTaken::TooLarge { len: body.meta_at as u64, max });
         }
-        let stamp = Stamp { clock: self.clock.tick(now), instance: self.instance };
+        let stamp = self.stamp(now);
         self.take(now, from.conn, &body, stamp, None)
     }
 

@@ -10,6 +10,7 @@ mod clients;
 mod config;
 mod core;
 mod events;
+mod forgetting;
 mod identities;
 mod intake;
 mod overhead;
@@ -365,6 +366,10 @@ impl Router {
                     }
                 }
                 Next::List(change) => steps += core.change_list(i, peer, *change),
+                Next::Forgot { slot, token } => {
+                    steps += core.route(peers, slot);
+                    core.forgot(&mut peers[i], token);
+                }
                 Next::Answered(token) => self.answered(now, i, token),
                 Next::Refuse(why) => self.refuse(now, i, why.0, why.1),
                 Next::Close(why) => self.close(now, i, why.0, why.1),

@@ -236,6 +236,20 @@ impl Table {
         }
     }
 
+    /// As [`Table::offer`], of an entry that is there, by another than its sender: who speaks for the sender, and whether it
+    /// has departed, stays as it is.
+    pub fn offer_by_another(&mut self, slot: Slot, offer: Offer<'_>) -> Result<Slot, Refusal> {
+        match self.get(slot) {
+            Some(entry) if offer.stamp > entry.stamp => self.put(slot.0, offer),
+            _ => Err(Refusal::Stale),
+        }
+    }
+
+    /// The connection that speaks for the sender of the entry at `slot`.
+    pub fn speaker(&self, slot: Slot) -> Option<ConnId> {
+        self.owners.speaker(self.get(slot)?.owner)
+    }
+
     /// Takes a value, whatever the stamp of the one held, if there is room.
     pub fn replace(&mut self, offer: Offer<'_>) -> Result<Slot, Refusal> {
         let place = self.entries.place(offer.sender, offer.name);
@@ -270,6 +284,18 @@ impl Table {
 
     #[inline]
     fn update(&mut self, slot: u32, offer: Offer<'_>) -> Result<Slot, Refusal> {
+        let origin = offer.origin;
+        let slot = self.put(slot, offer)?;
+        let id = self.entries.get(slot.0).expect("found in the index").owner;
+        if !self.owners.get(id).is_held_by(origin) {
+            self.owners.hold(id, origin);
+        }
+        Ok(slot)
+    }
+
+    /// Puts a value in the place of the one at `slot`.
+    #[inline]
+    fn put(&mut self, slot: u32, offer: Offer<'_>) -> Result<Slot, Refusal> {
         let entry = self.entries.get_mut(slot).expect("found in the index");
         let (before, owner) = (entry.body.capacity(), entry.owner);
         if offer.body.len() > before {
@@ -300,9 +326,6 @@ impl Table {
         entry.version = self.version;
         self.pages[slot as usize / PAGE] = self.version;
         let id = entry.owner;
-        if !owner.is_held_by(offer.origin) {
-            self.owners.hold(id, offer.origin);
-        }
         if offer.kind == Kind::Cleared {
             self.tombstones.insert(Slot(slot), offer.mono, id);
         } else if was_cleared {

@@ -167,6 +167,11 @@ impl Owners {
         }
     }
 
+    /// The connection that speaks for an owner, unless that one is gone.
+    pub fn speaker(&self, id: OwnerId) -> Option<ConnId> {
+        self.get(id).holder.filter(|holder| self.leaving.iter().all(|(_, gone)| gone != holder))
+    }
+
     /// A connection is gone: the senders that it spoke for have departed, each after a call of [`Owners::depart_one`].
     pub fn departed(&mut self, mono: MonoTime, conn: ConnId) {
         self.leaving.push_back((mono, conn));

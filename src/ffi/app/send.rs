@@ -1,9 +1,9 @@
 //! `ns_app_send_…`: a program publishes.
 
-use std::ffi::{c_char, c_void};
+use std::ffi::{c_char, c_int, c_void};
 
-use super::super::{data, ns_status, status, text, utf8};
-use super::{handle_of, ns_app};
+use super::super::{data, ns_status, status, text, timeout, utf8};
+use super::{handle_of, ns_app, waiting};
 use crate::{Result, Value};
 
 /// Sends a value under a name.
@@ -141,6 +141,46 @@ pub unsafe extern "C" fn ns_app_clear(app: *mut ns_app, name: *const c_char) -> 
         // SAFETY: the arguments are as the header demands.
         let (handle, name) = unsafe { (handle_of(app)?, text(name, "name")?) };
         handle.app.clear(name)
+    })
+}
+
+/// Has the hub withdraw the value of a sender that has departed, as ns_app_clear withdraws an own one:
+/// the hub tells whoever knows the value, and remembers that for up to 24 hours. `timeout_ms`
+/// milliseconds, -1 forever, also for the link.
+///
+/// Blocks. Any thread, but not a callback on the app's own thread.
+///
+/// - NS_ERR_NOT_FOUND: the hub holds no such value
+/// - NS_ERR_STATE: the sender is connected, and clears its value itself; or ns_app_connect was not
+///   called, or inside a callback on the app's own thread
+/// - NS_ERR_PERMISSION: this app may only read, or is an observer
+/// - NS_ERR_FULL: the hub has no room to remember it, or for the app
+/// - NS_ERR_NO_MEMORY: the hub has no memory to remember it
+/// - NS_ERR_RANGE: the value has the last stamp that there is
+/// - NS_ERR_UNSUPPORTED: the hub does not know of this
+/// - NS_ERR_IDENTITY: `sender` is not an identity
+/// - NS_ERR_NAME: `name` is empty, too long or reserved
+/// - NS_ERR_UTF8: `sender` or `name` is not UTF-8
+/// - NS_ERR_TIMEOUT: no answer in this time; ns_last_error tells why there is no link
+/// - NS_ERR_IO: the link was lost before the answer came: the value may be withdrawn, or not
+/// - NS_ERR_REFUSED, NS_ERR_IDENTITY_TAKEN: the hub refused the app, which tries again by itself
+/// - NS_ERR_INTERRUPTED: by ns_app_interrupt
+/// - NS_ERR_CLOSED: the app is closed, or was while this waited
+/// - NS_ERR_INVALID: `app`, `sender` or `name` is NULL, or `timeout_ms` is below -1
+#[no_mangle]
+#[must_use]
+pub unsafe extern "C" fn ns_app_forget(
+    app: *mut ns_app,
+    sender: *const c_char,
+    name: *const c_char,
+    timeout_ms: c_int,
+) -> ns_status {
+    status(|| {
+        // SAFETY: the arguments are as the header demands.
+        let (sender, name) = unsafe { (text(sender, "sender"), text(name, "name")) };
+        let timeout = timeout(timeout_ms, "timeout_ms");
+        // SAFETY: as above.
+        unsafe { waiting(app, |app| app.forget(sender?, name?, timeout?)) }
     })
 }
 

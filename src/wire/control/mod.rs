@@ -9,7 +9,7 @@ use self::fields::{
 use super::features::{Features, HelloFlags};
 use super::texts::Texts;
 use super::token::Token;
-use super::value::{put_bin, put_map, put_str, put_uint};
+use super::value::{put_bin, put_int, put_map, put_str, put_uint};
 use super::{encode, Body, Form, Hidden, Instance, Malformed, Meta, Secret, Stamp, RESERVED};
 use crate::time::{LogicalTime, WallTime};
 
@@ -27,6 +27,8 @@ const STALE: &str = "stale";
 const SYNCED: &str = "synced";
 const SUBSCRIBE: &str = "subscribe";
 const UNSUBSCRIBE: &str = "unsubscribe";
+const FORGET: &str = "forget";
+const FORGOTTEN: &str = "forgotten";
 
 /// A message between an app and its hub. Each is a v1 body with an empty meta. Its data is one integer, or a map with
 /// small integers as keys, of which unknown ones are ignored.
@@ -124,6 +126,24 @@ pub enum Control<'a> {
         /// As in [`Control::Subscribe`].
         pattern: &'a str,
     },
+    /// `$ns/forget`: the app withdraws the value of another sender, which has departed.
+    Forget {
+        /// Key 0: the answer repeats it.
+        token: u64,
+        /// Key 1: the sender.
+        sender: &'a str,
+        /// Key 2: the name.
+        name: &'a str,
+    },
+    /// `$ns/forgotten`: the answer.
+    Forgotten {
+        /// Key 0: that of the question.
+        token: u64,
+        /// Key 1: a number of [`crate::Status`]; 0: the value is withdrawn.
+        status: i32,
+        /// Key 2: why it is not, in words.
+        text: &'a str,
+    },
     /// Any other name under [`RESERVED`]. It is ignored, so that later versions can add names.
     Unknown,
 }
@@ -219,6 +239,26 @@ impl<'a> Control<'a> {
                 put_str(&mut data, pattern);
                 UNSUBSCRIBE
             }
+            Control::Forget { token, sender, name } => {
+                put_map(&mut data, 3);
+                put_uint(&mut data, 0);
+                put_uint(&mut data, token);
+                put_uint(&mut data, 1);
+                put_str(&mut data, sender);
+                put_uint(&mut data, 2);
+                put_str(&mut data, name);
+                FORGET
+            }
+            Control::Forgotten { token, status, text } => {
+                put_map(&mut data, 3);
+                put_uint(&mut data, 0);
+                put_uint(&mut data, token);
+                put_uint(&mut data, 1);
+                put_int(&mut data, i64::from(status));
+                put_uint(&mut data, 2);
+                put_str(&mut data, text);
+                FORGOTTEN
+            }
             Control::Unknown => return,
         };
         encode(out, Form::V1, sender, &[RESERVED, name].concat(), &data, &Meta::default());
@@ -283,6 +323,14 @@ impl<'a> Control<'a> {
             SYNCED => Control::Synced { asks: uint(scalar(body.data)?)? },
             SUBSCRIBE => Control::Subscribe { patterns: Texts::decode(body.data)? },
             UNSUBSCRIBE => Control::Unsubscribe { pattern: str_of(scalar(body.data)?)? },
+            FORGET => {
+                let [token, sender, name] = fields(body.data, 3)?;
+                Control::Forget { token: uint(token)?, sender: str_of(sender)?, name: str_of(name)? }
+            }
+            FORGOTTEN => {
+                let [token, status, text] = fields(body.data, 3)?;
+                Control::Forgotten { token: uint(token)?, status: status_of(status)?, text: str_of(text)? }
+            }
             _ => Control::Unknown,
         })
     }

@@ -3,7 +3,7 @@
 use nanostate::framing::{header, Version};
 use nanostate::wire::{self, Control, Features, Form, Meta, Stamp, Value};
 
-use super::recorder::{Trace, HUB, IDENTITY};
+use super::recorder::{Trace, HUB, IDENTITY, KNOWN};
 use super::scenarios::{later, link_again, link_with, stamp_at};
 use crate::sim::body;
 
@@ -69,7 +69,7 @@ pub fn clear(trace: &mut Trace) {
     trace.publish("early", Value::Text("x"));
     trace.clear("early");
     trace.clear("never");
-    link_with(trace, 0x11, Features::ALL);
+    link_with(trace, 0x11, KNOWN);
     trace.publish("x", Value::Double(0.5));
     trace.clear("x");
     trace.clear("x");
@@ -107,16 +107,16 @@ pub fn clear(trace: &mut Trace) {
     gone(trace, "b", "x", &[5], 8, Meta::RETAINED);
     // A day later.
     trace.pass(24 * 3600 * 1000);
-    link_again(trace, 0x11, Features::ALL);
+    link_again(trace, 0x11, KNOWN);
     trace.publish("in the place of the first that is forgotten", Value::Int(1));
     trace.clear("early");
-    link_again(trace, 0x11, Features::ALL);
+    link_again(trace, 0x11, KNOWN);
 }
 
 /// What apps that share an identity withdraw is everybody's, as what they publish is.
 pub fn clear_shared(trace: &mut Trace) {
     trace.configure(|config| (config.shared, config.echo) = (true, true));
-    link_with(trace, 0x11, Features::ALL);
+    link_with(trace, 0x11, KNOWN);
     trace.publish("x", Value::Int(1));
     trace.publish("y", Value::Int(2));
     let own = trace.clear("y").unwrap();
@@ -128,19 +128,19 @@ pub fn clear_shared(trace: &mut Trace) {
     gone(trace, "x", stamp_at(time));
     gone(trace, "y", own);
     trace.state(IDENTITY, "y", &[3], stamp_at(later(time, 1)));
-    link_again(trace, 0x11, Features::ALL);
+    link_again(trace, 0x11, KNOWN);
     // Another app's is later.
     let offered = trace.clear("x").unwrap();
     let held = stamp_at(later(time, 1 << 30));
     trace.hears(Control::Stale { name: "x", offered, held: Some(held), time: held.clock });
-    link_again(trace, 0x11, Features::ALL);
+    link_again(trace, 0x11, KNOWN);
 }
 
 /// An app that says which names it is sent: none at first, then more and fewer, with and without a link; what comes of
 /// others; when it has what the hub held of them; more patterns than go into one message; hubs that know less.
 pub fn subscribe(trace: &mut Trace) {
     trace.subscribe(None);
-    link_with(trace, 0x11, Features::ALL);
+    link_with(trace, 0x11, KNOWN);
     trace.hears(Control::Synced { asks: 0 });
     trace.hears(Control::Synced { asks: 1 });
     let time = trace.hub_time(2_000);
@@ -175,13 +175,13 @@ pub fn subscribe(trace: &mut Trace) {
     trace.tick();
     trace.open();
     trace.bytes(&header(Version::V1));
-    trace.lets_in(0x11, 2_000, Features::ALL);
+    trace.lets_in(0x11, 2_000, KNOWN);
     held(trace, "x/1", 1);
     trace.hears(Control::Synced { asks: 1 });
     for i in 0..90 {
         trace.subscribe(Some(&format!("{i}/{}", "\u{e9}".repeat(200))));
     }
-    link_again(trace, 0x11, Features::ALL);
+    link_again(trace, 0x11, KNOWN);
     for asks in 1..=3 {
         trace.hears(Control::Synced { asks });
     }
@@ -203,7 +203,7 @@ pub fn subscribe(trace: &mut Trace) {
     for pattern in ["y", "x/*", "last", "more"] {
         trace.unsubscribe(pattern);
     }
-    link_again(trace, 0x11, Features::ALL);
+    link_again(trace, 0x11, KNOWN);
     trace.unsubscribe(&format!("0/{}", "\u{e9}".repeat(200)));
 }
 
@@ -215,12 +215,12 @@ pub fn subscribe_shared(trace: &mut Trace) {
     for name in ["x", "y", "z"] {
         trace.publish(name, Value::Int(1));
     }
-    link_with(trace, 0x11, Features::ALL);
+    link_with(trace, 0x11, KNOWN);
     let time = trace.hub_time(3_000);
     trace.state(IDENTITY, "x", &[2], stamp_at(time));
     let meta = Meta { stamp: Some(stamp_at(time)), flags: Meta::CLEAR, ..Meta::default() };
     trace.frame(&body(Form::V1, IDENTITY, "y", &[5], &meta));
     trace.state(IDENTITY, "z", &[2], stamp_at(time));
     trace.state(IDENTITY, "unknown", &[2], stamp_at(time));
-    link_again(trace, 0x22, Features::ALL);
+    link_again(trace, 0x22, KNOWN);
 }

@@ -39,11 +39,15 @@ pub struct Trace {
     pub is_congested: bool,
 }
 
+/// What the client in JavaScript can do: it has no function that asks for values of others to be withdrawn.
+pub const KNOWN: Features = Features(Features::ALL.0 & !Features::FORGET.0);
+
 impl Trace {
     pub fn new() -> Trace {
         let instance: [u8; 16] = std::array::from_fn(|i| 0xA0 + i as u8);
         let mut session = Session::new(IDENTITY, Instance(instance));
         session.config.secret = Some(Secret([0x5E; 16]));
+        session.config.features = KNOWN;
         session.set_tells_links(true);
         session.set_tells_synced(true);
         let now = Now {

@@ -1,0 +1,77 @@
+//! An app withdraws what a sender left that has departed.
+
+use log::debug;
+
+use super::super::table::{Offer, Refusal, Slot};
+use super::super::Now;
+use super::core::{Core, Next};
+use super::intake::Intake;
+use super::peer::Peer;
+use crate::visible::Quoted;
+use crate::wire::{self, Control, Form, Kind, Meta, Value};
+use crate::Status;
+
+/// Why a value is not withdrawn: a number, and words.
+type Refused = (Status, String);
+
+impl Core {
+    /// An app asks that the value of a sender be withdrawn. What is refused is answered at once, the rest by
+    /// [`Core::forgot`].
+    pub fn forget(&mut self, now: Now, peer: &mut Peer, token: u64, sender: &str, name: &str) -> Next {
+        let may = match peer.profile.read_only {
+            Some(why) => Err((Status::Permission, format!("{} is not withdrawn: {why}", Quoted(name)))),
+            None => Ok(()),
+        };
+        match may.and_then(|()| self.intake.forget(now, sender, name)) {
+            Ok(slot) => {
+                debug!("{} withdraws {} of {}", peer.profile.name(), Quoted(name), Quoted(sender));
+                self.set_expiry();
+                Next::Forgot { slot, token }
+            }
+            Err((status, text)) => {
+                self.answer_forget(peer, token, status, &text);
+                Next::Nothing
+            }
+        }
+    }
+
+    /// A value was withdrawn, and everybody was told: so is the app that asked for it.
+    pub fn forgot(&mut self, peer: &mut Peer, token: u64) {
+        self.answer_forget(peer, token, Status::Ok, "");
+    }
+
+    fn answer_forget(&mut self, peer: &mut Peer, token: u64, status: Status, text: &str) {
+        self.send(peer, &Control::Forgotten { token, status: status.code(), text });
+        if !peer.link.has_room() {
+            peer.behind = true;
+            self.holds_back = true;
+        }
+    }
+}
+
+impl Intake {
+    /// Puts a tombstone with a stamp of the hub in the place of a value whose sender has departed.
+    fn forget(&mut self, now: Now, sender: &str, name: &str) -> Result<Slot, Refused> {
+        let refused = |status, why: &str| (status, format!("{} of {} {why}", Quoted(name), Quoted(sender)));
+        let value =
+            |slot: &Slot| self.table.get(*slot).and_then(|entry| entry.value_kind().filter(|_| !entry.is_cleared()));
+        let held = self.table.find_at(sender, name).and_then(|slot| Some((slot, value(&slot)?)));
+        let Some((slot, kind)) = held else {
+            return Err(refused(Status::NotFound, "is not held by the hub"));
+        };
+        if self.table.speaker(slot).is_some() {
+            return Err(refused(Status::State, "is not withdrawn: its sender is connected, clear it there"));
+        }
+        let stamp = self.stamp(now);
+        let meta = Meta { stamp: Some(stamp), flags: Meta::CLEAR, ..Meta::default() };
+        let (mut body, data) = (Vec::new(), Value::Int(kind.code().into()));
+        let meta_at = wire::encode_value(&mut body, Form::V1, sender, name, data, &meta);
+        let (kind, mono) = (Kind::Cleared, now.mono);
+        let offer = Offer { body: &body, shared: None, meta_at, sender, name, kind, stamp, origin: None, mono };
+        self.table.offer_by_another(slot, offer).map_err(|why| match why {
+            Refusal::Stale => refused(Status::Range, "is not withdrawn: its stamp is the last that there is"),
+            Refusal::Full => refused(Status::Full, "is not withdrawn: the hub's table is full"),
+            Refusal::NoMemory => refused(Status::NoMemory, "is not withdrawn: the hub has no memory"),
+        })
+    }
+}
