@@ -461,6 +461,204 @@ typedef void (*ns_log_fn)(int level, const char *text, void *ctx);
  */
 void ns_set_log(ns_log_fn function, int level, void *ctx);
 
+/* Value ---------------------------------------------------------------------------------------- */
+
+/**
+ * What a value is, by its kind.
+ */
+typedef union {
+    /**
+     * Of NS_KIND_BOOL.
+     */
+    bool b;
+    /**
+     * Of NS_KIND_INT; of a time of ns_value_time, the milliseconds since 1970.
+     */
+    int64_t i;
+    /**
+     * Of NS_KIND_UINT.
+     */
+    uint64_t u;
+    /**
+     * Of NS_KIND_DOUBLE.
+     */
+    double d;
+    /**
+     * Of the others: `len` bytes.
+     */
+    const void *p;
+} ns_value_as;
+
+/**
+ * A value of any kind, for ns_app_send and from ns_state_value. The functions below make one; they
+ * copy nothing, so that what a pointer leads to has to stay until the value was sent.
+ */
+typedef struct {
+    /**
+     * An NS_KIND_ number; 0 of bytes that are MessagePack and say themselves what they are. Of
+     * NS_KIND_ARRAY and NS_KIND_MAP the bytes are MessagePack.
+     */
+    ns_kind kind;
+    /**
+     * Of NS_KIND_EXT: the number of the extension.
+     */
+    int8_t ext;
+    /**
+     * How many bytes `as.p` leads to. SIZE_MAX: a text that ends with its NUL.
+     */
+    size_t len;
+    /**
+     * The value itself.
+     */
+    ns_value_as as;
+} ns_value;
+
+/**
+ * Text, NUL-terminated UTF-8.
+ */
+static inline ns_value ns_value_text(const char *text)
+{
+    ns_value value;
+    value.kind = NS_KIND_TEXT;
+    value.ext = 0;
+    value.len = SIZE_MAX;
+    value.as.p = text;
+    return value;
+}
+
+/**
+ * Text of `len` bytes, which may hold NULs.
+ */
+static inline ns_value ns_value_textn(const char *text, size_t len)
+{
+    ns_value value;
+    value.kind = NS_KIND_TEXT;
+    value.ext = 0;
+    value.len = len;
+    value.as.p = text;
+    return value;
+}
+
+/**
+ * Bytes.
+ */
+static inline ns_value ns_value_bytes(const void *data, size_t len)
+{
+    ns_value value;
+    value.kind = NS_KIND_BYTES;
+    value.ext = 0;
+    value.len = len;
+    value.as.p = data;
+    return value;
+}
+
+/**
+ * Nil: no value.
+ */
+static inline ns_value ns_value_nil(void)
+{
+    ns_value value;
+    value.kind = NS_KIND_NIL;
+    value.ext = 0;
+    value.len = 0;
+    value.as.u = 0;
+    return value;
+}
+
+/**
+ * True or false.
+ */
+static inline ns_value ns_value_bool(bool b)
+{
+    ns_value value;
+    value.kind = NS_KIND_BOOL;
+    value.ext = 0;
+    value.len = 0;
+    value.as.u = 0;
+    value.as.b = b;
+    return value;
+}
+
+/**
+ * An integer.
+ */
+static inline ns_value ns_value_int(int64_t i)
+{
+    ns_value value;
+    value.kind = NS_KIND_INT;
+    value.ext = 0;
+    value.len = 0;
+    value.as.i = i;
+    return value;
+}
+
+/**
+ * An integer that is not negative. It arrives as NS_KIND_INT where it fits that.
+ */
+static inline ns_value ns_value_uint(uint64_t u)
+{
+    ns_value value;
+    value.kind = NS_KIND_UINT;
+    value.ext = 0;
+    value.len = 0;
+    value.as.u = u;
+    return value;
+}
+
+/**
+ * A floating-point number.
+ */
+static inline ns_value ns_value_double(double d)
+{
+    ns_value value;
+    value.kind = NS_KIND_DOUBLE;
+    value.ext = 0;
+    value.len = 0;
+    value.as.d = d;
+    return value;
+}
+
+/**
+ * A time: milliseconds since 1970 in UTC, also before it. It arrives as MessagePack's extension for
+ * times, NS_KIND_EXT, which ns_state_time_value reads.
+ */
+static inline ns_value ns_value_time(int64_t ms)
+{
+    ns_value value;
+    value.kind = NS_KIND_EXT;
+    value.ext = -1;
+    value.len = 0;
+    value.as.i = ms;
+    return value;
+}
+
+/**
+ * A MessagePack extension: its number and its bytes. Number -1 without bytes is a time, that of
+ * ns_value_time.
+ */
+static inline ns_value ns_value_ext(int8_t type, const void *data, size_t len)
+{
+    ns_value value;
+    value.kind = NS_KIND_EXT;
+    value.ext = type;
+    value.len = len;
+    value.as.p = data;
+    return value;
+}
+
+/**
+ * `len` bytes that are one MessagePack value already, at most 32 deep.
+ */
+static inline ns_value ns_value_msgpack(const void *data, size_t len)
+{
+    ns_value value;
+    value.kind = 0;
+    value.ext = 0;
+    value.len = len;
+    value.as.p = data;
+    return value;
+}
+
 /* State ---------------------------------------------------------------------------------------- */
 
 /**
@@ -587,6 +785,30 @@ ns_status ns_state_double(const ns_state *state, double *out);
  * - NS_ERR_INVALID: NULL
  */
 ns_status ns_state_ext(const ns_state *state, int8_t *type, const void **data, size_t *len);
+
+/**
+ * Reads a time, in any of the forms that MessagePack has for one: the milliseconds since 1970 in UTC
+ * that have passed, negative before it, and the nanoseconds behind these, 0 to 999999. `ns` may be
+ * NULL; then they are cut off. Both are 0 on failure. Does not block. Any thread.
+ *
+ * - NS_ERR_KIND: not a time; other extensions than MessagePack's for times are none
+ * - NS_ERR_RANGE: more than 292 million years from 1970, so that the milliseconds do not fit
+ * - NS_ERR_INVALID: `state` or `ms` is NULL
+ */
+ns_status ns_state_time_value(const ns_state *state, int64_t *ms, uint32_t *ns);
+
+/**
+ * Reads the value as what it was sent as, whatever its kind: `out->kind` is ns_state_kind, and
+ * `out->as` has the value. Text, bytes and extensions are `out->len` bytes at `out->as.p`, text with
+ * a NUL behind them; so is the MessagePack of arrays and maps. There is nothing to read of
+ * NS_KIND_NIL and NS_KIND_CLEARED. ns_app_send takes `*out` as it is, unless it is NS_KIND_CLEARED.
+ *
+ * What `out->as.p` leads to belongs to the state; on failure `*out` is nil. Does not block. Any
+ * thread.
+ *
+ * - NS_ERR_INVALID: NULL
+ */
+ns_status ns_state_value(const ns_state *state, ns_value *out);
 
 /**
  * The value as JSON, whatever its kind, NUL-terminated, and its length without that NUL; `len` may be
@@ -889,6 +1111,24 @@ NS_MUST_CHECK ns_status ns_app_wait_synced(ns_app *app, int timeout_ms);
 NS_MUST_CHECK ns_status ns_app_flush(ns_app *app, int timeout_ms);
 
 /**
+ * Pings the hub, and tells how many nanoseconds the answer took, which comes once the hub has dealt
+ * with everything that came before the ping from this app. A ping whose link is lost is not answered.
+ * `timeout_ms` milliseconds, -1 forever, also for the link; `*ns` is 0 on failure.
+ *
+ * Blocks. Any thread, but not a callback on the app's own thread.
+ *
+ * - NS_ERR_TIMEOUT: no answer in this time; ns_last_error tells why there is no link, or how long
+ *   nothing has been heard from the hub
+ * - NS_ERR_UNSUPPORTED: an old hub, which answers no pings
+ * - NS_ERR_REFUSED, NS_ERR_IDENTITY_TAKEN, NS_ERR_FULL: the hub refused the app, which tries again
+ * - NS_ERR_STATE: ns_app_connect was not called, or inside a callback on the app's own thread
+ * - NS_ERR_INTERRUPTED: by ns_app_interrupt
+ * - NS_ERR_CLOSED: the app is closed, or was while this waited
+ * - NS_ERR_INVALID: `app` or `ns` is NULL, or `timeout_ms` is below -1
+ */
+NS_MUST_CHECK ns_status ns_app_ping(ns_app *app, int timeout_ms, int64_t *ns);
+
+/**
  * Gives up the link. Own values are kept and announced after the next ns_app_connect, which may name
  * another URL. Success also when there is no link.
  *
@@ -945,6 +1185,21 @@ const char *ns_app_identity(const ns_app *app);
  * Does not block. Any thread.
  */
 ns_link ns_app_link(const ns_app *app);
+
+/**
+ * Sends `value` as the newest value of `name`: the general form of the functions below.
+ *
+ *     ns_app_send(app, "room/temperature", ns_value_double(21.5));
+ *     ns_app_send(app, "room/aired", ns_value_time(milliseconds_since_1970));
+ *
+ * What `value` leads to is copied.
+ *
+ * - NS_ERR_INVALID: NULL, or `value.kind` is of no value
+ * - NS_ERR_MSGPACK: of MessagePack, not exactly one well-formed value, or not of the kind that
+ *   `value.kind` says
+ * - and the errors of ns_app_send_text, with the same rules for `name`, blocking and threads
+ */
+ns_status ns_app_send(ns_app *app, const char *name, ns_value value);
 
 /**
  * Sends text, NUL-terminated UTF-8, as the newest value of `name`: 1 to 1024 bytes of UTF-8 that do

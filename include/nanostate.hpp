@@ -432,6 +432,28 @@ template <typename T> constexpr bool is_character = is_any_of<T, char, wchar_t, 
 template <typename T>
 constexpr bool is_integer = std::is_integral_v<T> && !std::is_same_v<T, bool> && !is_character<T>;
 
+template <typename T> constexpr bool is_time = false;
+template <typename D> constexpr bool is_time<std::chrono::time_point<std::chrono::system_clock, D>> = true;
+
+/// A time as a value of the C API. Its bytes are in `bytes` if it is no whole number of milliseconds.
+template <typename D>
+ns_value time_value(std::chrono::time_point<std::chrono::system_clock, D> time, unsigned char (&bytes)[12]) noexcept
+{
+    using namespace std::chrono;
+    const auto since = time.time_since_epoch();
+    const auto second = floor<seconds>(since);
+    const auto nanos = duration_cast<nanoseconds>(since - second).count();
+    const auto count = static_cast<std::int64_t>(second.count());
+    if (nanos % 1000000 == 0 && count <= INT64_MAX / 1000 - 1 && count >= INT64_MIN / 1000)
+        return ns_value_time(count * 1000 + nanos / 1000000);
+    // MessagePack's longest form: nanoseconds and seconds, from the highest byte on.
+    for (int i = 0; i < 4; i++)
+        bytes[i] = static_cast<unsigned char>(static_cast<std::uint64_t>(nanos) >> (24 - 8 * i));
+    for (int i = 0; i < 8; i++)
+        bytes[4 + i] = static_cast<unsigned char>(static_cast<std::uint64_t>(count) >> (56 - 8 * i));
+    return ns_value_ext(-1, bytes, sizeof bytes);
+}
+
 template <typename T> constexpr bool always_false = false;
 
 inline std::int64_t option_value(std::chrono::milliseconds value) noexcept { return value.count(); }
@@ -545,6 +567,7 @@ public:
     ///   std::string_view, std::string             text, and bytes that are UTF-8, as the original sends its text
     ///   Bytes, std::vector of bytes or chars      bytes
     ///   Ext, Structured, std::nullptr_t           an extension; an array or a map; nil
+    ///   std::chrono::system_clock::time_point     a time, without what is finer than a T holds; else Status::range
     /// Another kind is Status::kind. Views need a State that lives on, so not that of `app.recv().as<Bytes>()`.
     template <typename T> Result<T> try_as() const & noexcept { return read<T>(); }
     template <typename T> Result<T> try_as() const && noexcept
@@ -595,7 +618,7 @@ private:
     explicit State(ns_state *state) noexcept : state_(state) {}
 
     /// Those of this file, and others such as std::span: what has nothing to destroy owns nothing.
-    template <typename T> static constexpr bool is_view = std::is_class_v<T> && std::is_trivially_destructible_v<T>;
+    template <typename T> static constexpr bool is_view = std::is_class_v<T> && std::is_trivially_destructible_v<T> && !detail::is_time<T>;
 
     template <typename T, typename U> static Result<T> got(ns_status status, const U &value) noexcept
     {
@@ -650,6 +673,19 @@ private:
             const ns_status status = ns_state_ext(state_, &ext.type, &data, &size);
             ext.data = Bytes(data, size);
             return got<T>(status, ext);
+        } else if constexpr (is_time<T>) {
+            using namespace std::chrono;
+            using Span = typename T::duration;
+            std::int64_t ms;
+            std::uint32_t ns;
+            const ns_status status = ns_state_time_value(state_, &ms, &ns);
+            const auto limit = [](Span span) { return duration<double, std::milli>(span).count(); };
+            if (status == NS_OK
+                && (static_cast<double>(ms) >= limit(Span::max()) || static_cast<double>(ms) <= limit(Span::min())))
+                return refuse(Status::range, to_string(Status::range));
+            // In two steps: the nanoseconds of all of it may be more than fit.
+            const auto whole = floor<Span>(milliseconds(ms));
+            return got<T>(status, T(whole + floor<Span>(milliseconds(ms) - whole + nanoseconds(ns))));
         } else if constexpr (std::is_same_v<T, Structured>) {
             if (kind() == Kind::array || kind() == Kind::map)
                 return Structured(state_);
@@ -952,6 +988,13 @@ public:
     {
         return detail::told(ns_app_flush(handle(), timeout.ms()));
     }
+    /// How long the hub takes to answer, once it has dealt with everything that came before from this app.
+    Result<std::chrono::nanoseconds> try_ping(Timeout timeout = wait_forever) noexcept
+    {
+        std::int64_t ns;
+        const Status status = detail::told(ns_app_ping(handle(), timeout.ms(), &ns));
+        return ok(status) ? Result<std::chrono::nanoseconds>(std::chrono::nanoseconds(ns)) : status;
+    }
     /// Gives up the link; connect() may follow.
     Status try_disconnect() noexcept { return detail::told(ns_app_disconnect(handle())); }
     /// Closes the app for good: waits for unsent values as long as option::linger says, or up to `linger`.
@@ -964,6 +1007,7 @@ public:
     ///   std::string_view, std::string, const char *     text
     ///   Bytes, and contiguous containers of bytes or chars (std::vector, std::array)     bytes
     ///   bool; integers; float, double; nullptr          as they are
+    ///   std::chrono::system_clock::time_point           a time, to the nanosecond; it arrives as Kind::ext
     /// A lone character, an enumeration and other pointers do not compile. Does not wait, and works without a link.
     template <typename T> Status try_send(std::string_view name, const T &value) noexcept
     {
@@ -987,6 +1031,9 @@ public:
             } else if constexpr (std::is_convertible_v<const T &, std::string_view>) {
                 const std::string_view view = value;
                 return ns_app_send_textn(app, text, view.data(), view.size());
+            } else if constexpr (is_time<Value>) {
+                unsigned char bytes[12];
+                return ns_app_send(app, text, time_value(value, bytes));
             } else if constexpr (std::is_constructible_v<Bytes, const T &>) {
                 const Bytes bytes(value);
                 return ns_app_send_bytes(app, text, bytes.data(), bytes.size());
@@ -1008,6 +1055,17 @@ public:
     /// Withdraws the own value of `name`, whether or not it has one: receivers are given a state of Kind::cleared, and
     /// get does not find it any more. As a send, it does not wait, and works without a link.
     Status try_clear(std::string_view name) noexcept { return named(name, ns_app_clear); }
+    /// Has the hub withdraw the value of a sender that has departed. Status::state: it is connected, and clears it itself;
+    /// Status::not_found: the hub holds no such value.
+    Status try_forget(std::string_view sender, std::string_view name, Timeout timeout = wait_forever) noexcept
+    {
+        const detail::CString text(sender, Status::identity);
+        if (!ok(text.status()))
+            return text.status();
+        return named(name, [&](ns_app *app, const char *name_text) {
+            return ns_app_forget(app, text.get(), name_text, timeout.ms());
+        });
+    }
     /// Sends bytes that are one MessagePack value, checked: state.msgpack() passes any state on.
     Status try_send_msgpack(std::string_view name, Bytes value) noexcept
     {
@@ -1121,6 +1179,7 @@ public:
     void wait_connected(Timeout timeout = wait_forever) { detail::check(try_wait_connected(timeout)); }
     void wait_synced(Timeout timeout = wait_forever) { detail::check(try_wait_synced(timeout)); }
     void flush(Timeout timeout = wait_forever) { detail::check(try_flush(timeout)); }
+    std::chrono::nanoseconds ping(Timeout timeout = wait_forever) { return try_ping(timeout).value(); }
     void disconnect() { detail::check(try_disconnect()); }
     void close() { detail::check(try_close()); }
     void close(Timeout linger) { detail::check(try_close(linger)); }
@@ -1128,6 +1187,10 @@ public:
     void send_json(std::string_view name, std::string_view json) { detail::check(try_send_json(name, json)); }
     void send_msgpack(std::string_view name, Bytes value) { detail::check(try_send_msgpack(name, value)); }
     void clear(std::string_view name) { detail::check(try_clear(name)); }
+    void forget(std::string_view sender, std::string_view name, Timeout timeout = wait_forever)
+    {
+        detail::check(try_forget(sender, name, timeout));
+    }
     /// Nothing if the app knows none.
     std::optional<State> get(std::string_view name) { return unless(Status::not_found, try_get(name)); }
     std::optional<State> get(std::string_view sender, std::string_view name)

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use triomphe::ThinArc;
 
 use crate::memory::NoMemory;
-use crate::wire::{self, Kind, Meta, Number, Stamp};
+use crate::wire::{self, Kind, Meta, Number, Stamp, Time};
 use crate::{Error, Result, Status};
 
 /// The fields in front of the bytes of a [`State`], in the same allocation.
@@ -335,6 +335,27 @@ impl State {
     /// The type and bytes of an extension value.
     pub fn ext(&self) -> Result<(i8, &[u8])> {
         wire::ext(self.msgpack()).ok_or_else(|| self.wrong_kind(Kind::Ext.name()))
+    }
+
+    /// Its time, in any of the three forms that MessagePack has for one; [`Kind::Ext`] is its kind.
+    ///
+    /// # Errors
+    /// [`Status::Kind`]: not a time.
+    pub fn time_value(&self) -> Result<Time> {
+        let time = wire::ext(self.msgpack()).and_then(|(number, data)| Time::from_ext(number, data));
+        time.ok_or_else(|| self.wrong_kind("a time"))
+    }
+
+    /// Its time as milliseconds since 1970 that have passed, and the nanoseconds behind them.
+    ///
+    /// # Errors
+    /// [`Status::Kind`]: not a time; [`Status::Range`]: the milliseconds need more than 64 bits.
+    pub fn time_millis(&self) -> Result<(i64, u32)> {
+        let time = self.time_value()?;
+        time.as_millis().ok_or_else(|| {
+            let text = format!("{} of {} is {time}, whose milliseconds do not fit int64_t", self.name(), self.sender());
+            Error::new(Status::Range, text)
+        })
     }
 
     /// Its value as JSON, created on first use. Empty if there is no memory for it.

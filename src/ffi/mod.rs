@@ -22,6 +22,7 @@ pub(crate) mod log;
 mod names;
 mod state;
 mod types;
+mod value;
 mod version;
 
 pub use app::*;
@@ -31,6 +32,7 @@ pub use log::*;
 pub use names::*;
 pub use state::*;
 pub use types::*;
+pub use value::*;
 pub use version::*;
 
 use std::any::Any;

@@ -9,7 +9,7 @@ use std::ptr;
 
 use triomphe::ThinArc;
 
-use super::{ns_kind, ns_status, null, status, text, value, Out};
+use super::{ns_kind, ns_status, ns_value, null, status, text, value, Out};
 use crate::pattern::Pattern;
 use crate::{Result, State};
 
@@ -267,6 +267,47 @@ pub unsafe extern "C" fn ns_state_ext(
             number?.put(found);
             Ok((bytes.as_ptr().cast(), bytes.len()))
         })
+    })
+}
+
+/// Reads a time, in any of the forms that MessagePack has for one: the milliseconds since 1970 in UTC
+/// that have passed, negative before it, and the nanoseconds behind these, 0 to 999999. `ns` may be
+/// NULL; then they are cut off. Both are 0 on failure. Does not block. Any thread.
+///
+/// - NS_ERR_KIND: not a time; other extensions than MessagePack's for times are none
+/// - NS_ERR_RANGE: more than 292 million years from 1970, so that the milliseconds do not fit
+/// - NS_ERR_INVALID: `state` or `ms` is NULL
+#[no_mangle]
+pub unsafe extern "C" fn ns_state_time_value(state: *const ns_state, ms: *mut i64, ns: *mut u32) -> ns_status {
+    status(|| {
+        // SAFETY: the arguments are as the header demands.
+        let (ms, ns) = unsafe { (Out::new(ms, 0), Out::new(ns, 0)) };
+        let ms = ms.required("ms")?;
+        // SAFETY: as above.
+        let (millis, nanos) = unsafe { with(state, State::time_millis) }?;
+        ms.put(millis);
+        ns.put(nanos);
+        Ok(())
+    })
+}
+
+/// Reads the value as what it was sent as, whatever its kind: `out->kind` is ns_state_kind, and
+/// `out->as` has the value. Text, bytes and extensions are `out->len` bytes at `out->as.p`, text with
+/// a NUL behind them; so is the MessagePack of arrays and maps. There is nothing to read of
+/// NS_KIND_NIL and NS_KIND_CLEARED. ns_app_send takes `*out` as it is, unless it is NS_KIND_CLEARED.
+///
+/// What `out->as.p` leads to belongs to the state; on failure `*out` is nil. Does not block. Any
+/// thread.
+///
+/// - NS_ERR_INVALID: NULL
+#[no_mangle]
+pub unsafe extern "C" fn ns_state_value(state: *const ns_state, out: *mut ns_value) -> ns_status {
+    status(|| {
+        // SAFETY: the arguments are as the header demands.
+        let out = unsafe { Out::new(out, ns_value::nil()) }.required("out")?;
+        // SAFETY: as above.
+        out.put(unsafe { with(state, ns_value::of) }?);
+        Ok(())
     })
 }
 

@@ -295,7 +295,7 @@ fn write_scalar(token: Token, out: &mut Output) {
         Token::Str(text) => infallible(serde_json::to_writer(out, &String::from_utf8_lossy(text))),
         Token::Bin(bytes) => write_base64(bytes, out),
         Token::Ext(number, bytes) => {
-            if let Some(time) = Time::from_ext(number, bytes) {
+            if let Some(time) = Time::from_ext(number, bytes).filter(|time| time.is_writable()) {
                 return infallible(write!(out, "\"{time}\""));
             }
             infallible(write!(out, "{{\"ext\":{number},\"data\":"));

@@ -2,6 +2,7 @@
 
 use rmp::encode as put;
 
+use super::time::Time;
 use super::token::{integer, Token, ValueReader};
 use super::Malformed;
 use crate::numbered::numbered;
@@ -99,6 +100,10 @@ pub enum Value<'a> {
     Uint(u64),
     /// A float, sent with 64 bits.
     Double(f64),
+    /// An extension: its type, and its bytes.
+    Ext(i8, &'a [u8]),
+    /// A time, sent as the extension that MessagePack has for it: [`Kind::Ext`] for receivers.
+    Time(Time),
     /// One value that is MessagePack already. [`Value::kind`] checks it, [`Value::encode`] does not.
     Msgpack(&'a [u8]),
 }
@@ -116,6 +121,11 @@ impl Value<'_> {
             Value::Int(value) => put_int(out, value),
             Value::Uint(value) => put_uint(out, value),
             Value::Double(value) => infallible(put::write_f64(out, value)),
+            Value::Ext(number, bytes) => put_ext(out, number, bytes),
+            Value::Time(time) => {
+                let (number, bytes, len) = time.to_ext();
+                put_ext(out, number, &bytes[..len]);
+            }
             Value::Msgpack(bytes) => out.extend_from_slice(bytes),
         }
     }
@@ -126,7 +136,9 @@ impl Value<'_> {
         match self {
             Value::Text(text) => text.len().saturating_add(5),
             Value::Bytes(bytes) => bytes.len().saturating_add(5),
+            Value::Ext(_, bytes) => bytes.len().saturating_add(6),
             Value::Msgpack(bytes) => bytes.len(),
+            Value::Time(_) => 15,
             _ => 9,
         }
     }
@@ -144,6 +156,7 @@ impl Value<'_> {
             Value::Int(_) => Kind::Int,
             Value::Uint(value) => integer(value).kind(),
             Value::Double(_) => Kind::Double,
+            Value::Ext(..) | Value::Time(_) => Kind::Ext,
             Value::Msgpack(bytes) => return check(bytes),
         })
     }
@@ -299,6 +312,14 @@ pub(super) fn put_int(out: &mut Vec<u8>, value: i64) {
 #[inline]
 pub(super) fn put_uint(out: &mut Vec<u8>, value: u64) {
     infallible(put::write_uint(out, value));
+}
+
+/// Appends an extension.
+pub(super) fn put_ext(out: &mut Vec<u8>, number: i8, bytes: &[u8]) {
+    // Below the message limit, as all values are.
+    let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+    infallible(put::write_ext_meta(out, len, number));
+    out.extend_from_slice(bytes);
 }
 
 /// Appends the head of a map.

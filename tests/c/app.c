@@ -467,6 +467,22 @@ static void subscribes(void)
     ns_hub_free(hub);
 }
 
+static void pings(void)
+{
+    ns_hub *hub = hub_at(free_url("inproc"));
+    ns_app *app = app_at("app", hub);
+    ns_app *idle = app_new("idle");
+    int64_t ns = 0;
+    OK(ns_app_ping(app, LONG, &ns));
+    CHECK(ns > 0 && ns < INT64_C(1000000) * LONG);
+    IS(NS_ERR_STATE, ns_app_ping(idle, 0, &ns));
+    EQUAL(0, ns);
+    IS(NS_ERR_INVALID, ns_app_ping(app, -2, &ns));
+    ns_app_free(idle);
+    ns_app_free(app);
+    ns_hub_free(hub);
+}
+
 static void forgets(void)
 {
     ns_hub *hub = hub_at(free_url("inproc"));
@@ -514,6 +530,7 @@ const struct test app_tests[] = {
     {"an interrupt is kept for the next call that would wait, once", interrupts},
     {"an identity is held by one, taken over, or shared", identity_taken},
     {"an app is sent only what it subscribes to", subscribes},
+    {"the hub answers a ping, and the app tells how long that took", pings},
     {"an app has the hub withdraw what a sender left that has departed, and nobody else's", forgets},
     {NULL, NULL},
 };

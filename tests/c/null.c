@@ -7,6 +7,7 @@ static void null_apps(void)
 {
     ns_state *state = (ns_state *)&state;
     ns_app_stats_t stats;
+    int64_t ns = 9;
     memset(&stats, 0xff, sizeof stats);
     IS(NS_ERR_INVALID, ns_app_set(NULL, NS_OPT_LINGER_MS, 1));
     IS(NS_ERR_INVALID, ns_app_set_text(NULL, NS_OPT_TLS_CA, "x"));
@@ -14,6 +15,8 @@ static void null_apps(void)
     IS(NS_ERR_INVALID, ns_app_wait_connected(NULL, 0));
     IS(NS_ERR_INVALID, ns_app_wait_synced(NULL, 0));
     IS(NS_ERR_INVALID, ns_app_flush(NULL, 0));
+    IS(NS_ERR_INVALID, ns_app_ping(NULL, 0, &ns));
+    EQUAL(0, ns);
     IS(NS_ERR_INVALID, ns_app_disconnect(NULL));
     IS(NS_ERR_INVALID, ns_app_close(NULL, 0));
     ns_app_interrupt(NULL);
@@ -30,6 +33,7 @@ static void null_apps(void)
     IS(NS_ERR_INVALID, ns_app_send_nil(NULL, "n"));
     IS(NS_ERR_INVALID, ns_app_send_json(NULL, "n", "1", 1));
     IS(NS_ERR_INVALID, ns_app_send_msgpack(NULL, "n", "\xc0", 1));
+    IS(NS_ERR_INVALID, ns_app_send(NULL, "n", ns_value_int(1)));
     IS(NS_ERR_INVALID, ns_app_clear(NULL, "n"));
     IS(NS_ERR_INVALID, ns_app_forget(NULL, "s", "n", 0));
     IS(NS_ERR_INVALID, ns_app_recv(NULL, 0, &state));
@@ -79,6 +83,16 @@ static void null_arguments_of_apps(void)
     IS(NS_ERR_INVALID, ns_app_send_json(app, NULL, "1", 1));
     IS(NS_ERR_INVALID, ns_app_send_json(app, "n", NULL, 1));
     IS(NS_ERR_INVALID, ns_app_send_msgpack(app, NULL, "\xc0", 1));
+    IS(NS_ERR_INVALID, ns_app_send(app, NULL, ns_value_nil()));
+    IS(NS_ERR_INVALID, ns_app_send(app, "n", ns_value_text(NULL)));
+    SAME("value.as.p is NULL", ns_last_error());
+    IS(NS_ERR_INVALID, ns_app_send(app, "n", ns_value_textn(NULL, 1)));
+    SAME("value.as.p is NULL with length 1", ns_last_error());
+    IS(NS_ERR_INVALID, ns_app_send(app, "n", ns_value_bytes(NULL, 1)));
+    IS(NS_ERR_INVALID, ns_app_send(app, "n", ns_value_ext(1, NULL, 1)));
+    IS(NS_ERR_INVALID, ns_app_send(app, "n", ns_value_msgpack(NULL, 1)));
+    IS(NS_ERR_INVALID, ns_app_ping(app, 0, NULL));
+    SAME("ns is NULL", ns_last_error());
     IS(NS_ERR_INVALID, ns_app_forget(app, NULL, "n", 0));
     SAME("sender is NULL", ns_last_error());
     IS(NS_ERR_INVALID, ns_app_forget(app, "s", NULL, 0));
@@ -109,6 +123,8 @@ static void null_states(void)
     uint64_t natural = 9;
     double number = 9;
     int8_t type = 9;
+    uint32_t nanos = 9;
+    ns_value any = ns_value_int(9);
     SAME("", ns_state_sender(NULL));
     SAME("", ns_state_name(NULL));
     EQUAL(0, ns_state_time(NULL));
@@ -133,6 +149,11 @@ static void null_states(void)
     len = 9;
     IS(NS_ERR_INVALID, ns_state_ext(NULL, &type, &data, &len));
     CHECK(data == NULL && len == 0 && type == 0);
+    IS(NS_ERR_INVALID, ns_state_time_value(NULL, &integer, &nanos));
+    CHECK(integer == 0 && nanos == 0);
+    integer = 9;
+    IS(NS_ERR_INVALID, ns_state_value(NULL, &any));
+    EQUAL(NS_KIND_NIL, any.kind);
     IS(NS_ERR_INVALID, ns_state_bool(NULL, &truth));
     CHECK(!truth);
     IS(NS_ERR_INVALID, ns_state_int(NULL, &integer));

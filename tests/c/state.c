@@ -393,12 +393,171 @@ static void matches(void)
     tear_down();
 }
 
+/* What arrives when this value is sent. */
+static ns_state *passed(ns_value value)
+{
+    OK(ns_app_send(from, "value", value));
+    return next_named(to, "value");
+}
+
+/* The same value once more, as it was read. */
+static void check_again(const ns_state *state)
+{
+    ns_value value;
+    ns_state *again;
+    const void *sent, *read;
+    size_t sent_len, read_len;
+    OK(ns_state_value(state, &value));
+    EQUAL(ns_state_kind(state), value.kind);
+    again = passed(value);
+    OK(ns_state_msgpack(state, &sent, &sent_len));
+    OK(ns_state_msgpack(again, &read, &read_len));
+    EQUAL(sent_len, read_len);
+    CHECK(memcmp(sent, read, sent_len) == 0);
+    ns_state_free(again);
+}
+
+static void values(void)
+{
+    static const char with_nul[] = "a\0b";
+    ns_value all[13];
+    static const struct {
+        ns_kind kind;
+        const char *json;
+    } wanted[13] = {
+        {NS_KIND_TEXT, "\"text\""},  {NS_KIND_TEXT, "\"a\\u0000b\""}, {NS_KIND_BYTES, "\"YQBi\""},
+        {NS_KIND_NIL, "null"},       {NS_KIND_BOOL, "true"},          {NS_KIND_INT, "-3"},
+        {NS_KIND_INT, "3"},          {NS_KIND_UINT, "18446744073709551615"}, {NS_KIND_DOUBLE, "0.5"},
+        {NS_KIND_EXT, "{\"ext\":5,\"data\":\"YQBi\"}"}, {NS_KIND_ARRAY, "[1,null]"}, {NS_KIND_MAP, "{\"k\":false}"},
+        {NS_KIND_TEXT, "\"\""},
+    };
+    size_t i;
+    all[0] = ns_value_text("text");
+    all[1] = ns_value_textn(with_nul, 3);
+    all[2] = ns_value_bytes(with_nul, 3);
+    all[3] = ns_value_nil();
+    all[4] = ns_value_bool(true);
+    all[5] = ns_value_int(-3);
+    all[6] = ns_value_uint(3);
+    all[7] = ns_value_uint(UINT64_MAX);
+    all[8] = ns_value_double(0.5);
+    all[9] = ns_value_ext(5, with_nul, 3);
+    all[10] = ns_value_msgpack("\x92\x01\xc0", 3);
+    all[11] = ns_value_msgpack("\x81\xa1k\xc2", 4);
+    all[12] = ns_value_textn(NULL, 0);
+    set_up();
+    for (i = 0; i < sizeof all / sizeof all[0]; i++) {
+        const char *json;
+        ns_state *state = passed(all[i]);
+        EQUAL(wanted[i].kind, ns_state_kind(state));
+        OK(ns_state_json(state, &json, NULL));
+        SAME(wanted[i].json, json);
+        check_again(state);
+        ns_state_free(state);
+    }
+    tear_down();
+}
+
+static void refuses(ns_status status, ns_value value, const char *words)
+{
+    IS(status, ns_app_send(from, "value", value));
+    CONTAINS(words, ns_last_error());
+}
+
+static void wrong_values(void)
+{
+    ns_value value = ns_value_nil();
+    ns_state *state;
+    set_up();
+    value.kind = NS_KIND_CLEARED;
+    refuses(NS_ERR_INVALID, value, "ns_app_clear");
+    value.kind = 77;
+    refuses(NS_ERR_INVALID, value, "value.kind is 77");
+    value.kind = -1;
+    refuses(NS_ERR_INVALID, value, "value.kind is -1");
+    memset(&value, 0, sizeof value);
+    refuses(NS_ERR_MSGPACK, value, "");
+    refuses(NS_ERR_MSGPACK, ns_value_msgpack("\x01\x02", 2), "");
+    value = ns_value_msgpack("\x90", 1);
+    value.kind = NS_KIND_MAP;
+    refuses(NS_ERR_MSGPACK, value, "value.kind says map, and its MessagePack is array");
+    refuses(NS_ERR_UTF8, ns_value_text("\xff"), "value.as.p");
+    refuses(NS_ERR_INVALID, ns_value_bytes("x", SIZE_MAX), "length");
+    IS(NS_ERR_NAME, ns_app_send(from, "", ns_value_nil()));
+    IS(NS_ERR_UTF8, ns_app_send(from, "\xff", ns_value_nil()));
+    /* Nothing of that was sent. */
+    OK(ns_app_flush(from, LONG));
+    IS(NS_ERR_TIMEOUT, ns_app_recv(to, 0, &state));
+    tear_down();
+}
+
+static void times_as_values(void)
+{
+    static const int64_t all[] = {0, 1, 999, 1000, 1795908033123, -1, -1000, INT64_C(4294967296000),
+                                  INT64_C(17179869184000), INT64_MAX, INT64_MIN};
+    static const struct {
+        size_t len;
+        const char *bytes;
+        int64_t ms;
+        uint32_t ns;
+        ns_status status;
+    } forms[] = {
+        {4, "\0\0\0\1", 1000, 0, NS_OK},
+        {8, "\0\0\0\4\0\0\0\2", 2000, 1, NS_OK},
+        {12, "\x3b\x9a\xc9\xff\xff\xff\xff\xff\xff\xff\xff\xff", -1, 999999, NS_OK},
+        {12, "\0\0\0\0\x7f\xff\xff\xff\xff\xff\xff\xff", 0, 0, NS_ERR_RANGE},
+        {12, "\x3b\x9a\xca\0\0\0\0\0\0\0\0\0", 0, 0, NS_ERR_KIND}, /* a thousand million nanoseconds */
+        {5, "\0\0\0\0\0", 0, 0, NS_ERR_KIND},
+    };
+    const char *json;
+    int64_t ms;
+    uint32_t ns;
+    ns_state *state;
+    size_t i;
+    set_up();
+    for (i = 0; i < sizeof all / sizeof all[0]; i++) {
+        state = passed(ns_value_time(all[i]));
+        EQUAL(NS_KIND_EXT, ns_state_kind(state));
+        OK(ns_state_time_value(state, &ms, &ns));
+        EQUAL(all[i], ms);
+        EQUAL(0, ns);
+        OK(ns_state_time_value(state, &ms, NULL));
+        check_again(state);
+        ns_state_free(state);
+    }
+    for (i = 0; i < sizeof forms / sizeof forms[0]; i++) {
+        state = passed(ns_value_ext(-1, forms[i].bytes, forms[i].len));
+        IS(forms[i].status, ns_state_time_value(state, &ms, &ns));
+        EQUAL(forms[i].ms, ms);
+        EQUAL(forms[i].ns, ns);
+        ns_state_free(state);
+    }
+    state = passed(ns_value_time(INT64_C(1795908033123)));
+    OK(ns_state_json(state, &json, NULL));
+    SAME("\"2026-11-28T23:20:33.123Z\"", json);
+    IS(NS_ERR_INVALID, ns_state_time_value(state, NULL, &ns));
+    IS(NS_ERR_INVALID, ns_state_value(state, NULL));
+    ns_state_free(state);
+    state = passed(ns_value_time(INT64_MAX));
+    OK(ns_state_json(state, &json, NULL));
+    CONTAINS("{\"ext\":-1,", json);
+    ns_state_free(state);
+    state = passed(ns_value_text("2026-11-28T23:20:33Z"));
+    IS(NS_ERR_KIND, ns_state_time_value(state, &ms, &ns));
+    CONTAINS("is text, not a time", ns_last_error());
+    ns_state_free(state);
+    tear_down();
+}
+
 const struct test state_tests[] = {
     {"text arrives as text, also empty and with NULs in it", texts},
     {"bytes arrive as bytes, and are text only if they are UTF-8", bytes},
     {"numbers, truth and nil arrive as what they are, and are read only where they fit exactly", scalars},
     {"arrays, maps and extensions arrive whole", structures},
     {"what is not one well-formed value is refused when it is sent", refused_values},
+    {"a value of every kind is sent as what it says, and read as it was sent", values},
+    {"a value that says what no value is is refused, and named", wrong_values},
+    {"a time is sent and read in every form that there is, and before 1970 and beyond the years", times_as_values},
     {"a state outlives its app and its hub as long as it is referred to", references},
     {"states tell when they were sent", times},
     {"a value that is cleared arrives as a state without one, and is found no more", cleared},

@@ -293,6 +293,13 @@ impl Run {
                 self.check_open(handle_ref, "ns_app_connect", status);
                 self.require(well_formed || status != NS_OK, || format!("ns_app_connect to {url:?}"));
             }
+            11 if rng.one_in(3) => {
+                let mut ns = 9;
+                let status = status!(self, ns_app_ping(app, wait, &raw mut ns));
+                self.check_open(handle_ref, "ns_app_ping", status);
+                self.require(status == NS_OK || ns == 0, || format!("ns_app_ping tells {ns}"));
+                self.require(!own_thread || status != NS_OK, || "ns_app_ping in a callback".into());
+            }
             11 if rng.one_in(2) => {
                 let sender: &CStr = rng.pick(&[c"x", c"nobody", c"", c"\xff"]);
                 let status = status!(self, ns_app_forget(app, sender.as_ptr(), c"x".as_ptr(), wait));

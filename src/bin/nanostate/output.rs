@@ -28,7 +28,7 @@ pub fn value(state: &State) -> Result<String> {
         Kind::Int => state.int()?.to_string(),
         Kind::Uint => state.uint()?.to_string(),
         Kind::Double => format!("{:?}", state.double()?),
-        Kind::Ext => match state.ext().map(|(number, data)| Time::from_ext(number, data))? {
+        Kind::Ext => match state.time_value().ok().filter(|time| time.is_writable()) {
             Some(time) => time.to_string(),
             None => state.json().to_owned(),
         },
@@ -106,7 +106,8 @@ pub fn shown(text: &str) -> String {
 
 /// Milliseconds since 1970 as `2025-01-31T12:00:00.000Z`.
 pub fn timestamp(milliseconds: u64) -> String {
-    Time::from_millis(milliseconds).map_or_else(|| milliseconds.to_string(), |time| format!("{time:.3}"))
+    let time = i64::try_from(milliseconds).map(Time::from_millis).ok().filter(|time| time.is_writable());
+    time.map_or_else(|| milliseconds.to_string(), |time| format!("{time:.3}"))
 }
 
 #[cfg(test)]

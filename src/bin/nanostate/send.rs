@@ -63,6 +63,8 @@ enum Type {
     Double,
     Bool,
     Nil,
+    /// Like 2026-11-28T23:20:33.123Z
+    Time,
     Json,
 }
 
@@ -279,6 +281,7 @@ fn parse(kind: Type, bytes: &[u8]) -> Result<Parsed<'_>, String> {
         },
         Type::Double => Value::Double(word.parse().map_err(|_| wrong("a number"))?),
         Type::Bool => Value::Bool(word.parse().map_err(|_| wrong("true or false"))?),
+        Type::Time => Value::Time(word.parse().map_err(|error: Error| error.to_string())?),
         Type::Nil if matches!(word, "" | "nil") => Value::Nil,
         Type::Nil => return Err(wrong("no value")),
         Type::Json => return Ok(Parsed::Json(text)),
@@ -320,6 +323,7 @@ mod tests {
             (Type::Bool, "true", "Value(Bool(true))"),
             (Type::Nil, "", "Value(Nil)"),
             (Type::Nil, "nil", "Value(Nil)"),
+            (Type::Time, "1970-01-01T00:00:01.5+00:00\n", "Value(Time(Time { seconds: 1, nanos: 500000000 }))"),
             (Type::Json, "[1]", "Json(\"[1]\")"),
         ] {
             assert_eq!(read(kind, text), value);
@@ -333,6 +337,7 @@ mod tests {
             (Type::Int, "18446744073709551616", "expected a 64-bit integer, not \"18446744073709551616\""),
             (Type::Double, "warm", "expected a number, not \"warm\""),
             (Type::Bool, "yes", "expected true or false, not \"yes\""),
+            (Type::Time, "today", "expected a time like 2026-11-28T23:20:33.123Z, not \"today\""),
             (Type::Nil, "0", "expected no value, not \"0\""),
         ] {
             assert_eq!(read(kind, text), error);

@@ -293,6 +293,34 @@ pub unsafe extern "C" fn ns_app_flush(app: *mut ns_app, timeout_ms: c_int) -> ns
     })
 }
 
+/// Pings the hub, and tells how many nanoseconds the answer took, which comes once the hub has dealt
+/// with everything that came before the ping from this app. A ping whose link is lost is not answered.
+/// `timeout_ms` milliseconds, -1 forever, also for the link; `*ns` is 0 on failure.
+///
+/// Blocks. Any thread, but not a callback on the app's own thread.
+///
+/// - NS_ERR_TIMEOUT: no answer in this time; ns_last_error tells why there is no link, or how long
+///   nothing has been heard from the hub
+/// - NS_ERR_UNSUPPORTED: an old hub, which answers no pings
+/// - NS_ERR_REFUSED, NS_ERR_IDENTITY_TAKEN, NS_ERR_FULL: the hub refused the app, which tries again
+/// - NS_ERR_STATE: ns_app_connect was not called, or inside a callback on the app's own thread
+/// - NS_ERR_INTERRUPTED: by ns_app_interrupt
+/// - NS_ERR_CLOSED: the app is closed, or was while this waited
+/// - NS_ERR_INVALID: `app` or `ns` is NULL, or `timeout_ms` is below -1
+#[no_mangle]
+#[must_use]
+pub unsafe extern "C" fn ns_app_ping(app: *mut ns_app, timeout_ms: c_int, ns: *mut i64) -> ns_status {
+    status(|| {
+        // SAFETY: the arguments are as the header demands.
+        let ns = unsafe { Out::new(ns, 0) }.required("ns")?;
+        let timeout = timeout(timeout_ms, "timeout_ms");
+        // SAFETY: as above.
+        let took = unsafe { waiting(app, |app| app.ping(timeout?)) }?;
+        ns.put(took.as_nanos().try_into().unwrap_or(i64::MAX));
+        Ok(())
+    })
+}
+
 /// Gives up the link. Own values are kept and announced after the next ns_app_connect, which may name
 /// another URL. Success also when there is no link.
 ///

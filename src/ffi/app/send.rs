@@ -2,7 +2,7 @@
 
 use std::ffi::{c_char, c_int, c_void};
 
-use super::super::{data, ns_status, status, text, timeout, utf8};
+use super::super::{data, ns_status, ns_value, status, text, timeout, utf8};
 use super::{handle_of, ns_app, waiting};
 use crate::{Result, Value};
 
@@ -14,6 +14,23 @@ unsafe fn send(app: *mut ns_app, name: *const c_char, value: Value<'_>) -> Resul
     // SAFETY: as the caller promises.
     let (handle, name) = unsafe { (handle_of(app)?, text(name, "name")?) };
     handle.app.send(name, value)
+}
+
+/// Sends `value` as the newest value of `name`: the general form of the functions below.
+///
+///     ns_app_send(app, "room/temperature", ns_value_double(21.5));
+///     ns_app_send(app, "room/aired", ns_value_time(milliseconds_since_1970));
+///
+/// What `value` leads to is copied.
+///
+/// - NS_ERR_INVALID: NULL, or `value.kind` is of no value
+/// - NS_ERR_MSGPACK: of MessagePack, not exactly one well-formed value, or not of the kind that
+///   `value.kind` says
+/// - and the errors of ns_app_send_text, with the same rules for `name`, blocking and threads
+#[no_mangle]
+pub unsafe extern "C" fn ns_app_send(app: *mut ns_app, name: *const c_char, value: ns_value) -> ns_status {
+    // SAFETY: the arguments are as the header demands.
+    status(|| unsafe { send(app, name, value.read()?) })
 }
 
 /// Sends text, NUL-terminated UTF-8, as the newest value of `name`: 1 to 1024 bytes of UTF-8 that do

@@ -331,3 +331,50 @@ TEST("time-outs are rounded up, and only forever is for ever")
     EQUAL(-1, Timeout(std::chrono::hours::max()).ms());
     EQUAL(0, Timeout(std::chrono::duration<double>(std::nan(""))).ms());
 }
+
+TEST("a time arrives as it was sent, to the nanosecond, and is read where it fits")
+{
+    using namespace std::chrono;
+    using Time = system_clock::time_point;
+    Pair pair;
+    const Time whole{duration_cast<Time::duration>(milliseconds(1795908033123))};
+    for (const Time time : {Time(), whole, whole + nanoseconds(456789), Time(-nanoseconds(1)), Time(-hours(24 * 365 * 100))}) {
+        const State state = pair.passed(time);
+        EQUAL(Kind::ext, state.kind());
+        CHECK(state.as<Time>() == time);
+    }
+    const State state = pair.passed(whole + nanoseconds(456789));
+    EQUAL("\"2026-11-28T23:20:33.123456789Z\"", state.json());
+    using Seconds = time_point<system_clock, seconds>;
+    CHECK(state.as<Seconds>() == floor<seconds>(whole));
+    CHECK(pair.passed(Seconds(seconds(-5))).as<Seconds>() == Seconds(seconds(-5)));
+    CHECK(pair.passed(whole).as<Time>() == whole);
+    // The year 3000, and the last second that MessagePack has.
+    const Seconds far{hours(24) * 376200};
+    CHECK(pair.passed(far).as<Seconds>() == far);
+    EQUAL(Status::range, pair.passed(far).try_as<Time>().status());
+    EQUAL(Status::range, pair.passed(Seconds::max()).try_as<Seconds>().status());
+    EQUAL(Status::kind, reading<Time>(pair.passed("2026-11-28T23:20:33Z")));
+    EQUAL(Status::kind, reading<Time>(pair.passed(1795908033)));
+}
+
+TEST("the hub answers pings, and withdraws what a departed sender left")
+{
+    Pair pair;
+    CHECK(pair.a.ping(patience) > 0ns);
+    FAILS(Status::state, App("idle").ping(0s));
+    {
+        App gone("gone");
+        gone.connect(pair.hub.address());
+        gone.send("left", 1);
+        gone.flush(patience);
+    }
+    EQUAL("left", pair.next().name());
+    Status status = Status::state;
+    while (status == Status::state)
+        status = pair.a.try_forget("gone", "left", patience);
+    EQUAL(Status::ok, status);
+    EQUAL(Kind::cleared, pair.next().kind());
+    FAILS(Status::not_found, pair.a.forget("gone", "left", patience));
+    FAILS(Status::identity, pair.a.forget("", "left", patience));
+}
