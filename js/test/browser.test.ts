@@ -49,6 +49,7 @@ test('names that are shortened are neither those of the API nor of anything in a
 test('a page of another server of this machine reads, and is told that it may not publish', async () => {
   const hub = await Hub.start('ws://127.0.0.1:0/ws', 'tcp://127.0.0.1:0');
   const node = new Nanostate('node', hub.urls[1]);
+  node.on('**', () => {});
   node.send('x', 1);
   const page = await open('http://localhost:8999');
   await join_(page, 'page', hub.url);

@@ -57,6 +57,7 @@ for (const runtime of ['bun', 'deno']) {
     const file = join(folder, `${runtime}.mjs`);
     writeFileSync(file, PROGRAM(runtime));
     const node = new Nanostate('node', hub.url);
+    node.on('**', () => {});
     node.send('to', 'you');
     const args = [...(runtime === 'deno' ? ['run', '-A', file] : [file]), JSON.stringify({ urls, wrong })];
     const program = new Program(runtime, args, { NANOSTATE_TLS_CA: ca });
