@@ -335,6 +335,7 @@ fn any_request(rng: &mut Rng) -> Vec<u8> {
     let mut request = match rng.below(9) {
         0 | 1 => array(&["get", name]),
         2 | 3 => array(&["list", pattern]),
+        4 if rng.one_in(2) => array(&["clear", "x"]),
         4 => array(&["peers"]),
         5 => {
             let (verb, argument) = (text(rng, 8), text(rng, 1100));

@@ -89,8 +89,10 @@ impl Core {
     /// The answer to a request, which goes out behind a trace of so many bytes.
     fn answer(&mut self, now: Now, peer: &mut Peer, trace: usize, request: &[u8], next: &mut Next) -> Answer {
         let done = queries::parse(request).and_then(|parsed| {
-            if parsed == Query::Publish {
-                *next = self.old_body(now, peer, request).map_err(|why| why.to_string())?.into();
+            match parsed {
+                Query::Publish => *next = self.old_body(now, peer, request).map_err(|why| why.to_string())?.into(),
+                Query::Clear(name) => *next = Next::Route(self.clear_newest(now, peer, name)?),
+                Query::Get(_) | Query::List(_) | Query::Peers => {}
             }
             Ok(parsed)
         });

@@ -4,6 +4,7 @@ use log::debug;
 
 use super::super::table::{Offer, Refusal, Slot};
 use super::super::Now;
+use super::audience::Profile;
 use super::core::{Core, Next};
 use super::intake::Intake;
 use super::peer::Peer;
@@ -18,21 +19,34 @@ impl Core {
     /// An app asks that the value of a sender be withdrawn. What is refused is answered at once, the rest by
     /// [`Core::forgot`].
     pub fn forget(&mut self, now: Now, peer: &mut Peer, token: u64, sender: &str, name: &str) -> Next {
-        let may = match peer.profile.read_only {
-            Some(why) => Err((Status::Permission, format!("{} is not withdrawn: {why}", Quoted(name)))),
-            None => Ok(()),
-        };
-        match may.and_then(|()| self.intake.forget(now, sender, name)) {
-            Ok(slot) => {
-                debug!("{} withdraws {} of {}", peer.profile.name(), Quoted(name), Quoted(sender));
-                self.set_expiry();
-                Next::Forgot { slot, token }
-            }
+        match self.withdraw(now, &peer.profile, sender, name) {
+            Ok(slot) => Next::Forgot { slot, token },
             Err((status, text)) => {
                 self.answer_forget(peer, token, status, &text);
                 Next::Nothing
             }
         }
+    }
+
+    /// A program behind a gateway withdraws the newest value of a name. An app clears its own values itself; here those
+    /// that came by this very connection are withdrawn, too.
+    ///
+    /// # Errors
+    /// The text of the answer.
+    pub fn clear_newest(&mut self, now: Now, peer: &Peer, name: &str) -> Result<Slot, String> {
+        let sender = self.intake.table.newest(name).map(|entry| entry.sender().to_owned());
+        let sender = sender.ok_or_else(|| format!("{} is not held by the hub", Quoted(name)))?;
+        self.withdraw(now, &peer.profile, &sender, name).map_err(|(_, text)| text)
+    }
+
+    fn withdraw(&mut self, now: Now, by: &Profile, sender: &str, name: &str) -> Result<Slot, Refused> {
+        if let Some(why) = by.read_only {
+            return Err((Status::Permission, format!("{} is not withdrawn: {why}", Quoted(name))));
+        }
+        let slot = self.intake.forget(now, by, sender, name)?;
+        debug!("{} withdraws {} of {}", by.name(), Quoted(name), Quoted(sender));
+        self.set_expiry();
+        Ok(slot)
     }
 
     /// A value was withdrawn, and everybody was told: so is the app that asked for it.
@@ -50,8 +64,9 @@ impl Core {
 }
 
 impl Intake {
-    /// Puts a tombstone with a stamp of the hub in the place of a value whose sender has departed.
-    fn forget(&mut self, now: Now, sender: &str, name: &str) -> Result<Slot, Refused> {
+    /// Puts a tombstone with a stamp of the hub in the place of a value whose sender has departed, or is this program behind
+    /// a gateway.
+    fn forget(&mut self, now: Now, by: &Profile, sender: &str, name: &str) -> Result<Slot, Refused> {
         let refused = |status, why: &str| (status, format!("{} of {} {why}", Quoted(name), Quoted(sender)));
         let value =
             |slot: &Slot| self.table.get(*slot).and_then(|entry| entry.value_kind().filter(|_| !entry.is_cleared()));
@@ -59,7 +74,7 @@ impl Intake {
         let Some((slot, kind)) = held else {
             return Err(refused(Status::NotFound, "is not held by the hub"));
         };
-        if self.table.speaker(slot).is_some() {
+        if self.table.speaker(slot).is_some_and(|speaker| by.gateway().is_none() || speaker != by.conn) {
             return Err(refused(Status::State, "is not withdrawn: its sender is connected, clear it there"));
         }
         let stamp = self.stamp(now);

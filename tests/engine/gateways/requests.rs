@@ -214,3 +214,38 @@ fn a_survey_is_answered_with_who_the_hub_is_whatever_it_asks() {
     let stats = hub.router.stats();
     assert_eq!((stats.messages_in, stats.malformed, stats.states), (1, 0, 1), "a survey publishes nothing");
 }
+
+#[test]
+fn a_client_withdraws_the_newest_value_of_a_name_unless_its_sender_is_connected_elsewhere() {
+    let mut hub = Direct::new(RouterConfig::default());
+    let (rep, subscriber) = (hub.join_client(Role::Rep, false), hub.open_pub(true));
+    let app = hub.open_v1("app", 1);
+    let none = r#""\"x\" is not held by the hub""#;
+    assert_eq!(answered(&mut hub, rep, r#"["clear", "x"]"#), none);
+    // Of this connection, and of one that is gone.
+    assert_eq!(answered(&mut hub, rep, r#"["me", "x", "1"]"#), r#""ok""#);
+    hub.read(subscriber, usize::MAX);
+    assert_eq!(answered(&mut hub, rep, r#"["clear", "x"]"#), r#""ok""#);
+    assert!(hub.read(subscriber, usize::MAX).is_empty(), "its protocol has no word for it");
+    assert_eq!(
+        (answered(&mut hub, rep, r#"["get", "x"]"#), answered(&mut hub, rep, r#"["clear", "x"]"#)),
+        ("null".into(), none.into())
+    );
+    assert_eq!(answered(&mut hub, rep, r#"["list", "**"]"#), "[]");
+    let other = hub.join_client(Role::Rep, false);
+    assert_eq!(answered(&mut hub, other, r#"["me", "x", "2"]"#), r#""ok""#);
+    let elsewhere =
+        |who: &str| format!(r#""\"x\" of \"{who}\" is not withdrawn: its sender is connected, clear it there""#);
+    assert_eq!(answered(&mut hub, rep, r#"["clear", "x"]"#), elsewhere("me"));
+    hub.lose(other);
+    assert_eq!(answered(&mut hub, rep, r#"["clear", "x"]"#), r#""ok""#);
+    // Of an app, when it has left.
+    hub.publish(app, "app", "x", &[7]);
+    assert_eq!(answered(&mut hub, rep, r#"["clear", "x"]"#), elsewhere("app"));
+    hub.lose(app);
+    assert_eq!(answered(&mut hub, rep, r#"["clear", "x"]"#), r#""ok""#);
+    assert_eq!(hub.router.table().values(), 0);
+    // An array of three elements publishes, whatever it begins with.
+    assert_eq!(answered(&mut hub, rep, r#"["clear", "x", "y"]"#), r#""ok""#);
+    assert_eq!(answered(&mut hub, rep, r#"["get", "x"]"#), r#"["clear","x","y"]"#);
+}

@@ -3,7 +3,8 @@
 use super::*;
 
 /// What a request may be, as the answer to what is none tells it.
-const EXPECTED: &str = r#"expected ["get", name], ["list", pattern], ["peers"], or a state [sender, name, data]"#;
+const EXPECTED: &str =
+    r#"expected ["get", name], ["clear", name], ["list", pattern], ["peers"], or a state [sender, name, data]"#;
 
 #[test]
 fn a_request_is_answered_with_one_value() {

@@ -18,7 +18,7 @@ pub enum Answer {
     List(Box<Listing>),
 }
 
-/// Answers a request. A [`Query::Publish`] has been done.
+/// Answers a request. A [`Query::Publish`] and a [`Query::Clear`] have been done.
 ///
 /// The newest value of a name is nil where there is none. What would be over `limit` bytes is a [`fault`]; nothing more
 /// is held in memory for it.
@@ -31,7 +31,7 @@ pub fn answer(
 ) -> Answer {
     let mut out = Vec::new();
     match request {
-        Query::Publish => Value::Text("ok").encode(&mut out),
+        Query::Publish | Query::Clear(_) => Value::Text("ok").encode(&mut out),
         Query::Get(name) => get(table, name, takes, &mut out),
         Query::List(pattern) => return Answer::List(Box::new(Listing::new(pattern, limit))),
         Query::Peers => out = peers(identities, limit),

@@ -27,6 +27,8 @@ pub enum Query<'a> {
     Publish,
     /// The newest value of this name.
     Get(&'a str),
+    /// The newest value of this name is to be withdrawn.
+    Clear(&'a str),
     /// The values of all senders whose names match.
     List(Pattern),
     /// The identities of the apps that take part.
@@ -44,6 +46,7 @@ enum Argument {
 /// Every verb.
 const VERBS: &[(&str, Argument)] = &[
     ("get", Argument::Text("name", |name| wire::check_name(name).map(|()| Query::Get(name)))),
+    ("clear", Argument::Text("name", |name| wire::check_name(name).map(|()| Query::Clear(name)))),
     ("list", Argument::Text("pattern", |pattern| Pattern::new(pattern).map(Query::List))),
     ("peers", Argument::None(Query::Peers)),
 ];

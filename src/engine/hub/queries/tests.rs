@@ -108,6 +108,7 @@ fn every_verb_is_understood() {
     assert_eq!(parse(&request(r#"["get", "cpu/load"]"#)), Ok(Query::Get("cpu/load")));
     let pattern = Pattern::new("cpu/*").expect("a pattern");
     assert_eq!(parse(&request(r#"["list", "cpu/*"]"#)), Ok(Query::List(pattern)));
+    assert_eq!(parse(&request(r#"["clear", "x/y"]"#)), Ok(Query::Clear("x/y")));
     assert_eq!(parse(&request(r#"["peers"]"#)), Ok(Query::Peers));
 }
 
@@ -151,7 +152,7 @@ fn what_is_no_request_is_answered_with_what_one_may_be() {
     for (request, words) in cases {
         let text = refused(request);
         assert!(text.contains(words), "{text:?} does not say {words:?}");
-        let expected = r#": expected ["get", name], ["list", pattern], ["peers"], or a state [sender, name, data]"#;
+        let expected = r#": expected ["get", name], ["clear", name], ["list", pattern], ["peers"], or a state [sender, name, data]"#;
         assert!(text.ends_with(expected), "{text}");
         assert!(text.chars().count() < 300, "a long value is not shown whole: {text}");
     }
