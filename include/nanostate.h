@@ -219,6 +219,25 @@ enum {
 };
 
 /**
+ * What happened to another app: an NS_PRESENCE_ number. The numbers never change.
+ */
+typedef int32_t ns_presence;
+enum {
+    /** It was there before this app asked. */
+    NS_PRESENCE_HERE = 1,
+    /** It has come. */
+    NS_PRESENCE_JOINED = 2,
+    /** Nothing is heard of it, or its connection has broken: it may come back. */
+    NS_PRESENCE_SUSPECT = 3,
+    /** It is not suspect any more. */
+    NS_PRESENCE_RECOVERED = 4,
+    /** It has left on purpose, or was gone when this app had its hub back. */
+    NS_PRESENCE_LEFT = 5,
+    /** It was suspect for too long. */
+    NS_PRESENCE_LOST = 6
+};
+
+/**
  * An option of an app (1 to 100) or of a hub (from 101 on): an NS_OPT_ number. The numbers never
  * change. ns_app_set and ns_hub_set set numbers, and ns_app_option and ns_hub_option read them;
  * ns_app_set_text and ns_hub_set_text set texts: 51 to 100, and from 151 on.
@@ -328,6 +347,12 @@ enum {
     /** Hub. Take tokens unencrypted from other machines, too: anybody on the network between can
      *  read them. 0 or 1, default 0. */
     NS_OPT_HUB_CLEAR_TOKENS = 122,
+    /** Hub. How long an app over tcp or ws may be silent before others are told that it is suspect;
+     *  0 stands for any time. In milliseconds: 0 to 24d, default 5s. */
+    NS_OPT_HUB_SUSPECT_MS = 123,
+    /** Hub. How long an app over tcp or ws may be silent before its connection is closed and it counts
+     *  as lost; 0 stands for any time. In milliseconds: 0 to 24d, default 20s. */
+    NS_OPT_HUB_LOST_MS = 124,
     /** Hub. File (PEM) with the certificate for addresses with TLS, followed by those of its
      *  issuers. A text. */
     NS_OPT_HUB_TLS_CERT = 151,
@@ -405,6 +430,12 @@ const char *ns_kind_name(ns_kind kind);
  * The name of where a link stands: "idle", "connecting", "connected", "refused"; or "unknown".
  */
 const char *ns_link_name(ns_link link);
+
+/**
+ * The name of what happened to another app: "here", "joined", "suspect", "recovered", "left", "lost";
+ * or "unknown".
+ */
+const char *ns_presence_name(ns_presence event);
 
 /**
  * The name of what happened to a peer: "joined", "left", "refused"; or "unknown".
@@ -889,6 +920,24 @@ typedef void (*ns_link_fn)(ns_app *app, ns_link link, ns_status why, const char 
  * Runs where callbacks run (see the top of this file).
  */
 typedef void (*ns_synced_fn)(ns_app *app, void *ctx);
+
+/**
+ * Called for another app: what happened to it. `identity` is borrowed for the call, as is `instance`:
+ * 16 bytes that tell it from others with that identity, at the same time or before and after.
+ *
+ * Runs where callbacks run (see the top of this file).
+ */
+typedef void (*ns_presence_fn)(ns_app *app, ns_presence event, const char *identity,
+        const uint8_t *instance, void *ctx);
+
+/**
+ * Gets another app of ns_app_peers: its identity and the 16 bytes of its instance, borrowed for the
+ * call, and whether it is suspect. True goes on to the next, false ends the walk.
+ *
+ * Runs inside ns_app_peers.
+ */
+typedef bool (*ns_app_peer_fn)(ns_app *app, const char *identity, const uint8_t *instance,
+        bool suspect, void *ctx);
 
 /**
  * Called for a state that was not delivered because its kind is not in the mask of ns_app_set_accept.
@@ -1437,6 +1486,36 @@ ns_status ns_app_on_link(ns_app *app, ns_link_fn function, void *ctx);
  * the same errors.
  */
 ns_status ns_app_on_synced(ns_app *app, ns_synced_fn function, void *ctx);
+
+/**
+ * Sets the function for other apps; NULL for none. It is called for each that is there
+ * (NS_PRESENCE_HERE), and then when one comes, leaves, or falls silent; after a reconnect for what
+ * has changed. What passed before the function had its turn is not told, and losing the hub is
+ * nothing that happened to others. Old programs, observers and clients of gateways are not told of.
+ * Otherwise as ns_app_on_state, with the same errors.
+ */
+ns_status ns_app_on_presence(ns_app *app, ns_presence_fn function, void *ctx);
+
+/**
+ * Calls `function` for each other app that is there, in the order of their identities. Waits until the
+ * hub has told which they are: `timeout_ms` milliseconds, -1 forever, 0 only tries. It is asked the
+ * first time, and tells of changes from then on. Apps that were there before a hub was restarted may
+ * be on their way back to it, and are among them for 10 s.
+ *
+ * The calls come in this thread, before it returns, until one returns false, which is a success too.
+ * `function` may use the app.
+ *
+ * Blocks. Any thread, but not a callback on the app's own thread.
+ *
+ * - NS_ERR_TIMEOUT: ns_last_error tells why there is no link, if there is none
+ * - NS_ERR_UNSUPPORTED: the hub does not say which apps are there
+ * - NS_ERR_REFUSED, NS_ERR_IDENTITY_TAKEN, NS_ERR_FULL: the hub refused the app, which tries again
+ * - NS_ERR_STATE: ns_app_connect was not called, or inside a callback on the app's own thread
+ * - NS_ERR_INTERRUPTED: by ns_app_interrupt
+ * - NS_ERR_CLOSED: the app is closed, or was while this waited
+ * - NS_ERR_INVALID: `app` or `function` is NULL, or `timeout_ms` is below -1
+ */
+ns_status ns_app_peers(ns_app *app, int timeout_ms, ns_app_peer_fn function, void *ctx);
 
 /**
  * Sets the function for states whose kind is not accepted; NULL for none. Otherwise as

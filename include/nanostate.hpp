@@ -62,6 +62,8 @@
 
 #include <nanostate.h>
 
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <climits>
@@ -171,6 +173,16 @@ enum class PeerEvent : ns_peer_event {
     refused = NS_PEER_REFUSED,
 };
 
+/// What happened to another app.
+enum class Presence : ns_presence {
+    here = NS_PRESENCE_HERE,
+    joined = NS_PRESENCE_JOINED,
+    suspect = NS_PRESENCE_SUSPECT,
+    recovered = NS_PRESENCE_RECOVERED,
+    left = NS_PRESENCE_LEFT,
+    lost = NS_PRESENCE_LOST,
+};
+
 /// A level of the log.
 enum class LogLevel : int {
     off = NS_LOG_OFF,
@@ -225,6 +237,8 @@ inline constexpr HubOption<Count> hub_max_websockets{NS_OPT_HUB_MAX_WEBSOCKETS};
 inline constexpr HubOption<Count> hub_http_rate{NS_OPT_HUB_HTTP_RATE};
 inline constexpr HubOption<bool> hub_read_without_token{NS_OPT_HUB_READ_WITHOUT_TOKEN};
 inline constexpr HubOption<bool> hub_clear_tokens{NS_OPT_HUB_CLEAR_TOKENS};
+inline constexpr HubOption<Time> hub_suspect{NS_OPT_HUB_SUSPECT_MS};
+inline constexpr HubOption<Time> hub_lost{NS_OPT_HUB_LOST_MS};
 inline constexpr HubOption<std::string_view> hub_tls_cert{NS_OPT_HUB_TLS_CERT};
 inline constexpr HubOption<std::string_view> hub_tls_key{NS_OPT_HUB_TLS_KEY};
 inline constexpr HubOption<std::string_view> hub_www{NS_OPT_HUB_WWW};
@@ -254,6 +268,8 @@ inline const char *to_string(PeerEvent event) noexcept
 {
     return ns_peer_event_name(static_cast<ns_peer_event>(event));
 }
+
+inline const char *to_string(Presence event) noexcept { return ns_presence_name(static_cast<ns_presence>(event)); }
 
 namespace detail {
 
@@ -738,6 +754,10 @@ using LinkFunction = std::function<void(Link link, Status why, std::string_view 
 using RejectFunction = std::function<void(std::string_view sender, std::string_view name, Kind kind)>;
 /// Hears that the hub has sent everything that it held.
 using SyncedFunction = std::function<void()>;
+/// Which app it is, of those that hold an identity or held it: random.
+using Instance = std::array<std::uint8_t, 16>;
+/// Hears of another app.
+using PresenceFunction = std::function<void(Presence event, std::string_view identity, const Instance &instance)>;
 /// Hears of a peer of a hub.
 using PeerFunction =
     std::function<void(std::string_view identity, std::string_view from, PeerEvent event, Status why)>;
@@ -895,14 +915,14 @@ Status set_function(Core *core, std::shared_ptr<Slot<Function>> Core::*place, Se
 }
 
 /// Calls the function of a walk; whether the walk goes on.
-template <typename F, typename T> bool goes_on(F &f, const T &item)
+template <typename F, typename... Items> bool goes_on(F &f, const Items &...items)
 {
-    using Returned = std::invoke_result_t<F &, const T &>;
+    using Returned = std::invoke_result_t<F &, const Items &...>;
     static_assert(is_any_of<Returned, void, bool>, "returns nothing, or a bool: whether to go on");
     if constexpr (std::is_same_v<Returned, bool>) {
-        return f(item);
+        return f(items...);
     } else {
-        f(item);
+        f(items...);
         return true;
     }
 }
@@ -1135,6 +1155,40 @@ public:
     {
         return detail::set_function(core_.get(), &Core::on_reject, ns_app_on_reject, run_reject, std::move(function));
     }
+    /// Sets the function for other apps: it is called for each that is there, and then when one comes, leaves, or falls
+    /// silent; after a reconnect for what has changed. Losing the hub is nothing that happened to others.
+    Status try_on_presence(PresenceFunction function) noexcept
+    {
+        return detail::set_function(core_.get(), &Core::on_presence, ns_app_on_presence, run_presence,
+                                    std::move(function));
+    }
+    /// Calls `f(std::string_view identity, const Instance &, bool suspect)` for each other app that is there, in the order
+    /// of their identities, once the hub has told which they are. If `f` returns a bool, false ends the walk.
+    template <typename F> Status try_each_peer(F &&f, Timeout timeout = wait_forever)
+    {
+        struct Call {
+            std::remove_reference_t<F> &f;
+            std::exception_ptr caught;
+        } call{f, nullptr};
+        const auto run = [](ns_app *, const char *identity, const std::uint8_t *bytes, bool suspect, void *ctx) noexcept {
+            Call &current = *static_cast<Call *>(ctx);
+            Instance instance;
+            std::copy(bytes, bytes + instance.size(), instance.begin());
+            NANOSTATE_TRY
+            {
+                return detail::goes_on(current.f, std::string_view(identity), instance, suspect);
+            }
+            NANOSTATE_CATCH
+            {
+                current.caught = std::current_exception();
+                return false;
+            }
+        };
+        const Status status = detail::told(ns_app_peers(handle(), timeout.ms(), run, &call));
+        if (call.caught)
+            std::rethrow_exception(call.caught);
+        return status;
+    }
     /// Sets the function for when the hub has sent everything that it held, as for wait_synced(). It is called behind
     /// the states that came before: on each link, each time the app asked for more, as by accept(), and soon if it is
     /// so already. Otherwise as on_state().
@@ -1231,6 +1285,11 @@ public:
     void on_state(StateFunction function) { detail::check(try_on_state(std::move(function))); }
     void on_link(LinkFunction function) { detail::check(try_on_link(std::move(function))); }
     void on_reject(RejectFunction function) { detail::check(try_on_reject(std::move(function))); }
+    void on_presence(PresenceFunction function) { detail::check(try_on_presence(std::move(function))); }
+    template <typename F> void each_peer(F &&f, Timeout timeout = wait_forever)
+    {
+        detail::check(try_each_peer(f, timeout));
+    }
     void on_synced(SyncedFunction function) { detail::check(try_on_synced(std::move(function))); }
     template <typename... Kinds> void accept(Kinds... kinds) { detail::check(try_accept(kinds...)); }
     void accept_any() { detail::check(try_accept_any()); }
@@ -1245,6 +1304,7 @@ private:
         std::shared_ptr<detail::Slot<LinkFunction>> on_link;
         std::shared_ptr<detail::Slot<RejectFunction>> on_reject;
         std::shared_ptr<detail::Slot<SyncedFunction>> on_synced;
+        std::shared_ptr<detail::Slot<PresenceFunction>> on_presence;
         std::atomic<bool> own_thread{false};
         std::atomic<bool> closed{false};
 
@@ -1341,6 +1401,16 @@ private:
     {
         const auto slot = static_cast<detail::Slot<RejectFunction> *>(ctx)->shared_from_this();
         detail::guard(*slot->shared, [&] { slot->function(sender, name, static_cast<Kind>(kind)); });
+        stop(app, *slot->shared);
+    }
+
+    static void run_presence(ns_app *app, ns_presence event, const char *identity, const std::uint8_t *bytes,
+                             void *ctx) noexcept
+    {
+        const auto slot = static_cast<detail::Slot<PresenceFunction> *>(ctx)->shared_from_this();
+        Instance instance;
+        std::copy(bytes, bytes + instance.size(), instance.begin());
+        detail::guard(*slot->shared, [&] { slot->function(static_cast<Presence>(event), identity, instance); });
         stop(app, *slot->shared);
     }
 

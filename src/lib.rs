@@ -83,7 +83,7 @@ pub mod visible;
 #[doc(hidden)]
 pub mod wire;
 
-pub use app::{App, AppStats, LinkState, OnLink, OnReject, OnState, OnSynced};
+pub use app::{App, AppStats, LinkState, OnLink, OnPresence, OnReject, OnState, OnSynced, Peer, PresenceEvent};
 pub use error::{Error, Result, Status};
 pub use hub::{Hub, HubStats, OnPeer, PeerEvent, PeerStats};
 pub use options::{AppOption, AppText, HubOption, HubText};

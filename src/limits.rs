@@ -67,7 +67,19 @@ pub const RECEIVED: usize = 64 << 20;
 pub const RECEIVED_CLEARED: usize = 10_000;
 /// How long the holder of an identity has to answer a probe.
 pub const IDENTITY_PROBE: Duration = Duration::from_secs(1);
-/// How long the holder of an identity may be silent before an app that was refused and tries again may replace it.
+/// Other apps of which an app knows that they are there.
+pub const OTHERS: usize = 65_536;
+/// How long an app over a network may be silent before it counts as suspect.
+pub const SUSPECT: Duration = Duration::from_secs(5);
+/// How long an app whose link was cut may take to come back, before it counts as lost.
+pub const CUT: Duration = Duration::from_secs(5);
+/// Apps whose links were cut that a hub waits for; of more, the first is lost.
+pub const CUT_APPS: usize = 4096;
+/// How long a hub is young: apps may be on their way back to it.
+pub const YOUNG: Duration = Duration::from_secs(10);
+/// Changes of who is there that a hub keeps for those who are told; one that is further behind is sent the list again.
+pub const PRESENCE_LOG: usize = 4096;
+/// How long an app, or its hub, may be silent over a network before it counts as lost; and the holder of an identity before
 pub const LOST: Duration = Duration::from_secs(20);
 /// All files of a folder that a hub serves to browsers, in bytes: they are kept in memory.
 pub const WWW_BYTES: usize = 64 << 20;

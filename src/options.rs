@@ -262,6 +262,11 @@ options! {
              gateways among them";
         ClearTokens = 122, NS_OPT_HUB_CLEAR_TOKENS, Flag, 0..1, false,
             "Take tokens unencrypted from other machines, too: anybody on the network between can read them";
+        SuspectMs = 123, NS_OPT_HUB_SUSPECT_MS, Milliseconds, 0..24 * DAY, limits::SUSPECT.as_millis(),
+            "How long an app over tcp or ws may be silent before others are told that it is suspect; 0 stands for any time";
+        LostMs = 124, NS_OPT_HUB_LOST_MS, Milliseconds, 0..24 * DAY, limits::LOST.as_millis(),
+            "How long an app over tcp or ws may be silent before its connection is closed and it counts as lost; 0 stands \
+             for any time";
     }
 }
 

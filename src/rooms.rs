@@ -90,7 +90,21 @@ const EXPORTS: &[(&str, &[&str])] = &[
     ("options", &["AppOption", "AppText", "HubOption", "HubText"]),
     ("wire", &["Kind", "Value"]),
     ("state", &["State"]),
-    ("app", &["App", "AppStats", "LinkState", "OnLink", "OnReject", "OnState", "OnSynced"]),
+    (
+        "app",
+        &[
+            "App",
+            "AppStats",
+            "LinkState",
+            "OnLink",
+            "OnPresence",
+            "OnReject",
+            "OnState",
+            "OnSynced",
+            "Peer",
+            "PresenceEvent",
+        ],
+    ),
     ("hub", &["Hub", "HubStats", "OnPeer", "PeerEvent", "PeerStats"]),
 ];
 

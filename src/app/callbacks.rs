@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::receive::Item;
 use super::{App, Inner};
 use crate::callback::{Callback, Gate};
-use crate::engine::app::{LinkState, Notice, Session};
+use crate::engine::app::{LinkState, Notice, Peer, PresenceEvent, Session};
 use crate::state::State;
 use crate::wire::Kind;
 use crate::{Result, Status};
@@ -17,6 +17,8 @@ pub type OnState = dyn FnMut(&State) + Send;
 pub type OnLink = dyn FnMut(LinkState, Status, &str) + Send;
 /// Hears that everything has come that the hub held.
 pub type OnSynced = dyn FnMut() + Send;
+/// Hears of other apps: what happened, and to which.
+pub type OnPresence = dyn FnMut(PresenceEvent, &Peer) + Send;
 /// Hears of a state of a kind that is not accepted: sender, name, kind.
 pub type OnReject = dyn FnMut(&str, &str, Kind) + Send;
 
@@ -31,6 +33,7 @@ pub(super) struct Callbacks {
     link: Callback<OnLink>,
     reject: Callback<OnReject>,
     synced: Callback<OnSynced>,
+    presence: Callback<OnPresence>,
 }
 
 impl Callbacks {
@@ -68,6 +71,17 @@ impl App {
         inner.set_callback(&inner.callbacks.synced, function, |session| session.set_tells_synced(set))
     }
 
+    /// Sets the callback for other apps, or none. It runs for each that is there, and then when one comes, leaves, or falls
+    /// silent. After a reconnect it runs for the differences. What passed before the callback had its turn is not told: an
+    /// app that came and left in between. Losing the hub is nothing that happened to others. As [`App::on_state`].
+    ///
+    /// Old programs, observers and programs behind gateways are not told of. A hub without this tells nothing.
+    pub fn on_presence(&self, function: Option<Box<OnPresence>>) -> Result<()> {
+        let inner = &self.inner;
+        let set = function.is_some();
+        inner.set_callback(&inner.callbacks.presence, function, |session| session.set_tells_others(set))
+    }
+
     /// Sets the callback for states of kinds that are not accepted, or none. As [`App::on_state`]. Without it a hub of
     /// ours does not even send them.
     pub fn on_reject(&self, function: Option<Box<OnReject>>) -> Result<()> {
@@ -89,8 +103,10 @@ impl Inner {
     }
 
     pub(super) fn tell_notice(&self, notice: Notice) {
-        let Callbacks { gate, link: on_link, reject: on_reject, synced: on_synced, .. } = &self.callbacks;
+        let Callbacks { gate, link: on_link, reject: on_reject, synced: on_synced, presence: on_presence, .. } =
+            &self.callbacks;
         match notice {
+            Notice::Presence(event, peer) => on_presence.call(gate, |function| function(event, &peer)),
             Notice::Synced => on_synced.call(gate, |function| function()),
             Notice::Link { link, why, text } => on_link.call(gate, |function| function(link, why, &text)),
             Notice::Reject { sender, name, kind } => {

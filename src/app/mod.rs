@@ -38,8 +38,8 @@ use crate::{Error, Result, Status};
 use self::callbacks::Callbacks;
 use self::readiness::Readiness;
 
-pub use self::callbacks::{OnLink, OnReject, OnState, OnSynced};
-pub use crate::engine::app::{AppStats, LinkState};
+pub use self::callbacks::{OnLink, OnPresence, OnReject, OnState, OnSynced};
+pub use crate::engine::app::{AppStats, LinkState, Peer, PresenceEvent};
 
 /// The stack of an app's thread that runs callbacks of the program.
 const CALLBACK_STACK: usize = 2 << 20;

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::{timed_out, App, Inner};
-use crate::engine::app::{LinkState, Session};
+use crate::engine::app::{LinkState, Peer, Session};
 use crate::runtime::deadline::Deadline;
 use crate::runtime::{self, reader, Driver};
 use crate::wire;
@@ -109,6 +109,19 @@ impl App {
             Err(error) if error.status() == Status::Timeout => Err(inner.not_acknowledged(error)),
             outcome => outcome,
         }
+    }
+
+    /// The other apps that are there, one entry for each app object, in the order of their identities. Asks the hub, the
+    /// first time, and knows them from then on; [`App::on_presence`] says which they are. Those that were there before a hub
+    /// was restarted may be on their way back to it, and are among them for 10 s. `None` waits indefinitely. Blocks.
+    ///
+    /// # Errors
+    /// As of [`App::wait_connected`]; [`Status::Unsupported`]: this hub does not tell.
+    pub fn peers(&self, timeout: Option<Duration>) -> Result<Vec<Peer>> {
+        let inner = &self.inner;
+        inner.check_may_wait()?;
+        inner.tell_session(|session| session.watch_others())?;
+        inner.wait_for_hub(timeout, |session| session.others())
     }
 
     /// Waits until the hub has sent everything that it held and that this app asked for before the call, on the present

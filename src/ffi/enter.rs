@@ -75,6 +75,13 @@ impl<T> Word for *const T {
 }
 
 #[cfg(own_frame)]
+impl Word for bool {
+    fn word(self) -> usize {
+        self as usize
+    }
+}
+
+#[cfg(own_frame)]
 impl Word for i32 {
     fn word(self) -> usize {
         self as usize

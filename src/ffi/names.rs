@@ -3,9 +3,9 @@
 use std::ffi::{c_char, c_int, CString};
 use std::sync::OnceLock;
 
-use super::{ns_kind, ns_link, ns_peer_event, ns_status};
+use super::{ns_kind, ns_link, ns_peer_event, ns_presence, ns_status};
 use crate::wire::Malformed;
-use crate::{Kind, LinkState, PeerEvent, Status};
+use crate::{Kind, LinkState, PeerEvent, PresenceEvent, Status};
 
 /// NUL-terminated copies of static names, made when the first is asked for.
 pub(super) struct Names(OnceLock<Vec<(i32, CString)>>);
@@ -52,6 +52,14 @@ pub extern "C" fn ns_kind_name(kind: ns_kind) -> *const c_char {
 pub extern "C" fn ns_link_name(link: ns_link) -> *const c_char {
     static NAMES: Names = Names::new();
     NAMES.get(link, || LinkState::ALL.iter().map(|link| (*link as i32, link.name())), c"unknown")
+}
+
+/// The name of what happened to another app: "here", "joined", "suspect", "recovered", "left", "lost";
+/// or "unknown".
+#[no_mangle]
+pub extern "C" fn ns_presence_name(event: ns_presence) -> *const c_char {
+    static NAMES: Names = Names::new();
+    NAMES.get(event, || PresenceEvent::ALL.iter().map(|event| (*event as i32, event.name())), c"unknown")
 }
 
 /// The name of what happened to a peer: "joined", "left", "refused"; or "unknown".

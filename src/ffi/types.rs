@@ -109,6 +109,22 @@ pub const NS_PEER_LEFT: ns_peer_event = 2;
 /// It was refused.
 pub const NS_PEER_REFUSED: ns_peer_event = 3;
 
+/// What happened to another app: an NS_PRESENCE_ number. The numbers never change.
+pub type ns_presence = i32;
+
+/// It was there before this app asked.
+pub const NS_PRESENCE_HERE: ns_presence = 1;
+/// It has come.
+pub const NS_PRESENCE_JOINED: ns_presence = 2;
+/// Nothing is heard of it, or its connection has broken: it may come back.
+pub const NS_PRESENCE_SUSPECT: ns_presence = 3;
+/// It is not suspect any more.
+pub const NS_PRESENCE_RECOVERED: ns_presence = 4;
+/// It has left on purpose, or was gone when this app had its hub back.
+pub const NS_PRESENCE_LEFT: ns_presence = 5;
+/// It was suspect for too long.
+pub const NS_PRESENCE_LOST: ns_presence = 6;
+
 /// An option of an app (1 to 100) or of a hub (from 101 on): an NS_OPT_ number. The numbers never
 /// change. ns_app_set and ns_hub_set set numbers, and ns_app_option and ns_hub_option read them;
 /// ns_app_set_text and ns_hub_set_text set texts: 51 to 100, and from 151 on.
@@ -217,6 +233,12 @@ pub const NS_OPT_HUB_READ_WITHOUT_TOKEN: ns_opt = 121;
 /// Hub. Take tokens unencrypted from other machines, too: anybody on the network between can
 /// read them. 0 or 1, default 0.
 pub const NS_OPT_HUB_CLEAR_TOKENS: ns_opt = 122;
+/// Hub. How long an app over tcp or ws may be silent before others are told that it is suspect;
+/// 0 stands for any time. In milliseconds: 0 to 24d, default 5s.
+pub const NS_OPT_HUB_SUSPECT_MS: ns_opt = 123;
+/// Hub. How long an app over tcp or ws may be silent before its connection is closed and it counts
+/// as lost; 0 stands for any time. In milliseconds: 0 to 24d, default 20s.
+pub const NS_OPT_HUB_LOST_MS: ns_opt = 124;
 /// Hub. File (PEM) with the certificate for addresses with TLS, followed by those of its
 /// issuers. A text.
 pub const NS_OPT_HUB_TLS_CERT: ns_opt = 151;

@@ -56,9 +56,13 @@ impl Features {
     pub const SUBSCRIBE: Features = Features(4);
     /// An app may withdraw values of senders that have departed, by [`Control::Forget`](super::Control::Forget).
     pub const FORGET: Features = Features(8);
+    /// The hub says by [`Control::Presence`](super::Control::Presence) which apps are there, if it is asked to; and an app
+    /// says goodbye by [`Control::Bye`](super::Control::Bye).
+    pub const PRESENCE: Features = Features(16);
     /// All that this version has.
-    pub const ALL: Features =
-        Features(Features::SYNCED.0 | Features::CLEAR.0 | Features::SUBSCRIBE.0 | Features::FORGET.0);
+    pub const ALL: Features = Features(
+        Features::SYNCED.0 | Features::CLEAR.0 | Features::SUBSCRIBE.0 | Features::FORGET.0 | Features::PRESENCE.0,
+    );
 
     /// Whether all features of `other` are among them.
     pub const fn contains(self, other: Features) -> bool {

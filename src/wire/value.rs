@@ -302,6 +302,11 @@ pub(super) fn put_bin(out: &mut Vec<u8>, bytes: &[u8]) {
     infallible(put::write_bin(out, bytes));
 }
 
+/// Appends nil.
+pub(super) fn put_nil(out: &mut Vec<u8>) {
+    infallible(put::write_nil(out));
+}
+
 /// Appends an integer in its shortest form.
 #[inline]
 pub(super) fn put_int(out: &mut Vec<u8>, value: i64) {

@@ -241,6 +241,64 @@ static void synced(void)
     ns_hub_free(hub);
 }
 
+struct others {
+    char said[256];
+    uint8_t instance[16];
+    int count;
+};
+
+static void seen_presence(ns_app *app, ns_presence event, const char *identity, const uint8_t *instance, void *ctx)
+{
+    struct others *others = (struct others *)ctx;
+    size_t len = strlen(others->said);
+    (void)app;
+    memcpy(others->instance, instance, sizeof others->instance);
+    snprintf(others->said + len, sizeof others->said - len, "%s %s;", identity, ns_presence_name(event));
+}
+
+static bool seen_peer(ns_app *app, const char *identity, const uint8_t *instance, bool suspect, void *ctx)
+{
+    struct others *others = (struct others *)ctx;
+    (void)app;
+    CHECK(!suspect);
+    SAME("b", identity);
+    CHECK(memcmp(instance, others->instance, sizeof others->instance) == 0);
+    return ++others->count < 1;
+}
+
+static void presence(void)
+{
+    ns_hub *hub = hub_at(free_url("inproc"));
+    ns_app *a = app_at("a", hub);
+    ns_app *watcher = app_new("watcher");
+    ns_app *b;
+    struct others others;
+    memset(&others, 0, sizeof others);
+    IS(NS_ERR_STATE, ns_app_peers(watcher, 0, seen_peer, &others));
+    IS(NS_ERR_INVALID, ns_app_peers(watcher, -2, seen_peer, &others));
+    IS(NS_ERR_INVALID, ns_app_peers(watcher, 0, NULL, NULL));
+    OK(ns_app_on_presence(watcher, seen_presence, &others));
+    OK(ns_app_connect(watcher, ns_hub_address(hub, 0)));
+    while (strcmp(others.said, "a here;") != 0) {
+        OK(ns_app_dispatch(watcher, LONG, 1));
+    }
+    ns_app_free(a);
+    while (strcmp(others.said, "a here;a left;") != 0) {
+        OK(ns_app_dispatch(watcher, LONG, 1));
+    }
+    b = app_at("b", hub);
+    while (strstr(others.said, "a here;a left;b ") == NULL) {
+        OK(ns_app_dispatch(watcher, LONG, 1));
+    }
+    EQUAL(0, others.count);
+    OK(ns_app_peers(watcher, LONG, seen_peer, &others));
+    EQUAL(1, others.count);
+    OK(ns_app_on_presence(watcher, NULL, NULL));
+    ns_app_free(b);
+    ns_app_free(watcher);
+    ns_hub_free(hub);
+}
+
 static void dispatches_inside(ns_app *app, const ns_state *state, void *ctx)
 {
     struct seen *seen = (struct seen *)ctx;
@@ -429,6 +487,7 @@ const struct test callback_tests[] = {
     {"a link function hears of connect, loss and return", links},
     {"a reject function hears of what is not accepted", rejects},
     {"a late app learns when it has what the hub held, and which states that were", synced},
+    {"an app is told which others are there, and who comes and leaves", presence},
     {"a callback may send and replace itself, but not dispatch", inside},
     {"an app freed in its state function is gone at once, and lingers", freed_inside},
     {"an app freed in its link function ends the receive that ran it", freed_inside_recv},

@@ -17,6 +17,7 @@ mod identities;
 mod memory;
 mod old_hubs;
 mod patterns;
+mod presence;
 mod promise;
 mod routing;
 mod stamps;

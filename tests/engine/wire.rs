@@ -10,7 +10,7 @@ use nanostate::limits::{MAX_DEPTH, MAX_NAME, MAX_SENDER};
 use nanostate::time::{LogicalTime, WallTime};
 use nanostate::wire::{
     bool_, bytes, check, decode, encode, ext, from_msgpack, number, payload, skip, text, to_msgpack, with_stamp, Body,
-    Control, Features, Form, HelloFlags, Hidden, Instance, Malformed, Meta, Secret, Stamp,
+    Control, Features, Form, HelloFlags, Hidden, Instance, Malformed, Meta, PeerState, Presence, Secret, Stamp,
 };
 use nanostate::Kind;
 use proptest::collection::vec;
@@ -412,6 +412,11 @@ proptest! {
             Control::Rejected { status, name: &words },
             Control::Forget { token, sender: &words, name: &words },
             Control::Forgotten { token, status, text: &words },
+            Control::Watch,
+            Control::Bye,
+            Control::Presence(Presence::Begins),
+            Control::Presence(Presence::Complete { young: token % 2 == 0 }),
+            Control::Presence(Presence::Peer { state: PeerState::ALL[token as usize % 4], identity: &words, instance }),
             Control::Stale { name: &words, offered, held, time: LogicalTime::from_bits(token) },
         ] {
             let mut raw = Vec::new();

@@ -39,7 +39,7 @@ fn an_app_bears_whatever_its_hub_sends() {
                         max_message,
                         wall: now.wall,
                         time: None,
-                        features: Features::NONE,
+                        features: rng.pick(&[Features::NONE, Features::ALL]),
                     }
                     .encode(wire::HUB_SENDER, &mut welcome);
                     first.extend(&*frame_head(framing, welcome.len()));
@@ -57,6 +57,7 @@ fn an_app_bears_whatever_its_hub_sends() {
                         let _ = app.publish(now, &name, Value::Msgpack(&value(kind, step, 10)), kind);
                         app.request_ack();
                     }
+                    2 if rng.one_in(2) => app.set_tells_others(rng.one_in(2)),
                     2 => app.set_accept(rng.any() as u32),
                     _ => {
                         let (v1, mut bytes) = (rng.one_in(2), Vec::new());

@@ -187,8 +187,10 @@ impl Door {
         assert!(whole && self.traces.is_empty(), "whole frames, and an answer to each request");
         let Some(newest) = &self.newest else { return };
         let config = router.config();
+        // Their form has no word for a value that was withdrawn.
         let allowed = |entry: &&Entry| {
-            (entry.kind().is_plain() || self.structured() || config.legacy_structured)
+            !entry.is_cleared()
+                && (entry.kind().is_plain() || self.structured() || config.legacy_structured)
                 && gateway::prefix_len(entry.name()) + entry.meta_at() <= config.legacy_max
         };
         for entry in router.table().iter().filter(allowed) {

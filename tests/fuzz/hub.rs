@@ -41,7 +41,7 @@ fn any_frames(rng: &mut Rng, masks: &mut Masks) -> Vec<u8> {
                 time,
                 secret: None,
                 token,
-                features: Features::NONE,
+                features: rng.pick(&[Features::NONE, Features::ALL]),
             }
             .encode("evil", &mut hello);
             ws::message(&[&hello], masks, &mut out);

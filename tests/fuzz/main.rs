@@ -33,7 +33,7 @@ use nanostate::framing::{
 };
 use nanostate::limits;
 use nanostate::time::{LogicalTime, WallTime};
-use nanostate::wire::{self, Control, Features, Form, HelloFlags, Hidden, Meta, Secret, Stamp};
+use nanostate::wire::{self, Control, Features, Form, HelloFlags, Hidden, Meta, PeerState, Presence, Secret, Stamp};
 use nanostate::{Kind, Status, Value};
 use sim::chaos::{self, Chaos};
 use sim::{body, each_seed, value, Rng, MS, SEC};
@@ -85,7 +85,22 @@ fn any_value(rng: &mut Rng, depth: u32) -> Vec<u8> {
 fn any_body(rng: &mut Rng, form: Form) -> Vec<u8> {
     let (sender, mut name) = (text(rng, 300), text(rng, 1100));
     if rng.one_in(4) {
-        let reserved = ["hello", "welcome", "refuse", "ping", "pong", "accept", "rejected", "later"];
+        let reserved = [
+            "hello",
+            "welcome",
+            "refuse",
+            "ping",
+            "pong",
+            "accept",
+            "rejected",
+            "synced",
+            "subscribe",
+            "unsubscribe",
+            "watch",
+            "presence",
+            "bye",
+            "later",
+        ];
         name = format!("$ns/{}", rng.pick(&reserved));
     }
     let stamp = Stamp { clock: LogicalTime::from_bits(rng.any()), instance: rng.instance() };
@@ -105,7 +120,12 @@ fn any_body(rng: &mut Rng, form: Form) -> Vec<u8> {
             let mut out = Vec::new();
             let instance = rng.instance();
             let time = rng.one_in(2).then(|| LogicalTime::from_bits(rng.any() >> rng.below(64)));
-            let control = match rng.below(8) {
+            let presence = match rng.below(4) {
+                0 => Presence::Begins,
+                1 => Presence::Complete { young: rng.one_in(2) },
+                _ => Presence::Peer { state: rng.pick(PeerState::ALL), identity: rng.pick(&["a", "b", "c"]), instance },
+            };
+            let control = match rng.below(15) {
                 0 => {
                     let secret = rng.one_in(2).then(|| Secret(rng.instance().0));
                     let (epoch, accept) = (rng.any(), rng.any() as u32);
@@ -118,7 +138,7 @@ fn any_body(rng: &mut Rng, form: Form) -> Vec<u8> {
                         time,
                         secret,
                         token: hidden,
-                        features: Features::NONE,
+                        features: rng.pick(&[Features::NONE, Features::ALL]),
                     }
                 }
                 1 => Control::Welcome {
@@ -126,15 +146,20 @@ fn any_body(rng: &mut Rng, form: Form) -> Vec<u8> {
                     max_message: rng.any(),
                     wall: WallTime::from_millis(rng.any()),
                     time,
-                    features: Features::NONE,
+                    features: rng.pick(&[Features::NONE, Features::ALL]),
                 },
                 2 => Control::Refuse { status: rng.any() as i32, text: "why" },
                 3 => Control::Ping { token: rng.any() },
                 4 => Control::Pong { token: rng.any(), time },
                 5 => Control::Accept { mask: rng.any() as u32 },
-                6 => Control::Rejected { status: rng.any() as i32, name: "n" },
-                7 => Control::Forget { token: rng.any(), sender: "s", name: "n" },
-                8 => Control::Forgotten { token: rng.any(), status: rng.any() as i32, text: "why" },
+                6 => Control::Synced { asks: rng.below(3) },
+                7 => Control::Unsubscribe { pattern: rng.pick(&["*", "n", "**", "a**"]) },
+                8 => Control::Watch,
+                9 | 10 => Control::Presence(presence),
+                11 if rng.one_in(4) => Control::Bye,
+                11 => Control::Rejected { status: rng.any() as i32, name: "n" },
+                12 => Control::Forget { token: rng.any(), sender: "s", name: "n" },
+                13 => Control::Forgotten { token: rng.any(), status: rng.any() as i32, text: "why" },
                 _ => Control::Stale {
                     name: "n",
                     offered: stamp,

@@ -322,6 +322,16 @@ impl Run {
                 invalid_if("ns_app_subscribe", null, status);
                 self.check_open(handle_ref, "ns_app_subscribe", status);
             }
+            12 if rng.one_in(4) => {
+                let mut shown = Shown { size: 0, most: rng.index(4), count: 0 };
+                let function = (!rng.one_in(20)).then_some(count_other as unsafe extern "C" fn(_, _, _, _, _) -> _);
+                let status = status!(self, ns_app_peers(app, wait, function, (&raw mut shown).cast()));
+                invalid_if("ns_app_peers", null || function.is_none() || (wait < -1 && !own_thread), status);
+                let fits = shown.count == 0 || (status == NS_OK && shown.count <= shown.most.max(1));
+                self.require(fits, || format!("ns_app_peers: {status} and {} of {}", shown.count, shown.most));
+                self.check_open(handle_ref, "ns_app_peers", status);
+                self.require(!own_thread || status != NS_OK, || "ns_app_peers in a callback".into());
+            }
             12 if rng.one_in(2) => {
                 let status = status!(self, ns_app_wait_synced(app, wait));
                 invalid_if("ns_app_wait_synced", null || (wait < -1 && !own_thread), status);
@@ -463,13 +473,14 @@ impl Run {
         handle: Option<&Arc<Handle<ns_app>>>,
         inside: bool,
     ) {
-        let which = rng.index(4);
+        let which = rng.index(5);
         let clear = rng.one_in(4);
         let Some(handle) = handle else {
             let status = match which {
                 0 => status!(self, ns_app_on_state(ptr::null_mut(), None, ptr::null_mut())),
                 1 => status!(self, ns_app_on_link(ptr::null_mut(), None, ptr::null_mut())),
                 2 => status!(self, ns_app_on_synced(ptr::null_mut(), None, ptr::null_mut())),
+                3 => status!(self, ns_app_on_presence(ptr::null_mut(), None, ptr::null_mut())),
                 _ => status!(self, ns_app_on_reject(ptr::null_mut(), None, ptr::null_mut())),
             };
             return self.require(status == NS_ERR_INVALID, || format!("a function of NULL: {status}"));
@@ -492,6 +503,10 @@ impl Run {
             2 => {
                 let function = if clear { None } else { Some(on_synced as _) };
                 status!(self, ns_app_on_synced(app, function, ctx))
+            }
+            3 => {
+                let function = if clear { None } else { Some(on_presence as _) };
+                status!(self, ns_app_on_presence(app, function, ctx))
             }
             _ => {
                 let function = if clear { None } else { Some(on_reject as _) };

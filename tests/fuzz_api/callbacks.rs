@@ -140,6 +140,40 @@ pub(crate) unsafe extern "C" fn on_synced(app: *mut ns_app, ctx: *mut c_void) {
     });
 }
 
+pub(crate) unsafe extern "C" fn on_presence(
+    app: *mut ns_app,
+    event: ns_presence,
+    identity: *const c_char,
+    instance: *const u8,
+    ctx: *mut c_void,
+) {
+    callback("on_presence", app, ctx, |run, context: &Context<ns_app>, rng| {
+        let known = (NS_PRESENCE_HERE..=NS_PRESENCE_LOST).contains(&event);
+        run.require(known, || format!("on_presence: event {event}"));
+        in_callback(run, context, rng);
+        run.require(!run.c_str("identity of on_presence", identity).is_empty(), || "on_presence: no identity".into());
+        // SAFETY: it has 16 bytes.
+        let instance = unsafe { std::slice::from_raw_parts(instance, 16) };
+        run.require(instance != [0; 16], || "on_presence: no instance".into());
+    });
+}
+
+/// Reads each app that ns_app_peers shows, and counts them.
+pub(crate) unsafe extern "C" fn count_other(
+    _app: *mut ns_app,
+    identity: *const c_char,
+    instance: *const u8,
+    _suspect: bool,
+    ctx: *mut c_void,
+) -> bool {
+    // SAFETY: both are borrowed for the call; the caller of ns_app_peers gave the last.
+    let (identity, instance) =
+        unsafe { (std::ffi::CStr::from_ptr(identity), std::slice::from_raw_parts(instance, 16)) };
+    assert!(!identity.is_empty() && instance != [0; 16]);
+    // SAFETY: as above.
+    unsafe { &mut *ctx.cast::<Shown>() }.goes_on()
+}
+
 pub(crate) unsafe extern "C" fn on_reject(
     app: *mut ns_app,
     sender: *const c_char,

@@ -27,6 +27,7 @@ const ENUMS: &[(&str, &str)] = &[
     ("NS_KIND_", "ns_kind"),
     ("NS_LINK_", "ns_link"),
     ("NS_PEER_", "ns_peer_event"),
+    ("NS_PRESENCE_", "ns_presence"),
     ("NS_OPT_", "ns_opt"),
     ("NS_LOG_", "a level, which is an int"),
     ("NS_MALFORMED_", "an index"),

@@ -31,6 +31,8 @@ export interface Flags {
   tableStates?: number | undefined;
   tableBytes?: Size | undefined;
   departed?: Duration | undefined;
+  suspect?: Duration | undefined;
+  lost?: Duration | undefined;
   tokenFile?: string | undefined;
   readWithoutToken?: boolean | undefined;
   clearTokens?: boolean | undefined;

@@ -50,6 +50,7 @@ fn heading(option: HubOption) -> Option<&'static str> {
         HubOption::TableStates | HubOption::TableBytes | HubOption::DepartedMs => "Kept states",
         HubOption::LegacyMax | HubOption::LegacyStructured | HubOption::LegacySnapshot => "Old programs",
         HubOption::AllowLocalPages | HubOption::MaxWebsockets | HubOption::HttpRate => "Web pages",
+        HubOption::SuspectMs | HubOption::LostMs => "Silent apps",
         HubOption::ReadWithoutToken | HubOption::ClearTokens => "Access tokens",
         HubOption::IpcMode | HubOption::Echo => return None,
     };

@@ -26,6 +26,8 @@ pub struct SessionConfig {
     pub secret: Option<Secret>,
     /// The access token.
     pub token: Option<Hidden<Box<str>>>,
+    /// How long the hub may be silent over a network before the link is given up. Zero: for any time.
+    pub silence: Duration,
     /// What it tells the hub that it can do.
     pub features: Features,
 }
@@ -42,6 +44,7 @@ impl Default for SessionConfig {
             observer: false,
             secret: None,
             token: None,
+            silence: limits::LOST,
             features: Features::ALL,
         }
     }

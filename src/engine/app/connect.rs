@@ -23,13 +23,16 @@ impl Session {
         self.reports.forget_failures();
         self.received.clear();
         self.hub.limit = usize::MAX;
-        self.acks.forget();
+        self.hub.acks.forget();
         self.dial();
         self.notice_link(Status::Ok, String::new());
     }
 
     /// Ends the link, or the attempts to get one.
     pub fn disconnect(&mut self) {
+        if matches!(self.phase, Phase::Up) && self.hub.features.contains(Features::PRESENCE) {
+            self.control(&Control::Bye);
+        }
         self.close();
         if !matches!(self.phase, Phase::Idle) {
             self.unlink();
@@ -82,13 +85,15 @@ impl Session {
     pub(super) fn unlink(&mut self) {
         if let Some(link) = self.link.take() {
             self.reports.stats.conflated_out += link.feed.conflated();
+            self.last = Some(link);
         }
         self.timers.clear_all();
-        self.acks.unlink();
+        self.hub.acks.unlink();
         self.stamper.unlink();
         self.hub.synced.unlink();
         self.hub.forgets.unlink();
         self.own.unlink();
+        self.others_are_unknown();
     }
 
     /// The connection ended, or is ended here.
@@ -171,7 +176,7 @@ impl Session {
         self.own.expire(now.mono);
         self.timers.clear(Timer::Handshake);
         if self.hub.instance != hub {
-            self.acks.forget();
+            self.hub.acks.forget();
             if self.hub.instance.is_none() {
                 // What came through an old hub has this app's stamps, which say nothing beside those of the senders.
                 self.received.clear();
@@ -185,6 +190,8 @@ impl Session {
         if let Some(link) = &mut self.link {
             link.feed.walk_all(&self.own.table);
         }
+        self.ask_for_others();
+        self.watch_over_hub(now);
         debug!(
             "{}: {} {}, announces {} own states",
             one_line(&self.identity),

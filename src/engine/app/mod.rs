@@ -9,6 +9,7 @@ mod draft;
 mod forgets;
 mod lookup;
 mod notices;
+mod others;
 mod own;
 mod pings;
 mod publish;
@@ -35,6 +36,8 @@ pub use self::draft::Draft;
 use self::forgets::Forgets;
 use self::notices::Reports;
 pub use self::notices::{LinkState, Notice};
+use self::others::Others;
+pub use self::others::{Peer, PresenceEvent};
 use self::own::Own;
 use self::pings::Pings;
 use self::received::Received;
@@ -78,6 +81,8 @@ enum Timer {
     Handshake,
     /// Bytes of the hub are left unread, and the program takes nothing. Set exactly while they are.
     Patience,
+    /// The hub may have been silent for long.
+    Silence,
 }
 
 impl TimerKey for Timer {
@@ -97,9 +102,11 @@ struct HubInfo {
     limit: usize,
     /// What both it and this app can do.
     features: Features,
+    acks: Acks,
     synced: Synced,
     pings: Pings,
     forgets: Forgets,
+    others: Others,
 }
 
 /// Kept for their allocations.
@@ -115,11 +122,12 @@ pub struct Session {
     pub config: SessionConfig,
     stamper: Stamper,
     own: Own,
-    acks: Acks,
     dialler: Dialler,
     phase: Phase,
     /// The connection to the hub, in the phases that have one.
     link: Option<Link>,
+    /// The connection that is ended here, until it is closed: what it has to say last.
+    last: Option<Link>,
     hub: HubInfo,
     received: Received,
     accepted: Accepted,
@@ -139,17 +147,19 @@ impl Session {
             config: SessionConfig::default(),
             stamper: Stamper::new(instance),
             own: Own::new(limits::SEND_QUEUE),
-            acks: Acks::default(),
             dialler: Dialler::new(u64::from_le_bytes(seed)),
             phase: Phase::Idle,
             link: None,
+            last: None,
             hub: HubInfo {
                 instance: None,
                 limit: usize::MAX,
                 features: Features::NONE,
+                acks: Acks::default(),
                 synced: Synced::default(),
                 pings: Pings::default(),
                 forgets: Forgets::default(),
+                others: Others::default(),
             },
             received: Received::new(limits::RECEIVED, limits::RECV_QUEUE),
             accepted: Accepted::all(),
@@ -217,7 +227,8 @@ impl Session {
 
     /// The next notice.
     pub fn next_notice(&mut self) -> Option<Notice> {
-        self.reports.next_notice().or_else(|| self.next_synced(self.received.waiting()))
+        let notice = self.reports.next_notice().or_else(|| self.next_of_others());
+        notice.or_else(|| self.next_synced(self.received.waiting()))
     }
 
     /// The refusal that the program has not got yet: each is returned once, and not again while attempts end the same.
@@ -232,7 +243,7 @@ impl Session {
 
     /// Whether a notice or a refusal waits.
     pub fn has_notice(&self) -> bool {
-        self.reports.has_notice() || self.hub.synced.is_due(self.received.waiting())
+        self.reports.has_notice() || self.has_news_of_others() || self.hub.synced.is_due(self.received.waiting())
     }
 
     /// The next thing that the operator should know.
@@ -297,7 +308,7 @@ impl Session {
     /// What [`Session::is_acked`] takes for all that was published so far.
     pub fn request_ack(&mut self) -> u64 {
         let version = self.own.table.version();
-        if !self.acks.request(version) {
+        if !self.hub.acks.request(version) {
             self.timers.clear(Timer::Patience);
             if matches!(self.phase, Phase::Up) {
                 self.flush();
@@ -329,7 +340,7 @@ impl Session {
     /// Stops reading while a program that takes its states has as many as it may have. One that takes none, or waits
     /// for an acknowledgement that comes behind them, has them conflated.
     fn pause_if_full(&mut self, now: Now) {
-        match self.received.full_until(now.mono).filter(|_| !self.acks.are_waited_for()) {
+        match self.received.full_until(now.mono).filter(|_| !self.hub.acks.are_waited_for()) {
             Some(until) => self.timers.set(Timer::Patience, until),
             None => self.timers.clear(Timer::Patience),
         }
@@ -338,12 +349,12 @@ impl Session {
     /// Until when the link should not be closed, for what was written to an old hub to be handed on.
     pub fn settles_until(&self) -> Option<MonoTime> {
         let old = matches!(self.phase, Phase::Up) && self.is_old() && self.own.table.version() > 0;
-        old.then(|| self.acks.settles_until())
+        old.then(|| self.hub.acks.settles_until())
     }
 
     /// Whether the hub has dealt with all that was published up to then.
     pub fn is_acked(&self, version: u64) -> bool {
-        self.acks.has(version)
+        self.hub.acks.has(version)
     }
 
     /// Takes only these kinds from now on.
@@ -488,8 +499,10 @@ impl Protocol for Session {
     }
 
     fn gather<'a>(&'a mut self, _now: Now, conn: ConnId, slices: &mut Vec<IoSlice<'a>>) {
-        let Session { link, identity, own, config, hub, reports, acks, buffers, .. } = self;
-        let Some(link) = link.as_mut().filter(|link| link.conn() == conn) else { return };
+        let Session { link, last, identity, own, config, hub, reports, buffers, .. } = self;
+        let Some(link) = link.as_mut().filter(|link| link.conn() == conn) else {
+            return last.iter().filter(|last| last.conn() == conn).for_each(|last| last.gather(slices));
+        };
         link.begin_write();
         if let Some(token) = link.due_pong() {
             link.enqueue(identity, &Control::Pong { token, time: None }, &mut buffers.scratch);
@@ -514,8 +527,8 @@ impl Protocol for Session {
             // Behind all that is to be acknowledged.
             let through = link.feed.through(own);
             if is_old && link.feed.is_drained() {
-                acks.written_to_old(through);
-            } else if !is_old && acks.ask(through) {
+                hub.acks.written_to_old(through);
+            } else if !is_old && hub.acks.ask(through) {
                 link.enqueue(identity, &Control::Ping { token: through }, &mut buffers.scratch);
             }
         }
@@ -523,18 +536,26 @@ impl Protocol for Session {
     }
 
     fn wrote(&mut self, now: Now, conn: ConnId, n: usize) -> bool {
-        let Some(link) = self.link.as_mut().filter(|link| link.conn() == conn) else { return false };
-        let more = link.wrote(n);
-        self.acks.wrote(now.mono);
+        let Some(link) = self.link.as_mut().filter(|link| link.conn() == conn) else {
+            let last = self.last.as_mut().filter(|last| last.conn() == conn);
+            return last.is_some_and(|last| last.feed.wrote(n));
+        };
+        let more = link.wrote(now, n);
+        self.hub.acks.wrote(now.mono);
         if link.is_old() && link.feed.is_drained() {
-            self.acks.written_to_old(self.own.table.version());
+            self.hub.acks.written_to_old(self.own.table.version());
         }
         // An acknowledgement is asked for behind what was written.
-        more || self.acks.is_to_be_asked()
+        more || self.hub.acks.is_to_be_asked()
     }
 
     fn next_action(&mut self) -> Option<Action> {
-        self.actions.pop_front()
+        let Some(action) = self.actions.pop_front() else {
+            // It was closed with the action before.
+            self.last = None;
+            return None;
+        };
+        Some(action)
     }
 
     fn deadline(&self) -> Option<MonoTime> {
@@ -546,6 +567,7 @@ impl Protocol for Session {
             match timer {
                 Timer::Backoff => self.dial(),
                 Timer::Patience => self.pause_if_full(now),
+                Timer::Silence => self.look_at_hub(now),
                 Timer::Handshake => {
                     self.drop_link(now, Error::new(Status::Timeout, "the hub did not answer in time"));
                 }

@@ -6,6 +6,7 @@ use std::mem;
 use log::debug;
 
 use super::super::table::Entry;
+use super::others::{Peer, PresenceEvent};
 use super::stats::AppStats;
 use crate::numbered::numbered;
 use crate::visible::{one_line, Quoted};
@@ -43,6 +44,8 @@ pub enum Notice {
     },
     /// Everything that the hub held has come.
     Synced,
+    /// This happened to another app.
+    Presence(PresenceEvent, Peer),
     /// A state of a kind that is not accepted.
     Reject {
         /// Its sender.

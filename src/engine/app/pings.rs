@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use super::super::link::Link;
 use super::super::Now;
-use super::{Phase, Session};
+use super::{Phase, Session, Timer};
 use crate::time::MonoTime;
 use crate::wire::Control;
 use crate::{Error, Result, Status};
@@ -16,6 +17,8 @@ const MARK: u64 = 1 << 63;
 pub struct Pings {
     sent: u64,
     waiting: Vec<Ping>,
+    /// When the hub was asked because of its silence, if nothing has come since.
+    unanswered: Option<MonoTime>,
 }
 
 struct Ping {
@@ -75,9 +78,41 @@ impl Session {
             }
             _ => return Ok(None),
         }
-        let token = self.hub.pings.send(now, self.acks.asked());
+        let token = self.hub.pings.send(now, self.hub.acks.asked());
         self.control(&Control::Ping { token });
         Ok(Some(token))
+    }
+
+    /// There is a link: the hub is looked at from now on, if it can be gone without a word.
+    pub(super) fn watch_over_hub(&mut self, now: Now) {
+        let over = |link: &Link| link.may_vanish() && !link.is_old();
+        if self.link.as_ref().is_some_and(over) && !self.config.silence.is_zero() {
+            self.hub.pings.unanswered = None;
+            self.timers.set(Timer::Silence, now.mono + self.config.silence / 2);
+        }
+    }
+
+    /// It is time to look whether the hub lives. A hub of which nothing comes is asked, and has as long again to answer.
+    pub(super) fn look_at_hub(&mut self, now: Now) {
+        let Some(link) = &self.link else { return };
+        let (heard, half) = (link.last_sign(), self.config.silence / 2);
+        let asked = self.hub.pings.unanswered.take().filter(|&at| heard < at && !self.is_paused());
+        let due = asked.unwrap_or(heard) + half;
+        if self.is_paused() || now.mono < due {
+            self.hub.pings.unanswered = asked;
+            return self.timers.set(Timer::Silence, due.max(now.mono + half / 2));
+        }
+        // A program that was held up finds a silence that it made itself.
+        let is_late = now.mono.since(due) >= half / 2;
+        if asked.is_some() && !is_late {
+            let text = format!("nothing was heard of the hub for {} s", now.mono.since(heard).as_secs());
+            return self.drop_link(now, Error::new(Status::Timeout, text));
+        }
+        let token = self.hub.pings.send(now, self.hub.acks.asked());
+        self.hub.pings.forget(token);
+        self.hub.pings.unanswered = Some(now.mono);
+        self.control(&Control::Ping { token });
+        self.timers.set(Timer::Silence, now.mono + half);
     }
 
     /// How long the answer to this ping took, if it has come.

@@ -155,7 +155,7 @@ impl Session {
             Control::Pong { token, time } => {
                 time.into_iter().for_each(|time| self.observe(now, time));
                 let asked = self.hub.pings.answered(now, token).unwrap_or(token);
-                if self.acks.answered(asked, self.own.table.version(), self.own.restamped()) {
+                if self.hub.acks.answered(asked, self.own.table.version(), self.own.restamped()) {
                     self.flush();
                 }
             }
@@ -169,6 +169,11 @@ impl Session {
                 self.hub.synced.answered(asks, self.received.waiting());
             }
             Control::Forgotten { token, status, text } => self.heard_forgotten(token, status, text),
+            Control::Presence(said)
+                if matches!(self.phase, Phase::Up) && self.hub.features.contains(Features::PRESENCE) =>
+            {
+                self.hear_of_others(said);
+            }
             Control::Stale { name, offered, held, time } if matches!(self.phase, Phase::Up) => {
                 self.was_stale(now, name, offered, held, time);
             }

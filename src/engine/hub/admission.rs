@@ -179,9 +179,7 @@ impl Router {
         // A peer that waited for a holder that makes room for this peer waits for this peer from then on.
         let mut waited = Vec::new();
         if self.make_room(now, i, hello, &mut waited) {
-            // Who publishes nothing has no say in the order of states.
-            let time = hello.time.filter(|_| !hello.reads);
-            self.core.welcome(now, i, &mut self.peers[i], time);
+            self.core.welcome(now, i, &mut self.peers[i], hello);
         }
         self.admit_all(now, waited);
     }
@@ -201,6 +199,7 @@ impl Router {
                 }
                 Claim::Renewed(holder) => {
                     waited.extend(core.identities.release(identity, holder));
+                    core.roster.renew(holder.conn(), id.conn());
                     let text = "replaced by a newer connection of the same app".into();
                     self.close(now, holder.place(), Status::Closed, text);
                 }

@@ -16,6 +16,7 @@ use super::identities::{Hello, Identities};
 use super::intake::{Intake, NotTaken, Taken};
 use super::peer::{Peer, Stage};
 use super::peers::{PeerId, Peers};
+use super::presence::Roster;
 use super::pressure::Memory;
 use super::reports::Reports;
 use super::subscribing::{self, may_subscribe, Change};
@@ -23,7 +24,6 @@ use super::subscriptions::Subscriptions;
 use super::turns::{self, Turns};
 use super::unfinished::Unfinished;
 use crate::effort::{did, Work};
-use crate::time::LogicalTime;
 use crate::wire::{self, Body, Control, Features, Form, HelloFlags, Hidden, Instance, Kind, Stamp};
 use crate::{limits, Status};
 
@@ -37,6 +37,8 @@ pub enum Timer {
     Expiry,
     /// Much memory may have been freed.
     Reclaim,
+    /// An app whose link was cut has not come back, or the hub is not young any more.
+    Presence,
     /// The peer has not joined.
     Handshake(u32),
     /// The peer has sent a part of a frame.
@@ -47,6 +49,8 @@ pub enum Timer {
     KeepAlive(u32),
     /// The peer has sent too much beside messages, and is not read.
     Rest(u32),
+    /// The peer may have been silent for long.
+    Silence(u32),
 }
 
 impl TimerKey for Timer {
@@ -54,13 +58,15 @@ impl TimerKey for Timer {
         let (place, kind) = match self {
             Timer::Expiry => return 0,
             Timer::Reclaim => return 1,
-            Timer::Handshake(place) => (place, 2),
-            Timer::Stalled(place) => (place, 3),
-            Timer::Probe(place) => (place, 4),
-            Timer::KeepAlive(place) => (place, 5),
-            Timer::Rest(place) => (place, 6),
+            Timer::Presence => return 2,
+            Timer::Handshake(place) => (place, 3),
+            Timer::Stalled(place) => (place, 4),
+            Timer::Probe(place) => (place, 5),
+            Timer::KeepAlive(place) => (place, 6),
+            Timer::Rest(place) => (place, 7),
+            Timer::Silence(place) => (place, 8),
         };
-        5 * place as usize + kind
+        6 * place as usize + kind
     }
 }
 
@@ -77,6 +83,8 @@ pub enum Next {
     List(Box<Change>),
     /// A value was withdrawn, which is to be passed on and then told to the peer, that asked for it with this token.
     Forgot { slot: Slot, token: u64 },
+    /// The peer is told which apps are there.
+    Watch,
     /// The peer answered the ping with this token.
     Answered(u64),
     /// The peer is not let in.
@@ -109,6 +117,7 @@ pub struct Core {
     pub timers: Timers<Timer>,
     pub turns: Turns,
     pub subscriptions: Subscriptions,
+    pub roster: Roster,
     pub actions: VecDeque<Action>,
     pub pool: Pool,
     pub memory: Memory,
@@ -130,6 +139,7 @@ impl Core {
             timers: Timers::new(),
             turns: Turns::new(),
             subscriptions: Subscriptions::new(),
+            roster: Roster::new(),
             actions: VecDeque::new(),
             pool: Pool::new(POOLED),
             memory: Memory::default(),
@@ -194,19 +204,24 @@ impl Core {
     }
 
     /// An app takes part from now on: it is welcomed.
-    pub fn welcome(&mut self, now: Now, place: usize, peer: &mut Peer, time: Option<LogicalTime>) {
+    pub fn welcome(&mut self, now: Now, place: usize, peer: &mut Peer, hello: &Hello) {
         if peer.profile.read_only.is_none() {
             self.intake.table.arrived(&peer.profile.identity, peer.profile.conn);
         }
         let states = self.intake.table.values();
         debug!("{} is welcomed, and is sent the {states} states held", peer.profile.name());
-        let time = Some(self.intake.welcome_time(now, time));
+        // Who publishes nothing has no say in the order of states.
+        let time = Some(self.intake.welcome_time(now, hello.time.filter(|_| !hello.reads)));
         self.warn_of_clock(peer);
         let (instance, max_message) = (self.intake.instance(), self.config.max_message as u64);
         peer.link.set_max_frame(peer.profile.max_frame(&self.config));
         self.send(peer, &Control::Welcome { instance, max_message, wall: now.wall, time, features: Features::ALL });
         peer.link.feed.mark_retained();
         peer.asks_for_all();
+        if !peer.profile.is_observer {
+            self.roster.join(peer.profile.conn, &peer.profile.identity, hello);
+        }
+        self.watch_over(now, place, peer);
         self.join(place, peer, true);
     }
 
@@ -400,7 +415,7 @@ impl Core {
                     peer.profile.listed.iter_mut().for_each(|listed| listed.restart());
                     peer.link.feed.walk_all(&self.intake.table);
                 }
-                peer.asks += 1;
+                peer.owed.asks += 1;
                 peer.asks_for_all();
                 self.flush(peer);
             }
@@ -413,6 +428,8 @@ impl Core {
             Control::Forget { token, sender, name } if up && peer.profile.features.contains(Features::FORGET) => {
                 return self.forget(now, peer, token, sender, name);
             }
+            Control::Watch if up && peer.profile.features.contains(Features::PRESENCE) => return Next::Watch,
+            Control::Bye if up => peer.life.said_bye = true,
             Control::Unknown if up => {}
             _ => return Next::close(Status::Invalid, "an unexpected $ns/ message"),
         }
@@ -487,6 +504,7 @@ impl Core {
         if let Some(synced) = peer.due_synced() {
             peer.link.enqueue(wire::HUB_SENDER, &synced, &mut self.scratch);
         }
+        self.add_presence(now, peer);
     }
 
     /// Adds what a peer that catches up has not been sent, while less than `most` waits, and as far as the turn allows. The

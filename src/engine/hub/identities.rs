@@ -186,6 +186,11 @@ impl Identities {
         }
     }
 
+    /// The token of the last question. The answer to another ping with it is one to all questions so far.
+    pub fn last_token(&self) -> u64 {
+        self.next_token - 1
+    }
+
     /// A peer no longer holds its identity. Returns one that still does and publishes, and the peers that waited for it: they
     /// are to claim the identity again.
     pub fn leave(&mut self, name: &str, holder: PeerId) -> (Option<PeerId>, Vec<(PeerId, Hello)>) {

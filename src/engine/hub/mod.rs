@@ -13,9 +13,11 @@ mod events;
 mod forgetting;
 mod identities;
 mod intake;
+mod life;
 mod overhead;
 mod peer;
 mod peers;
+mod presence;
 mod pressure;
 pub mod queries;
 mod reclaim;
@@ -40,6 +42,7 @@ pub use self::config::{About, RouterConfig};
 use self::core::{Core, Next, Timer};
 pub use self::events::{PeerEvent, RouterEvent};
 use self::intake::NotTaken;
+pub use self::life::Silence;
 use self::peer::{Peer, Stage};
 use self::peers::{PeerId, Peers};
 pub use self::stats::{HubStats, PeerStats};
@@ -204,7 +207,9 @@ impl Router {
         core.unfinished.release(mem::take(&mut peer.unfinished));
         core.drop_listing(peer);
         core.unsubscribe_all(i, peer);
-        for timer in [Timer::Handshake, Timer::Stalled, Timer::Probe, Timer::KeepAlive, Timer::Rest] {
+        core.unwatch(i, peer);
+        core.unlink(now, peer, why);
+        for timer in [Timer::Handshake, Timer::Stalled, Timer::Probe, Timer::KeepAlive, Timer::Rest, Timer::Silence] {
             core.timers.clear(timer(i as u32));
         }
         core.turns.leave(id);
@@ -370,6 +375,7 @@ impl Router {
                     steps += core.route(peers, slot);
                     core.forgot(&mut peers[i], token);
                 }
+                Next::Watch => core.watch(now, i, peer),
                 Next::Answered(token) => self.answered(now, i, token),
                 Next::Refuse(why) => self.refuse(now, i, why.0, why.1),
                 Next::Close(why) => self.close(now, i, why.0, why.1),
@@ -393,6 +399,9 @@ impl Router {
             peer.unfinished.came(now, taken, core.config.floor());
         }
         peer.link.heard(now);
+        if peer.life.heard() {
+            core.roster.recovered(peer.profile.conn);
+        }
         core.rest(now, i, peer, decoder.take_overhead());
         peer.link.put_decoder(decoder, &mut core.actions);
         if is_unfinished {
@@ -408,6 +417,7 @@ impl Router {
 impl Protocol for Router {
     fn opened(&mut self, now: Now, conn: ConnId, info: ConnInfo, _token: Option<u64>) {
         debug!("{} connected", info.from);
+        self.core.roster.begins(now);
         let (has_header, is_ws) = (info.framing.has_handshake(), info.framing.is_ws());
         self.core.set_ceilings();
         let limit = self.limit(is_ws).filter(|limit| !self.make_place(now, *limit, is_ws));
@@ -445,6 +455,7 @@ impl Protocol for Router {
         let (deferred, _) = &mut peer.deferred;
         if deferred.is_empty() {
             self.frames(now, i, input);
+            self.tell_all_presence(now);
         } else {
             did(Work::Byte, input.len());
             let before = deferred.capacity();
@@ -476,6 +487,7 @@ impl Protocol for Router {
         }
         self.leave(now, i, status, text);
         self.remove(conn);
+        self.tell_all_presence(now);
     }
 
     fn gather<'a>(&'a mut self, now: Now, conn: ConnId, slices: &mut Vec<IoSlice<'a>>) {
@@ -490,7 +502,7 @@ impl Protocol for Router {
     fn wrote(&mut self, now: Now, conn: ConnId, n: usize) -> bool {
         let Some(i) = self.peers.find(conn) else { return false };
         let peer = &mut self.peers[i];
-        let more = peer.link.wrote(n) || peer.awaits_synced;
+        let more = peer.link.wrote(now, n) || peer.owed.synced || self.core.owes_presence(now, peer);
         if !more && matches!(peer.stage, Stage::Served) {
             self.close(now, i, Status::Ok, String::new());
             return false;
@@ -544,6 +556,8 @@ impl Protocol for Router {
                 }
                 Timer::Probe(i) => self.unanswered(now, i as usize),
                 Timer::Rest(i) => self.peers[i as usize].overhead.is_paid(),
+                Timer::Presence => self.core.roster.expire(now),
+                Timer::Silence(i) => self.look_at(now, i as usize),
                 Timer::KeepAlive(i) => self.core.keep_alive(now, i, &mut self.peers[i as usize]),
             }
         }
@@ -555,5 +569,6 @@ impl Protocol for Router {
             }
         }
         self.relieve(now);
+        self.tell_all_presence(now);
     }
 }

@@ -6,7 +6,9 @@ use super::super::link::{Link, LinkLimits};
 use super::super::{ConnId, ConnInfo, Now};
 use super::audience::Profile;
 use super::config::RouterConfig;
+use super::life::Life;
 use super::overhead::Overhead;
+use super::presence::Watch;
 use super::queries::Listing;
 use super::stats::PeerStats;
 use super::unfinished::Share;
@@ -49,22 +51,31 @@ pub struct Peer {
     pub listing: Option<(Box<Listing>, Vec<u8>)>,
     /// What the decoder, and what is left for later, had allocated when last looked at.
     pub unfinished: Share,
-    /// When it was first asked whether it lives since it last sent bytes.
-    probed: Option<MonoTime>,
+    /// Whether it lives.
+    pub life: Life,
     /// Since when something waits for it without a pause.
     pub backlog: Option<MonoTime>,
     /// There were as many peers as there may be when it came, by this limit.
     pub surplus: Option<HubOption>,
     /// It was told of states that were not taken, and does not read that: it is not read either.
     pub behind: bool,
-    /// How often it has asked for more since its hello.
-    pub asks: u64,
-    /// It is to be told when it has all that it has asked for.
-    pub awaits_synced: bool,
+    /// What it is to be told.
+    pub owed: Owed,
     /// What it sent beside messages.
     pub overhead: Overhead,
     /// Its connection has ended, and why; what it sent before is left for later.
     pub ended: Option<(Status, String)>,
+}
+
+/// What a peer is to be told beside states.
+#[derive(Default)]
+pub struct Owed {
+    /// How often it has asked for more since its hello.
+    pub asks: u64,
+    /// It is to be told when it has all that it has asked for.
+    pub synced: bool,
+    /// Which apps are there, if it wants to know.
+    pub watch: Option<Box<Watch>>,
 }
 
 /// What is counted of a peer, and what was logged of it.
@@ -99,12 +110,11 @@ impl Peer {
             deferred: Default::default(),
             listing: None,
             unfinished: Share::default(),
-            probed: None,
+            life: Life::default(),
             backlog: None,
             surplus: None,
             behind: false,
-            asks: 0,
-            awaits_synced: false,
+            owed: Owed::default(),
             overhead: Overhead::default(),
             ended: None,
         }
@@ -121,28 +131,26 @@ impl Peer {
         matches!(self.stage, Stage::Closing)
     }
 
-    /// Notes that it is asked whether it lives. The time counts from the first such question since it last sent bytes.
+    /// Notes that it is asked for its identity.
     pub fn probe(&mut self, now: Now) {
-        if self.probed.is_none_or(|at| self.link.progress() > at) {
-            self.probed = Some(now.mono);
-        }
+        self.life.probe(now, self.link.progress());
     }
 
-    /// Whether it has left a question unanswered for so long that it counts as lost.
+    /// Whether it has left that question unanswered for so long that it counts as lost.
     pub fn is_lost(&self, now: Now) -> bool {
-        self.probed.is_some_and(|at| self.link.progress() <= at && now.mono >= at + limits::LOST)
+        self.life.has_left_probe_unanswered(now, self.link.progress())
     }
 
     /// It asks for everything, or for more than before, and is told when it has that.
     pub fn asks_for_all(&mut self) {
-        self.awaits_synced = self.profile.features.contains(Features::SYNCED);
+        self.owed.synced = self.profile.features.contains(Features::SYNCED);
     }
 
     /// What it is told now: that it has everything that it has asked for.
     pub fn due_synced(&mut self) -> Option<Control<'static>> {
-        let due = self.awaits_synced && self.is_up() && !self.link.feed.owes_what_was_held() && self.link.has_room();
-        self.awaits_synced &= !due;
-        due.then_some(Control::Synced { asks: self.asks })
+        let due = self.owed.synced && self.is_up() && !self.link.feed.owes_what_was_held() && self.link.has_room();
+        self.owed.synced &= !due;
+        due.then_some(Control::Synced { asks: self.owed.asks })
     }
 
     /// Whether something that it asks for is left for later.

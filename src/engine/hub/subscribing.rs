@@ -76,7 +76,7 @@ impl Core {
         } else if is_new {
             feed.walk_all(table);
         }
-        peer.asks += 1;
+        peer.owed.asks += 1;
         peer.asks_for_all();
         self.flush(peer);
     }

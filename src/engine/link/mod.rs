@@ -65,6 +65,10 @@ pub struct Link {
     said_close: bool,
     /// When the other side last sent bytes.
     progress: MonoTime,
+    /// When it last took bytes that had to wait for room.
+    took: MonoTime,
+    /// Whether bytes wait for room.
+    is_blocked: bool,
 }
 
 impl Link {
@@ -93,6 +97,8 @@ impl Link {
             pings: Pings::default(),
             said_close: false,
             progress: now.mono,
+            took: now.mono,
+            is_blocked: false,
         }
     }
 
@@ -203,6 +209,12 @@ impl Link {
         pings.iter().for_each(|payload| self.feed.control(|masks, out| ws::pong(payload, masks, out)));
     }
 
+    /// Whether the other side may be gone without a word: over a network, that is. A tunnel may end at this machine's own
+    /// address.
+    pub fn may_vanish(&self) -> bool {
+        self.framing == Framing::Tcp || self.framing.is_ws()
+    }
+
     /// Whether it is a WebSocket.
     pub fn is_ws(&self) -> bool {
         self.framing.is_ws()
@@ -238,6 +250,12 @@ impl Link {
     /// When the other side last sent bytes, or when the connection was opened.
     pub fn progress(&self) -> MonoTime {
         self.progress
+    }
+
+    /// When the other side last showed that it lives: it sent bytes, or took what had to wait. One that is cut off does not
+    /// show it for long: the system takes bytes for it until its buffer is full.
+    pub fn last_sign(&self) -> MonoTime {
+        self.progress.max(self.took)
     }
 
     /// Whether an answer may be added to what waits. A peer that asks and does not read must not fill memory.
@@ -287,8 +305,11 @@ impl Link {
     }
 
     /// The first `n` bytes were written. Whether there is more to write.
-    pub fn wrote(&mut self, n: usize) -> bool {
+    pub fn wrote(&mut self, now: Now, n: usize) -> bool {
         let more = self.feed.wrote(n);
+        if mem::replace(&mut self.is_blocked, self.feed.waiting() > 0) && n > 0 {
+            self.took = now.mono;
+        }
         if !self.pings.is_empty() {
             self.answer_pings();
             return true;

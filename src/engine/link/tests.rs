@@ -46,7 +46,7 @@ impl Pair {
         link.gather(&mut slices);
         let bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).take(most).collect();
         drop(slices);
-        link.wrote(bytes.len());
+        link.wrote(Now::default(), bytes.len());
         self.on_the_way[1 - from].extend(bytes);
     }
 
@@ -78,7 +78,7 @@ fn written(link: &mut Link) -> Vec<u8> {
     link.gather(&mut slices);
     let bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.to_vec()).collect();
     drop(slices);
-    link.wrote(bytes.len());
+    link.wrote(Now::default(), bytes.len());
     bytes
 }
 
@@ -100,13 +100,13 @@ fn a_ping_without_room_for_its_answer_waits_and_only_the_newest_is_answered() {
     assert_eq!((link.take_ping(2), link.take_ping(3), link.due_pong()), (None, None, None));
     let waiting = link.feed.waiting();
     link.begin_write();
-    assert!(link.wrote(waiting), "the pong is to be written");
+    assert!(link.wrote(Now::default(), waiting), "the pong is to be written");
     assert_eq!((link.due_pong(), link.due_pong()), (Some(3), None));
-    assert!(!link.wrote(0));
+    assert!(!link.wrote(Now::default(), 0));
     // One that is answered at once makes those before it obsolete.
     link.feed.message(&[0; 2000]);
     assert_eq!(link.take_ping(4), None);
-    link.wrote(link.feed.waiting());
+    link.wrote(Now::default(), link.feed.waiting());
     assert_eq!((link.take_ping(5), link.due_pong()), (Some(5), None));
 }
 
@@ -150,7 +150,7 @@ fn the_pings_of_a_web_socket_are_answered_and_the_newest_alone_when_there_was_no
     pair.write(0, usize::MAX);
     pair.read(hub, usize::MAX);
     let waiting = pair.links[hub].feed.waiting();
-    assert!(pair.links[hub].wrote(waiting), "a pong is to be written");
+    assert!(pair.links[hub].wrote(Now::default(), waiting), "a pong is to be written");
     assert_eq!(written(&mut pair.links[hub]), b"\x8a\0");
 }
 
@@ -213,4 +213,21 @@ proptest! {
             prop_assert_eq!(&pair.bodies[1 - which], &sent[which]);
         }
     }
+}
+
+#[test]
+fn a_side_that_takes_what_had_to_wait_shows_that_it_lives() {
+    let mut link = link(0, Framing::Inproc, Side::Listener);
+    let at = |nanos| Now { mono: MonoTime::from_nanos(nanos), ..Now::default() };
+    link.feed.message(&[0; 100]);
+    assert!(link.wrote(at(10), 50));
+    assert_eq!(link.last_sign(), at(0).mono, "a buffer of the system took it");
+    assert!(link.wrote(at(20), 50 - 8) && link.wrote(at(30), 0));
+    assert_eq!(link.last_sign(), at(20).mono);
+    assert!(!link.wrote(at(40), link.feed.waiting()));
+    link.feed.message(&[0; 100]);
+    assert!(!link.wrote(at(50), link.feed.waiting()));
+    assert_eq!(link.last_sign(), at(40).mono, "nothing had to wait any more");
+    link.heard(at(60));
+    assert_eq!(link.last_sign(), at(60).mono);
 }

@@ -1,12 +1,15 @@
 //! The functions of the program that an app calls, and the states for which it calls them.
 
-use std::ffi::{c_char, c_void};
+use std::ffi::{c_char, c_int, c_void};
 
 use super::super::enter::enter;
 use super::super::state::as_raw;
-use super::super::{ns_kind, ns_link, ns_status, status, text, Carried};
-use super::{c_string, handle_of, ns_app, ns_link_fn, ns_reject_fn, ns_state_fn, ns_synced_fn, waiting};
-use crate::{App, OnLink, OnReject, OnState, OnSynced};
+use super::super::{ns_kind, ns_link, ns_presence, ns_status, null, status, text, timeout, Carried};
+use super::{
+    c_string, handle_of, ns_app, ns_app_peer_fn, ns_link_fn, ns_presence_fn, ns_reject_fn, ns_state_fn, ns_synced_fn,
+    waiting,
+};
+use crate::{App, OnLink, OnPresence, OnReject, OnState, OnSynced, Status};
 
 /// Closes an app that was freed inside its own callback, which has returned.
 fn close(app: App) {
@@ -79,6 +82,79 @@ pub unsafe extern "C" fn ns_app_on_synced(app: *mut ns_app, function: ns_synced_
         });
         // SAFETY: as above.
         unsafe { waiting(app, |app| app.on_synced(callback)) }
+    })
+}
+
+/// Sets the function for other apps; NULL for none. It is called for each that is there
+/// (NS_PRESENCE_HERE), and then when one comes, leaves, or falls silent; after a reconnect for what
+/// has changed. What passed before the function had its turn is not told, and losing the hub is
+/// nothing that happened to others. Old programs, observers and clients of gateways are not told of.
+/// Otherwise as ns_app_on_state, with the same errors.
+#[no_mangle]
+pub unsafe extern "C" fn ns_app_on_presence(app: *mut ns_app, function: ns_presence_fn, ctx: *mut c_void) -> ns_status {
+    status(|| {
+        // SAFETY: the arguments are as the header demands.
+        let guard = unsafe { handle_of(app) }?.guard.clone();
+        let (shown, ctx) = (Carried(app), Carried(ctx));
+        let callback = function.map(|function| -> Box<OnPresence> {
+            Box::new(move |event, peer| {
+                let (event, identity) = (event as ns_presence, c_string(&peer.identity));
+                let instance = peer.instance.as_ptr();
+                guard.callback(
+                    // SAFETY: the app is not freed, identity and instance outlive the call, and the function is as the
+                    // header demands.
+                    || unsafe { enter!(function, shown.get(), event, identity.as_ptr(), instance, ctx.get()) },
+                    close,
+                );
+            })
+        });
+        // SAFETY: as above.
+        unsafe { waiting(app, |app| app.on_presence(callback)) }
+    })
+}
+
+/// Calls `function` for each other app that is there, in the order of their identities. Waits until the
+/// hub has told which they are: `timeout_ms` milliseconds, -1 forever, 0 only tries. It is asked the
+/// first time, and tells of changes from then on. Apps that were there before a hub was restarted may
+/// be on their way back to it, and are among them for 10 s.
+///
+/// The calls come in this thread, before it returns, until one returns false, which is a success too.
+/// `function` may use the app.
+///
+/// Blocks. Any thread, but not a callback on the app's own thread.
+///
+/// - NS_ERR_TIMEOUT: ns_last_error tells why there is no link, if there is none
+/// - NS_ERR_UNSUPPORTED: the hub does not say which apps are there
+/// - NS_ERR_REFUSED, NS_ERR_IDENTITY_TAKEN, NS_ERR_FULL: the hub refused the app, which tries again
+/// - NS_ERR_STATE: ns_app_connect was not called, or inside a callback on the app's own thread
+/// - NS_ERR_INTERRUPTED: by ns_app_interrupt
+/// - NS_ERR_CLOSED: the app is closed, or was while this waited
+/// - NS_ERR_INVALID: `app` or `function` is NULL, or `timeout_ms` is below -1
+#[no_mangle]
+pub unsafe extern "C" fn ns_app_peers(
+    app: *mut ns_app,
+    timeout_ms: c_int,
+    function: ns_app_peer_fn,
+    ctx: *mut c_void,
+) -> ns_status {
+    status(|| {
+        let timeout = timeout(timeout_ms, "timeout_ms");
+        // SAFETY: the arguments are as the header demands.
+        let guard = unsafe { handle_of(app) }?.guard.clone();
+        let function = function.ok_or_else(|| null("function"))?;
+        // SAFETY: as above.
+        for peer in unsafe { waiting(app, |app| app.peers(timeout?)) }? {
+            if guard.ended() {
+                return Err(Status::Closed.into());
+            }
+            let (identity, instance) = (c_string(&peer.identity), peer.instance.as_ptr());
+            // SAFETY: the app is not freed, identity and instance outlive the call, and the function is as the header
+            // demands.
+            if !unsafe { enter!(function, app, identity.as_ptr(), instance, peer.is_suspect, ctx) } {
+                break;
+            }
+        }
+        Ok(())
     })
 }
 

@@ -19,7 +19,9 @@ use std::ptr::NonNull;
 
 use super::counted::{Counted, HandleRef};
 use super::free_guard::FreeGuard;
-use super::{held, ns_kind, ns_link, ns_opt, ns_state, ns_status, status, text, timeout, value, Out, NS_LINK_IDLE};
+use super::{
+    held, ns_kind, ns_link, ns_opt, ns_presence, ns_state, ns_status, status, text, timeout, value, Out, NS_LINK_IDLE,
+};
 use crate::runtime::thread::NotCancelled;
 use crate::{App, AppOption, AppText, Error, Result, Status};
 
@@ -72,6 +74,34 @@ pub type ns_reject_fn = Option<
 ///
 /// Runs where callbacks run (see the top of this file).
 pub type ns_synced_fn = Option<unsafe extern "C" fn(app: *mut ns_app, ctx: *mut c_void)>;
+
+/// Called for another app: what happened to it. `identity` is borrowed for the call, as is `instance`:
+/// 16 bytes that tell it from others with that identity, at the same time or before and after.
+///
+/// Runs where callbacks run (see the top of this file).
+pub type ns_presence_fn = Option<
+    unsafe extern "C" fn(
+        app: *mut ns_app,
+        event: ns_presence,
+        identity: *const c_char,
+        instance: *const u8,
+        ctx: *mut c_void,
+    ),
+>;
+
+/// Gets another app of ns_app_peers: its identity and the 16 bytes of its instance, borrowed for the
+/// call, and whether it is suspect. True goes on to the next, false ends the walk.
+///
+/// Runs inside ns_app_peers.
+pub type ns_app_peer_fn = Option<
+    unsafe extern "C" fn(
+        app: *mut ns_app,
+        identity: *const c_char,
+        instance: *const u8,
+        suspect: bool,
+        ctx: *mut c_void,
+    ) -> bool,
+>;
 
 /// The option with a number.
 fn option(number: ns_opt) -> Result<AppOption> {

@@ -9,8 +9,8 @@ use self::fields::{
 use super::features::{Features, HelloFlags};
 use super::texts::Texts;
 use super::token::Token;
-use super::value::{put_bin, put_int, put_map, put_str, put_uint};
-use super::{encode, Body, Form, Hidden, Instance, Malformed, Meta, Secret, Stamp, RESERVED};
+use super::value::{put_bin, put_int, put_map, put_nil, put_str, put_uint};
+use super::{encode, Body, Form, Hidden, Instance, Malformed, Meta, PeerState, Presence, Secret, Stamp, RESERVED};
 use crate::time::{LogicalTime, WallTime};
 
 /// The sender of the hub's own messages.
@@ -29,6 +29,16 @@ const SUBSCRIBE: &str = "subscribe";
 const UNSUBSCRIBE: &str = "unsubscribe";
 const FORGET: &str = "forget";
 const FORGOTTEN: &str = "forgotten";
+const WATCH: &str = "watch";
+const PRESENCE: &str = "presence";
+const BYE: &str = "bye";
+
+/// What [`Presence`] has at key 0, beside the numbers of [`PeerState`].
+mod presence {
+    pub const BEGINS: u64 = 0;
+    pub const COMPLETE: u64 = 5;
+    pub const COMPLETE_YOUNG: u64 = 6;
+}
 
 /// A message between an app and its hub. Each is a v1 body with an empty meta. Its data is one integer, or a map with
 /// small integers as keys, of which unknown ones are ignored.
@@ -144,6 +154,13 @@ pub enum Control<'a> {
         /// Key 2: why it is not, in words.
         text: &'a str,
     },
+    /// `$ns/watch`: the app is told from now on which others are there.
+    Watch,
+    /// `$ns/presence`: which apps are there. Key 0: the number of its [`PeerState`], or 0: a list begins, 5: it is complete,
+    /// 6: complete for a young hub. Keys 1 and 2, for an app: its identity and its instance.
+    Presence(Presence<'a>),
+    /// `$ns/bye`: the app ends the link for good.
+    Bye,
     /// Any other name under [`RESERVED`]. It is ignored, so that later versions can add names.
     Unknown,
 }
@@ -259,6 +276,18 @@ impl<'a> Control<'a> {
                 put_str(&mut data, text);
                 FORGOTTEN
             }
+            Control::Watch | Control::Bye => {
+                put_nil(&mut data);
+                if *self == Control::Bye {
+                    BYE
+                } else {
+                    WATCH
+                }
+            }
+            Control::Presence(said) => {
+                put_presence(&mut data, said);
+                PRESENCE
+            }
             Control::Unknown => return,
         };
         encode(out, Form::V1, sender, &[RESERVED, name].concat(), &data, &Meta::default());
@@ -331,9 +360,49 @@ impl<'a> Control<'a> {
                 let [token, status, text] = fields(body.data, 3)?;
                 Control::Forgotten { token: uint(token)?, status: status_of(status)?, text: str_of(text)? }
             }
+            WATCH => Control::Watch,
+            BYE => Control::Bye,
+            PRESENCE => presence_of(body.data)?.map_or(Control::Unknown, Control::Presence),
             _ => Control::Unknown,
         })
     }
+}
+
+fn put_presence(data: &mut Vec<u8>, said: Presence<'_>) {
+    let number = match said {
+        Presence::Begins => presence::BEGINS,
+        Presence::Complete { young: false } => presence::COMPLETE,
+        Presence::Complete { young: true } => presence::COMPLETE_YOUNG,
+        Presence::Peer { state, .. } => state as u64,
+    };
+    let peer = match said {
+        Presence::Peer { identity, instance, .. } => Some((identity, instance)),
+        _ => None,
+    };
+    put_map(data, if peer.is_some() { 3 } else { 1 });
+    put_uint(data, 0);
+    put_uint(data, number);
+    if let Some((identity, instance)) = peer {
+        put_uint(data, 1);
+        put_str(data, identity);
+        put_uint(data, 2);
+        put_bin(data, &instance.0);
+    }
+}
+
+/// `None`: it is something of a later version.
+fn presence_of(data: &[u8]) -> Result<Option<Presence<'_>>, Malformed> {
+    let [number, identity, instance] = fields(data, 1)?;
+    Ok(Some(match uint(number)? {
+        presence::BEGINS => Presence::Begins,
+        presence::COMPLETE => Presence::Complete { young: false },
+        presence::COMPLETE_YOUNG => Presence::Complete { young: true },
+        number => {
+            let state = i32::try_from(number).ok().and_then(PeerState::from_code);
+            let Some(state) = state else { return Ok(None) };
+            Presence::Peer { state, identity: str_of(identity)?, instance: instance_of(instance)? }
+        }
+    }))
 }
 
 #[cfg(test)]

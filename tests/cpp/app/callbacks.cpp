@@ -105,6 +105,51 @@ TEST("a late app learns when it has what the hub held, and which states that wer
     EQUAL("synced again", said.back());
 }
 
+TEST("an app is told which others are there, and who comes and leaves")
+{
+    Hub hub;
+    hub.listen("inproc://cpp-presence");
+    App watcher("watcher");
+    std::vector<std::string> said;
+    Instance last{};
+    watcher.on_presence([&](Presence event, std::string_view identity, const Instance &instance) {
+        said.push_back(std::string(identity) + " " + to_string(event));
+        last = instance;
+    });
+    FAILS(Status::state, watcher.each_peer([](std::string_view, const Instance &, bool) {}, 0s));
+    App a("a");
+    a.connect(hub.address());
+    a.wait_connected(patience);
+    watcher.connect(hub.address());
+    while (said.empty())
+        CHECK(watcher.dispatch(patience));
+    EQUAL("a here", said.back());
+    int shown = 0;
+    watcher.each_peer(
+        [&](std::string_view identity, const Instance &instance, bool suspect) {
+            shown++;
+            CHECK(identity == "a" && instance == last && !suspect);
+        },
+        patience);
+    EQUAL(1, shown);
+    a.close();
+    while (said.size() < 2)
+        CHECK(watcher.dispatch(patience));
+    EQUAL("a left", said.back());
+    watcher.on_presence([&](Presence, std::string_view, const Instance &) { throw std::runtime_error("presence"); });
+    App b("b");
+    b.connect(hub.address());
+    bool thrown = false;
+    while (!thrown) {
+        try {
+            CHECK(watcher.dispatch(patience));
+        } catch (const std::runtime_error &error) {
+            EQUAL("presence", std::string(error.what()));
+            thrown = true;
+        }
+    }
+}
+
 TEST("dispatch runs at most as many callbacks as it is told")
 {
     Pair pair;

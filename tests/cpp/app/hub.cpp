@@ -88,6 +88,7 @@ TEST("options take values of their own type")
     EQUAL(4096, hub.option(NS_OPT_HUB_MAX_PEERS));
     EQUAL(1024, hub.option(option::hub_max_websockets));
     EQUAL(64, hub.option(option::hub_http_rate));
+    CHECK(hub.option(option::hub_suspect) == 5s && hub.option(option::hub_lost) == 20s);
     FAILS(Status::invalid, hub.set(option::hub_handshake, 0s));
     hub.set(option::hub_allow_local_pages, true);
     hub.allow_origin("https://example.org");

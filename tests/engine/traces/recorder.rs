@@ -39,8 +39,9 @@ pub struct Trace {
     pub is_congested: bool,
 }
 
-/// What the client in JavaScript can do: it has no function that asks for values of others to be withdrawn.
-pub const KNOWN: Features = Features(Features::ALL.0 & !Features::FORGET.0);
+/// What the client in JavaScript can do: it has no function that asks for values of others to be
+/// withdrawn, or who is there.
+pub const KNOWN: Features = Features(Features::ALL.0 & !(Features::FORGET.0 | Features::PRESENCE.0));
 
 impl Trace {
     pub fn new() -> Trace {
@@ -50,6 +51,8 @@ impl Trace {
         session.config.features = KNOWN;
         session.set_tells_links(true);
         session.set_tells_synced(true);
+        // It does not ask whether its hub lives.
+        session.config.silence = Duration::ZERO;
         let now = Now {
             mono: MonoTime::from_nanos(100_000_000_000),
             wall: WallTime::from_millis(WALL),
@@ -150,6 +153,7 @@ impl Trace {
                     }
                     Notice::Synced => synced.push(states.len()),
                     Notice::Reject { .. } => panic!("every kind is accepted"),
+                    Notice::Presence(..) => panic!("nobody asks who is there"),
                 }
             }
             let Some(state) = self.session.take_state() else { break };

@@ -167,7 +167,7 @@ impl World {
                 if app.takes {
                     app.take();
                 }
-                app.session.next_notice();
+                app.hear();
                 app.session.next_warning();
                 if app.ack.as_ref().is_some_and(|ack| app.session.is_acked(ack.version)) {
                     self.check_ack(id);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use nanostate::engine::app::Session;
+use nanostate::engine::app::{Notice, Peer, PresenceEvent, Session};
 use nanostate::engine::hub::Router;
 use nanostate::engine::Protocol;
 use nanostate::pattern::Pattern;
@@ -48,6 +48,8 @@ pub struct App {
     /// What it was given, in order, if that is kept.
     pub log: Option<Vec<(String, String, Vec<u8>)>>,
     pub taken: u64,
+    /// What it was told of others.
+    pub told: Vec<(PresenceEvent, Peer)>,
     /// What it sent last of each name, the sends that were refused not counted.
     pub sent: BTreeMap<String, (Kind, Vec<u8>)>,
     /// An acknowledgement that is waited for.
@@ -71,6 +73,7 @@ impl App {
             newest: BTreeMap::new(),
             log: None,
             taken: 0,
+            told: Vec::new(),
             sent: BTreeMap::new(),
             ack: None,
             acked: 0,
@@ -109,6 +112,15 @@ impl App {
         let newest = std::mem::take(&mut self.newest);
         self.newest = newest.into_iter().filter(|((_, name), _)| self.is_given(name)).collect();
         self.given.retain(|key, _| self.newest.contains_key(key));
+    }
+
+    /// Takes what it is told beside states.
+    pub fn hear(&mut self) {
+        while let Some(notice) = self.session.next_notice() {
+            if let Notice::Presence(event, peer) = notice {
+                self.told.push((event, peer));
+            }
+        }
     }
 
     /// Takes what waits, and checks each.

@@ -80,6 +80,8 @@ impl Storm {
             begun: false,
             most: [0; 2],
         };
+        // Most of its apps say nothing, also if they are asked.
+        *storm.router.silence_mut() = Silence::ANY;
         for conn in PAIR {
             storm.join(conn, KIND.mask());
         }

@@ -1,0 +1,394 @@
+//! Which apps are there, and who is told.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use hashbrown::HashMap;
+
+use super::super::hash::{key_hasher, KeyHasher};
+use super::super::{ConnId, Now};
+use super::core::{Core, Timer};
+use super::identities::Hello;
+use super::life::{Sign, Silence};
+use super::peer::Peer;
+use super::peers::Peers;
+use super::turns;
+use super::Router;
+use crate::time::MonoTime;
+use crate::wire::{self, Control, Instance, PeerState, Presence, Secret};
+use crate::{limits, Status};
+
+/// How the link of an app ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ended {
+    /// On purpose.
+    Said,
+    /// Without a word: the app may come back.
+    Cut,
+    /// It was silent for too long.
+    Lost,
+}
+
+/// An app that is there, or whose link was cut a short time ago.
+struct Member {
+    identity: Box<str>,
+    instance: Instance,
+    secret: Option<Secret>,
+    is_suspect: bool,
+    /// Its link was cut: until then it may come back.
+    until: Option<MonoTime>,
+}
+
+struct Change {
+    state: PeerState,
+    identity: Box<str>,
+    instance: Instance,
+}
+
+/// What an app has been told of who is there.
+#[derive(Default)]
+pub struct Watch {
+    /// The next change that it is told.
+    next: u64,
+    /// The list is on its way; what was connected from here on is still to come.
+    list: Option<ConnId>,
+    /// How complete it was said to be.
+    said: Complete,
+}
+
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+enum Complete {
+    #[default]
+    No,
+    Young,
+    Yes,
+}
+
+/// The apps that are there. Changes are kept until all that are told had time to take them; one that is further behind is
+/// sent the whole list again.
+pub struct Roster {
+    /// How long an app may be silent.
+    pub silence: Silence,
+    /// By their links: those that came first stand first.
+    members: BTreeMap<ConnId, Member>,
+    /// Those whose links were cut, in that order.
+    cut: VecDeque<(MonoTime, ConnId)>,
+    /// The same by their instance.
+    cut_by: HashMap<Instance, ConnId, KeyHasher>,
+    log: VecDeque<Change>,
+    /// The number of the first change in `log`.
+    first: u64,
+    /// The places of those that are told.
+    watchers: Vec<u32>,
+    /// When the hub had its first connection.
+    born: Option<MonoTime>,
+    /// Whether there is something that watchers have not been told.
+    has_news: bool,
+}
+
+impl Roster {
+    /// Nobody is there.
+    pub fn new() -> Roster {
+        Roster {
+            silence: Silence::default(),
+            members: BTreeMap::new(),
+            cut: VecDeque::new(),
+            cut_by: HashMap::with_hasher(key_hasher()),
+            log: VecDeque::new(),
+            // A watch that has been told nothing is behind that, and begins with the list.
+            first: 1,
+            watchers: Vec::new(),
+            born: None,
+            has_news: false,
+        }
+    }
+
+    /// The hub has a connection.
+    pub fn begins(&mut self, now: Now) {
+        self.born.get_or_insert(now.mono);
+    }
+
+    /// An app takes part, over this link.
+    pub fn join(&mut self, conn: ConnId, identity: &str, hello: &Hello) {
+        let cut = self.cut_by.get(&hello.instance).copied().and_then(|old| Some((old, self.members.get(&old)?)));
+        let back = cut.filter(|(_, member)| *member.identity == *identity && is_same(member.secret, hello.secret));
+        if let Some((old, _)) = back {
+            self.cut_by.remove(&hello.instance);
+            self.renew(old, conn);
+        }
+        if self.members.contains_key(&conn) {
+            // It came in the place of an older link.
+            return self.recovered(conn);
+        }
+        let Hello { instance, secret, .. } = *hello;
+        let member = Member { identity: identity.into(), instance, secret, is_suspect: false, until: None };
+        self.members.insert(conn, member);
+        self.changed(conn, PeerState::Present);
+    }
+
+    /// A newer link of the same app takes the place of this one.
+    pub fn renew(&mut self, old: ConnId, conn: ConnId) {
+        if let Some(member) = self.members.remove(&old) {
+            self.members.insert(conn, Member { until: None, ..member });
+        }
+    }
+
+    /// The link of an app is gone, or of what would have become one.
+    pub fn leave(&mut self, now: Now, conn: ConnId, how: Ended) {
+        let Some(member) = self.members.get_mut(&conn) else { return };
+        match how {
+            Ended::Said => self.remove(conn, PeerState::Left),
+            Ended::Lost => self.remove(conn, PeerState::Lost),
+            Ended::Cut => {
+                let until = now.mono + limits::CUT;
+                member.until = Some(until);
+                let instance = member.instance;
+                self.cut.push_back((until, conn));
+                self.cut_by.insert(instance, conn);
+                self.suspect(conn);
+                if self.cut.len() > limits::CUT_APPS {
+                    self.lose_first();
+                }
+            }
+        }
+    }
+
+    /// Nothing is heard of the app of this link.
+    pub fn suspect(&mut self, conn: ConnId) {
+        let Some(member) = self.members.get_mut(&conn) else { return };
+        if !std::mem::replace(&mut member.is_suspect, true) {
+            self.changed(conn, PeerState::Suspect);
+        }
+    }
+
+    /// Something is heard of it again.
+    pub fn recovered(&mut self, conn: ConnId) {
+        let Some(member) = self.members.get_mut(&conn) else { return };
+        if std::mem::take(&mut member.is_suspect) {
+            self.changed(conn, PeerState::Present);
+        }
+    }
+
+    /// Those that have not come back in time are lost.
+    pub fn expire(&mut self, now: Now) {
+        while self.cut.front().is_some_and(|&(until, _)| until <= now.mono) {
+            self.lose_first();
+        }
+        self.has_news |= self.is_old(now);
+    }
+
+    fn lose_first(&mut self) {
+        let Some((until, conn)) = self.cut.pop_front() else { return };
+        let Some(member) = self.members.get(&conn) else { return };
+        // Otherwise it came back in between.
+        if member.until == Some(until) {
+            if self.cut_by.get(&member.instance) == Some(&conn) {
+                self.cut_by.remove(&member.instance);
+            }
+            self.remove(conn, PeerState::Lost);
+        }
+    }
+
+    /// When something is to be done by itself.
+    pub fn deadline(&self, now: Now) -> Option<MonoTime> {
+        let grown = self.born.map(|born| born + limits::YOUNG).filter(|&at| at > now.mono && !self.watchers.is_empty());
+        self.cut.front().map(|&(until, _)| until).into_iter().chain(grown).min()
+    }
+
+    /// Whether apps had their time to come back to this hub.
+    fn is_old(&self, now: Now) -> bool {
+        self.born.is_some_and(|born| now.mono >= born + limits::YOUNG)
+    }
+
+    fn remove(&mut self, conn: ConnId, state: PeerState) {
+        if let Some(Member { identity, instance, .. }) = self.members.remove(&conn) {
+            self.log(Change { state, identity, instance });
+        }
+    }
+
+    fn changed(&mut self, conn: ConnId, state: PeerState) {
+        if let Some(member) = self.members.get(&conn) {
+            self.log(Change { state, identity: member.identity.clone(), instance: member.instance });
+        }
+    }
+
+    fn log(&mut self, change: Change) {
+        self.log.push_back(change);
+        if self.log.len() > limits::PRESENCE_LOG {
+            self.log.pop_front();
+            self.first += 1;
+        }
+        self.has_news = true;
+    }
+
+    /// The number that the next change will have.
+    fn end(&self) -> u64 {
+        self.first + self.log.len() as u64
+    }
+
+    /// Whether there is something that this watch has not been told.
+    fn is_behind(&self, now: Now, watch: &Watch) -> bool {
+        watch.next < self.end() || watch.list.is_some() || watch.said != self.complete(now)
+    }
+
+    /// How complete a list is at this time.
+    fn complete(&self, now: Now) -> Complete {
+        if self.is_old(now) {
+            Complete::Yes
+        } else {
+            Complete::Young
+        }
+    }
+
+    /// What this watch is told next.
+    fn next(&self, now: Now, watch: &mut Watch) -> Option<Presence<'_>> {
+        if watch.next < self.first {
+            *watch = Watch { next: self.end(), list: Some(ConnId(0)), said: Complete::No };
+            return Some(Presence::Begins);
+        }
+        if let Some(from) = watch.list {
+            if let Some((conn, member)) = self.members.range(from..).next() {
+                watch.list = Some(ConnId(conn.0 + 1));
+                let state = if member.is_suspect { PeerState::Suspect } else { PeerState::Present };
+                return Some(Presence::Peer { state, identity: &member.identity, instance: member.instance });
+            }
+            watch.list = None;
+        }
+        if let Some(change) = self.log.get((watch.next - self.first) as usize) {
+            watch.next += 1;
+            return Some(Presence::Peer { state: change.state, identity: &change.identity, instance: change.instance });
+        }
+        let complete = self.complete(now);
+        if watch.said == complete {
+            return None;
+        }
+        watch.said = complete;
+        Some(Presence::Complete { young: complete == Complete::Young })
+    }
+}
+
+/// Whether two links have the secret of the same app. One without proves nothing.
+fn is_same(one: Option<Secret>, other: Option<Secret>) -> bool {
+    matches!((one, other), (Some(one), Some(other)) if one.matches(&other))
+}
+
+impl Core {
+    /// The app at this place is told from now on which others are there.
+    pub fn watch(&mut self, now: Now, place: usize, peer: &mut Peer) {
+        if peer.owed.watch.is_none() {
+            peer.owed.watch = Some(Box::default());
+            self.roster.watchers.push(place as u32);
+            self.tell_presence(now, peer);
+            self.set_presence(now);
+        }
+    }
+
+    /// The peer at this place is told no longer.
+    pub fn unwatch(&mut self, place: usize, peer: &mut Peer) {
+        if peer.owed.watch.take().is_some() {
+            self.roster.watchers.retain(|&other| other != place as u32);
+        }
+    }
+
+    /// Sees to it that apps whose links were cut are lost in time.
+    pub fn set_presence(&mut self, now: Now) {
+        match self.roster.deadline(now) {
+            Some(at) => self.timers.set(Timer::Presence, at),
+            None => self.timers.clear(Timer::Presence),
+        }
+    }
+
+    /// Tells a peer which apps are there, as far as there is room.
+    fn tell_presence(&mut self, now: Now, peer: &mut Peer) {
+        if self.add_presence(now, peer) {
+            self.flush(peer);
+        }
+    }
+
+    /// Puts behind what waits for a peer which apps are there, as far as there is room. Whether that is anything.
+    pub fn add_presence(&mut self, now: Now, peer: &mut Peer) -> bool {
+        let Some(watch) = &mut peer.owed.watch else { return false };
+        let (mut any, waiting) = (false, peer.link.feed.waiting());
+        while peer.link.has_room() {
+            let Some(said) = self.roster.next(now, watch) else { break };
+            peer.link.enqueue(wire::HUB_SENDER, &Control::Presence(said), &mut self.scratch);
+            any = true;
+        }
+        self.turns.spend(turns::steps_of(peer.link.feed.waiting() - waiting));
+        any
+    }
+
+    /// Whether the peer has not been told yet who is there.
+    pub fn owes_presence(&self, now: Now, peer: &Peer) -> bool {
+        peer.owed.watch.as_ref().is_some_and(|watch| self.roster.is_behind(now, watch))
+    }
+
+    /// The link of a peer is over.
+    pub fn unlink(&mut self, now: Now, peer: &Peer, why: Status) {
+        let how = match why {
+            _ if peer.life.said_bye => Ended::Said,
+            _ if peer.life.is_lost => Ended::Lost,
+            // Another has its place, or it may not come back.
+            Status::IdentityTaken | Status::Permission => Ended::Said,
+            _ => Ended::Cut,
+        };
+        self.roster.leave(now, peer.profile.conn, how);
+        self.set_presence(now);
+    }
+
+    /// A peer over a network takes part: it is looked at from now on.
+    pub fn watch_over(&mut self, now: Now, place: usize, peer: &mut Peer) {
+        if peer.link.may_vanish() && !peer.profile.is_old() {
+            if let Some(at) = peer.life.first_look(now, self.roster.silence) {
+                self.timers.set(Timer::Silence(place as u32), at);
+            }
+        }
+    }
+}
+
+impl Router {
+    /// How long apps over a network may be silent; changes count from the next look at each.
+    pub fn silence_mut(&mut self) -> &mut Silence {
+        &mut self.core.roster.silence
+    }
+
+    /// How long apps over a network may be silent.
+    pub fn silence(&self) -> Silence {
+        self.core.roster.silence
+    }
+
+    /// It is time to look whether a peer lives.
+    pub(super) fn look_at(&mut self, now: Now, i: usize) {
+        let Router { peers, core, .. } = self;
+        let peer = &mut peers[i];
+        let (last, is_read, silence) = (peer.link.last_sign(), peer.is_read(), core.roster.silence);
+        let (sign, next) = peer.life.look(now, last, is_read, silence);
+        core.timers.set(Timer::Silence(i as u32), next);
+        match sign {
+            Sign::Same => {}
+            Sign::Ask => core.send(peer, &Control::Ping { token: core.identities.last_token() }),
+            Sign::Suspect => core.roster.suspect(peer.profile.conn),
+            Sign::Lost => {
+                let text = format!("nothing was heard of it for {} s", now.mono.since(last).as_secs());
+                self.close(now, i, Status::Timeout, text);
+            }
+        }
+    }
+
+    /// Tells those that want to know which apps came and went.
+    pub(super) fn tell_all_presence(&mut self, now: Now) {
+        if !std::mem::take(&mut self.core.roster.has_news) {
+            return;
+        }
+        let Router { peers, core, .. } = self;
+        tell_watchers(now, core, peers);
+        core.set_presence(now);
+    }
+}
+
+fn tell_watchers(now: Now, core: &mut Core, peers: &mut Peers<Peer>) {
+    let watchers = std::mem::take(&mut core.roster.watchers);
+    for &place in &watchers {
+        core.tell_presence(now, &mut peers[place as usize]);
+    }
+    core.roster.watchers = watchers;
+}
