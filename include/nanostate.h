@@ -1554,6 +1554,22 @@ ns_status ns_app_subscribe(ns_app *app, const char *pattern);
 ns_status ns_app_unsubscribe(ns_app *app, const char *pattern);
 
 /**
+ * Takes states of the names that match one of these `count` patterns from now on, and no others: as
+ * ns_app_subscribe of those that are new, which the hub is told together, and then ns_app_unsubscribe of
+ * those that are not among them. `patterns` may be NULL if `count` is 0. If it fails, nothing has
+ * changed.
+ *
+ * Does not block. Any thread.
+ *
+ * - NS_ERR_NAME: one is no pattern
+ * - NS_ERR_UTF8: one is not UTF-8
+ * - NS_ERR_FULL: there are more than 1,024
+ * - NS_ERR_CLOSED: the app is closed
+ * - NS_ERR_INVALID: `app`, `patterns` or one of the patterns is NULL
+ */
+ns_status ns_app_set_subscriptions(ns_app *app, const char *const *patterns, size_t count);
+
+/**
  * Says which kinds of states the app takes: NS_ACCEPT(NS_KIND_TEXT) | NS_ACCEPT(NS_KIND_INT), or
  * NS_ACCEPT_ANY, as at the start. 0 takes nothing. Other states are not delivered but counted, and
  * told to the function of ns_app_on_reject. Takes effect for what comes from now on.

@@ -331,6 +331,21 @@ impl App {
         Ok(())
     }
 
+    /// Takes states of the names that match one of these patterns from now on, and no others: subscribes to those that
+    /// are new and gives up the others, at once.
+    ///
+    /// # Errors
+    /// [`Status::Name`]: one is no pattern; [`Status::Full`]: there are more than [`limits::PATTERNS`];
+    /// [`Status::Closed`]. Then nothing has changed.
+    pub fn set_subscriptions(&self, patterns: &[&str]) -> Result<()> {
+        let patterns = patterns.iter().map(|pattern| Pattern::new(pattern)).collect::<Result<_>>()?;
+        let inner = &self.inner;
+        let mut driver = inner.open()?;
+        driver.protocol.set_subscriptions(patterns)?;
+        inner.act(&mut driver);
+        Ok(())
+    }
+
     /// Takes states of the names that match `pattern` no longer, unless another pattern matches. What it knows of them it
     /// forgets; what waits is still received.
     ///

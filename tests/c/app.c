@@ -419,6 +419,46 @@ static void identity_taken(void)
     ns_hub_free(hub);
 }
 
+/* The app, which has other patterns, is given lists of them. */
+static void lists(ns_app *app, ns_app *from)
+{
+    const char *const good[] = {"x/*", "w", "x/*"};
+    const char *const bad[][2] = {{"w", NULL}, {"w", ""}, {"w", "\xff"}};
+    const ns_status why[] = {NS_ERR_INVALID, NS_ERR_NAME, NS_ERR_UTF8};
+    static const char *many[1025];
+    static char texts[1025][16];
+    ns_state *state;
+    size_t i;
+    OK(ns_app_set_subscriptions(app, good, 3));
+    ns_state_free(next_named(app, "x/1"));
+    ns_state_free(next_named(app, "x/2"));
+    OK(ns_app_get(app, NULL, "x/2", &state));
+    ns_state_free(state);
+    for (i = 0; i < 3; i++)
+        IS(why[i], ns_app_set_subscriptions(app, bad[i], 2));
+    IS(NS_ERR_INVALID, ns_app_set_subscriptions(app, NULL, 1));
+    for (i = 0; i < 1025; i++) {
+        snprintf(texts[i], sizeof texts[i], "v/%d", (int)i);
+        many[i] = texts[i];
+    }
+    IS(NS_ERR_FULL, ns_app_set_subscriptions(app, many, 1025));
+    CONTAINS("1025 patterns", ns_last_error());
+    OK(ns_app_get(app, NULL, "x/2", &state)); /* nothing has changed */
+    ns_state_free(state);
+    IS(NS_ERR_NOT_FOUND, ns_app_unsubscribe(app, "z/7"));
+    OK(ns_app_unsubscribe(app, "w"));
+    /* All of them are others, and the hub never has too many. */
+    OK(ns_app_set_subscriptions(app, many, 1024));
+    OK(ns_app_send_int(from, "v/7", 5));
+    ns_state_free(next_named(app, "v/7"));
+    OK(ns_app_set_subscriptions(app, many + 1, 1024));
+    OK(ns_app_wait_synced(app, LONG));
+    EQUAL(NS_LINK_CONNECTED, ns_app_link(app));
+    OK(ns_app_set_subscriptions(app, NULL, 0));
+    IS(NS_ERR_NOT_FOUND, ns_app_get(app, NULL, "v/7", &state));
+    IS(NS_ERR_NOT_FOUND, ns_app_unsubscribe(app, "v/7"));
+}
+
 static void subscribes(void)
 {
     ns_hub *hub = hub_at(free_url("inproc"));
@@ -462,6 +502,7 @@ static void subscribes(void)
     IS(NS_ERR_FULL, ns_app_subscribe(app, "one/more"));
     CONTAINS("one/more", ns_last_error());
     OK(ns_app_wait_synced(app, LONG));
+    lists(app, from);
     ns_app_free(app);
     ns_app_free(from);
     ns_hub_free(hub);

@@ -54,6 +54,7 @@ static void null_apps(void)
     IS(NS_ERR_INVALID, ns_app_subscribe(NULL, NULL));
     IS(NS_ERR_INVALID, ns_app_subscribe(NULL, "x"));
     IS(NS_ERR_INVALID, ns_app_unsubscribe(NULL, "x"));
+    IS(NS_ERR_INVALID, ns_app_set_subscriptions(NULL, NULL, 0));
     IS(NS_ERR_INVALID, ns_app_stats(NULL, &stats, sizeof stats));
     EQUAL(0, stats.sent);
     EQUAL(0, stats.queued_bytes);

@@ -317,3 +317,62 @@ fn the_first_subscription_ends_what_came_for_all_names() {
     // What waits is the program's.
     assert_eq!(std::iter::from_fn(|| app.session.take_state()).count(), 2);
 }
+
+/// What the app says about its patterns, in words.
+fn said_of_patterns(app: &mut DirectApp) -> Vec<String> {
+    let bytes = app.written();
+    let mut said = Vec::new();
+    for frame in crate::sim::whole_frames(nanostate::framing::Framing::Tcp, &bytes) {
+        let body = wire::decode(&frame, Form::V1).expect("a body");
+        match Control::decode(&body).expect("a control message") {
+            Control::Subscribe { patterns } => said.push(format!("+{}", patterns.iter().collect::<Vec<_>>().join(" "))),
+            Control::Unsubscribe { pattern } => said.push(format!("-{pattern}")),
+            _ => {}
+        }
+    }
+    said
+}
+
+#[test]
+fn a_list_of_patterns_is_told_in_one_message_and_what_is_given_up_behind_it() {
+    let mut app = DirectApp::new();
+    app.link(1);
+    app.written();
+    let set = |app: &mut DirectApp, texts: &[&str]| {
+        app.session.set_subscriptions(texts.iter().map(|text| pattern(text)).collect()).unwrap();
+        app.actions();
+        said_of_patterns(app)
+    };
+    assert_eq!(set(&mut app, &["x/*", "y", "z"]), ["+x/* y z"]);
+    assert_eq!(set(&mut app, &["z", "y", "x/*"]), [""; 0], "they are the same");
+    assert_eq!(set(&mut app, &["x/1", "y", "w"]), ["+x/1 w", "-z", "-x/*"]);
+    assert_eq!(set(&mut app, &["y"]), ["-x/1", "-w"]);
+    assert_eq!(set(&mut app, &[]), ["-y"]);
+    // A hub refuses an app that has too many for a moment, too.
+    let many: Vec<_> = (0..limits::PATTERNS).map(|n| n.to_string()).collect();
+    let many: Vec<_> = many.iter().map(String::as_str).collect();
+    set(&mut app, &many);
+    let others: Vec<_> = many.iter().skip(1).copied().chain(["x"]).collect();
+    assert_eq!(set(&mut app, &others), ["-0", "+x"]);
+    let full = app.session.set_subscriptions(many.iter().chain(&["x"]).map(|text| pattern(text)).collect());
+    assert_eq!(full.unwrap_err().status(), Status::Full);
+    let mut app = DirectApp::new();
+    app.link(1);
+    app.written();
+    assert_eq!(set(&mut app, &[]), ["+"], "the list begins");
+}
+
+#[test]
+fn a_list_of_patterns_begins_and_ends_what_is_known() {
+    let mut app = DirectApp::new();
+    app.link(1);
+    for name in ["x/1", "y", "z"] {
+        let meta = Meta { stamp: Some(stamp(1_800_000_000_001)), ..Meta::default() };
+        app.receive(&body(Form::V1, "b", name, &[7], &meta));
+    }
+    let known = |app: &mut DirectApp| ["x/1", "y", "z"].map(|name| app.session.get(None, name).is_some());
+    app.session.set_subscriptions(vec![pattern("x/*"), pattern("y")]).unwrap();
+    assert_eq!(known(&mut app), [true, true, false]);
+    app.session.set_subscriptions(vec![pattern("*/1")]).unwrap();
+    assert_eq!(known(&mut app), [true, false, false], "another of the patterns matches");
+}

@@ -314,8 +314,10 @@ impl Run {
             }
             10 if rng.one_in(2) => {
                 let pattern: &CStr = rng.pick(&[c"x", c"x/*", c"**", c"", c"\xff"]);
-                let status = match rng.below(3) {
+                let two = [pattern.as_ptr(), c"y/**".as_ptr()];
+                let status = match rng.below(4) {
                     0 => status!(self, ns_app_subscribe(app, ptr::null())),
+                    3 => status!(self, ns_app_set_subscriptions(app, two.as_ptr(), rng.below(3) as usize)),
                     1 => status!(self, ns_app_subscribe(app, pattern.as_ptr())),
                     _ => status!(self, ns_app_unsubscribe(app, pattern.as_ptr())),
                 };

@@ -1,5 +1,6 @@
 //! Which names a program takes.
 
+use hashbrown::HashSet;
 use log::debug;
 
 use super::{Phase, Session};
@@ -26,22 +27,9 @@ impl Subscribed {
         self.patterns.as_ref().is_none_or(|patterns| patterns.iter().any(|pattern| pattern.matches(name)))
     }
 
-    /// The patterns, in groups that fit into a message each; one group without any if the list is empty.
+    /// The patterns, in groups that fit into a message each; none if there is no list.
     fn groups(&self) -> impl Iterator<Item = &[Pattern]> {
-        /// So many bytes at most, and one pattern at least.
-        const BYTES: usize = 16 << 10;
-        let mut rest = self.patterns.as_deref();
-        std::iter::from_fn(move || {
-            let (patterns, mut bytes) = (rest?, 0);
-            let fits = |pattern: &&Pattern| {
-                bytes += pattern.as_str().len();
-                bytes <= BYTES
-            };
-            let count = patterns.iter().take_while(fits).count().max(1).min(patterns.len());
-            let (group, behind) = patterns.split_at(count);
-            rest = (!behind.is_empty()).then_some(behind);
-            Some(group)
-        })
+        self.patterns.as_deref().into_iter().flat_map(groups)
     }
 
     /// Subscribes to a pattern, or only begins the list. Whether that changes anything.
@@ -58,6 +46,24 @@ impl Subscribed {
         Ok(true)
     }
 
+    /// Has these patterns, and no others.
+    fn replace(&mut self, wanted: Vec<Pattern>) -> Result<Change> {
+        let mut seen = HashSet::new();
+        let unique: Vec<_> = wanted.into_iter().filter(|pattern| seen.insert(pattern.clone())).collect();
+        if unique.len() > limits::PATTERNS {
+            let (count, most) = (unique.len(), limits::PATTERNS);
+            let text = format!("{count} patterns are too many: {most} can be subscribed to");
+            return Err(Error::new(Status::Full, text));
+        }
+        let begins = self.patterns.is_none();
+        let before = self.patterns.take().unwrap_or_default();
+        let had: HashSet<_> = before.iter().cloned().collect();
+        let news = unique.iter().filter(|pattern| !had.contains(*pattern)).cloned().collect();
+        let gone = before.into_iter().filter(|pattern| !seen.contains(pattern)).collect();
+        self.patterns = Some(unique);
+        Ok(Change { begins, news, gone })
+    }
+
     /// Gives a pattern up. Whether it was subscribed to.
     fn remove(&mut self, pattern: &str) -> bool {
         let Some(patterns) = &mut self.patterns else { return false };
@@ -65,6 +71,32 @@ impl Subscribed {
         patterns.retain(|one| one.as_str() != pattern);
         patterns.len() < before
     }
+}
+
+/// What was changed by a list that took the place of another one.
+struct Change {
+    /// There was no list.
+    begins: bool,
+    news: Vec<Pattern>,
+    gone: Vec<Pattern>,
+}
+
+/// Patterns in groups that fit into a message each; one group without any if there are none.
+fn groups(patterns: &[Pattern]) -> impl Iterator<Item = &[Pattern]> {
+    /// So many bytes at most, and one pattern at least.
+    const BYTES: usize = 16 << 10;
+    let mut rest = Some(patterns);
+    std::iter::from_fn(move || {
+        let (patterns, mut bytes) = (rest?, 0);
+        let fits = |pattern: &&Pattern| {
+            bytes += pattern.as_str().len();
+            bytes <= BYTES
+        };
+        let count = patterns.iter().take_while(fits).count().max(1).min(patterns.len());
+        let (group, behind) = patterns.split_at(count);
+        rest = (!behind.is_empty()).then_some(behind);
+        Some(group)
+    })
 }
 
 impl Session {
@@ -94,8 +126,33 @@ impl Session {
             return Err(Error::new(Status::NotFound, format!("{} is not subscribed to", Quoted(pattern))));
         }
         self.forget_others();
-        if self.tells_patterns() {
-            self.control(&Control::Unsubscribe { pattern });
+        self.tell_gone(pattern);
+        Ok(())
+    }
+
+    /// Takes states whose names match one of these patterns from now on, and no others.
+    ///
+    /// # Errors
+    /// [`Status::Full`]: there are more than [`limits::PATTERNS`]; then nothing has changed.
+    pub fn set_subscriptions(&mut self, patterns: Vec<Pattern>) -> Result<()> {
+        let count = patterns.len();
+        let Change { begins, news, gone } = self.accepted.names.replace(patterns)?;
+        if begins || !gone.is_empty() {
+            self.forget_others();
+        }
+        // A name that old and new patterns match is sent all the time, unless the hub would have too many in between.
+        let news_first = count + gone.len() <= limits::PATTERNS;
+        let tell_news = |session: &mut Session| {
+            if begins || !news.is_empty() {
+                groups(&news).for_each(|group| session.tell_patterns(group));
+            }
+        };
+        if news_first {
+            tell_news(self);
+        }
+        gone.iter().for_each(|pattern| self.tell_gone(pattern.as_str()));
+        if !news_first {
+            tell_news(self);
         }
         Ok(())
     }
@@ -117,6 +174,12 @@ impl Session {
             let patterns = Texts::encode(patterns.iter().map(Pattern::as_str), &mut encoded);
             self.control(&Control::Subscribe { patterns });
             self.hub.synced.ask();
+        }
+    }
+
+    fn tell_gone(&mut self, pattern: &str) {
+        if self.tells_patterns() {
+            self.control(&Control::Unsubscribe { pattern });
         }
     }
 
@@ -159,6 +222,25 @@ mod tests {
         assert_eq!(names.groups().count(), 0);
         assert_eq!([names.add(None), names.add(None)], [Ok(true), Ok(false)]);
         assert!(!names.takes("x") && names.groups().eq([&[][..]]));
+    }
+
+    #[test]
+    fn a_list_that_takes_the_place_of_another_says_what_is_new_and_what_is_gone() {
+        let list = |texts: &[&str]| texts.iter().map(|text| pattern(text)).collect::<Vec<_>>();
+        let mut names = Subscribed::default();
+        let Change { begins, news, gone } = names.replace(list(&["a", "b", "a"])).unwrap();
+        assert_eq!((begins, news, gone), (true, list(&["a", "b"]), vec![]));
+        let Change { begins, news, gone } = names.replace(list(&["c/*", "b"])).unwrap();
+        assert_eq!((begins, news, gone), (false, list(&["c/*"]), list(&["a"])));
+        assert!(names.takes("b") && names.takes("c/1") && !names.takes("a"));
+        let many = (0..=limits::PATTERNS).map(|n| pattern(&n.to_string()));
+        let full = names.replace(many.clone().collect()).err().expect("they are too many");
+        assert_eq!(full.status(), Status::Full);
+        assert!(names.takes("b"), "nothing has changed");
+        assert!(names.replace(many.skip(1).collect()).is_ok());
+        let Change { news, gone, .. } = names.replace(vec![]).unwrap();
+        assert_eq!((news.len(), gone.len()), (0, limits::PATTERNS));
+        assert!(names.is_list() && !names.takes("1"));
     }
 
     #[test]

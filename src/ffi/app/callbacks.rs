@@ -226,6 +226,37 @@ pub unsafe extern "C" fn ns_app_unsubscribe(app: *mut ns_app, pattern: *const c_
     })
 }
 
+/// Takes states of the names that match one of these `count` patterns from now on, and no others: as
+/// ns_app_subscribe of those that are new, which the hub is told together, and then ns_app_unsubscribe of
+/// those that are not among them. `patterns` may be NULL if `count` is 0. If it fails, nothing has
+/// changed.
+///
+/// Does not block. Any thread.
+///
+/// - NS_ERR_NAME: one is no pattern
+/// - NS_ERR_UTF8: one is not UTF-8
+/// - NS_ERR_FULL: there are more than 1,024
+/// - NS_ERR_CLOSED: the app is closed
+/// - NS_ERR_INVALID: `app`, `patterns` or one of the patterns is NULL
+#[no_mangle]
+pub unsafe extern "C" fn ns_app_set_subscriptions(
+    app: *mut ns_app,
+    patterns: *const *const c_char,
+    count: usize,
+) -> ns_status {
+    status(|| {
+        // SAFETY: the arguments are as the header demands.
+        let handle = unsafe { handle_of(app) }?;
+        if patterns.is_null() && count > 0 {
+            return Err(null("patterns"));
+        }
+        // SAFETY: as above: there are so many, and each is NULL or a text.
+        let one = |at| unsafe { text(*patterns.add(at), "pattern") };
+        let patterns: Vec<&str> = (0..count).map(one).collect::<Result<_, _>>()?;
+        handle.app.set_subscriptions(&patterns)
+    })
+}
+
 /// Says which kinds of states the app takes: NS_ACCEPT(NS_KIND_TEXT) | NS_ACCEPT(NS_KIND_INT), or
 /// NS_ACCEPT_ANY, as at the start. 0 takes nothing. Other states are not delivered but counted, and
 /// told to the function of ns_app_on_reject. Takes effect for what comes from now on.
