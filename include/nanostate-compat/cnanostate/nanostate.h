@@ -52,6 +52,7 @@ public:
     /* Waits up to one second for values that are not written yet, then disconnects. */
     ~Nanostate()
     {
+        ns_state_free(_next);
         ns_app_free(_app.load());
     }
 
@@ -87,13 +88,17 @@ public:
     /* Whether a state waits that recv_state_update would take at once. Does not wait. */
     bool has_state_update()
     {
-        ns_app_stats_t stats;
         if (!open())
             return false;
-        /* A program that is refused gets no more: the receive that meets it closes the app, which then is idle. */
-        const ns_link link = ns_app_link(_app.load());
-        return link != NS_LINK_REFUSED && link != NS_LINK_IDLE
-            && ns_app_stats(_app.load(), &stats, sizeof stats) == NS_OK && stats.queued > 0;
+        NANOSTATE_COMPAT_TRY
+        {
+            std::lock_guard<std::mutex> lock(_next_mutex);
+            return _next != nullptr || look();
+        }
+        NANOSTATE_COMPAT_CATCH
+        {
+            return false;
+        }
     }
 
     /* The identity that it was made with; "" for NULL. */
@@ -107,7 +112,7 @@ protected:
 
     /* As the public constructor, but nothing is made (no thread, no descriptor) before open() or the first use. */
     Nanostate(Deferred, const char *identity, const char *addr)
-        : _app(nullptr), _usable(false), _interrupted(false), _waiting(0)
+        : _app(nullptr), _next(nullptr), _usable(false), _interrupted(false), _waiting(0), _receiving(0)
     {
         for (std::atomic<bool> &said : _said)
             said = false;
@@ -243,16 +248,73 @@ private:
         return received;
     }
 
+    /* Whether the next state is there: it is taken for the next receive, since what is counted as waiting may be
+     * cleared states, which the original does not have. Under the lock of _next. */
+    bool look()
+    {
+        bool interrupted = false;
+        while (_next == nullptr && waits()) {
+            ns_state *state;
+            const ns_status status = ns_app_recv(_app.load(), 0, &state);
+            interrupted = interrupted || status == NS_ERR_INTERRUPTED;
+            if (status == NS_OK && ns_state_kind(state) != NS_KIND_CLEARED)
+                _next = state;
+            else if (status == NS_OK)
+                ns_state_free(state);
+            else if (status != NS_ERR_INTERRUPTED)
+                break;
+        }
+        /* A receive that waits looks for it, and wait_state_update may be meant by the interruption. */
+        if (_receiving > 0 ? _next != nullptr || interrupted : interrupted && _interrupted)
+            ns_app_interrupt(_app.load());
+        return _next != nullptr;
+    }
+
+    /* Whether the app has anything for a receive. */
+    bool waits()
+    {
+        /* A program that is refused gets no more: the receive that meets it closes the app, which then is idle. */
+        const ns_link link = ns_app_link(_app.load());
+        ns_app_stats_t stats;
+        return link != NS_LINK_REFUSED && link != NS_LINK_IDLE
+            && ns_app_stats(_app.load(), &stats, sizeof stats) == NS_OK && stats.queued > 0;
+    }
+
+    /* Takes the state that has_state_update has found, else the next one that is no cleared one. */
+    ns_status take_next(int timeout_ms, ns_state **state)
+    {
+        NANOSTATE_COMPAT_TRY
+        {
+            std::lock_guard<std::mutex> lock(_next_mutex);
+            *state = _next;
+            _next = nullptr;
+        }
+        NANOSTATE_COMPAT_CATCH
+        {
+            return NS_ERR_NO_MEMORY;
+        }
+        return *state != nullptr ? NS_OK : ns_app_recv(_app.load(), timeout_ms, state);
+    }
+
     template <typename Container>
     bool receive(int timeout_ms, std::string &sender, std::string &name, Container &data, bool interruptible = false)
     {
-        using std::chrono::steady_clock;
-        const steady_clock::time_point deadline = steady_clock::now() + std::chrono::milliseconds(timeout_ms);
         if (!open())
             return false;
+        _receiving++;
+        const bool received = receive_open(timeout_ms, sender, name, data, interruptible);
+        _receiving--;
+        return received;
+    }
+
+    template <typename Container>
+    bool receive_open(int timeout_ms, std::string &sender, std::string &name, Container &data, bool interruptible)
+    {
+        using std::chrono::steady_clock;
+        const steady_clock::time_point deadline = steady_clock::now() + std::chrono::milliseconds(timeout_ms);
         for (int left = timeout_ms;;) {
             ns_state *state;
-            const ns_status status = ns_app_recv(_app.load(), left, &state);
+            const ns_status status = take_next(left, &state);
             const bool cleared = status == NS_OK && ns_state_kind(state) == NS_KIND_CLEARED;
             if (status == NS_OK && !cleared)
                 return take(state, sender, name, data);
@@ -334,12 +396,15 @@ private:
     }
 
     std::atomic<ns_app *> _app;
+    std::mutex _next_mutex;
+    ns_state *_next;
     std::mutex _mutex;
     std::condition_variable _arrived;
     std::string _addr;
     bool _usable;
     std::atomic<bool> _interrupted;
     std::atomic<int> _waiting;
+    std::atomic<int> _receiving;
     std::atomic<bool> _said[troubles];
 };
 
