@@ -73,6 +73,7 @@
 #include <cstring>
 #include <exception>
 #include <functional>
+#include <initializer_list>
 #include <limits>
 #include <memory>
 #include <mutex>
@@ -1211,6 +1212,51 @@ public:
     }
     Status try_accept_any() noexcept { return detail::told(ns_app_set_accept(handle(), NS_ACCEPT_ANY)); }
 
+    /// Takes states of the names that match these patterns from now on, too: app.subscribe("room/*", "cpu/**"). With the
+    /// first call it takes those only, for good, and the hub sends no others. Without any pattern none, until there is
+    /// one. wait_synced() waits for what the hub holds of them. Status::full: there are 1,024 already.
+    template <typename... Patterns> Status try_subscribe(const Patterns &...patterns) noexcept
+    {
+        if constexpr (sizeof...(patterns) == 0)
+            return detail::told(ns_app_subscribe(handle(), nullptr));
+        Status status = Status::ok;
+        (void)(ok(status = named(patterns, ns_app_subscribe)) && ...);
+        return status;
+    }
+    /// Gives a pattern up, and forgets what no other one matches. Status::not_found: it was not subscribed to in these
+    /// words.
+    Status try_unsubscribe(std::string_view pattern) noexcept { return named(pattern, ns_app_unsubscribe); }
+    /// Takes states of the names that match one of these patterns from now on, and no others: any container of texts.
+    /// If it fails, nothing has changed.
+    template <typename Patterns> Status try_set_subscriptions(const Patterns &patterns) noexcept
+    {
+        std::size_t count = 0;
+        std::size_t bytes = 0;
+        for (const std::string_view pattern : patterns) {
+            const detail::CString text(pattern, Status::name);
+            if (!ok(text.status()))
+                return text.status();
+            count++;
+            bytes += pattern.size() + 1;
+        }
+        const std::unique_ptr<char[]> texts(new (std::nothrow) char[bytes]);
+        const std::unique_ptr<const char *[]> list(new (std::nothrow) const char *[count]);
+        if (texts == nullptr || list == nullptr)
+            return detail::out_of_memory();
+        char *place = texts.get();
+        const char **next = list.get();
+        for (const std::string_view pattern : patterns) {
+            *next++ = place;
+            place += pattern.copy(place, pattern.size());
+            *place++ = '\0';
+        }
+        return detail::told(ns_app_set_subscriptions(handle(), list.get(), count));
+    }
+    Status try_set_subscriptions(std::initializer_list<std::string_view> patterns) noexcept
+    {
+        return try_set_subscriptions<std::initializer_list<std::string_view>>(patterns);
+    }
+
     /// The counters.
     Result<AppStats> try_stats() const noexcept
     {
@@ -1293,6 +1339,19 @@ public:
     void on_synced(SyncedFunction function) { detail::check(try_on_synced(std::move(function))); }
     template <typename... Kinds> void accept(Kinds... kinds) { detail::check(try_accept(kinds...)); }
     void accept_any() { detail::check(try_accept_any()); }
+    template <typename... Patterns> void subscribe(const Patterns &...patterns)
+    {
+        detail::check(try_subscribe(patterns...));
+    }
+    void unsubscribe(std::string_view pattern) { detail::check(try_unsubscribe(pattern)); }
+    template <typename Patterns> void set_subscriptions(const Patterns &patterns)
+    {
+        detail::check(try_set_subscriptions(patterns));
+    }
+    void set_subscriptions(std::initializer_list<std::string_view> patterns)
+    {
+        detail::check(try_set_subscriptions(patterns));
+    }
     AppStats stats() const { return try_stats().value(); }
 #endif
 

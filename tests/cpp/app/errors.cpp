@@ -107,6 +107,9 @@ TEST("a closed app says so")
     FAILS(Status::closed, app.fd());
     FAILS(Status::closed, app.disconnect());
     FAILS(Status::closed, app.accept_any());
+    FAILS(Status::closed, app.subscribe("x"));
+    FAILS(Status::closed, app.unsubscribe("x"));
+    FAILS(Status::closed, app.set_subscriptions({"x"}));
     FAILS(Status::closed, app.on_state([](const State &) {}));
     FAILS(Status::closed, app.on_synced([] {}));
     FAILS(Status::closed, app.on_presence([](Presence, std::string_view, const Instance &) {}));
@@ -133,8 +136,11 @@ TEST("every function of an app and a hub that were moved from is Status::invalid
           app.try_send("x", 1), app.try_send("x", "text"), app.try_send_json("x", "1"),
           app.try_send_msgpack("x", Bytes("\x01", 1)), app.try_get("x").status(), app.try_get("s", "x").status(),
           app.try_each([](const State &) {}), app.try_recv(0s).status(), app.try_dispatch(0s),
-          app.try_fd().status(), app.try_on_state({}), app.try_on_link({}), app.try_on_reject({}), app.try_on_synced({}), app.try_on_presence({}),
-          app.try_on_state([](const State &) {}), app.try_accept(), app.try_accept_any(), app.try_stats().status()})
+          app.try_fd().status(), app.try_on_state({}), app.try_on_link({}), app.try_on_reject({}), app.try_on_synced({}),
+          app.try_on_presence({}),
+          app.try_on_state([](const State &) {}), app.try_accept(), app.try_accept_any(),
+          app.try_subscribe(), app.try_subscribe("x"), app.try_unsubscribe("x"), app.try_set_subscriptions({"x"}),
+          app.try_stats().status()})
         EQUAL(Status::invalid, status);
     FAILS(Status::invalid, app.recv(0s));
     FAILS(Status::invalid, app.dispatch(0s));
