@@ -62,6 +62,7 @@ public:
 
 private:
     void setState(const QString &sender, const QString &name, const QVariant &value);
+    void removeState(const QString &sender, const QString &name);
     void publish();
     void showConnection();
 
@@ -125,6 +126,7 @@ Window::Window(Client *client)
     });
 
     connect(m_client, &Client::stateUpdated, this, &Window::setState);
+    connect(m_client, &Client::stateCleared, this, &Window::removeState);
     connect(m_client, &Client::stateChanged, this, &Window::showConnection);
     connect(m_client, &Client::errorChanged, this, &Window::showConnection);
     showConnection();
@@ -140,6 +142,12 @@ void Window::setState(const QString &sender, const QString &name, const QVariant
     const int row = first->row();
     m_states.item(row, 1)->setText(toText(value));
     m_states.item(row, 3)->setText(QDateTime::currentDateTime().toString(QStringLiteral("hh:mm:ss")));
+}
+
+void Window::removeState(const QString &sender, const QString &name)
+{
+    if (const QStandardItem *first = m_items.take(qMakePair(sender, name)))
+        m_states.removeRow(first->row());
 }
 
 void Window::publish()

@@ -52,9 +52,19 @@ ns_status Arrivals::dropLink(ns_app *app)
     do {
         status = ns_app_dispatch(app, 0, 0);
     } while (status == NS_OK || status == NS_ERR_INTERRUPTED || isRefusal(status));
-    const auto isOfLink = [](const Arrival &arrival) { return !std::holds_alternative<StatePointer>(arrival); };
-    m_queue.erase(std::remove_if(m_queue.begin(), m_queue.end(), isOfLink), m_queue.end());
+    drop([](const Arrival &arrival) { return !std::holds_alternative<StatePointer>(arrival); });
     return status;
+}
+
+void Arrivals::dropSynced()
+{
+    drop([](const Arrival &arrival) { return std::holds_alternative<Synced>(arrival); });
+}
+
+template<typename Unwanted>
+void Arrivals::drop(Unwanted unwanted)
+{
+    m_queue.erase(std::remove_if(m_queue.begin(), m_queue.end(), unwanted), m_queue.end());
 }
 
 void Arrivals::queueLink(ns_app *, ns_link link, ns_status why, const char *text, void *ctx)

@@ -20,7 +20,7 @@ struct LinkChange
     QString text;
 };
 
-/*! The hub has sent everything that it held when it welcomed the app. */
+/*! The hub has sent everything that it held and that the app has asked for. */
 struct Synced
 {
 };
@@ -49,10 +49,14 @@ public:
     /*! Drops what \a app has not reported yet of the link that ns_app_disconnect() ended. States stay. The result is
         that of take(). */
     ns_status dropLink(ns_app *app);
+    /*! Drops what says that the app is synced, which it is no longer: it has asked for more. */
+    void dropSynced();
     void clear() { m_queue.clear(); }
 
 private:
     Q_DISABLE_COPY(Arrivals)
+    template<typename Unwanted>
+    void drop(Unwanted unwanted);
     static void queueLink(ns_app *app, ns_link link, ns_status why, const char *text, void *ctx);
     static void queueSynced(ns_app *app, void *ctx);
 

@@ -144,7 +144,7 @@ Client::State Client::state() const
 
 bool Client::isSynced() const
 {
-    return d->synced;
+    return d->isSynced();
 }
 
 Client::Error Client::error() const
@@ -173,7 +173,7 @@ void Client::setBytesAsText(bool on)
 bool Client::publish(const QString &name, const QVariant &value)
 {
     QByteArray utf8;
-    if (!d->checkSend(name, &utf8))
+    if (!d->checkSend(name, "published", &utf8))
         return false;
     QByteArray encoded;
     Codec::Error error;
@@ -186,9 +186,52 @@ bool Client::publish(const QString &name, const QVariant &value)
 bool Client::publishBytes(const QString &name, const QByteArray &bytes)
 {
     QByteArray utf8;
-    if (!d->checkSend(name, &utf8))
+    if (!d->checkSend(name, "published", &utf8))
         return false;
     return d->sent(utf8, ns_app_send_bytes(d->app, utf8.constData(), bytes.constData(), size_t(bytes.size())));
+}
+
+bool Client::clear(const QString &name)
+{
+    QByteArray utf8;
+    if (!d->checkSend(name, "cleared", &utf8))
+        return false;
+    return d->cleared(utf8, ns_app_clear(d->app, utf8.constData()));
+}
+
+QStringList Client::subscriptions() const
+{
+    return d->subscriptions.list();
+}
+
+void Client::setSubscriptions(const QStringList &patterns)
+{
+    QStringList unique = patterns;
+    unique.removeDuplicates();
+    d->setOwnSubscriptions(unique);
+}
+
+void Client::resetSubscriptions()
+{
+    d->setOwnSubscriptions(std::nullopt);
+}
+
+bool Client::subscribe(const QString &pattern)
+{
+    QStringList patterns = d->subscriptions.own().value_or(QStringList());
+    if (!patterns.contains(pattern))
+        patterns.append(pattern);
+    return d->setOwnSubscriptions(patterns);
+}
+
+bool Client::unsubscribe(const QString &pattern)
+{
+    QStringList patterns = subscriptions();
+    if (!patterns.removeOne(pattern)) {
+        return d->refuse(
+            failure(NS_ERR_NOT_FOUND, QStringLiteral("\"%1\" is not subscribed to").arg(pattern)));
+    }
+    return d->setOwnSubscriptions(patterns);
 }
 
 QVariant Client::value(const QString &name, const QString &sender) const
@@ -229,6 +272,34 @@ void addObserver(Client *client, const QString &name, StateObserver *observer)
 void removeObserver(Client *client, const QString &name, StateObserver *observer)
 {
     ClientPrivate::of(client)->observers.remove(name.toUtf8(), observer);
+}
+
+void use(Client *client, const QString &pattern)
+{
+    ClientPrivate *const d = ClientPrivate::of(client);
+    if (d->subscriptions.use(pattern.toUtf8()))
+        d->subscribeLater();
+}
+
+void leave(Client *client, const QString &pattern)
+{
+    ClientPrivate *const d = ClientPrivate::of(client);
+    if (d->subscriptions.leave(pattern.toUtf8()))
+        d->subscribeLater();
+}
+
+void subscribeByUse(Client *client)
+{
+    ClientPrivate::of(client)->subscriptions.setByUse();
+}
+
+void connectionsChanged(Client *client, const QMetaMethod &signal)
+{
+    static const QMetaMethod updated = QMetaMethod::fromSignal(&Client::stateUpdated);
+    static const QMetaMethod cleared = QMetaMethod::fromSignal(&Client::stateCleared);
+    ClientPrivate *const d = ClientPrivate::of(client);
+    if (d->subscriptions.isByUse() && (signal == updated || signal == cleared))
+        d->subscribeLater();
 }
 
 StatePointer newest(const Client *client, const QString &name)

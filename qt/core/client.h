@@ -54,15 +54,20 @@ class NANOSTATEQT_EXPORT Client : public QObject
         valid, so that it cannot even try; then \l error says why. */
     Q_PROPERTY(bool active READ isActive WRITE setActive NOTIFY activeChanged)
     Q_PROPERTY(State state READ state NOTIFY stateChanged)
-    /*! Whether everything has arrived that the hub held when it welcomed this client, so that a name without a value
-        has none on the hub. False until then, and once the link is lost; always false with a hub that does not say so.
-        */
+    /*! Whether everything has arrived that the hub held and that is subscribed to, so that such a name without a value
+        has none on the hub. False until then, after each further subscription, and once the link is lost; always false
+        with a hub that does not say so. */
     Q_PROPERTY(bool synced READ isSynced NOTIFY syncedChanged)
-    /*! The current error: why the last publish failed, else why it is not connected. The next successful publish clears
-        the former, and a connection clears both. */
+    /*! The current error: why the last publish failed, else why it is not connected, else what QML types use although it
+        is no pattern. The next successful publish clears the first, and a connection the first two. */
     Q_PROPERTY(Error error READ error NOTIFY errorChanged)
     /*! The error as text, which names the value at fault; empty if there is none. */
     Q_PROPERTY(QString errorString READ errorString NOTIFY errorChanged)
+    /*! The names that the hub sends, or patterns of them: `*` is one segment of a name or part of one, `**` any number of
+        segments. Initially ["**"], which is all; reset, it is that again. The client forgets the values of names that match
+        none of them, except its own, and those that QML types with this client use. */
+    Q_PROPERTY(QStringList subscriptions READ subscriptions WRITE setSubscriptions RESET resetSubscriptions NOTIFY
+                   subscriptionsChanged)
     /*! Whether bytes that are valid UTF-8 arrive as QString. Initially false. The original nanostate sends its text as
         bytes. */
     Q_PROPERTY(bool bytesAsText READ bytesAsText WRITE setBytesAsText NOTIFY bytesAsTextChanged)
@@ -127,6 +132,10 @@ public:
     bool isSynced() const;
     Error error() const;
     QString errorString() const;
+    QStringList subscriptions() const;
+    /*! A pattern that is none, or more than 1,024 of them: \l error says so, and nothing changes. */
+    void setSubscriptions(const QStringList &patterns);
+    void resetSubscriptions();
     bool bytesAsText() const;
     void setBytesAsText(bool on);
 
@@ -136,6 +145,17 @@ public:
     Q_INVOKABLE bool publish(const QString &name, const QVariant &value);
     /*! The same for bytes, which a QString would change. */
     Q_INVOKABLE bool publishBytes(const QString &name, const QByteArray &bytes);
+    /*! Withdraws the value that this client has published of \a name, also one that it published before it was active the
+        last time: the name has none from then on, here and in other programs, until one is published again. False: as
+        with publish(). What is withdrawn while there is no hub is withdrawn once there is one. */
+    Q_INVOKABLE bool clear(const QString &name);
+    /*! Adds a pattern to \l subscriptions; the first one takes the place of the initial "**". The hub sends what it holds
+        of it, and \l synced is false until all of that has arrived. Several subscriptions of one pass of the event loop
+        go out together. False: it is refused, and \l error says why: Name if it is no pattern, Full if there are
+        1,024. */
+    Q_INVOKABLE bool subscribe(const QString &pattern);
+    /*! Takes a pattern out of \l subscriptions. False: it is not there. */
+    Q_INVOKABLE bool unsubscribe(const QString &pattern);
     /*! The newest value of \a name that this client knows: that of \a sender, or without one that of any sender, itself
         included. An invalid QVariant if there is none. Does not ask the hub. */
     Q_INVOKABLE QVariant value(const QString &name, const QString &sender = QString()) const;
@@ -145,8 +165,10 @@ public:
 Q_SIGNALS:
     /*! A state of another program has arrived. Each state of a burst is reported, unless this program falls so far
         behind that the queue is full; then only the newest values are. A state is \a retained if the hub held it
-        already when it welcomed this client: it may be of any age. Otherwise it was published since. */
+        already when this client asked for it: it may be of any age. Otherwise it was published since. */
     void stateUpdated(const QString &sender, const QString &name, const QVariant &value, bool retained);
+    /*! Another program has withdrawn its value of a name. If that was while this client was away, it is \a retained. */
+    void stateCleared(const QString &sender, const QString &name, bool retained);
     void connected();
     void disconnected();
     /*! An error occurred; \l error and \l errorString have it from now on. */
@@ -162,6 +184,7 @@ Q_SIGNALS:
     void stateChanged(NanostateQt::Client::State state);
     void syncedChanged();
     void errorChanged();
+    void subscriptionsChanged();
     void bytesAsTextChanged();
 
 private:

@@ -5,6 +5,8 @@
 
 #include "client.h"
 
+#include <QtCore/qmetaobject.h>
+
 #include <memory>
 
 namespace NanostateQt {
@@ -16,11 +18,20 @@ struct StateFree
 /*! A reference to a state. */
 using StatePointer = std::unique_ptr<ns_state, StateFree>;
 
+/*! A value that its sender has withdrawn. */
+struct ClearedState
+{
+    const char *sender;
+    const char *name;
+    /*! NULL for an own value. */
+    const ns_state *state;
+};
+
 /*!
     Receives the states of one name, or of all, without the cost of a signal and a QVariant for each.
 
-    Runs in the client's thread, for states of other programs as they arrive and for own ones inside publish(). The
-    state is borrowed for the call. In a call an observer may add and remove observers, itself included, and deactivate
+    Runs in the client's thread, for states of other programs as they arrive and for own ones inside publish() and
+    clear(). What a call is given is borrowed for the call. In a call an observer may add and remove observers, itself included, and deactivate
     or delete the client. An observer that is added in a call receives the next state, and none receives a state of a
     client that is no longer active.
 */
@@ -28,6 +39,7 @@ class StateObserver
 {
 public:
     virtual void stateArrived(const ns_state *state) = 0;
+    virtual void stateCleared(const ClearedState &cleared) { Q_UNUSED(cleared) }
     /*! All states that the hub held have arrived, and the client is about to say that it is synced. */
     virtual void clientSynced() {}
     /*! The client is about to be deactivated or destroyed; this is the last chance to publish. A client that is being
@@ -48,6 +60,16 @@ NANOSTATEQT_EXPORT void setDeferred(Client *client, bool deferred);
     client is destroyed first. */
 NANOSTATEQT_EXPORT void addObserver(Client *client, const QString &name, StateObserver *observer);
 NANOSTATEQT_EXPORT void removeObserver(Client *client, const QString &name, StateObserver *observer);
+
+/*! Has the client be sent the states whose names match a pattern, as often as it is called; leave() takes one call back.
+    The hub is told after the present pass of the event loop. */
+NANOSTATEQT_EXPORT void use(Client *client, const QString &pattern);
+NANOSTATEQT_EXPORT void leave(Client *client, const QString &pattern);
+/*! Has the client be sent only what is in use, as long as its program has not said what it subscribes to. A handler of
+    stateUpdated() uses all names. */
+NANOSTATEQT_EXPORT void subscribeByUse(Client *client);
+/*! A signal was connected or disconnected. */
+NANOSTATEQT_EXPORT void connectionsChanged(Client *client, const QMetaMethod &signal);
 
 /*! The newest value of a name that the client knows, of any sender, itself included; NULL if there is none. */
 NANOSTATEQT_EXPORT StatePointer newest(const Client *client, const QString &name);

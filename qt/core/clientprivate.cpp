@@ -3,6 +3,7 @@
 #include <QtCore/qabstracteventdispatcher.h>
 #include <QtCore/qdeadlinetimer.h>
 #include <QtCore/qmetaobject.h>
+#include <QtCore/qpointer.h>
 #include <QtCore/qsocketnotifier.h>
 
 #include <utility>
@@ -34,8 +35,8 @@ bool ClientPrivate::settle()
                 Q_EMIT q->connected();
             else
                 Q_EMIT q->disconnected();
-        } else if (told.synced != synced) {
-            told.synced = synced;
+        } else if (told.synced != isSynced()) {
+            told.synced = isSynced();
             Q_EMIT q->syncedChanged();
         } else {
             const Failure now = failureNow();
@@ -53,7 +54,7 @@ bool ClientPrivate::settle()
 bool ClientPrivate::isSettled() const
 {
     return told.active == active && told.state == state && told.connected == (state == Client::State::Connected)
-        && told.synced == synced && told.failure == failureNow();
+        && told.synced == isSynced() && told.failure == failureNow();
 }
 
 void ClientPrivate::open()
@@ -68,7 +69,59 @@ void ClientPrivate::open()
         return giveUp(lastFailure(status));
     if (const ns_status status = arrivals.listenTo(app))
         return giveUp(lastFailure(status));
-    connectApp();
+    subscriptions.forgetApp();
+    if (subscribe())
+        connectApp();
+}
+
+bool ClientPrivate::subscribe()
+{
+    static const QMetaMethod updated = QMetaMethod::fromSignal(&Client::stateUpdated);
+    static const QMetaMethod cleared = QMetaMethod::fromSignal(&Client::stateCleared);
+    const bool signalUsed = q->isSignalConnected(updated) || q->isSignalConnected(cleared);
+    if (const ns_status status = subscriptions.tell(app, signalUsed)) {
+        giveUp(lastFailure(status));
+        return false;
+    }
+    // It may have asked for more.
+    if (ns_app_wait_synced(app, 0) != NS_OK) {
+        arrivals.dropSynced();
+        loseSynced();
+    }
+    return true;
+}
+
+void ClientPrivate::subscribeLater()
+{
+    if (subscribing || !app)
+        return;
+    subscribing = true;
+    QMetaObject::invokeMethod(q, [this]() { subscribeNow(); }, Qt::QueuedConnection);
+}
+
+void ClientPrivate::subscribeNow()
+{
+    subscribing = false;
+    if (app)
+        subscribe();
+    settle();
+}
+
+bool ClientPrivate::setOwnSubscriptions(const std::optional<QStringList> &own)
+{
+    Failure why;
+    if (own && !Subscriptions::check(*own, &why))
+        return refuse(why);
+    callFailure = Failure();
+    const QStringList before = subscriptions.list();
+    subscriptions.setOwn(own);
+    subscribeLater();
+    const QPointer<Client> alive(q);
+    if (before != subscriptions.list())
+        Q_EMIT q->subscriptionsChanged();
+    if (alive)
+        settle();
+    return true;
 }
 
 bool ClientPrivate::setText(ns_opt option, const QString &value, const char *what)
@@ -202,15 +255,29 @@ void ClientPrivate::pumpLater()
 
 void ClientPrivate::stateArrived(const ns_state *arrivedState)
 {
+    const char *const name = ns_state_name(arrivedState);
+    if (ns_state_kind(arrivedState) == NS_KIND_CLEARED)
+        return stateCleared(arrivedState);
     const Moment before(this);
-    observers.tell(arrivedState, [&before]() { return before.goesOn(); });
+    observers.tell(name, [=](StateObserver *observer) { observer->stateArrived(arrivedState); },
+                   [&before]() { return before.goesOn(); });
     if (!before.goesOn())
         return;
     static const QMetaMethod updated = QMetaMethod::fromSignal(&Client::stateUpdated);
     if (!q->isSignalConnected(updated))
         return;
-    Q_EMIT q->stateUpdated(fromCString(ns_state_sender(arrivedState)), fromCString(ns_state_name(arrivedState)),
-                           valueOf(arrivedState), ns_state_retained(arrivedState));
+    Q_EMIT q->stateUpdated(fromCString(ns_state_sender(arrivedState)), fromCString(name), valueOf(arrivedState),
+                           ns_state_retained(arrivedState));
+}
+
+void ClientPrivate::stateCleared(const ns_state *clearedState)
+{
+    const ClearedState cleared{ns_state_sender(clearedState), ns_state_name(clearedState), clearedState};
+    const Moment before(this);
+    observers.tell(cleared.name, [&cleared](StateObserver *observer) { observer->stateCleared(cleared); },
+                   [&before]() { return before.goesOn(); });
+    if (before.goesOn())
+        Q_EMIT q->stateCleared(fromCString(cleared.sender), fromCString(cleared.name), ns_state_retained(clearedState));
 }
 
 void ClientPrivate::linkChanged(const LinkChange &change)
@@ -255,10 +322,12 @@ bool ClientPrivate::tellClosing()
     return before.exists();
 }
 
-bool ClientPrivate::checkSend(const QString &name, QByteArray *utf8)
+bool ClientPrivate::checkSend(const QString &name, const char *done, QByteArray *utf8)
 {
-    if (!app)
-        return refuse(failure(NS_ERR_STATE, QStringLiteral("\"%1\" was not published: not active").arg(name)));
+    if (!app) {
+        return refuse(failure(NS_ERR_STATE,
+                              QStringLiteral("\"%1\" was not %2: not active").arg(name, QLatin1String(done))));
+    }
     Failure why;
     return toCString(name, NS_ERR_NAME, "the name", utf8, &why) || refuse(why);
 }
@@ -273,9 +342,25 @@ bool ClientPrivate::sent(const QByteArray &utf8, ns_status status)
         ns_state *own = nullptr;
         if (ns_app_get(app, ns_app_identity(app), utf8.constData(), &own) == NS_OK) {
             const StatePointer owner(own);
-            observers.tell(own, [&before]() { return before.goesOn(); });
+            observers.tell(utf8.constData(), [own](StateObserver *observer) { observer->stateArrived(own); },
+                           [&before]() { return before.goesOn(); });
         }
     }
+    if (before.exists())
+        settle();
+    return true;
+}
+
+bool ClientPrivate::cleared(const QByteArray &utf8, ns_status status)
+{
+    if (status != NS_OK)
+        return refuse(lastFailure(status));
+    callFailure = Failure();
+    const Moment before(this);
+    const QByteArray sender(ns_app_identity(app));
+    const ClearedState state{sender.constData(), utf8.constData(), nullptr};
+    observers.tell(state.name, [&state](StateObserver *observer) { observer->stateCleared(state); },
+                   [&before]() { return before.goesOn(); });
     if (before.exists())
         settle();
     return true;

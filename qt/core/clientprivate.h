@@ -8,6 +8,7 @@
 #include "client_p.h"
 #include "failure.h"
 #include "observers.h"
+#include "subscriptions.h"
 
 #include <QtCore/qpointer.h>
 
@@ -33,7 +34,10 @@ public:
 
     static ClientPrivate *of(const Client *client) { return client->d.data(); }
 
-    const Failure &failureNow() const { return callFailure ? callFailure : linkFailure; }
+    const Failure &failureNow() const
+    {
+        return callFailure ? callFailure : linkFailure ? linkFailure : subscriptions.fault();
+    }
 
     // Emits the signals of all changes. False: a slot deleted the client.
     bool settle();
@@ -50,12 +54,19 @@ public:
     // Informs the observers that the app is about to be closed. False: a slot deleted the client.
     bool tellClosing();
 
-    // The name of a state to send, in UTF-8. False: it cannot be sent, and the error is reported.
-    bool checkSend(const QString &name, QByteArray *utf8);
+    // The name of a state for a call that sends it, in UTF-8. False: it cannot be done, and the error is reported.
+    bool checkSend(const QString &name, const char *done, QByteArray *utf8);
     // Handles the result of a call that sent.
     bool sent(const QByteArray &utf8, ns_status status);
+    bool cleared(const QByteArray &utf8, ns_status status);
     // Reports the failure of a call. Always false.
     bool refuse(const Failure &why);
+
+    // The program subscribes to these from now on; nothing: to what is the default. False: the error is reported.
+    bool setOwnSubscriptions(const std::optional<QStringList> &own);
+    // Tells the app what is wanted after the present pass of the event loop.
+    void subscribeLater();
+    bool isSynced() const { return synced && !subscriptions.isBehind(); }
 
     StatePointer get(const QString &name, const QString &sender) const;
     QVariant valueOf(const ns_state *someState) const;
@@ -77,6 +88,7 @@ public:
     // How many apps were closed.
     int closed = 0;
     Observers observers;
+    Subscriptions subscriptions;
 
 private:
     // A point in the life of a client, taken before code of the program runs.
@@ -99,12 +111,16 @@ private:
     bool isSettled() const;
     // Sets a text of the app; false if it gave up instead.
     bool setText(ns_opt option, const QString &value, const char *what);
+    // Tells the app what is wanted. False: it gave up instead.
+    bool subscribe();
+    void subscribeNow();
     void connectApp();
     void listen(bool mayWait);
     void giveUp(const Failure &why);
     void pump();
     void pumpLater();
     void stateArrived(const ns_state *arrivedState);
+    void stateCleared(const ns_state *clearedState);
     void linkChanged(const LinkChange &change);
     void syncedArrived();
     void loseSynced();
@@ -114,6 +130,8 @@ private:
     Arrivals arrivals;
     // How often synced was lost.
     int unsynced = 0;
+    // subscribeNow() is queued.
+    bool subscribing = false;
     // What the signals emitted so far have reported.
     struct
     {

@@ -49,14 +49,13 @@ public:
     /*! Whether there is an observer of this name. */
     bool has(const QByteArray &name) const { return m_lists->contains(name) || m_lists->contains(QByteArray()); }
 
-    /*! Calls them with a state, as long as \a goesOn is true after a call. */
-    template<typename GoesOn>
-    void tell(const ns_state *state, GoesOn goesOn)
+    /*! Calls \a function of those of this name, as long as \a goesOn is true after a call. */
+    template<typename Function, typename GoesOn>
+    void tell(const char *name, Function function, GoesOn goesOn)
     {
         const std::shared_ptr<Lists> lists = m_lists;
         if (lists->isEmpty())
             return;
-        const char *const name = ns_state_name(state);
         const QByteArray keys[] = {QByteArray::fromRawData(name, int(qstrlen(name))), QByteArray()};
         {
             // Both walks begin before the first call, because an observer may move from one list to the other.
@@ -64,7 +63,7 @@ public:
             bool on = true;
             for (Walk &walk : walks) {
                 while (StateObserver *const observer = on ? walk.next() : nullptr) {
-                    observer->stateArrived(state);
+                    function(observer);
                     on = goesOn();
                 }
             }
