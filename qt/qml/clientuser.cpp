@@ -5,6 +5,11 @@
 
 namespace NanostateQt {
 
+bool isOwnState(const Client *client, const ns_state *state)
+{
+    return qstrcmp(ns_state_sender(state), ns_app_identity(ClientAccess::app(client))) == 0;
+}
+
 ClientUser::~ClientUser()
 {
     ignore();
@@ -53,11 +58,6 @@ void ClientUser::componentComplete()
 {
     m_complete = true;
     restart();
-}
-
-bool ClientUser::isOwn(const ns_state *state) const
-{
-    return qstrcmp(ns_state_sender(state), ns_app_identity(ClientAccess::app(m_client))) == 0;
 }
 
 void ClientUser::observe(const QString &name)

@@ -11,6 +11,9 @@
 
 namespace NanostateQt {
 
+/*! Whether this client, which must be active, published the state. */
+bool isOwnState(const Client *client, const ns_state *state);
+
 /*!
     Base of the QML types that use a client: the property client, and observing it.
 
@@ -46,7 +49,7 @@ protected:
     /*! False from when QML begins to create the object until all properties have their initial values. */
     bool isComplete() const { return m_complete; }
     /*! Whether this client published the state; observers receive those as well. The client must be active. */
-    bool isOwn(const ns_state *state) const;
+    bool isOwn(const ns_state *state) const { return isOwnState(m_client, state); }
 
     /*! Observes this name from now on, or all names if it is empty, instead of what it observed before. */
     void observe(const QString &name);

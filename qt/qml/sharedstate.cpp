@@ -15,18 +15,8 @@
 
 namespace NanostateQt {
 
-namespace {
-
-// undefined and null are two values in QML, though both are nil on the wire.
-bool isSame(const QVariant &a, const QVariant &b)
-{
-    return a.isValid() == b.isValid() && Codec::deepEqual(a, b);
-}
-
-} // namespace
-
 /*
-    Every function that may change what is shown notes the changes (m_changes) and ends with tell(), which emits their
+    Every function that may change what is shown notes the changes (m_shown) and ends with tell(), which emits their
     signals once all properties have their new values. Handlers may do anything: set properties of this object, which
     runs these functions again, or delete it or the client. So nothing is touched after tell() or a call of the client
     before a QPointer says that it still exists.
@@ -94,7 +84,7 @@ void SharedState::setName(const QString &name)
 
 QVariant SharedState::value() const
 {
-    return m_value;
+    return m_shown.value();
 }
 
 void SharedState::setValue(const QVariant &given)
@@ -106,7 +96,7 @@ void SharedState::setValue(const QVariant &given)
             return;
         m_initial = initial;
         if (!m_defaultGiven)
-            show(initial, QString(), 0, false);
+            m_shown.show(initial, QString(), 0, false);
         tell();
         return;
     }
@@ -118,7 +108,7 @@ void SharedState::setValue(const QVariant &given)
         return;
     }
     // One that replaces a value of another type is published in any case.
-    if (isSame(value, m_value) && m_errorString.isEmpty()) {
+    if (isSame(value, m_shown.value()) && m_shown.errorString().isEmpty()) {
         if (!m_held || !m_enabled)
             return;
         // It has to win over values that wait for the end of the hold.
@@ -147,14 +137,14 @@ void SharedState::setValue(const QVariant &given)
     } else {
         m_offline = false;
     }
-    m_shown.reset();
+    m_shown.state.reset();
     qint64 time = 0;
     if (m_enabled && !m_waiting) {
         if (const StatePointer published = newest())
             time = ns_state_time(published.get());
     }
-    show(value, client() ? client()->identity() : QString(), time, true);
-    setErrorString(QString());
+    m_shown.show(value, client() ? client()->identity() : QString(), time, true);
+    m_shown.setErrorString(QString());
     updatePending();
     tell();
 }
@@ -172,7 +162,7 @@ void SharedState::setDefaultValue(const QVariant &given)
     m_defaultGiven = true;
     const bool changed = !isSame(value, m_default);
     m_default = value;
-    if (!m_valid)
+    if (!m_shown.isValid())
         showDefault();
     tell(changed ? &SharedState::defaultValueChanged : nullptr);
 }
@@ -187,44 +177,44 @@ void SharedState::setType(Type type)
     if (type == m_type)
         return;
     m_type = type;
-    setErrorString(QString());
-    m_shown.reset();
-    m_arrived.isNewest = false;
+    m_shown.setErrorString(QString());
+    m_shown.state.reset();
+    m_arrived.doubt();
     follow();
     // What is shown is of the previous type.
-    if (!m_errorString.isEmpty())
+    if (!m_shown.errorString().isEmpty())
         showDefault();
     tell(&SharedState::typeChanged);
 }
 
 Client::Error SharedState::error() const
 {
-    return m_errorString.isEmpty() ? Client::Error::NoError : Client::Error::Kind;
+    return m_shown.errorString().isEmpty() ? Client::Error::NoError : Client::Error::Kind;
 }
 
 QString SharedState::errorString() const
 {
-    return m_errorString;
+    return m_shown.errorString();
 }
 
 bool SharedState::isValid() const
 {
-    return m_valid;
+    return m_shown.isValid();
 }
 
 QString SharedState::sender() const
 {
-    return m_sender;
+    return m_shown.sender();
 }
 
 QVariant SharedState::time() const
 {
-    return timeOf(m_time);
+    return timeOf(m_shown.time());
 }
 
 bool SharedState::isPending() const
 {
-    return m_pending;
+    return m_shown.isPending();
 }
 
 int SharedState::publishInterval() const
@@ -263,8 +253,8 @@ void SharedState::setHeld(bool held)
         if (touched && !m_waiting) {
             // The other programs have to end with this value, too.
             const StatePointer last = newest();
-            if (last && !isSame(ClientAccess::valueOf(client(), last.get()), m_value)) {
-                m_waiting = m_value;
+            if (last && !isSame(ClientAccess::valueOf(client(), last.get()), m_shown.value())) {
+                m_waiting = m_shown.value();
                 if (sendWaiting() == Sent::Deleted)
                     return;
             }
@@ -327,14 +317,7 @@ void SharedState::timerEvent(QTimerEvent *event)
 
 void SharedState::stateArrived(const ns_state *state)
 {
-    const int generation = ClientAccess::generation(client());
-    if (m_arrived.generation != generation)
-        m_arrived = {nullptr, false, generation};
-    const bool first = !m_arrived.state;
-    const bool later = first || ns_state_time(state) > ns_state_time(m_arrived.state.get());
-    m_arrived.isNewest = (first || (m_arrived.isNewest && later)) && hasFinalTime(state);
-    if (later)
-        m_arrived.state.reset(ns_state_ref(state));
+    m_arrived.add(client(), state);
     if (m_queued)
         return;
     m_queued = true;
@@ -352,7 +335,7 @@ void SharedState::linkChanged()
     if (m_offline && ClientAccess::generation(client()) != m_generation) {
         // Its app was closed before it ever connected, so the next app gets the value again.
         m_offline = false;
-        m_waiting = m_value;
+        m_waiting = m_shown.value();
     } else if (client()->state() == Client::State::Connected) {
         m_offline = false;
     }
@@ -365,10 +348,10 @@ void SharedState::linkChanged()
 
 void SharedState::decodeAgain()
 {
-    if (!m_shown)
+    if (!m_shown.state)
         return;
-    m_shown.reset();
-    m_arrived.isNewest = false;
+    m_shown.state.reset();
+    m_arrived.doubt();
     follow();
     tell();
 }
@@ -377,9 +360,9 @@ void SharedState::decodeAgain()
 void SharedState::start()
 {
     m_touched = false;
-    m_shown.reset();
-    m_arrived.state.reset();
-    setErrorString(QString());
+    m_shown.state.reset();
+    m_arrived.clear();
+    m_shown.setErrorString(QString());
     if (!isComplete())
         return;
     ignore();
@@ -388,7 +371,7 @@ void SharedState::start()
     if (sendWaiting() == Sent::Deleted)
         return;
     if (m_waiting)
-        show(*m_waiting, client() ? client()->identity() : QString(), 0, true);
+        m_shown.show(*m_waiting, client() ? client()->identity() : QString(), 0, true);
     else if (!m_enabled || !showNewest())
         showDefault();
     updatePending();
@@ -419,63 +402,37 @@ void SharedState::follow()
 bool SharedState::showNewest()
 {
     StatePointer state(newest());
-    m_arrived.state.reset();
+    m_arrived.clear();
     if (!state)
         return false;
-    if (state == m_shown)
-        return m_errorString.isEmpty();
+    if (state == m_shown.state)
+        return m_shown.errorString().isEmpty();
     const QVariant value = ClientAccess::valueOf(client(), state.get());
     const QString sender = QString::fromUtf8(ns_state_sender(state.get()));
     if (!ValueType::isOf(value, m_type)) {
-        setErrorString(QStringLiteral("\"%1\" of %2 %3").arg(m_name, sender, ValueType::mismatch(value, m_type)));
-        m_shown = std::move(state);
+        const QString mismatch = ValueType::mismatch(value, m_type);
+        m_shown.setErrorString(QStringLiteral("\"%1\" of %2 %3").arg(m_name, sender, mismatch));
+        m_shown.state = std::move(state);
         return false;
     }
-    setErrorString(QString());
-    if (!isSame(value, m_value))
+    m_shown.setErrorString(QString());
+    if (!isSame(value, m_shown.value()))
         m_offline = false;
-    show(value, sender, ns_state_time(state.get()), true);
-    m_shown = std::move(state);
+    m_shown.show(value, sender, ns_state_time(state.get()), true);
+    m_shown.state = std::move(state);
     return true;
-}
-
-void SharedState::show(const QVariant &value, const QString &sender, qint64 time, bool valid)
-{
-    if (!isSame(value, m_value))
-        m_changes |= ValueChange;
-    if (sender != m_sender)
-        m_changes |= SenderChange;
-    if (time != m_time)
-        m_changes |= TimeChange;
-    if (valid != m_valid)
-        m_changes |= ValidChange;
-    // Equal numbers may be of different types.
-    m_value = value;
-    m_sender = sender;
-    m_time = time;
-    m_valid = valid;
 }
 
 void SharedState::showDefault()
 {
-    if (m_errorString.isEmpty())
-        m_shown.reset();
-    show(m_default, QString(), 0, false);
-}
-
-void SharedState::setErrorString(const QString &text)
-{
-    if (text != m_errorString)
-        m_changes |= ErrorChange;
-    m_errorString = text;
+    if (m_shown.errorString().isEmpty())
+        m_shown.state.reset();
+    m_shown.show(m_default, QString(), 0, false);
 }
 
 void SharedState::updatePending()
 {
-    const bool pending = m_waiting || m_offline;
-    if (pending != m_pending)
-        m_changes |= PendingChange;
-    m_pending = pending;
+    m_shown.setPending(m_waiting || m_offline);
 }
 
 // Emits `also`, then the signals of what has changed. False: a handler deleted this object.
@@ -486,23 +443,22 @@ bool SharedState::tell(Signal also)
         Q_EMIT (this->*also)();
     if (!alive)
         return false;
-    constexpr std::pair<Change, Signal> signalOf[] = {
-        {ValidChange, &SharedState::validChanged},
-        {SenderChange, &SharedState::senderChanged},
-        {TimeChange, &SharedState::timeChanged},
-        {PendingChange, &SharedState::pendingChanged},
-        {ValueChange, &SharedState::valueChanged},
-        {ErrorChange, &SharedState::errorChanged},
+    constexpr std::pair<Shown::Change, Signal> signalOf[] = {
+        {Shown::ValidChange, &SharedState::validChanged},
+        {Shown::SenderChange, &SharedState::senderChanged},
+        {Shown::TimeChange, &SharedState::timeChanged},
+        {Shown::PendingChange, &SharedState::pendingChanged},
+        {Shown::ValueChange, &SharedState::valueChanged},
+        {Shown::ErrorChange, &SharedState::errorChanged},
     };
     for (const auto &[change, signal] : signalOf) {
-        if (!(m_changes & change))
+        if (!m_shown.takeChange(change))
             continue;
-        m_changes &= ~change;
         Q_EMIT (this->*signal)();
         if (!alive)
             return false;
-        if (change == ErrorChange && !m_errorString.isEmpty()) {
-            Q_EMIT errorOccurred(error(), m_errorString);
+        if (change == Shown::ErrorChange && !m_shown.errorString().isEmpty()) {
+            Q_EMIT errorOccurred(error(), m_shown.errorString());
             if (!alive)
                 return false;
         }
@@ -566,30 +522,9 @@ bool SharedState::unwrap(const QVariant &given, QVariant *value)
     return false;
 }
 
-// Whether the time of a state proves it newer than those with an earlier time. An own value has no final time before
-// the hub has welcomed the client, and values of an old hub have none.
-bool SharedState::hasFinalTime(const ns_state *state) const
-{
-    return ns_state_time(state) != 0 && !isOwn(state);
-}
-
-// The newest value of the name: the one that has arrived if none can be newer, else the one that the client returns.
 StatePointer SharedState::newest() const
 {
-    if (!client() || !ClientAccess::app(client()))
-        return nullptr;
-    const ns_state *const arrived =
-        m_arrived.generation == ClientAccess::generation(client()) ? m_arrived.state.get() : nullptr;
-    const ns_state *const shown = m_shown.get();
-    const bool isNewest = arrived && m_arrived.isNewest
-        && (!shown || (hasFinalTime(shown) && ns_state_time(arrived) > ns_state_time(shown)));
-    StatePointer newest;
-    if (!isNewest)
-        newest = ClientAccess::newest(client(), m_name);
-    // The client forgets values once it has received more than it keeps.
-    if (!newest && arrived)
-        newest.reset(ns_state_ref(arrived));
-    return newest;
+    return m_arrived.newest(client(), m_name, m_shown.state.get());
 }
 
 } // namespace NanostateQt

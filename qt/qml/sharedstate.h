@@ -1,7 +1,9 @@
 #ifndef NANOSTATEQML_SHAREDSTATE_H
 #define NANOSTATEQML_SHAREDSTATE_H
 
+#include "arrived.h"
 #include "clientuser.h"
+#include "shown.h"
 
 #include <QtCore/qbasictimer.h>
 #include <QtCore/qobject.h>
@@ -125,32 +127,11 @@ protected:
 private:
     using Signal = void (SharedState::*)();
 
-    enum Change {
-        ValueChange = 1,
-        ValidChange = 2,
-        SenderChange = 4,
-        PendingChange = 8,
-        TimeChange = 16,
-        ErrorChange = 32
-    };
-
     // Whether a value was published.
     enum class Sent {
         No,
         Yes,
         Deleted //!< A slot of the client deleted this object.
-    };
-
-    // The states that have arrived since a value was last shown.
-    struct Arrived
-    {
-        // The state with the latest time.
-        StatePointer state;
-        // Whether it is certainly the newest. Values of the same millisecond have an order too, but only the app knows
-        // it.
-        bool isNewest = false;
-        // The app of the client from which it came.
-        int generation = 0;
     };
 
     void stateArrived(const ns_state *state) override;
@@ -169,9 +150,7 @@ private:
     void showArrived();
     void follow();
     bool showNewest();
-    void show(const QVariant &value, const QString &sender, qint64 time, bool valid);
     void showDefault();
-    void setErrorString(const QString &text);
     void updatePending();
     bool tell(Signal also = nullptr);
 
@@ -180,7 +159,6 @@ private:
     Sent sendWaiting();
     void sendAtOnce();
     bool unwrap(const QVariant &given, QVariant *value);
-    bool hasFinalTime(const ns_state *state) const;
     StatePointer newest() const;
 
     QString m_name;
@@ -193,17 +171,7 @@ private:
     bool m_enabled = true;
     Type m_type = Type::Any;
 
-    // What is shown, and which of its changes are not signalled yet.
-    QVariant m_value;
-    QString m_sender;
-    // In milliseconds since 1970; 0 if it is not known.
-    qint64 m_time = 0;
-    QString m_errorString;
-    bool m_valid = false;
-    bool m_pending = false;
-    int m_changes = 0;
-    // The state whose value is shown, if it arrived; or not shown, if there is an error.
-    StatePointer m_shown;
+    Shown m_shown;
     Arrived m_arrived;
 
     // A value that was set but could not be passed to the client yet. It is shown.
