@@ -10,24 +10,44 @@ namespace {
 // the hub has welcomed the client, and values of an old hub have none.
 bool hasFinalTime(const Client *client, const ns_state *state)
 {
-    return ns_state_time(state) != 0 && !isOwnState(client, state);
+    return ns_state_time(state) != 0 && !isOwnSender(client, ns_state_sender(state));
 }
 
 } // namespace
 
 void Arrived::add(const Client *client, const ns_state *state)
 {
+    begin(client);
+    const bool later = !m_state || ns_state_time(state) > ns_state_time(m_state.get());
+    m_isNewest = (m_isFirst || (m_isNewest && later)) && hasFinalTime(client, state);
+    m_isFirst = false;
+    if (later)
+        m_state.reset(ns_state_ref(state));
+}
+
+void Arrived::addCleared(const Client *client, const char *sender)
+{
+    begin(client);
+    // What was earlier than the value that is withdrawn is not known here.
+    m_isFirst = m_isNewest = false;
+    if (m_state && qstrcmp(ns_state_sender(m_state.get()), sender) == 0)
+        m_state.reset();
+}
+
+void Arrived::clear()
+{
+    m_state.reset();
+    m_isFirst = true;
+}
+
+void Arrived::begin(const Client *client)
+{
     const int generation = ClientAccess::generation(client);
     if (m_generation != generation) {
-        m_state.reset();
+        clear();
         m_isNewest = false;
         m_generation = generation;
     }
-    const bool first = !m_state;
-    const bool later = first || ns_state_time(state) > ns_state_time(m_state.get());
-    m_isNewest = (first || (m_isNewest && later)) && hasFinalTime(client, state);
-    if (later)
-        m_state.reset(ns_state_ref(state));
 }
 
 StatePointer Arrived::newest(const Client *client, const QString &name, const ns_state *shown) const

@@ -3,16 +3,19 @@
 #include <QtCore/qdatetime.h>
 #include <QtCore/qpointer.h>
 
+#include <utility>
+
 namespace NanostateQt {
 
-bool isOwnState(const Client *client, const ns_state *state)
+bool isOwnSender(const Client *client, const char *sender)
 {
-    return qstrcmp(ns_state_sender(state), ns_app_identity(ClientAccess::app(client))) == 0;
+    return qstrcmp(sender, ns_app_identity(ClientAccess::app(client))) == 0;
 }
 
 ClientUser::~ClientUser()
 {
     ignore();
+    use(QString());
 }
 
 void ClientUser::setClient(Client *client)
@@ -26,6 +29,7 @@ void ClientUser::setClient(Client *client)
     if (m_client)
         QObject::disconnect(m_client, nullptr, m_object, nullptr);
     ignore();
+    use(QString());
     m_client = client;
     if (client) {
         QObject::connect(client, &QObject::destroyed, m_object, [this]() { clientDestroyed(); });
@@ -39,8 +43,9 @@ void ClientUser::setClient(Client *client)
 void ClientUser::clientDestroyed()
 {
     m_client = nullptr;
-    // A client that is destroyed forgets its observers.
+    // A client that is destroyed forgets its observers and what is in use.
     m_observing = false;
+    m_used.clear();
     const QPointer<QObject> alive(m_object);
     loseClient();
     if (alive)
@@ -78,6 +83,17 @@ void ClientUser::ignore()
     ClientAccess::removeObserver(m_client, m_observed, this);
 }
 
+void ClientUser::use(const QString &pattern)
+{
+    if (!m_client || pattern == m_used)
+        return;
+    const QString before = std::exchange(m_used, pattern);
+    if (!pattern.isEmpty())
+        ClientAccess::use(m_client, pattern);
+    if (!before.isEmpty())
+        ClientAccess::leave(m_client, before);
+}
+
 QVariant timeOf(qint64 millis)
 {
     return millis == 0 ? QVariant() : QDateTime::fromMSecsSinceEpoch(millis).toUTC();
@@ -98,6 +114,7 @@ void FilteringClientUser::observeFiltered()
 {
     const bool isPattern = m_nameFilter.contains(QLatin1Char('*'));
     m_pattern = isPattern ? m_nameFilter.toUtf8() : QByteArray();
+    use(m_nameFilter.isEmpty() ? QStringLiteral("**") : m_nameFilter);
     observe(isPattern ? QString() : m_nameFilter);
 }
 

@@ -11,8 +11,8 @@
 
 namespace NanostateQt {
 
-/*! Whether this client, which must be active, published the state. */
-bool isOwnState(const Client *client, const ns_state *state);
+/*! Whether this is the sender of what the client, which must be active, publishes. */
+bool isOwnSender(const Client *client, const char *sender);
 
 /*!
     Base of the QML types that use a client: the property client, and observing it.
@@ -49,11 +49,13 @@ protected:
     /*! False from when QML begins to create the object until all properties have their initial values. */
     bool isComplete() const { return m_complete; }
     /*! Whether this client published the state; observers receive those as well. The client must be active. */
-    bool isOwn(const ns_state *state) const { return isOwnState(m_client, state); }
+    bool isOwn(const ns_state *state) const { return isOwnSender(m_client, ns_state_sender(state)); }
 
     /*! Observes this name from now on, or all names if it is empty, instead of what it observed before. */
     void observe(const QString &name);
     void ignore();
+    /*! Has the client be sent what matches this pattern from now on, instead of the one before; none if it is empty. */
+    void use(const QString &pattern);
 
 private:
     void clientDestroyed();
@@ -62,6 +64,7 @@ private:
     Client *m_client = nullptr;
     QString m_observed;
     bool m_observing = false;
+    QString m_used;
     bool m_complete = true;
 };
 
@@ -82,7 +85,7 @@ protected:
 
     virtual void emitNameFilterChanged() = 0;
 
-    /*! Observes the names that may pass the filter. */
+    /*! Uses the names that pass the filter, and observes those that may. */
     void observeFiltered();
     /*! Whether a state that is observed passes it. */
     bool passes(const ns_state *state) const;

@@ -9,7 +9,10 @@
 
 namespace NanostateQt {
 
-NanostateClient::NanostateClient(QObject *parent) : Client(parent) {}
+NanostateClient::NanostateClient(QObject *parent) : Client(parent)
+{
+    ClientAccess::subscribeByUse(this);
+}
 
 bool NanostateClient::publish(const QString &name, const QJSValue &value)
 {
@@ -30,6 +33,16 @@ void NanostateClient::classBegin()
 void NanostateClient::componentComplete()
 {
     ClientAccess::setDeferred(this, false);
+}
+
+void NanostateClient::connectNotify(const QMetaMethod &signal)
+{
+    ClientAccess::connectionsChanged(this, signal);
+}
+
+void NanostateClient::disconnectNotify(const QMetaMethod &signal)
+{
+    ClientAccess::connectionsChanged(this, signal);
 }
 
 } // namespace NanostateQt

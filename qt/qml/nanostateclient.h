@@ -10,7 +10,9 @@ namespace NanostateQt {
 
 /*!
     Client for QML. If QML creates it, it is active unless its declaration says otherwise, and opens once all its
-    properties are set.
+    properties are set. As long as \l subscriptions is not set it is empty, and the hub sends what is in use: the names of
+    each SharedState and StateImage, the filters of each StateListener and StateModel, and everything if there is a
+    handler of stateUpdated() or stateCleared().
 */
 class NanostateClient : public Client, public QQmlParserStatus
 {
@@ -29,6 +31,10 @@ public:
 
     void classBegin() override;
     void componentComplete() override;
+
+protected:
+    void connectNotify(const QMetaMethod &signal) override;
+    void disconnectNotify(const QMetaMethod &signal) override;
 };
 
 } // namespace NanostateQt

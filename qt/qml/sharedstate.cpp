@@ -51,7 +51,7 @@ void SharedState::loseClient()
 void SharedState::restart()
 {
     m_timer.stop();
-    m_offline = false;
+    m_offline.reset();
     start();
 }
 
@@ -135,9 +135,10 @@ void SharedState::setValue(const QVariant &given)
         }
         m_touched = m_held;
     } else {
-        m_offline = false;
+        m_offline.reset();
     }
     m_shown.state.reset();
+    m_cleared = false;
     qint64 time = 0;
     if (m_enabled && !m_waiting) {
         if (const StatePointer published = newest())
@@ -290,6 +291,29 @@ void SharedState::setEnabled(bool enabled)
     tell(&SharedState::enabledChanged);
 }
 
+void SharedState::clear()
+{
+    m_touched = false;
+    if (m_enabled) {
+        if (canSend()) {
+            m_waiting.reset();
+            if (send(QVariant()) == Sent::Deleted)
+                return;
+        } else {
+            m_waiting = QVariant();
+        }
+    }
+    // What another program has set does not end that this is on its way.
+    const auto offline = m_offline;
+    m_shown.state.reset();
+    m_shown.setErrorString(QString());
+    if (!m_enabled || !showNewest())
+        showDefault();
+    m_offline = offline;
+    updatePending();
+    tell();
+}
+
 void SharedState::componentComplete()
 {
     Signal also = nullptr;
@@ -318,10 +342,25 @@ void SharedState::timerEvent(QTimerEvent *event)
 void SharedState::stateArrived(const ns_state *state)
 {
     m_arrived.add(client(), state);
-    if (m_queued)
-        return;
-    m_queued = true;
-    QMetaObject::invokeMethod(this, &SharedState::flush, Qt::QueuedConnection);
+    flushLater();
+}
+
+void SharedState::stateCleared(const ClearedState &state)
+{
+    m_arrived.addCleared(client(), state.sender);
+    const bool isShown = m_shown.isValid() && m_shown.sender() == QString::fromUtf8(state.sender);
+    const bool isError = m_shown.state && qstrcmp(ns_state_sender(m_shown.state.get()), state.sender) == 0;
+    m_cleared = m_cleared || isShown || isError;
+    flushLater();
+}
+
+void SharedState::clientSynced()
+{
+    // An app that has just joined is not told what was withdrawn before; it does not know it.
+    if (m_shown.state && m_shownGeneration != ClientAccess::generation(client()) && !isOwn(m_shown.state.get())
+        && !newest())
+        m_cleared = true;
+    showArrived();
 }
 
 void SharedState::clientClosing()
@@ -334,10 +373,9 @@ void SharedState::linkChanged()
 {
     if (m_offline && ClientAccess::generation(client()) != m_generation) {
         // Its app was closed before it ever connected, so the next app gets the value again.
-        m_offline = false;
-        m_waiting = m_shown.value();
+        m_waiting = std::exchange(m_offline, std::nullopt);
     } else if (client()->state() == Client::State::Connected) {
-        m_offline = false;
+        m_offline.reset();
     }
     if (sendWaiting() == Sent::Deleted)
         return;
@@ -360,21 +398,32 @@ void SharedState::decodeAgain()
 void SharedState::start()
 {
     m_touched = false;
+    m_cleared = false;
     m_shown.state.reset();
     m_arrived.clear();
     m_shown.setErrorString(QString());
     if (!isComplete())
         return;
     ignore();
+    // Also while it is not enabled, so that it has the newest value as soon as it is.
+    use(m_name);
     if (m_enabled && !m_name.isEmpty())
         observe(m_name);
     if (sendWaiting() == Sent::Deleted)
         return;
-    if (m_waiting)
+    if (m_waiting && m_waiting->isValid())
         m_shown.show(*m_waiting, client() ? client()->identity() : QString(), 0, true);
     else if (!m_enabled || !showNewest())
         showDefault();
     updatePending();
+}
+
+void SharedState::flushLater()
+{
+    if (m_queued)
+        return;
+    m_queued = true;
+    QMetaObject::invokeMethod(this, &SharedState::flush, Qt::QueuedConnection);
 }
 
 void SharedState::flush()
@@ -403,9 +452,16 @@ bool SharedState::showNewest()
 {
     StatePointer state(newest());
     m_arrived.clear();
-    if (!state)
+    const bool cleared = std::exchange(m_cleared, false);
+    if (!state) {
+        if (cleared) {
+            m_shown.setErrorString(QString());
+            m_offline.reset();
+            showDefault();
+        }
         return false;
-    if (state == m_shown.state)
+    }
+    if (state == m_shown.state && !cleared)
         return m_shown.errorString().isEmpty();
     const QVariant value = ClientAccess::valueOf(client(), state.get());
     const QString sender = QString::fromUtf8(ns_state_sender(state.get()));
@@ -413,13 +469,16 @@ bool SharedState::showNewest()
         const QString mismatch = ValueType::mismatch(value, m_type);
         m_shown.setErrorString(QStringLiteral("\"%1\" of %2 %3").arg(m_name, sender, mismatch));
         m_shown.state = std::move(state);
+        if (cleared)
+            showDefault();
         return false;
     }
     m_shown.setErrorString(QString());
     if (!isSame(value, m_shown.value()))
-        m_offline = false;
+        m_offline.reset();
     m_shown.show(value, sender, ns_state_time(state.get()), true);
     m_shown.state = std::move(state);
+    m_shownGeneration = ClientAccess::generation(client());
     return true;
 }
 
@@ -476,7 +535,7 @@ SharedState::Sent SharedState::send(const QVariant &value)
     const QPointer<SharedState> alive(this);
     const QPointer<Client> client(this->client());
     // Handlers of the client's error may run inside this call.
-    const bool taken = client->publish(m_name, value);
+    const bool taken = value.isValid() ? client->publish(m_name, value) : client->clear(m_name);
     if (!alive)
         return Sent::Deleted;
     if (!taken) {
@@ -484,9 +543,11 @@ SharedState::Sent SharedState::send(const QVariant &value)
             qmlWarning(this) << client->errorString();
         return Sent::No;
     }
-    m_offline = client && client->state() != Client::State::Connected;
+    m_offline.reset();
+    if (client && client->state() != Client::State::Connected)
+        m_offline = value;
     m_generation = client ? ClientAccess::generation(client) : 0;
-    if (m_interval > 0)
+    if (m_interval > 0 && value.isValid())
         m_timer.start(m_interval, this);
     return Sent::Yes;
 }

@@ -29,7 +29,8 @@ class SharedState : public QObject, public ClientUser
     Q_PROPERTY(NanostateQt::Client *client READ client WRITE setClient NOTIFY clientChanged)
     /*! The name of the state. A value that is set while it is empty waits for one. */
     Q_PROPERTY(QString name READ name WRITE setName NOTIFY nameChanged)
-    /*! The newest value that the client knows, own ones included; the default while there is none. Setting it publishes
+    /*! The newest value that the client knows, own ones included; the default while there is none, also after it was
+        withdrawn. Setting it publishes
         it, unless it is deeply equal to the one that is shown. A value in the declaration of the object is a default
         and is not published. undefined is refused, and so is what cannot be sent. */
     Q_PROPERTY(QVariant value READ value WRITE setValue NOTIFY valueChanged)
@@ -102,6 +103,11 @@ public:
     bool isEnabled() const;
     void setEnabled(bool enabled);
 
+    /*! Withdraws the value that this program has published of the name, at once. What another program has published
+        is then the newest, if there is any, else the default is shown. Like a value it waits for a client that is
+        active, and while \l enabled is false nothing is withdrawn. */
+    Q_INVOKABLE void clear();
+
     void componentComplete() override;
 
 Q_SIGNALS:
@@ -135,7 +141,8 @@ private:
     };
 
     void stateArrived(const ns_state *state) override;
-    void clientSynced() override { showArrived(); }
+    void stateCleared(const ClearedState &state) override;
+    void clientSynced() override;
     void clientClosing() override;
     void leaveClient() override;
     void connectClient(Client *client) override;
@@ -146,6 +153,7 @@ private:
     void decodeAgain();
 
     void start();
+    void flushLater();
     void flush();
     void showArrived();
     void follow();
@@ -174,10 +182,15 @@ private:
     Shown m_shown;
     Arrived m_arrived;
 
-    // A value that was set but could not be passed to the client yet. It is shown.
+    // The value that is shown was withdrawn.
+    bool m_cleared = false;
+    // The app of the client from which the state is that is shown.
+    int m_shownGeneration = 0;
+
+    // A value that was set but could not be passed to the client yet. It is shown. Invalid: the value is withdrawn.
     std::optional<QVariant> m_waiting;
-    // The value that is shown was set here, and passed to a client that was not connected.
-    bool m_offline = false;
+    // What was last set here, or withdrawn, and passed to a client that was not connected.
+    std::optional<QVariant> m_offline;
     // The app of the client that received it.
     int m_generation = 0;
     // A value was set while held.

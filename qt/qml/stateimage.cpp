@@ -174,6 +174,19 @@ QString StateImage::errorString() const
 void StateImage::stateArrived(const ns_state *state)
 {
     m_arrived.reset(ns_state_ref(state));
+    showLater();
+}
+
+void StateImage::stateCleared(const ClearedState &state)
+{
+    if (m_arrived && qstrcmp(ns_state_sender(m_arrived.get()), state.sender) == 0)
+        m_arrived.reset();
+    m_cleared = true;
+    showLater();
+}
+
+void StateImage::showLater()
+{
     if (m_queued)
         return;
     m_queued = true;
@@ -197,7 +210,9 @@ void StateImage::restart()
     }
     m_seen.reset();
     m_arrived.reset();
+    m_cleared = false;
     ignore();
+    use(m_name);
     if (!m_name.isEmpty())
         observe(m_name);
     const QPointer<StateImage> alive(this);
@@ -216,6 +231,11 @@ void StateImage::show()
     if (!state)
         state = std::move(m_arrived);
     m_arrived.reset();
+    const bool cleared = std::exchange(m_cleared, false);
+    if (!state && cleared) {
+        m_seen.reset();
+        return update(QUrl(), QString());
+    }
     if (!state || state == m_seen)
         return;
     m_seen = std::move(state);

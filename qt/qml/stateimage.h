@@ -15,7 +15,7 @@ namespace NanostateQt {
         Image { source: camera.source; cache: false }
 
     A value that is no picture, or too large a one, is not shown: it is the \l errorString, and a warning; the last
-    picture stays.
+    picture stays. When the value is withdrawn, there is no picture.
 */
 class StateImage : public QObject, public ClientUser
 {
@@ -46,9 +46,11 @@ Q_SIGNALS:
 
 private:
     void stateArrived(const ns_state *state) override;
+    void stateCleared(const ClearedState &state) override;
     void clientSynced() override { show(); }
     void restart() override;
     void emitClientChanged() override { Q_EMIT clientChanged(); }
+    void showLater();
     void flush();
     void show();
     void update(const QUrl &source, const QString &errorString);
@@ -62,6 +64,8 @@ private:
     // The state that was last looked at.
     StatePointer m_seen;
     StatePointer m_arrived;
+    // A value was withdrawn since the newest was looked at.
+    bool m_cleared = false;
     bool m_queued = false;
 };
 

@@ -26,6 +26,8 @@ void StateListener::restart()
         observeFiltered();
     else
         ignore();
+    if (!m_enabled)
+        use(QString());
 }
 
 void StateListener::stateArrived(const ns_state *state)
@@ -35,6 +37,13 @@ void StateListener::stateArrived(const ns_state *state)
         return;
     Q_EMIT received(QString::fromUtf8(ns_state_sender(state)), QString::fromUtf8(ns_state_name(state)),
                     ClientAccess::valueOf(client(), state), ns_state_retained(state));
+}
+
+void StateListener::stateCleared(const ClearedState &state)
+{
+    // An own value has none.
+    if (state.state && passes(state.state))
+        Q_EMIT cleared(QString::fromUtf8(state.sender), QString::fromUtf8(state.name), ns_state_retained(state.state));
 }
 
 } // namespace NanostateQt

@@ -19,7 +19,7 @@ class StateListener : public QObject, public FilteringClientUser
     Q_PROPERTY(NanostateQt::Client *client READ client WRITE setClient NOTIFY clientChanged)
     /*! The names to report: `*` is one segment of a name or part of one, `**` any number of segments. Empty: all. */
     Q_PROPERTY(QString nameFilter READ nameFilter WRITE setNameFilter NOTIFY nameFilterChanged)
-    /*! Initially true. */
+    /*! Initially true. While it is false, nothing is reported, and the client need not be sent these names. */
     Q_PROPERTY(bool enabled READ isEnabled WRITE setEnabled NOTIFY enabledChanged)
 
 public:
@@ -29,8 +29,10 @@ public:
     void setEnabled(bool enabled);
 
 Q_SIGNALS:
-    /*! A state is \a retained if the hub held it already when it welcomed the client: it may be of any age. */
+    /*! A state is \a retained if the hub held it already when the client asked for it: it may be of any age. */
     void received(const QString &sender, const QString &name, const QVariant &value, bool retained);
+    /*! A program has withdrawn its value. If that was while the client was away, it is \a retained. */
+    void cleared(const QString &sender, const QString &name, bool retained);
 
     void clientChanged();
     void nameFilterChanged();
@@ -38,6 +40,7 @@ Q_SIGNALS:
 
 private:
     void stateArrived(const ns_state *state) override;
+    void stateCleared(const ClearedState &state) override;
     void restart() override;
     void emitClientChanged() override { Q_EMIT clientChanged(); }
     void emitNameFilterChanged() override { Q_EMIT nameFilterChanged(); }

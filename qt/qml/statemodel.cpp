@@ -11,12 +11,17 @@ namespace NanostateQt {
 
 namespace {
 
+QByteArray keyOf(const char *name, const char *sender)
+{
+    QByteArray key(name);
+    key.append('\0');
+    key.append(sender);
+    return key;
+}
+
 QByteArray keyOf(const ns_state *state)
 {
-    QByteArray key(ns_state_name(state));
-    key.append('\0');
-    key.append(ns_state_sender(state));
-    return key;
+    return keyOf(ns_state_name(state), ns_state_sender(state));
 }
 
 } // namespace
@@ -25,6 +30,7 @@ StateModel::StateModel(QObject *parent) : QAbstractListModel(parent), FilteringC
 {
     // The first connections, so that count is right before any other slot of these signals runs.
     connect(this, &QAbstractItemModel::rowsInserted, this, &StateModel::tellCount);
+    connect(this, &QAbstractItemModel::rowsRemoved, this, &StateModel::tellCount);
     connect(this, &QAbstractItemModel::modelReset, this, &StateModel::tellCount);
 }
 
@@ -85,17 +91,48 @@ void StateModel::stateArrived(const ns_state *state)
     if (!passes(state))
         return;
     m_arrived[keyOf(state)].reset(ns_state_ref(state));
-    if (!m_queued) {
-        m_queued = true;
-        QMetaObject::invokeMethod(this, &StateModel::flush, Qt::QueuedConnection);
+    flushLater();
+}
+
+void StateModel::stateCleared(const ClearedState &state)
+{
+    // Where there is no row, flush() has nothing to do.
+    m_arrived[keyOf(state.name, state.sender)].reset();
+    flushLater();
+}
+
+void StateModel::clientSynced()
+{
+    // An app that has just joined is not told what was withdrawn before; it does not know it.
+    const int generation = ClientAccess::generation(client());
+    if (generation != m_appGeneration) {
+        m_appGeneration = generation;
+        ns_app *const app = ClientAccess::app(client());
+        for (const Row &row : m_rows) {
+            ns_state *known = nullptr;
+            const char *const sender = ns_state_sender(row.state.get());
+            if (!isOwnSender(client(), sender) && m_arrived.find(row.key) == m_arrived.end()
+                && ns_app_get(app, sender, ns_state_name(row.state.get()), &known) == NS_ERR_NOT_FOUND)
+                m_arrived[row.key].reset();
+            ns_state_free(known);
+        }
     }
+    flush();
+}
+
+void StateModel::flushLater()
+{
+    if (m_queued)
+        return;
+    m_queued = true;
+    QMetaObject::invokeMethod(this, &StateModel::flush, Qt::QueuedConnection);
 }
 
 void StateModel::restart()
 {
     if (!isComplete())
         return;
-    if (m_inserting) {
+    if (m_changing) {
         m_restart = true;
         return;
     }
@@ -105,6 +142,7 @@ void StateModel::restart()
     m_arrived.clear();
     ignore();
     if (client()) {
+        m_appGeneration = ClientAccess::generation(client());
         observeFiltered();
         if (ns_app *const app = ClientAccess::app(client())) {
             const QByteArray filter = nameFilter().toUtf8();
@@ -150,29 +188,38 @@ void StateModel::flush()
     while (next != arrived.end()) {
         const bool known = seek();
         const size_t first = at;
-        if (known) {
+        if (!next->second) {
+            size_t count = 0;
+            while (next != arrived.end() && !next->second && first + count < m_rows.size()
+                   && m_rows[first + count].key == next->first) {
+                ++count;
+                ++next;
+            }
+            if (count == 0)
+                ++next;
+            else if (!removeRowsAt(first, count))
+                return;
+        } else if (known) {
             do {
                 Row &row = m_rows[at++];
                 row.state.reset(ns_state_ref(next->second.get()));
                 row.decoded = false;
-            } while (++next != arrived.end() && at < m_rows.size() && m_rows[at].key == next->first);
+            } while (++next != arrived.end() && next->second && at < m_rows.size() && m_rows[at].key == next->first);
             Q_EMIT dataChanged(index(int(first)), index(int(at) - 1), {ValueRole, TimeRole, RetainedRole});
         } else {
             std::vector<Row> rows;
             do {
                 rows.emplace_back(next->first, next->second.get());
-            } while (++next != arrived.end() && (at == m_rows.size() || next->first < m_rows[at].key));
-            m_inserting = true;
+            } while (++next != arrived.end() && next->second
+                     && (at == m_rows.size() || next->first < m_rows[at].key));
+            m_changing = true;
             beginInsertRows(QModelIndex(), int(first), int(first + rows.size()) - 1);
             at += rows.size();
             m_rows.insert(m_rows.begin() + std::ptrdiff_t(first), std::make_move_iterator(rows.begin()),
                           std::make_move_iterator(rows.end()));
             endInsertRows();
-            if (!alive)
+            if (!alive || !endChange())
                 return;
-            m_inserting = false;
-            if (std::exchange(m_restart, false))
-                restart();
         }
         if (!alive)
             return;
@@ -182,6 +229,29 @@ void StateModel::flush()
     m_flushing = false;
     if (m_queued)
         QMetaObject::invokeMethod(this, &StateModel::flush, Qt::QueuedConnection);
+}
+
+bool StateModel::removeRowsAt(size_t first, size_t count)
+{
+    const QPointer<StateModel> alive(this);
+    m_changing = true;
+    beginRemoveRows(QModelIndex(), int(first), int(first + count) - 1);
+    if (!alive)
+        return false;
+    const auto begin = m_rows.begin() + std::ptrdiff_t(first);
+    m_rows.erase(begin, begin + std::ptrdiff_t(count));
+    endRemoveRows();
+    return alive && endChange();
+}
+
+// The signals of an insertion or removal have been emitted. False: a slot deleted the model.
+bool StateModel::endChange()
+{
+    const QPointer<StateModel> alive(this);
+    m_changing = false;
+    if (std::exchange(m_restart, false))
+        restart();
+    return alive;
 }
 
 void StateModel::decodeAgain()

@@ -15,9 +15,10 @@ namespace NanostateQt {
 /*!
     The states that a client knows, own ones included: a row for the newest of each name and sender, sorted by name,
     then by sender. Roles: name, value, sender, time (a Date; undefined if it is not known), retained (whether the hub
-    held the state already when it welcomed the client).
+    held the state already when the client asked for it).
 
-    Rows are added and change at most once per pass of the event loop, and stay while the client is not connected.
+    Rows are added, change and go, as their values are withdrawn, at most once per pass of the event loop. They stay while
+    the client is not connected.
 */
 class StateModel : public QAbstractListModel, public FilteringClientUser
 {
@@ -67,27 +68,34 @@ private:
     };
 
     void stateArrived(const ns_state *state) override;
-    void clientSynced() override { flush(); }
+    void stateCleared(const ClearedState &state) override;
+    void clientSynced() override;
     void connectClient(Client *client) override;
     void restart() override;
     void emitClientChanged() override { Q_EMIT clientChanged(); }
     void emitNameFilterChanged() override { Q_EMIT nameFilterChanged(); }
+    void flushLater();
     void flush();
+    // Removes this row and so many behind it. False: a slot deleted the model.
+    bool removeRowsAt(size_t first, size_t count);
+    bool endChange();
     void tellCount();
     void decodeAgain();
 
     std::vector<Row> m_rows;
-    // The newest state of each key since the last flush.
+    // The newest state of each key since the last flush; NULL if it was withdrawn.
     std::map<Key, StatePointer> m_arrived;
     bool m_queued = false;
     bool m_flushing = false;
     // The count at the last countChanged.
     int m_told = 0;
-    // Signals of an insertion are being emitted, and restart() has to wait for their end.
-    bool m_inserting = false;
+    // Signals of an insertion or removal are being emitted, and restart() has to wait for their end.
+    bool m_changing = false;
     bool m_restart = false;
     // Counts restarts.
     int m_generation = 0;
+    // The app of the client from which the rows are.
+    int m_appGeneration = 0;
 };
 
 } // namespace NanostateQt

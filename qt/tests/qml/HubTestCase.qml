@@ -34,7 +34,8 @@ TestCase {
     function init() {
         verify(hub.start())
         peer.open("peer", hub.url)
-        client = makeClient({ identity: "me", url: hub.url })
+        // It knows what it has not been asked for, too.
+        client = makeClient({ identity: "me", url: hub.url, subscriptions: ["**"] })
         tryCompare(client, "state", NanostateClient.Connected, patience)
     }
 

@@ -8,6 +8,7 @@
 #include <NanostateQt/client.h>
 #include <NanostateQt/private/client_p.h>
 
+#include <QtCore/qabstractitemmodel.h>
 #include <QtCore/qmetaobject.h>
 #include <QtCore/qobject.h>
 #include <QtCore/qsocketnotifier.h>
@@ -15,6 +16,7 @@
 #include <QtCore/qvector.h>
 #include <QtQml/qqml.h>
 #include <QtQml/qqmlengine.h>
+#include <QtTest/qabstractitemmodeltester.h>
 
 #include <memory>
 
@@ -77,6 +79,11 @@ public:
         const QByteArray bytes = QByteArray::fromHex(hex.toLatin1());
         return ns_app_send_msgpack(*m_peer, name.toUtf8().constData(), bytes.constData(), size_t(bytes.size())) == NS_OK
             && m_peer->flush();
+    }
+    // Withdraws a value. Returns once the hub has heard of it.
+    Q_INVOKABLE bool clear(const QString &name)
+    {
+        return ns_app_clear(*m_peer, name.toUtf8().constData()) == NS_OK && m_peer->flush();
     }
     // The integers from 1 to `count`, without waiting in between.
     Q_INVOKABLE bool sendMany(const QString &name, int count)
@@ -175,6 +182,19 @@ public:
     Q_INVOKABLE void deactivate(QObject *client) const
     {
         qobject_cast<NanostateQt::Client *>(client)->setActive(false);
+    }
+    // How many states have come to this client.
+    Q_INVOKABLE int received(QObject *client) const
+    {
+        ns_app_stats_t stats;
+        ns_app_stats(appOf(client), &stats, sizeof stats);
+        return int(stats.received);
+    }
+    // Aborts the program if a signal of the model does not fit what it has.
+    Q_INVOKABLE void watchModel(QObject *model) const
+    {
+        new QAbstractItemModelTester(qobject_cast<QAbstractItemModel *>(model),
+                                     QAbstractItemModelTester::FailureReportingMode::Fatal, model);
     }
     // Numbers do not come to this client until haveEverything() is called.
     Q_INVOKABLE bool holdNumbersBack(QObject *client) const

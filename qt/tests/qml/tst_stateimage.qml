@@ -123,6 +123,23 @@ HubTestCase {
         compare(item.implicitWidth, 4)
     }
 
+    function test_a_picture_goes_with_its_value() {
+        const picture = makeImage()
+        const item = makeItem(picture)
+        verify(peer.sendRaw("v", bytes(small)))
+        tryCompare(item, "status", Image.Ready, patience)
+        verify(peer.clear("v"))
+        tryCompare(item, "status", Image.Null, patience)
+        compare([picture.source, picture.errorString], ["", ""])
+        ignoreWarning(/is no picture: it is not bytes$/)
+        verify(peer.send("v", "1"))
+        eventually(() => picture.errorString !== "")
+        verify(peer.clear("v"))
+        tryCompare(picture, "errorString", "", patience)
+        verify(peer.sendRaw("v", bytes(wide)))
+        tryCompare(item, "status", Image.Ready, patience)
+    }
+
     function test_it_has_its_picture_before_its_client_is_synced() {
         verify(peer.sendRaw("v", bytes(small)))
         const late = makeClient({ active: false, identity: "late", url: hub.url })

@@ -174,7 +174,7 @@ HubTestCase {
 
     function test_another_client_brings_other_rows() {
         verify(client.publish("mine", 1))
-        const other = makeClient({ identity: "other", url: hub.url })
+        const other = makeClient({ identity: "other", url: hub.url, subscriptions: ["**"] })
         tryCompare(other, "state", NanostateClient.Connected, patience)
         const model = makeModel()
         const rows = makeRows(model)
