@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use nanostate::engine::app::{Peer, PresenceEvent};
-use nanostate::engine::hub::{RouterConfig, Silence};
+use nanostate::engine::hub::{RouterConfig, Silence, Tokens};
 use nanostate::engine::{ConnId, Protocol};
+use nanostate::framing::{header, Version};
 use nanostate::limits;
-use nanostate::wire::{self, Control, Features, Form, HelloFlags, Presence};
+use nanostate::wire::{self, Control, Features, Form, HelloFlags, Hidden, Instance, Presence, Secret};
 use nanostate::{Kind, Status};
 
 use crate::sim::{each_seed, value, Direct, DirectApp, Id, World, MS, SEC};
@@ -95,6 +96,42 @@ fn an_app_that_did_not_announce_it_may_not_ask() {
     let conn = words::join(&mut hub, "late", HelloFlags(0), Features::SYNCED);
     hub.control(conn, "late", Control::Watch);
     assert!(hub.is_closed(conn));
+}
+
+/// An app joins with this token.
+fn join_with(hub: &mut Direct, identity: &str, app: u8, token: &str) -> ConnId {
+    let conn = hub.open();
+    hub.bytes(conn, &header(Version::V1));
+    let hello = Control::Hello {
+        instance: Instance([app; 16]),
+        epoch: 1,
+        accept: wire::ACCEPT_ANY,
+        flags: HelloFlags(0),
+        time: None,
+        secret: Some(Secret([app; 16])),
+        token: Some(Hidden(token)),
+        features: Features::ALL,
+    };
+    hub.control(conn, identity, hello);
+    conn
+}
+
+#[test]
+fn those_who_watch_hear_at_once_that_a_token_was_taken_back() {
+    const PANEL: &str = "the-token-of-the-panel";
+    const ROBOT: &str = "the-token-of-the-robot";
+    let mut hub = Direct::new(RouterConfig::default());
+    let panel = format!("panel read {PANEL}\n");
+    let both = format!("{panel}robot read-write {ROBOT}\n");
+    let now = hub.now;
+    hub.router.set_tokens(now, Some(Tokens::parse(&both).expect("tokens")));
+    let watcher = join_with(&mut hub, "watcher", 1, PANEL);
+    hub.control(watcher, "watcher", Control::Watch);
+    join_with(&mut hub, "a", 2, ROBOT);
+    assert_eq!(told(&mut hub, watcher), ["begins", "complete, young", "a present"]);
+    hub.router.set_tokens(now, Some(Tokens::parse(&panel).expect("a token")));
+    assert!(hub.router.is_ready(), "it goes on at once");
+    assert_eq!(told(&mut hub, watcher), ["a left"]);
 }
 
 #[test]

@@ -534,7 +534,7 @@ impl Protocol for Router {
     }
 
     fn is_ready(&self) -> bool {
-        self.core.turns.are_waited_for() || self.table().is_untidy()
+        self.core.turns.are_waited_for() || self.table().is_untidy() || self.core.roster.has_news()
     }
 
     fn is_due(&self, now: Now) -> bool {

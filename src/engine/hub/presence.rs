@@ -188,6 +188,11 @@ impl Roster {
         }
     }
 
+    /// Whether there is something that those who watch have not been told.
+    pub fn has_news(&self) -> bool {
+        self.has_news && !self.watchers.is_empty()
+    }
+
     /// When something is to be done by itself.
     pub fn deadline(&self, now: Now) -> Option<MonoTime> {
         let grown = self.born.map(|born| born + limits::YOUNG).filter(|&at| at > now.mono && !self.watchers.is_empty());
