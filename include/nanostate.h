@@ -1555,8 +1555,8 @@ ns_status ns_app_unsubscribe(ns_app *app, const char *pattern);
 
 /**
  * Takes states of the names that match one of these `count` patterns from now on, and no others: as
- * ns_app_subscribe of those that are new, which the hub is told together, and then ns_app_unsubscribe of
- * those that are not among them. `patterns` may be NULL if `count` is 0. If it fails, nothing has
+ * ns_app_subscribe of those that are new, which the hub is told together, and then ns_app_unsubscribe
+ * of those that are not among them. `patterns` may be NULL if `count` is 0. If it fails, nothing has
  * changed.
  *
  * Does not block. Any thread.
