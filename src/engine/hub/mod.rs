@@ -355,11 +355,12 @@ impl Router {
             };
             did(Work::Look, 1);
             steps += turns::MESSAGE + turns::steps_of(before - input.len());
+            let shares = peer.profile.shares;
             match next {
                 Next::Nothing => {}
                 Next::Route(slot) => {
                     steps += core.route(peers, slot);
-                    if peers[i].profile.shares {
+                    if shares {
                         steps += core.route_to_sharers(peers, i, slot);
                     }
                 }

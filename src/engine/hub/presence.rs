@@ -231,6 +231,7 @@ impl Roster {
     }
 
     /// Whether there is something that this watch has not been told.
+    #[cold]
     fn is_behind(&self, now: Now, watch: &Watch) -> bool {
         watch.next < self.end() || watch.list.is_some() || watch.said != self.complete(now)
     }
@@ -310,7 +311,13 @@ impl Core {
     }
 
     /// Puts behind what waits for a peer which apps are there, as far as there is room. Whether that is anything.
+    #[inline]
     pub fn add_presence(&mut self, now: Now, peer: &mut Peer) -> bool {
+        peer.owed.watch.is_some() && self.add_presence_for(now, peer)
+    }
+
+    #[cold]
+    fn add_presence_for(&mut self, now: Now, peer: &mut Peer) -> bool {
         let Some(watch) = &mut peer.owed.watch else { return false };
         let (mut any, waiting) = (false, peer.link.feed.waiting());
         while peer.link.has_room() {
@@ -323,6 +330,7 @@ impl Core {
     }
 
     /// Whether the peer has not been told yet who is there.
+    #[inline]
     pub fn owes_presence(&self, now: Now, peer: &Peer) -> bool {
         peer.owed.watch.as_ref().is_some_and(|watch| self.roster.is_behind(now, watch))
     }
@@ -380,10 +388,16 @@ impl Router {
     }
 
     /// Tells those that want to know which apps came and went.
+    #[inline]
     pub(super) fn tell_all_presence(&mut self, now: Now) {
-        if !std::mem::take(&mut self.core.roster.has_news) {
-            return;
+        if self.core.roster.has_news {
+            self.tell_news(now);
         }
+    }
+
+    #[cold]
+    fn tell_news(&mut self, now: Now) {
+        self.core.roster.has_news = false;
         let Router { peers, core, .. } = self;
         tell_watchers(now, core, peers);
         core.set_presence(now);
