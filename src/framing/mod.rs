@@ -225,3 +225,15 @@ fn append(buffer: &mut Vec<u8>, piece: &[u8], len: usize) -> bool {
     buffer.extend_from_slice(piece);
     true
 }
+
+/// Keeps the start of a body for which there is no memory: of what came and of the next piece, as far as there is room in the
+/// same allocation, or memory for a small one. Returns how much of it came before.
+fn keep_start(buffer: &mut Vec<u8>, piece: &[u8]) -> usize {
+    buffer.truncate(START_LEN);
+    let had = buffer.len();
+    let more = &piece[..piece.len().min(START_LEN - had)];
+    if buffer.try_reserve_exact(more.len()).is_ok() {
+        buffer.extend_from_slice(more);
+    }
+    had
+}

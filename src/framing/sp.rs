@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{append, frame_head_len, shown, Frame, FrameError, Framing, IPC_MARK, KEPT, MAX_HEAD, START_LEN};
+use super::{append, frame_head_len, keep_start, shown, Frame, FrameError, Framing, IPC_MARK, KEPT, MAX_HEAD};
 use crate::limits::ABSURD_FRAME;
 
 /// The length of an SP header.
@@ -220,7 +220,8 @@ impl Decoder {
                     self.state = START;
                 }
                 Position::Skip(left) => {
-                    self.buffer.clear();
+                    // It may be large, and there may be no memory.
+                    self.buffer = Vec::new();
                     let taken = left.min(input.len() as u64);
                     *input = &input[taken as usize..];
                     if taken < left {
@@ -268,9 +269,7 @@ impl Decoder {
                     let (piece, rest) = input.split_at(input.len().min(len - self.buffer.len()));
                     if !append(&mut self.buffer, piece, len) {
                         self.state = Position::Skip((len - self.buffer.len()) as u64);
-                        let mut start = self.buffer[..self.buffer.len().min(START_LEN)].to_vec();
-                        start.extend_from_slice(&piece[..piece.len().min(START_LEN - start.len())]);
-                        self.buffer = start;
+                        keep_start(&mut self.buffer, piece);
                         return Ok(Some(Frame::NoMemory { len: len as u64, start: &self.buffer }));
                     }
                     *input = rest;

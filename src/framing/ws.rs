@@ -9,7 +9,7 @@ use std::fmt;
 
 use self::write::apply_mask;
 pub use self::write::{close, head, message, ping, pong, text, Masks};
-use super::{append, Frame, FrameError, KEPT, START_LEN};
+use super::{append, keep_start, Frame, FrameError, KEPT};
 use crate::limits::ABSURD_FRAME;
 
 /// The most bytes that a ping, a pong, or a close carries.
@@ -340,11 +340,8 @@ impl Decoder {
                         // More may follow: a buffer that grew by each fragment alone would be copied for each of them.
                         let bound = if payload.last { whole } else { self.max };
                         if !append(&mut self.buffer, piece, bound) {
-                            let mut start = self.buffer[..at.min(START_LEN)].to_vec();
-                            let had = start.len();
-                            start.extend_from_slice(&piece[..piece.len().min(START_LEN - had)]);
-                            apply_mask(&mut start[had..], payload.mask);
-                            self.buffer = start;
+                            let had = keep_start(&mut self.buffer, piece);
+                            apply_mask(&mut self.buffer[had..], payload.mask);
                             payload.advance(piece.len());
                             self.skip(payload);
                             return Ok(Some(Frame::NoMemory { len: whole as u64, start: &self.buffer }));
@@ -352,6 +349,9 @@ impl Decoder {
                         if self.masked {
                             apply_mask(&mut self.buffer[at..], payload.mask);
                         }
+                    } else {
+                        // It may be large, and there may be no memory.
+                        self.buffer = Vec::new();
                     }
                     payload.advance(piece.len());
                     let ends = payload.left == 0 && payload.last;
