@@ -184,14 +184,16 @@ fn words(path: &Path) -> Vec<String> {
     let text = fs::read_to_string(path).unwrap();
     let mut code = String::new();
     let mut rest = text.as_str();
-    while let Some(at) = rest.find("/*") {
+    // Either kind of comment may have the beginning of the other in it.
+    while let Some(at) = [rest.find("/*"), rest.find("//")].into_iter().flatten().min() {
         code.push_str(&rest[..at]);
-        rest = rest[at..].split_once("*/").unwrap().1;
+        let end = if rest[at..].starts_with("//") { "\n" } else { "*/" };
+        rest = rest[at..].split_once(end).map_or("", |(_, behind)| behind);
+        code.push('\n');
     }
     code.push_str(rest);
-    let lines = code.lines().map(|line| line.split("//").next().unwrap());
     let word = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
-    lines.flat_map(|line| line.split(word)).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+    code.split(word).filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
 
 /// What a header defines beyond the standard library: names of macros.
