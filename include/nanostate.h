@@ -1238,8 +1238,8 @@ ns_link ns_app_link(const ns_app *app);
 /**
  * Sends `value` as the newest value of `name`: the general form of the functions below.
  *
- *     ns_app_send(app, "room/temperature", ns_value_double(21.5));
- *     ns_app_send(app, "room/aired", ns_value_time(milliseconds_since_1970));
+ *   ns_app_send(app, "room/temperature", ns_value_double(21.5));
+ *   ns_app_send(app, "room/aired", ns_value_time(milliseconds_since_1970));
  *
  * What `value` leads to is copied.
  *

@@ -18,8 +18,8 @@ unsafe fn send(app: *mut ns_app, name: *const c_char, value: Value<'_>) -> Resul
 
 /// Sends `value` as the newest value of `name`: the general form of the functions below.
 ///
-///     ns_app_send(app, "room/temperature", ns_value_double(21.5));
-///     ns_app_send(app, "room/aired", ns_value_time(milliseconds_since_1970));
+///   ns_app_send(app, "room/temperature", ns_value_double(21.5));
+///   ns_app_send(app, "room/aired", ns_value_time(milliseconds_since_1970));
 ///
 /// What `value` leads to is copied.
 ///
