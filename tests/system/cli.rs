@@ -248,7 +248,7 @@ fn send_without_a_hub_fails_with_the_reason() {
 }
 
 /// The address of a hub of the original's kind, and the bodies that it gets.
-fn old_hub() -> (String, mpsc::Receiver<Vec<u8>>) {
+pub fn old_hub() -> (String, mpsc::Receiver<Vec<u8>>) {
     const HEADER: [u8; 8] = *b"\0SP\0\0\x70\0\0";
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("tcp://{}", listener.local_addr().unwrap());
@@ -449,6 +449,7 @@ fn help_and_version_go_to_standard_output() {
         &["watch", "--help"],
         &["get", "--help"],
         &["list", "--help"],
+        &["peers", "--help"],
         &["--version"],
     ] {
         let ended = run(nanostate(arguments), b"");

@@ -1,4 +1,4 @@
-//! The commands that look at what a hub holds and leave nothing there: `get`, `list`, `watch`.
+//! The commands that look at a hub and leave nothing there: `get`, `list`, `watch`, and `peers` with them.
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -256,9 +256,9 @@ fn a_time_out_ends_watch_with_1_if_something_is_missing() {
 }
 
 #[test]
-fn without_a_hub_get_and_list_fail_with_the_reason() {
+fn without_a_hub_get_list_and_peers_fail_with_the_reason() {
     let url = Transport::Tcp.free(&TempDir::new());
-    for arguments in [&["get", "x"][..], &["list"]] {
+    for arguments in [&["get", "x"][..], &["list"], &["peers"]] {
         let mut command = nanostate(arguments);
         command.args(["--timeout", "2", "--connect", &url]);
         let ended = run(command, b"");
@@ -276,7 +276,7 @@ fn a_token_that_the_hub_does_not_know_ends_the_commands_with_1() {
     std::fs::set_permissions(&tokens, std::fs::Permissions::from_mode(0o600)).unwrap();
     let tokens = tokens.to_str().unwrap();
     let hub = CliHub::start_with(["--listen", "tcp://127.0.0.1:0", "--token-file", tokens]);
-    for arguments in [&["get", "x"][..], &["get", "x", "--wait"], &["list"], &["watch", "--retained"]] {
+    for arguments in [&["get", "x"][..], &["get", "x", "--wait"], &["list"], &["watch", "--retained"], &["peers"]] {
         let mut command = patient(&hub, arguments);
         command.env("NANOSTATE_TOKEN", "another-token-altogether");
         let ended = run(command, b"");
@@ -310,9 +310,15 @@ fn a_signal_ends_the_commands_with_the_code_of_that_signal() {
 fn a_reader_of_their_output_that_has_gone_is_no_failure() {
     let hub = CliHub::start();
     let _sender = sender(&hub, "sender", &[("x", Value::Text("1"))]);
-    for arguments in
-        [&["get", "x"][..], &["get", "x", "--raw"], &["list"], &["list", "--json"], &["watch", "--retained"]]
-    {
+    for arguments in [
+        &["get", "x"][..],
+        &["get", "x", "--raw"],
+        &["list"],
+        &["list", "--json"],
+        &["watch", "--retained"],
+        &["peers"],
+        &["peers", "--watch"],
+    ] {
         let (reader, writer) = UnixStream::pair().unwrap();
         drop(reader);
         let mut command = patient(&hub, arguments);
@@ -354,13 +360,13 @@ fn commands_that_only_look_leave_no_state_and_no_log_line_of_the_default_level()
     let hub = CliHub::start();
     let _sender = sender(&hub, "sender", &[("x", Value::Int(1))]);
     let before = printed(patient(&hub, &["list", "--json"])).len();
-    for arguments in [&["get", "x"][..], &["get", "x", "--wait"], &["list"], &["watch", "--count", "1"]] {
+    for arguments in [&["get", "x"][..], &["get", "x", "--wait"], &["list"], &["watch", "--count", "1"], &["peers"]] {
         printed(patient(&hub, arguments));
     }
     assert_eq!(printed(patient(&hub, &["list", "--json"])).len(), before);
     let ended = hub.process.stop("TERM");
     let came: Vec<_> = ended.stderr.iter().filter(|line| line.contains(" nanostate-")).collect();
-    assert!(came.iter().filter(|line| line.ends_with(") joined")).count() == 6, "{ended:?}");
+    assert!(came.iter().filter(|line| line.ends_with(") joined")).count() == 7, "{ended:?}");
     assert!(came.iter().all(|line| line.contains(" debug ")), "{ended:?}");
 }
 

@@ -25,6 +25,8 @@ mod cli_observe;
 #[cfg(feature = "cli")]
 mod cli_parent;
 #[cfg(feature = "cli")]
+mod cli_peers;
+#[cfg(feature = "cli")]
 mod cli_ping;
 #[cfg(feature = "cli")]
 mod cli_stdin;

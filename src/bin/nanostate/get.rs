@@ -6,12 +6,9 @@ use std::time::Duration;
 
 use nanostate::{wire, Kind, State};
 
-use crate::arguments::{pattern_for, seconds, Deadline};
+use crate::arguments::{pattern_for, seconds, Deadline, PATIENCE};
 use crate::observer::{Absent, Observer, Seen};
 use crate::{output, stdio, Client, Failure};
-
-/// Without --wait and --timeout.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Print the newest value of a state that the hub holds
 ///

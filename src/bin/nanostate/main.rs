@@ -15,6 +15,7 @@ mod man;
 mod observer;
 mod output;
 mod parent;
+mod peers;
 mod ping;
 mod send;
 mod signals;
@@ -65,6 +66,7 @@ enum Command {
     Clear(clear::Arguments),
     List(list::Arguments),
     Watch(watch::Arguments),
+    Peers(peers::Arguments),
     Ping(ping::Arguments),
     Bench(bench::Arguments),
     Cat(cat::Arguments),
@@ -167,6 +169,7 @@ fn main() -> ExitCode {
         Command::Clear(arguments) => clear::run(arguments),
         Command::List(arguments) => list::run(arguments),
         Command::Watch(arguments) => watch::run(arguments),
+        Command::Peers(arguments) => peers::run(arguments),
         Command::Ping(arguments) => ping::run(arguments),
         Command::Bench(arguments) => bench::run(arguments),
         Command::Cat(arguments) => cat::run(arguments),

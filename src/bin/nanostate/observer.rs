@@ -31,6 +31,8 @@ pub enum Absent {
 pub enum Role {
     /// Look, which the log does not tell above the level debug.
     Looks,
+    /// The same, and be sent no states.
+    LooksAtApps,
     /// Have values withdrawn, too.
     Withdraws,
 }
@@ -75,7 +77,10 @@ impl Observer {
     ) -> Result<Observer, Failure> {
         logger::start(client.log, LevelFilter::Off)?;
         let app = App::new(&identity::of(command, &identity::run()?))?;
-        app.set(AppOption::Observer, (role == Role::Looks).into())?;
+        app.set(AppOption::Observer, (role != Role::Withdraws).into())?;
+        if role == Role::LooksAtApps {
+            app.subscribe(None)?;
+        }
         if patterns.len() <= limits::PATTERNS {
             patterns.iter().try_for_each(|pattern| app.subscribe(Some(pattern.as_str())))?;
         }
@@ -132,6 +137,21 @@ impl Observer {
         let losses = [("replaced by newer ones", stats.conflated_in), ("dropped", stats.dropped_in)];
         for (what, n) in losses.into_iter().filter(|(_, n)| *n > 0) {
             complain(&format!("{n} states arrived faster than they were read, and were {what}"));
+        }
+    }
+
+    /// Waits until there is something for the functions of the app, and runs them.
+    pub fn dispatch(&self) -> Result<(), Failure> {
+        let left = self.deadline.left();
+        if let Some(signal) = self.stop.signal() {
+            return Err(Failure::Signal(signal));
+        }
+        match self.app.dispatch(left, usize::MAX) {
+            // A marker of states interrupts, too.
+            Err(error) if error.status() == Status::Interrupted => Ok(()),
+            Err(error) => Err(self.why(error.into())),
+            Ok(_) if left == Some(Duration::ZERO) => Err(Failure::TimedOut(Status::Timeout.text().to_owned())),
+            Ok(_) => Ok(()),
         }
     }
 
@@ -206,5 +226,6 @@ impl Drop for Observer {
     fn drop(&mut self) {
         let _ = self.app.on_link(None);
         let _ = self.app.on_synced(None);
+        let _ = self.app.on_presence(None);
     }
 }
