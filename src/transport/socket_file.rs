@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io;
+#[cfg(any(target_os = "linux", target_os = "android"))]
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{self, Path, PathBuf};
@@ -13,6 +14,7 @@ use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::descriptor::{above_standard, Lenient};
 use super::fork::Birth;
+use super::lock_file::flock;
 use super::url::Address;
 use crate::{Error, Result, Status};
 
@@ -176,19 +178,6 @@ impl Drop for SocketFile {
         }
         // Explicitly: a child may hold a copy of the descriptor.
         let _ = flock(&self.lock, libc::LOCK_UN);
-    }
-}
-
-fn flock(file: &File, operation: libc::c_int) -> io::Result<()> {
-    loop {
-        // SAFETY: the descriptor is open; no pointers.
-        if unsafe { libc::flock(file.as_raw_fd(), operation) } == 0 {
-            return Ok(());
-        }
-        let error = io::Error::last_os_error();
-        if error.kind() != io::ErrorKind::Interrupted {
-            return Err(error);
-        }
     }
 }
 
