@@ -112,6 +112,7 @@ test-long:
 	$(MAKE) lint
 	NANOSTATE_FUZZ_RUNS=$(or $(RUNS),1000000) PROPTEST_CASES=20000 \
 	    $(CARGO) test --locked --release --lib --bins --tests -- --include-ignored
+	$(CARGO) test --locked --release --features capi-store --lib
 	PROPTEST_CASES=20000 $(CARGO) test --locked --release --package nanostate-cat
 	$(MAKE) loom
 	$(MAKE) npm
@@ -126,6 +127,7 @@ lint:
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --locked --no-default-features --all-targets -- -D warnings
 	$(CARGO) clippy --locked --no-default-features --features capi,cli -- -D warnings
+	$(CARGO) clippy --locked --no-default-features --features capi-store --all-targets -- -D warnings
 	$(CARGO) fmt --check --manifest-path $(BENCH_MANIFEST)
 	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
 	$(CARGO) fmt --check --manifest-path $(LOOM_MANIFEST)

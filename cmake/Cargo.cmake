@@ -62,6 +62,9 @@ function(nanostate_add_cargo_build)
         list(APPEND packages -p nanostate-cat --bin nanostate-cat)
         set(cat ${PROJECT_BINARY_DIR}/nanostate-cat)
     endif()
+    if(NANOSTATE_STORE)
+        list(APPEND packages --features nanostate/capi-store)
+    endif()
     add_custom_target(nanostate_cargo ALL
         COMMAND ${CMAKE_COMMAND} -E env --unset=CARGO_BUILD_TARGET CC=${CMAKE_C_COMPILER} --unset=DESTDIR
             --unset=NNG_NO_VENDOR --unset=NNG_STATIC

@@ -1742,6 +1742,14 @@ typedef struct {
      * Now: bytes of states and messages, all together.
      */
     uint64_t memory_bytes;
+    /**
+     * States written to the store, counted each time.
+     */
+    uint64_t stored;
+    /**
+     * How often writing to the store failed. It is tried again until it succeeds.
+     */
+    uint64_t store_failed;
 } ns_hub_stats_t;
 
 /**
@@ -1842,6 +1850,28 @@ ns_status ns_hub_set(ns_hub *hub, ns_opt option, int64_t value);
  * - NS_ERR_STATE: NS_OPT_HUB_TOKEN_FILE, and the hub listens already
  */
 ns_status ns_hub_set_text(ns_hub *hub, ns_opt option, const char *value);
+
+/**
+ * Keeps what the hub holds in this directory, too, and begins with what is kept there; before
+ * ns_hub_listen, and after the options of the table. The directory is made if it is not there, and
+ * belongs to one hub at a time. What a peer has sent is there within 100 ms unless the disk is slow;
+ * nothing waits for it. When the program is killed, a hub that is made anew with the directory has
+ * it, as states of senders that have departed. If the disk is full, or the like, the log says so,
+ * store_failed of ns_hub_stats_t counts it, and all that the hub still holds is written later.
+ *
+ * The library has this only if it was built with the cargo feature capi-store, since it is much
+ * larger with it; `nanostate hub --store` is always there.
+ *
+ * Reads files, which may take seconds if there is much in them. Any thread.
+ *
+ * - NS_ERR_INVALID: NULL
+ * - NS_ERR_UTF8: `directory` is not UTF-8
+ * - NS_ERR_IN_USE: another hub has the directory
+ * - NS_ERR_PERMISSION, NS_ERR_NOT_FOUND, NS_ERR_IO: it cannot be made, read or written
+ * - NS_ERR_STATE: the hub listens already, or has a store
+ * - NS_ERR_UNSUPPORTED: the library was built without stores
+ */
+ns_status ns_hub_set_store(ns_hub *hub, const char *directory);
 
 /**
  * Reads the files of NS_OPT_HUB_TLS_CERT, NS_OPT_HUB_TLS_KEY and NS_OPT_HUB_TOKEN_FILE again. New

@@ -1556,6 +1556,12 @@ public:
     {
         return detail::set_text(handle(), option.number, value, ns_hub_set_text);
     }
+    /// Keeps what the hub holds in this directory, too, if the library was built with stores: before `listen()`.
+    Status try_set_store(std::string_view directory) noexcept
+    {
+        const detail::CString text(directory, Status::invalid);
+        return ok(text.status()) ? detail::told(ns_hub_set_store(handle(), text.get())) : text.status();
+    }
     /// Reads the certificate and its key again, for new connections.
     Status try_reload() noexcept { return detail::told(ns_hub_reload(handle())); }
     /// The value of an option that is a number: what was set, else its default.
@@ -1645,6 +1651,7 @@ public:
     template <typename T> T option(HubOption<T> option) const { return try_option(option).value(); }
     std::int64_t option(ns_opt option) const { return try_option(option).value(); }
     void allow_origin(std::string_view origin) { detail::check(try_allow_origin(origin)); }
+    void set_store(std::string_view directory) { detail::check(try_set_store(directory)); }
     void reload() { detail::check(try_reload()); }
     void listen(std::string_view url) { detail::check(try_listen(url)); }
     void on_peer(PeerFunction function) { detail::check(try_on_peer(std::move(function))); }

@@ -74,6 +74,8 @@ mod repeats;
 mod rooms;
 mod runtime;
 mod state;
+#[cfg(feature = "store")]
+mod store;
 #[doc(hidden)]
 pub mod time;
 #[doc(hidden)]

@@ -56,6 +56,17 @@ pub const TABLE_BYTES: usize = 512 << 20;
 pub const DEPARTED: Duration = Duration::from_secs(24 * 3600);
 /// How long it is remembered that a value was cleared.
 pub const CLEARED: Duration = Duration::from_secs(24 * 3600);
+/// The shortest time between two writes to a hub's store.
+pub const STORE_EVERY: Duration = Duration::from_millis(50);
+/// What one write to a hub's store has, in bytes; a single state may be larger.
+pub const STORE_BATCH: usize = 1 << 20;
+/// How far ahead the store reserves the times that its hub stamps with: a hub that was killed goes on from there. Half of
+/// it is left when more is reserved.
+pub const STORE_RESERVES: Duration = Duration::from_secs(10);
+/// The shortest wait before a store that could not be written is tried again.
+pub const STORE_RETRY_MIN: Duration = Duration::from_millis(100);
+/// The longest such wait.
+pub const STORE_RETRY_MAX: Duration = Duration::from_secs(5);
 /// An app's own values, in bytes: what waits to be sent and what is kept to be announced again.
 pub const SEND_QUEUE: usize = 64 << 20;
 /// States that an app received and its program has not taken, in bytes; beyond it they are conflated.

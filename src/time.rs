@@ -141,6 +141,16 @@ impl LogicalTime {
     }
 }
 
+impl Add<Duration> for LogicalTime {
+    type Output = LogicalTime;
+
+    /// The time later by the full milliseconds of a duration, with the same counter.
+    #[inline]
+    fn add(self, duration: Duration) -> LogicalTime {
+        LogicalTime(self.0.saturating_add(LogicalTime::from_millis(millis(duration)).0))
+    }
+}
+
 impl Sub<Duration> for LogicalTime {
     type Output = LogicalTime;
 
@@ -177,8 +187,10 @@ mod tests {
     }
 
     #[test]
-    fn a_logical_time_goes_back_by_full_milliseconds() {
+    fn a_logical_time_goes_back_and_on_by_full_milliseconds() {
         let time = LogicalTime::from_bits(1_000 << 16 | 9);
+        assert_eq!((time + Duration::from_micros(2_999)).to_bits(), 1_002 << 16 | 9);
+        assert_eq!(time + Duration::MAX, LogicalTime::MAX);
         assert_eq!((time - Duration::from_micros(2_999)).to_bits(), 998 << 16 | 9);
         assert_eq!(
             (time - Duration::from_secs(2), time - Duration::MAX),

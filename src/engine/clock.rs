@@ -78,6 +78,11 @@ impl Clock {
         raised
     }
 
+    /// The latest reading that was given out or observed.
+    pub fn latest(&self) -> LogicalTime {
+        self.last
+    }
+
     /// Sets the clock to the reading of another, which may be earlier.
     pub fn rebase(&mut self, now: Now, reading: LogicalTime) {
         self.last = reading;

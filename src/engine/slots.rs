@@ -37,6 +37,15 @@ impl<T> Slots<T> {
         }
     }
 
+    /// The next value goes into this slot, which was never used, and those before it that were not used are free. False:
+    /// it was used.
+    pub fn use_next(&mut self, slot: u32) -> bool {
+        let end = self.end() as u32;
+        self.slots.resize_with(self.slots.len().max(slot as usize + 1), || None);
+        self.free.extend(end..=slot);
+        slot >= end
+    }
+
     /// Takes the value out of a slot, which is free from then on.
     pub fn remove(&mut self, slot: u32) -> Option<T> {
         let value = self.slots.get_mut(slot as usize)?.take()?;

@@ -135,12 +135,16 @@ pub struct ns_hub_stats_t {
     pub outbox_bytes: u64,
     /// Now: bytes of states and messages, all together.
     pub memory_bytes: u64,
+    /// States written to the store, counted each time.
+    pub stored: u64,
+    /// How often writing to the store failed. It is tried again until it succeeds.
+    pub store_failed: u64,
 }
 
 counters!(HubStats as ns_hub_stats_t {
     peers, old_peers, joined, refused_peers, states, table_bytes, unfinished_bytes, messages_in, bytes_in,
     messages_out, bytes_out, conflated, withheld, refused, stale, ahead, too_large, foreign_sender, reserved,
-    malformed, outbox_bytes, memory_bytes;
+    malformed, outbox_bytes, memory_bytes, stored, store_failed;
     malformed_by: padded(&malformed_by)
 });
 
@@ -270,6 +274,48 @@ pub unsafe extern "C" fn ns_hub_set_text(hub: *mut ns_hub, option: ns_opt, value
             .ok_or_else(|| super::invalid(format!("{option} is not an option of a hub that is a text")))?;
         handle.hub.set_text(option, value)
     })
+}
+
+/// Keeps what the hub holds in this directory, too, and begins with what is kept there; before
+/// ns_hub_listen, and after the options of the table. The directory is made if it is not there, and
+/// belongs to one hub at a time. What a peer has sent is there within 100 ms unless the disk is slow;
+/// nothing waits for it. When the program is killed, a hub that is made anew with the directory has
+/// it, as states of senders that have departed. If the disk is full, or the like, the log says so,
+/// store_failed of ns_hub_stats_t counts it, and all that the hub still holds is written later.
+///
+/// The library has this only if it was built with the cargo feature capi-store, since it is much
+/// larger with it; `nanostate hub --store` is always there.
+///
+/// Reads files, which may take seconds if there is much in them. Any thread.
+///
+/// - NS_ERR_INVALID: NULL
+/// - NS_ERR_UTF8: `directory` is not UTF-8
+/// - NS_ERR_IN_USE: another hub has the directory
+/// - NS_ERR_PERMISSION, NS_ERR_NOT_FOUND, NS_ERR_IO: it cannot be made, read or written
+/// - NS_ERR_STATE: the hub listens already, or has a store
+/// - NS_ERR_UNSUPPORTED: the library was built without stores
+#[no_mangle]
+pub unsafe extern "C" fn ns_hub_set_store(hub: *mut ns_hub, directory: *const c_char) -> ns_status {
+    status(|| {
+        // SAFETY: the arguments are as the header demands.
+        let (handle, directory) = unsafe { (handle_of(hub)?, text(directory, "directory")?) };
+        set_store(&handle.hub, directory)
+    })
+}
+
+#[cfg(feature = "capi-store")]
+fn set_store(hub: &Hub, directory: &str) -> Result<()> {
+    hub.set_store(directory)
+}
+
+/// The command may have stores, and nothing of them is to be linked into the library.
+#[cfg(not(feature = "capi-store"))]
+fn set_store(hub: &Hub, _directory: &str) -> Result<()> {
+    hub.peers()?; // Unless it cannot be used at all.
+    Err(crate::Error::new(
+        Status::Unsupported,
+        "this build of the library has no stores: it needs the feature capi-store",
+    ))
 }
 
 /// Reads the files of NS_OPT_HUB_TLS_CERT, NS_OPT_HUB_TLS_KEY and NS_OPT_HUB_TOKEN_FILE again. New
@@ -511,6 +557,39 @@ mod tests {
     #[test]
     fn structs_have_no_padding() {
         assert_eq!(size_of::<ns_peer_stats_t>(), 256 + 128 + 11 * 8);
-        assert_eq!(size_of::<ns_hub_stats_t>(), (22 + 32) * 8);
+        assert_eq!(size_of::<ns_hub_stats_t>(), (24 + 32) * 8);
+    }
+
+    #[cfg(feature = "capi-store")]
+    #[test]
+    fn a_hub_with_the_store_of_an_earlier_one_holds_what_that_held() {
+        use crate::ffi::app::{ns_app_connect, ns_app_flush, ns_app_free, ns_app_new, ns_app_send_int};
+
+        let directory = std::env::temp_dir().join(format!("ns-{}-capi-store", std::process::id()));
+        let _ = std::fs::remove_dir_all(&directory);
+        let text = std::ffi::CString::new(directory.to_str().unwrap()).unwrap();
+        let url = c"inproc://capi-store".as_ptr();
+        let (mut hub, mut app) = (ptr::null_mut(), ptr::null_mut());
+        let ok = |status: ns_status| assert_eq!(status, Status::Ok.code());
+        let mut held = Vec::new();
+        for _ in 0..2 {
+            let mut stats = std::mem::MaybeUninit::<ns_hub_stats_t>::uninit();
+            // SAFETY: handles that were made here, texts that live long enough, and room for the counters.
+            unsafe {
+                ok(ns_hub_new(&mut hub));
+                ok(ns_hub_set_store(hub, text.as_ptr()));
+                ok(ns_hub_stats(hub, stats.as_mut_ptr(), size_of::<ns_hub_stats_t>()));
+                held.push(stats.assume_init().states);
+                ok(ns_hub_listen(hub, url));
+                ok(ns_app_new(c"a".as_ptr(), &mut app));
+                ok(ns_app_connect(app, url));
+                ok(ns_app_send_int(app, c"n".as_ptr(), 1));
+                ok(ns_app_flush(app, -1));
+                ns_app_free(app);
+                ns_hub_free(hub);
+            }
+        }
+        assert_eq!(held, [0, 1]);
+        std::fs::remove_dir_all(&directory).unwrap();
     }
 }

@@ -1,9 +1,11 @@
 //! The process, or the object inside one, that forwards every state to the other apps.
 
+mod keeping;
 mod secure;
 mod tokens;
 mod web;
 
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +33,7 @@ use crate::transport::{host_name, Address, Backend};
 use crate::visible::one_line;
 use crate::{Error, Result, Status};
 
+use self::keeping::Keeping;
 use self::secure::Secure;
 use self::tokens::Guard;
 use self::web::Web;
@@ -88,6 +91,7 @@ struct Inner {
     on_peer: Callback<OnPeer>,
     repeats: Mutex<Repeats<Said>>,
     reclaimer: Reclaimer,
+    keeping: Keeping,
 }
 
 /// Kinds of log lines about peers that may repeat, and so are not logged one by one.
@@ -140,6 +144,7 @@ impl Hub {
             on_peer: Callback::default(),
             repeats: Mutex::default(),
             reclaimer: Reclaimer::default(),
+            keeping: Keeping::default(),
         };
         let inner = Arc::new(inner);
         let left = Arc::downgrade(&inner);
@@ -288,6 +293,36 @@ impl Hub {
         self.web.lock().allow(origin)
     }
 
+    /// Keeps what the hub holds in this directory, too, and begins with what is kept there: before the first listen, and
+    /// after the options of the table. The directory is made if it is not there, and belongs to one hub at a time. What a
+    /// peer has sent is there within 100 ms unless the disk is slow; nothing waits for it. When the program is killed, a
+    /// hub that is made anew with the directory has it, as states of senders that have departed. If the disk is full, or the
+    /// like, the log says so, and all that the hub still holds is written later.
+    ///
+    /// Reads files, and may take seconds for a large table. Damaged files are set aside, and logged.
+    ///
+    /// # Errors
+    /// [`Status::InUse`]: another hub has the directory; [`Status::Permission`], [`Status::NotFound`], [`Status::Io`]: it
+    /// cannot be made, read or written; [`Status::State`]: the hub listens already, or has a store;
+    /// [`Status::Unsupported`]: this build has no stores; [`Status::Closed`].
+    pub fn set_store(&self, directory: impl AsRef<Path>) -> Result<()> {
+        let driver = self.inner.open()?;
+        if !self.addresses.lock().is_empty() {
+            return Err(late("a store"));
+        }
+        #[cfg(feature = "store")]
+        {
+            let (mut driver, hub) = (driver, Arc::downgrade(&self.inner));
+            let wake = move || hub.upgrade().into_iter().for_each(|hub| hub.shared.wake());
+            self.inner.keeping.start(directory.as_ref(), runtime::now(), &mut driver.protocol, wake)
+        }
+        #[cfg(not(feature = "store"))]
+        {
+            drop((driver, directory));
+            Err(Error::new(Status::Unsupported, "this build of nanostate has no stores"))
+        }
+    }
+
     /// Listens at a URL, any number of times; returns once bound. Waits while a host name is resolved.
     ///
     /// Behind `pub+`, `pull+`, `rep+` or `respondent+` the URL is that of a gateway: another scalability protocol, for
@@ -339,6 +374,11 @@ impl Hub {
         let bound = listen()?;
         let router = &mut self.inner.shared.lock().protocol;
         role.into_iter().for_each(|role| router.serves(role));
+        if router.about_mut().addresses.is_empty() && !self.inner.keeping.is_used() {
+            log::info!(
+                "no store: when the hub is restarted, it has forgotten the states of senders that are gone by then"
+            );
+        }
         router.about_mut().addresses.push(bound.clone());
         self.addresses.lock().push(bound);
         Ok(())
@@ -395,6 +435,7 @@ impl Hub {
         }
         if !self.inner.gate.inside() {
             self.inner.shared.lock().close_all();
+            self.inner.keeping.finish(&self.inner.shared);
         }
         crate::logging::flush();
     }
@@ -436,6 +477,7 @@ impl Inner {
         run_loop(&self.handle_state, "the hub", || leaving::closing(left, run));
         log_repeats(self.repeats.lock().take_due(MonoTime::MAX));
         self.shared.lock().close_all();
+        self.keeping.finish(&self.shared);
         self.reclaimer.wait();
     }
 
@@ -445,12 +487,13 @@ impl Inner {
         while let Some(event) = driver.protocol.next_event() {
             MutexGuard::unlocked(&mut driver, || self.tell(event));
         }
+        let next_batch = self.keeping.turn(runtime::now(), &mut driver.protocol);
         drop(driver);
         let mut repeats = self.repeats.lock();
         if repeats.due().is_some_and(|due| due <= runtime::now().mono) {
             log_repeats(repeats.take_due(runtime::now().mono));
         }
-        repeats.due()
+        repeats.due().into_iter().chain(next_batch).min()
     }
 
     fn tell(&self, event: RouterEvent) {

@@ -235,6 +235,7 @@ static void null_hubs(void)
     IS(NS_ERR_INVALID, ns_hub_set(NULL, NS_OPT_HUB_ECHO, 1));
     IS(NS_ERR_INVALID, ns_hub_set_text(NULL, NS_OPT_HUB_TLS_KEY, "x"));
     IS(NS_ERR_INVALID, ns_hub_reload(NULL));
+    IS(NS_ERR_INVALID, ns_hub_set_store(NULL, "/tmp"));
     IS(NS_ERR_INVALID, ns_hub_listen(NULL, "inproc://null"));
     CHECK(ns_hub_address(NULL, 0) == NULL);
     IS(NS_ERR_INVALID, ns_hub_on_peer(NULL, NULL, NULL));
@@ -247,6 +248,7 @@ static void null_hubs(void)
     ns_hub_free(NULL);
     OK(ns_hub_new(&hub));
     IS(NS_ERR_INVALID, ns_hub_listen(hub, NULL));
+    IS(NS_ERR_INVALID, ns_hub_set_store(hub, NULL));
     IS(NS_ERR_INVALID, ns_hub_stats(hub, NULL, sizeof stats));
     IS(NS_ERR_INVALID, ns_hub_stats(hub, &stats, 0));
     IS(NS_ERR_INVALID, ns_hub_each_peer(hub, NULL, NULL, sizeof(ns_peer_stats_t)));

@@ -21,6 +21,7 @@ mod presence;
 mod promise;
 mod routing;
 mod stamps;
+mod store;
 mod subscriptions;
 mod synced;
 mod table;

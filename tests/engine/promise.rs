@@ -10,8 +10,16 @@ use crate::sim::{chaos, each_seed, World, SEC};
 
 const HUB: &str = "tcp://hub";
 
-const QUIET: Chaos =
-    Chaos { operations: 60, breaks: false, hub_kills: false, deaths: false, skew: true, old_peers: 0, attackers: 0 };
+const QUIET: Chaos = Chaos {
+    operations: 60,
+    breaks: false,
+    hub_kills: false,
+    store: false,
+    deaths: false,
+    skew: true,
+    old_peers: 0,
+    attackers: 0,
+};
 
 #[test]
 fn the_promise_holds_when_nothing_breaks() {
@@ -52,6 +60,27 @@ fn the_promise_holds_when_apps_die_among_old_peers_and_attackers() {
 fn the_promise_holds_when_hubs_and_apps_die() {
     // Without skew: a hub that dies together with an app takes along what it knew of that app's clock.
     let chaos = Chaos { operations: 200, breaks: true, hub_kills: true, deaths: true, skew: false, ..QUIET };
+    each_seed(100, 1000, |seed| chaos::run(seed, &chaos));
+}
+
+#[test]
+fn the_promise_holds_when_hubs_with_a_store_and_apps_die_among_old_peers() {
+    let chaos = Chaos {
+        operations: 200,
+        breaks: true,
+        hub_kills: true,
+        store: true,
+        deaths: true,
+        skew: false,
+        old_peers: 2,
+        ..QUIET
+    };
+    each_seed(100, 1000, |seed| chaos::run(seed, &chaos));
+}
+
+#[test]
+fn the_promise_holds_when_hubs_with_a_store_die_among_attackers_whatever_the_clocks_say() {
+    let chaos = Chaos { operations: 200, breaks: true, hub_kills: true, store: true, attackers: 2, ..QUIET };
     each_seed(100, 1000, |seed| chaos::run(seed, &chaos));
 }
 

@@ -426,6 +426,7 @@ fn a_hub_keeps_the_promise_of_the_design() {
             operations: 20 + rng.below(200),
             breaks: rng.one_in(2),
             hub_kills,
+            store: rng.one_in(2),
             deaths,
             skew: !(deaths && hub_kills),
             old_peers: rng.below(3),

@@ -36,6 +36,9 @@ impl Run {
                 self.require(!invalid || status == NS_ERR_INVALID, || format!("ns_hub_set_text {option}: {status}"));
                 let status = status!(self, ns_hub_reload(hub));
                 self.require(status != NS_OK, || "ns_hub_reload without TLS".into());
+                // No directory can be made there.
+                let status = status!(self, ns_hub_set_store(hub, c"/dev/null/store".as_ptr()));
+                self.require(status != NS_OK, || "ns_hub_set_store in no directory".into());
                 let origins = [c"http://localhost:8000", c"https://a.example", c"a.example", c"null", c""];
                 let origin = rng.pick(&origins);
                 let status = status!(self, ns_hub_allow_origin(hub, origin.as_ptr()));

@@ -8,7 +8,7 @@ use nanostate::time::LogicalTime;
 use nanostate::wire::{Control, Features, Form, HelloFlags, Instance, Meta, Secret, Stamp};
 use nanostate::Kind;
 
-use super::{body, value, Id, OldPeer, RawPeer, Rng, World, MS, SEC};
+use super::{body, value, Id, OldPeer, RawPeer, Rng, Shelf, World, MS, SEC};
 
 /// Frames that no friend sends, some of them valid.
 pub fn attack(rng: &mut Rng, framing: Framing, v1: bool) -> Vec<u8> {
@@ -104,6 +104,8 @@ pub struct Chaos {
     pub breaks: bool,
     /// The hub is killed, and another takes its place.
     pub hub_kills: bool,
+    /// The hub has a store, which outlives it.
+    pub store: bool,
     /// Apps are killed, and others take their identities.
     pub deaths: bool,
     /// Wall clocks differ and jump.
@@ -130,6 +132,9 @@ pub fn run(seed: u64, chaos: &Chaos) {
     let names = world.rng.pick(&[1, 3, 20, 200, 2000]);
     let largest = if names > 100 { 200 } else { world.rng.pick(&[20, 4_200, 40_000]) };
     let mut hub = world.add_hub(url, config.clone());
+    if chaos.store {
+        world.give_store(hub, Shelf::default());
+    }
     let mut hub_is_up = true;
     let mut apps: Vec<Id> = Vec::new();
     for i in 0..2 + world.rng.below(4) {

@@ -23,7 +23,7 @@ use nanostate::{Kind, State};
 pub use direct::{whole_frames, Direct};
 pub use direct_app::{written, DirectApp};
 pub use peers::{OldHub, OldPeer, RawPeer};
-pub use world::{App, Id, Process, World, MS, SEC};
+pub use world::{App, Id, Process, Shelf, World, MS, SEC};
 
 /// Numbers that look random and are the same for the same seed.
 #[derive(Clone)]

@@ -50,6 +50,8 @@ mod peers;
 mod receive;
 #[cfg(target_os = "linux")]
 mod static_library;
+#[cfg(all(feature = "cli", target_os = "linux"))]
+mod store;
 #[cfg(all(target_os = "linux", target_env = "gnu", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod thread_ends;
 #[cfg(all(feature = "cli", feature = "tls"))]

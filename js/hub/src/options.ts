@@ -33,6 +33,7 @@ export interface Flags {
   departed?: Duration | undefined;
   suspect?: Duration | undefined;
   lost?: Duration | undefined;
+  store?: string | undefined;
   tokenFile?: string | undefined;
   readWithoutToken?: boolean | undefined;
   clearTokens?: boolean | undefined;

@@ -32,6 +32,10 @@ pub struct Arguments {
     /// several times
     #[arg(long, value_name = "ORIGIN", help_heading = "Web pages")]
     allow_origin: Vec<String>,
+    /// Keep what the hub holds in this directory, too, so that a hub that is restarted has it again. It is made if it is not
+    /// there, and belongs to one hub at a time
+    #[arg(long, value_name = "DIR", value_parser = clap::builder::NonEmptyStringValueParser::new(), help_heading = "Kept states")]
+    store: Option<String>,
     /// What to log: off, error, warn, info (default), debug, trace
     #[arg(long, value_name = "LEVEL", value_parser = logger::level)]
     log: Option<LevelFilter>,
@@ -61,6 +65,9 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     for origin in &arguments.allow_origin {
         hub.allow_origin(origin)?;
+    }
+    if let Some(directory) = &arguments.store {
+        hub.set_store(directory)?;
     }
     for url in &arguments.listen {
         hub.listen(url)?;
@@ -141,6 +148,9 @@ fn log_totals(hub: &Hub) {
         total.unfinished_bytes,
         total.outbox_bytes
     );
+    if total.stored > 0 || total.store_failed > 0 {
+        log::info!("{} states written to the store, {} failures", total.stored, total.store_failed);
+    }
     let not_passed_on = [
         ("conflated", total.conflated),
         ("stale", total.stale),

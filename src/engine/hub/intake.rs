@@ -1,6 +1,7 @@
 //! Whether a body is taken, and what its stamp is.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::super::clock::Clock;
 use super::super::table::{Capacity, Entry, Offer, Refusal, Slot, Table, SHARE_FROM};
@@ -37,6 +38,17 @@ pub enum NotTaken<'a> {
     NoMemoryForFrame(u64),
     #[error("{} not taken: its stamp is too far in the future", Quoted(.0))]
     Ahead(&'a str),
+}
+
+/// Why a body of an earlier hub is not put back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NotRestored {
+    /// It is not what a hub holds.
+    Damaged,
+    /// A later one of its key is there.
+    Older,
+    /// There is no room, or no memory.
+    NoRoom,
 }
 
 /// A value that was taken.
@@ -86,6 +98,50 @@ impl Intake {
     /// A stamp of the hub's own, later than all so far.
     pub(super) fn stamp(&mut self, now: Now) -> Stamp {
         Stamp { clock: self.clock.tick(now), instance: self.instance }
+    }
+
+    /// The latest time that was given out or observed.
+    pub fn latest(&self) -> LogicalTime {
+        self.clock.latest()
+    }
+
+    /// What the hub stamps from here on is later. False: it is too far in the future for that.
+    pub fn resume_from(&mut self, now: Now, reading: LogicalTime) -> bool {
+        let is_sane = !self.clock.is_beyond(now, reading);
+        if is_sane {
+            self.observe(now, reading);
+        }
+        is_sane
+    }
+
+    /// Puts a body of an earlier hub back into the table, at `slot` if it can. `age`: of a tombstone.
+    pub fn restore(&mut self, now: Now, slot: Slot, bytes: &[u8], age: Duration) -> Result<(), NotRestored> {
+        let body = wire::decode(bytes, Form::V1).map_err(|_| NotRestored::Damaged)?;
+        let Some(stamp) = body.meta.stamp.filter(|_| body.canonical && !body.is_reserved()) else {
+            return Err(NotRestored::Damaged);
+        };
+        if !self.resume_from(now, stamp.clock) {
+            return Err(NotRestored::Damaged);
+        }
+        let shared =
+            if bytes.len() < SHARE_FROM { Ok(None) } else { memory::copy(bytes).map(|copy| Some(Arc::new(copy))) };
+        let shared = shared.map_err(|_| NotRestored::NoRoom)?;
+        let offer = Offer {
+            body: bytes,
+            shared: shared.as_ref(),
+            meta_at: body.meta_at,
+            sender: body.sender,
+            name: body.name,
+            kind: body.kind,
+            stamp,
+            origin: None,
+            mono: now.mono,
+        };
+        match self.table.restore(slot, offer, age) {
+            Ok(_) => Ok(()),
+            Err(Refusal::Stale) => Err(NotRestored::Older),
+            Err(Refusal::Full | Refusal::NoMemory) => Err(NotRestored::NoRoom),
+        }
     }
 
     /// The time from which an app that is let in stamps the values that it set before its first welcome: later than all

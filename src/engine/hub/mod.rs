@@ -23,6 +23,7 @@ pub mod queries;
 mod reclaim;
 mod reports;
 mod stats;
+mod storing;
 mod subscribing;
 mod subscriptions;
 #[cfg(test)]
@@ -46,6 +47,8 @@ pub use self::life::Silence;
 use self::peer::{Peer, Stage};
 use self::peers::{PeerId, Peers};
 pub use self::stats::{HubStats, PeerStats};
+use self::storing::Unstored;
+pub use self::storing::{Batch, Restored, StoredBody, StoredEntry};
 use self::visitors::Visitors;
 use super::gateway::Role;
 use super::link::end_of;
@@ -70,6 +73,8 @@ pub struct Router {
     websockets: usize,
     visitors: Visitors,
     access: Access,
+    /// If there is a store.
+    unstored: Option<Box<Unstored>>,
 }
 
 impl Router {
@@ -82,6 +87,7 @@ impl Router {
             websockets: 0,
             visitors: Visitors::default(),
             access: Access::default(),
+            unstored: None,
         }
     }
 
@@ -531,7 +537,7 @@ impl Protocol for Router {
     }
 
     fn deadline(&self) -> Option<MonoTime> {
-        self.core.timers.earliest()
+        self.core.timers.earliest().into_iter().chain(self.next_batch()).min()
     }
 
     fn is_ready(&self) -> bool {

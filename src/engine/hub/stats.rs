@@ -52,6 +52,10 @@ pub struct HubStats {
     pub malformed: u64,
     /// The same by reason, in the order of [`Malformed::ALL`].
     pub malformed_by: [u64; Malformed::COUNT],
+    /// Entries of the table that were written to the store, each time.
+    pub stored: u64,
+    /// How often writing to the store failed.
+    pub store_failed: u64,
 }
 
 /// Counters of one peer.

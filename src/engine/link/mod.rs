@@ -7,7 +7,7 @@
 pub mod feed;
 pub mod handshake;
 pub mod outbox;
-mod walk;
+pub mod walk;
 
 use std::collections::VecDeque;
 use std::io::IoSlice;

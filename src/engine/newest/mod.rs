@@ -118,6 +118,11 @@ impl<T: Keyed> Newest<T> {
         slot
     }
 
+    /// As [`Slots::use_next`].
+    pub fn use_next(&mut self, slot: u32) -> bool {
+        self.values.use_next(slot)
+    }
+
     /// Takes the value out of a slot.
     pub fn remove(&mut self, slot: u32) -> Option<T> {
         let value = self.values.remove(slot)?;

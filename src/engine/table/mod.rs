@@ -7,6 +7,8 @@
 mod entry;
 mod owners;
 mod pinned;
+mod since;
+mod stored;
 #[cfg(test)]
 mod tests;
 mod tombstones;
@@ -19,6 +21,8 @@ use self::entry::Stored;
 pub use self::entry::{Entry, EntryBody};
 use self::owners::{OwnerId, Owners};
 use self::pinned::Pinned;
+use self::stored::Freed;
+pub use self::stored::StoredSender;
 use self::tombstones::Tombstones;
 use super::hash::KeyHash;
 use super::newest::Newest;
@@ -121,6 +125,9 @@ pub struct Table {
     tombstones: Tombstones,
     /// Departures, and tombstones, of so long before this time have expired.
     expired: Option<MonoTime>,
+    freed: Freed,
+    /// Entries that were restored to other slots than they had; while a table is restored.
+    moved: Vec<Slot>,
     /// Bodies that it held, and that wait to be written.
     pub pinned: Pinned,
     /// The most that it may hold, in bytes, if its capacity is larger.
@@ -140,6 +147,8 @@ impl Table {
             owners: Owners::new(),
             tombstones: Tombstones::default(),
             expired: None,
+            freed: Freed::default(),
+            moved: Vec::new(),
             pinned: Pinned::default(),
             ceiling: usize::MAX,
             capacity,
@@ -268,11 +277,18 @@ impl Table {
         let at = entry.meta_at() + Stamp::META_LEN - Stamp::LEN;
         entry.body.overwrite(at, &stamp.to_bytes())?;
         entry.stamp = stamp;
-        self.version += 1;
-        entry.version = self.version;
-        self.pages[slot.0 as usize / PAGE] = self.version;
+        self.touch(slot);
         self.entries.restamped(slot.0);
         Ok(())
+    }
+
+    /// The entry at `slot` counts as changed.
+    fn touch(&mut self, slot: Slot) {
+        if let Some(entry) = self.entries.get_mut(slot.0) {
+            self.version += 1;
+            entry.version = self.version;
+            self.pages[slot.0 as usize / PAGE] = self.version;
+        }
     }
 
     /// Forgets the entry at `slot`.
@@ -327,7 +343,7 @@ impl Table {
         self.pages[slot as usize / PAGE] = self.version;
         let id = entry.owner;
         if offer.kind == Kind::Cleared {
-            self.tombstones.insert(Slot(slot), offer.mono, id);
+            self.tombstones.insert(Slot(slot), offer.mono.into(), id);
         } else if was_cleared {
             self.tombstones.remove(Slot(slot));
         }
@@ -373,14 +389,14 @@ impl Table {
         let slot = self.entries.insert(entry);
         held.first = slot;
         if offer.kind == Kind::Cleared {
-            self.tombstones.insert(Slot(slot), offer.mono, owner);
+            self.tombstones.insert(Slot(slot), offer.mono.into(), owner);
         }
         if next != NONE {
             self.entries.get_mut(next).expect("a list names entries only").previous = slot;
         }
         let page = slot as usize / PAGE;
-        if page == self.pages.len() {
-            self.pages.push(0);
+        if page >= self.pages.len() {
+            self.pages.resize(page + 1, 0);
         }
         self.pages[page] = self.version;
         Ok(Slot(slot))
@@ -409,6 +425,7 @@ impl Table {
             self.tombstones.remove(Slot(slot));
         }
         entry.body.pinned().into_iter().for_each(|body| self.pinned.add(body));
+        self.freed.note(slot);
         let overhead = self.entries.overhead();
         if entry.next != NONE {
             self.entries.get_mut(entry.next).expect("a list names entries only").previous = entry.previous;
@@ -438,7 +455,7 @@ impl Table {
 
     /// When the next tombstone expires, or the values of the next departed sender do.
     pub fn next_expiry(&self) -> Option<MonoTime> {
-        let cleared = self.tombstones.since().map(|since| since + self.capacity.cleared);
+        let cleared = self.tombstones.since().map(|since| since.plus(self.capacity.cleared));
         self.owners.next_expiry(self.capacity.departed).into_iter().chain(cleared).min()
     }
 
@@ -463,7 +480,7 @@ impl Table {
             }
             if let Some(mono) = self.expired {
                 *steps -= 1;
-                let is_over = self.tombstones.since().is_some_and(|since| since + self.capacity.cleared <= mono);
+                let is_over = self.tombstones.since().is_some_and(|since| since.plus(self.capacity.cleared) <= mono);
                 if let Some(slot) = self.tombstones.oldest(None).filter(|_| is_over) {
                     *steps = steps.saturating_sub(FORGET);
                     self.forget(slot);

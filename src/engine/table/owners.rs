@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::super::hash::{KeyHash, KeyIndex};
 use super::super::slots::{Slots, NONE};
 use super::super::ConnId;
+use super::since::Since;
 use crate::memory;
 use crate::time::MonoTime;
 
@@ -25,7 +26,7 @@ pub struct Owner {
     pub first: u32,
     /// The connection that speaks for this sender now.
     holder: Option<ConnId>,
-    departed: Option<MonoTime>,
+    departed: Option<Since>,
     /// It has departed, and its entries are to go.
     doomed: bool,
 }
@@ -33,7 +34,7 @@ pub struct Owner {
 /// What an owner costs beside its name: its slot, and its places among those with a holder, which are half full, or
 /// among those that have departed.
 const OVERHEAD: usize =
-    size_of::<Option<Owner>>() + KeyIndex::COST + 2 * size_of::<(ConnId, OwnerId)>() + size_of::<(MonoTime, OwnerId)>();
+    size_of::<Option<Owner>>() + KeyIndex::COST + 2 * size_of::<(ConnId, OwnerId)>() + size_of::<(Since, OwnerId)>();
 
 impl Owner {
     /// Bytes allocated for the sender itself.
@@ -59,9 +60,11 @@ pub struct Owners {
     /// Connections that are gone, and since when, for which some of these owners may not have departed yet.
     leaving: VecDeque<(MonoTime, ConnId)>,
     /// Owners for which nobody speaks, in the order of their departure.
-    departed: BTreeSet<(MonoTime, OwnerId)>,
+    departed: BTreeSet<(Since, OwnerId)>,
     /// Owners whose entries are to go.
     doomed: BTreeSet<OwnerId>,
+    /// If they are stored: the places of those that have departed, have come back or are gone since they were taken.
+    changed: Option<BTreeSet<u32>>,
     /// How many owners were looked at because a connection had gone.
     #[cfg(test)]
     pub looked_at: usize,
@@ -78,6 +81,7 @@ impl Owners {
             leaving: VecDeque::new(),
             departed: BTreeSet::new(),
             doomed: BTreeSet::new(),
+            changed: None,
             #[cfg(test)]
             looked_at: 0,
         }
@@ -152,6 +156,9 @@ impl Owners {
         if doomed {
             self.doomed.remove(&id);
         }
+        if departed.is_some() || doomed {
+            self.note(id);
+        }
         if before != conn {
             if let Some(before) = before {
                 self.held.remove(&(before, id));
@@ -192,16 +199,22 @@ impl Owners {
         }
         match self.held.range((conn, FIRST)..).next() {
             Some(&(holder, id)) if holder == conn => {
-                self.hold(id, None);
-                self.get_mut(id).departed = Some(mono);
-                self.departed.insert((mono, id));
+                self.departs(id, mono.into());
             }
             _ => drop(self.leaving.pop_front()),
         }
     }
 
+    /// Nobody speaks for the owner, since then.
+    fn departs(&mut self, id: OwnerId, since: Since) {
+        self.hold(id, None);
+        self.get_mut(id).departed = Some(since);
+        self.departed.insert((since, id));
+        self.note(id);
+    }
+
     /// The owner's entries are to go, unless somebody speaks for it before.
-    fn doom(&mut self, since: MonoTime, id: OwnerId) -> OwnerId {
+    fn doom(&mut self, since: Since, id: OwnerId) -> OwnerId {
         self.departed.remove(&(since, id));
         let owner = self.get_mut(id);
         (owner.departed, owner.doomed) = (None, true);
@@ -227,13 +240,55 @@ impl Owners {
 
     /// When the next owner will have been gone for so long.
     pub fn next_expiry(&self, stays: Duration) -> Option<MonoTime> {
-        self.departed.first().map(|&(since, _)| since + stays)
+        self.departed.first().map(|&(since, _)| since.plus(stays))
     }
 
     /// The entries of an owner that has been gone for so long are to go.
     pub fn doom_expired(&mut self, mono: MonoTime, stays: Duration) -> Option<OwnerId> {
-        let &(since, id) = self.departed.first().filter(|&&(since, _)| since + stays <= mono)?;
+        let &(since, id) = self.departed.first().filter(|&&(since, _)| since.plus(stays) <= mono)?;
         Some(self.doom(since, id))
+    }
+
+    /// From here on it is noted which of them depart, come back or go. Those that there are count as changed.
+    pub fn note_changes(&mut self) {
+        self.changed = Some((0..self.owners.end() as u32).collect());
+    }
+
+    fn note(&mut self, id: OwnerId) {
+        if let Some(changed) = &mut self.changed {
+            changed.insert(id.0);
+        }
+    }
+
+    /// Whether [`Owners::take_changed`] has any.
+    pub fn have_changed(&self) -> bool {
+        self.changed.as_ref().is_some_and(|changed| !changed.is_empty())
+    }
+
+    /// The next place whose owner has departed, has come back or is gone; with its name, and since when it has departed,
+    /// if it has.
+    pub fn take_changed(&mut self) -> Option<(OwnerId, Option<(&str, Since)>)> {
+        let place = self.changed.as_mut()?.pop_first()?;
+        let owner = self.owners.get(place);
+        Some((OwnerId(place), owner.and_then(|owner| Some((&*owner.name, owner.departed?)))))
+    }
+
+    /// A sender for which nobody speaks yet has departed, since then.
+    pub fn restore(&mut self, name: &str, since: Since) {
+        let found = self.find(self.hash(name), name);
+        let absent = |id: &OwnerId| self.get(*id).is_held_by(None);
+        if let Some(id) = found.filter(absent) {
+            self.departs(id, since);
+        }
+    }
+
+    /// All for which nobody speaks have departed, now unless it was before.
+    pub fn restored(&mut self, mono: MonoTime) {
+        for place in 0..self.owners.end() as u32 {
+            if self.owners.get(place).is_some_and(|owner| owner.is_held_by(None)) {
+                self.departs(OwnerId(place), mono.into());
+            }
+        }
     }
 
     /// How many departures are remembered.

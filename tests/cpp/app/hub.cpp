@@ -100,6 +100,15 @@ TEST("options take values of their own type")
     FAILS(Status::full, app.send("x", std::string(1000, 'x')));
 }
 
+TEST("a hub has a store where the library was built with stores")
+{
+    Hub hub;
+    const Status status = hub.try_set_store("/dev/null/store");
+    EQUAL(true, status == Status::unsupported || status == Status::io);
+    FAILS(status, hub.set_store("/dev/null/store"));
+    EQUAL(Status::invalid, hub.try_set_store(std::string_view("a\0b", 3)));
+}
+
 TEST("an app and a hub with TLS trust each other by texts")
 {
     Hub hub;

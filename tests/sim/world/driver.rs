@@ -164,6 +164,7 @@ impl World {
         match &mut self.nodes[id].process {
             Some(Process::App(app)) => {
                 app.hubs = self.hubs;
+                app.stores = !self.disks.is_empty();
                 if app.takes {
                     app.take();
                 }
@@ -186,5 +187,6 @@ impl World {
             }
             _ => {}
         }
+        self.keep(id);
     }
 }

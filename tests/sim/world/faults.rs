@@ -41,11 +41,14 @@ impl World {
         }
     }
 
-    /// A hub at the URL of the one that was killed, with nothing in its table.
+    /// A hub at the URL of the one that was killed, with what that one has stored, if it had a store.
     pub fn replace_hub(&mut self, old: Id, url: &str, config: RouterConfig) -> Id {
         let id = self.add_hub(url, config);
         self.nodes[id].skew = self.nodes[old].skew;
         self.hubs += 1;
+        if let Some(shelf) = self.take_shelf(old) {
+            self.give_store(id, shelf);
+        }
         id
     }
 

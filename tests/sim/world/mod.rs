@@ -4,6 +4,7 @@ mod checks;
 mod driver;
 mod faults;
 mod processes;
+mod shelf;
 mod time;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -18,6 +19,8 @@ use nanostate::{Kind, Status, Value};
 use super::{value, OldHub, OldPeer, RawPeer, Rng};
 use processes::Ack;
 pub use processes::{App, Process};
+use shelf::Disk;
+pub use shelf::Shelf;
 
 /// A millisecond and a second, in nanoseconds.
 pub const MS: u64 = 1_000_000;
@@ -96,6 +99,7 @@ enum Event {
     Write(usize, usize),
     Dial(usize),
     Tick(Id),
+    Written(Id),
 }
 
 /// All there is.
@@ -106,6 +110,7 @@ pub struct World {
     wires: Vec<Wire>,
     dials: Vec<Dial>,
     listeners: BTreeMap<String, Id>,
+    disks: BTreeMap<Id, Disk>,
     next_conn: u64,
     /// What a pipe holds at most.
     pub capacity: usize,
@@ -132,6 +137,7 @@ impl World {
             wires: Vec::new(),
             dials: Vec::new(),
             listeners: BTreeMap::new(),
+            disks: BTreeMap::new(),
             next_conn: 1,
             capacity,
             pieces: true,

@@ -33,6 +33,8 @@ impl World {
                 events.push(Event::Tick(id));
             }
         }
+        let written = |id: &Id| !self.is_asleep(*id) && self.written_at(*id).is_some_and(|at| at <= self.mono);
+        events.extend(self.disks.keys().copied().filter(written).map(Event::Written));
         self.events = events;
     }
 
@@ -56,6 +58,7 @@ impl World {
         }
         let awake = |dial: &&Dial| !self.is_asleep(dial.node) && !self.listener_sleeps(&dial.url);
         self.dials.iter().filter(awake).for_each(|dial| at(dial.at));
+        self.disks.keys().filter_map(|id| self.written_at(*id)).for_each(&mut at);
         for node in &mut self.nodes {
             if let Some((_, until)) = node.asleep {
                 at(until);
@@ -92,6 +95,7 @@ impl World {
                 let dial = self.dials.swap_remove(d);
                 self.connect(dial);
             }
+            Event::Written(id) => self.written(id),
             Event::Tick(id) => {
                 let now = self.now(id);
                 if let Some(process) = &mut self.nodes[id].process {
@@ -126,8 +130,8 @@ impl World {
         loop {
             self.gather_events();
             let ready = |node: &mut Node| node.process.as_mut().is_some_and(|process| process.protocol().is_ready());
-            let busy =
-                self.events.iter().any(|event| !matches!(event, Event::Tick(_))) || self.nodes.iter_mut().any(ready);
+            let busy = self.events.iter().any(|event| !matches!(event, Event::Tick(_) | Event::Written(_)))
+                || self.nodes.iter_mut().any(ready);
             if !busy && self.dials.is_empty() && self.alive_apps().into_iter().all(|id| self.is_linked(id)) {
                 return;
             }
