@@ -891,6 +891,18 @@ void ns_state_free(ns_state *state);
 typedef struct ns_app ns_app;
 
 /**
+ * A name of an app, declared once by ns_app_key. What is sent of it is the app's own value of that
+ * name, as by ns_app_send; several keys of a name are as good as one.
+ *
+ * A key may outlive its app: then its functions return NS_ERR_CLOSED. What the app used is given back
+ * when its keys are freed, too.
+ *
+ * Threads: every function may be called from any thread, several at once. Lifetime: from ns_app_key
+ * to ns_key_free.
+ */
+typedef struct ns_key ns_key;
+
+/**
  * Gets a state of ns_app_each. The state is borrowed for the call: ns_state_ref keeps it. True goes on
  * to the next, false ends the walk.
  *
@@ -1374,6 +1386,48 @@ NS_MUST_CHECK ns_status ns_app_forget(ns_app *app, const char *sender, const cha
  * - and the errors of ns_app_send_text, with the same rules for `name`, blocking and threads
  */
 ns_status ns_app_send_msgpack(ns_app *app, const char *name, const void *value, size_t len);
+
+/**
+ * Declares a name, to send its values by ns_key_send: 1 to 1024 bytes of UTF-8 that do not begin with
+ * "$ns/". It is copied. Sends nothing. Free `*out` with ns_key_free.
+ *
+ * Does not block. Any thread.
+ *
+ * - NS_ERR_INVALID: NULL
+ * - NS_ERR_UTF8: `name` is not UTF-8
+ * - NS_ERR_NAME: `name` is empty, too long or reserved
+ * - NS_ERR_CLOSED: the app is closed
+ */
+ns_status ns_app_key(ns_app *app, const char *name, ns_key **out);
+
+/**
+ * Sends `value` as the newest value of the key's name, as ns_app_send. What `value` leads to is
+ * copied.
+ *
+ * Does not block. Any thread.
+ *
+ * - NS_ERR_INVALID: `key` is NULL
+ * - and the errors of ns_app_send but for those of `name`
+ */
+ns_status ns_key_send(ns_key *key, ns_value value);
+
+/**
+ * Withdraws the app's own value of the key's name, as ns_app_clear.
+ *
+ * Does not block. Any thread.
+ *
+ * - NS_ERR_INVALID: `key` is NULL
+ * - and the errors of ns_app_clear but for those of `name`
+ */
+ns_status ns_key_clear(ns_key *key);
+
+/**
+ * Frees a key. NULL is ignored. Changes nothing else: the value stays, and a call with this key that
+ * runs in another thread goes on.
+ *
+ * Does not block. Any thread.
+ */
+void ns_key_free(ns_key *key);
 
 /**
  * The newest value of `name` by `sender` that this app knows; with `sender` NULL the newest of any

@@ -471,6 +471,41 @@ ns_value time_value(std::chrono::time_point<std::chrono::system_clock, D> time, 
     return ns_value_ext(-1, bytes, sizeof bytes);
 }
 
+/// What is sent, as a value of the C API, which views it. `room` is for the bytes of a time.
+template <typename T> ns_value value_of(const T &value, unsigned char (&room)[12]) noexcept
+{
+    using Value = std::decay_t<T>;
+    (void)room;
+    if constexpr (std::is_same_v<Value, bool>) {
+        return ns_value_bool(value);
+    } else if constexpr (std::is_null_pointer_v<Value>) {
+        return ns_value_nil();
+    } else if constexpr (is_integer<Value>) {
+        static_assert(sizeof value <= sizeof(std::int64_t), "no integer of a state is wider than 64 bits");
+        if constexpr (std::is_signed_v<Value>)
+            return ns_value_int(value);
+        else
+            return ns_value_uint(value);
+    } else if constexpr (is_any_of<Value, float, double>) {
+        return ns_value_double(value);
+    } else if constexpr (is_any_of<Value, const char *, char *>) {
+        return ns_value_text(value);
+    } else if constexpr (std::is_convertible_v<const T &, std::string_view>) {
+        const std::string_view view = value;
+        return ns_value_textn(view.data(), view.size());
+    } else if constexpr (is_time<Value>) {
+        return time_value(value, room);
+    } else if constexpr (std::is_constructible_v<Bytes, const T &>) {
+        const Bytes bytes(value);
+        return ns_value_bytes(bytes.data(), bytes.size());
+    } else {
+        static_assert(!is_character<Value>, "a lone character: send a std::string_view, or an int");
+        static_assert(!std::is_enum_v<Value>, "an enumeration: send its number or its name");
+        static_assert(is_character<Value> || std::is_enum_v<Value>, "a state cannot hold this type");
+        return ns_value_nil();
+    }
+}
+
 template <typename T> constexpr bool always_false = false;
 
 inline std::int64_t option_value(std::chrono::milliseconds value) noexcept { return value.count(); }
@@ -930,6 +965,44 @@ template <typename F, typename... Items> bool goes_on(F &f, const Items &...item
 
 } // namespace detail
 
+// Key ----------------------------------------------------------------------------------------------------------------
+
+/// A name of an app, declared once by App::key: what is sent of it is the app's own value of that name, as by App::send.
+/// It may outlive its App: then its functions return or throw Status::closed. No function blocks. Of any thread.
+class Key {
+public:
+    /// Changes nothing: the value stays.
+    ~Key() = default;
+    Key(Key &&) noexcept = default;
+    Key &operator=(Key &&) noexcept = default;
+
+    /// The handle of the C API, which stays the Key's.
+    ns_key *handle() const noexcept { return key_.get(); }
+
+    /// Sends the newest value, of the types that App::send takes.
+    template <typename T> Status try_send(const T &value) noexcept
+    {
+        unsigned char room[12];
+        return detail::told(ns_key_send(handle(), detail::value_of(value, room)));
+    }
+    /// Withdraws the value, as App::clear.
+    Status try_clear() noexcept { return detail::told(ns_key_clear(handle())); }
+
+#if NANOSTATE_EXCEPTIONS
+    template <typename T> void send(const T &value) { detail::check(try_send(value)); }
+    void clear() { detail::check(try_clear()); }
+#endif
+
+private:
+    friend class App;
+    struct Free {
+        void operator()(ns_key *key) const noexcept { ns_key_free(key); }
+    };
+    explicit Key(ns_key *key) noexcept : key_(key) {}
+
+    std::unique_ptr<ns_key, Free> key_;
+};
+
 // App ----------------------------------------------------------------------------------------------------------------
 
 /// An app: the endpoint in a program. Connects to a hub, sends and receives states, reconnects by itself. Only
@@ -1032,38 +1105,9 @@ public:
     /// A lone character, an enumeration and other pointers do not compile. Does not wait, and works without a link.
     template <typename T> Status try_send(std::string_view name, const T &value) noexcept
     {
-        using namespace detail;
         return named(name, [&](ns_app *app, const char *text) {
-            using Value = std::decay_t<T>;
-            if constexpr (std::is_same_v<Value, bool>) {
-                return ns_app_send_bool(app, text, value);
-            } else if constexpr (std::is_null_pointer_v<Value>) {
-                return ns_app_send_nil(app, text);
-            } else if constexpr (is_integer<Value>) {
-                static_assert(sizeof value <= sizeof(std::int64_t), "no integer of a state is wider than 64 bits");
-                if constexpr (std::is_signed_v<Value>)
-                    return ns_app_send_int(app, text, value);
-                else
-                    return ns_app_send_uint(app, text, value);
-            } else if constexpr (is_any_of<Value, float, double>) {
-                return ns_app_send_double(app, text, value);
-            } else if constexpr (is_any_of<Value, const char *, char *>) {
-                return ns_app_send_text(app, text, value);
-            } else if constexpr (std::is_convertible_v<const T &, std::string_view>) {
-                const std::string_view view = value;
-                return ns_app_send_textn(app, text, view.data(), view.size());
-            } else if constexpr (is_time<Value>) {
-                unsigned char bytes[12];
-                return ns_app_send(app, text, time_value(value, bytes));
-            } else if constexpr (std::is_constructible_v<Bytes, const T &>) {
-                const Bytes bytes(value);
-                return ns_app_send_bytes(app, text, bytes.data(), bytes.size());
-            } else {
-                static_assert(!is_character<Value>, "a lone character: send a std::string_view, or an int");
-                static_assert(!std::is_enum_v<Value>, "an enumeration: send its number or its name");
-                static_assert(is_character<Value> || std::is_enum_v<Value>, "a state cannot hold this type");
-                return ns_status(NS_ERR_INVALID);
-            }
+            unsigned char room[12];
+            return ns_app_send(app, text, detail::value_of(value, room));
         });
     }
     /// Sends the value that this JSON describes; the error names the offset.
@@ -1076,6 +1120,13 @@ public:
     /// Withdraws the own value of `name`, whether or not it has one: receivers are given a state of Kind::cleared, and
     /// get does not find it any more. As a send, it does not wait, and works without a link.
     Status try_clear(std::string_view name) noexcept { return named(name, ns_app_clear); }
+    /// Declares a name, to send its values by the Key. Sends nothing.
+    Result<Key> try_key(std::string_view name) noexcept
+    {
+        ns_key *key = nullptr;
+        const Status status = named(name, [&](ns_app *app, const char *text) { return ns_app_key(app, text, &key); });
+        return ok(status) ? Result<Key>(Key(key)) : status;
+    }
     /// Has the hub withdraw the value of a sender that has departed. Status::state: it is connected, and clears it itself;
     /// Status::not_found: the hub holds no such value.
     Status try_forget(std::string_view sender, std::string_view name, Timeout timeout = wait_forever) noexcept
@@ -1287,6 +1338,7 @@ public:
     void send_json(std::string_view name, std::string_view json) { detail::check(try_send_json(name, json)); }
     void send_msgpack(std::string_view name, Bytes value) { detail::check(try_send_msgpack(name, value)); }
     void clear(std::string_view name) { detail::check(try_clear(name)); }
+    Key key(std::string_view name) { return try_key(name).value(); }
     void forget(std::string_view sender, std::string_view name, Timeout timeout = wait_forever)
     {
         detail::check(try_forget(sender, name, timeout));

@@ -31,7 +31,7 @@
 //!
 //! Where things are (`docs/architecture.md` has more):
 //!
-//! * [`App`], [`Hub`], [`State`]: the handles that a program uses, with [`options`], [`limits`] and [`pattern`];
+//! * [`App`], [`Key`], [`Hub`], [`State`]: the handles that a program uses, with [`options`], [`limits`] and [`pattern`];
 //! * `wire`: message bodies, MessagePack to values and back;
 //! * `framing`: byte streams to bodies and back;
 //! * `engine`: what a hub and an app do with bodies, without sockets, threads or a clock of their own;
@@ -85,7 +85,7 @@ pub mod visible;
 #[doc(hidden)]
 pub mod wire;
 
-pub use app::{App, AppStats, LinkState, OnLink, OnPresence, OnReject, OnState, OnSynced, Peer, PresenceEvent};
+pub use app::{App, AppStats, Key, LinkState, OnLink, OnPresence, OnReject, OnState, OnSynced, Peer, PresenceEvent};
 pub use error::{Error, Result, Status};
 pub use hub::{Hub, HubStats, OnPeer, PeerEvent, PeerStats};
 pub use options::{AppOption, AppText, HubOption, HubText};

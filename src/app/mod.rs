@@ -2,9 +2,11 @@
 
 mod callbacks;
 mod closing;
+mod key;
 mod options;
 mod readiness;
 mod receive;
+mod send;
 mod waits;
 
 use std::io;
@@ -14,14 +16,13 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use crate::engine::app::{Draft, Session};
-use crate::engine::{ConnId, Now};
+use crate::engine::app::Session;
+use crate::engine::ConnId;
 use crate::handle_state::{run_loop, HandleState};
 use crate::instance::{random_instance, random_secret};
 use crate::leaving;
 use crate::limits;
-use crate::memory;
-use crate::options::{AppOption, Texts};
+use crate::options::Texts;
 use crate::pattern::Pattern;
 use crate::runtime::address::addresses_to_dial;
 use crate::runtime::conns::Conns;
@@ -29,24 +30,19 @@ use crate::runtime::reader::{self, Monitor, Reader};
 use crate::runtime::thread::{LoopThread, SignalMask};
 use crate::runtime::{self, Driver, Shared};
 use crate::state::State;
-use crate::time::MonoTime;
 use crate::transport::{Address, Backend};
-use crate::visible::Quoted;
-use crate::wire::{self, Value};
+use crate::wire;
 use crate::{Error, Result, Status};
 
 use self::callbacks::Callbacks;
 use self::readiness::Readiness;
 
 pub use self::callbacks::{OnLink, OnPresence, OnReject, OnState, OnSynced};
+pub use self::key::Key;
 pub use crate::engine::app::{AppStats, LinkState, Peer, PresenceEvent};
 
 /// The stack of an app's thread that runs callbacks of the program.
 const CALLBACK_STACK: usize = 2 << 20;
-
-/// A write in the sender's own thread is worth it if the last one was this long ago: what comes faster is written
-/// together by the loop.
-const INLINE_AFTER: Duration = Duration::from_micros(20);
 
 /// An endpoint: it has an identity, connects to a hub, and sends and receives states. It reconnects by itself, for
 /// ever, and what is sent meanwhile is kept.
@@ -108,7 +104,7 @@ struct Inner {
     clear_token: AtomicBool,
     callback_thread: AtomicBool,
     thread: LoopThread,
-    /// When a sender last wrote in its own thread: a [`MonoTime`] in nanoseconds.
+    /// When a sender last wrote in its own thread: a [`MonoTime`](crate::time::MonoTime) in nanoseconds.
     last_inline: AtomicU64,
     /// Of the thread that made the app: callbacks on the app's own thread run with it.
     mask: SignalMask,
@@ -240,69 +236,6 @@ impl App {
         }
     }
 
-    /// Sends a value as the newest of `name`. It is kept until it can be written, and announced again after every
-    /// reconnect. Never waits for the hub.
-    ///
-    /// # Errors
-    /// [`Status::Name`]; [`Status::Msgpack`], [`Status::Utf8`]: not one well-formed value; [`Status::TooLarge`];
-    /// [`Status::Full`]: own values fill the send queue, and nothing changed; [`Status::NoMemory`] for a large value;
-    /// [`Status::Closed`].
-    pub fn send(&self, name: &str, value: Value<'_>) -> Result<()> {
-        let kind = value.kind()?;
-        if value.max_encoded_len() > AppOption::MaxMessage.about().high as usize {
-            return Err(Error::new(Status::TooLarge, format!("{} exceeds the largest possible message", Quoted(name))));
-        }
-        let inner = &self.inner;
-        // Without the lock, which the loop needs meanwhile.
-        let draft = match Draft::is_worthwhile(&value) {
-            true => Some(Draft::new(&inner.identity, name, value, kind)?),
-            false => None,
-        };
-        let mut driver = inner.open()?;
-        let nothing_waits = driver.protocol.waiting() == 0;
-        let now = runtime::now();
-        match draft {
-            Some(draft) => driver.protocol.publish_draft(now, draft)?,
-            None => driver.protocol.publish(now, name, value, kind)?,
-        }
-        inner.write(&mut driver, now, nothing_waits);
-        Ok(())
-    }
-
-    /// Withdraws the own value of `name`: from now on the name has none. Whoever receives it is given a state of
-    /// [`Kind::Cleared`](crate::Kind::Cleared), and [`App::get`] does not find it any more, here and there. It is a
-    /// statement about the name: a success also if it has no value, or none any more.
-    ///
-    /// As a send it never waits, works without a link, and is acknowledged by [`App::flush`]; the hub remembers it for 24
-    /// hours. Old programs are not told, and neither is a hub that does not know of this: `withheld` of [`App::stats`]
-    /// counts that.
-    ///
-    /// # Errors
-    /// [`Status::Name`]; [`Status::TooLarge`]; [`Status::Full`]: own values fill the send queue, and `name` has none;
-    /// [`Status::Closed`].
-    pub fn clear(&self, name: &str) -> Result<()> {
-        let inner = &self.inner;
-        let mut driver = inner.open()?;
-        let nothing_waits = driver.protocol.waiting() == 0;
-        let now = runtime::now();
-        driver.protocol.clear(now, name)?;
-        inner.write(&mut driver, now, nothing_waits);
-        Ok(())
-    }
-
-    /// Sends a value given as JSON.
-    ///
-    /// # Errors
-    /// [`Status::Invalid`] with the offset of the fault; else as [`App::send`].
-    pub fn send_json(&self, name: &str, json: &str) -> Result<()> {
-        let mut value = memory::for_value(json.len(), name)?;
-        wire::to_msgpack(json, &mut value).map_err(|error| match error.status() {
-            Status::NoMemory => memory::none_for(json.len(), name),
-            _ => error,
-        })?;
-        self.send(name, Value::Msgpack(&value))
-    }
-
     /// Accepts states of these kinds only: [`Kind::mask`](crate::Kind::mask)s or-ed together. Zero: the app receives
     /// nothing.
     ///
@@ -432,19 +365,6 @@ impl Inner {
         match self.callback_thread.load(Ordering::Relaxed) {
             true => Err(Error::new(Status::State, "callbacks run on the app's own thread")),
             false => Ok(()),
-        }
-    }
-
-    /// Writes what a program has just sent in this thread, or in the loop's if sends come quickly.
-    fn write(&self, driver: &mut Guard<'_>, now: Now, nothing_waits: bool) {
-        if !driver.protocol.has_action() {
-            return;
-        }
-        if nothing_waits && now.mono >= MonoTime::from_nanos(self.last_inline.load(Ordering::Relaxed)) + INLINE_AFTER {
-            driver.run_actions(now);
-            self.last_inline.store(now.mono.as_nanos(), Ordering::Relaxed);
-        } else {
-            self.shared.wake();
         }
     }
 

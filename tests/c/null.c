@@ -6,6 +6,7 @@
 static void null_apps(void)
 {
     ns_state *state = (ns_state *)&state;
+    ns_key *key = (ns_key *)&key;
     ns_app_stats_t stats;
     int64_t ns = 9;
     memset(&stats, 0xff, sizeof stats);
@@ -36,6 +37,8 @@ static void null_apps(void)
     IS(NS_ERR_INVALID, ns_app_send(NULL, "n", ns_value_int(1)));
     IS(NS_ERR_INVALID, ns_app_clear(NULL, "n"));
     IS(NS_ERR_INVALID, ns_app_forget(NULL, "s", "n", 0));
+    IS(NS_ERR_INVALID, ns_app_key(NULL, "n", &key));
+    CHECK(key == NULL);
     IS(NS_ERR_INVALID, ns_app_recv(NULL, 0, &state));
     CHECK(state == NULL);
     state = (ns_state *)&state;
@@ -114,6 +117,26 @@ static void null_arguments_of_apps(void)
     OK(ns_app_on_link(app, NULL, NULL));
     OK(ns_app_on_reject(app, NULL, NULL));
     ns_app_free(app);
+}
+
+static void null_keys(void)
+{
+    ns_app *app = app_new("null");
+    ns_key *key = (ns_key *)&key;
+    IS(NS_ERR_INVALID, ns_app_key(app, NULL, &key));
+    SAME("name is NULL", ns_last_error());
+    CHECK(key == NULL);
+    IS(NS_ERR_INVALID, ns_app_key(app, "n", NULL));
+    SAME("out is NULL", ns_last_error());
+    OK(ns_app_key(app, "n", &key));
+    IS(NS_ERR_INVALID, ns_key_send(key, ns_value_text(NULL)));
+    SAME("value.as.p is NULL", ns_last_error());
+    ns_key_free(key);
+    ns_app_free(app);
+    IS(NS_ERR_INVALID, ns_key_send(NULL, ns_value_int(1)));
+    SAME("key is NULL", ns_last_error());
+    IS(NS_ERR_INVALID, ns_key_clear(NULL));
+    ns_key_free(NULL);
 }
 
 static void null_states(void)
@@ -261,6 +284,7 @@ static void null_hubs(void)
 const struct test null_tests[] = {
     {"a NULL app is refused everywhere and makes outputs safe", null_apps},
     {"NULL arguments of an app's functions are refused, but for empty data", null_arguments_of_apps},
+    {"a NULL key and NULL arguments of a key's functions are refused", null_keys},
     {"a NULL state is refused everywhere and makes outputs safe", null_states},
     {"NULL outputs of a state's functions are refused, but for the length of text", null_arguments_of_states},
     {"a NULL hub is refused everywhere and makes outputs safe", null_hubs},

@@ -26,6 +26,7 @@ extern const struct test error_tests[];
 extern const struct test fork_tests[];
 extern const struct test free_tests[];
 extern const struct test hub_tests[];
+extern const struct test key_tests[];
 extern const struct test link_tests[];
 extern const struct test log_tests[];
 extern const struct test null_tests[];

@@ -86,7 +86,7 @@ impl Run {
         let n = pointer(&name);
         let number = rng.any() >> rng.below(64);
         let mut clears = false;
-        let status = match rng.below(12) {
+        let status = match rng.below(13) {
             0 => {
                 let text = a_text(rng);
                 Value::Text(&text).encode(&mut expected);
@@ -151,6 +151,11 @@ impl Run {
                 clears = true;
                 status!(self, ns_app_clear(app, n))
             }
+            11 => {
+                clears = rng.one_in(3);
+                Value::Uint(number).encode(&mut expected);
+                self.send_by_key(app, n, (!clears).then_some(number))
+            }
             _ => {
                 let size = a_length(rng);
                 expected = value(rng.pick(Kind::VALUES), number, size);
@@ -195,6 +200,27 @@ impl Run {
         let same = unsafe { std::slice::from_raw_parts(data.cast::<u8>(), len) } == expected;
         self.require(same, || "an app has another value than it has sent".into());
         self.keep(rng, state);
+    }
+
+    /// Declares a name, sends a value or clears it, and frees the key.
+    fn send_by_key(&self, app: *mut ns_app, name: *const c_char, value: Option<u64>) -> ns_status {
+        let mut key = ptr::dangling_mut();
+        let status = status!(self, ns_app_key(app, name, &mut key));
+        self.require((status == NS_OK) != key.is_null(), || format!("ns_app_key: {status} and {key:?}"));
+        if status != NS_OK {
+            return status;
+        }
+        let status = match value {
+            Some(u) => {
+                let value = ns_value { kind: NS_KIND_UINT, ext: 0, len: 0, r#as: ns_value_as { u } };
+                status!(self, ns_key_send(key, value))
+            }
+            None => status!(self, ns_key_clear(key)),
+        };
+        mark();
+        ns!(ns_key_free(key));
+        self.check_success("ns_key_free");
+        status
     }
 
     /// Whether a status fits what is known of the app: closed or not.

@@ -40,6 +40,7 @@ mod foreign_headers;
 mod gateways;
 mod handles;
 mod header;
+mod keys;
 #[cfg(feature = "cli")]
 mod log;
 #[cfg(all(feature = "cli", target_os = "linux", target_env = "gnu"))]

@@ -3,6 +3,8 @@
 // In the order that they have in the header.
 mod send;
 
+mod key;
+
 mod receive;
 
 mod callbacks;
@@ -10,6 +12,7 @@ mod callbacks;
 mod stats;
 
 pub use callbacks::*;
+pub use key::*;
 pub use receive::*;
 pub use send::*;
 pub use stats::*;

@@ -1,0 +1,116 @@
+//! A program publishes: under a name that it gives with each value, or of a [`Key`].
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::{App, Guard, Inner, Key};
+use crate::engine::app::Draft;
+use crate::engine::Now;
+use crate::memory;
+use crate::options::AppOption;
+use crate::runtime;
+use crate::time::MonoTime;
+use crate::visible::Quoted;
+use crate::wire::{self, Value};
+use crate::{Error, Result, Status};
+
+/// A write in the sender's own thread is worth it if the last one was this long ago: what comes faster is written
+/// together by the loop.
+const INLINE_AFTER: Duration = Duration::from_micros(20);
+
+impl App {
+    /// Sends a value as the newest of `name`. It is kept until it can be written, and announced again after every
+    /// reconnect. Never waits for the hub.
+    ///
+    /// # Errors
+    /// [`Status::Name`]; [`Status::Msgpack`], [`Status::Utf8`]: not one well-formed value; [`Status::TooLarge`];
+    /// [`Status::Full`]: own values fill the send queue, and nothing changed; [`Status::NoMemory`] for a large value;
+    /// [`Status::Closed`].
+    pub fn send(&self, name: &str, value: Value<'_>) -> Result<()> {
+        self.inner.send(name, value)
+    }
+
+    /// Withdraws the own value of `name`: from now on the name has none. Whoever receives it is given a state of
+    /// [`Kind::Cleared`](crate::Kind::Cleared), and [`App::get`] does not find it any more, here and there. It is a
+    /// statement about the name: a success also if it has no value, or none any more.
+    ///
+    /// As a send it never waits, works without a link, and is acknowledged by [`App::flush`]; the hub remembers it for 24
+    /// hours. Old programs are not told, and neither is a hub that does not know of this: `withheld` of [`App::stats`]
+    /// counts that.
+    ///
+    /// # Errors
+    /// [`Status::Name`]; [`Status::TooLarge`]; [`Status::Full`]: own values fill the send queue, and `name` has none;
+    /// [`Status::Closed`].
+    pub fn clear(&self, name: &str) -> Result<()> {
+        self.inner.clear(name)
+    }
+
+    /// Sends a value given as JSON.
+    ///
+    /// # Errors
+    /// [`Status::Invalid`] with the offset of the fault; else as [`App::send`].
+    pub fn send_json(&self, name: &str, json: &str) -> Result<()> {
+        let mut value = memory::for_value(json.len(), name)?;
+        wire::to_msgpack(json, &mut value).map_err(|error| match error.status() {
+            Status::NoMemory => memory::none_for(json.len(), name),
+            _ => error,
+        })?;
+        self.send(name, Value::Msgpack(&value))
+    }
+
+    /// Declares a name, to send its values by [`Key::send`]. Sends nothing.
+    ///
+    /// # Errors
+    /// [`Status::Name`]; [`Status::Closed`].
+    pub fn key(&self, name: &str) -> Result<Key> {
+        self.inner.check_usable()?;
+        Key::new(self.inner.clone(), name)
+    }
+}
+
+impl Inner {
+    /// See [`App::send`].
+    pub(super) fn send(&self, name: &str, value: Value<'_>) -> Result<()> {
+        let kind = value.kind()?;
+        if value.max_encoded_len() > AppOption::MaxMessage.about().high as usize {
+            return Err(Error::new(Status::TooLarge, format!("{} exceeds the largest possible message", Quoted(name))));
+        }
+        // Without the lock, which the loop needs meanwhile.
+        let draft = match Draft::is_worthwhile(&value) {
+            true => Some(Draft::new(&self.identity, name, value, kind)?),
+            false => None,
+        };
+        let mut driver = self.open()?;
+        let nothing_waits = driver.protocol.waiting() == 0;
+        let now = runtime::now();
+        match draft {
+            Some(draft) => driver.protocol.publish_draft(now, draft)?,
+            None => driver.protocol.publish(now, name, value, kind)?,
+        }
+        self.write(&mut driver, now, nothing_waits);
+        Ok(())
+    }
+
+    /// See [`App::clear`].
+    pub(super) fn clear(&self, name: &str) -> Result<()> {
+        let mut driver = self.open()?;
+        let nothing_waits = driver.protocol.waiting() == 0;
+        let now = runtime::now();
+        driver.protocol.clear(now, name)?;
+        self.write(&mut driver, now, nothing_waits);
+        Ok(())
+    }
+
+    /// Writes what a program has just sent in this thread, or in the loop's if sends come quickly.
+    fn write(&self, driver: &mut Guard<'_>, now: Now, nothing_waits: bool) {
+        if !driver.protocol.has_action() {
+            return;
+        }
+        if nothing_waits && now.mono >= MonoTime::from_nanos(self.last_inline.load(Ordering::Relaxed)) + INLINE_AFTER {
+            driver.run_actions(now);
+            self.last_inline.store(now.mono.as_nanos(), Ordering::Relaxed);
+        } else {
+            self.shared.wake();
+        }
+    }
+}

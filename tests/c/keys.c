@@ -1,0 +1,107 @@
+/* Names that a program declares once. */
+#include "test.h"
+
+#include <string.h>
+
+static ns_hub *hub;
+static ns_app *from, *to;
+
+static void set_up(void)
+{
+    hub = hub_at(free_url("inproc"));
+    from = app_at("from", hub);
+    to = app_at("to", hub);
+}
+
+static void tear_down(void)
+{
+    ns_app_free(from);
+    ns_app_free(to);
+    ns_hub_free(hub);
+}
+
+/* The next state of `to`, which has this name: its integer. */
+static int64_t next_int(const char *name)
+{
+    ns_state *state = next_named(to, name);
+    int64_t value;
+    OK(ns_state_int(state, &value));
+    ns_state_free(state);
+    return value;
+}
+
+static void sends(void)
+{
+    ns_key *key, *again;
+    ns_state *state;
+    char name[] = "room/people";
+    set_up();
+    OK(ns_app_key(from, name, &key));
+    OK(ns_app_key(from, name, &again));
+    memset(name, 'x', sizeof name - 1);
+    OK(ns_key_send(key, ns_value_int(1)));
+    EQUAL(1, next_int("room/people"));
+    OK(ns_app_send_int(from, "room/people", 2));
+    EQUAL(2, next_int("room/people"));
+    OK(ns_key_send(again, ns_value_int(3)));
+    EQUAL(3, next_int("room/people"));
+    OK(ns_key_clear(key));
+    state = next_named(to, "room/people");
+    EQUAL(NS_KIND_CLEARED, ns_state_kind(state));
+    ns_state_free(state);
+    OK(ns_key_send(again, ns_value_int(4)));
+    EQUAL(4, next_int("room/people"));
+    ns_key_free(key);
+    ns_key_free(again);
+    OK(ns_app_get(from, NULL, "room/people", &state));
+    ns_state_free(state);
+    tear_down();
+}
+
+static void refuses(void)
+{
+    ns_app *app = app_new("app");
+    ns_key *key = (ns_key *)&key;
+    ns_value value = ns_value_int(1);
+    char name[1026];
+    IS(NS_ERR_NAME, ns_app_key(app, "", &key));
+    CHECK(key == NULL);
+    IS(NS_ERR_NAME, ns_app_key(app, "$ns/x", &key));
+    CONTAINS("$ns/x", ns_last_error());
+    IS(NS_ERR_UTF8, ns_app_key(app, "\xff", &key));
+    memset(name, 'n', sizeof name);
+    name[1025] = '\0';
+    IS(NS_ERR_NAME, ns_app_key(app, name, &key));
+    name[1024] = '\0';
+    OK(ns_app_key(app, name, &key));
+    OK(ns_key_send(key, value));
+    value.kind = NS_KIND_CLEARED;
+    IS(NS_ERR_INVALID, ns_key_send(key, value));
+    IS(NS_ERR_UTF8, ns_key_send(key, ns_value_text("\xff")));
+    IS(NS_ERR_MSGPACK, ns_key_send(key, ns_value_msgpack("\xc1", 1)));
+    ns_key_free(key);
+    ns_app_free(app);
+}
+
+static void outlives(void)
+{
+    ns_app *app = app_new("app");
+    ns_key *key, *other;
+    OK(ns_app_key(app, "n", &key));
+    OK(ns_key_send(key, ns_value_int(1)));
+    OK(ns_app_close(app, 0));
+    IS(NS_ERR_CLOSED, ns_key_send(key, ns_value_int(2)));
+    IS(NS_ERR_CLOSED, ns_app_key(app, "n", &other));
+    CHECK(other == NULL);
+    ns_app_free(app);
+    IS(NS_ERR_CLOSED, ns_key_send(key, ns_value_int(3)));
+    IS(NS_ERR_CLOSED, ns_key_clear(key));
+    ns_key_free(key);
+}
+
+const struct test key_tests[] = {
+    {"what is sent of a key is the app's own value of its name", sends},
+    {"a name or a value that is none is refused by a key's functions", refuses},
+    {"a key may outlive its app, and says that it is closed", outlives},
+    {NULL, NULL},
+};
