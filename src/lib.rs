@@ -85,7 +85,9 @@ pub mod visible;
 #[doc(hidden)]
 pub mod wire;
 
-pub use app::{App, AppStats, Key, LinkState, OnLink, OnPresence, OnReject, OnState, OnSynced, Peer, PresenceEvent};
+pub use app::{
+    App, AppStats, Key, LinkState, OnLink, OnPresence, OnReject, OnState, OnSynced, Peer, PresenceEvent, Will,
+};
 pub use error::{Error, Result, Status};
 pub use hub::{Hub, HubStats, OnPeer, PeerEvent, PeerStats};
 pub use options::{AppOption, AppText, HubOption, HubText};

@@ -106,6 +106,12 @@ pub const HUB_PATTERNS: usize = 100_000;
 pub const HUB_STARS: usize = 20_000;
 /// All of them, in bytes.
 pub const HUB_PATTERN_BYTES: usize = 16 << 20;
+/// Wills of an app.
+pub const WILLS: usize = 1000;
+/// All wills of an app, in bytes of their messages.
+pub const WILL_BYTES: usize = 1 << 20;
+/// All wills of a hub: one byte for so many that its table may have. They take that from the table.
+pub const TABLE_BYTES_PER_WILL_BYTE: usize = 8;
 /// What a WebSocket may send beside messages before its hub lets it wait: so many small fragments and pongs a second, or a
 /// sixteenth as many pings.
 pub const OVERHEAD: u32 = 16 << 10;

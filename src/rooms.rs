@@ -106,6 +106,7 @@ const EXPORTS: &[(&str, &[&str])] = &[
             "OnSynced",
             "Peer",
             "PresenceEvent",
+            "Will",
         ],
     ),
     ("hub", &["Hub", "HubStats", "OnPeer", "PeerEvent", "PeerStats"]),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Inner;
+use super::{Inner, Will};
 use crate::wire::{self, Value};
 use crate::Result;
 
@@ -55,5 +55,13 @@ impl Key {
     /// Those of [`App::clear`](crate::App::clear).
     pub fn clear(&self) -> Result<()> {
         self.inner.clear(&self.name)
+    }
+
+    /// Leaves with the hub what it does with the name when the app is lost, as [`App::set_will`](crate::App::set_will).
+    ///
+    /// # Errors
+    /// Those of [`App::set_will`](crate::App::set_will).
+    pub fn set_will<'a>(&self, will: impl Into<Will<'a>>) -> Result<()> {
+        self.inner.set_will(&self.name, will.into())
     }
 }

@@ -39,7 +39,7 @@ use self::readiness::Readiness;
 
 pub use self::callbacks::{OnLink, OnPresence, OnReject, OnState, OnSynced};
 pub use self::key::Key;
-pub use crate::engine::app::{AppStats, LinkState, Peer, PresenceEvent};
+pub use crate::engine::app::{AppStats, LinkState, Peer, PresenceEvent, Will};
 
 /// The stack of an app's thread that runs callbacks of the program.
 const CALLBACK_STACK: usize = 2 << 20;

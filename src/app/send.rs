@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::{App, Guard, Inner, Key};
-use crate::engine::app::Draft;
+use crate::engine::app::{Draft, Will};
 use crate::engine::Now;
 use crate::memory;
 use crate::options::AppOption;
@@ -43,6 +43,26 @@ impl App {
     /// [`Status::Closed`].
     pub fn clear(&self, name: &str) -> Result<()> {
         self.inner.clear(name)
+    }
+
+    /// Leaves with the hub what it does with `name` when this app is lost: it publishes a [`Value`] in its place, or
+    /// withdraws the value ([`Will::Clear`]). [`Will::None`] takes that back. It may be changed at any time.
+    ///
+    /// An app is lost if it ends without [`App::close`] or [`App::disconnect`] and is not back within 5 s, or if nothing is
+    /// heard of it for long. A will has no effect after a goodbye, or once another app has come in the place of this one. Of
+    /// apps that share an identity, the last one has to be lost. An app that was lost and comes back publishes its own values
+    /// over its wills, unless it shares its identity.
+    ///
+    /// Never waits. The hub keeps wills in memory, and is told them on every link, before the values. [`App::flush`] returns
+    /// when it has them. A hub that keeps none, such as an old one, is not told; the log says so.
+    ///
+    /// # Errors
+    /// [`Status::Name`]; [`Status::Msgpack`], [`Status::Utf8`]: not one well-formed value; [`Status::TooLarge`];
+    /// [`Status::Full`]: an app may leave [`WILLS`](crate::limits::WILLS) wills, which may have
+    /// [`WILL_BYTES`](crate::limits::WILL_BYTES) together; [`Status::Closed`]. That the hub did not take one is an error of
+    /// [`App::flush`]: [`Status::Permission`] if this app may only read, [`Status::Full`] if the hub has no room.
+    pub fn set_will<'a>(&self, name: &str, will: impl Into<Will<'a>>) -> Result<()> {
+        self.inner.set_will(name, will.into())
     }
 
     /// Sends a value given as JSON.
@@ -98,6 +118,14 @@ impl Inner {
         let now = runtime::now();
         driver.protocol.clear(now, name)?;
         self.write(&mut driver, now, nothing_waits);
+        Ok(())
+    }
+
+    /// See [`App::set_will`].
+    pub(super) fn set_will(&self, name: &str, will: Will<'_>) -> Result<()> {
+        let mut driver = self.open()?;
+        driver.protocol.set_will(name, will)?;
+        self.act(&mut driver);
         Ok(())
     }
 

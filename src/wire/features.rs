@@ -59,14 +59,26 @@ impl Features {
     /// The hub says by [`Control::Presence`](super::Control::Presence) which apps are there, if it is asked to; and an app
     /// says goodbye by [`Control::Bye`](super::Control::Bye).
     pub const PRESENCE: Features = Features(16);
+    /// An app leaves values for the time when it is lost, by [`Control::Will`](super::Control::Will); and it says goodbye.
+    pub const WILL: Features = Features(32);
     /// All that this version has.
     pub const ALL: Features = Features(
-        Features::SYNCED.0 | Features::CLEAR.0 | Features::SUBSCRIBE.0 | Features::FORGET.0 | Features::PRESENCE.0,
+        Features::SYNCED.0
+            | Features::CLEAR.0
+            | Features::SUBSCRIBE.0
+            | Features::FORGET.0
+            | Features::PRESENCE.0
+            | Features::WILL.0,
     );
 
     /// Whether all features of `other` are among them.
     pub const fn contains(self, other: Features) -> bool {
         self.0 & other.0 == other.0
+    }
+
+    /// Whether some of `other` are among them.
+    pub const fn has_some(self, other: Features) -> bool {
+        self.0 & other.0 != 0
     }
 
     /// Those that `other` has, too.

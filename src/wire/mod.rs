@@ -21,7 +21,7 @@ pub use body::{
     check_identity, check_name, decode, decode_start, encode, encode_head, encode_value, max_head_len, Body, Form,
     Malformed, RESERVED,
 };
-pub use control::{Control, HUB_SENDER};
+pub use control::{Control, WillMessage, HUB_SENDER};
 pub use features::{Features, HelloFlags};
 pub(crate) use json::json_text;
 pub use json::{from_msgpack, to_msgpack};

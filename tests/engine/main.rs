@@ -28,5 +28,6 @@ mod table;
 mod tokens;
 mod traces;
 mod websocket;
+mod wills;
 mod wire;
 mod words;

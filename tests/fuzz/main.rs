@@ -33,7 +33,9 @@ use nanostate::framing::{
 };
 use nanostate::limits;
 use nanostate::time::{LogicalTime, WallTime};
-use nanostate::wire::{self, Control, Features, Form, HelloFlags, Hidden, Meta, PeerState, Presence, Secret, Stamp};
+use nanostate::wire::{
+    self, Control, Features, Form, HelloFlags, Hidden, Meta, PeerState, Presence, Secret, Stamp, WillMessage,
+};
 use nanostate::{Kind, Status, Value};
 use sim::chaos::{self, Chaos};
 use sim::{body, each_seed, value, Rng, MS, SEC};
@@ -99,6 +101,7 @@ fn any_body(rng: &mut Rng, form: Form) -> Vec<u8> {
             "watch",
             "presence",
             "bye",
+            "will",
             "later",
         ];
         name = format!("$ns/{}", rng.pick(&reserved));
@@ -125,7 +128,8 @@ fn any_body(rng: &mut Rng, form: Form) -> Vec<u8> {
                 1 => Presence::Complete { young: rng.one_in(2) },
                 _ => Presence::Peer { state: rng.pick(PeerState::ALL), identity: rng.pick(&["a", "b", "c"]), instance },
             };
-            let control = match rng.below(15) {
+            let will = body(Form::V1, &sender, &name, &any_value(rng, 0), &meta);
+            let control = match rng.below(18) {
                 0 => {
                     let secret = rng.one_in(2).then(|| Secret(rng.instance().0));
                     let (epoch, accept) = (rng.any(), rng.any() as u32);
@@ -160,6 +164,9 @@ fn any_body(rng: &mut Rng, form: Form) -> Vec<u8> {
                 11 => Control::Rejected { status: rng.any() as i32, name: "n" },
                 12 => Control::Forget { token: rng.any(), sender: "s", name: "n" },
                 13 => Control::Forgotten { token: rng.any(), status: rng.any() as i32, text: "why" },
+                14 => Control::Will(WillMessage::Leaves(&will)),
+                15 => Control::Will(rng.pick(&[WillMessage::Withdraws("n"), WillMessage::Complete])),
+                16 => Control::WillRejected { status: rng.any() as i32, name: "n", nth: rng.below(3) },
                 _ => Control::Stale {
                     name: "n",
                     offered: stamp,

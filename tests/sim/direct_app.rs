@@ -94,15 +94,15 @@ impl DirectApp {
 
     /// A v1 link to this hub, which has these features.
     pub fn link_with(&mut self, hub: u8, features: Features) {
+        self.link_to(hub, features, 1 << 20);
+    }
+
+    /// The same to a hub that takes messages of so many bytes.
+    pub fn link_to(&mut self, hub: u8, features: Features, max_message: u64) {
         self.open();
         self.bytes(&header(Version::V1));
-        self.hear(Control::Welcome {
-            instance: Instance([hub; 16]),
-            max_message: 1 << 20,
-            wall: self.now.wall,
-            time: None,
-            features,
-        });
+        let (instance, wall, time) = (Instance([hub; 16]), self.now.wall, None);
+        self.hear(Control::Welcome { instance, max_message, wall, time, features });
         assert_eq!(self.session.link(), LinkState::Connected);
     }
 

@@ -30,7 +30,8 @@ impl Session {
 
     /// Ends the link, or the attempts to get one.
     pub fn disconnect(&mut self) {
-        if matches!(self.phase, Phase::Up) && self.hub.features.contains(Features::PRESENCE) {
+        let hears_bye = self.hub.features.has_some(Features(Features::PRESENCE.0 | Features::WILL.0));
+        if matches!(self.phase, Phase::Up) && hears_bye {
             self.control(&Control::Bye);
         }
         self.close();
@@ -190,6 +191,7 @@ impl Session {
         if let Some(link) = &mut self.link {
             link.feed.walk_all(&self.own.table);
         }
+        self.tell_all_wills();
         self.ask_for_others();
         self.watch_over_hub(now);
         debug!(

@@ -20,6 +20,7 @@ mod stats;
 mod subscribed;
 mod synced;
 mod uptake;
+mod wills;
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -44,6 +45,7 @@ use self::received::Received;
 use self::stamper::{Stamper, Welcomed};
 pub use self::stats::AppStats;
 use self::synced::Synced;
+pub use self::wills::Will;
 use super::link::handshake::Side;
 use super::link::outbox::Pool;
 use super::link::{end_of, Link, LinkLimits};

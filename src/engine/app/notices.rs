@@ -76,6 +76,7 @@ pub struct Reports {
     pub warned_withheld: bool,
     warned_no_memory: bool,
     warned_dropped: bool,
+    warned_will: bool,
 }
 
 impl Reports {
@@ -170,6 +171,15 @@ impl Reports {
         let text = format!("{} was not taken by the hub: {}", Quoted(name), why.text());
         debug!("{}: {text}", one_line(identity));
         if self.stats.refused == 1 {
+            self.warn([text]);
+        }
+    }
+
+    /// The hub did not take a will, or cannot have it.
+    pub fn will_not_taken(&mut self, identity: &str, name: &str, why: Status) {
+        let text = format!("the will for {} was not taken by the hub: {}", Quoted(name), why.text());
+        debug!("{}: {text}", one_line(identity));
+        if !mem::replace(&mut self.warned_will, true) {
             self.warn([text]);
         }
     }

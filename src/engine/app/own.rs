@@ -6,6 +6,7 @@ use hashbrown::HashMap;
 
 use super::super::table::{Capacity, Entry, Offer, Refusal, Slot, Table};
 use super::super::Now;
+use super::wills::Wills;
 use crate::limits::RESTAMPS;
 use crate::time::{BootTime, LogicalTime, MonoTime};
 use crate::wire::{Instance, Stamp};
@@ -13,6 +14,8 @@ use crate::Status;
 
 /// An app's own newest values.
 pub struct Own {
+    /// What it leaves for the time when it is lost.
+    pub wills: Wills,
     /// The values, all of one sender, each with a meta that begins with its stamp.
     pub table: Table,
     /// When each was sent, by slot.
@@ -39,6 +42,7 @@ impl Own {
     /// None yet, and never more than `bytes`.
     pub fn new(bytes: usize) -> Own {
         Own {
+            wills: Wills::default(),
             table: Table::new(Capacity { states: usize::MAX, bytes, share: 1, ..Capacity::default() }),
             sent: Vec::new(),
             retries: HashMap::new(),
@@ -169,6 +173,7 @@ impl Own {
 
     /// On another link all is offered again.
     pub fn unlink(&mut self) {
+        self.wills.unlink();
         self.retries.clear();
         self.refused.clear();
         self.restamped = 0;

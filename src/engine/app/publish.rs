@@ -121,6 +121,10 @@ impl Session {
         if let Some((name, why)) = self.own.refused(version) {
             return Err(Error::new(why, format!("{} was not taken by the hub: {}", Quoted(name), why.text())));
         }
+        if let Some((name, why)) = self.own.wills.refused(version) {
+            let text = format!("the will for {} was not taken by the hub: {}", Quoted(name), why.text());
+            return Err(Error::new(why, text));
+        }
         if self.reports.warned_withheld && !self.is_old() {
             let limit = self.limit();
             if let Some(entry) = self.own.over(version, limit) {

@@ -163,6 +163,9 @@ impl Session {
                 let why = Status::from_code(status).filter(|&why| why != Status::Ok).unwrap_or(Status::Full);
                 self.not_taken(name, self.own.table.find_at(&self.identity, name), why);
             }
+            Control::WillRejected { status, name, nth } if matches!(self.phase, Phase::Up) => {
+                self.will_was_rejected(status, name, nth);
+            }
             Control::Synced { asks }
                 if matches!(self.phase, Phase::Up) && self.hub.features.contains(Features::SYNCED) =>
             {

@@ -220,6 +220,7 @@ impl Core {
         peer.asks_for_all();
         if !peer.profile.is_observer {
             self.roster.join(peer.profile.conn, &peer.profile.identity, hello);
+            self.reserve_for_wills();
         }
         self.watch_over(now, place, peer);
         self.join(place, peer, true);
@@ -357,6 +358,11 @@ impl Core {
             }
             _ => return,
         }
+        self.hold_back_if_full(peer);
+    }
+
+    /// A peer was told that something was not taken: if it does not read that, it is not read either.
+    pub(super) fn hold_back_if_full(&mut self, peer: &mut Peer) {
         if !peer.link.has_room() {
             peer.behind = true;
             self.holds_back = true;
@@ -430,6 +436,7 @@ impl Core {
             }
             Control::Watch if up && peer.profile.features.contains(Features::PRESENCE) => return Next::Watch,
             Control::Bye if up => peer.life.said_bye = true,
+            Control::Will(said) if up && peer.profile.features.contains(Features::WILL) => self.hear_will(peer, said),
             Control::Unknown if up => {}
             _ => return Next::close(Status::Invalid, "an unexpected $ns/ message"),
         }

@@ -56,37 +56,43 @@ impl Core {
 
     fn answer_forget(&mut self, peer: &mut Peer, token: u64, status: Status, text: &str) {
         self.send(peer, &Control::Forgotten { token, status: status.code(), text });
-        if !peer.link.has_room() {
-            peer.behind = true;
-            self.holds_back = true;
-        }
+        self.hold_back_if_full(peer);
     }
 }
 
 impl Intake {
+    /// The value of a key, if it has one: where it is, and its kind.
+    pub(super) fn held_value(&self, sender: &str, name: &str) -> Option<(Slot, Kind)> {
+        let slot = self.table.find_at(sender, name)?;
+        let entry = self.table.get(slot).filter(|entry| !entry.is_cleared())?;
+        Some((slot, entry.value_kind()?))
+    }
+
     /// Puts a tombstone with a stamp of the hub in the place of a value whose sender has departed, or is this program behind
     /// a gateway.
     fn forget(&mut self, now: Now, by: &Profile, sender: &str, name: &str) -> Result<Slot, Refused> {
         let refused = |status, why: &str| (status, format!("{} of {} {why}", Quoted(name), Quoted(sender)));
-        let value =
-            |slot: &Slot| self.table.get(*slot).and_then(|entry| entry.value_kind().filter(|_| !entry.is_cleared()));
-        let held = self.table.find_at(sender, name).and_then(|slot| Some((slot, value(&slot)?)));
-        let Some((slot, kind)) = held else {
+        let Some((slot, kind)) = self.held_value(sender, name) else {
             return Err(refused(Status::NotFound, "is not held by the hub"));
         };
         if self.table.speaker(slot).is_some_and(|speaker| by.gateway().is_none() || speaker != by.conn) {
             return Err(refused(Status::State, "is not withdrawn: its sender is connected, clear it there"));
         }
+        self.bury(now, sender, name, kind).map_err(|why| match why {
+            Refusal::Stale => refused(Status::Range, "is not withdrawn: its stamp is the last that there is"),
+            Refusal::Full => refused(Status::Full, "is not withdrawn: the hub's table is full"),
+            Refusal::NoMemory => refused(Status::NoMemory, "is not withdrawn: the hub has no memory"),
+        })
+    }
+
+    /// Puts a tombstone with a stamp of the hub in the place of a value of this kind.
+    pub(super) fn bury(&mut self, now: Now, sender: &str, name: &str, kind: Kind) -> Result<Slot, Refusal> {
         let stamp = self.stamp(now);
         let meta = Meta { stamp: Some(stamp), flags: Meta::CLEAR, ..Meta::default() };
         let (mut body, data) = (Vec::new(), Value::Int(kind.code().into()));
         let meta_at = wire::encode_value(&mut body, Form::V1, sender, name, data, &meta);
         let (kind, mono) = (Kind::Cleared, now.mono);
         let offer = Offer { body: &body, shared: None, meta_at, sender, name, kind, stamp, origin: None, mono };
-        self.table.offer_by_another(slot, offer).map_err(|why| match why {
-            Refusal::Stale => refused(Status::Range, "is not withdrawn: its stamp is the last that there is"),
-            Refusal::Full => refused(Status::Full, "is not withdrawn: the hub's table is full"),
-            Refusal::NoMemory => refused(Status::NoMemory, "is not withdrawn: the hub has no memory"),
-        })
+        self.table.offer_by_another(offer)
     }
 }

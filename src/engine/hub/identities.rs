@@ -39,7 +39,8 @@ impl Hello {
         proven && self.instance == other.instance
     }
 
-    fn is_shared(&self) -> bool {
+    /// Whether it holds its identity together with others.
+    pub fn is_shared(&self) -> bool {
         self.flags.contains(HelloFlags::SHARED)
     }
 

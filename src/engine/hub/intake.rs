@@ -32,6 +32,8 @@ pub enum NotTaken<'a> {
     Stale(&'a str),
     #[error("{} not taken: the hub's table is full", Quoted(.0))]
     Full(&'a str),
+    #[error("will for {} not taken: the hub has no room for it", Quoted(.0))]
+    WillFull(&'a str),
     #[error("{} not taken: no memory for a message of {len} bytes", Quoted(.name))]
     NoMemory { name: &'a str, len: u64 },
     #[error("message of {0} bytes not taken: no memory for it")]
@@ -194,7 +196,7 @@ impl Intake {
             return Err(NotTaken::TooLarge { len: body.meta_at as u64, max });
         }
         let stamp = self.stamp(now);
-        self.take(now, from.conn, &body, stamp, None)
+        self.take(now, Some(from.conn), &body, stamp, None)
     }
 
     /// Takes a body of at most `max` bytes from an app. `came`: its bytes.
@@ -206,22 +208,10 @@ impl Intake {
         came: Canonical<'_>,
         max: usize,
     ) -> Result<Taken, NotTaken<'b>> {
-        if body.sender != &*from.identity {
-            return Err(NotTaken::ForeignSender(body.sender));
-        }
-        if let Some(why) = from.read_only {
-            return Err(NotTaken::ReadOnly { name: body.name, why });
-        }
-        if body.meta_at > max {
-            return Err(NotTaken::TooLarge { len: body.meta_at as u64, max });
-        }
-        body.meta.check_features(from.features.state_flags()).map_err(NotTaken::Malformed)?;
-        if body.raw_meta.len() > limits::MAX_META {
-            return Err(NotTaken::Malformed(Malformed::Meta));
-        }
+        check(from, body, max)?;
         let Some(stamp) = body.meta.stamp else {
             let stamp = Stamp { clock: self.clock.tick(now), instance: from.instance };
-            return self.take(now, from.conn, body, stamp, None);
+            return self.take(now, Some(from.conn), body, stamp, None);
         };
         // An app that shares its identity also announces what others under it have sent last.
         if stamp.instance != from.instance && !from.shares {
@@ -231,14 +221,15 @@ impl Intake {
             return Err(NotTaken::Ahead(body.name));
         }
         self.observe(now, stamp.clock);
-        self.take(now, from.conn, body, stamp, body.canonical.then_some(came))
+        self.take(now, Some(from.conn), body, stamp, body.canonical.then_some(came))
     }
 
-    /// Puts a value into the table. `bytes`: the body as it came, if it is to be passed on as it is.
-    fn take<'b>(
+    /// Puts a value into the table. `from`: where it comes from; `None`: its sender is lost. `bytes`: the body as it came, if
+    /// it is to be passed on as it is.
+    pub(super) fn take<'b>(
         &mut self,
         now: Now,
-        from: ConnId,
+        from: Option<ConnId>,
         body: &Body<'b>,
         stamp: Stamp,
         bytes: Option<Canonical<'_>>,
@@ -264,9 +255,10 @@ impl Intake {
             }
         };
         let len = bytes.len() as u64;
-        let (origin, mono) = (Some(from), now.mono);
+        let (origin, mono) = (from, now.mono);
         let offer = Offer { body: bytes, shared, meta_at, sender, name, kind, stamp, origin, mono };
-        match self.table.offer(offer) {
+        let taken = if from.is_some() { self.table.offer(offer) } else { self.table.offer_by_another(offer) };
+        match taken {
             Ok(slot) => Ok(Taken { slot, len }),
             Err(Refusal::Stale) => Err(NotTaken::Stale(name)),
             Err(Refusal::Full) => Err(NotTaken::Full(name)),
@@ -278,6 +270,25 @@ impl Intake {
     pub fn held_instead(&self, sender: &str, name: &str, offered: Stamp) -> Option<&Entry> {
         self.table.find(sender, name).filter(|entry| entry.stamp() != offered)
     }
+}
+
+/// Whether an app may publish this body, which has at most `max` bytes, whatever its stamp.
+#[inline]
+pub(super) fn check<'b>(from: &Profile, body: &Body<'b>, max: usize) -> Result<(), NotTaken<'b>> {
+    if body.sender != &*from.identity {
+        return Err(NotTaken::ForeignSender(body.sender));
+    }
+    if let Some(why) = from.read_only {
+        return Err(NotTaken::ReadOnly { name: body.name, why });
+    }
+    if body.meta_at > max {
+        return Err(NotTaken::TooLarge { len: body.meta_at as u64, max });
+    }
+    body.meta.check_features(from.features.state_flags()).map_err(NotTaken::Malformed)?;
+    if body.raw_meta.len() > limits::MAX_META {
+        return Err(NotTaken::Malformed(Malformed::Meta));
+    }
+    Ok(())
 }
 
 /// Writes a body again, canonical and with this stamp; returns where its meta begins.

@@ -31,6 +31,7 @@ mod tests;
 mod turns;
 mod unfinished;
 mod visitors;
+mod wills;
 
 use std::io::IoSlice;
 use std::mem;
@@ -541,7 +542,10 @@ impl Protocol for Router {
     }
 
     fn is_ready(&self) -> bool {
-        self.core.turns.are_waited_for() || self.table().is_untidy() || self.core.roster.has_news()
+        self.core.turns.are_waited_for()
+            || self.table().is_untidy()
+            || self.core.roster.has_news()
+            || self.core.roster.wills.are_due()
     }
 
     fn is_due(&self, now: Now) -> bool {
@@ -563,13 +567,14 @@ impl Protocol for Router {
                 }
                 Timer::Probe(i) => self.unanswered(now, i as usize),
                 Timer::Rest(i) => self.peers[i as usize].overhead.is_paid(),
-                Timer::Presence => self.core.roster.expire(now),
+                Timer::Presence => self.core.expire_presence(now),
                 Timer::Silence(i) => self.look_at(now, i as usize),
                 Timer::KeepAlive(i) => self.core.keep_alive(now, i, &mut self.peers[i as usize]),
             }
         }
         self.core.turns.begin();
         self.core.tidy();
+        self.run_wills(now);
         while let Some(id) = self.core.turns.next() {
             if let Some(i) = self.peers.place(id) {
                 self.resume(now, i);

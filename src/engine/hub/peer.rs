@@ -72,6 +72,8 @@ pub struct Peer {
 pub struct Owed {
     /// How often it has asked for more since its hello.
     pub asks: u64,
+    /// How many wills it has left since its hello: an answer names one by its number.
+    pub wills: u64,
     /// It is to be told when it has all that it has asked for.
     pub synced: bool,
     /// Which apps are there, if it wants to know.

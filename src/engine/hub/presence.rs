@@ -12,6 +12,7 @@ use super::life::{Sign, Silence};
 use super::peer::Peer;
 use super::peers::Peers;
 use super::turns;
+use super::wills::{Left, Wills};
 use super::Router;
 use crate::time::MonoTime;
 use crate::wire::{self, Control, Instance, PeerState, Presence, Secret};
@@ -33,6 +34,12 @@ struct Member {
     identity: Box<str>,
     instance: Instance,
     secret: Option<Secret>,
+    /// Whether it holds its identity alone.
+    is_alone: bool,
+    /// Whether it may publish.
+    publishes: bool,
+    /// What it leaves for the time when it is lost.
+    wills: Left,
     is_suspect: bool,
     /// Its link was cut: until then it may come back.
     until: Option<MonoTime>,
@@ -77,6 +84,8 @@ pub struct Roster {
     log: VecDeque<Change>,
     /// The number of the first change in `log`.
     first: u64,
+    /// What is known of wills beside those of each app.
+    pub wills: Wills,
     /// The places of those that are told.
     watchers: Vec<u32>,
     /// When the hub had its first connection.
@@ -96,6 +105,7 @@ impl Roster {
             log: VecDeque::new(),
             // A watch that has been told nothing is behind that, and begins with the list.
             first: 1,
+            wills: Wills::default(),
             watchers: Vec::new(),
             born: None,
             has_news: false,
@@ -119,17 +129,30 @@ impl Roster {
             // It came in the place of an older link.
             return self.recovered(conn);
         }
-        let Hello { instance, secret, .. } = *hello;
-        let member = Member { identity: identity.into(), instance, secret, is_suspect: false, until: None };
+        let Hello { instance, secret, reads, .. } = *hello;
+        let (is_alone, publishes) = (!hello.is_shared(), !reads);
+        if publishes {
+            self.wills.joined(identity, conn, is_alone);
+        }
+        let (identity, wills) = (identity.into(), Left::default());
+        let member = Member { identity, instance, secret, is_alone, publishes, wills, is_suspect: false, until: None };
         self.members.insert(conn, member);
         self.changed(conn, PeerState::Present);
     }
 
     /// A newer link of the same app takes the place of this one.
     pub fn renew(&mut self, old: ConnId, conn: ConnId) {
-        if let Some(member) = self.members.remove(&old) {
+        if let Some(mut member) = self.members.remove(&old) {
+            if member.publishes {
+                self.wills.moved(&member.identity, old, conn, member.is_alone, &mut member.wills);
+            }
             self.members.insert(conn, Member { until: None, ..member });
         }
+    }
+
+    /// The wills of the app of this link, and all others.
+    pub fn wills_of(&mut self, conn: ConnId) -> Option<(&mut Left, &mut Wills)> {
+        Some((&mut self.members.get_mut(&conn)?.wills, &mut self.wills))
     }
 
     /// The link of an app is gone, or of what would have become one.
@@ -205,7 +228,10 @@ impl Roster {
     }
 
     fn remove(&mut self, conn: ConnId, state: PeerState) {
-        if let Some(Member { identity, instance, .. }) = self.members.remove(&conn) {
+        if let Some(Member { identity, instance, publishes, wills, .. }) = self.members.remove(&conn) {
+            if publishes {
+                self.wills.ended(&identity, conn, wills, state == PeerState::Lost);
+            }
             self.log(Change { state, identity, instance });
         }
     }
@@ -345,6 +371,7 @@ impl Core {
             _ => Ended::Cut,
         };
         self.roster.leave(now, peer.profile.conn, how);
+        self.reserve_for_wills();
         self.set_presence(now);
     }
 

@@ -53,7 +53,7 @@ impl Core {
     /// Bytes that are allocated for states and messages.
     #[inline]
     pub fn held(&self) -> usize {
-        self.intake.table.bytes() + self.passing()
+        self.intake.table.bytes() + self.intake.table.reserved + self.passing()
     }
 
     /// Those of them that are not the table's: they are freed when they are taken, or when their peers leave.

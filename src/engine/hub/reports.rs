@@ -13,7 +13,7 @@ use super::intake::NotTaken;
 use super::peer::{Peer, Tally, Warned};
 use super::stats::HubStats;
 use crate::options::HubOption;
-use crate::visible::Quoted;
+use crate::visible::{one_line, Quoted};
 use crate::Status;
 
 /// Counters, and events that the owner has not taken yet.
@@ -53,7 +53,7 @@ impl Reports {
             }
             NotTaken::ForeignSender(_) | NotTaken::ForeignInstance(_) => stats.foreign_sender += 1,
             NotTaken::Reserved(_) => stats.reserved += 1,
-            NotTaken::Full(_) | NotTaken::ReadOnly { .. } => stats.refused += 1,
+            NotTaken::Full(_) | NotTaken::WillFull(_) | NotTaken::ReadOnly { .. } => stats.refused += 1,
             NotTaken::NoMemory { .. } | NotTaken::NoMemoryForFrame(_) => {
                 stats.refused += 1;
                 let text = format!("{}: {why}", peer.name());
@@ -69,12 +69,18 @@ impl Reports {
         let Warned { malformed, refused, other, .. } = warned;
         let warned = match why {
             NotTaken::Malformed(_) => malformed,
-            NotTaken::Full(_) | NotTaken::ReadOnly { .. } => refused,
+            NotTaken::Full(_) | NotTaken::WillFull(_) | NotTaken::ReadOnly { .. } => refused,
             _ => other,
         };
         if !mem::replace(warned, true) {
             self.warning(peer, &why.to_string());
         }
+    }
+
+    /// Counts a will of a lost app that cannot be published.
+    pub fn lost_will(&mut self, identity: &str, why: &NotTaken<'_>) {
+        self.stats.refused += 1;
+        self.events.push_back(RouterEvent::Warning(format!("a will of {}: {why}", one_line(identity))));
     }
 
     /// Counts an entry that a peer is not sent. The first to an old peer is logged.

@@ -132,6 +132,8 @@ pub struct Table {
     pub pinned: Pinned,
     /// The most that it may hold, in bytes, if its capacity is larger.
     pub ceiling: usize,
+    /// Bytes of what it may hold that are taken up by something else.
+    pub reserved: usize,
     /// What it may hold.
     pub capacity: Capacity,
 }
@@ -151,6 +153,7 @@ impl Table {
             moved: Vec::new(),
             pinned: Pinned::default(),
             ceiling: usize::MAX,
+            reserved: 0,
             capacity,
         }
     }
@@ -176,9 +179,14 @@ impl Table {
         self.bytes + self.owners.bytes() + self.tombstones.bytes()
     }
 
+    /// Bytes that it and what is reserved may hold.
+    pub fn room(&self) -> usize {
+        self.capacity.bytes.min(self.ceiling)
+    }
+
     /// Bytes that it may hold.
     fn most_bytes(&self) -> usize {
-        self.capacity.bytes.min(self.ceiling)
+        self.room().saturating_sub(self.reserved)
     }
 
     /// The number of changes so far.
@@ -241,17 +249,30 @@ impl Table {
                 Err(Refusal::Stale)
             }
             Some(slot) => self.update(slot, offer),
-            None => self.insert(place.hash, offer),
+            None => self.add(place.hash, offer),
         }
     }
 
-    /// As [`Table::offer`], of an entry that is there, by another than its sender: who speaks for the sender, and whether it
-    /// has departed, stays as it is.
-    pub fn offer_by_another(&mut self, slot: Slot, offer: Offer<'_>) -> Result<Slot, Refusal> {
-        match self.get(slot) {
-            Some(entry) if offer.stamp > entry.stamp => self.put(slot.0, offer),
-            _ => Err(Refusal::Stale),
+    /// As [`Table::offer`], by another than its sender: who speaks for the sender, and whether it has departed, stays as it
+    /// is. A sender that is new has departed now.
+    pub fn offer_by_another(&mut self, offer: Offer<'_>) -> Result<Slot, Refusal> {
+        let (place, mono) = (self.entries.place(offer.sender, offer.name), offer.mono);
+        match place.slot {
+            Some(slot) if offer.stamp <= self.entries.get(slot).expect("found in the index").stamp => {
+                Err(Refusal::Stale)
+            }
+            Some(slot) => self.put(slot, offer),
+            None => {
+                let slot = self.insert(place.hash, offer)?;
+                self.owners.depart_if_new(self.entries.get(slot.0).expect("it was just added").owner, mono);
+                Ok(slot)
+            }
         }
+    }
+
+    /// No value, but a change: what was there before it has a lower version.
+    pub fn advance(&mut self) {
+        self.version += 1;
     }
 
     /// The connection that speaks for the sender of the entry at `slot`.
@@ -264,7 +285,7 @@ impl Table {
         let place = self.entries.place(offer.sender, offer.name);
         match place.slot {
             Some(slot) => self.update(slot, offer),
-            None => self.insert(place.hash, offer),
+            None => self.add(place.hash, offer),
         }
     }
 
@@ -351,6 +372,15 @@ impl Table {
         Ok(Slot(slot))
     }
 
+    fn add(&mut self, hash: KeyHash, offer: Offer<'_>) -> Result<Slot, Refusal> {
+        let origin = offer.origin;
+        let slot = self.insert(hash, offer)?;
+        self.owners.hold(self.entries.get(slot.0).expect("it was just added").owner, origin);
+        Ok(slot)
+    }
+
+    /// Puts the first value of a key into a place of its own.
+    #[inline]
     fn insert(&mut self, hash: KeyHash, offer: Offer<'_>) -> Result<Slot, Refusal> {
         let overhead = self.entries.overhead();
         let size = Stored::cost(offer.body.len()) + overhead;
@@ -363,7 +393,6 @@ impl Table {
                 return Err(why);
             }
         };
-        self.owners.hold(owner, offer.origin);
         self.version += 1;
         let held = self.owners.get_mut(owner);
         let next = held.first;

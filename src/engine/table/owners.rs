@@ -174,6 +174,13 @@ impl Owners {
         }
     }
 
+    /// The owner has departed, unless somebody speaks for it or it has done so before.
+    pub fn depart_if_new(&mut self, id: OwnerId, mono: MonoTime) {
+        if self.get(id).is_held_by(None) {
+            self.departs(id, mono.into());
+        }
+    }
+
     /// The connection that speaks for an owner, unless that one is gone.
     pub fn speaker(&self, id: OwnerId) -> Option<ConnId> {
         self.get(id).holder.filter(|holder| self.leaving.iter().all(|(_, gone)| gone != holder))

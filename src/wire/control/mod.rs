@@ -32,12 +32,26 @@ const FORGOTTEN: &str = "forgotten";
 const WATCH: &str = "watch";
 const PRESENCE: &str = "presence";
 const BYE: &str = "bye";
+const WILL: &str = "will";
+const WILL_REJECTED: &str = "will-rejected";
 
 /// What [`Presence`] has at key 0, beside the numbers of [`PeerState`].
 mod presence {
     pub const BEGINS: u64 = 0;
     pub const COMPLETE: u64 = 5;
     pub const COMPLETE_YOUNG: u64 = 6;
+}
+
+/// What an app says of its wills.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum WillMessage<'a> {
+    /// The body that is to be published, bin: as the app would send it, without a stamp. It takes the place of the one that the
+    /// app left for the same name.
+    Leaves(&'a [u8]),
+    /// There is none for this name any more, str.
+    Withdraws(&'a str),
+    /// The app has told all that it has on this link, nil: those of its earlier links are no more.
+    Complete,
 }
 
 /// A message between an app and its hub. Each is a v1 body with an empty meta. Its data is one integer, or a map with
@@ -161,6 +175,17 @@ pub enum Control<'a> {
     Presence(Presence<'a>),
     /// `$ns/bye`: the app ends the link for good.
     Bye,
+    /// `$ns/will`: what the hub publishes for the app if it is lost.
+    Will(WillMessage<'a>),
+    /// `$ns/will-rejected`: the hub did not take one will.
+    WillRejected {
+        /// Key 0: a number of [`crate::Status`].
+        status: i32,
+        /// Key 1: the will's name.
+        name: &'a str,
+        /// Key 2: which it was of those that the app has left on this link, from 1 on.
+        nth: u64,
+    },
     /// Any other name under [`RESERVED`]. It is ignored, so that later versions can add names.
     Unknown,
 }
@@ -288,6 +313,24 @@ impl<'a> Control<'a> {
                 put_presence(&mut data, said);
                 PRESENCE
             }
+            Control::Will(will) => {
+                match will {
+                    WillMessage::Leaves(body) => put_bin(&mut data, body),
+                    WillMessage::Withdraws(name) => put_str(&mut data, name),
+                    WillMessage::Complete => put_nil(&mut data),
+                }
+                WILL
+            }
+            Control::WillRejected { status, name, nth } => {
+                put_map(&mut data, 3);
+                put_uint(&mut data, 0);
+                put_int(&mut data, i64::from(status));
+                put_uint(&mut data, 1);
+                put_str(&mut data, name);
+                put_uint(&mut data, 2);
+                put_uint(&mut data, nth);
+                WILL_REJECTED
+            }
             Control::Unknown => return,
         };
         encode(out, Form::V1, sender, &[RESERVED, name].concat(), &data, &Meta::default());
@@ -363,6 +406,15 @@ impl<'a> Control<'a> {
             WATCH => Control::Watch,
             BYE => Control::Bye,
             PRESENCE => presence_of(body.data)?.map_or(Control::Unknown, Control::Presence),
+            WILL => Control::Will(match scalar(body.data)? {
+                Token::Bin(body) => WillMessage::Leaves(body),
+                Token::Nil => WillMessage::Complete,
+                name => WillMessage::Withdraws(str_of(name)?),
+            }),
+            WILL_REJECTED => {
+                let [status, name, nth] = fields(body.data, 3)?;
+                Control::WillRejected { status: status_of(status)?, name: str_of(name)?, nth: uint(nth)? }
+            }
             _ => Control::Unknown,
         })
     }

@@ -122,3 +122,17 @@ fn what_is_unknown_is_not_sent() {
     Control::Unknown.encode(HUB_SENDER, &mut out);
     assert!(out.is_empty());
 }
+
+#[test]
+fn a_will_is_a_body_a_name_or_that_all_were_told() {
+    for will in [WillMessage::Leaves(b"a body"), WillMessage::Withdraws("x"), WillMessage::Complete] {
+        let mut raw = Vec::new();
+        Control::Will(will).encode("a", &mut raw);
+        assert_eq!(Control::decode(&decode(&raw, Form::V1).expect("a body")), Ok(Control::Will(will)));
+    }
+    assert_eq!(read("will", b"\x01"), Err(Malformed::Control));
+    assert_eq!(read("will", b"\x80"), Err(Malformed::Control));
+    let answer = Control::WillRejected { status: -12, name: "x", nth: 7 };
+    assert_eq!(read("will-rejected", b"\x83\x00\xF4\x01\xA1x\x02\x07"), Ok(answer));
+    assert_eq!(read("will-rejected", b"\x82\x00\xF4\x01\xA1x"), Err(Malformed::Control));
+}

@@ -40,8 +40,8 @@ pub struct Trace {
 }
 
 /// What the client in JavaScript can do: it has no function that asks for values of others to be
-/// withdrawn, or who is there.
-pub const KNOWN: Features = Features(Features::ALL.0 & !(Features::FORGET.0 | Features::PRESENCE.0));
+/// withdrawn, or who is there, and leaves no wills.
+pub const KNOWN: Features = Features(Features::ALL.0 & !(Features::FORGET.0 | Features::PRESENCE.0 | Features::WILL.0));
 
 impl Trace {
     pub fn new() -> Trace {

@@ -1,0 +1,342 @@
+//! Values that apps leave with the hub, which publishes them when they are lost.
+//!
+//! A will is the body that the app would send. Those of an app are its own, and go with its goodbye. Once it is lost they
+//! belong to its identity: they are published when nobody holds that any more, each once, and are void when an app
+//! holds it that does not share it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::mem::size_of;
+
+use hashbrown::HashMap;
+use log::info;
+
+use super::super::hash::{key_hasher, KeyHasher};
+use super::super::table::{Refusal, Slot};
+use super::super::{ConnId, Now};
+use super::core::Core;
+use super::intake::{check, Intake, NotTaken};
+use super::peer::Peer;
+use super::{turns, Router};
+use crate::visible::{one_line, Quoted};
+use crate::wire::{self, Control, Form, Kind, Malformed, WillMessage};
+use crate::{limits, memory, Status};
+
+/// What wills may cost of a turn, in steps: others have the rest.
+const STEPS: usize = turns::TURN / 2;
+
+struct Will {
+    body: Box<[u8]>,
+    /// Whether the app has told it on its present link.
+    is_told: bool,
+}
+
+/// What a will costs, in a map that is half full.
+fn cost(name: &str, body: &[u8]) -> usize {
+    2 * size_of::<(Box<str>, Will)>() + memory::allocated(name.len()) + memory::allocated(body.len())
+}
+
+/// What an app leaves, or apps of one identity that are lost: a body for each name.
+#[derive(Default)]
+pub struct Left {
+    wills: BTreeMap<Box<str>, Will>,
+    /// Of all bodies.
+    bytes: usize,
+    /// Of all that they cost.
+    cost: usize,
+}
+
+impl Left {
+    /// Whether an app may leave so many bytes more, under a name that is new here or not.
+    fn has_room(&self, is_new: bool, more: usize) -> bool {
+        self.wills.len() + usize::from(is_new) <= limits::WILLS && self.bytes + more <= limits::WILL_BYTES
+    }
+
+    fn remove(&mut self, name: &str) {
+        if let Some(Will { body, .. }) = self.wills.remove(name) {
+            self.bytes -= body.len();
+            self.cost -= cost(name, &body);
+        }
+    }
+
+    fn insert(&mut self, name: Box<str>, will: Will) {
+        self.remove(&name);
+        self.bytes += will.body.len();
+        self.cost += cost(&name, &will.body);
+        self.wills.insert(name, will);
+    }
+
+    fn take_first(&mut self) -> Option<Will> {
+        let (name, will) = self.wills.pop_first()?;
+        self.bytes -= will.body.len();
+        self.cost -= cost(&name, &will.body);
+        Some(will)
+    }
+
+    /// The app has not told its wills on its new link.
+    fn on_new_link(&mut self) {
+        self.wills.values_mut().for_each(|will| will.is_told = false);
+    }
+
+    /// Those that the app has not told on its present link are void.
+    fn drop_untold(&mut self) {
+        let untold: Vec<_> =
+            self.wills.iter().filter(|(_, will)| !will.is_told).map(|(name, _)| name.clone()).collect();
+        untold.iter().for_each(|name| self.remove(name));
+    }
+
+    /// Takes what apps left that were lost before, for names that it has not, as far as there is room.
+    fn inherit(&mut self, before: Left) {
+        for (name, will) in before.wills {
+            if !self.wills.contains_key(&name) && self.has_room(true, will.body.len()) {
+                self.insert(name, will);
+            }
+        }
+    }
+}
+
+/// An identity that apps hold who publish, those that are lost left something for, or both.
+struct Held {
+    /// How many hold it, those among them whose links were cut.
+    apps: usize,
+    /// Whoever came before has been replaced.
+    since: ConnId,
+    /// What those left that are lost.
+    left: Left,
+}
+
+/// What is known of wills, beside those of each app that is there.
+pub struct Wills {
+    held: HashMap<Box<str>, Held, KeyHasher>,
+    /// Identities that nobody holds any more, and for which something was left.
+    due: VecDeque<Box<str>>,
+    /// What all wills cost, those of apps that are there among them, in bytes.
+    cost: usize,
+}
+
+impl Default for Wills {
+    fn default() -> Wills {
+        Wills { held: HashMap::with_hasher(key_hasher()), due: VecDeque::new(), cost: 0 }
+    }
+}
+
+impl Wills {
+    /// Whether there is something to publish.
+    pub fn are_due(&self) -> bool {
+        !self.due.is_empty()
+    }
+
+    /// An app holds an identity over this link, alone or with others.
+    pub fn joined(&mut self, identity: &str, conn: ConnId, is_alone: bool) {
+        let new = || Held { apps: 0, since: conn, left: Left::default() };
+        let held = self.held.entry_ref(identity).or_insert_with(new);
+        if is_alone {
+            self.cost -= held.left.cost;
+            *held = new();
+        } else if held.apps == 0 {
+            held.since = conn;
+        }
+        held.apps += 1;
+    }
+
+    /// A newer link takes the place of an older one of the same app, which has left this. Others may have replaced it in
+    /// between.
+    pub fn moved(&mut self, identity: &str, old: ConnId, conn: ConnId, is_alone: bool, left: &mut Left) {
+        if self.held.get(identity).is_some_and(|held| held.apps > 0 && old >= held.since) {
+            return left.on_new_link();
+        }
+        self.cost -= std::mem::take(left).cost;
+        self.joined(identity, conn, is_alone);
+    }
+
+    /// An app does not hold its identity any more, and has left this. Its wills and those of others that were lost before
+    /// are due if it is lost, and the last.
+    pub fn ended(&mut self, identity: &str, conn: ConnId, mut left: Left, is_lost: bool) {
+        let held = self.held.get_mut(identity).filter(|held| held.apps > 0 && conn >= held.since);
+        let Some(held) = held else {
+            self.cost -= left.cost;
+            return;
+        };
+        held.apps -= 1;
+        if is_lost {
+            self.cost -= held.left.cost + left.cost;
+            left.inherit(std::mem::take(&mut held.left));
+            self.cost += left.cost;
+            held.left = left;
+        } else {
+            self.cost -= left.cost;
+        }
+        if held.apps > 0 {
+            return;
+        }
+        if is_lost && !held.left.wills.is_empty() {
+            self.due.push_back(identity.into());
+        } else {
+            self.cost -= held.left.cost;
+            self.held.remove(identity);
+        }
+    }
+
+    /// The next body that is to be published.
+    fn next(&mut self) -> Option<Box<[u8]>> {
+        while let Some(identity) = self.due.front() {
+            // Otherwise it is held again.
+            if let Some(held) = self.held.get_mut(identity).filter(|held| held.apps == 0) {
+                let before = held.left.cost;
+                if let Some(Will { body, .. }) = held.left.take_first() {
+                    self.cost -= before - held.left.cost;
+                    return Some(body);
+                }
+                self.held.remove(identity);
+            }
+            self.due.pop_front();
+        }
+        None
+    }
+
+    /// An app leaves this, if it may and all of them cost no more than `most` bytes then.
+    fn leave(&mut self, left: &mut Left, name: &str, body: &[u8], most: usize) -> bool {
+        self.cost -= left.cost;
+        let is_new = |left: &Left| !left.wills.contains_key(name);
+        if !left.has_room(is_new(left), body.len()) {
+            left.drop_untold();
+        }
+        left.remove(name);
+        let fits = left.has_room(true, body.len()) && self.cost + left.cost + cost(name, body) <= most;
+        if fits {
+            left.insert(name.into(), Will { body: body.into(), is_told: true });
+        }
+        self.cost += left.cost;
+        fits
+    }
+
+    /// The app withdraws a will, or has told all.
+    fn change(&mut self, left: &mut Left, change: impl FnOnce(&mut Left)) {
+        self.cost -= left.cost;
+        change(left);
+        self.cost += left.cost;
+    }
+}
+
+impl Core {
+    /// The table leaves room for all wills.
+    pub fn reserve_for_wills(&mut self) {
+        self.intake.table.reserved = self.roster.wills.cost;
+    }
+
+    /// Apps have not come back in time, and are lost.
+    pub fn expire_presence(&mut self, now: Now) {
+        self.roster.expire(now);
+        self.reserve_for_wills();
+    }
+
+    /// `$ns/will`.
+    pub fn hear_will(&mut self, peer: &mut Peer, said: WillMessage<'_>) {
+        let done = match said {
+            WillMessage::Leaves(bytes) => {
+                peer.owed.wills += 1;
+                self.leave_will(peer, bytes)
+            }
+            WillMessage::Withdraws(name) => {
+                self.change_wills(peer, |left| left.remove(name));
+                Ok(())
+            }
+            WillMessage::Complete => {
+                self.change_wills(peer, Left::drop_untold);
+                Ok(())
+            }
+        };
+        self.reserve_for_wills();
+        if let Err(why) = done {
+            let told = match why {
+                NotTaken::ReadOnly { name, .. } => Some((Status::Permission, name)),
+                NotTaken::WillFull(name) => Some((Status::Full, name)),
+                _ => None,
+            };
+            if let Some((status, name)) = told {
+                let (status, nth) = (status.code(), peer.owed.wills);
+                self.send(peer, &Control::WillRejected { status, name, nth });
+                self.hold_back_if_full(peer);
+            }
+            self.reports.not_taken(&peer.profile, &mut peer.tally, &why);
+        }
+    }
+
+    fn change_wills(&mut self, peer: &Peer, change: impl FnOnce(&mut Left)) {
+        if let Some((left, all)) = self.roster.wills_of(peer.profile.conn) {
+            all.change(left, change);
+        }
+    }
+
+    fn leave_will<'b>(&mut self, peer: &Peer, bytes: &'b [u8]) -> Result<(), NotTaken<'b>> {
+        let body = wire::decode(bytes, Form::V1).map_err(NotTaken::Malformed)?;
+        if body.is_reserved() {
+            return Err(NotTaken::Reserved(body.name));
+        }
+        check(&peer.profile, &body, self.config.max_message)?;
+        let most = self.intake.table.room() / limits::TABLE_BYTES_PER_WILL_BYTE;
+        // An observer is no member, and may not publish either.
+        let (left, all) = self.roster.wills_of(peer.profile.conn).ok_or(NotTaken::Malformed(Malformed::Control))?;
+        let is_left = all.leave(left, body.name, bytes, most);
+        is_left.then_some(()).ok_or(NotTaken::WillFull(body.name))
+    }
+
+    /// Publishes a will. Where it is, if that changes anything.
+    fn publish_will(&mut self, now: Now, bytes: &[u8]) -> Option<Slot> {
+        // It was decoded when it came.
+        let body = wire::decode(bytes, Form::V1).ok()?;
+        match self.intake.will(now, &body) {
+            Ok(slot) => {
+                info!("{} of {} is published: it is lost", Quoted(body.name), one_line(body.sender));
+                slot
+            }
+            Err(why) => {
+                self.reports.lost_will(body.sender, &why);
+                None
+            }
+        }
+    }
+}
+
+impl Intake {
+    /// Publishes what an app has left that is lost, with a stamp of the hub. A tombstone only where there is a value.
+    fn will<'b>(&mut self, now: Now, body: &wire::Body<'b>) -> Result<Option<Slot>, NotTaken<'b>> {
+        if body.kind != Kind::Cleared {
+            let stamp = self.stamp(now);
+            return self.take(now, None, body, stamp, None).map(|taken| Some(taken.slot));
+        }
+        let (sender, name) = (body.sender, body.name);
+        let Some((_, kind)) = self.held_value(sender, name) else { return Ok(None) };
+        match self.bury(now, sender, name, kind) {
+            Ok(slot) => Ok(Some(slot)),
+            Err(Refusal::Stale) => Err(NotTaken::Stale(name)),
+            Err(Refusal::Full) => Err(NotTaken::Full(name)),
+            Err(Refusal::NoMemory) => Err(NotTaken::NoMemory { name, len: 0 }),
+        }
+    }
+}
+
+impl Router {
+    /// Publishes what apps have left that are lost, as far as their part of the turn allows.
+    #[inline]
+    pub(super) fn run_wills(&mut self, now: Now) {
+        if self.core.roster.wills.are_due() {
+            self.run_due_wills(now);
+        }
+    }
+
+    #[cold]
+    fn run_due_wills(&mut self, now: Now) {
+        let Router { peers, core, .. } = self;
+        let mut left = STEPS;
+        while left > 0 {
+            let Some(body) = core.roster.wills.next() else { break };
+            // Its room is that of the value.
+            core.reserve_for_wills();
+            let routed = core.publish_will(now, &body).map_or(0, |slot| core.route(peers, slot));
+            let steps = turns::MESSAGE + turns::steps_of(body.len()) + routed;
+            core.turns.spend(steps);
+            left = left.saturating_sub(steps);
+        }
+        core.set_expiry();
+    }
+}
