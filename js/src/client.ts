@@ -3,6 +3,7 @@
 import { Driver, type Told } from './driver.js';
 import type { Now } from './engine/clock.js';
 import type { Config } from './engine/config.js';
+import type { Peer } from './engine/others.js';
 import type { Ping } from './engine/pings.js';
 import type { State, ValueState } from './engine/received.js';
 import type { Link } from './engine/reports.js';
@@ -30,6 +31,11 @@ export interface Options {
   /** The shortest and the longest wait before a reconnect, in milliseconds: 50 and 5000. */
   backoffMin?: number;
   backoffMax?: number;
+  /**
+   * A hub of which nothing is heard for so long is given up, and looked for anew, in milliseconds: 20,000; 0: never. A page
+   * that is hidden does not judge.
+   */
+  silence?: number;
   /** How long `close` waits for values that the hub has not got, in milliseconds: 1000. */
   linger?: number;
   /** The access token, if the hub asks for one; in Node by default `$NANOSTATE_TOKEN`. */
@@ -77,6 +83,7 @@ export class Client {
   readonly #onLink = new Set<(link: Link) => void>();
   readonly #onRejected = new Set<(rejected: Rejected) => void>();
   readonly #onSynced = new Set<() => void>();
+  readonly #onPresence = new Set<(peer: Peer) => void>();
   /** Calls that wait: what ends them, and what they wait for. */
   readonly #waiters = new Map<(outcome: Outcome) => void, () => Outcome>();
   readonly #options: Options;
@@ -218,6 +225,47 @@ export class Client {
     return add(this.#onSynced, fn);
   }
 
+  /**
+   * Calls `fn` with each other app that is there, and then whenever one joins, is suspect, recovers, leaves or is lost, until
+   * the function that is returned is called. After a reconnect only the differences are told. A hub that does not say which
+   * apps are there tells nothing.
+   */
+  onPresence(fn: (peer: Peer) => void): () => void {
+    const { others } = this.#session;
+    const all = this.#onPresence;
+    let isOver = false;
+    this.#session.watchOthers();
+    queueMicrotask(() => {
+      if (!isOver && !this.#closed) {
+        all.add(fn);
+        others.known.forEach((peer) => {
+          call(fn, { ...peer, presence: 'here' });
+          peer.presence === 'suspect' && call(fn, peer);
+        });
+        this.#driver.pump();
+      }
+    });
+    return () => {
+      isOver = true;
+      all.delete(fn);
+    };
+  }
+
+  /**
+   * The other apps that are there, each `here` or `suspect`. Rejects as `flush` does, and with `NS_ERR_UNSUPPORTED` if the
+   * hub does not tell.
+   */
+  async peers(options?: WaitOptions): Promise<Peer[]> {
+    const { others, publisher } = this.#session;
+    this.#session.watchOthers();
+    await this.#wait(options, () =>
+      others.isComplete ? null
+      : this.#session.link !== 'connected' || publisher.hub.can('presence') ? undefined
+      : new NanostateError('NS_ERR_UNSUPPORTED', 'the hub does not say which apps are there'),
+    );
+    return [...others.known.values()];
+  }
+
   /** A name whose values are all sent in the same way. */
   key(name: string, options: SendOptions = {}): Key {
     checkName(name);
@@ -330,6 +378,7 @@ export class Client {
     this.#onLink.clear();
     this.#onRejected.clear();
     this.#onSynced.clear();
+    this.#onPresence.clear();
     this.#stores.clear();
     await flushed;
     if (this.#session.isOld && this.#session.publisher.own.version > 0) {
@@ -361,6 +410,8 @@ export class Client {
         return this.#watchers.tell(event.state);
       case 'synced':
         return this.#onSynced.forEach((fn) => call(fn, undefined));
+      case 'presence':
+        return this.#onPresence.forEach((fn) => call(fn, event.peer));
       case 'link':
         this.#link = event.link;
         return this.#onLink.forEach((fn) => call(fn, event.link));

@@ -6,9 +6,9 @@ import {
 } from './wire.js';
 
 /** What an app or a hub can do beyond the first version. */
-export const FEATURES = { synced: 1, clear: 2, subscribe: 4 } as const;
+export const FEATURES = { synced: 1, clear: 2, subscribe: 4, presence: 16 } as const;
 /** All that an app of this package can do. */
-export const ALL_FEATURES = FEATURES.synced | FEATURES.clear | FEATURES.subscribe;
+export const ALL_FEATURES = FEATURES.synced | FEATURES.clear | FEATURES.subscribe | FEATURES.presence;
 
 /** What an app asks for in its hello. */
 export const FLAGS = { takeOver: 1, shared: 2, echo: 4, retry: 8, listed: 32 } as const;
@@ -24,6 +24,22 @@ export interface Hello {
   features: number;
 }
 
+/** What a hub says of apps: that a list begins, of one how it is, or that the list is complete; of a young hub, so far. */
+export const LIST_BEGINS = 0;
+export const PRESENT = 1;
+export const SUSPECT = 2;
+export const LEFT = 3;
+export const LOST = 4;
+export const LIST_COMPLETE = 5;
+export const LIST_COMPLETE_YOUNG = 6;
+
+/** One of these, and of whom; other numbers are for later versions. */
+export interface Heard {
+  what: number;
+  identity: string;
+  instance: string;
+}
+
 /** What a hub says. */
 export type Control =
   | { is: 'welcome'; instance: string; maxMessage: number; time: LogicalTime | undefined; features: number }
@@ -33,6 +49,7 @@ export type Control =
   | { is: 'rejected'; status: number; name: string }
   | { is: 'stale'; name: string; offered: Stamp; held: Stamp | undefined; time: LogicalTime }
   | { is: 'synced'; asks: number }
+  | ({ is: 'presence' } & Heard)
   | { is: 'unknown' };
 
 function message(sender: string, name: string, data: (writer: Writer) => void): Uint8Array {
@@ -61,6 +78,11 @@ export function hello(sender: string, hello: Hello): Uint8Array {
 /** The body of `$ns/ping` or `$ns/pong`. */
 export function token(sender: string, name: 'ping' | 'pong', token: number | bigint): Uint8Array {
   return message(sender, name, (writer) => writer.int(token));
+}
+
+/** The body of `$ns/watch` or `$ns/bye`. */
+export function word(sender: string, name: 'watch' | 'bye'): Uint8Array {
+  return message(sender, name, (writer) => writer.value(null));
 }
 
 /** The body of `$ns/subscribe`. */
@@ -121,6 +143,16 @@ function readControl({ name, value }: Body): Control {
       };
     case 'synced':
       return { is: 'synced', asks: Number(uint(value)) };
+    case 'presence': {
+      const what = Number(uint(field(value, 0)));
+      const isPeer = what >= PRESENT && what <= LOST;
+      return {
+        is: 'presence',
+        what,
+        identity: isPeer ? text(field(value, 1)) : '',
+        instance: isPeer ? bin(field(value, 2), 16) : '',
+      };
+    }
     default:
       return { is: 'unknown' };
   }

@@ -35,6 +35,9 @@ export class Driver {
   #conns = 0;
   /** What is to be dialled once the attempt before is over. */
   #next: { token: number; url: string } | undefined;
+  /** Bytes that waited in the transport when it was last looked at, and how many were given to it since. */
+  #waited = 0;
+  #given = 0;
   #isPumping = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #asks: ReturnType<typeof setTimeout> | undefined;
@@ -103,6 +106,7 @@ export class Driver {
   /** Ends the connection. Resolves when it is closed. */
   async close() {
     this.#unwatch();
+    this.#sayFarewell();
     this.session.disconnect();
     this.pump();
     this.#next = undefined;
@@ -210,11 +214,17 @@ export class Driver {
     this.#isAway = true;
     const attempt = this.#attempt;
     if (attempt) {
+      this.#sayFarewell();
       this.#tellEnd(attempt, new NanostateError('NS_ERR_CLOSED', 'the page was left'));
       this.#close(attempt);
       this.pump();
     }
     clearTimeout(this.#timer);
+  }
+
+  #sayFarewell() {
+    this.session.farewell();
+    this.#write();
   }
 
   /** Sends what there is room for. Whether there was something. */
@@ -231,6 +241,7 @@ export class Driver {
         return wrote;
       }
       transport.send(bytes);
+      this.#given += bytes.length;
     }
     return false;
   }
@@ -243,12 +254,21 @@ export class Driver {
     }
     this.#timer = this.#after(Math.max(0, deadline - performance.now()), () => {
       const now = this.now();
-      if (isHidden() || now.mono > deadline + LATE) {
+      if (isHidden() || now.mono > deadline + LATE || this.#isTaken()) {
         this.session.excuse(now);
       }
       this.session.tick(now);
       this.pump();
     });
+  }
+
+  /** Whether the other side has taken, since the last look, some of what had to wait: it lives. */
+  #isTaken(): boolean {
+    const { buffered = 0 } = this.#attempt?.transport ?? {};
+    const isTaken = this.#waited > 0 && buffered < this.#waited + this.#given;
+    this.#waited = buffered;
+    this.#given = 0;
+    return isTaken;
   }
 
   #after(millis: number, act: () => void): ReturnType<typeof setTimeout> {

@@ -40,16 +40,17 @@ export class SpCodec implements Codec {
   #greeted = false;
 
   constructor(
-    readonly isIpc: boolean,
+    /** Whether it is `ipc://`. */
+    readonly isLocal: boolean,
     readonly isOld: boolean,
     max: number,
   ) {
     this.greeting = header(isOld);
-    this.#decoder = new Decoder(isIpc, max);
+    this.#decoder = new Decoder(isLocal, max);
   }
 
   frame(body: Uint8Array): Uint8Array {
-    const head = this.isIpc ? 9 : 8;
+    const head = this.isLocal ? 9 : 8;
     const frame = new Uint8Array(head + body.length);
     frame[0] = IPC_MARK;
     new DataView(frame.buffer).setBigUint64(head - 8, BigInt(body.length));

@@ -6,7 +6,9 @@ import { test } from 'node:test';
 import { LogicalClock, Moments, fromMillis } from '../src/engine/clock.js';
 import { messages } from '../src/engine/codec.js';
 import { CLEARED, DEFAULTS } from '../src/engine/config.js';
+import { MOST_OTHERS, Others } from '../src/engine/others.js';
 import { MOST_CLEARED, Received } from '../src/engine/received.js';
+import { Reports } from '../src/engine/reports.js';
 import { Session } from '../src/engine/session.js';
 import { KINDS } from '../src/msgpack.js';
 import { STATUS, type NanostateError } from '../src/status.js';
@@ -32,6 +34,8 @@ test('statuses, kinds and limits are those of the library', () => {
   assert.match(limits, /BACKOFF_MAX: Duration = Duration::from_secs\(5\)/);
   assert.match(limits, new RegExp(`CLEARED: Duration = Duration::from_secs\\(${CLEARED / 3600_000} \\* 3600\\)`));
   assert.match(limits.replaceAll('_', ''), new RegExp(`RECEIVEDCLEARED: usize = ${MOST_CLEARED};`));
+  assert.match(limits.replaceAll('_', ''), new RegExp(`OTHERS: usize = ${MOST_OTHERS};`));
+  assert.match(limits, new RegExp(`LOST: Duration = Duration::from_secs\\(${DEFAULTS.silence / 1_000}\\)`));
   assert.match(header, /NS_KIND_CLEARED = 11\b/);
   assert.deepEqual([DEFAULTS.maxMessage, DEFAULTS.sendQueue, DEFAULTS.received], [16 << 20, 64 << 20, 64 << 20]);
   assert.deepEqual([DEFAULTS.backoffMin, DEFAULTS.backoffMax], [50, 5_000]);
@@ -149,6 +153,88 @@ test('a reason to hurry dials at once, and asks a hub that seems to be there whe
   assert.ok(app.next() && app.deadline === 5_000);
   app.excuse(at(4_000));
   assert.equal(app.deadline, 9_000, 'a page that slept gives the hub its time again');
+});
+
+/** The body of a welcome, of a hub without features. */
+const WELCOME = fromHex('94a3246e73ab246e732f77656c636f6d658300c4101111111111111111111111111111111101ce010000000202' + '80');
+
+/** An app with a link that was there at this time, and whose hub has written nothing since. */
+function linked(now: ReturnType<typeof at>, app = session()): Session {
+  app.connect(['ws://hub']);
+  return link(now, app);
+}
+
+function link(now: ReturnType<typeof at>, app: Session): Session {
+  const dial = app.takeEvents().find((event) => event.is === 'dial');
+  assert.ok(dial?.is === 'dial' && app.opened(now, dial.token, messages, dial.token));
+  app.bytes(now, dial.token, WELCOME);
+  while (app.next());
+  assert.equal(app.link, 'connected');
+  return app;
+}
+
+test('a reason to hurry has a hub asked at once, which has half of the time to answer', () => {
+  const app = linked(at(0));
+  assert.deepEqual([app.deadline], [10_000]);
+  app.hurry(at(1_000));
+  app.hurry(at(2_000));
+  assert.ok(app.next() && !app.next() && app.deadline === 11_000, 'it was asked once');
+  app.tick(at(11_000));
+  assert.equal(app.link, 'connecting');
+  assert.match(app.lastFailure!.message, /the hub did not answer in time/);
+});
+
+test('a hub is not judged by a program that did not run', () => {
+  const app = linked(at(0));
+  app.tick(at(10_000));
+  assert.ok(app.next() && app.deadline === 20_000);
+  app.excuse(at(20_000));
+  app.tick(at(20_000));
+  assert.deepEqual([app.link, app.deadline, app.next()], ['connected', 30_000, undefined]);
+  app.tick(at(30_000));
+  app.next();
+  app.tick(at(40_000));
+  assert.equal(app.link, 'connecting');
+});
+
+test('a page that may have been sent a long message waits twice as long the next time, until an answer comes in time', () => {
+  const app = linked(at(0));
+  const silent = (from: number, half: number) => {
+    assert.equal(app.deadline, from + half);
+    app.tick(at(from + half));
+    app.next();
+    app.tick(at(from + 2 * half));
+    assert.equal(app.link, 'connecting');
+    app.tick(at(from + 2 * half + 10_000));
+  };
+  silent(0, 10_000);
+  link(at(100_000), app);
+  silent(100_000, 20_000);
+  link(at(200_000), app);
+  app.tick(at(240_000));
+  const ping = app.next()!;
+  const pong = Uint8Array.from([...fromHex('94a3246e73a8246e732f706f6e67'), ...ping.subarray(-10)]);
+  app.bytes(at(241_000), 3, pong);
+  app.tick(at(280_000));
+  app.tick(at(app.deadline));
+  assert.ok(app.next() && app.deadline > 290_000);
+});
+
+test('without a time for silence no hub is asked or given up', () => {
+  const app = linked(at(0), session({ silence: 0 }));
+  app.hurry(at(1_000));
+  assert.deepEqual([app.deadline, app.next()], [Infinity, undefined]);
+});
+
+test('a hub that makes up apps fills no memory', () => {
+  const reports = new Reports();
+  const others = new Others(reports);
+  const says = (what: number, identity: string) => others.heard({ what, identity, instance: '\x01'.repeat(16) });
+  for (let n = 0; n < MOST_OTHERS + 10; n++) {
+    says(1, String(n));
+    says(3, `never ${n}`);
+  }
+  assert.deepEqual([others.known.size, reports.take().length], [MOST_OTHERS, MOST_OTHERS]);
 });
 
 test('a connection that came too late is not taken', () => {

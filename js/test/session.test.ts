@@ -35,6 +35,8 @@ class Replay {
   dialled = 0;
   isCongested = false;
   pings: Ping[] = [];
+  /** What was written while it said goodbye. */
+  writes: Uint8Array[] = [];
   now!: Now;
 
   constructor(readonly trace: any) {
@@ -43,14 +45,19 @@ class Replay {
 
   make(config: object) {
     const { identity, instance, secret } = this.trace;
-    this.session = new Session(identity, fromHex(instance), fromHex(secret), { outbox: 4 << 20, ...config });
+    this.session = new Session(identity, fromHex(instance), fromHex(secret), { outbox: 4 << 20, silence: 0, ...config });
   }
 
   step(step: any) {
     const { session, now } = this;
     if (step.config) this.make(step.config);
     if (step.connect) session.connect(step.connect);
-    if (step.disconnect) session.disconnect();
+    if (step.disconnect) {
+      session.farewell();
+      this.write();
+      session.disconnect();
+    }
+    if (step.watch) session.watchOthers();
     if (step.publish !== undefined) {
       const data = parse(step.data);
       const value = decode(data) as Sendable;
@@ -74,13 +81,17 @@ class Replay {
     if (step.tick) session.tick(now);
   }
 
+  write() {
+    let bytes;
+    while (!this.isCongested && (bytes = this.session.next())) this.writes.push(bytes);
+  }
+
   outcome(): object {
     const { session } = this;
     const out: any = {};
     const add = (key: string, what: unknown) => (out[key] ??= []).push(what);
-    const writes: Uint8Array[] = [];
-    let bytes;
-    while (!this.isCongested && (bytes = session.next())) writes.push(bytes);
+    this.write();
+    const writes = this.writes.splice(0);
     for (const event of session.takeEvents()) {
       if (event.is === 'dial') {
         this.dialled = event.token;
@@ -90,7 +101,8 @@ class Replay {
       else if (event.is === 'state') {
         const { sender, name, kind, value, time, retained } = event.state;
         add('states', [sender, name, kind, show(encode((value ?? null) as Sendable, kind === 'double')), time, ...(retained ? ['retained'] : [])]);
-      } else if (event.is === 'synced') add('synced', out.states?.length ?? 0);
+      } else if (event.is === 'presence') add('others', [event.peer.presence, event.peer.identity, show(fromHex(event.peer.instance))]);
+      else if (event.is === 'synced') add('synced', out.states?.length ?? 0);
     }
     if (writes.length > 0) out.write = show(Buffer.concat(writes));
     for (const { took } of this.pings.filter(({ took }) => took !== undefined)) add('pinged', Math.round(took! * 1e6));

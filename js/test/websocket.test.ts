@@ -8,8 +8,12 @@ import { Nanostate as Page } from '../src/index.js';
 import { Nanostate } from '../src/node.js';
 import { SUBPROTOCOL } from '../src/websocket.js';
 import { token } from '../src/control.js';
+import { Driver } from '../src/driver.js';
+import { messages } from '../src/engine/codec.js';
+import { Session } from '../src/engine/session.js';
 import { Writer } from '../src/msgpack.js';
 import { writeHead } from '../src/wire.js';
+import type { Dial } from '../src/transport.js';
 import { Hub, Program, until } from './support.js';
 
 const quiet = { WebSocket, log: () => {} };
@@ -222,6 +226,33 @@ test('a page that is put away has no connection, and one when it comes back', as
   target.dispatchEvent(new Event('pageshow'));
   assert.equal(a.link.state, 'idle', 'a page that comes back does not bring a closed one back');
   await hub.kill();
+});
+
+test('a hub that takes what had to wait is not given up, and one that does not is', async () => {
+  const session = new Session('a', new Uint8Array(16), new Uint8Array(16), { silence: 40 });
+  let [looks, waiting, isOver] = [0, 1_000, false];
+  const transport = {
+    send: (bytes: Uint8Array) => void (waiting += bytes.length),
+    // It takes a byte whenever it is looked at, and after a while none.
+    get buffered() {
+      return ++looks > 100 ? waiting : --waiting;
+    },
+    close() {},
+  };
+  const dial: Dial = (_url, { opened, received }) => {
+    queueMicrotask(() => {
+      opened(messages);
+      received(welcome());
+    });
+    return transport;
+  };
+  const driver = new Driver(session, dial, (event) => (isOver ||= event.is === 'link' && event.link.code === 'NS_ERR_TIMEOUT'), () => {});
+  session.connect(['ws://hub']);
+  driver.pump();
+  await until(() => isOver, 'the end of a link on which nothing comes or goes');
+  assert.ok(looks > 100, `given up after ${looks} looks`);
+  driver.keepRunning(false);
+  void driver.close();
 });
 
 test("Node's own WebSocket serves, too", async () => {

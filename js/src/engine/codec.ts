@@ -6,6 +6,10 @@ export type Incoming = { agreed: 'v1' | 'old' | 'not-v1' } | { body: Uint8Array 
 export interface Codec {
   /** What this side sends before anything else, if both sides greet each other first. */
   readonly greeting: Uint8Array | undefined;
+  /** Whether the system tells when the other side is gone: it is on this machine. */
+  readonly isLocal?: boolean;
+  /** Whether a message comes only when all of it has arrived, so that a long one looks like silence. */
+  readonly isWhole?: boolean;
   /** Puts a body into a frame. */
   frame(body: Uint8Array): Uint8Array;
   /** Takes what came. Throws a NanostateError if it cannot be cut any further. */
@@ -18,6 +22,7 @@ export type MakeCodec = (old: boolean, max: number) => Codec;
 /** Each message is a body, as on a WebSocket of the subprotocol `nanostate.v1`. */
 export const messages: MakeCodec = (_old, max) => ({
   greeting: undefined,
+  isWhole: true,
   frame: (body) => body,
   decode: (input) => [input.length > max ? { tooLarge: input.length } : { body: input }],
 });

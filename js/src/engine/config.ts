@@ -22,6 +22,8 @@ export interface Config {
   received: number;
   /** While more bytes than this wait to be sent, the hub gets newest values only. */
   outbox: number;
+  /** How long nothing may be heard of a hub over a network, in milliseconds; 0: any time. */
+  silence: number;
 }
 
 export const DEFAULTS: Config = {
@@ -37,12 +39,11 @@ export const DEFAULTS: Config = {
   received: 64 << 20,
   // A page's buffer is a second one, and no value should be old when it has passed both.
   outbox: 1 << 20,
+  silence: 20_000,
 };
 
 /** How long a handshake may take, in milliseconds. */
 export const HANDSHAKE = 5_000;
-/** How long a hub may be silent that was asked whether it is there. */
-export const PROBE = 10_000;
 /** How long an address is remembered as an old hub's. */
 export const OLD_HUB_REMEMBERED = 60_000;
 /** The largest body towards an old hub. */

@@ -2,6 +2,7 @@
 
 import type { Code, NanostateError } from '../status.js';
 import { notTaken, type Entry } from './own.js';
+import type { Peer } from './others.js';
 import type { State } from './received.js';
 
 /** Where the link to the hub stands. */
@@ -20,6 +21,7 @@ export type Event =
   | { is: 'link'; link: Link }
   | { is: 'state'; state: State }
   | { is: 'synced' }
+  | { is: 'presence'; peer: Peer }
   | { is: 'rejected'; name: string; error: NanostateError }
   | { is: 'warning'; text: string };
 

@@ -3,16 +3,17 @@
 // It has no sockets, timers or clocks of its own: bytes and a time go in, bytes, events and a deadline come out. It
 // follows src/engine/app, and tests/vectors/session holds both to the same bytes.
 
-import { ALL_FEATURES, FLAGS, hello, readBody, type Control } from '../control.js';
+import { ALL_FEATURES, FLAGS, hello, readBody, word, type Control } from '../control.js';
 import { Malformed } from '../msgpack.js';
 import { NanostateError, codeOf, refusal } from '../status.js';
 import { RETAINED, acceptedBy, checkIdentity, clockOf, toBytes, type Body } from '../wire.js';
 import { Acks } from './acks.js';
 import { toMillis, type Now } from './clock.js';
 import type { MakeCodec } from './codec.js';
-import { DEFAULTS, HANDSHAKE, META_ROOM, PROBE, type Config } from './config.js';
+import { DEFAULTS, HANDSHAKE, META_ROOM, type Config } from './config.js';
 import { Connection } from './connection.js';
 import { Dialler } from './dialler.js';
+import { Others } from './others.js';
 import { Pings, type Ping } from './pings.js';
 import { Publisher } from './publisher.js';
 import { Received, type State } from './received.js';
@@ -33,10 +34,16 @@ export class Session {
   #phase: Phase = 'idle';
   #dialled = 0;
   #link: Connection | undefined;
-  /** When the next attempt is due, and when the hub's answer is. */
+  /** When the next attempt is due, and when the hub's answer is, or a look whether it lives. */
   #backoff = Infinity;
   #answer = Infinity;
+  /** When something was heard of the hub, and the ping by which it was asked because of its silence. */
+  #heard = 0;
+  #asked: Ping | undefined;
+  /** How many times as long as the silence it may be silent. */
+  #patience = 1;
   readonly #reports = new Reports();
+  readonly others = new Others(this.#reports);
 
   constructor(
     readonly identity: string,
@@ -87,6 +94,11 @@ export class Session {
     this.#tellLink();
   }
 
+  /** Says goodbye: to others it has left, and is not lost. To be written before it disconnects. */
+  farewell() {
+    this.#say('bye');
+  }
+
   /** Ends the link, or the attempts to get one. */
   disconnect() {
     if (this.#phase !== 'idle') {
@@ -102,16 +114,16 @@ export class Session {
     this.#dialler.resetWaits();
     if (this.#phase === 'waiting') {
       this.#dial();
-    } else if (this.#phase === 'up' && !this.isOld && this.#link!.feed.isDrained && this.#answer === Infinity) {
+    } else if (this.#phase === 'up' && this.#link!.feed.isDrained && this.#answer !== Infinity && !this.#isAsked) {
       // The machine may have slept, or be in another network: the link shows whether it still is one.
-      this.#link!.ping(0);
-      this.#answer = now.mono + PROBE;
+      this.#ask(now);
     }
   }
 
   /** The hub had no fair chance to answer in time, since this program did not run: it gets that time again. */
   excuse(now: Now) {
-    if (this.#answer !== Infinity) {
+    this.#heard = now.mono;
+    if (this.#phase !== 'up' && this.#answer !== Infinity) {
       this.#answer = now.mono + HANDSHAKE;
     }
   }
@@ -131,6 +143,14 @@ export class Session {
     const [ping, token] = this.#pings.send(now.mono, this.#acks.asked);
     this.#link!.ping(token);
     return ping;
+  }
+
+  /** The hub is to tell from now on which other apps are there. */
+  watchOthers() {
+    if (!this.others.isWanted) {
+      this.others.isWanted = true;
+      this.#say('watch');
+    }
   }
 
   /** Whether the hub has dealt with all that was published up to then. */
@@ -174,9 +194,7 @@ export class Session {
     if (link?.conn !== conn) {
       return;
     }
-    if (this.#phase === 'up') {
-      this.#answer = Infinity;
-    }
+    this.#heard = now.mono;
     try {
       for (const incoming of link.codec.decode(input)) {
         if ('body' in incoming) {
@@ -248,7 +266,53 @@ export class Session {
       this.#dial();
     }
     if (this.#answer <= now.mono) {
-      this.#drop(now, new NanostateError('NS_ERR_TIMEOUT', 'the hub did not answer in time'));
+      this.#phase === 'up' ? this.#look(now) : this.#tooSlow(now);
+    }
+  }
+
+  /** Half of the time that the hub may be silent: then it is asked, and has as long again to answer. */
+  get #half(): number {
+    return (this.config.silence / 2) * this.#patience;
+  }
+
+  /** Whether the hub was asked because of its silence, and nothing has come since. */
+  get #isAsked(): boolean {
+    return !!this.#asked && this.#heard < this.#asked.sentAt;
+  }
+
+  /** It is time to look whether the hub lives. */
+  #look(now: Now) {
+    const isAsked = this.#isAsked;
+    const due = (isAsked ? this.#asked!.sentAt : this.#heard) + this.#half;
+    if (now.mono < due) {
+      this.#answer = Math.max(due, now.mono + this.#half / 2);
+    } else if (isAsked) {
+      if (this.#link!.codec.isWhole) {
+        // Perhaps a long message was on its way. It comes again, and may take as long as it needs some time.
+        this.#patience *= 2;
+      }
+      this.#tooSlow(now);
+    } else {
+      this.#ask(now);
+    }
+  }
+
+  #ask(now: Now) {
+    if (this.#asked?.took! < this.config.silence / 2) {
+      this.#patience = 1;
+    }
+    this.#asked = this.ping(now);
+    this.#answer = now.mono + this.#half;
+  }
+
+  #tooSlow(now: Now) {
+    this.#drop(now, new NanostateError('NS_ERR_TIMEOUT', 'the hub did not answer in time'));
+  }
+
+  /** Says this to a hub that heeds it. */
+  #say(what: 'watch' | 'bye') {
+    if (this.#phase === 'up' && this.publisher.hub.can('presence')) {
+      this.#link!.feed.message(word(this.identity, what));
     }
   }
 
@@ -293,6 +357,7 @@ export class Session {
     this.#pings.unlink();
     this.publisher.unlink();
     this.subscribed.unlink();
+    this.others.isComplete = false;
   }
 
   /** The connection ended, or is ended here. */
@@ -355,7 +420,7 @@ export class Session {
     this.#phase = 'up';
     this.#answer = Infinity;
     const { hub, own } = this.publisher;
-    const { feed } = this.#link!;
+    const { feed, codec } = this.#link!;
     hub.features = features;
     own.expire(now.mono);
     if (hub.instance !== instance) {
@@ -371,6 +436,12 @@ export class Session {
     this.#reports.forgetFailures();
     this.#reports.forgetWarning('withheld');
     feed.walkAll(own);
+    if (this.others.isWanted) {
+      this.#say('watch');
+    }
+    if (!feed.isOld && !codec.isLocal && this.config.silence > 0) {
+      this.#answer = now.mono + this.#half;
+    }
     this.#tellLink();
     this.subscribed.begin(this.#link!, hub);
   }
@@ -479,6 +550,10 @@ export class Session {
           this.#reports.add({ is: 'synced' });
         }
         return;
+      case 'presence': {
+        const isOwn = control.instance === stamper.instance && control.identity === this.identity;
+        return isOwn || !this.others.isWanted ? undefined : this.others.heard(control);
+      }
       case 'stale':
         if (this.#phase === 'up') {
           publisher.wasStale(now, control.name, control.offered, control.held, control.time);

@@ -1,7 +1,7 @@
 //! Scenarios of what a hub and an app announce to each other: the end of what was held, tombstones, subscriptions.
 
 use nanostate::framing::{header, Version};
-use nanostate::wire::{self, Control, Features, Form, Meta, Stamp, Value};
+use nanostate::wire::{self, Control, Features, Form, Instance, Meta, PeerState, Presence, Stamp, Value};
 
 use super::recorder::{Trace, HUB, IDENTITY, KNOWN};
 use super::scenarios::{later, link_again, link_with, stamp_at};
@@ -223,4 +223,64 @@ pub fn subscribe_shared(trace: &mut Trace) {
     trace.state(IDENTITY, "z", &[2], stamp_at(time));
     trace.state(IDENTITY, "unknown", &[2], stamp_at(time));
     link_again(trace, 0x22, KNOWN);
+}
+
+/// Which other apps are there: those who were, who comes and goes, the same in a list behind a break, also at a hub that was
+/// just started; the app itself, and numbers of later versions; and that it leaves on purpose.
+pub fn presence(trace: &mut Trace) {
+    use PeerState::{Left, Lost, Present, Suspect};
+    let says = |trace: &mut Trace, state: PeerState, identity: &str, instance: u8| {
+        let instance = Instance([instance; 16]);
+        trace.hears(Control::Presence(Presence::Peer { state, identity, instance }));
+    };
+    let begins = |trace: &mut Trace| trace.hears(Control::Presence(Presence::Begins));
+    let complete = |trace: &mut Trace, young: bool| trace.hears(Control::Presence(Presence::Complete { young }));
+    let data = |trace: &mut Trace, data: &[u8]| {
+        trace.frame(&body(Form::V1, wire::HUB_SENDER, "$ns/presence", data, &Meta::default()));
+    };
+    // What nobody has asked for is not told.
+    link_with(trace, 0x11, KNOWN);
+    says(trace, Present, "early", 1);
+    trace.watch();
+    begins(trace);
+    says(trace, Present, "b", 1);
+    says(trace, Present, IDENTITY, 2);
+    trace.frame(&own_presence());
+    says(trace, Suspect, "c", 3);
+    complete(trace, false);
+    // Changes, and what is none; of one that is not known, too.
+    says(trace, Present, "d", 4);
+    says(trace, Present, "d", 4);
+    says(trace, Suspect, "b", 1);
+    says(trace, Suspect, "b", 1);
+    says(trace, Present, "b", 1);
+    says(trace, Left, "d", 4);
+    says(trace, Lost, "c", 3);
+    says(trace, Lost, "nobody", 9);
+    says(trace, Present, "b", 5);
+    // Later versions, and what is malformed.
+    data(trace, &[0x81, 0, 9]);
+    data(trace, &[0x82, 0, 1, 1, 0xA1, b'x']);
+    data(trace, &[0xC0]);
+    // A hub that was just started: one is back, one is another app, and one is on its way.
+    link_again(trace, 0x22, KNOWN);
+    begins(trace);
+    says(trace, Present, "b", 5);
+    says(trace, Present, IDENTITY, 2);
+    says(trace, Present, "e", 6);
+    complete(trace, true);
+    complete(trace, false);
+    // A hub that does not tell.
+    link_again(trace, 0x33, Features::SYNCED);
+    link_again(trace, 0x22, KNOWN);
+    trace.publish("last", Value::Int(1));
+    trace.disconnect();
+}
+
+/// The app itself, as its hub lists it.
+fn own_presence() -> Vec<u8> {
+    let (instance, mut body) = (Instance(std::array::from_fn(|i| 0xA0 + i as u8)), Vec::new());
+    let own = Presence::Peer { state: PeerState::Present, identity: IDENTITY, instance };
+    Control::Presence(own).encode(wire::HUB_SENDER, &mut body);
+    body
 }

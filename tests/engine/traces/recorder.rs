@@ -39,9 +39,9 @@ pub struct Trace {
     pub is_congested: bool,
 }
 
-/// What the client in JavaScript can do: it has no function that asks for values of others to be
-/// withdrawn, or who is there, and leaves no wills.
-pub const KNOWN: Features = Features(Features::ALL.0 & !(Features::FORGET.0 | Features::PRESENCE.0 | Features::WILL.0));
+/// What the client in JavaScript can do: it has no function that asks for values of others to be withdrawn, and leaves no
+/// wills.
+pub const KNOWN: Features = Features(Features::ALL.0 & !(Features::FORGET.0 | Features::WILL.0));
 
 impl Trace {
     pub fn new() -> Trace {
@@ -51,7 +51,7 @@ impl Trace {
         session.config.features = KNOWN;
         session.set_tells_links(true);
         session.set_tells_synced(true);
-        // It does not ask whether its hub lives.
+        // It does not ask whether its hub lives, unless a scenario is about that.
         session.config.silence = Duration::ZERO;
         let now = Now {
             mono: MonoTime::from_nanos(100_000_000_000),
@@ -62,12 +62,12 @@ impl Trace {
             "What an app is told and does. identity, instance, secret: its own. accept: every kind.",
             "A step: at: mono, wall and boot clock in milliseconds. Then what it is told or asked for: config; connect, to \
              these addresses; disconnect; publish and data; clear, a name; subscribe, to a pattern, or null to none; \
-             unsubscribe, from a pattern; ping; flush, and ack in the output for the newest version that was \
+             unsubscribe, from a pattern; watch, who else is there; ping; flush, and ack in the output for the newest version that was \
              acknowledged; open, the connection that it dialled; dial_failed; in, bytes that come; closed; congested, \
              whether nothing is written; tick.",
             "out: what it does: dial, close, link changes, states, synced, bytes that it writes, and the deadline that it \
              has in nanoseconds, or null. A state that was retained says so. synced: behind how many of these states it \
-             is told that it has what the hub held. pinged: how long answers to pings took, in nanoseconds. Bytes are \
+             is told that it has what the hub held. others: what it is told of other apps. pinged: how long answers to pings took, in nanoseconds. Bytes are \
              hexadecimal; (78x4096) is a byte that is repeated.",
         ];
         let mut lines = vec!["{".to_owned(), format!("\"about\": {},", json!(about))];
@@ -128,7 +128,13 @@ impl Trace {
                         self.dialled = Some(token);
                         dials.push(url);
                     }
-                    Action::Close(conn) => closes.push(conn.0),
+                    Action::Close(conn) => {
+                        // What it has to say last.
+                        if !self.is_congested {
+                            written.extend(sim::written(&mut self.session, self.now, conn));
+                        }
+                        closes.push(conn.0);
+                    }
                     Action::Flush(_) => {}
                 }
             }
@@ -143,7 +149,7 @@ impl Trace {
                 break;
             }
         }
-        let (mut links, mut states, mut synced) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut links, mut states, mut synced, mut others) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         loop {
             while let Some(notice) = self.session.next_notice() {
                 match notice {
@@ -153,7 +159,9 @@ impl Trace {
                     }
                     Notice::Synced => synced.push(states.len()),
                     Notice::Reject { .. } => panic!("every kind is accepted"),
-                    Notice::Presence(..) => panic!("nobody asks who is there"),
+                    Notice::Presence(event, peer) => {
+                        others.push(json!([event.name(), peer.identity, hex(&peer.instance)]));
+                    }
                 }
             }
             let Some(state) = self.session.take_state() else { break };
@@ -175,6 +183,7 @@ impl Trace {
         put("links", json!(links), links.is_empty());
         put("states", json!(states), states.is_empty());
         put("synced", json!(synced), synced.is_empty());
+        put("others", json!(others), others.is_empty());
         put("write", json!(hex(&written)), written.is_empty());
         let took: Vec<_> = self.pings.iter().filter_map(|&token| self.session.pinged(token)).collect();
         self.pings.retain(|&token| self.session.pinged(token).is_none());
@@ -191,8 +200,11 @@ impl Trace {
 
     pub fn configure(&mut self, change: impl FnOnce(&mut SessionConfig)) {
         change(&mut self.session.config);
-        let SessionConfig { max_message, echo, take_over, shared, token, .. } = &self.session.config;
+        let SessionConfig { max_message, echo, take_over, shared, token, silence, .. } = &self.session.config;
         let mut config = json!({"maxMessage": max_message, "echo": echo, "takeOver": take_over, "shared": shared});
+        if !silence.is_zero() {
+            config["silence"] = json!(silence.as_millis() as u64);
+        }
         if let Some(Hidden(token)) = token {
             config["token"] = json!(token);
         }
@@ -235,6 +247,12 @@ impl Trace {
     pub fn unsubscribe(&mut self, pattern: &str) {
         self.session.unsubscribe(pattern).unwrap();
         self.step(json!({ "unsubscribe": pattern }));
+    }
+
+    /// The program wants to know which other apps are there.
+    pub fn watch(&mut self) {
+        self.session.set_tells_others(true);
+        self.step(json!({"watch": true}));
     }
 
     pub fn ping(&mut self) {

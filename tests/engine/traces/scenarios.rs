@@ -1,11 +1,13 @@
 //! The scenarios. Each shows one matter from the beginning.
 
+use std::time::Duration;
+
 use nanostate::framing::{header, Version};
 use nanostate::time::LogicalTime;
 use nanostate::wire::{Control, Features, Form, Hidden, Instance, Meta, Stamp, Value};
 use nanostate::{Kind, Status};
 
-use super::recorder::{Trace, HUB, IDENTITY};
+use super::recorder::{Trace, HUB, IDENTITY, KNOWN};
 use crate::sim::{body, stamp, value};
 
 /// A stamp of another app, at this time of the hub's clock.
@@ -343,6 +345,33 @@ pub fn ping(trace: &mut Trace) {
     trace.welcome(0x11, 2_000);
     trace.ping();
     trace.hears(Control::Pong { token: FIRST + 4, time: None });
+}
+
+/// A hub over a network of which nothing is heard: it is asked after half of the time, what comes counts as an answer, and
+/// a hub that stays silent is given up.
+pub fn silence(trace: &mut Trace) {
+    trace.configure(|config| config.silence = Duration::from_secs(20));
+    link_with(trace, 0x11, KNOWN);
+    // Something came in time: nobody is asked.
+    trace.pass(7_000);
+    trace.hears(Control::Ping { token: 1 });
+    trace.tick();
+    // Nothing came; then the answer.
+    trace.tick();
+    trace.pass(300);
+    trace.hears(Control::Pong { token: 1 << 63, time: None });
+    trace.tick();
+    trace.tick();
+    // Anything else is an answer, too; the next time there is none.
+    trace.pass(1);
+    trace.hears(Control::Synced { asks: 0 });
+    trace.tick();
+    trace.tick();
+    trace.tick();
+    link_again(trace, 0x11, KNOWN);
+    trace.publish("x", Value::Int(1));
+    trace.tick();
+    trace.tick();
 }
 
 /// Own states come back, once.
