@@ -13,6 +13,7 @@ mod hash;
 pub mod hub;
 pub mod link;
 mod newest;
+pub mod patterns;
 mod protocol;
 mod slots;
 pub mod table;

@@ -1,12 +1,9 @@
 //! Which peers are sent the states of a name: those that take every name, and those that have a pattern for it.
 
-use std::collections::{BTreeSet, HashMap};
-use std::hash::BuildHasher as _;
 use std::sync::Arc;
 
-use super::super::hash::{key_hasher, KeyHasher};
+use super::super::patterns::PatternIndex;
 use super::super::table::Entry;
-use crate::effort::{did, Work};
 use crate::limits;
 use crate::pattern::{Beginning, Pattern};
 
@@ -76,61 +73,21 @@ impl Listed {
     }
 }
 
-/// The peers with a pattern, by patterns; a peer is named by its place.
-#[derive(Default)]
-struct Index {
-    /// By names.
-    names: HashMap<Arc<str>, Vec<u32>>,
-    /// By first segments.
-    beginnings: HashMap<Arc<str>, Vec<(u32, Arc<Pattern>)>>,
-    /// Those with a star in the first segment.
-    others: Vec<(u32, Arc<Pattern>)>,
-}
-
-/// Who is sent a name, as long as no pattern changes.
-#[derive(Default)]
-struct Line {
-    /// The hash of the name.
-    hash: u64,
-    /// That of the patterns.
-    generation: u64,
-    places: Vec<u32>,
-}
-
-/// Who is sent the names that came last.
-struct Cache {
-    /// A name may be in each line of one set. None before there is a pattern.
-    sets: Vec<[Line; WAYS]>,
-    /// Which line of a set makes room next.
-    turn: usize,
-    /// Counts the changes of the index.
-    generation: u64,
-    hasher: KeyHasher,
-    /// Those that are too many to be kept.
-    many: Vec<u32>,
-}
-
-/// Sets of lines, and lines of a set: 640 KiB in all, and 4 MiB of places at most. Names that are in use at the same time
-/// and fall into the same line would be looked up again and again.
+/// Sets of lines in which it is kept who is sent the names that came last: 640 KiB in all, and 4 MiB of places at most.
 const SETS: usize = 4 << 10;
-const WAYS: usize = 4;
-/// More places are not kept in a line: sending to them costs more than to find them.
-const KEPT: usize = 64;
 
 /// Which peers are sent the states of a name.
 pub struct Subscriptions {
     /// The peers that are sent every name, in the order of their places.
     everyone: Vec<u32>,
-    index: Index,
+    index: PatternIndex<u32, SETS>,
     held: Held,
-    cache: Cache,
 }
 
 /// How much there is in an index.
 #[derive(Clone, Copy, Default)]
 struct Held {
-    patterns: usize,
-    /// Those with a star.
+    /// Patterns with a star.
     stars: usize,
     bytes: usize,
 }
@@ -138,19 +95,17 @@ struct Held {
 impl Subscriptions {
     /// Nobody is sent anything.
     pub fn new() -> Subscriptions {
-        let (sets, many) = (Vec::new(), Vec::new());
-        let cache = Cache { sets, turn: 0, generation: 1, hasher: key_hasher(), many };
-        Subscriptions { everyone: Vec::new(), index: Index::default(), held: Held::default(), cache }
+        Subscriptions { everyone: Vec::new(), index: PatternIndex::new(), held: Held::default() }
     }
 
     /// The peers that are sent every name, and those that have a pattern for that of this entry, both in the order of their
     /// places; and what it took to find the latter, in steps.
     #[inline]
     pub fn audience(&mut self, entry: &Entry) -> (&[u32], &[u32], usize) {
-        if self.held.patterns == 0 {
+        if self.index.len() == 0 {
             return (&self.everyone, &[], 0);
         }
-        let (listed, steps) = self.cache.listed(&self.index, entry.name());
+        let (listed, steps) = self.index.listed(entry.name());
         (&self.everyone, listed, steps)
     }
 
@@ -170,8 +125,8 @@ impl Subscriptions {
 
     /// Whether there is room for these patterns, too.
     pub fn have_room_for(&self, patterns: &[Arc<Pattern>]) -> bool {
-        let Held { patterns: count, stars, bytes } = self.held;
-        count + patterns.len() <= limits::HUB_PATTERNS
+        let Held { stars, bytes } = self.held;
+        self.index.len() + patterns.len() <= limits::HUB_PATTERNS
             && stars + patterns.iter().filter(|pattern| has_star(pattern)).count() <= limits::HUB_STARS
             && bytes + patterns.iter().map(|pattern| pattern.as_str().len()).sum::<usize>() <= limits::HUB_PATTERN_BYTES
     }
@@ -179,134 +134,22 @@ impl Subscriptions {
     /// The peer at this place has a pattern, which it had not.
     pub fn add(&mut self, place: usize, pattern: &Arc<Pattern>) {
         self.index.add(place as u32, pattern);
-        self.held.patterns += 1;
         self.held.stars += usize::from(has_star(pattern));
         self.held.bytes += pattern.as_str().len();
-        if self.cache.sets.is_empty() {
-            self.cache.sets.resize_with(SETS, Default::default);
-        }
-        self.cache.forget(pattern);
     }
 
     /// The peer at this place has these patterns no longer. Returns what that took, in steps.
     pub fn remove(&mut self, place: usize, patterns: &[Arc<Pattern>]) -> usize {
-        let steps = self.index.remove(place as u32, patterns);
-        did(Work::Look, steps);
         for pattern in patterns {
-            self.held.patterns -= 1;
             self.held.stars -= usize::from(has_star(pattern));
             self.held.bytes -= pattern.as_str().len();
-            self.cache.forget(pattern);
         }
-        if self.held.patterns == 0 {
-            self.cache.sets = Vec::new();
-        }
-        steps
+        self.index.remove(place as u32, patterns)
     }
 }
 
 fn has_star(pattern: &Pattern) -> bool {
     !matches!(pattern.beginning(), Beginning::Name(_))
-}
-
-impl Cache {
-    /// A pattern came or went: who is sent the names that it matches is to be looked up again.
-    fn forget(&mut self, pattern: &Pattern) {
-        let Beginning::Name(name) = pattern.beginning() else {
-            self.generation += 1;
-            return;
-        };
-        let hash = self.hasher.hash_one(name);
-        let lines = self.sets[hash as usize % SETS].iter_mut();
-        lines.filter(|line| line.hash == hash).for_each(|line| line.generation = 0);
-    }
-
-    /// The peers that have a pattern for a name, and what it took to find them.
-    fn listed(&mut self, index: &Index, name: &str) -> (&[u32], usize) {
-        let hash = self.hasher.hash_one(name);
-        let (set, now) = (&mut self.sets[hash as usize % SETS], self.generation);
-        if let Some(way) = set.iter().position(|line| line.hash == hash && line.generation == now) {
-            return (&set[way].places, 0);
-        }
-        self.turn += 1;
-        let void = set.iter().position(|line| line.generation != now);
-        let line = &mut set[void.unwrap_or(self.turn % WAYS)];
-        let (mut places, mut steps) = (std::mem::take(&mut line.places), 1);
-        places.clear();
-        index.collect(name, &mut places, &mut steps);
-        did(Work::Look, steps);
-        places.sort_unstable();
-        places.dedup();
-        if places.len() > KEPT {
-            line.generation = 0;
-            self.many = places;
-            return (&self.many, steps);
-        }
-        *line = Line { hash, generation: now, places };
-        (&line.places, steps)
-    }
-}
-
-/// Removes from the list of a key what `is_it` says yes to, and the list if nothing is left. Returns how long it was.
-fn remove<T>(map: &mut HashMap<Arc<str>, Vec<T>>, key: &str, is_it: impl Fn(&T) -> bool) -> usize {
-    let Some(list) = map.get_mut(key) else { return 0 };
-    let len = list.len();
-    list.retain(|one| !is_it(one));
-    if list.is_empty() {
-        map.remove(key);
-    }
-    len
-}
-
-impl Index {
-    fn add(&mut self, place: u32, pattern: &Arc<Pattern>) {
-        match pattern.beginning() {
-            Beginning::Name(name) => self.names.entry(name.into()).or_default().push(place),
-            Beginning::Segment(first) => {
-                self.beginnings.entry(first.into()).or_default().push((place, pattern.clone()));
-            }
-            Beginning::Any => self.others.push((place, pattern.clone())),
-        }
-    }
-
-    /// Removes these patterns of a peer, each list of others looked at once. Returns what that took, in steps.
-    fn remove(&mut self, place: u32, patterns: &[Arc<Pattern>]) -> usize {
-        /// So many patterns that are looked at are a step.
-        const LOOKS: usize = 16;
-        let (mut firsts, mut any, mut looks) = (BTreeSet::new(), false, 0);
-        for pattern in patterns {
-            match pattern.beginning() {
-                Beginning::Name(name) => looks += remove(&mut self.names, name, |&at| at == place),
-                Beginning::Segment(first) => _ = firsts.insert(first),
-                Beginning::Any => any = true,
-            }
-        }
-        // Of one that leaves all go, of any other one.
-        let is_it =
-            |(at, one): &(u32, Arc<Pattern>)| *at == place && patterns.iter().any(|pattern| Arc::ptr_eq(pattern, one));
-        for first in firsts {
-            looks += remove(&mut self.beginnings, first, is_it);
-        }
-        if any {
-            looks += self.others.len();
-            self.others.retain(|one| !is_it(one));
-        }
-        looks / LOOKS
-    }
-
-    /// Adds the peers that have a pattern for a name, and what it takes to find them.
-    fn collect(&self, name: &str, places: &mut Vec<u32>, steps: &mut usize) {
-        let exact = self.names.get(name).map_or(&[][..], Vec::as_slice);
-        places.extend_from_slice(exact);
-        let first = name.split('/').next().unwrap_or_default();
-        let beginnings = self.beginnings.get(first).map_or(&[][..], Vec::as_slice);
-        for (place, pattern) in beginnings.iter().chain(&self.others) {
-            *steps += 1 + pattern.steps(name.len());
-            if pattern.matches(name) {
-                places.push(*place);
-            }
-        }
-    }
 }
 
 #[cfg(test)]
@@ -321,10 +164,7 @@ mod tests {
 
     impl Subscriptions {
         fn listed(&mut self, name: &str) -> (&[u32], usize) {
-            match self.held.patterns {
-                0 => (&[], 0),
-                _ => self.cache.listed(&self.index, name),
-            }
+            self.index.listed(name)
         }
     }
 
@@ -397,15 +237,14 @@ mod tests {
     #[test]
     fn many_are_found_each_time_and_nothing_is_kept_when_nobody_has_a_pattern() {
         let mut subscriptions = Subscriptions::new();
-        let many = KEPT + 1;
+        let many = super::super::super::patterns::KEPT + 1;
         let x = pattern("x");
         (0..many).for_each(|place| subscriptions.add(place, &x));
         for _ in 0..2 {
             assert_eq!(subscriptions.listed("x").0.len(), many);
         }
         (0..many).for_each(|place| _ = subscriptions.remove(place, std::slice::from_ref(&x)));
-        assert!(subscriptions.listed("x").0.is_empty() && subscriptions.cache.sets.is_empty());
-        assert!(subscriptions.index.names.is_empty());
+        assert!(subscriptions.listed("x").0.is_empty() && subscriptions.index.is_bare());
     }
 
     #[test]
