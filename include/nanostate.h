@@ -918,6 +918,16 @@ typedef bool (*ns_each_state_fn)(ns_app *app, const ns_state *state, void *ctx);
 typedef void (*ns_state_fn)(ns_app *app, const ns_state *state, void *ctx);
 
 /**
+ * Is told that a function of ns_app_on, which has this `ctx`, runs no more: `ctx` may be freed.
+ */
+typedef void (*ns_destroy_fn)(void *ctx);
+
+/**
+ * A function that ns_app_on has set: a number of the app's, and not 0.
+ */
+typedef uint64_t ns_handler;
+
+/**
  * Called for each change of the link and, as long as there is none, for each new reason: once, not
  * with every attempt. `why` is NS_OK, or what broke or prevents the link; `text` is the reason, ""
  * if there is nothing to say; `text` is borrowed for the call.
@@ -1526,6 +1536,39 @@ int ns_app_fd(ns_app *app);
  * - NS_ERR_INVALID: `app` is NULL
  */
 ns_status ns_app_on_state(ns_app *app, ns_state_fn function, void *ctx);
+
+/**
+ * Has `function` get the states whose names match `pattern` (`*` is one segment of a name or part of
+ * one, `**` any number of segments), until ns_app_off ends it. It is called where the function of
+ * ns_app_on_state is, behind that one; those of several matching patterns in the order in which they
+ * were set. With the first one states come through ns_app_dispatch (or on the app's own thread), for
+ * which all functions of one state count as one callback; a state for which there is no function is
+ * left out, and ns_app_recv is NS_ERR_STATE. It gets what comes from now on. It does not subscribe:
+ * ns_app_subscribe does. However many patterns there are, a state takes the same time.
+ *
+ * A function may set and end functions, itself too: one that is set in a function does not get the
+ * state that this one has. `destroy`, if it is not NULL, is called with `ctx` once `function` has run
+ * for the last time: inside ns_app_off, or when the function has returned that called it, or inside
+ * ns_app_free. If this fails, it is not called.
+ *
+ * Does not block. Any thread. On failure `*out` is 0.
+ *
+ * - NS_ERR_NAME: `pattern` is none
+ * - NS_ERR_UTF8: `pattern` is not UTF-8
+ * - NS_ERR_CLOSED: the app is closed
+ * - NS_ERR_INVALID: `app`, `pattern`, `function` or `out` is NULL
+ */
+ns_status ns_app_on(ns_app *app, const char *pattern, ns_state_fn function, void *ctx,
+        ns_destroy_fn destroy, ns_handler *out);
+
+/**
+ * Ends a function of ns_app_on. When it returns, the function is not running and will not run, unless
+ * this is called inside it. Waits for a running callback. Any thread.
+ *
+ * - NS_ERR_NOT_FOUND: `handler` was ended before, or is of another app
+ * - NS_ERR_INVALID: `app` is NULL
+ */
+ns_status ns_app_off(ns_app *app, ns_handler handler);
 
 /**
  * Sets the function for changes of the link; NULL for none. Otherwise as ns_app_on_state, with the

@@ -1003,6 +1003,55 @@ private:
     std::unique_ptr<ns_key, Free> key_;
 };
 
+// Handler ------------------------------------------------------------------------------------------------------------
+
+/// A function that App::on has set, which ends with this: when it is destroyed, the function does not run and will not run,
+/// unless this happens in it. It may outlive its App.
+class [[nodiscard]] Handler {
+public:
+    /// None.
+    Handler() noexcept = default;
+    Handler(Handler &&other) noexcept
+        : shared_(std::move(other.shared_)), app_(other.app_), number_(std::exchange(other.number_, 0))
+    {
+    }
+    Handler &operator=(Handler &&other) noexcept
+    {
+        if (this != &other) {
+            end();
+            shared_ = std::move(other.shared_);
+            app_ = other.app_;
+            number_ = std::exchange(other.number_, 0);
+        }
+        return *this;
+    }
+    ~Handler() { end(); }
+
+    /// Whether there is a function.
+    explicit operator bool() const noexcept { return number_ != 0; }
+    /// Ends the function now. Waits for a running callback.
+    void end() noexcept
+    {
+        const std::shared_ptr<detail::Shared> shared = std::move(shared_);
+        const ns_handler number = std::exchange(number_, 0);
+        if (number != 0 && !shared->freed)
+            (void)ns_app_off(app_, number);
+    }
+    /// The function stays until the App ends.
+    void keep() noexcept { number_ = 0; }
+
+private:
+    friend class App;
+    Handler(std::shared_ptr<detail::Shared> shared, ns_app *app, ns_handler number) noexcept
+        : shared_(std::move(shared)), app_(app), number_(number)
+    {
+    }
+
+    std::shared_ptr<detail::Shared> shared_;
+    ns_app *app_ = nullptr;
+    ns_handler number_ = 0;
+};
+
 // App ----------------------------------------------------------------------------------------------------------------
 
 /// An app: the endpoint in a program. Connects to a hub, sends and receives states, reconnects by itself. Only
@@ -1199,6 +1248,35 @@ public:
     {
         return detail::set_function(core_.get(), &Core::on_state, ns_app_on_state, run_state, std::move(function));
     }
+    /// Has a function get the states whose names match `pattern`, as long as the Handler lives: called as the one of
+    /// on_state(), behind that, in the order in which they were set. It does not subscribe. A function may end itself and
+    /// others; one that it sets does not get the present state.
+    Result<Handler> try_on(std::string_view pattern, StateFunction function) noexcept
+    {
+        using Held = std::shared_ptr<detail::Slot<StateFunction>>;
+        const detail::CString text(pattern, Status::name);
+        if (!ok(text.status()))
+            return text.status();
+        if (!function || core_ == nullptr)
+            return detail::told(ns_app_on(handle(), text.get(), nullptr, nullptr, nullptr, nullptr));
+        std::unique_ptr<Held> held;
+        NANOSTATE_TRY
+        {
+            held = std::make_unique<Held>(
+                std::make_shared<detail::Slot<StateFunction>>(std::move(function), core_->shared));
+        }
+        NANOSTATE_CATCH
+        {
+            return detail::out_of_memory();
+        }
+        ns_handler number;
+        const auto destroy = [](void *ctx) { delete static_cast<Held *>(ctx); };
+        const Status status = detail::told(ns_app_on(handle(), text.get(), run_handler, held.get(), destroy, &number));
+        if (!ok(status))
+            return status;
+        (void)held.release();
+        return Handler(core_->shared, handle(), number);
+    }
     Status try_on_link(LinkFunction function) noexcept
     {
         return detail::set_function(core_.get(), &Core::on_link, ns_app_on_link, run_link, std::move(function));
@@ -1331,6 +1409,10 @@ public:
     void wait_synced(Timeout timeout = wait_forever) { detail::check(try_wait_synced(timeout)); }
     void flush(Timeout timeout = wait_forever) { detail::check(try_flush(timeout)); }
     std::chrono::nanoseconds ping(Timeout timeout = wait_forever) { return try_ping(timeout).value(); }
+    Handler on(std::string_view pattern, StateFunction function)
+    {
+        return try_on(pattern, std::move(function)).value();
+    }
     void disconnect() { detail::check(try_disconnect()); }
     void close() { detail::check(try_close()); }
     void close(Timeout linger) { detail::check(try_close(linger)); }
@@ -1495,6 +1577,14 @@ private:
     static void run_state(ns_app *, const ns_state *state, void *ctx) noexcept
     {
         const auto slot = static_cast<detail::Slot<StateFunction> *>(ctx)->shared_from_this();
+        const Borrowed borrowed(state);
+        detail::guard(*slot->shared, [&] { slot->function(borrowed.state()); });
+    }
+
+    static void run_handler(ns_app *, const ns_state *state, void *ctx) noexcept
+    {
+        // The function may end itself.
+        const auto slot = *static_cast<std::shared_ptr<detail::Slot<StateFunction>> *>(ctx);
         const Borrowed borrowed(state);
         detail::guard(*slot->shared, [&] { slot->function(borrowed.state()); });
     }

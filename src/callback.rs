@@ -51,6 +51,11 @@ impl<F: ?Sized> Default for Callback<F> {
 }
 
 impl<F: ?Sized> Callback<F> {
+    /// This function.
+    pub fn of(function: Box<F>) -> Callback<F> {
+        Callback(Mutex::new(Registered { function: Some(function), generation: 0 }))
+    }
+
     /// Replaces the function. When this returns, the old one is not running and will not run; inside a callback of the
     /// same thread that holds once the callback has returned.
     pub fn set(&self, gate: &Gate, function: Option<Box<F>>) {

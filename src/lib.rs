@@ -86,7 +86,7 @@ pub mod visible;
 pub mod wire;
 
 pub use app::{
-    App, AppStats, Key, LinkState, OnLink, OnPresence, OnReject, OnState, OnSynced, Peer, PresenceEvent, Will,
+    App, AppStats, Handler, Key, LinkState, OnLink, OnPresence, OnReject, OnState, OnSynced, Peer, PresenceEvent, Will,
 };
 pub use error::{Error, Result, Status};
 pub use hub::{Hub, HubStats, OnPeer, PeerEvent, PeerStats};

@@ -97,6 +97,7 @@ const EXPORTS: &[(&str, &[&str])] = &[
         &[
             "App",
             "AppStats",
+            "Handler",
             "Key",
             "LinkState",
             "OnLink",

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 
+use super::handlers::Handlers;
 use super::receive::Item;
 use super::{App, Inner};
 use crate::callback::{Callback, Gate};
@@ -28,6 +29,8 @@ pub(super) struct Callbacks {
     /// One of them runs at a time.
     pub(super) gate: Arc<Gate>,
     state: Callback<OnState>,
+    /// Those for the states of some names, which run behind `state`.
+    pub(super) handlers: Handlers,
     /// Whether `state` is set, for threads that do not hold the gate.
     has_state: AtomicBool,
     link: Callback<OnLink>,
@@ -37,9 +40,9 @@ pub(super) struct Callbacks {
 }
 
 impl Callbacks {
-    /// Whether states go to a callback.
+    /// Whether states go to callbacks.
     pub(super) fn takes_states(&self) -> bool {
-        self.has_state.load(Ordering::Relaxed)
+        self.has_state.load(Ordering::Relaxed) || self.handlers.are_any()
     }
 }
 
@@ -93,9 +96,14 @@ impl App {
 
 impl Inner {
     pub(super) fn tell_item(&self, item: Item) {
-        let Callbacks { gate, state: on_state, .. } = &self.callbacks;
+        let Callbacks { gate, state: on_state, handlers, .. } = &self.callbacks;
         match item {
-            Item::State(state) => on_state.call(gate, |function| function(&state)),
+            Item::State(state) => {
+                // Found first: what a function sets is for later states.
+                let functions = handlers.of(state.name());
+                on_state.call(gate, |function| function(&state));
+                functions.iter().for_each(|function| function.call(gate, |function| function(&state)));
+            }
             Item::Notice(notice) => self.tell_notice(notice),
             // Where callbacks have a thread of their own, the one for the link has told it.
             Item::Refusal(_) => {}

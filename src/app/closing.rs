@@ -74,18 +74,21 @@ impl Inner {
             }
             return;
         }
-        let Some(thread) = self.thread.take() else {
+        match self.thread.take() {
             // Never connected: there is no loop to end.
-            return self.handle_state.close();
-        };
-        self.close(None);
-        self.shared.stop();
-        // Inside a callback on that thread, it ends when the callback has returned. One that cannot be woken would be
-        // waited for indefinitely.
-        if !self.thread.is_current() && !self.shared.is_deaf() {
-            join(thread);
-            crate::logging::flush();
+            None => self.handle_state.close(),
+            Some(thread) => {
+                self.close(None);
+                self.shared.stop();
+                // Inside a callback on that thread, it ends when the callback has returned. One that cannot be woken would
+                // be waited for indefinitely.
+                if !self.thread.is_current() && !self.shared.is_deaf() {
+                    join(thread);
+                    crate::logging::flush();
+                }
+            }
         }
+        self.callbacks.handlers.end_all();
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod callbacks;
 mod closing;
+mod handlers;
 mod key;
 mod options;
 mod readiness;
@@ -38,6 +39,7 @@ use self::callbacks::Callbacks;
 use self::readiness::Readiness;
 
 pub use self::callbacks::{OnLink, OnPresence, OnReject, OnState, OnSynced};
+pub use self::handlers::Handler;
 pub use self::key::Key;
 pub use crate::engine::app::{AppStats, LinkState, Peer, PresenceEvent, Will};
 

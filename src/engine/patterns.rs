@@ -17,18 +17,20 @@ pub struct PatternIndex<P, const SETS: usize> {
     patterns: usize,
 }
 
-impl<P: Copy + Ord, const SETS: usize> PatternIndex<P, SETS> {
+impl<P: Copy + Ord, const SETS: usize> Default for PatternIndex<P, SETS> {
     /// Nobody has a pattern.
-    pub fn new() -> PatternIndex<P, SETS> {
+    fn default() -> PatternIndex<P, SETS> {
         let (sets, many) = (Vec::new(), Vec::new());
         let cache = Cache { sets, turn: 0, generation: 1, hasher: key_hasher(), many };
         let index = Index { names: HashMap::new(), beginnings: HashMap::new(), others: Vec::new() };
         PatternIndex { index, cache, patterns: 0 }
     }
+}
 
+impl<P: Copy + Ord, const SETS: usize> PatternIndex<P, SETS> {
     /// How many patterns there are, of all places together.
     #[inline]
-    pub fn len(&self) -> usize {
+    pub fn patterns(&self) -> usize {
         self.patterns
     }
 

@@ -283,8 +283,9 @@ static void hangs(int signal)
 int main(int count, char **words)
 {
     static const struct test *const files[] = {
-        error_tests,    null_tests,   state_tests, key_tests, app_tests,  link_tests, queue_tests, poll_tests,
-        callback_tests, thread_tests, tls_tests,   hub_tests, log_tests, fork_tests, free_tests,  descriptor_tests,
+        error_tests,    null_tests,    state_tests,  key_tests, app_tests, link_tests, queue_tests, poll_tests,
+        callback_tests, handler_tests, thread_tests, tls_tests, hub_tests, log_tests,  fork_tests,  free_tests,
+        descriptor_tests,
     };
     const char *place = getenv("TMPDIR");
     size_t i;

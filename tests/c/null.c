@@ -9,6 +9,7 @@ static void null_apps(void)
     ns_key *key = (ns_key *)&key;
     ns_app_stats_t stats;
     int64_t ns = 9;
+    ns_handler handler = 9;
     memset(&stats, 0xff, sizeof stats);
     IS(NS_ERR_INVALID, ns_app_set(NULL, NS_OPT_LINGER_MS, 1));
     IS(NS_ERR_INVALID, ns_app_set_text(NULL, NS_OPT_TLS_CA, "x"));
@@ -48,6 +49,9 @@ static void null_apps(void)
     IS(NS_ERR_INVALID, ns_app_dispatch(NULL, 0, 1));
     EQUAL(-1, ns_app_fd(NULL));
     IS(NS_ERR_INVALID, ns_app_on_state(NULL, NULL, NULL));
+    IS(NS_ERR_INVALID, ns_app_on(NULL, "x", NULL, NULL, NULL, &handler));
+    EQUAL(0, handler);
+    IS(NS_ERR_INVALID, ns_app_off(NULL, 1));
     IS(NS_ERR_INVALID, ns_app_on_link(NULL, NULL, NULL));
     IS(NS_ERR_INVALID, ns_app_on_reject(NULL, NULL, NULL));
     IS(NS_ERR_INVALID, ns_app_on_synced(NULL, NULL, NULL));
@@ -68,6 +72,7 @@ static void null_arguments_of_apps(void)
 {
     ns_app *app = (ns_app *)&app;
     ns_app_stats_t stats;
+    ns_handler handler;
     IS(NS_ERR_INVALID, ns_app_new(NULL, &app));
     CHECK(app == NULL);
     IS(NS_ERR_INVALID, ns_app_new("null", NULL));
@@ -113,6 +118,12 @@ static void null_arguments_of_apps(void)
     CONTAINS("function is NULL", ns_last_error());
     IS(NS_ERR_INVALID, ns_app_stats(app, NULL, sizeof stats));
     IS(NS_ERR_INVALID, ns_app_stats(app, &stats, 0));
+    IS(NS_ERR_INVALID, ns_app_on(app, NULL, NULL, NULL, NULL, &handler));
+    SAME("pattern is NULL", ns_last_error());
+    IS(NS_ERR_INVALID, ns_app_on(app, "x", NULL, NULL, NULL, &handler));
+    SAME("function is NULL", ns_last_error());
+    IS(NS_ERR_INVALID, ns_app_on(app, "x", NULL, NULL, NULL, NULL));
+    SAME("out is NULL", ns_last_error());
     OK(ns_app_on_state(app, NULL, NULL));
     OK(ns_app_on_link(app, NULL, NULL));
     OK(ns_app_on_reject(app, NULL, NULL));

@@ -25,6 +25,7 @@ extern const struct test descriptor_tests[];
 extern const struct test error_tests[];
 extern const struct test fork_tests[];
 extern const struct test free_tests[];
+extern const struct test handler_tests[];
 extern const struct test hub_tests[];
 extern const struct test key_tests[];
 extern const struct test link_tests[];

@@ -443,6 +443,7 @@ impl Run {
                 self.require(fits, || format!("ns_app_each: {status} and {} of {}", shown.count, shown.most));
                 self.check_open(handle_ref, "ns_app_each", status);
             }
+            21 if rng.one_in(2) => self.handler(rng, slot, handle),
             21..=22 => self.set_function(rng, slot, handle, inside),
             _ => self.send(rng, handle_ref, if inside { "callback/" } else { "n/" }),
         }

@@ -23,6 +23,8 @@ pub(crate) fn context<T>(run: &Arc<Run>, slot: usize, handle: &Arc<Handle<T>>, r
         handle: handle.clone(),
         running: AtomicUsize::new(0),
         replaced: AtomicBool::new(false),
+        owed: AtomicBool::new(false),
+        destroyed: AtomicUsize::new(0),
         rng: Mutex::new(Rng::new(rng.any())),
     }
 }

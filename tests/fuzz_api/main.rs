@@ -119,6 +119,7 @@ macro_rules! status {
 
 mod apps;
 mod callbacks;
+mod handlers;
 mod hubs;
 mod states;
 
@@ -169,6 +170,9 @@ struct Context<T> {
     running: AtomicUsize,
     /// It is not to run any more.
     replaced: AtomicBool,
+    /// Of a function for a pattern: it was set; how often it was destroyed.
+    owed: AtomicBool,
+    destroyed: AtomicUsize,
     rng: Mutex<Rng>,
 }
 
@@ -237,6 +241,8 @@ struct Run {
     urls: Mutex<Vec<String>>,
     /// Keeps what callbacks point to until all threads have ended.
     app_contexts: Mutex<Vec<Arc<Context<ns_app>>>>,
+    /// Functions for patterns that are set, unless their apps were freed.
+    handlers: Mutex<Vec<handlers::Set>>,
     hub_contexts: Mutex<Vec<Arc<Context<ns_hub>>>>,
     /// One thread alone makes calls, besides callbacks.
     single: bool,
@@ -285,6 +291,7 @@ impl Run {
                 ipc(2),
             ]),
             app_contexts: Mutex::default(),
+            handlers: Mutex::default(),
             hub_contexts: Mutex::default(),
             single,
             made: AtomicU64::new(0),
@@ -511,6 +518,7 @@ fn sequences(default: u64, threads: u64) {
         worker.join().expect("a thread that has said that it is done");
         let threads = until(library_threads, <[_]>::is_empty);
         run.require(threads.is_ok(), || format!("threads are left: {threads:?}"));
+        run.check_destroyed();
         let left = until(descriptors, |now| now.len() == before.len());
         run.require(left.is_ok(), || format!("descriptors: {before:?} before, {left:?} now"));
         let failed = lock(&run.failed).take();

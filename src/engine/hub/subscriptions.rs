@@ -95,14 +95,14 @@ struct Held {
 impl Subscriptions {
     /// Nobody is sent anything.
     pub fn new() -> Subscriptions {
-        Subscriptions { everyone: Vec::new(), index: PatternIndex::new(), held: Held::default() }
+        Subscriptions { everyone: Vec::new(), index: PatternIndex::default(), held: Held::default() }
     }
 
     /// The peers that are sent every name, and those that have a pattern for that of this entry, both in the order of their
     /// places; and what it took to find the latter, in steps.
     #[inline]
     pub fn audience(&mut self, entry: &Entry) -> (&[u32], &[u32], usize) {
-        if self.index.len() == 0 {
+        if self.index.patterns() == 0 {
             return (&self.everyone, &[], 0);
         }
         let (listed, steps) = self.index.listed(entry.name());
@@ -126,7 +126,7 @@ impl Subscriptions {
     /// Whether there is room for these patterns, too.
     pub fn have_room_for(&self, patterns: &[Arc<Pattern>]) -> bool {
         let Held { stars, bytes } = self.held;
-        self.index.len() + patterns.len() <= limits::HUB_PATTERNS
+        self.index.patterns() + patterns.len() <= limits::HUB_PATTERNS
             && stars + patterns.iter().filter(|pattern| has_star(pattern)).count() <= limits::HUB_STARS
             && bytes + patterns.iter().map(|pattern| pattern.as_str().len()).sum::<usize>() <= limits::HUB_PATTERN_BYTES
     }

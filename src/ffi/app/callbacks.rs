@@ -1,15 +1,17 @@
 //! The functions of the program that an app calls, and the states for which it calls them.
 
 use std::ffi::{c_char, c_int, c_void};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
 
 use super::super::enter::enter;
 use super::super::state::as_raw;
-use super::super::{ns_kind, ns_link, ns_presence, ns_status, null, status, text, timeout, Carried};
+use super::super::{ns_kind, ns_link, ns_presence, ns_status, null, status, text, timeout, Carried, Out};
 use super::{
-    c_string, handle_of, ns_app, ns_app_peer_fn, ns_link_fn, ns_presence_fn, ns_reject_fn, ns_state_fn, ns_synced_fn,
-    waiting,
+    c_string, handle_of, ns_app, ns_app_peer_fn, ns_destroy_fn, ns_handler, ns_link_fn, ns_presence_fn, ns_reject_fn,
+    ns_state_fn, ns_synced_fn, waiting,
 };
-use crate::{App, OnLink, OnPresence, OnReject, OnState, OnSynced, Status};
+use crate::{App, Handler, OnLink, OnPresence, OnReject, OnState, OnSynced, Status};
 
 /// Closes an app that was freed inside its own callback, which has returned.
 fn close(app: App) {
@@ -40,6 +42,90 @@ pub unsafe extern "C" fn ns_app_on_state(app: *mut ns_app, function: ns_state_fn
         // SAFETY: as above.
         unsafe { waiting(app, |app| app.on_state(callback)) }
     })
+}
+
+/// Has `function` get the states whose names match `pattern` (`*` is one segment of a name or part of
+/// one, `**` any number of segments), until ns_app_off ends it. It is called where the function of
+/// ns_app_on_state is, behind that one; those of several matching patterns in the order in which they
+/// were set. With the first one states come through ns_app_dispatch (or on the app's own thread), for
+/// which all functions of one state count as one callback; a state for which there is no function is
+/// left out, and ns_app_recv is NS_ERR_STATE. It gets what comes from now on. It does not subscribe:
+/// ns_app_subscribe does. However many patterns there are, a state takes the same time.
+///
+/// A function may set and end functions, itself too: one that is set in a function does not get the
+/// state that this one has. `destroy`, if it is not NULL, is called with `ctx` once `function` has run
+/// for the last time: inside ns_app_off, or when the function has returned that called it, or inside
+/// ns_app_free. If this fails, it is not called.
+///
+/// Does not block. Any thread. On failure `*out` is 0.
+///
+/// - NS_ERR_NAME: `pattern` is none
+/// - NS_ERR_UTF8: `pattern` is not UTF-8
+/// - NS_ERR_CLOSED: the app is closed
+/// - NS_ERR_INVALID: `app`, `pattern`, `function` or `out` is NULL
+#[no_mangle]
+pub unsafe extern "C" fn ns_app_on(
+    app: *mut ns_app,
+    pattern: *const c_char,
+    function: ns_state_fn,
+    ctx: *mut c_void,
+    destroy: ns_destroy_fn,
+    out: *mut ns_handler,
+) -> ns_status {
+    status(|| {
+        // SAFETY: the arguments are as the header demands.
+        let (out, pattern) = unsafe { (Out::new(out, 0), text(pattern, "pattern")) };
+        let out = out.required("out")?;
+        // SAFETY: as above.
+        let handle = unsafe { handle_of(app) }?;
+        let (pattern, function) = (pattern?, function.ok_or_else(|| null("function"))?);
+        let (guard, shown, is_set) = (handle.guard.clone(), Carried(app), Arc::new(AtomicBool::new(false)));
+        let context = Context { ctx: Carried(ctx), destroy, is_set: is_set.clone() };
+        let callback: Box<OnState> = Box::new(move |state| {
+            let (state, ctx) = (as_raw(state), context.ctx());
+            // SAFETY: the app is not freed, the state outlives the call, and the function is as the header demands.
+            guard.callback(|| unsafe { enter!(function, shown.get(), state, ctx) }, close);
+        });
+        let handler = handle.app.on(pattern, callback)?;
+        is_set.store(true, Ordering::Release);
+        out.put(handler.number());
+        Ok(())
+    })
+}
+
+/// The `ctx` of a function, which ends with it.
+struct Context {
+    ctx: Carried<c_void>,
+    destroy: ns_destroy_fn,
+    /// Whether the function was set, so that the program has handed `ctx` over.
+    is_set: Arc<AtomicBool>,
+}
+
+impl Context {
+    /// A method, so that closures capture the whole.
+    fn ctx(&self) -> *mut c_void {
+        self.ctx.get()
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        if let (Some(destroy), true) = (self.destroy, self.is_set.load(Ordering::Acquire)) {
+            // SAFETY: the function is as the header demands.
+            unsafe { enter!(destroy, self.ctx.get()) };
+        }
+    }
+}
+
+/// Ends a function of ns_app_on. When it returns, the function is not running and will not run, unless
+/// this is called inside it. Waits for a running callback. Any thread.
+///
+/// - NS_ERR_NOT_FOUND: `handler` was ended before, or is of another app
+/// - NS_ERR_INVALID: `app` is NULL
+#[no_mangle]
+pub unsafe extern "C" fn ns_app_off(app: *mut ns_app, handler: ns_handler) -> ns_status {
+    // SAFETY: the arguments are as the header demands.
+    status(|| unsafe { waiting(app, |app| app.off(Handler::of_number(handler))) })
 }
 
 /// Sets the function for changes of the link; NULL for none. Otherwise as ns_app_on_state, with the

@@ -49,6 +49,12 @@ struct Behind {
 /// Runs where callbacks run (see the top of this file).
 pub type ns_state_fn = Option<unsafe extern "C" fn(app: *mut ns_app, state: *const ns_state, ctx: *mut c_void)>;
 
+/// A function that ns_app_on has set: a number of the app's, and not 0.
+pub type ns_handler = u64;
+
+/// Is told that a function of ns_app_on, which has this `ctx`, runs no more: `ctx` may be freed.
+pub type ns_destroy_fn = Option<unsafe extern "C" fn(ctx: *mut c_void)>;
+
 /// Gets a state of ns_app_each. The state is borrowed for the call: ns_state_ref keeps it. True goes on
 /// to the next, false ends the walk.
 ///

@@ -402,3 +402,76 @@ TEST("get gives the newest value of a name, of any sender or of one")
     EQUAL(2, (*pair.b.try_get("b", "x")).as<int>());
     CHECK(!pair.b.get("c", "x"));
 }
+
+TEST("a function for a pattern gets the states that match, as long as its handler lives")
+{
+    Pair pair;
+    std::string called;
+    const auto adds = [&](char letter) { return [&called, letter](const State &) { called += letter; }; };
+    const auto calls = [&](const char *name) {
+        called.clear();
+        pair.a.send(name, 1);
+        CHECK(pair.b.dispatch(patience, 1));
+        return called;
+    };
+    Handler all = pair.b.on("**", adds('a'));
+    {
+        const Handler some = pair.b.on("x/*", adds('s'));
+        EQUAL("as", calls("x/1"));
+        EQUAL("a", calls("y"));
+    }
+    EQUAL("a", calls("x/1"));
+    Handler moved = std::move(all);
+    CHECK(!all && moved);
+    EQUAL("a", calls("x/1"));
+    // Another one in its place ends it.
+    moved = pair.b.on("y", adds('y'));
+    EQUAL("y", calls("y"));
+    // In itself.
+    Handler once;
+    once = pair.b.on("once", [&](const State &) {
+        called += 'o';
+        once.end();
+    });
+    EQUAL("o", calls("once"));
+    CHECK(!once);
+    EQUAL("", calls("once"));
+    pair.b.on("kept", adds('k')).keep();
+    EQUAL("k", calls("kept"));
+    FAILS(Status::name, pair.b.on("", adds('n')));
+    FAILS(Status::invalid, pair.b.on("x", {}));
+}
+
+TEST("what a function for a pattern throws comes out of dispatch, and what it holds is destroyed with it")
+{
+    Pair pair;
+    auto held = std::make_shared<int>(7);
+    const std::weak_ptr<int> watch = held;
+    Handler handler = pair.b.on("x", [held](const State &) { throw Thrown("from x"); });
+    held.reset();
+    pair.a.send("x", 1);
+    EQUAL("from x", thrown_by([&] { pair.b.dispatch(patience); }));
+    CHECK(!watch.expired());
+    handler.end();
+    CHECK(watch.expired());
+}
+
+TEST("a handler may outlive its app, and end in the function that ends the app")
+{
+    Hub hub("tcp://127.0.0.1:0");
+    App a("a");
+    a.connect(hub.address());
+    Handler left, inside;
+    auto b = std::make_unique<App>("b");
+    left = b->on("y", [](const State &) {});
+    inside = b->on("x", [&](const State &) {
+        b.reset();
+        inside.end();
+    });
+    b->connect(hub.address());
+    b->wait_connected(patience);
+    a.send("x", 1);
+    EQUAL(Status::closed, b->try_dispatch(patience));
+    CHECK(b == nullptr);
+    left.end();
+}

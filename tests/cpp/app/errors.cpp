@@ -131,7 +131,8 @@ TEST("every function of an app and a hub that were moved from is Status::invalid
     for (const Status status :
          {app.try_set(option::linger, 1s), app.try_option(option::linger).status(), app.try_connect(), app.try_connect("inproc://x"),
           app.try_wait_connected(0s), app.try_wait_synced(0s), app.try_flush(0s), app.try_disconnect(),
-          app.try_ping(0s).status(), app.try_forget("s", "x", 0s),
+          app.try_ping(0s).status(), app.try_on("x", {}).status(),
+          app.try_on("x", [](const State &) {}).status(), app.try_forget("s", "x", 0s),
           app.try_close(), app.try_close(0s),
           app.try_send("x", 1), app.try_send("x", "text"), app.try_send_json("x", "1"),
           app.try_send_msgpack("x", Bytes("\x01", 1)), app.try_get("x").status(), app.try_get("s", "x").status(),
