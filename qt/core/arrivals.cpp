@@ -25,6 +25,11 @@ ns_status Arrivals::listenTo(ns_app *app)
     return status == NS_OK ? ns_app_on_synced(app, queueSynced, this) : status;
 }
 
+ns_status Arrivals::watchPeers(ns_app *app)
+{
+    return ns_app_on_presence(app, queuePeer, this);
+}
+
 ns_status Arrivals::take(ns_app *app, Arrival *out)
 {
     while (m_queue.empty()) {
@@ -52,7 +57,7 @@ ns_status Arrivals::dropLink(ns_app *app)
     do {
         status = ns_app_dispatch(app, 0, 0);
     } while (status == NS_OK || status == NS_ERR_INTERRUPTED || isRefusal(status));
-    drop([](const Arrival &arrival) { return !std::holds_alternative<StatePointer>(arrival); });
+    drop([](const Arrival &arrival) { return std::holds_alternative<LinkChange>(arrival) || std::holds_alternative<Synced>(arrival); });
     return status;
 }
 
@@ -75,6 +80,13 @@ void Arrivals::queueLink(ns_app *, ns_link link, ns_status why, const char *text
 void Arrivals::queueSynced(ns_app *, void *ctx)
 {
     static_cast<Arrivals *>(ctx)->m_queue.push_back(Synced());
+}
+
+void Arrivals::queuePeer(ns_app *, ns_presence event, const char *identity, const uint8_t *instance, void *ctx)
+{
+    const QByteArray bytes(reinterpret_cast<const char *>(instance), 16);
+    static_cast<Arrivals *>(ctx)->m_queue.push_back(
+        PeerInfo{fromCString(identity), QString::fromLatin1(bytes.toHex()), static_cast<Client::Presence>(event)});
 }
 
 } // namespace NanostateQt

@@ -26,7 +26,7 @@ struct Synced
 };
 
 /*!
-    Takes states, link changes and Synced from an app, one at a time and in their order.
+    Takes states, link changes, what happens to other apps, and Synced from an app, one at a time and in their order.
 
     The callbacks only put what they are told into a queue. No code of the program runs inside a call of the C API, so a
     slot may call anything.
@@ -34,20 +34,22 @@ struct Synced
 class Arrivals
 {
 public:
-    using Arrival = std::variant<StatePointer, LinkChange, Synced>;
+    using Arrival = std::variant<StatePointer, LinkChange, Synced, PeerInfo>;
 
     Arrivals() = default;
 
     /*! Receives what this app tells besides states from now on. */
     ns_status listenTo(ns_app *app);
+    /*! Has the hub tell which other apps are there, too. */
+    ns_status watchPeers(ns_app *app);
     /*! Takes the next arrival without waiting. NS_ERR_TIMEOUT: there is none. After any other failure the app can no
         longer be used. */
     ns_status take(ns_app *app, Arrival *out);
     /*! Whether the queue is empty. The descriptor of the app does not show what is in it. */
     bool isEmpty() const { return m_queue.empty(); }
 
-    /*! Drops what \a app has not reported yet of the link that ns_app_disconnect() ended. States stay. The result is
-        that of take(). */
+    /*! Drops what \a app has not reported yet of the link that ns_app_disconnect() ended. States stay, and what happened
+        to other apps. The result is that of take(). */
     ns_status dropLink(ns_app *app);
     /*! Drops what says that the app is synced, which it is no longer: it has asked for more. */
     void dropSynced();
@@ -59,6 +61,7 @@ private:
     void drop(Unwanted unwanted);
     static void queueLink(ns_app *app, ns_link link, ns_status why, const char *text, void *ctx);
     static void queueSynced(ns_app *app, void *ctx);
+    static void queuePeer(ns_app *app, ns_presence event, const char *identity, const uint8_t *instance, void *ctx);
 
     std::deque<Arrival> m_queue;
 };

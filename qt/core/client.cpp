@@ -14,6 +14,7 @@ Client::Client(QObject *parent) : QObject(parent), d(new ClientPrivate(this))
     // For connections across threads, and for those by name.
     qRegisterMetaType<Client::State>("NanostateQt::Client::State");
     qRegisterMetaType<Client::Error>("NanostateQt::Client::Error");
+    qRegisterMetaType<Client::Presence>("NanostateQt::Client::Presence");
 }
 
 Client::Client(const QString &identity, const QString &url, QObject *parent) : Client(parent)
@@ -240,6 +241,21 @@ QVariant Client::value(const QString &name, const QString &sender) const
     return state ? d->valueOf(state.get()) : QVariant();
 }
 
+QStringList Client::peers() const
+{
+    d->watchPeers();
+    return d->others.identities();
+}
+
+void Client::connectNotify(const QMetaMethod &signal)
+{
+    static const QMetaMethod presence = QMetaMethod::fromSignal(&Client::presenceChanged);
+    static const QMetaMethod peers = QMetaMethod::fromSignal(&Client::peersChanged);
+    if (signal == presence || signal == peers)
+        // It may be another thread that connects.
+        QMetaObject::invokeMethod(this, [this]() { d->watchPeers(); }, Qt::QueuedConnection);
+}
+
 QStringList Client::names() const
 {
     QSet<QString> names;
@@ -320,6 +336,16 @@ bool refuse(Client *client, ns_status status, const QString &text)
 ns_app *app(const Client *client)
 {
     return ClientPrivate::of(client)->app;
+}
+
+void watchPeers(Client *client)
+{
+    ClientPrivate::of(client)->watchPeers();
+}
+
+std::vector<PeerInfo> peers(const Client *client)
+{
+    return ClientPrivate::of(client)->others.all();
 }
 
 int generation(const Client *client)

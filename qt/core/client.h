@@ -68,6 +68,10 @@ class NANOSTATEQT_EXPORT Client : public QObject
         none of them, except its own, and those that QML types with this client use. */
     Q_PROPERTY(QStringList subscriptions READ subscriptions WRITE setSubscriptions RESET resetSubscriptions NOTIFY
                    subscriptionsChanged)
+    /*! The identities of the other apps that are connected to the hub, sorted; one for each app, also of several that share
+        it. They stay while the client reconnects; empty while it is not active, and with a hub that does not tell. The hub
+        is asked once somebody reads this, or connects to its signal or presenceChanged(): at first it is empty. */
+    Q_PROPERTY(QStringList peers READ peers NOTIFY peersChanged)
     /*! Whether bytes that are valid UTF-8 arrive as QString. Initially false. The original nanostate sends its text as
         bytes. */
     Q_PROPERTY(bool bytesAsText READ bytesAsText WRITE setBytesAsText NOTIFY bytesAsTextChanged)
@@ -80,6 +84,17 @@ public:
         Refused = NS_LINK_REFUSED //!< The hub refused it; it tries again by itself.
     };
     Q_ENUM(State)
+
+    /*! What happened to another app. */
+    enum class Presence {
+        Here = NS_PRESENCE_HERE, //!< It was there before this client asked.
+        Joined = NS_PRESENCE_JOINED, //!< It has come.
+        Suspect = NS_PRESENCE_SUSPECT, //!< Nothing is heard of it, or its connection has broken.
+        Recovered = NS_PRESENCE_RECOVERED, //!< It is not suspect any more.
+        Left = NS_PRESENCE_LEFT, //!< It has left on purpose, or was gone when this client had its hub back.
+        Lost = NS_PRESENCE_LOST //!< It was suspect for too long.
+    };
+    Q_ENUM(Presence)
 
     /*! Numbers of the C API; ns_strerror has a text for each. */
     enum class Error {
@@ -136,6 +151,7 @@ public:
     /*! A pattern that is none, or more than 1,024 of them: \l error says so, and nothing changes. */
     void setSubscriptions(const QStringList &patterns);
     void resetSubscriptions();
+    QStringList peers() const;
     bool bytesAsText() const;
     void setBytesAsText(bool on);
 
@@ -169,6 +185,10 @@ Q_SIGNALS:
     void stateUpdated(const QString &sender, const QString &name, const QVariant &value, bool retained);
     /*! Another program has withdrawn its value of a name. If that was while this client was away, it is \a retained. */
     void stateCleared(const QString &sender, const QString &name, bool retained);
+    /*! Another app was there, has come, is gone, or is suspect. \a instance, 32 hexadecimal digits, tells it from others with
+        that identity. Each that is there is told to the first that connects; after a reconnect, what has changed. Losing
+        the hub is nothing that happened to others. */
+    void presenceChanged(const QString &identity, NanostateQt::Client::Presence presence, const QString &instance);
     void connected();
     void disconnected();
     /*! An error occurred; \l error and \l errorString have it from now on. */
@@ -185,7 +205,11 @@ Q_SIGNALS:
     void syncedChanged();
     void errorChanged();
     void subscriptionsChanged();
+    void peersChanged();
     void bytesAsTextChanged();
+
+protected:
+    void connectNotify(const QMetaMethod &signal) override;
 
 private:
     friend class ClientPrivate;

@@ -8,6 +8,7 @@
 #include <QtCore/qmetaobject.h>
 
 #include <memory>
+#include <vector>
 
 namespace NanostateQt {
 
@@ -50,6 +51,14 @@ protected:
     ~StateObserver() = default;
 };
 
+/*! Another app, and what happened to it or how it is. */
+struct PeerInfo
+{
+    QString identity;
+    QString instance;
+    Client::Presence presence;
+};
+
 namespace ClientAccess {
 
 /*! A deferred client does not open, whatever its properties are; once it is no longer deferred, it opens if it is
@@ -78,6 +87,11 @@ NANOSTATEQT_EXPORT QVariant valueOf(const Client *client, const ns_state *state)
 /*! Sets the error of the client, for a call that failed, and returns false, for that call to return. A slot may delete
     the client. */
 NANOSTATEQT_EXPORT bool refuse(Client *client, ns_status status, const QString &text);
+
+/*! Has the hub tell which other apps are there. */
+NANOSTATEQT_EXPORT void watchPeers(Client *client);
+/*! The other apps that are there, as far as the hub has told, each here or suspect, sorted by identity and instance. */
+NANOSTATEQT_EXPORT std::vector<PeerInfo> peers(const Client *client);
 
 /*! The app behind the client; NULL while it is not active. */
 NANOSTATEQT_EXPORT ns_app *app(const Client *client);

@@ -38,6 +38,9 @@ bool ClientPrivate::settle()
         } else if (told.synced != isSynced()) {
             told.synced = isSynced();
             Q_EMIT q->syncedChanged();
+        } else if (told.peersChanges != peersChanges) {
+            told.peersChanges = peersChanges;
+            Q_EMIT q->peersChanged();
         } else {
             const Failure now = failureNow();
             told.failure = now;
@@ -54,7 +57,7 @@ bool ClientPrivate::settle()
 bool ClientPrivate::isSettled() const
 {
     return told.active == active && told.state == state && told.connected == (state == Client::State::Connected)
-        && told.synced == isSynced() && told.failure == failureNow();
+        && told.synced == isSynced() && told.peersChanges == peersChanges && told.failure == failureNow();
 }
 
 void ClientPrivate::open()
@@ -69,6 +72,10 @@ void ClientPrivate::open()
         return giveUp(lastFailure(status));
     if (const ns_status status = arrivals.listenTo(app))
         return giveUp(lastFailure(status));
+    if (others.areWanted()) {
+        if (const ns_status status = arrivals.watchPeers(app))
+            return giveUp(lastFailure(status));
+    }
     subscriptions.forgetApp();
     if (subscribe())
         connectApp();
@@ -89,6 +96,16 @@ bool ClientPrivate::subscribe()
         loseSynced();
     }
     return true;
+}
+
+void ClientPrivate::watchPeers()
+{
+    if (others.areWanted())
+        return;
+    others.want();
+    // Fails only if memory is short or the app is closed, of which the client hears by other ways.
+    if (app)
+        arrivals.watchPeers(app);
 }
 
 void ClientPrivate::subscribeLater()
@@ -204,6 +221,8 @@ void ClientPrivate::close()
     ns_app_close(app, ns_app_link(app) == NS_LINK_CONNECTED ? -1 : 0);
     ns_app_free(std::exchange(app, nullptr));
     arrivals.clear();
+    if (others.clear())
+        ++peersChanges;
     ++closed;
     state = Client::State::Disconnected;
     loseSynced();
@@ -242,6 +261,8 @@ void ClientPrivate::pump()
         } else if (const auto *change = std::get_if<LinkChange>(&arrival)) {
             linkChanged(*change);
             settle();
+        } else if (const auto *peer = std::get_if<PeerInfo>(&arrival)) {
+            peerChanged(*peer);
         } else {
             syncedArrived();
         }
@@ -305,6 +326,16 @@ void ClientPrivate::syncedArrived()
         return;
     synced = true;
     settle();
+}
+
+void ClientPrivate::peerChanged(const PeerInfo &peer)
+{
+    if (others.heard(peer))
+        ++peersChanges;
+    const Moment before(this);
+    Q_EMIT q->presenceChanged(peer.identity, peer.presence, peer.instance);
+    if (before.exists())
+        settle();
 }
 
 void ClientPrivate::loseSynced()

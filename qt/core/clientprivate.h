@@ -8,6 +8,7 @@
 #include "client_p.h"
 #include "failure.h"
 #include "observers.h"
+#include "others.h"
 #include "subscriptions.h"
 
 #include <QtCore/qpointer.h>
@@ -62,6 +63,9 @@ public:
     // Reports the failure of a call. Always false.
     bool refuse(const Failure &why);
 
+    // Has the hub tell which other apps are there.
+    void watchPeers();
+
     // The program subscribes to these from now on; nothing: to what is the default. False: the error is reported.
     bool setOwnSubscriptions(const std::optional<QStringList> &own);
     // Tells the app what is wanted after the present pass of the event loop.
@@ -89,6 +93,7 @@ public:
     int closed = 0;
     Observers observers;
     Subscriptions subscriptions;
+    Others others;
 
 private:
     // A point in the life of a client, taken before code of the program runs.
@@ -123,6 +128,7 @@ private:
     void stateCleared(const ns_state *clearedState);
     void linkChanged(const LinkChange &change);
     void syncedArrived();
+    void peerChanged(const PeerInfo &peer);
     void loseSynced();
 
     Client *const q;
@@ -130,6 +136,8 @@ private:
     Arrivals arrivals;
     // How often synced was lost.
     int unsynced = 0;
+    // How often the list of peers changed.
+    int peersChanges = 0;
     // subscribeNow() is queued.
     bool subscribing = false;
     // What the signals emitted so far have reported.
@@ -139,6 +147,7 @@ private:
         Client::State state = Client::State::Disconnected;
         bool connected = false;
         bool synced = false;
+        int peersChanges = 0;
         Failure failure;
     } told;
 };

@@ -37,6 +37,7 @@ void NanostateClient::componentComplete()
 
 void NanostateClient::connectNotify(const QMetaMethod &signal)
 {
+    Client::connectNotify(signal);
     ClientAccess::connectionsChanged(this, signal);
 }
 

@@ -1,6 +1,7 @@
 #include "registration.h"
 
 #include "nanostateclient.h"
+#include "peermodel.h"
 #include "sharedstate.h"
 #include "stateimage.h"
 #include "statelistener.h"
@@ -35,10 +36,12 @@ void registerQmlTypes()
     // Arguments of signals.
     qRegisterMetaType<Client::State>();
     qRegisterMetaType<Client::Error>();
+    qRegisterMetaType<Client::Presence>();
     registered() = {
         // The type of the property client, which may be a Client that C++ made.
         qmlRegisterAnonymousType<Client>(uri, major),
         qmlRegisterType<NanostateClient>(uri, major, minor, "NanostateClient"),
+        qmlRegisterType<PeerModel>(uri, major, minor, "PeerModel"),
         qmlRegisterType<SharedState>(uri, major, minor, "SharedState"),
         qmlRegisterType<StateImage>(uri, major, minor, "StateImage"),
         qmlRegisterType<StateListener>(uri, major, minor, "StateListener"),

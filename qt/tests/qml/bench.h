@@ -220,12 +220,26 @@ public:
     {
         return QProcess::execute(text(NANOSTATE_COMMAND), arguments) == 0;
     }
+    // A program in a separate process that is there under this identity, until it is killed.
+    Q_INVOKABLE void startProgram(const QString &identity, const QString &url)
+    {
+        m_program = std::make_unique<QProcess>();
+        m_program->start(text(NANOSTATE_COMMAND),
+                         {text("send"), text("--stdin"), text("--as"), identity, text("--connect"), url});
+    }
+    Q_INVOKABLE void killProgram()
+    {
+        m_program->kill();
+        m_program->waitForFinished(Patience);
+    }
 
 private:
     static ns_app *appOf(QObject *client)
     {
         return NanostateQt::ClientAccess::app(qobject_cast<NanostateQt::Client *>(client));
     }
+
+    std::unique_ptr<QProcess> m_program;
 };
 
 inline void registerBench()

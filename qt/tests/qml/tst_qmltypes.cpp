@@ -231,7 +231,7 @@ void tst_QmlTypes::initTestCase()
     m_module = Parser(QString::fromUtf8(file.readAll())).root();
     QCOMPARE(m_module.type, text("Module"));
 
-    for (const char *name : {"NanostateClient", "SharedState", "StateImage", "StateListener", "StateModel"}) {
+    for (const char *name : {"NanostateClient", "PeerModel", "SharedState", "StateImage", "StateListener", "StateModel"}) {
         QQmlComponent component(&m_engine);
         component.setData(QByteArray("import Nanostate 1.0\n") + name + " {}", QUrl());
         QObject *const object = component.create();
