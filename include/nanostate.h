@@ -597,6 +597,19 @@ static inline ns_value ns_value_nil(void)
 }
 
 /**
+ * For ns_key_will: the name's value is withdrawn. It cannot be sent: see ns_app_clear.
+ */
+static inline ns_value ns_value_cleared(void)
+{
+    ns_value value;
+    value.kind = NS_KIND_CLEARED;
+    value.ext = 0;
+    value.len = 0;
+    value.as.u = 0;
+    return value;
+}
+
+/**
  * True or false.
  */
 static inline ns_value ns_value_bool(bool b)
@@ -1430,6 +1443,30 @@ ns_status ns_key_send(ns_key *key, ns_value value);
  * - and the errors of ns_app_clear but for those of `name`
  */
 ns_status ns_key_clear(ns_key *key);
+
+/**
+ * Leaves with the hub what it does with the key's name when the app is lost: it publishes `*will` in
+ * its place, or withdraws the value if that is ns_value_cleared. NULL takes that back. May be changed
+ * at any time; what `will` leads to is copied.
+ *
+ * An app is lost if its link ends before it is closed or disconnected, and it is not back within 5 s,
+ * or if nothing is heard of it for NS_OPT_HUB_LOST_MS. A will has no effect after a goodbye, or once
+ * another app has come in the place of this one. Of apps that share an identity the last one has to be
+ * lost. An app that was lost and comes back publishes its own values over its wills, unless it shares
+ * its identity.
+ *
+ * The hub keeps wills in memory, and is told them on every link, before the values. A flush returns
+ * when it has them, and fails if it did not take one: with NS_ERR_PERMISSION if the app may only read,
+ * with NS_ERR_FULL if the hub has no room. A hub that keeps none, such as an old one, is not told; the
+ * log says so. An app may leave 1,000 wills, which may have 1 MiB together.
+ *
+ * Does not block. Any thread.
+ *
+ * - NS_ERR_INVALID: `key` is NULL
+ * - NS_ERR_FULL: the app leaves as much as it may, and nothing changed
+ * - and the errors of ns_app_send but for those of `name`
+ */
+ns_status ns_key_will(ns_key *key, const ns_value *will);
 
 /**
  * Frees a key. NULL is ignored. Changes nothing else: the value stays, and a call with this key that

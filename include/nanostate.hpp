@@ -987,10 +987,29 @@ public:
     }
     /// Withdraws the value, as App::clear.
     Status try_clear() noexcept { return detail::told(ns_key_clear(handle())); }
+    /// Leaves a value with the hub, which publishes it if the app is lost: if it ends without being closed, or nothing is
+    /// heard of it any more. ns_key_will says exactly when.
+    template <typename T> Status try_will(const T &value) noexcept
+    {
+        unsigned char room[12];
+        const ns_value will = detail::value_of(value, room);
+        return detail::told(ns_key_will(handle(), &will));
+    }
+    /// If the app is lost, the hub withdraws the value instead.
+    Status try_will_clear() noexcept
+    {
+        const ns_value will = ns_value_cleared();
+        return detail::told(ns_key_will(handle(), &will));
+    }
+    /// Takes back what was left with the hub.
+    Status try_no_will() noexcept { return detail::told(ns_key_will(handle(), nullptr)); }
 
 #if NANOSTATE_EXCEPTIONS
     template <typename T> void send(const T &value) { detail::check(try_send(value)); }
     void clear() { detail::check(try_clear()); }
+    template <typename T> void will(const T &value) { detail::check(try_will(value)); }
+    void will_clear() { detail::check(try_will_clear()); }
+    void no_will() { detail::check(try_no_will()); }
 #endif
 
 private:

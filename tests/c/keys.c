@@ -1,6 +1,7 @@
 /* Names that a program declares once. */
 #include "test.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static ns_hub *hub;
@@ -83,6 +84,48 @@ static void refuses(void)
     ns_app_free(app);
 }
 
+static void wills(void)
+{
+    ns_value will = ns_value_int(0);
+    char name[8];
+    ns_state *state;
+    ns_key *key;
+    int n;
+    set_up();
+    OK(ns_app_key(from, "room/people", &key));
+    OK(ns_key_send(key, ns_value_int(1)));
+    OK(ns_key_will(key, &will));
+    will = ns_value_cleared();
+    OK(ns_key_will(key, &will));
+    OK(ns_app_flush(from, LONG));
+    OK(ns_key_will(key, NULL));
+    OK(ns_key_will(key, NULL));
+    will = ns_value_text("\xff");
+    IS(NS_ERR_UTF8, ns_key_will(key, &will));
+    will = ns_value_msgpack("\xc1", 1);
+    IS(NS_ERR_MSGPACK, ns_key_will(key, &will));
+    will.kind = 99;
+    IS(NS_ERR_INVALID, ns_key_will(key, &will));
+    CONTAINS("99", ns_last_error());
+    ns_key_free(key);
+    will = ns_value_nil();
+    for (n = 0; n <= 1000; n++) {
+        sprintf(name, "%d", n);
+        OK(ns_app_key(from, name, &key));
+        IS(n < 1000 ? NS_OK : NS_ERR_FULL, ns_key_will(key, &will));
+        ns_key_free(key);
+    }
+    CONTAINS("\"1000\"", ns_last_error());
+    OK(ns_app_flush(from, LONG));
+    /* After a goodbye there is none. */
+    OK(ns_app_close(from, LONG));
+    OK(ns_app_send_int(to, "last", 1));
+    OK(ns_app_flush(to, LONG));
+    EQUAL(1, next_int("room/people"));
+    IS(NS_ERR_TIMEOUT, ns_app_recv(to, 0, &state));
+    tear_down();
+}
+
 static void outlives(void)
 {
     ns_app *app = app_new("app");
@@ -96,12 +139,14 @@ static void outlives(void)
     ns_app_free(app);
     IS(NS_ERR_CLOSED, ns_key_send(key, ns_value_int(3)));
     IS(NS_ERR_CLOSED, ns_key_clear(key));
+    IS(NS_ERR_CLOSED, ns_key_will(key, NULL));
     ns_key_free(key);
 }
 
 const struct test key_tests[] = {
     {"what is sent of a key is the app's own value of its name", sends},
     {"a name or a value that is none is refused by a key's functions", refuses},
+    {"an app leaves, changes and takes back what the hub publishes when it is lost", wills},
     {"a key may outlive its app, and says that it is closed", outlives},
     {NULL, NULL},
 };

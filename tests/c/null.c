@@ -142,11 +142,13 @@ static void null_keys(void)
     OK(ns_app_key(app, "n", &key));
     IS(NS_ERR_INVALID, ns_key_send(key, ns_value_text(NULL)));
     SAME("value.as.p is NULL", ns_last_error());
+    OK(ns_key_will(key, NULL));
     ns_key_free(key);
     ns_app_free(app);
     IS(NS_ERR_INVALID, ns_key_send(NULL, ns_value_int(1)));
     SAME("key is NULL", ns_last_error());
     IS(NS_ERR_INVALID, ns_key_clear(NULL));
+    IS(NS_ERR_INVALID, ns_key_will(NULL, NULL));
     ns_key_free(NULL);
 }
 

@@ -217,6 +217,9 @@ impl Run {
             }
             None => status!(self, ns_key_clear(key)),
         };
+        let kind = if value.is_some() { NS_KIND_UINT } else { NS_KIND_CLEARED };
+        let will = ns_value { kind, ext: 0, len: 0, r#as: ns_value_as { u: 7 } };
+        status!(self, ns_key_will(key, if status == NS_OK { &will } else { ptr::null() }));
         mark();
         ns!(ns_key_free(key));
         self.check_success("ns_key_free");

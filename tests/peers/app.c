@@ -1,6 +1,6 @@
 /* An app of ours in C, with the signals as a C program has them: app URL IDENTITY [BACKOFF_MAX_MS [KIND]]
  * Does what the lines of standard input say, prints what comes, ends with its input:
- *   text NAME VALUE | json NAME VALUE | fill NAME COUNT | flush | stats
+ *   text NAME VALUE | json NAME VALUE | fill NAME COUNT | will NAME [VALUE] | flush | stats
  * (`fill`: text of COUNT times 'x'; KIND: the number of the only kind that it takes). Prints "state SENDER NAME KIND
  * LENGTH VALUE" (a long VALUE cut short), "link N", and behind each command "done" or "error N WORDS". */
 #include <nanostate.h>
@@ -39,6 +39,18 @@ static ns_status fill(ns_app *app, const char *name, size_t count)
     return status;
 }
 
+/* A text, or without one that the value be withdrawn. */
+static ns_status will(ns_app *app, const char *name, const char *text)
+{
+    ns_value value = text != NULL ? ns_value_text(text) : ns_value_cleared();
+    ns_key *key;
+    ns_status status = ns_app_key(app, name, &key);
+    if (status == NS_OK)
+        status = ns_key_will(key, &value);
+    ns_key_free(key);
+    return status;
+}
+
 static void obey(ns_app *app, char *line)
 {
     char *command = strtok(line, " "), *name = strtok(NULL, " "), *value = strtok(NULL, "");
@@ -51,6 +63,8 @@ static void obey(ns_app *app, char *line)
         status = ns_app_send_json(app, name, value, strlen(value));
     } else if (strcmp(command, "fill") == 0 && value != NULL) {
         status = fill(app, name, strtoul(value, NULL, 10));
+    } else if (strcmp(command, "will") == 0 && name != NULL) {
+        status = will(app, name, value);
     } else if (strcmp(command, "flush") == 0) {
         status = ns_app_flush(app, 60000);
     } else if (strcmp(command, "stats") == 0) {

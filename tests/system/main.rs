@@ -61,3 +61,4 @@ mod tokens;
 #[cfg(all(feature = "cli", target_os = "linux"))]
 mod wall_clocks;
 mod websocket;
+mod wills;

@@ -4,9 +4,9 @@ use std::ffi::c_char;
 use std::ptr::NonNull;
 
 use super::super::counted::{Counted, HandleRef};
-use super::super::{held, ns_status, ns_value, status, text, value, Out};
+use super::super::{held, ns_status, ns_value, status, text, value, Out, NS_KIND_CLEARED};
 use super::{handle_of, ns_app};
-use crate::{Key, Result};
+use crate::{Key, Result, Will};
 
 /// A name of an app, declared once by ns_app_key. What is sent of it is the app's own value of that
 /// name, as by ns_app_send; several keys of a name are as good as one.
@@ -74,6 +74,40 @@ pub unsafe extern "C" fn ns_key_send(key: *mut ns_key, value: ns_value) -> ns_st
 pub unsafe extern "C" fn ns_key_clear(key: *mut ns_key) -> ns_status {
     // SAFETY: the arguments are as the header demands.
     status(|| unsafe { key_of(key)?.clear() })
+}
+
+/// Leaves with the hub what it does with the key's name when the app is lost: it publishes `*will` in
+/// its place, or withdraws the value if that is ns_value_cleared. NULL takes that back. May be changed
+/// at any time; what `will` leads to is copied.
+///
+/// An app is lost if its link ends before it is closed or disconnected, and it is not back within 5 s,
+/// or if nothing is heard of it for NS_OPT_HUB_LOST_MS. A will has no effect after a goodbye, or once
+/// another app has come in the place of this one. Of apps that share an identity the last one has to be
+/// lost. An app that was lost and comes back publishes its own values over its wills, unless it shares
+/// its identity.
+///
+/// The hub keeps wills in memory, and is told them on every link, before the values. A flush returns
+/// when it has them, and fails if it did not take one: with NS_ERR_PERMISSION if the app may only read,
+/// with NS_ERR_FULL if the hub has no room. A hub that keeps none, such as an old one, is not told; the
+/// log says so. An app may leave 1,000 wills, which may have 1 MiB together.
+///
+/// Does not block. Any thread.
+///
+/// - NS_ERR_INVALID: `key` is NULL
+/// - NS_ERR_FULL: the app leaves as much as it may, and nothing changed
+/// - and the errors of ns_app_send but for those of `name`
+#[no_mangle]
+pub unsafe extern "C" fn ns_key_will(key: *mut ns_key, will: *const ns_value) -> ns_status {
+    status(|| {
+        // SAFETY: the arguments are as the header demands.
+        let (key, will) = unsafe { (key_of(key)?, will.as_ref()) };
+        match will {
+            None => key.set_will(Will::None),
+            Some(value) if value.kind == NS_KIND_CLEARED => key.set_will(Will::Clear),
+            // SAFETY: as above.
+            Some(value) => key.set_will(unsafe { value.read() }?),
+        }
+    })
 }
 
 /// Frees a key. NULL is ignored. Changes nothing else: the value stays, and a call with this key that

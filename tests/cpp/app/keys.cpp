@@ -50,6 +50,28 @@ TEST("a key withdraws its value, moves, and leaves the value when it is destroye
     static_assert(!std::is_copy_constructible_v<Key> && std::is_nothrow_move_constructible_v<Key>);
 }
 
+TEST("an app leaves, changes and takes back what the hub publishes when it is lost")
+{
+    Pair pair;
+    Key key = pair.a.key("n");
+    key.will(false);
+    key.will("gone");
+    key.will_clear();
+    pair.a.flush(1min);
+    key.no_will();
+    EQUAL(Status::utf8, key.try_will("\xff"));
+    FAILS(Status::full, [&] {
+        for (int n = 0; n <= 1000; n++)
+            pair.a.key(std::to_string(n)).will(nullptr);
+    }());
+    EQUAL(Status::full, pair.a.key("m").try_will_clear());
+    EQUAL(Status::ok, pair.a.key("7").try_no_will());
+    EQUAL(Status::ok, pair.a.key("m").try_will(std::chrono::system_clock::now()));
+    const Key empty = std::move(key);
+    EQUAL(Status::invalid, key.try_no_will());
+    FAILS(Status::invalid, key.no_will());
+}
+
 TEST("a key of no name is refused, and one of an app that is gone says so")
 {
     App app("app");
