@@ -138,6 +138,24 @@ export class Client {
     this.#change((now) => this.#session.publisher.clear(now, name));
   }
 
+  /**
+   * Leaves a value with the hub, which publishes it if this client is lost: if its page or process ends without `close`, or
+   * nothing is heard of it any more.
+   */
+  will(name: string, value: Sendable, { type }: SendOptions = {}) {
+    this.#change(() => this.#session.publisher.leave(name, value, type === 'double'));
+  }
+
+  /** If this client is lost, the hub withdraws the own value of a name. */
+  willClear(name: string) {
+    this.#change(() => this.#session.publisher.leaveClear(name));
+  }
+
+  /** Takes back what was left with the hub for a name. */
+  noWill(name: string) {
+    this.#change(() => this.#session.publisher.wills.withdraw(name));
+  }
+
   /** Changes own values. */
   #change(act: (now: Now) => void) {
     if (this.#closed) {

@@ -6,9 +6,9 @@ import {
 } from './wire.js';
 
 /** What an app or a hub can do beyond the first version. */
-export const FEATURES = { synced: 1, clear: 2, subscribe: 4, presence: 16 } as const;
+export const FEATURES = { synced: 1, clear: 2, subscribe: 4, presence: 16, will: 32 } as const;
 /** All that an app of this package can do. */
-export const ALL_FEATURES = FEATURES.synced | FEATURES.clear | FEATURES.subscribe | FEATURES.presence;
+export const ALL_FEATURES = Object.values(FEATURES).reduce<number>((all, one) => all | one, 0);
 
 /** What an app asks for in its hello. */
 export const FLAGS = { takeOver: 1, shared: 2, echo: 4, retry: 8, listed: 32 } as const;
@@ -47,6 +47,7 @@ export type Control =
   | { is: 'ping'; token: bigint }
   | { is: 'pong'; token: bigint; time: LogicalTime | undefined }
   | { is: 'rejected'; status: number; name: string }
+  | { is: 'will-rejected'; status: number; name: string; nth: number }
   | { is: 'stale'; name: string; offered: Stamp; held: Stamp | undefined; time: LogicalTime }
   | { is: 'synced'; asks: number }
   | ({ is: 'presence' } & Heard)
@@ -83,6 +84,11 @@ export function token(sender: string, name: 'ping' | 'pong', token: number | big
 /** The body of `$ns/watch` or `$ns/bye`. */
 export function word(sender: string, name: 'watch' | 'bye'): Uint8Array {
   return message(sender, name, (writer) => writer.value(null));
+}
+
+/** The body of `$ns/will`: a body, a name for which there is none any more, or null if all were told. */
+export function will(sender: string, what: Uint8Array | string | null): Uint8Array {
+  return message(sender, 'will', (writer) => writer.value(what));
 }
 
 /** The body of `$ns/subscribe`. */
@@ -133,6 +139,13 @@ function readControl({ name, value }: Body): Control {
         : { is: 'pong', token: uint(value), time: undefined };
     case 'rejected':
       return { is: 'rejected', status: int(field(value, 0)), name: text(field(value, 1)) };
+    case 'will-rejected':
+      return {
+        is: 'will-rejected',
+        status: int(field(value, 0)),
+        name: text(field(value, 1)),
+        nth: Number(uint(field(value, 2))),
+      };
     case 'stale':
       return {
         is: 'stale',

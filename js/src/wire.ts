@@ -224,6 +224,10 @@ export const STAMP_HEAD = [0x81, 0x00, 0xc4, 24];
 /** The head of the map of one that also has flags, and these: the value is cleared. */
 export const TWO_PAIRS = 0x82;
 export const CLEAR_FLAGS = [0x02, CLEAR];
+/** The meta of a body that clears its name, and has no stamp yet. */
+export const CLEAR_META = [0x81, ...CLEAR_FLAGS];
+/** That of any other. */
+export const NO_META = [0x80];
 
 /** Throws unless it can be an identity. */
 export function checkIdentity(identity: string) {

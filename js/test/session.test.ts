@@ -64,6 +64,13 @@ class Replay {
       session.publisher.publish(now, step.publish, value, kindOf(data[0]!, value) === 'double');
     }
     if (step.clear !== undefined) session.publisher.clear(now, step.clear);
+    if (step.will !== undefined) {
+      const data = parse(step.data);
+      const value = decode(data) as Sendable;
+      session.publisher.leave(step.will, value, kindOf(data[0]!, value) === 'double');
+    }
+    if (step.will_clear !== undefined) session.publisher.leaveClear(step.will_clear);
+    if (step.no_will !== undefined) session.publisher.wills.withdraw(step.no_will);
     if (step.subscribe === null) session.subscribed.beginList();
     else if (step.subscribe !== undefined) session.subscribed.add(step.subscribe);
     if (step.unsubscribe !== undefined) session.subscribed.remove(step.unsubscribe);

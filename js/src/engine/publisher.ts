@@ -11,9 +11,11 @@ import { Own, type Entry } from './own.js';
 import type { Received, ValueState } from './received.js';
 import type { Reports } from './reports.js';
 import { Stamper } from './stamper.js';
+import { Wills } from './wills.js';
 
 export class Publisher {
   readonly own: Own;
+  readonly wills: Wills;
   readonly stamper: Stamper;
   readonly hub = new Hub();
   /** The way to the hub, while that has let this app in. */
@@ -27,6 +29,7 @@ export class Publisher {
     readonly reports: Reports,
   ) {
     this.own = new Own(identity, config.sendQueue);
+    this.wills = new Wills(identity, this.own, this.hub, reports);
     this.stamper = new Stamper(instance);
   }
 
@@ -47,6 +50,16 @@ export class Publisher {
     const kind = this.own.find(name)?.kindNumber ?? numberOf(this.received.find(this.identity, name)?.state.kind);
     this.#put(now, name, encode(kind || null), 'cleared');
     this.received.forgetKey(this.identity, name);
+  }
+
+  /** Leaves a value with the hub for the time when this app is lost. Throws as `publish`. */
+  leave(name: string, value: Sendable, doubles = false) {
+    this.wills.leave(name, encode(value, doubles), false, this.limit);
+  }
+
+  /** Leaves with the hub that the value of a name be withdrawn then. */
+  leaveClear(name: string) {
+    this.wills.leave(name, encode(null), true, this.limit);
   }
 
   #put(now: Now, name: string, data: Uint8Array, kind: Kind | 'cleared') {
@@ -180,5 +193,6 @@ export class Publisher {
     this.feed = undefined;
     this.stamper.unlink();
     this.own.unlink();
+    this.wills.unlink();
   }
 }

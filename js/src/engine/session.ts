@@ -160,7 +160,8 @@ export class Session {
 
   /** Why one of these was not taken, if it still is the newest of its name. To be asked once they are acknowledged. */
   notTaken(version: number): NanostateError | undefined {
-    return this.publisher.own.failure(version, this.isOld ? Infinity : this.publisher.limit);
+    const { own, wills, limit } = this.publisher;
+    return own.failure(version, this.isOld ? Infinity : limit) ?? wills.failure(version);
   }
 
   // What the driver tells.
@@ -311,7 +312,8 @@ export class Session {
 
   /** Says this to a hub that heeds it. */
   #say(what: 'watch' | 'bye') {
-    if (this.#phase === 'up' && this.publisher.hub.can('presence')) {
+    const { hub } = this.publisher;
+    if (this.#phase === 'up' && (hub.can('presence') || (what === 'bye' && hub.can('will')))) {
       this.#link!.feed.message(word(this.identity, what));
     }
   }
@@ -436,6 +438,7 @@ export class Session {
     this.#reports.forgetFailures();
     this.#reports.forgetWarning('withheld');
     feed.walkAll(own);
+    this.publisher.wills.begin(feed, this.publisher.limit);
     if (this.others.isWanted) {
       this.#say('watch');
     }
@@ -545,6 +548,8 @@ export class Session {
         return this.#acks.answered(this.#pings.answered(now.mono, control.token), own.version, own.restamped);
       case 'rejected':
         return publisher.notTaken(control.name, own.find(control.name), codeOf(control.status) ?? 'NS_ERR_FULL');
+      case 'will-rejected':
+        return publisher.wills.rejected(control.status, control.name, control.nth);
       case 'synced':
         if (this.#phase === 'up' && this.subscribed.answered(control.asks)) {
           this.#reports.add({ is: 'synced' });

@@ -2,6 +2,7 @@
 
 use nanostate::framing::{header, Version};
 use nanostate::wire::{self, Control, Features, Form, Instance, Meta, PeerState, Presence, Stamp, Value};
+use nanostate::Status;
 
 use super::recorder::{Trace, HUB, IDENTITY, KNOWN};
 use super::scenarios::{later, link_again, link_with, stamp_at};
@@ -134,6 +135,31 @@ pub fn clear_shared(trace: &mut Trace) {
     let held = stamp_at(later(time, 1 << 30));
     trace.hears(Control::Stale { name: "x", offered, held: Some(held), time: held.clock });
     link_again(trace, 0x11, KNOWN);
+}
+
+/// An app that leaves what the hub does when it is lost, changes it and takes it back, with and without a link; a hub that
+/// does not take one, one that keeps none; and a goodbye.
+pub fn will(trace: &mut Trace) {
+    trace.no_will("never");
+    trace.publish("x", Value::Int(1));
+    trace.will("x", Value::Double(0.5));
+    trace.will_clear("early");
+    trace.will("a", Value::Text("gone"));
+    trace.no_will("a");
+    link_with(trace, 0x11, KNOWN);
+    trace.will("x", Value::Int(2));
+    trace.will("long", Value::Bytes(&[7; 300]));
+    trace.no_will("long");
+    trace.flush();
+    trace.hears(Control::WillRejected { status: Status::Full.code(), name: "x", nth: 3 });
+    trace.hears(Control::Pong { token: 8, time: None });
+    link_again(trace, 0x22, Features::SYNCED);
+    trace.will("x", Value::Int(3));
+    link_again(trace, 0x11, KNOWN);
+    trace.no_will("x");
+    trace.no_will("early");
+    link_again(trace, 0x11, KNOWN);
+    trace.disconnect();
 }
 
 /// An app that says which names it is sent: none at first, then more and fewer, with and without a link; what comes of

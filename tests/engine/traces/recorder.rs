@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nanostate::engine::app::{Notice, Session, SessionConfig};
+use nanostate::engine::app::{Notice, Session, SessionConfig, Will};
 use nanostate::engine::{Action, Closed, ConnId, ConnInfo, Now, Protocol};
 use nanostate::framing::{frame_head, header, Framing, Version};
 use nanostate::pattern::Pattern;
@@ -39,9 +39,8 @@ pub struct Trace {
     pub is_congested: bool,
 }
 
-/// What the client in JavaScript can do: it has no function that asks for values of others to be withdrawn, and leaves no
-/// wills.
-pub const KNOWN: Features = Features(Features::ALL.0 & !(Features::FORGET.0 | Features::WILL.0));
+/// What the client in JavaScript can do: it has no function that asks for values of others to be withdrawn.
+pub const KNOWN: Features = Features(Features::ALL.0 & !Features::FORGET.0);
 
 impl Trace {
     pub fn new() -> Trace {
@@ -61,8 +60,8 @@ impl Trace {
         let about = [
             "What an app is told and does. identity, instance, secret: its own. accept: every kind.",
             "A step: at: mono, wall and boot clock in milliseconds. Then what it is told or asked for: config; connect, to \
-             these addresses; disconnect; publish and data; clear, a name; subscribe, to a pattern, or null to none; \
-             unsubscribe, from a pattern; watch, who else is there; ping; flush, and ack in the output for the newest version that was \
+             these addresses; disconnect; publish and data; clear, a name; will and data, will_clear and no_will, a name; \
+             subscribe, to a pattern, or null to none; unsubscribe, from a pattern; watch, who else is there; ping; flush, and ack in the output for the newest version that was \
              acknowledged; open, the connection that it dialled; dial_failed; in, bytes that come; closed; congested, \
              whether nothing is written; tick.",
             "out: what it does: dial, close, link changes, states, synced, bytes that it writes, and the deadline that it \
@@ -235,6 +234,23 @@ impl Trace {
         let written = self.step(json!({ "clear": name }));
         let frames = sim::whole_frames(Framing::Tcp, &written);
         frames.last().and_then(|frame| wire::decode(frame, Form::V1).expect("a body").meta.stamp)
+    }
+
+    pub fn will(&mut self, name: &str, value: Value<'_>) {
+        let mut data = Vec::new();
+        value.encode(&mut data);
+        self.session.set_will(name, Value::Msgpack(&data).into()).unwrap();
+        self.step(json!({"will": name, "data": hex(&data)}));
+    }
+
+    pub fn will_clear(&mut self, name: &str) {
+        self.session.set_will(name, Will::Clear).unwrap();
+        self.step(json!({ "will_clear": name }));
+    }
+
+    pub fn no_will(&mut self, name: &str) {
+        self.session.set_will(name, Will::None).unwrap();
+        self.step(json!({ "no_will": name }));
     }
 
     /// `None`: it takes no names, until there is a pattern.
