@@ -238,9 +238,10 @@ enum {
 };
 
 /**
- * An option of an app (1 to 100) or of a hub (from 101 on): an NS_OPT_ number. The numbers never
- * change. ns_app_set and ns_hub_set set numbers, and ns_app_option and ns_hub_option read them;
- * ns_app_set_text and ns_hub_set_text set texts: 51 to 100, and from 151 on.
+ * An option of an app (1 to 100), of a hub (101 to 200) or of a key (from 201 on): an NS_OPT_
+ * number. The numbers never change. ns_app_set, ns_hub_set and ns_key_set set numbers, and
+ * ns_app_option and ns_hub_option read them; ns_app_set_text and ns_hub_set_text set texts: 51 to
+ * 100, and 151 to 200.
  */
 typedef int32_t ns_opt;
 enum {
@@ -364,7 +365,11 @@ enum {
     NS_OPT_HUB_WWW = 153,
     /** Hub. File with the access tokens of which one is asked for: lines of a name, read or
      *  read-write, and the token. Set before listen. A text. */
-    NS_OPT_HUB_TOKEN_FILE = 154
+    NS_OPT_HUB_TOKEN_FILE = 154,
+    /** Key. How long a value lives that is not sent again; then it is as if it had been cleared. It
+     *  counts for the values that are sent from then on; 0 stands for ever. In milliseconds: 0 to
+     *  1000d, default 0. */
+    NS_OPT_KEY_TTL_MS = 201
 };
 
 /* Version -------------------------------------------------------------------------------------- */
@@ -1422,6 +1427,17 @@ ns_status ns_app_send_msgpack(ns_app *app, const char *name, const void *value, 
  * - NS_ERR_CLOSED: the app is closed
  */
 ns_status ns_app_key(ns_app *app, const char *name, ns_key **out);
+
+/**
+ * Sets an option of the key, an NS_OPT_KEY_ number, for what is sent by this key from now on.
+ *
+ *   ns_key_set(key, NS_OPT_KEY_TTL_MS, 10000);
+ *
+ * Does not block. Any thread.
+ *
+ * - NS_ERR_INVALID: `key` is NULL, an option that keys do not have, or a value that it cannot take
+ */
+ns_status ns_key_set(ns_key *key, ns_opt option, int64_t value);
 
 /**
  * Sends `value` as the newest value of the key's name, as ns_app_send. What `value` leads to is

@@ -194,9 +194,10 @@ enum class LogLevel : int {
     trace = NS_LOG_TRACE,
 };
 
-/// An option of App::set or Hub::set, and the type of its value.
+/// An option of App::set, Hub::set or Key::set, and the type of its value.
 template <typename T> struct AppOption { using Value = T; ns_opt number; };
 template <typename T> struct HubOption { using Value = T; ns_opt number; };
+template <typename T> struct KeyOption { using Value = T; ns_opt number; };
 
 /// The options; nanostate.h says what each does (here `linger`, there NS_OPT_LINGER_MS). Sizes are bytes.
 namespace option {
@@ -244,6 +245,7 @@ inline constexpr HubOption<std::string_view> hub_tls_cert{NS_OPT_HUB_TLS_CERT};
 inline constexpr HubOption<std::string_view> hub_tls_key{NS_OPT_HUB_TLS_KEY};
 inline constexpr HubOption<std::string_view> hub_www{NS_OPT_HUB_WWW};
 inline constexpr HubOption<std::string_view> hub_token_file{NS_OPT_HUB_TOKEN_FILE};
+inline constexpr KeyOption<Time> key_ttl{NS_OPT_KEY_TTL_MS};
 } // namespace option
 
 using AppStats = ns_app_stats_t;
@@ -979,6 +981,15 @@ public:
     /// The handle of the C API, which stays the Key's.
     ns_key *handle() const noexcept { return key_.get(); }
 
+    /// Sets an option for what is sent from now on: key.set(option::key_ttl, 10s). Those of later versions by their number.
+    template <typename T> Status try_set(KeyOption<T> option, typename KeyOption<T>::Value value) noexcept
+    {
+        return try_set(option.number, detail::option_value(value));
+    }
+    Status try_set(ns_opt option, std::int64_t value) noexcept
+    {
+        return detail::told(ns_key_set(handle(), option, value));
+    }
     /// Sends the newest value, of the types that App::send takes.
     template <typename T> Status try_send(const T &value) noexcept
     {
@@ -1005,6 +1016,11 @@ public:
     Status try_no_will() noexcept { return detail::told(ns_key_will(handle(), nullptr)); }
 
 #if NANOSTATE_EXCEPTIONS
+    template <typename T> void set(KeyOption<T> option, typename KeyOption<T>::Value value)
+    {
+        detail::check(try_set(option, value));
+    }
+    void set(ns_opt option, std::int64_t value) { detail::check(try_set(option, value)); }
     template <typename T> void send(const T &value) { detail::check(try_send(value)); }
     void clear() { detail::check(try_clear()); }
     template <typename T> void will(const T &value) { detail::check(try_will(value)); }

@@ -90,6 +90,6 @@ pub use app::{
 };
 pub use error::{Error, Result, Status};
 pub use hub::{Hub, HubStats, OnPeer, PeerEvent, PeerStats};
-pub use options::{AppOption, AppText, HubOption, HubText};
+pub use options::{AppOption, AppText, HubOption, HubText, KeyOption};
 pub use state::State;
 pub use wire::{Kind, Value};

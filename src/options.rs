@@ -1,7 +1,7 @@
-//! The options of apps and hubs, each once: number, name, unit, range, default, and what it is.
+//! The options of apps, hubs and keys, each once: number, name, unit, range, default, and what it is.
 //!
 //! Checks and error texts, the comments of the C header and the flags of `nanostate hub` all come from here. Most are
-//! numbers ([`AppOption`], [`HubOption`]), some texts ([`AppText`], [`HubText`]).
+//! numbers ([`AppOption`], [`HubOption`], [`KeyOption`]), some texts ([`AppText`], [`HubText`]).
 
 use crate::limits;
 use crate::numbered::numbers;
@@ -270,6 +270,15 @@ options! {
     }
 }
 
+options! {
+    /// What [`Key::set`](crate::Key::set) sets. The numbers are those of the C API.
+    KeyOption {
+        TtlMs = 201, NS_OPT_KEY_TTL_MS, Milliseconds, 0..1000 * DAY, 0,
+            "How long a value lives that is not sent again; then it is as if it had been cleared. It counts for the values \
+             that are sent from then on; 0 stands for ever";
+    }
+}
+
 /// What is known of an option whose value is a text.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -372,7 +381,8 @@ mod tests {
 
     fn all() -> Vec<&'static About> {
         let apps = AppOption::ALL.iter().map(|option| option.about());
-        apps.chain(HubOption::ALL.iter().map(|option| option.about())).collect()
+        let hubs = HubOption::ALL.iter().map(|option| option.about());
+        apps.chain(hubs).chain(KeyOption::ALL.iter().map(|option| option.about())).collect()
     }
 
     #[test]

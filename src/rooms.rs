@@ -89,7 +89,7 @@ const ROOMS: &[(&str, &[&str])] = &[
 /// What the crate's root exports of each room for the rooms that stand above it, and for programs.
 const EXPORTS: &[(&str, &[&str])] = &[
     ("error", &["Error", "Result", "Status"]),
-    ("options", &["AppOption", "AppText", "HubOption", "HubText"]),
+    ("options", &["AppOption", "AppText", "HubOption", "HubText", "KeyOption"]),
     ("wire", &["Kind", "Value"]),
     ("state", &["State"]),
     (

@@ -46,6 +46,8 @@ export interface Body {
   sequence?: number | bigint;
   request?: number | bigint;
   target?: string;
+  /** After how many milliseconds it expires. */
+  lifetime?: number | bigint;
 }
 
 /** The stamp of a time, by the instance in this form. */
@@ -153,12 +155,13 @@ function readMeta(reader: Reader, body: Body) {
   const seen = new Set<number | bigint>();
   for (; pairs > 0; pairs--) {
     const key = uint(reader);
-    if (key <= 4 && seen.has(key)) {
+    if (key <= 5 && seen.has(key)) {
       throw new Malformed('meta');
     }
     seen.add(key);
     if (key === 1) body.sequence = uint(reader);
     else if (key === 3) body.request = uint(reader);
+    else if (key === 5) body.lifetime = uint(reader);
     else if (key === 2) {
       const flags = uint(reader);
       if (flags > 0xffff_ffff) {
@@ -209,7 +212,8 @@ export function utf8Length(text: string): number {
 
 /** Whether it uses a feature that nobody announced: it may have these flags, and nothing else. */
 export function usesFeatures(body: Body, flags: number): boolean {
-  return (body.flags & ~flags) !== 0 || body.request !== undefined || body.target !== undefined;
+  const { request, target, lifetime } = body;
+  return (body.flags & ~flags) !== 0 || [request, target, lifetime].some((part) => part !== undefined);
 }
 
 /** Appends a body up to its data: one of v1, or of three elements. */

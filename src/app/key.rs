@@ -1,8 +1,10 @@
 //! A name that a program declares once.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::Arc;
 
 use super::{Inner, Will};
+use crate::options::KeyOption;
 use crate::wire::{self, Value};
 use crate::Result;
 
@@ -27,13 +29,15 @@ use crate::Result;
 pub struct Key {
     inner: Arc<Inner>,
     name: Box<str>,
+    /// [`KeyOption::TtlMs`].
+    ttl: AtomicI64,
 }
 
 impl Key {
     /// See [`App::key`](crate::App::key).
     pub(super) fn new(inner: Arc<Inner>, name: &str) -> Result<Key> {
         wire::check_name(name)?;
-        Ok(Key { inner, name: name.into() })
+        Ok(Key { inner, name: name.into(), ttl: AtomicI64::new(0) })
     }
 
     /// The name it was declared with.
@@ -41,12 +45,25 @@ impl Key {
         &self.name
     }
 
+    /// Sets an option, for what is sent by this key from now on.
+    ///
+    /// # Errors
+    /// [`Status::Invalid`](crate::Status::Invalid): a value that it cannot take.
+    pub fn set(&self, option: KeyOption, value: i64) -> Result<()> {
+        option.about().check(value)?;
+        match option {
+            KeyOption::TtlMs => self.ttl.store(value, Ordering::Relaxed),
+        }
+        Ok(())
+    }
+
     /// Sends a value as the newest of the name, as [`App::send`](crate::App::send).
     ///
     /// # Errors
     /// Those of [`App::send`](crate::App::send).
     pub fn send(&self, value: Value<'_>) -> Result<()> {
-        self.inner.send(&self.name, value)
+        let lifetime = u64::try_from(self.ttl.load(Ordering::Relaxed)).ok().filter(|&ttl| ttl > 0);
+        self.inner.send(&self.name, value, lifetime)
     }
 
     /// Withdraws the own value of the name, as [`App::clear`](crate::App::clear).

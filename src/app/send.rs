@@ -27,7 +27,7 @@ impl App {
     /// [`Status::Full`]: own values fill the send queue, and nothing changed; [`Status::NoMemory`] for a large value;
     /// [`Status::Closed`].
     pub fn send(&self, name: &str, value: Value<'_>) -> Result<()> {
-        self.inner.send(name, value)
+        self.inner.send(name, value, None)
     }
 
     /// Withdraws the own value of `name`: from now on the name has none. Whoever receives it is given a state of
@@ -89,15 +89,15 @@ impl App {
 }
 
 impl Inner {
-    /// See [`App::send`].
-    pub(super) fn send(&self, name: &str, value: Value<'_>) -> Result<()> {
+    /// See [`App::send`]. The value expires after so many milliseconds.
+    pub(super) fn send(&self, name: &str, value: Value<'_>, lifetime: Option<u64>) -> Result<()> {
         let kind = value.kind()?;
         if value.max_encoded_len() > AppOption::MaxMessage.about().high as usize {
             return Err(Error::new(Status::TooLarge, format!("{} exceeds the largest possible message", Quoted(name))));
         }
         // Without the lock, which the loop needs meanwhile.
         let draft = match Draft::is_worthwhile(&value) {
-            true => Some(Draft::new(&self.identity, name, value, kind)?),
+            true => Some(Draft::new(&self.identity, name, value, kind)?.lives_for(lifetime)),
             false => None,
         };
         let mut driver = self.open()?;
@@ -105,9 +105,13 @@ impl Inner {
         let now = runtime::now();
         match draft {
             Some(draft) => driver.protocol.publish_draft(now, draft)?,
-            None => driver.protocol.publish(now, name, value, kind)?,
+            None => driver.protocol.publish_for(now, name, value, kind, lifetime)?,
         }
         self.write(&mut driver, now, nothing_waits);
+        if lifetime.is_some() {
+            // The loop may sleep for longer.
+            driver.run_actions(now);
+        }
         Ok(())
     }
 

@@ -8,6 +8,7 @@
 
 pub mod app;
 pub mod clock;
+mod expiring;
 pub mod gateway;
 mod hash;
 pub mod hub;

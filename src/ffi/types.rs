@@ -125,9 +125,10 @@ pub const NS_PRESENCE_LEFT: ns_presence = 5;
 /// It was suspect for too long.
 pub const NS_PRESENCE_LOST: ns_presence = 6;
 
-/// An option of an app (1 to 100) or of a hub (from 101 on): an NS_OPT_ number. The numbers never
-/// change. ns_app_set and ns_hub_set set numbers, and ns_app_option and ns_hub_option read them;
-/// ns_app_set_text and ns_hub_set_text set texts: 51 to 100, and from 151 on.
+/// An option of an app (1 to 100), of a hub (101 to 200) or of a key (from 201 on): an NS_OPT_
+/// number. The numbers never change. ns_app_set, ns_hub_set and ns_key_set set numbers, and
+/// ns_app_option and ns_hub_option read them; ns_app_set_text and ns_hub_set_text set texts: 51 to
+/// 100, and 151 to 200.
 pub type ns_opt = i32;
 
 /// App. How long closing waits for unsent values. In milliseconds: 0 to 24d, default 1s.
@@ -251,13 +252,17 @@ pub const NS_OPT_HUB_WWW: ns_opt = 153;
 /// Hub. File with the access tokens of which one is asked for: lines of a name, read or
 /// read-write, and the token. Set before listen. A text.
 pub const NS_OPT_HUB_TOKEN_FILE: ns_opt = 154;
+/// Key. How long a value lives that is not sent again; then it is as if it had been cleared. It
+/// counts for the values that are sent from then on; 0 stands for ever. In milliseconds: 0 to
+/// 1000d, default 0.
+pub const NS_OPT_KEY_TTL_MS: ns_opt = 201;
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::options::{About, AboutText, Unit};
     use crate::wire::Malformed;
-    use crate::{AppOption, AppText, HubOption, HubText, Kind, LinkState, PeerEvent, Status};
+    use crate::{AppOption, AppText, HubOption, HubText, KeyOption, Kind, LinkState, PeerEvent, Status};
 
     const SOURCES: &str = concat!(include_str!("types.rs"), include_str!("log.rs"), include_str!("hub.rs"));
 
@@ -316,14 +321,16 @@ mod tests {
         let app_text = |option: &AppText| text(*option as i32, option.about());
         let hub_text = |option: &HubText| text(*option as i32, option.about());
         let apps = AppOption::ALL.iter().map(app).chain(AppText::ALL.iter().map(app_text));
-        apps.chain(HubOption::ALL.iter().map(hub)).chain(HubText::ALL.iter().map(hub_text)).collect()
+        let hubs = HubOption::ALL.iter().map(hub).chain(HubText::ALL.iter().map(hub_text));
+        let key = |option: &KeyOption| number(*option as i32, option.about());
+        apps.chain(hubs).chain(KeyOption::ALL.iter().map(key)).collect()
     }
 
     fn handle(number: i32) -> &'static str {
-        if number > 100 {
-            "Hub"
-        } else {
-            "App"
+        match number {
+            0..=100 => "App",
+            101..=200 => "Hub",
+            _ => "Key",
         }
     }
 

@@ -61,6 +61,8 @@ impl Features {
     pub const PRESENCE: Features = Features(16);
     /// An app leaves values for the time when it is lost, by [`Control::Will`](super::Control::Will); and it says goodbye.
     pub const WILL: Features = Features(32);
+    /// Values may expire: bodies have a [`Meta::lifetime`].
+    pub const LIFETIME: Features = Features(64);
     /// All that this version has.
     pub const ALL: Features = Features(
         Features::SYNCED.0
@@ -68,7 +70,8 @@ impl Features {
             | Features::SUBSCRIBE.0
             | Features::FORGET.0
             | Features::PRESENCE.0
-            | Features::WILL.0,
+            | Features::WILL.0
+            | Features::LIFETIME.0,
     );
 
     /// Whether all features of `other` are among them.

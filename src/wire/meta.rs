@@ -2,7 +2,7 @@
 
 use super::token::{Token, ValueReader};
 use super::value::{put_bin, put_map, put_str, put_uint};
-use super::Malformed;
+use super::{Features, Malformed};
 use crate::limits::MAX_SENDER;
 use crate::time::LogicalTime;
 
@@ -13,6 +13,7 @@ mod key {
     pub const FLAGS: u64 = 2;
     pub const REQUEST: u64 = 3;
     pub const TARGET: u64 = 4;
+    pub const LIFETIME: u64 = 5;
 }
 
 /// The random number of one app or hub object, which keeps it as long as it lives.
@@ -37,6 +38,12 @@ impl Stamp {
 
     /// The most that [`with_stamp`] adds to a meta: a longer head of the map, and the rest of [`Stamp::META_LEN`].
     pub const MAX_ADDED: usize = 4 + Stamp::META_LEN;
+
+    /// The stamp of the tombstone that a value leaves when it expires, whoever makes it: later than the value's, and earlier
+    /// than that of every value that is set after it, since the instance of an app or a hub is not 0.
+    pub fn expired(self) -> Stamp {
+        Stamp { clock: self.clock.succ(), instance: Instance::default() }
+    }
 
     /// Milliseconds since 1970.
     pub const fn millis(self) -> u64 {
@@ -72,6 +79,8 @@ pub struct Meta<'a> {
     pub request: Option<u64>,
     /// The identity of the only receiver; 1 to 255 bytes.
     pub target: Option<&'a str>,
+    /// After how many milliseconds the value expires.
+    pub lifetime: Option<u64>,
 }
 
 impl<'a> Meta<'a> {
@@ -86,13 +95,17 @@ impl<'a> Meta<'a> {
 
     /// What these flags add to the length on the wire.
     pub const FLAGS_LEN: usize = 2;
+    /// The most that a lifetime adds to it.
+    pub const LIFETIME_LEN: usize = 10;
 
-    /// Checks that it has no flags but these: all others belong to features that have to be announced.
+    /// Checks that it has nothing but these flags and what belongs to these features, which both sides have announced.
     ///
     /// # Errors
     /// [`Malformed::Feature`].
-    pub fn check_features(&self, flags: u32) -> Result<(), Malformed> {
-        if self.flags & !flags != 0 || self.request.is_some() || self.target.is_some() {
+    pub fn check_features(&self, features: Features, flags: u32) -> Result<(), Malformed> {
+        let is_unknown = self.flags & !(features.state_flags() | flags) != 0;
+        let expires = self.lifetime.is_some() && !features.contains(Features::LIFETIME);
+        if is_unknown || self.request.is_some() || self.target.is_some() || expires {
             return Err(Malformed::Feature);
         }
         Ok(())
@@ -101,7 +114,8 @@ impl<'a> Meta<'a> {
     /// Appends the map, with what is set in the order of the keys.
     pub fn encode(&self, out: &mut Vec<u8>) {
         let pairs = [self.stamp.is_some(), self.sequence.is_some(), self.flags != 0, self.request.is_some()];
-        put_map(out, pairs.iter().filter(|set| **set).count() as u32 + u32::from(self.target.is_some()));
+        let others = u32::from(self.target.is_some()) + u32::from(self.lifetime.is_some());
+        put_map(out, pairs.iter().filter(|set| **set).count() as u32 + others);
         if let Some(stamp) = self.stamp {
             put_stamp(out, stamp);
         }
@@ -120,6 +134,9 @@ impl<'a> Meta<'a> {
             put_uint(out, key::TARGET);
             put_str(out, target);
         }
+        if let Some(lifetime) = self.lifetime {
+            put_lifetime(out, lifetime);
+        }
     }
 
     /// Reads the map at the front of `bytes` and tells its length. A key is an integer of at least 0; a known key
@@ -134,7 +151,7 @@ impl<'a> Meta<'a> {
         let mut seen = 0u8;
         for _ in 0..pairs(&mut reader)? {
             let key = reader.token()?.as_uint().ok_or(Malformed::Meta)?;
-            if key <= key::TARGET {
+            if key <= key::LIFETIME {
                 if seen & 1 << key != 0 {
                     return Err(Malformed::Meta);
                 }
@@ -160,6 +177,7 @@ impl<'a> Meta<'a> {
                     }
                     meta.target = Some(std::str::from_utf8(target).map_err(|_| Malformed::Utf8)?);
                 }
+                key::LIFETIME => meta.lifetime = Some(uint(&mut reader)?),
                 _ => {
                     reader.value()?;
                 }
@@ -188,6 +206,36 @@ pub fn with_flags(raw_meta: &[u8], flags: u32, out: &mut Vec<u8>) {
     }
 }
 
+/// Appends `raw_meta`, as [`super::decode`] gave it, with so many milliseconds to live, or without that key, all other keys
+/// as they are.
+pub fn with_lifetime(raw_meta: &[u8], lifetime: Option<u64>, out: &mut Vec<u8>) {
+    let start = out.len();
+    let done = match lifetime {
+        Some(lifetime) => replace(raw_meta, key::LIFETIME, |out| put_lifetime(out, lifetime), out),
+        None => remove(raw_meta, key::LIFETIME, out),
+    };
+    if done.is_err() {
+        out.truncate(start);
+        out.extend_from_slice(raw_meta);
+    }
+}
+
+/// Appends a map without this key, which it has.
+fn remove(raw_meta: &[u8], unwanted: u64, out: &mut Vec<u8>) -> Result<(), Malformed> {
+    let mut reader = ValueReader::new(raw_meta);
+    let pairs = pairs(&mut reader)?;
+    put_map(out, pairs.saturating_sub(1));
+    for _ in 0..pairs {
+        let before = reader.rest();
+        let is_unwanted = reader.token()?.as_uint() == Some(unwanted);
+        reader.value()?;
+        if !is_unwanted {
+            out.extend_from_slice(&before[..before.len() - reader.rest().len()]);
+        }
+    }
+    Ok(())
+}
+
 /// Appends a map with the key and value that `put` writes: in the place of that key, or at the front if there was none.
 fn replace(raw_meta: &[u8], wanted: u64, put: impl Fn(&mut Vec<u8>), out: &mut Vec<u8>) -> Result<(), Malformed> {
     let mut reader = ValueReader::new(raw_meta);
@@ -213,6 +261,11 @@ fn replace(raw_meta: &[u8], wanted: u64, put: impl Fn(&mut Vec<u8>), out: &mut V
 fn put_flags(out: &mut Vec<u8>, flags: u32) {
     put_uint(out, key::FLAGS);
     put_uint(out, u64::from(flags));
+}
+
+fn put_lifetime(out: &mut Vec<u8>, lifetime: u64) {
+    put_uint(out, key::LIFETIME);
+    put_uint(out, lifetime);
 }
 
 fn put_stamp(out: &mut Vec<u8>, stamp: Stamp) {
@@ -283,6 +336,37 @@ mod tests {
         let mut again = Vec::new();
         with_flags(&out, Meta::CLEAR, &mut again);
         assert_eq!(Meta::decode(&again).map(|(meta, len)| (meta.flags, len)), Ok((Meta::CLEAR, out.len())));
+    }
+
+    #[test]
+    fn a_lifetime_is_put_replaced_and_taken_out_beside_all_other_keys() {
+        let meta = Meta { stamp: Some(NEWER), flags: Meta::RETAINED, lifetime: Some(70_000), ..Meta::default() };
+        let (mut raw, mut out) = (Vec::new(), Vec::new());
+        meta.encode(&mut raw);
+        assert_eq!(Meta::decode(&raw), Ok((meta, raw.len())));
+        with_lifetime(&raw, Some(3), &mut out);
+        assert_eq!(Meta::decode(&out), Ok((Meta { lifetime: Some(3), ..meta }, out.len())));
+        let mut bare = Vec::new();
+        with_lifetime(&out, None, &mut bare);
+        assert_eq!(Meta::decode(&bare), Ok((Meta { lifetime: None, ..meta }, bare.len())));
+        assert_eq!(bare.len(), out.len() - 2);
+    }
+
+    #[test]
+    fn what_is_not_announced_is_refused() {
+        let meta = Meta { stamp: Some(NEWER), lifetime: Some(1), ..Meta::default() };
+        assert_eq!(meta.check_features(Features::LIFETIME, 0), Ok(()));
+        assert_eq!(meta.check_features(Features::CLEAR, 0), Err(Malformed::Feature));
+        let retained = Meta { flags: Meta::RETAINED, ..Meta::default() };
+        assert_eq!(retained.check_features(Features::ALL, Meta::RETAINED), Ok(()));
+        assert_eq!(retained.check_features(Features::ALL, 0), Err(Malformed::Feature));
+    }
+
+    #[test]
+    fn the_stamp_of_an_expiry_is_between_the_value_and_every_later_one() {
+        let later =
+            Stamp { clock: NEWER.clock.succ(), instance: Instance([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]) };
+        assert!(NEWER < NEWER.expired() && NEWER.expired() < later);
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub use control::{Control, WillMessage, HUB_SENDER};
 pub use features::{Features, HelloFlags};
 pub(crate) use json::json_text;
 pub use json::{from_msgpack, to_msgpack};
-pub use meta::{with_flags, with_stamp, Instance, Meta, Stamp};
+pub use meta::{with_flags, with_lifetime, with_stamp, Instance, Meta, Stamp};
 pub use presence::{PeerState, Presence};
 pub use secret::{check_token, Hidden, Secret};
 pub use texts::Texts;

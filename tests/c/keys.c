@@ -126,6 +126,37 @@ static void wills(void)
     tear_down();
 }
 
+static void expires(void)
+{
+    ns_key *key;
+    ns_state *state;
+    ns_status found;
+    set_up();
+    OK(ns_app_key(from, "n", &key));
+    IS(NS_ERR_INVALID, ns_key_set(key, NS_OPT_KEY_TTL_MS, -1));
+    CONTAINS("NS_OPT_KEY_TTL_MS must be 0 to", ns_last_error());
+    IS(NS_ERR_INVALID, ns_key_set(key, NS_OPT_LINGER_MS, 1));
+    SAME("1 is not an option of a key", ns_last_error());
+    OK(ns_key_set(key, NS_OPT_KEY_TTL_MS, 20));
+    OK(ns_key_send(key, ns_value_int(1)));
+    EQUAL(1, next_int("n"));
+    state = next_named(to, "n");
+    EQUAL(NS_KIND_CLEARED, ns_state_kind(state));
+    ns_state_free(state);
+    IS(NS_ERR_NOT_FOUND, ns_app_get(to, NULL, "n", &state));
+    /* The app itself forgets it, too, at its own time. */
+    while ((found = ns_app_get(from, NULL, "n", &state)) == NS_OK) {
+        ns_state_free(state);
+    }
+    IS(NS_ERR_NOT_FOUND, found);
+    /* It counts for what is sent from then on. */
+    OK(ns_key_set(key, NS_OPT_KEY_TTL_MS, 0));
+    OK(ns_key_send(key, ns_value_int(2)));
+    EQUAL(2, next_int("n"));
+    ns_key_free(key);
+    tear_down();
+}
+
 static void outlives(void)
 {
     ns_app *app = app_new("app");
@@ -147,6 +178,7 @@ const struct test key_tests[] = {
     {"what is sent of a key is the app's own value of its name", sends},
     {"a name or a value that is none is refused by a key's functions", refuses},
     {"an app leaves, changes and takes back what the hub publishes when it is lost", wills},
+    {"a value of a key with a time to live is gone for all when that is over", expires},
     {"a key may outlive its app, and says that it is closed", outlives},
     {NULL, NULL},
 };

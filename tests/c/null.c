@@ -149,6 +149,7 @@ static void null_keys(void)
     SAME("key is NULL", ns_last_error());
     IS(NS_ERR_INVALID, ns_key_clear(NULL));
     IS(NS_ERR_INVALID, ns_key_will(NULL, NULL));
+    IS(NS_ERR_INVALID, ns_key_set(NULL, NS_OPT_KEY_TTL_MS, 1));
     ns_key_free(NULL);
 }
 

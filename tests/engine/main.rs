@@ -14,6 +14,7 @@ mod flush;
 mod forget;
 mod gateways;
 mod identities;
+mod lifetimes;
 mod memory;
 mod old_hubs;
 mod patterns;

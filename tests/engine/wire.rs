@@ -109,6 +109,7 @@ fn every_body_vector_gets_its_verdict() {
             assert_eq!(u64::from(body.meta.flags), meta["flags"].as_u64().unwrap_or(0), "{case}");
             assert_eq!(body.meta.request, meta["request"].as_u64(), "{case}");
             assert_eq!(body.meta.target, meta["target"].as_str(), "{case}");
+            assert_eq!(body.meta.lifetime, meta["lifetime"].as_u64(), "{case}");
         }
         assert_sound(&body, &raw, form);
     }
@@ -372,8 +373,9 @@ proptest! {
         flags in any::<u32>(),
         request in any::<Option<u64>>(),
         target in proptest::option::of(key(MAX_SENDER)),
+        lifetime in any::<Option<u64>>(),
     ) {
-        let meta = Meta { stamp, sequence, flags, request, target: target.as_deref() };
+        let meta = Meta { stamp, sequence, flags, request, target: target.as_deref(), lifetime };
         for form in [Form::Old, Form::V1] {
             let mut raw = Vec::new();
             // Of what is cleared, data says the kind.

@@ -113,6 +113,7 @@ fn any_body(rng: &mut Rng, form: Form) -> Vec<u8> {
         flags: if rng.one_in(8) { rng.any() as u32 } else { 0 },
         request: rng.one_in(8).then(|| rng.any()),
         target: rng.one_in(8).then_some("target"),
+        lifetime: rng.one_in(8).then(|| rng.any() >> rng.below(64)),
     };
     let mut bytes = match rng.below(10) {
         0 => {

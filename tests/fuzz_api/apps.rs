@@ -154,7 +154,7 @@ impl Run {
             11 => {
                 clears = rng.one_in(3);
                 Value::Uint(number).encode(&mut expected);
-                self.send_by_key(app, n, (!clears).then_some(number))
+                self.send_by_key(rng, app, n, (!clears).then_some(number))
             }
             _ => {
                 let size = a_length(rng);
@@ -203,13 +203,19 @@ impl Run {
     }
 
     /// Declares a name, sends a value or clears it, and frees the key.
-    fn send_by_key(&self, app: *mut ns_app, name: *const c_char, value: Option<u64>) -> ns_status {
+    fn send_by_key(&self, rng: &mut Rng, app: *mut ns_app, name: *const c_char, value: Option<u64>) -> ns_status {
         let mut key = ptr::dangling_mut();
         let status = status!(self, ns_app_key(app, name, &mut key));
         self.require((status == NS_OK) != key.is_null(), || format!("ns_app_key: {status} and {key:?}"));
         if status != NS_OK {
             return status;
         }
+        let ttl = rng.pick(&[i64::MIN, -1, 0, 1, 20, 86_400_000_000, i64::MAX]);
+        let allowed = (0..=86_400_000_000).contains(&ttl);
+        let set = status!(self, ns_key_set(key, NS_OPT_KEY_TTL_MS, ttl));
+        self.require((set == NS_OK) == allowed, || format!("ns_key_set of {ttl}: {set}"));
+        // A value is looked for by who sends it.
+        status!(self, ns_key_set(key, NS_OPT_KEY_TTL_MS, 0));
         let status = match value {
             Some(u) => {
                 let value = ns_value { kind: NS_KIND_UINT, ext: 0, len: 0, r#as: ns_value_as { u } };

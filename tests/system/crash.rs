@@ -9,7 +9,7 @@ use crate::support::{
     TempDir, Transport, PATIENCE, TRANSPORTS,
 };
 use nanostate::time::LogicalTime;
-use nanostate::wire::{self, Control, Form, Instance, Malformed, Meta, Stamp, Value};
+use nanostate::wire::{self, Control, Features, Form, Instance, Malformed, Meta, Stamp, Value};
 use nanostate::{App, Hub};
 
 /// How many random messages each hub and app gets.
@@ -187,7 +187,7 @@ impl Expected {
                 Err(reason) => self.malformed.push(reason),
             },
             Ok(body) if form == Form::V1 && body.sender != ATTACKER => self.foreign += 1,
-            Ok(body) if form == Form::V1 && body.meta.check_features(0).is_err() => {
+            Ok(body) if form == Form::V1 && body.meta.check_features(Features::NONE, 0).is_err() => {
                 self.malformed.push(Malformed::Feature)
             }
             Ok(body) if form == Form::V1 && others(body.meta.stamp) => self.foreign += 1,

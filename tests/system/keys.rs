@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nanostate::{App, Hub, Kind, Status, Value};
+use nanostate::{App, Hub, KeyOption, Kind, Status, Value};
 
 /// Generous: only a failure waits this long.
 const SOON: Option<Duration> = Some(Duration::from_secs(60));
@@ -50,6 +50,36 @@ fn a_key_of_no_name_is_refused_and_its_values_are_checked() {
     }
     let key = app.key("n").unwrap();
     assert_eq!(key.send(Value::Msgpack(b"\xc1")).unwrap_err().status(), Status::Msgpack);
+}
+
+#[test]
+fn a_value_with_a_time_to_live_is_gone_for_all_when_that_is_over() {
+    let (hub, app) = hub_and_app("ttl", "app");
+    let other = app_at(&hub.address(0).unwrap(), "other");
+    let key = app.key("n").unwrap();
+    key.set(KeyOption::TtlMs, 20).unwrap();
+    for value in [Value::Int(1), Value::Bytes(&vec![b'x'; 1 << 20])] {
+        key.send(value).unwrap();
+        assert_eq!(other.recv(SOON).unwrap().kind(), value.kind().unwrap());
+        assert_eq!(other.recv(SOON).unwrap().kind(), Kind::Cleared);
+        assert!(other.get(None, "n").is_none());
+        while app.get(None, "n").is_some() {
+            std::thread::yield_now();
+        }
+    }
+    assert_eq!(key.set(KeyOption::TtlMs, -1).unwrap_err().status(), Status::Invalid);
+}
+
+#[test]
+fn an_own_value_expires_also_where_there_never_was_a_hub() {
+    let app = App::new("app").unwrap();
+    app.connect(Some("inproc://keys-nowhere")).unwrap();
+    let key = app.key("n").unwrap();
+    key.set(KeyOption::TtlMs, 1).unwrap();
+    key.send(Value::Int(1)).unwrap();
+    while app.get(None, "n").is_some() {
+        std::thread::yield_now();
+    }
 }
 
 #[test]

@@ -89,6 +89,7 @@ impl Session {
             self.last = Some(link);
         }
         self.timers.clear_all();
+        self.set_expiry();
         self.hub.acks.unlink();
         self.stamper.unlink();
         self.hub.synced.unlink();
@@ -189,6 +190,9 @@ impl Session {
         self.reports.warned_withheld = false;
         self.reports.stats.connects += 1;
         if let Some(link) = &mut self.link {
+            if self.hub.features.contains(Features::LIFETIME) {
+                link.feed.tell_lifetimes();
+            }
             link.feed.walk_all(&self.own.table);
         }
         self.tell_all_wills();

@@ -7,6 +7,7 @@ mod connect;
 mod dialler;
 mod draft;
 mod forgets;
+mod lifetimes;
 mod lookup;
 mod notices;
 mod others;
@@ -85,6 +86,8 @@ enum Timer {
     Patience,
     /// The hub may have been silent for long.
     Silence,
+    /// Values expire.
+    Expiry,
 }
 
 impl TimerKey for Timer {
@@ -461,6 +464,7 @@ impl Protocol for Session {
     fn bytes(&mut self, now: Now, conn: ConnId, mut input: &[u8]) {
         let Some(link) = self.link.as_mut().filter(|link| link.conn() == conn) else { return };
         link.heard(now);
+        self.own.table.tell_time(now.mono);
         if !link.is_open() && !self.greet(now, &mut input) {
             return;
         }
@@ -500,7 +504,8 @@ impl Protocol for Session {
         self.lost(now, error);
     }
 
-    fn gather<'a>(&'a mut self, _now: Now, conn: ConnId, slices: &mut Vec<IoSlice<'a>>) {
+    fn gather<'a>(&'a mut self, now: Now, conn: ConnId, slices: &mut Vec<IoSlice<'a>>) {
+        self.own.table.tell_time(now.mono);
         let Session { link, last, identity, own, config, hub, reports, buffers, .. } = self;
         let Some(link) = link.as_mut().filter(|link| link.conn() == conn) else {
             return last.iter().filter(|last| last.conn() == conn).for_each(|last| last.gather(slices));
@@ -565,11 +570,13 @@ impl Protocol for Session {
     }
 
     fn tick(&mut self, now: Now) {
+        self.own.table.tell_time(now.mono);
         while let Some(timer) = self.timers.take_due(now.mono) {
             match timer {
                 Timer::Backoff => self.dial(),
                 Timer::Patience => self.pause_if_full(now),
                 Timer::Silence => self.look_at_hub(now),
+                Timer::Expiry => self.expire_values(now),
                 Timer::Handshake => {
                     self.drop_link(now, Error::new(Status::Timeout, "the hub did not answer in time"));
                 }

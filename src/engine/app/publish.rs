@@ -20,16 +20,29 @@ use crate::{Error, Result, Status};
 impl Session {
     /// Publishes a value, which is checked. Its kind is `kind`.
     pub fn publish(&mut self, now: Now, name: &str, value: Value<'_>, kind: Kind) -> Result<()> {
+        self.publish_for(now, name, value, kind, None)
+    }
+
+    /// As [`Session::publish`]; the value expires after so many milliseconds.
+    pub fn publish_for(
+        &mut self,
+        now: Now,
+        name: &str,
+        value: Value<'_>,
+        kind: Kind,
+        lifetime: Option<u64>,
+    ) -> Result<()> {
         if Draft::is_worthwhile(&value) {
-            return self.publish_draft(now, Draft::new(&self.identity, name, value, kind)?);
+            return self.publish_draft(now, Draft::new(&self.identity, name, value, kind)?.lives_for(lifetime));
         }
         wire::check_name(name)?;
         let stamp = self.stamper.next(now);
-        let meta = Meta { stamp: Some(stamp), ..Meta::default() };
+        let meta = Meta { stamp: Some(stamp), lifetime, ..Meta::default() };
         let mut body = mem::take(&mut self.buffers.scratch);
         body.clear();
         let meta_at = wire::encode_value(&mut body, Form::V1, &self.identity, name, value, &meta);
-        let (done, len) = (self.publish_body(now, &body, None, meta_at, name, kind, stamp), body.len());
+        let done = self.publish_body(now, &body, None, meta_at, name, kind, stamp, lifetime);
+        let len = body.len();
         self.buffers.scratch = body;
         done.inspect(|()| self.reports.sent(len))
     }
@@ -48,7 +61,7 @@ impl Session {
         let meta = Meta { stamp: Some(stamp), flags: Meta::CLEAR, ..Meta::default() };
         let mut body = Vec::new();
         let meta_at = wire::encode_value(&mut body, Form::V1, &self.identity, name, value, &meta);
-        self.publish_body(now, &body, None, meta_at, name, Kind::Cleared, stamp)?;
+        self.publish_body(now, &body, None, meta_at, name, Kind::Cleared, stamp, None)?;
         self.received.forget_key(&self.identity, name);
         self.reports.sent(body.len());
         Ok(())
@@ -56,12 +69,12 @@ impl Session {
 
     /// Publishes a value that was encoded beforehand.
     pub fn publish_draft(&mut self, now: Now, draft: Draft<'_>) -> Result<()> {
-        let Draft { mut body, name, kind } = draft;
+        let Draft { mut body, name, kind, lifetime } = draft;
         let stamp = self.stamper.next(now);
         let meta_at = body.len();
-        Meta { stamp: Some(stamp), ..Meta::default() }.encode(&mut body);
+        Meta { stamp: Some(stamp), lifetime, ..Meta::default() }.encode(&mut body);
         let body = Arc::new(body);
-        let done = self.publish_body(now, &body, Some(&body), meta_at, name, kind, stamp);
+        let done = self.publish_body(now, &body, Some(&body), meta_at, name, kind, stamp, lifetime);
         done.inspect(|()| self.reports.sent(body.len()))
     }
 
@@ -76,6 +89,7 @@ impl Session {
         name: &str,
         kind: Kind,
         stamp: Stamp,
+        lifetime: Option<u64>,
     ) -> Result<()> {
         let limit = self.limit();
         if meta_at > limit {
@@ -94,6 +108,10 @@ impl Session {
                 return Err(Error::new(Status::Full, text));
             }
         };
+        if let Some(lifetime) = lifetime {
+            self.own.table.set_lifetime(slot, mono, lifetime);
+            self.set_expiry();
+        }
         self.change(slot, limit);
         Ok(())
     }

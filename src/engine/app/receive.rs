@@ -25,11 +25,13 @@ impl Session {
         };
         match (body.is_reserved(), form) {
             (false, _) => {
-                if let Err(reason) = body.meta.check_features(Meta::RETAINED | self.hub.features.state_flags()) {
+                if let Err(reason) = body.meta.check_features(self.hub.features, Meta::RETAINED) {
                     return self.reports.malformed(reason);
                 }
                 let Some((place, stamp, time)) = self.receive(now, &body) else { return };
                 trace!("{}: receives {}", one_line(&self.identity), Told::body(&body));
+                let lifetime = body.meta.lifetime;
+                let key = lifetime.map(|_| (body.sender.to_owned(), body.name.to_owned()));
                 let state = if matches!(bytes, Cow::Owned(_)) && body.kind != Kind::Cleared {
                     let outline = Outline::of(&body, &bytes);
                     State::in_place(bytes.into_owned(), &outline, stamp, time)
@@ -39,6 +41,10 @@ impl Session {
                 };
                 if self.received.insert(place, state) {
                     self.reports.dropped(self.received.waiting_bytes());
+                }
+                if let (Some(lifetime), Some((sender, name))) = (lifetime, key) {
+                    let place = self.received.place(&sender, &name);
+                    self.received_for(now, place, stamp, lifetime);
                 }
             }
             (true, Form::V1) => match Control::decode(&body) {
@@ -70,7 +76,10 @@ impl Session {
             false => None,
         };
         let own = own.and_then(|slot| Some((slot, self.own.table.get(slot)?.stamp())));
-        if let (Some((slot, own)), false) = (own, stamp.instance == self.stamper.instance || self.config.shared) {
+        // Its own value has expired at the hub; it is about to do so here.
+        let is_expiry = body.kind == Kind::Cleared && own.is_some_and(|(_, own)| stamp == own.expired());
+        let is_own = stamp.instance == self.stamper.instance || self.config.shared || is_expiry;
+        if let (Some((slot, own)), false) = (own, is_own) {
             self.reports.stats.stale += 1;
             if stamp > own {
                 // An earlier run under this identity: what this run says counts.
@@ -81,6 +90,9 @@ impl Session {
         let own = own.map(|(_, stamp)| stamp);
         if own.is_some_and(|own| stamp > own) {
             self.adopt(now, body, stamp);
+            if is_expiry && !self.config.shared && !self.config.echo {
+                return None;
+            }
         }
         let place = self.received.place(body.sender, body.name);
         // What is known is taken: keys of other names are forgotten.
@@ -102,7 +114,9 @@ impl Session {
         // One's own value comes back with its own stamp, if that was asked for.
         let older_than_own = own.is_some_and(|own| stamp < own || (stamp == own && !self.config.echo));
         // An older value than before is what the hub knows: one that was killed took the newer one with it.
-        if older_than_own || self.received.at(place).is_some_and(|kept| stamp == kept.stamp()) {
+        // Nor does one come back that has expired here: it was on its way then.
+        let is_known = |kept: &State| stamp == kept.stamp() || kept.is_cleared() && kept.stamp() == stamp.expired();
+        if older_than_own || self.received.at(place).is_some_and(is_known) {
             self.reports.stats.stale += 1;
             return None;
         }
@@ -117,15 +131,21 @@ impl Session {
         let (sender, name, kind) = (body.sender, body.name, body.kind);
         let value = Value::Msgpack(body.data);
         let copied =
-            memory::with_capacity(wire::max_head_len(sender, name, &value) + Stamp::META_LEN + Meta::FLAGS_LEN);
+            memory::with_capacity(wire::max_head_len(sender, name, &value) + Stamp::META_LEN + Meta::LIFETIME_LEN);
         let adopted = copied.map_err(Refusal::from).and_then(|mut bytes| {
-            let meta = Meta { stamp: Some(stamp), flags: body.meta.flags & Meta::CLEAR, ..Meta::default() };
+            let (flags, lifetime) = (body.meta.flags & Meta::CLEAR, body.meta.lifetime);
+            let meta = Meta { stamp: Some(stamp), flags, lifetime, ..Meta::default() };
             let meta_at = wire::encode_value(&mut bytes, Form::V1, sender, name, value, &meta);
             let bytes = Arc::new(bytes);
             let (shared, origin, mono) = (Some(&bytes), None, now.mono);
             let offer = Offer { body: &bytes, shared, meta_at, sender, name, kind, stamp, origin, mono };
-            self.own.put(now, offer)
+            let slot = self.own.put(now, offer)?;
+            if let Some(lifetime) = lifetime {
+                self.own.table.set_lifetime(slot, now.mono, lifetime);
+            }
+            Ok(slot)
         });
+        self.set_expiry();
         if let Err(why) = adopted {
             if why == Refusal::NoMemory {
                 self.reports.no_memory(

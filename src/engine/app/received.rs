@@ -6,6 +6,7 @@ mod tests;
 use std::collections::VecDeque;
 use std::mem;
 
+use super::super::expiring::Expiring;
 use super::super::hash::KeyHash;
 use super::super::newest::{Keyed, Newest, Place};
 use super::super::slots::NONE;
@@ -43,6 +44,8 @@ pub struct Received {
     /// Bytes that the program has not taken, whether from the queue or from the list.
     waiting: usize,
     uptake: Uptake,
+    /// When values expire, by slot, and which: another one may be there by then.
+    ends: Expiring<Stamp>,
     /// Values replaced by newer ones before the program took them.
     pub conflated: u64,
     /// Values dropped for lack of room.
@@ -146,6 +149,7 @@ impl Received {
             queue_limit,
             waiting: 0,
             uptake: Uptake::default(),
+            ends: Expiring::default(),
             conflated: 0,
             dropped: 0,
         }
@@ -195,6 +199,29 @@ impl Received {
     /// Every value, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = &State> {
         self.values.iter().filter(|known| !known.is_gone).map(|known| &known.state)
+    }
+
+    /// The value with this stamp, which was taken for this place, expires then.
+    pub fn set_end(&mut self, place: Place, stamp: Stamp, end: MonoTime) {
+        if let Some(slot) = place.slot {
+            self.ends.set(slot, end, stamp);
+        }
+    }
+
+    /// When the next value expires.
+    pub fn next_to_expire(&self) -> Option<MonoTime> {
+        self.ends.first()
+    }
+
+    /// The next value that has expired by then.
+    pub fn take_expired(&mut self, mono: MonoTime) -> Option<State> {
+        while let Some((slot, stamp)) = self.ends.take_due(mono) {
+            let known = self.values.get(slot).filter(|known| !known.is_cleared() && known.state.stamp() == stamp);
+            if let Some(known) = known {
+                return Some(known.state.clone());
+            }
+        }
+        None
     }
 
     /// Takes what came for the place of its key: it is the newest value, and owed to the program. Whether values that are
@@ -419,6 +446,7 @@ impl Received {
     pub fn clear(&mut self) {
         self.queue_owed();
         (self.values, self.bytes) = (Newest::new(), 0);
+        self.ends = Expiring::default();
         (self.others, self.cleared) = (List::EMPTY, List::EMPTY);
         self.voided = self.queue.len();
     }

@@ -33,7 +33,7 @@ const POOLED: usize = 64;
 /// What a deadline of a hub is for; a peer is named by its place.
 #[derive(Clone, Copy)]
 pub enum Timer {
-    /// Values of a departed sender, or tombstones, expire.
+    /// Values or tombstones expire, or those of a departed sender.
     Expiry,
     /// Much memory may have been freed.
     Reclaim,
@@ -159,12 +159,26 @@ impl Core {
         self.flush(peer);
     }
 
-    /// Sees to it that tombstones, and values of departed senders, expire in time.
+    /// Sees to it that values, tombstones, and what departed senders left expire in time.
     pub fn set_expiry(&mut self) {
         match self.intake.table.next_expiry() {
             Some(at) => self.timers.set(Timer::Expiry, at),
             None => self.timers.clear(Timer::Expiry),
         }
+    }
+
+    /// Withdraws values that have expired, with at most half of the turn. The rest follows in the next.
+    pub fn expire_values(&mut self, now: Now, peers: &mut Peers<Peer>) {
+        if self.intake.table.next_to_expire().is_none_or(|at| at > now.mono) {
+            return;
+        }
+        let half = self.turns.left() / 2;
+        while self.turns.left() > half {
+            let Some(slot) = self.intake.table.expire_value(now.mono) else { break };
+            let steps = self.route(peers, slot);
+            self.turns.spend(turns::MESSAGE + steps);
+        }
+        self.set_expiry();
     }
 
     /// Goes on with what departures leave to do, with at most half of the turn.
@@ -217,6 +231,9 @@ impl Core {
         peer.link.set_max_frame(peer.profile.max_frame(&self.config));
         self.send(peer, &Control::Welcome { instance, max_message, wall: now.wall, time, features: Features::ALL });
         peer.link.feed.mark_retained();
+        if peer.profile.features.contains(Features::LIFETIME) {
+            peer.link.feed.tell_lifetimes();
+        }
         peer.asks_for_all();
         if !peer.profile.is_observer {
             self.roster.join(peer.profile.conn, &peer.profile.identity, hello);
@@ -284,7 +301,7 @@ impl Core {
         match taken {
             Ok(taken) => {
                 self.count(peer, taken);
-                if body.kind == Kind::Cleared {
+                if body.kind == Kind::Cleared || body.meta.lifetime.is_some() {
                     self.set_expiry();
                 }
                 taken.into()
@@ -353,7 +370,7 @@ impl Core {
                     // It may have dropped that for its own.
                     let entry = self.intake.held_instead(&peer.profile.identity, name, offered);
                     let entry = entry.filter(|entry| peer.profile.understands(entry));
-                    entry.into_iter().for_each(|entry| peer.link.feed.again(entry));
+                    entry.into_iter().for_each(|entry| peer.link.feed.again(&self.intake.table, entry));
                 }
             }
             _ => return,

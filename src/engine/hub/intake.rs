@@ -10,7 +10,7 @@ use super::access::ReadOnly;
 use super::audience::Profile;
 use crate::time::LogicalTime;
 use crate::visible::Quoted;
-use crate::wire::{self, Body, Form, Instance, Malformed, Meta, Stamp, Value};
+use crate::wire::{self, Body, Form, Instance, Kind, Malformed, Meta, Stamp, Value};
 use crate::{limits, memory};
 
 /// Why a body is not published.
@@ -140,7 +140,13 @@ impl Intake {
             mono: now.mono,
         };
         match self.table.restore(slot, offer, age) {
-            Ok(_) => Ok(()),
+            Ok(slot) => {
+                // How much of it passed while there was no hub, nobody knows.
+                if let Some(lifetime) = body.meta.lifetime {
+                    self.table.set_lifetime(slot, now.mono, lifetime);
+                }
+                Ok(())
+            }
             Err(Refusal::Stale) => Err(NotRestored::Older),
             Err(Refusal::Full | Refusal::NoMemory) => Err(NotRestored::NoRoom),
         }
@@ -214,7 +220,7 @@ impl Intake {
             return self.take(now, Some(from.conn), body, stamp, None);
         };
         // An app that shares its identity also announces what others under it have sent last.
-        if stamp.instance != from.instance && !from.shares {
+        if stamp.instance != from.instance && !from.shares && !is_expiry(body, stamp) {
             return Err(NotTaken::ForeignInstance(body.name));
         }
         if self.clock.is_beyond(now, stamp.clock) {
@@ -259,7 +265,12 @@ impl Intake {
         let offer = Offer { body: bytes, shared, meta_at, sender, name, kind, stamp, origin, mono };
         let taken = if from.is_some() { self.table.offer(offer) } else { self.table.offer_by_another(offer) };
         match taken {
-            Ok(slot) => Ok(Taken { slot, len }),
+            Ok(slot) => {
+                if let Some(lifetime) = body.meta.lifetime {
+                    self.table.set_lifetime(slot, now.mono, lifetime);
+                }
+                Ok(Taken { slot, len })
+            }
             Err(Refusal::Stale) => Err(NotTaken::Stale(name)),
             Err(Refusal::Full) => Err(NotTaken::Full(name)),
             Err(Refusal::NoMemory) => Err(NotTaken::NoMemory { name, len }),
@@ -284,11 +295,16 @@ pub(super) fn check<'b>(from: &Profile, body: &Body<'b>, max: usize) -> Result<(
     if body.meta_at > max {
         return Err(NotTaken::TooLarge { len: body.meta_at as u64, max });
     }
-    body.meta.check_features(from.features.state_flags()).map_err(NotTaken::Malformed)?;
+    body.meta.check_features(from.features, 0).map_err(NotTaken::Malformed)?;
     if body.raw_meta.len() > limits::MAX_META {
         return Err(NotTaken::Malformed(Malformed::Meta));
     }
     Ok(())
+}
+
+/// Whether it is the tombstone of a value that has expired, which has no instance.
+pub fn is_expiry(body: &Body<'_>, stamp: Stamp) -> bool {
+    body.kind == Kind::Cleared && stamp.instance == Instance::default()
 }
 
 /// Writes a body again, canonical and with this stamp; returns where its meta begins.

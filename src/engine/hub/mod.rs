@@ -453,6 +453,7 @@ impl Protocol for Router {
 
     fn bytes(&mut self, now: Now, conn: ConnId, mut input: &[u8]) {
         let Some(i) = self.peers.find(conn) else { return };
+        self.core.intake.table.tell_time(now.mono);
         if matches!(self.peers[i].stage, Stage::Handshake) && !self.greet(now, i, &mut input) {
             return;
         }
@@ -500,6 +501,7 @@ impl Protocol for Router {
 
     fn gather<'a>(&'a mut self, now: Now, conn: ConnId, slices: &mut Vec<IoSlice<'a>>) {
         let Some(i) = self.peers.find(conn) else { return };
+        self.core.intake.table.tell_time(now.mono);
         let peers = self.peers.len();
         let peer = &mut self.peers[i];
         self.core.fill(now, PeerId::new(i, conn), peer, peers);
@@ -573,6 +575,8 @@ impl Protocol for Router {
             }
         }
         self.core.turns.begin();
+        self.core.intake.table.tell_time(now.mono);
+        self.core.expire_values(now, &mut self.peers);
         self.core.tidy();
         self.run_wills(now);
         while let Some(id) = self.core.turns.next() {

@@ -14,6 +14,15 @@ use crate::framing::ws::{self, Masks};
 use crate::framing::{frame_head, Framing, MAX_HEAD};
 use crate::wire::{self, Form, Meta};
 
+/// What the other side is told of a value, beside its stamp.
+#[derive(Clone, Copy, Default)]
+struct Tells {
+    /// That it was there when a walk was asked for.
+    retained: bool,
+    /// How much is left of its life.
+    lifetime: bool,
+}
+
 /// What one connection is sent.
 pub struct Feed {
     framing: Framing,
@@ -31,8 +40,7 @@ pub struct Feed {
     late: u64,
     /// The table's version when catching up began.
     fell_behind: u64,
-    /// Whether values that were there when a walk was asked for are marked as retained.
-    marks: bool,
+    tells: Tells,
     /// Up to which version values are marked in the first pass of a walk that was asked for, while that is not over.
     first_pass: Option<u64>,
     /// Kept for its allocation.
@@ -58,7 +66,7 @@ impl Feed {
             missed: 0,
             late: 0,
             fell_behind: 0,
-            marks: false,
+            tells: Tells::default(),
             first_pass: None,
             scratch: Vec::new(),
             sent: 0,
@@ -84,7 +92,12 @@ impl Feed {
 
     /// From here on what is in the table when all of it is asked for is marked as retained.
     pub fn mark_retained(&mut self) {
-        self.marks = true;
+        self.tells.retained = true;
+    }
+
+    /// From here on it is told how much is left of the life of a value that expires.
+    pub fn tell_lifetimes(&mut self) {
+        self.tells.lifetime = true;
     }
 
     /// Whether bodies have three elements.
@@ -129,7 +142,7 @@ impl Feed {
     pub fn walk_all(&mut self, table: &Table) {
         self.fell_behind = table.version();
         self.walk = Some(Walk::from(0));
-        self.first_pass = Some(if self.marks { table.version() } else { 0 });
+        self.first_pass = Some(if self.tells.retained { table.version() } else { 0 });
     }
 
     /// Whether some of what the table held when all of it was asked for is not in the outbox yet.
@@ -175,7 +188,7 @@ impl Feed {
             self.missed += 1;
             return false;
         }
-        self.write(entry);
+        self.send(table, entry, false);
         let behind = self.outbox.len() > self.limit.min(most);
         if behind {
             self.fell_behind = table.version();
@@ -185,8 +198,8 @@ impl Feed {
     }
 
     /// An entry that may have been sent already.
-    pub fn again(&mut self, entry: &Entry) {
-        self.write(entry);
+    pub fn again(&mut self, table: &Table, entry: &Entry) {
+        self.send(table, entry, false);
     }
 
     /// The length of the entry's body on this connection.
@@ -223,15 +236,43 @@ impl Feed {
         }
     }
 
-    /// A value that the table held when this side asked for all.
-    fn write_retained(&mut self, entry: &Entry) {
+    /// An entry of this table. `is_retained`: it was held when this side asked for all.
+    #[inline]
+    fn send(&mut self, table: &Table, entry: &Entry, is_retained: bool) {
+        match (is_retained, table.lifetime(entry)) {
+            (false, None) => self.write(entry),
+            // Its tombstone follows.
+            (_, Some(0)) => {}
+            (_, lifetime) => self.write_with(entry, is_retained, lifetime),
+        }
+    }
+
+    /// An entry with something else in its meta than the table has: that it is retained, and how much is left of its life.
+    fn write_with(&mut self, entry: &Entry, is_retained: bool, lifetime: Option<u64>) {
+        if self.form == Form::Old {
+            return self.write(entry);
+        }
         let (mut meta, meta_at) = (std::mem::take(&mut self.scratch), entry.meta_at());
         meta.clear();
-        let flags = if entry.is_cleared() { Meta::RETAINED | Meta::CLEAR } else { Meta::RETAINED };
-        wire::with_flags(&entry.bytes()[meta_at..], flags, &mut meta);
+        let raw = &entry.bytes()[meta_at..];
+        if is_retained {
+            let flags = if entry.is_cleared() { Meta::RETAINED | Meta::CLEAR } else { Meta::RETAINED };
+            wire::with_flags(raw, flags, &mut meta);
+        } else {
+            meta.extend_from_slice(raw);
+        }
+        if lifetime.is_some() {
+            let mut with = Vec::with_capacity(meta.len() + Meta::LIFETIME_LEN);
+            wire::with_lifetime(&meta, lifetime.filter(|_| self.tells.lifetime), &mut with);
+            meta = with;
+        }
         let len = meta_at + meta.len();
         self.sent += 1;
         self.sent_bytes += len as u64;
+        if let Some(masks) = &mut self.masks {
+            let parts = [&entry.bytes()[..meta_at], &meta];
+            return write_masked(masks, &mut self.outbox, &mut self.scratch, &parts);
+        }
         self.write_from(0, &frame_head(self.framing, len), entry, meta_at);
         self.outbox.copy(&[], &meta);
         self.scratch = meta;
@@ -279,11 +320,8 @@ impl Feed {
                     let entry = table.get(slot).expect("a walk gives slots that hold an entry");
                     if wanted(self, entry, steps) {
                         self.late += u64::from(self.came_while_behind(entry));
-                        if self.first_pass.is_some_and(|held| entry.version() <= held) {
-                            self.write_retained(entry);
-                        } else {
-                            self.write(entry);
-                        }
+                        let is_retained = self.first_pass.is_some_and(|held| entry.version() <= held);
+                        self.send(table, entry, is_retained);
                     }
                 }
                 Met::End => {

@@ -5,6 +5,7 @@
 //! version in it, so that a walk skips what it has seen.
 
 mod entry;
+mod lifetimes;
 mod owners;
 mod pinned;
 mod since;
@@ -19,6 +20,8 @@ use std::time::Duration;
 
 use self::entry::Stored;
 pub use self::entry::{Entry, EntryBody};
+pub use self::lifetimes::tombstone;
+use self::lifetimes::Lifetimes;
 use self::owners::{OwnerId, Owners};
 use self::pinned::Pinned;
 use self::stored::Freed;
@@ -123,6 +126,7 @@ pub struct Table {
     bytes: usize,
     owners: Owners,
     tombstones: Tombstones,
+    lifetimes: Lifetimes,
     /// Departures, and tombstones, of so long before this time have expired.
     expired: Option<MonoTime>,
     freed: Freed,
@@ -148,6 +152,7 @@ impl Table {
             bytes: 0,
             owners: Owners::new(),
             tombstones: Tombstones::default(),
+            lifetimes: Lifetimes::default(),
             expired: None,
             freed: Freed::default(),
             moved: Vec::new(),
@@ -176,7 +181,7 @@ impl Table {
     /// Bytes allocated for its entries and their senders.
     #[inline]
     pub fn bytes(&self) -> usize {
-        self.bytes + self.owners.bytes() + self.tombstones.bytes()
+        self.bytes + self.owners.bytes() + self.tombstones.bytes() + self.lifetimes.ends.bytes()
     }
 
     /// Bytes that it and what is reserved may hold.
@@ -368,6 +373,9 @@ impl Table {
         } else if was_cleared {
             self.tombstones.remove(Slot(slot));
         }
+        if !self.lifetimes.ends.is_empty() {
+            self.lifetimes.ends.remove(slot);
+        }
         self.entries.restamped(slot);
         Ok(Slot(slot))
     }
@@ -453,6 +461,7 @@ impl Table {
         if entry.is_cleared() {
             self.tombstones.remove(Slot(slot));
         }
+        self.lifetimes.ends.remove(slot);
         entry.body.pinned().into_iter().for_each(|body| self.pinned.add(body));
         self.freed.note(slot);
         let overhead = self.entries.overhead();
@@ -482,10 +491,11 @@ impl Table {
         self.tidy(steps);
     }
 
-    /// When the next tombstone expires, or the values of the next departed sender do.
+    /// When the next value or tombstone expires, or the values of the next departed sender do.
     pub fn next_expiry(&self) -> Option<MonoTime> {
         let cleared = self.tombstones.since().map(|since| since.plus(self.capacity.cleared));
-        self.owners.next_expiry(self.capacity.departed).into_iter().chain(cleared).min()
+        let departed = self.owners.next_expiry(self.capacity.departed);
+        departed.into_iter().chain(cleared).chain(self.next_to_expire()).min()
     }
 
     /// The values of senders that departed too long ago, and old tombstones, are to be forgotten, by [`Table::tidy`].

@@ -4,9 +4,9 @@ use std::ffi::c_char;
 use std::ptr::NonNull;
 
 use super::super::counted::{Counted, HandleRef};
-use super::super::{held, ns_status, ns_value, status, text, value, Out, NS_KIND_CLEARED};
+use super::super::{held, invalid, ns_opt, ns_status, ns_value, status, text, value, Out, NS_KIND_CLEARED};
 use super::{handle_of, ns_app};
-use crate::{Key, Result, Will};
+use crate::{Key, KeyOption, Result, Will};
 
 /// A name of an app, declared once by ns_app_key. What is sent of it is the app's own value of that
 /// name, as by ns_app_send; several keys of a name are as good as one.
@@ -48,6 +48,23 @@ pub unsafe extern "C" fn ns_app_key(app: *mut ns_app, name: *const c_char, out: 
         let out = out.required("out")?;
         out.put(Counted::new(handle.app.key(name?)?).cast());
         Ok(())
+    })
+}
+
+/// Sets an option of the key, an NS_OPT_KEY_ number, for what is sent by this key from now on.
+///
+///   ns_key_set(key, NS_OPT_KEY_TTL_MS, 10000);
+///
+/// Does not block. Any thread.
+///
+/// - NS_ERR_INVALID: `key` is NULL, an option that keys do not have, or a value that it cannot take
+#[no_mangle]
+pub unsafe extern "C" fn ns_key_set(key: *mut ns_key, option: ns_opt, value: i64) -> ns_status {
+    status(|| {
+        // SAFETY: the arguments are as the header demands.
+        let key = unsafe { key_of(key) }?;
+        let known = KeyOption::from_code(option);
+        key.set(known.ok_or_else(|| invalid(format!("{option} is not an option of a key")))?, value)
     })
 }
 

@@ -72,6 +72,19 @@ TEST("an app leaves, changes and takes back what the hub publishes when it is lo
     FAILS(Status::invalid, key.no_will());
 }
 
+TEST("a value of a key with a time to live expires")
+{
+    Pair pair;
+    Key key = pair.a.key("n");
+    key.set(option::key_ttl, 20ms);
+    key.send(1);
+    EQUAL(1, pair.next().as<int>());
+    EQUAL(Kind::cleared, pair.next().kind());
+    FAILS(Status::invalid, key.set(option::key_ttl, -1ms));
+    EQUAL(Status::invalid, key.try_set(NS_OPT_LINGER_MS, 1));
+    key.set(NS_OPT_KEY_TTL_MS, 0);
+}
+
 TEST("a key of no name is refused, and one of an app that is gone says so")
 {
     App app("app");

@@ -6,7 +6,7 @@ use nanostate::engine::app::{Notice, Peer, PresenceEvent, Session};
 use nanostate::engine::hub::Router;
 use nanostate::engine::Protocol;
 use nanostate::pattern::Pattern;
-use nanostate::wire::{Stamp, ACCEPT_ANY};
+use nanostate::wire::{Instance, Stamp, ACCEPT_ANY};
 use nanostate::Kind;
 
 use crate::sim::{given, OldHub, OldPeer, RawPeer};
@@ -148,7 +148,10 @@ impl App {
                 let older = state.stamp() < *stamp && !may_be;
                 assert!(!older, "{who} got {key:?} with an older stamp than before");
             }
-            self.given.insert(key.clone(), link);
+            // What has expired has done so here, perhaps between two links.
+            if state.stamp().instance != Instance::default() {
+                self.given.insert(key.clone(), link);
+            }
             self.newest.insert(key, (state.stamp(), given(&state)));
         }
     }
