@@ -19,6 +19,8 @@ pub struct Pings {
     waiting: Vec<Ping>,
     /// When the hub was asked because of its silence, if nothing has come since.
     unanswered: Option<MonoTime>,
+    /// The ping that asked it last. No program forgets it.
+    of_silence: Option<u64>,
 }
 
 struct Ping {
@@ -35,6 +37,16 @@ impl Pings {
         let token = MARK | self.sent;
         self.sent += 1;
         self.waiting.push(Ping { token, sent_at: now.mono, asked, took: None });
+        token
+    }
+
+    /// As [`Pings::send`], because of the hub's silence. The answer counts for the own values, too, until there is another.
+    fn send_for_silence(&mut self, now: Now, asked: u64) -> u64 {
+        if let Some(last) = self.of_silence.take() {
+            self.forget(last);
+        }
+        let token = self.send(now, asked);
+        (self.of_silence, self.unanswered) = (Some(token), Some(now.mono));
         token
     }
 
@@ -108,9 +120,7 @@ impl Session {
             let text = format!("nothing was heard of the hub for {} s", now.mono.since(heard).as_secs());
             return self.drop_link(now, Error::new(Status::Timeout, text));
         }
-        let token = self.hub.pings.send(now, self.hub.acks.asked());
-        self.hub.pings.forget(token);
-        self.hub.pings.unanswered = Some(now.mono);
+        let token = self.hub.pings.send_for_silence(now, self.hub.acks.asked());
         self.control(&Control::Ping { token });
         self.timers.set(Timer::Silence, now.mono + half);
     }
@@ -144,6 +154,14 @@ mod tests {
         assert_eq!(pings.took(b), Some(Duration::from_nanos(30)));
         pings.forget(a);
         assert!(pings.took(a).is_none() && pings.took(b).is_some());
+    }
+
+    #[test]
+    fn the_answer_to_a_question_because_of_silence_counts_for_the_own_values_until_there_is_another() {
+        let mut pings = Pings::default();
+        let (first, second) = (pings.send_for_silence(at(1), 5), pings.send_for_silence(at(2), 6));
+        assert_eq!((pings.answered(at(3), first), pings.answered(at(3), second)), (Some(0), Some(6)));
+        assert_eq!((pings.waiting.len(), pings.unanswered), (1, Some(at(2).mono)));
     }
 
     #[test]
