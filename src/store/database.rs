@@ -263,6 +263,10 @@ impl Fault {
                 Fault::Damaged(words)
             }
             ErrorCode::ConstraintViolation => Fault::Damaged(words),
+            // It ends within a page. The number of the system's error may be that of an earlier call.
+            ErrorCode::SystemIoFailure if failure.extended_code == rusqlite::ffi::SQLITE_IOERR_SHORT_READ => {
+                Fault::Damaged("it is cut off".into())
+            }
             ErrorCode::DiskFull => Fault::System(io::Error::from_raw_os_error(libc::ENOSPC)),
             // The file can be written, as was seen before: it says of itself that it must not.
             ErrorCode::ReadOnly => Fault::Damaged(words),

@@ -226,6 +226,23 @@ fn a_writer_tries_again_and_gives_up_only_at_the_end() {
 }
 
 #[test]
+fn a_file_that_was_cut_off_anywhere_is_no_reason_not_to_begin() {
+    let temp = Temp::new();
+    let (mut store, _) = temp.open().unwrap();
+    store.write(&values(0..40, 400)).unwrap();
+    store.write(&values(40..50, 5000)).unwrap();
+    drop(store);
+    let whole = fs::read(temp.file()).unwrap();
+    // At the beginning of a page, or within one.
+    for end in (0..whole.len()).step_by(4096).flat_map(|page| [page, page + 1, page + 2000]) {
+        let copy = Temp::new();
+        fs::create_dir(&copy.0).unwrap();
+        fs::write(copy.file(), &whole[..end]).unwrap();
+        assert!(copy.open().is_ok(), "{end} bytes of {}: {:?}", whole.len(), copy.open().err());
+    }
+}
+
+#[test]
 fn a_store_that_is_damaged_while_it_is_used_is_replaced() {
     let temp = Temp::new();
     let (mut store, _) = temp.open().unwrap();
