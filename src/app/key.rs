@@ -62,8 +62,20 @@ impl Key {
     /// # Errors
     /// Those of [`App::send`](crate::App::send).
     pub fn send(&self, value: Value<'_>) -> Result<()> {
-        let lifetime = u64::try_from(self.ttl.load(Ordering::Relaxed)).ok().filter(|&ttl| ttl > 0);
-        self.inner.send(&self.name, value, lifetime)
+        self.inner.send(&self.name, value, self.lifetime())
+    }
+
+    /// Sends a value given as JSON, as [`App::send_json`](crate::App::send_json).
+    ///
+    /// # Errors
+    /// Those of [`App::send_json`](crate::App::send_json).
+    pub fn send_json(&self, json: &str) -> Result<()> {
+        self.inner.send_json(&self.name, json, self.lifetime())
+    }
+
+    /// In milliseconds.
+    fn lifetime(&self) -> Option<u64> {
+        u64::try_from(self.ttl.load(Ordering::Relaxed)).ok().filter(|&ttl| ttl > 0)
     }
 
     /// Withdraws the own value of the name, as [`App::clear`](crate::App::clear).

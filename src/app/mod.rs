@@ -238,6 +238,13 @@ impl App {
         }
     }
 
+    /// Whether the hub of this link, or of the last one, lets values expire. Otherwise this app has to be there to withdraw
+    /// its own, which is of no use to a command that ends.
+    #[doc(hidden)]
+    pub fn hub_expires_values(&self) -> bool {
+        self.inner.open().is_ok_and(|driver| driver.protocol.hub_expires_values())
+    }
+
     /// Accepts states of these kinds only: [`Kind::mask`](crate::Kind::mask)s or-ed together. Zero: the app receives
     /// nothing.
     ///

@@ -70,12 +70,7 @@ impl App {
     /// # Errors
     /// [`Status::Invalid`] with the offset of the fault; else as [`App::send`].
     pub fn send_json(&self, name: &str, json: &str) -> Result<()> {
-        let mut value = memory::for_value(json.len(), name)?;
-        wire::to_msgpack(json, &mut value).map_err(|error| match error.status() {
-            Status::NoMemory => memory::none_for(json.len(), name),
-            _ => error,
-        })?;
-        self.send(name, Value::Msgpack(&value))
+        self.inner.send_json(name, json, None)
     }
 
     /// Declares a name, to send its values by [`Key::send`]. Sends nothing.
@@ -113,6 +108,16 @@ impl Inner {
             driver.run_actions(now);
         }
         Ok(())
+    }
+
+    /// See [`App::send_json`], and for the lifetime [`Inner::send`].
+    pub(super) fn send_json(&self, name: &str, json: &str, lifetime: Option<u64>) -> Result<()> {
+        let mut value = memory::for_value(json.len(), name)?;
+        wire::to_msgpack(json, &mut value).map_err(|error| match error.status() {
+            Status::NoMemory => memory::none_for(json.len(), name),
+            _ => error,
+        })?;
+        self.send(name, Value::Msgpack(&value), lifetime)
     }
 
     /// See [`App::clear`].

@@ -30,6 +30,8 @@ mod cli_peers;
 mod cli_ping;
 #[cfg(feature = "cli")]
 mod cli_stdin;
+#[cfg(feature = "cli")]
+mod cli_ttl;
 mod crash;
 mod docs;
 #[cfg(all(feature = "cli", feature = "capi"))]

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use log::LevelFilter;
-use nanostate::{limits, wire, App, AppOption, Error, Value};
+use nanostate::{limits, wire, App, AppOption, Error, KeyOption, Value};
 
 use self::lines::Input;
 use crate::arguments::{seconds, Deadline};
@@ -48,6 +48,9 @@ pub struct Arguments {
     /// Send with this identity, which all runs of this command share
     #[arg(long = "as", value_name = "IDENTITY", default_value = IDENTITY)]
     identity: String,
+    /// Withdraw the value, or each of them, when it has not been sent again for this long, like 30s
+    #[arg(long, value_name = "DURATION", value_parser = time_to_live)]
+    ttl: Option<i64>,
     /// Give up after this many seconds without a hub, or without its confirmation at the end
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
     timeout: Duration,
@@ -72,6 +75,13 @@ impl Type {
     fn name(self) -> String {
         self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
     }
+}
+
+/// Reads a time to live. Who says one wants an end: zero, which stands for ever, is none.
+fn time_to_live(text: &str) -> Result<i64, String> {
+    let mut about = KeyOption::TtlMs.about().clone();
+    about.low = 1;
+    about.parse(text)
 }
 
 /// Sends the state, or those of all lines.
@@ -132,6 +142,7 @@ fn run_one(name: &str, arguments: &Arguments) -> Result<(), Failure> {
         return Err(Failure::Failed(format!("the hub did not take the state: {name}")));
     }
     flushed?;
+    sender.check_expiry()?;
     sender.close()
 }
 
@@ -178,6 +189,7 @@ fn run_lines(arguments: &Arguments) -> Result<(), Failure> {
         return Err(Failure::Failed(failures.join("; ")));
     }
     flushed?;
+    sender.check_expiry()?;
     sender.close()
 }
 
@@ -189,6 +201,7 @@ fn old_hub() -> String {
 /// An app that sends.
 struct Sender {
     app: App,
+    ttl: Option<i64>,
     stop: Stop,
     deadline: Deadline,
 }
@@ -206,9 +219,20 @@ impl Sender {
         // What others publish is of no use here.
         app.set_accept(0)?;
         arguments.client.connect(&app)?;
-        let sender = Sender { app, stop, deadline: Deadline::after(Some(arguments.timeout)) };
+        let sender = Sender { app, ttl: arguments.ttl, stop, deadline: Deadline::after(Some(arguments.timeout)) };
         sender.app.wait_connected(sender.deadline.left()).map_err(|error| sender.why(error))?;
+        sender.check_expiry()?;
         Ok(sender)
+    }
+
+    /// Fails if values are to expire and the hub does not see to it. The app would withdraw them itself, but it ends first.
+    fn check_expiry(&self) -> Result<(), Failure> {
+        match self.ttl {
+            Some(_) if !self.app.hub_expires_values() => {
+                Err(Failure::Failed("the hub does not let values expire (--ttl)".to_owned()))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// A failure, or the signal that led to it.
@@ -217,9 +241,11 @@ impl Sender {
     }
 
     fn send(&self, name: &str, value: Parsed<'_>) -> Result<(), Error> {
+        let key = self.app.key(name)?;
+        self.ttl.map_or(Ok(()), |ttl| key.set(KeyOption::TtlMs, ttl))?;
         match value {
-            Parsed::Value(value) => self.app.send(name, value),
-            Parsed::Json(text) => self.app.send_json(name, text),
+            Parsed::Value(value) => key.send(value),
+            Parsed::Json(text) => key.send_json(text),
         }
     }
 

@@ -189,8 +189,9 @@ impl Session {
         self.reports.forget_failures();
         self.reports.warned_withheld = false;
         self.reports.stats.connects += 1;
+        let expires = self.hub_expires_values();
         if let Some(link) = &mut self.link {
-            if self.hub.features.contains(Features::LIFETIME) {
+            if expires {
                 link.feed.tell_lifetimes();
             }
             link.feed.walk_all(&self.own.table);

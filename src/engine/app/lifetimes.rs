@@ -9,9 +9,14 @@ use super::super::Now;
 use super::{Session, Timer};
 use crate::state::State;
 use crate::visible::{one_line, Quoted};
-use crate::wire::{self, Form, Stamp};
+use crate::wire::{self, Features, Form, Stamp};
 
 impl Session {
+    /// Whether the hub of this link, or of the last one, lets values expire.
+    pub fn hub_expires_values(&self) -> bool {
+        self.hub.features.contains(Features::LIFETIME)
+    }
+
     /// Sees to it that values expire in time.
     pub(super) fn set_expiry(&mut self) {
         let first = self.own.table.next_to_expire().into_iter().chain(self.received.next_to_expire()).min();
