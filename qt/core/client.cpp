@@ -174,12 +174,9 @@ void Client::setBytesAsText(bool on)
 bool Client::publish(const QString &name, const QVariant &value)
 {
     QByteArray utf8;
-    if (!d->checkSend(name, "published", &utf8))
-        return false;
     QByteArray encoded;
-    Codec::Error error;
-    if (!Codec::encode(value, &encoded, &error))
-        return d->refuse(failure(error.status, QStringLiteral("\"%1\": %2").arg(name, error.text)));
+    if (!d->checkSend(name, value, "published", &utf8, &encoded))
+        return false;
     const auto size = size_t(encoded.size());
     return d->sent(utf8, ns_app_send_msgpack(d->app, utf8.constData(), encoded.constData(), size));
 }
@@ -198,6 +195,29 @@ bool Client::clear(const QString &name)
     if (!d->checkSend(name, "cleared", &utf8))
         return false;
     return d->cleared(utf8, ns_app_clear(d->app, utf8.constData()));
+}
+
+bool Client::will(const QString &name, const QVariant &value)
+{
+    QByteArray utf8;
+    QByteArray encoded;
+    if (!d->checkSend(name, value, "left as a will", &utf8, &encoded))
+        return false;
+    const ns_value left = ns_value_msgpack(encoded.constData(), size_t(encoded.size()));
+    return d->leave(utf8, &left);
+}
+
+bool Client::willClear(const QString &name)
+{
+    QByteArray utf8;
+    const ns_value cleared = ns_value_cleared();
+    return d->checkSend(name, "left as a will", &utf8) && d->leave(utf8, &cleared);
+}
+
+bool Client::noWill(const QString &name)
+{
+    QByteArray utf8;
+    return d->checkSend(name, "taken back", &utf8) && d->leave(utf8, nullptr);
 }
 
 QStringList Client::subscriptions() const

@@ -165,6 +165,16 @@ public:
         last time: the name has none from then on, here and in other programs, until one is published again. False: as
         with publish(). What is withdrawn while there is no hub is withdrawn once there is one. */
     Q_INVOKABLE bool clear(const QString &name);
+    /*! Leaves a value of \a name with the hub, which publishes it as this client's when the client is lost: when its
+        process ends without deactivating or destroying it, and is not back within 5 s, or when nothing is heard of it for
+        long. It may be changed at any time, and is gone once the client is not active or has another identity. False: as
+        with publish(), and Full if 1,000 names have one, or if all would have more than 1 MiB together. If the hub does
+        not take it, the log says so. */
+    Q_INVOKABLE bool will(const QString &name, const QVariant &value);
+    /*! The same, but the hub withdraws this client's value of \a name then. */
+    Q_INVOKABLE bool willClear(const QString &name);
+    /*! Takes back what was left for \a name. */
+    Q_INVOKABLE bool noWill(const QString &name);
     /*! Adds a pattern to \l subscriptions; the first one takes the place of the initial "**". The hub sends what it holds
         of it, and \l synced is false until all of that has arrived. Several subscriptions of one pass of the event loop
         go out together. False: it is refused, and \l error says why: Name if it is no pattern, Full if there are

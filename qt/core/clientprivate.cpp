@@ -363,6 +363,28 @@ bool ClientPrivate::checkSend(const QString &name, const char *done, QByteArray 
     return toCString(name, NS_ERR_NAME, "the name", utf8, &why) || refuse(why);
 }
 
+bool ClientPrivate::checkSend(const QString &name, const QVariant &value, const char *done, QByteArray *utf8,
+                              QByteArray *encoded)
+{
+    if (!checkSend(name, done, utf8))
+        return false;
+    Codec::Error error;
+    return Codec::encode(value, encoded, &error)
+        || refuse(failure(error.status, QStringLiteral("\"%1\": %2").arg(name, error.text)));
+}
+
+bool ClientPrivate::leave(const QByteArray &utf8, const ns_value *will)
+{
+    ns_key *key = nullptr;
+    ns_status status = ns_app_key(app, utf8.constData(), &key);
+    if (status == NS_OK)
+        status = ns_key_will(key, will);
+    callFailure = status == NS_OK ? Failure() : lastFailure(status);
+    ns_key_free(key);
+    settle();
+    return status == NS_OK;
+}
+
 bool ClientPrivate::sent(const QByteArray &utf8, ns_status status)
 {
     if (status != NS_OK)

@@ -57,6 +57,10 @@ public:
 
     // The name of a state for a call that sends it, in UTF-8. False: it cannot be done, and the error is reported.
     bool checkSend(const QString &name, const char *done, QByteArray *utf8);
+    // The same for a value, which it encodes.
+    bool checkSend(const QString &name, const QVariant &value, const char *done, QByteArray *utf8, QByteArray *encoded);
+    // Leaves a will for the name, or takes it back. False: the error is reported.
+    bool leave(const QByteArray &utf8, const ns_value *will);
     // Handles the result of a call that sent.
     bool sent(const QByteArray &utf8, ns_status status);
     bool cleared(const QByteArray &utf8, ns_status status);

@@ -17,10 +17,21 @@ NanostateClient::NanostateClient(QObject *parent) : Client(parent)
 bool NanostateClient::publish(const QString &name, const QJSValue &value)
 {
     QVariant unwrapped;
+    return unwrap(name, value, "published", &unwrapped) && publish(name, unwrapped);
+}
+
+bool NanostateClient::will(const QString &name, const QJSValue &value)
+{
+    QVariant unwrapped;
+    return unwrap(name, value, "left as a will", &unwrapped) && will(name, unwrapped);
+}
+
+bool NanostateClient::unwrap(const QString &name, const QJSValue &value, const char *done, QVariant *out)
+{
     QString why;
-    if (JsValue::unwrap(value, qjsEngine(this), &unwrapped, &why))
-        return publish(name, unwrapped);
-    qmlWarning(this) << "\"" << name << "\" was not published: " << why;
+    if (JsValue::unwrap(value, qjsEngine(this), out, &why))
+        return true;
+    qmlWarning(this) << "\"" << name << "\" was not " << done << ": " << why;
     return ClientAccess::refuse(this, NS_ERR_MSGPACK, QStringLiteral("\"%1\": %2").arg(name, why));
 }
 

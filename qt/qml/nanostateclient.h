@@ -29,12 +29,20 @@ public:
         where. */
     Q_INVOKABLE bool publish(const QString &name, const QJSValue &value);
 
+    using Client::will;
+    /*! Leaves a value of JavaScript as publish() takes it. */
+    Q_INVOKABLE bool will(const QString &name, const QJSValue &value);
+
     void classBegin() override;
     void componentComplete() override;
 
 protected:
     void connectNotify(const QMetaMethod &signal) override;
     void disconnectNotify(const QMetaMethod &signal) override;
+
+private:
+    // What a value of JavaScript is for C++. False: it contains something that is no value, which is reported.
+    bool unwrap(const QString &name, const QJSValue &value, const char *done, QVariant *out);
 };
 
 } // namespace NanostateQt

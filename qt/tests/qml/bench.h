@@ -9,6 +9,7 @@
 #include <NanostateQt/private/client_p.h>
 
 #include <QtCore/qabstractitemmodel.h>
+#include <QtCore/qcoreapplication.h>
 #include <QtCore/qmetaobject.h>
 #include <QtCore/qobject.h>
 #include <QtCore/qsocketnotifier.h>
@@ -226,6 +227,24 @@ public:
         m_program = std::make_unique<QProcess>();
         m_program->start(text(NANOSTATE_COMMAND),
                          {text("send"), text("--stdin"), text("--as"), identity, text("--connect"), url});
+    }
+    // A program in QML, by `window`, in a separate process that is there under this identity, until it is killed.
+    Q_INVOKABLE void startWindow(const QString &identity, const QString &url, const QString &file)
+    {
+        m_program = std::make_unique<QProcess>();
+        m_program->setProcessChannelMode(QProcess::ForwardedErrorChannel);
+        m_program->start(QCoreApplication::applicationDirPath() + text("/window"),
+                         {identity, url, text(QUICK_TEST_SOURCE_DIR "/") + file});
+    }
+    // What it answers: the value of an expression in its file, as JSON in brackets.
+    Q_INVOKABLE QString evaluate(const QString &expression)
+    {
+        m_program->write("= " + expression.toUtf8() + '\n');
+        while (!m_program->canReadLine()) {
+            if (!m_program->waitForReadyRead(Patience))
+                return m_program->errorString();
+        }
+        return QString::fromUtf8(m_program->readLine().trimmed());
     }
     Q_INVOKABLE void killProgram()
     {
