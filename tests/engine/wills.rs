@@ -11,6 +11,7 @@ use nanostate::{Kind, Status, Value};
 use crate::sim::{body, stamp, Direct, DirectApp, SEC};
 
 mod simulated;
+mod tokens;
 
 const LOST: u64 = limits::CUT.as_nanos() as u64;
 

@@ -199,7 +199,7 @@ impl Router {
                 }
                 Claim::Renewed(holder) => {
                     waited.extend(core.identities.release(identity, holder));
-                    core.roster.renew(holder.conn(), id.conn());
+                    core.roster.renew(holder.conn(), id.conn(), hello.reads);
                     let text = "replaced by a newer connection of the same app".into();
                     self.close(now, holder.place(), Status::Closed, text);
                 }

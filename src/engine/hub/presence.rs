@@ -123,7 +123,7 @@ impl Roster {
         let back = cut.filter(|(_, member)| *member.identity == *identity && is_same(member.secret, hello.secret));
         if let Some((old, _)) = back {
             self.cut_by.remove(&hello.instance);
-            self.renew(old, conn);
+            self.renew(old, conn, hello.reads);
         }
         if self.members.contains_key(&conn) {
             // It came in the place of an older link.
@@ -140,13 +140,17 @@ impl Roster {
         self.changed(conn, PeerState::Present);
     }
 
-    /// A newer link of the same app takes the place of this one.
-    pub fn renew(&mut self, old: ConnId, conn: ConnId) {
+    /// A newer link of the same app, over which it may only read or publish, takes the place of this one.
+    pub fn renew(&mut self, old: ConnId, conn: ConnId, reads: bool) {
         if let Some(mut member) = self.members.remove(&old) {
-            if member.publishes {
-                self.wills.moved(&member.identity, old, conn, member.is_alone, &mut member.wills);
+            let Member { identity, is_alone, publishes, wills, .. } = &mut member;
+            match (*publishes, reads) {
+                (true, false) => self.wills.moved(identity, old, conn, *is_alone, wills),
+                (true, true) => self.wills.ended(identity, old, std::mem::take(wills), false),
+                (false, false) => self.wills.joined(identity, conn, *is_alone),
+                (false, true) => {}
             }
-            self.members.insert(conn, Member { until: None, ..member });
+            self.members.insert(conn, Member { publishes: !reads, until: None, ..member });
         }
     }
 
