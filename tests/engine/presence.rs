@@ -432,3 +432,17 @@ fn take(world: &mut World, id: Id, alive: &mut BTreeMap<Id, View>) {
     });
     told.into_iter().for_each(|(event, peer)| view.told(event, peer));
 }
+
+#[test]
+fn an_app_that_is_back_is_not_lost_because_another_has_used_its_instance() {
+    let (mut hub, watcher) = watched();
+    let a = link(&mut hub, "a", 1, 1);
+    hub.lose(a);
+    // An instance is in every stamp.
+    let thief = hub.hello_with("thief", 1, 1, HelloFlags(0), Some(66));
+    hub.lose(thief);
+    link(&mut hub, "a", 1, 2);
+    hub.pass(limits::CUT.as_nanos() as u64);
+    let told = told(&mut hub, watcher);
+    assert!(!told.contains(&"a lost".to_owned()), "{told:?}");
+}

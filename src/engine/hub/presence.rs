@@ -79,8 +79,8 @@ pub struct Roster {
     members: BTreeMap<ConnId, Member>,
     /// Those whose links were cut, in that order.
     cut: VecDeque<(MonoTime, ConnId)>,
-    /// The same by their instance.
-    cut_by: HashMap<Instance, ConnId, KeyHasher>,
+    /// The same by their secrets: others know their instances, and may use them. One without a secret does not come back.
+    cut_by: HashMap<[u8; 16], ConnId, KeyHasher>,
     log: VecDeque<Change>,
     /// The number of the first change in `log`.
     first: u64,
@@ -119,10 +119,11 @@ impl Roster {
 
     /// An app takes part, over this link.
     pub fn join(&mut self, conn: ConnId, identity: &str, hello: &Hello) {
-        let cut = self.cut_by.get(&hello.instance).copied().and_then(|old| Some((old, self.members.get(&old)?)));
-        let back = cut.filter(|(_, member)| *member.identity == *identity && is_same(member.secret, hello.secret));
-        if let Some((old, _)) = back {
-            self.cut_by.remove(&hello.instance);
+        let cut = hello.secret.and_then(|Secret(secret)| Some((*self.cut_by.get(&secret)?, secret)));
+        let is_it = |member: &Member| *member.identity == *identity && member.instance == hello.instance;
+        let back = cut.filter(|(old, _)| self.members.get(old).is_some_and(is_it));
+        if let Some((old, secret)) = back {
+            self.cut_by.remove(&secret);
             self.renew(old, conn, hello.reads);
         }
         if self.members.contains_key(&conn) {
@@ -168,9 +169,8 @@ impl Roster {
             Ended::Cut => {
                 let until = now.mono + limits::CUT;
                 member.until = Some(until);
-                let instance = member.instance;
                 self.cut.push_back((until, conn));
-                self.cut_by.insert(instance, conn);
+                self.cut_by.extend(member.secret.map(|Secret(secret)| (secret, conn)));
                 self.suspect(conn);
                 if self.cut.len() > limits::CUT_APPS {
                     self.lose_first();
@@ -208,8 +208,9 @@ impl Roster {
         let Some(member) = self.members.get(&conn) else { return };
         // Otherwise it came back in between.
         if member.until == Some(until) {
-            if self.cut_by.get(&member.instance) == Some(&conn) {
-                self.cut_by.remove(&member.instance);
+            if let Some(Secret(secret)) = member.secret.filter(|Secret(secret)| self.cut_by.get(secret) == Some(&conn))
+            {
+                self.cut_by.remove(&secret);
             }
             self.remove(conn, PeerState::Lost);
         }
@@ -300,11 +301,6 @@ impl Roster {
         watch.said = complete;
         Some(Presence::Complete { young: complete == Complete::Young })
     }
-}
-
-/// Whether two links have the secret of the same app. One without proves nothing.
-fn is_same(one: Option<Secret>, other: Option<Secret>) -> bool {
-    matches!((one, other), (Some(one), Some(other)) if one.matches(&other))
 }
 
 impl Core {
