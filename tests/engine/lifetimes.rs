@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use nanostate::engine::hub::RouterConfig;
 use nanostate::engine::ConnId;
+use nanostate::framing::{header, Version};
 use nanostate::time::LogicalTime;
-use nanostate::wire::{self, Features, Form, HelloFlags, Instance, Malformed, Meta, Stamp};
+use nanostate::wire::{self, Control, Features, Form, HelloFlags, Instance, Malformed, Meta, Stamp};
 use nanostate::{Kind, Value};
 
 use crate::sim::{body, each_seed, given, Direct, DirectApp, Id, World, CLEARED, SEC};
@@ -212,6 +213,45 @@ fn the_holder_of_an_identity_believes_its_hub_that_a_value_has_expired_and_bring
     app.receive(&expiry(anew[0].2));
     assert!(app.session.get(None, "x").is_none() && states(app.bodies()).is_empty());
     assert_eq!(told(&mut app), [], "its own values are not given to a program");
+}
+
+#[test]
+fn a_value_that_has_expired_at_the_hub_is_not_brought_back_by_its_sender_which_has_not_heard_of_it() {
+    let mut app = DirectApp::new();
+    app.link(9);
+    send(&mut app, "x", 10_000);
+    let at = states(app.bodies())[0].2;
+    let time = at.clock.succ();
+    app.hear(Control::Stale { name: "x", offered: at, held: Some(at.expired()), time });
+    assert!(app.session.get(None, "x").is_none());
+    let anew = states(app.bodies());
+    assert!(anew.iter().all(|(_, kind, stamp, _)| (*kind, *stamp) == (Kind::Cleared, at.expired())), "{anew:?}");
+}
+
+#[test]
+fn who_shares_the_identity_and_does_not_know_of_this_hears_that_a_value_has_expired_whatever_it_subscribes_to() {
+    let mut hub = Direct::new(RouterConfig::default());
+    let earlier = Features(Features::ALL.0 & !Features::LIFETIME.0);
+    let a = words::join(&mut hub, "a", HelloFlags::SHARED, Features::ALL);
+    let other = hub.open();
+    hub.bytes(other, &header(Version::V1));
+    let hello = Control::Hello {
+        instance: Instance([3; 16]),
+        epoch: 1,
+        accept: wire::ACCEPT_ANY,
+        flags: HelloFlags::SHARED | HelloFlags::LISTED,
+        time: None,
+        secret: None,
+        token: None,
+        features: earlier,
+    };
+    hub.control(other, "a", hello);
+    hub.bodies(other);
+    let at = AT;
+    hub.send(a, &mortal("a", "x", at, 1000));
+    assert_eq!(said(&mut hub, other), [("x".to_owned(), Kind::Int, at, None)]);
+    hub.pass(SEC);
+    assert_eq!(said(&mut hub, other), [("x".to_owned(), Kind::Cleared, at.expired(), None)]);
 }
 
 /// What was sent last of each name, if it lives for ever.

@@ -197,6 +197,12 @@ impl Session {
                 self.own.forget(slot);
                 self.reports.stats.superseded += 1;
             }
+            (Some(held), Some(slot)) if held == offered.expired() => {
+                // It is about to do so here.
+                self.observe(now, time);
+                self.own.table.set_lifetime(slot, now.mono, 0);
+                self.expire_values(now);
+            }
             (Some(held), Some(slot)) => {
                 self.observe(now, time.max(held.clock));
                 self.restamp(now, slot);

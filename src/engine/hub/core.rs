@@ -175,7 +175,7 @@ impl Core {
         let half = self.turns.left() / 2;
         while self.turns.left() > half {
             let Some(slot) = self.intake.table.expire_value(now.mono) else { break };
-            let steps = self.route(peers, slot);
+            let steps = self.route(peers, slot) + self.route_to_sharers(peers, slot);
             self.turns.spend(turns::MESSAGE + steps);
         }
         self.set_expiry();

@@ -368,7 +368,7 @@ impl Router {
                 Next::Route(slot) => {
                     steps += core.route(peers, slot);
                     if shares {
-                        steps += core.route_to_sharers(peers, i, slot);
+                        steps += core.route_to_sharers(peers, slot);
                     }
                 }
                 Next::Admit(said) => {

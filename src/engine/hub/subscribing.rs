@@ -88,19 +88,20 @@ impl Core {
         self.subscriptions.remove(place, &[pattern])
     }
 
-    /// Passes a value of the peer at this place, which shares its identity, on to those that share it and do not subscribe to
-    /// its name: what they announce of that key would be out of date. Returns what that cost, in steps.
-    pub fn route_to_sharers(&mut self, peers: &mut Peers<Peer>, from: usize, slot: Slot) -> usize {
+    /// Passes a value on to those that share the identity of its sender and do not subscribe to its name: what they announce
+    /// of that key would be out of date. Returns what that cost, in steps.
+    pub fn route_to_sharers(&mut self, peers: &mut Peers<Peer>, slot: Slot) -> usize {
         let share = self.share(peers.len());
         let Core { intake, identities, config, actions, .. } = self;
         let Some(entry) = intake.table.get(slot) else { return 0 };
         let (mut looked, mut receivers) = (0, 0);
-        for id in identities.holders(&peers[from].profile.identity) {
+        for id in identities.holders(entry.sender()) {
             looked += 1;
             did(Work::Peer, 1);
             let Some(place) = peers.place(id) else { continue };
             let peer = &mut peers[place];
             let is_left_out = peer.profile.listed.as_ref().is_some_and(|listed| !listed.has(entry.name()));
+            let is_left_out = is_left_out && peer.profile.shares;
             if is_left_out && peer.is_up() && peer.profile.verdict(config, entry) == Verdict::Send {
                 receivers += 1;
                 peer.link.feed.change(&intake.table, entry, share);
