@@ -17,6 +17,7 @@ use super::core::Core;
 use super::intake::{check, Intake, NotTaken};
 use super::peer::Peer;
 use super::{turns, Router};
+use crate::effort::{did, Work};
 use crate::visible::{one_line, Quoted};
 use crate::wire::{self, Control, Form, Kind, Malformed, WillMessage};
 use crate::{limits, memory, Status};
@@ -43,6 +44,8 @@ pub struct Left {
     bytes: usize,
     /// Of all that they cost.
     cost: usize,
+    /// Whether there may be some that the app has not told on its present link.
+    has_untold: bool,
 }
 
 impl Left {
@@ -74,11 +77,16 @@ impl Left {
 
     /// The app has not told its wills on its new link.
     fn on_new_link(&mut self) {
+        self.has_untold = true;
         self.wills.values_mut().for_each(|will| will.is_told = false);
     }
 
     /// Those that the app has not told on its present link are void.
     fn drop_untold(&mut self) {
+        if !std::mem::take(&mut self.has_untold) {
+            return;
+        }
+        did(Work::Look, self.wills.len());
         let untold: Vec<_> =
             self.wills.iter().filter(|(_, will)| !will.is_told).map(|(name, _)| name.clone()).collect();
         untold.iter().for_each(|name| self.remove(name));
@@ -338,5 +346,23 @@ impl Router {
             left = left.saturating_sub(steps);
         }
         core.set_expiry();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::effort;
+
+    #[test]
+    fn an_app_that_says_again_and_again_that_it_has_told_all_has_its_wills_looked_at_once() {
+        let (mut wills, mut left) = (Wills::default(), Left::default());
+        (0..500).for_each(|n| assert!(wills.leave(&mut left, &n.to_string(), b"x", usize::MAX)));
+        left.on_new_link();
+        assert!(wills.leave(&mut left, "7", b"y", usize::MAX));
+        let before = effort::steps();
+        (0..1000).for_each(|_| wills.change(&mut left, Left::drop_untold));
+        assert!(effort::steps() - before <= 500);
+        assert_eq!((left.wills.len(), left.bytes, wills.cost), (1, 1, left.cost));
     }
 }
