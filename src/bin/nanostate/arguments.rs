@@ -7,9 +7,6 @@ use nanostate::{wire, State};
 
 use crate::Failure;
 
-/// How long a command looks for what is there, if nothing else is said.
-pub const PATIENCE: Duration = Duration::from_secs(5);
-
 /// Reads a number of seconds.
 pub fn seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());

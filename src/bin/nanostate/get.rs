@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use nanostate::{wire, Kind, State};
 
-use crate::arguments::{pattern_for, seconds, Deadline, PATIENCE};
+use crate::arguments::{pattern_for, seconds};
 use crate::observer::{Absent, Observer, Seen};
 use crate::{output, stdio, Client, Failure};
 
@@ -44,8 +44,7 @@ pub struct Arguments {
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     wire::check_name(&arguments.name)?;
     arguments.sender.as_deref().map_or(Ok(()), wire::check_identity)?;
-    let (absent, patience) = if arguments.wait { (Absent::Wait, None) } else { (Absent::Fail, Some(PATIENCE)) };
-    let deadline = Deadline::after(arguments.timeout.or(patience));
+    let (absent, deadline) = Absent::of(arguments.wait, arguments.timeout);
     let observer = Observer::connect("get", &arguments.client, absent, deadline, &pattern_for(&arguments.name))?;
     let state = find(&observer, &arguments)?.ok_or_else(|| {
         let of = arguments.sender.as_deref().map(|sender| format!(" of {}", output::shown(sender)));

@@ -14,6 +14,8 @@ use crate::{complain, identity, logger, Client, Failure};
 
 /// How long the first connection may take before the user is informed that there is no hub.
 const FIRST_CONNECT: Duration = Duration::from_secs(1);
+/// How long a command looks for what is there, if nothing else is said.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Bytes that may wait to be taken: what a command prints to may be slower than a burst, and nothing of it may be lost.
 const RECV_QUEUE: i64 = 256 << 20;
 
@@ -24,6 +26,14 @@ pub enum Absent {
     Wait,
     /// It gives up when its time is over.
     Fail,
+}
+
+impl Absent {
+    /// That of a command that waits for what it wants, or does not, and when its time is over. `timeout`: --timeout.
+    pub fn of(waits: bool, timeout: Option<Duration>) -> (Absent, Deadline) {
+        let (absent, patience) = if waits { (Absent::Wait, None) } else { (Absent::Fail, Some(PATIENCE)) };
+        (absent, Deadline::after(timeout.or(patience)))
+    }
 }
 
 /// What the app of a command may do.

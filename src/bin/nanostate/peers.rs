@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use nanostate::{Peer, PresenceEvent, Status};
 
-use crate::arguments::{seconds, Deadline, PATIENCE};
+use crate::arguments::seconds;
 use crate::observer::{Absent, Observer, Role};
 use crate::{output, stdio, Client, Failure};
 
@@ -38,8 +38,7 @@ pub struct Arguments {
 /// Prints which apps are there.
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let Arguments { watch, json, timeout, client } = arguments;
-    let (absent, patience) = if watch { (Absent::Wait, None) } else { (Absent::Fail, Some(PATIENCE)) };
-    let deadline = Deadline::after(timeout.or(patience));
+    let (absent, deadline) = Absent::of(watch, timeout);
     let observer = Observer::connect_as(Role::LooksAtApps, "peers", &client, absent, deadline, &[]);
     if !watch {
         return list(&observer?, json);
