@@ -1,20 +1,12 @@
 // Values that are withdrawn: who is told, and what is found then. Node programs and a page, on real hubs.
 
 import assert from 'node:assert/strict';
-import { afterEach, test } from 'node:test';
-import type { Options, State } from '../src/index.js';
-import { Nanostate } from '../src/node.js';
+import { test } from 'node:test';
+import type { State } from '../src/index.js';
+import type { Nanostate } from '../src/node.js';
+import { app } from './apps.js';
 import { eventually, inPage, join_, open } from './chromium.js';
 import { Hub, nanostate, until, within } from './support.js';
-
-const clients: Nanostate[] = [];
-/** A client that is closed with the test. */
-function app(identity: string, url: string, options: Options = {}): Nanostate {
-  const client = new Nanostate(identity, url, { log() {}, backoffMax: 200, ...options });
-  clients.push(client);
-  return client;
-}
-afterEach(() => Promise.all(clients.splice(0).map((client) => client.close())));
 
 /** Hears what a client is told, in words. */
 function hear(client: Nanostate, pattern = '**'): string[] {

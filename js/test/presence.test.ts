@@ -1,20 +1,12 @@
 // Which other apps are there: Node programs and pages, on real hubs.
 
 import assert from 'node:assert/strict';
-import { afterEach, test } from 'node:test';
-import type { Options, Peer } from '../src/index.js';
-import { Nanostate } from '../src/node.js';
+import { test } from 'node:test';
+import type { Peer } from '../src/index.js';
+import type { Nanostate } from '../src/node.js';
+import { app } from './apps.js';
 import { open } from './chromium.js';
 import { BINARY, Hub, Program, until, within } from './support.js';
-
-const clients: Nanostate[] = [];
-/** A client that is closed with the test. */
-function app(identity: string, url: string, options: Options = {}): Nanostate {
-  const client = new Nanostate(identity, url, { log() {}, backoffMax: 200, ...options });
-  clients.push(client);
-  return client;
-}
-afterEach(() => Promise.all(clients.splice(0).map((client) => client.close())));
 
 /** What a client is told, as `IDENTITY PRESENCE`. */
 function told(client: Nanostate): { lines: string[]; peers: Peer[]; end: () => void } {
@@ -29,7 +21,7 @@ function told(client: Nanostate): { lines: string[]; peers: Peer[]; end: () => v
 /** At a hub that was just started, one that comes may have come back: then it was here. */
 const came = (identity: string) => (line: string) => line === `${identity} here` || line === `${identity} joined`;
 
-test('a program is told who is there, who comes, who leaves and who is lost', async () => {
+test('a program is told which apps are there, join, leave and are lost', async () => {
   const hub = await Hub.start();
   const first = app('first', hub.url);
   await within(first.flush(), 'a link');
@@ -37,7 +29,7 @@ test('a program is told who is there, who comes, who leaves and who is lost', as
   const { lines, peers } = told(watcher);
   await until(() => lines.includes('first here'), 'who was there before');
   const second = app('second', hub.url);
-  await until(() => lines.some(came('second')), 'who comes');
+  await until(() => lines.some(came('second')), 'the second app');
   assert.deepEqual((await watcher.peers()).map(({ identity, presence }) => [identity, presence]), [['first', 'here'], ['second', 'here']]);
   const late = told(watcher);
   await second.close();

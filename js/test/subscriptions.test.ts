@@ -5,26 +5,17 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { afterEach, test } from 'node:test';
-import type { Options, State } from '../src/index.js';
+import type { State } from '../src/index.js';
 import { Writer } from '../src/msgpack.js';
-import { Nanostate } from '../src/node.js';
+import type { Nanostate } from '../src/node.js';
 import { decodeBody, writeHead, type Body } from '../src/wire.js';
 import { MOST_PATTERNS } from '../src/engine/subscribed.js';
+import { app } from './apps.js';
 import { eventually, inPage, join_, open } from './chromium.js';
 import { Hub, Random, until, within } from './support.js';
 
-const clients: Nanostate[] = [];
-/** A client that is closed with the test. */
-function app(identity: string, url: string, options: Options = {}): Nanostate {
-  const client = new Nanostate(identity, url, { log() {}, backoffMax: 200, ...options });
-  clients.push(client);
-  return client;
-}
 const taps: Tap[] = [];
-afterEach(async () => {
-  await Promise.all(clients.splice(0).map((client) => client.close()));
-  taps.splice(0).forEach((tap) => tap.close());
-});
+afterEach(() => taps.splice(0).forEach((tap) => tap.close()));
 
 const synced = (client: Nanostate) => within(client.synced(), `what the hub holds, for ${client.identity}`);
 

@@ -6,25 +6,17 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, afterEach, test } from 'node:test';
-import type { Options, State } from '../src/index.js';
+import { after, test } from 'node:test';
+import type { State } from '../src/index.js';
 import { Writer } from '../src/msgpack.js';
-import { Nanostate } from '../src/node.js';
+import type { Nanostate } from '../src/node.js';
 import { writeHead } from '../src/wire.js';
+import { app } from './apps.js';
 import { open } from './chromium.js';
 import { Hub, Program, compile, until, within } from './support.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'nanostate-synced-'));
 after(() => rmSync(folder, { recursive: true }));
-
-const clients: Nanostate[] = [];
-/** A client that is closed with the test. */
-function app(identity: string, url: string, options: Options = {}): Nanostate {
-  const client = new Nanostate(identity, url, { log() {}, backoffMax: 200, ...options });
-  clients.push(client);
-  return client;
-}
-afterEach(() => Promise.all(clients.splice(0).map((client) => client.close())));
 
 const synced = (client: Nanostate) => within(client.synced(), `all that the hub held, for ${client.identity}`);
 
