@@ -455,6 +455,22 @@ fn many_wills_at_once_hold_nobody_up() {
     assert!((1..limits::WILLS).contains(&some), "{some} of them");
 }
 
+#[test]
+fn of_all_wills_that_cannot_be_published_the_operator_is_told_at_once() {
+    let mut hub = Direct::new(RouterConfig::default());
+    let a = join(&mut hub, "a", 1, 1);
+    for n in 0..5 {
+        leave(&mut hub, a, "a", &n.to_string(), Some(1));
+    }
+    hub.router.capacity_mut().states = 4;
+    hub.lose(a);
+    hub.pass(LOST);
+    // A sender may have half of it.
+    assert_eq!((hub.router.table().values(), hub.router.stats().refused), (2, 3));
+    let told = hub.warnings();
+    assert!(told.len() == 1 && told[0].starts_with("a is lost: 3 of its wills cannot be published: "), "{told:?}");
+}
+
 /// What an app says of its wills, in words, and of states.
 fn app_said(app: &mut DirectApp) -> Vec<String> {
     let words = |bytes: &Vec<u8>| {

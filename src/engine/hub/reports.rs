@@ -34,7 +34,12 @@ impl Reports {
 
     /// Something that the operator should know.
     pub fn warning(&mut self, peer: &Profile, text: &str) {
-        self.events.push_back(RouterEvent::Warning(format!("{}: {text}", peer.name())));
+        self.warning_of(format!("{}: {text}", peer.name()));
+    }
+
+    /// As [`Reports::warning`], of no peer.
+    pub fn warning_of(&mut self, text: String) {
+        self.events.push_back(RouterEvent::Warning(text));
     }
 
     /// Counts a body that is not taken. The first of a peer is logged.
@@ -75,12 +80,6 @@ impl Reports {
         if !mem::replace(warned, true) {
             self.warning(peer, &why.to_string());
         }
-    }
-
-    /// Counts a will of a lost app that cannot be published.
-    pub fn lost_will(&mut self, identity: &str, why: &NotTaken<'_>) {
-        self.stats.refused += 1;
-        self.events.push_back(RouterEvent::Warning(format!("a will of {}: {why}", one_line(identity))));
     }
 
     /// Counts an entry that a peer is not sent. The first to an old peer is logged.

@@ -18,7 +18,7 @@ use super::intake::{check, Intake, NotTaken};
 use super::peer::Peer;
 use super::{turns, Router};
 use crate::effort::{did, Work};
-use crate::visible::{one_line, Quoted};
+use crate::visible::one_line;
 use crate::wire::{self, Control, Form, Kind, Malformed, WillMessage};
 use crate::{limits, memory, Status};
 
@@ -112,18 +112,37 @@ struct Held {
     left: Left,
 }
 
+/// What has become of wills.
+#[derive(Default)]
+struct Outcome {
+    published: usize,
+    failed: usize,
+    /// Why the first failed.
+    why: String,
+}
+
+/// What is to be done with wills that are due.
+enum Next {
+    /// This body is to be published.
+    Publish(Box<[u8]>),
+    /// Nothing of this identity is left; what has become of its wills.
+    Tell(Box<str>, Outcome),
+}
+
 /// What is known of wills, beside those of each app that is there.
 pub struct Wills {
     held: HashMap<Box<str>, Held, KeyHasher>,
     /// Identities that nobody holds any more, and for which something was left.
     due: VecDeque<Box<str>>,
+    /// What has become so far of those of the first of these.
+    outcome: Outcome,
     /// What all wills cost, those of apps that are there among them, in bytes.
     cost: usize,
 }
 
 impl Default for Wills {
     fn default() -> Wills {
-        Wills { held: HashMap::with_hasher(key_hasher()), due: VecDeque::new(), cost: 0 }
+        Wills { held: HashMap::with_hasher(key_hasher()), due: VecDeque::new(), outcome: Outcome::default(), cost: 0 }
     }
 }
 
@@ -184,21 +203,21 @@ impl Wills {
         }
     }
 
-    /// The next body that is to be published.
-    fn next(&mut self) -> Option<Box<[u8]>> {
-        while let Some(identity) = self.due.front() {
-            // Otherwise it is held again.
-            if let Some(held) = self.held.get_mut(identity).filter(|held| held.apps == 0) {
-                let before = held.left.cost;
-                if let Some(Will { body, .. }) = held.left.take_first() {
-                    self.cost -= before - held.left.cost;
-                    return Some(body);
-                }
-                self.held.remove(identity);
+    /// What is to be done next.
+    fn next(&mut self) -> Option<Next> {
+        // Otherwise it is held again.
+        if let Some(held) = self.held.get_mut(self.due.front()?).filter(|held| held.apps == 0) {
+            let before = held.left.cost;
+            if let Some(Will { body, .. }) = held.left.take_first() {
+                self.cost -= before - held.left.cost;
+                return Some(Next::Publish(body));
             }
-            self.due.pop_front();
         }
-        None
+        let identity = self.due.pop_front()?;
+        if self.held.get(&identity).is_some_and(|held| held.apps == 0) {
+            self.held.remove(&identity);
+        }
+        Some(Next::Tell(identity, std::mem::take(&mut self.outcome)))
     }
 
     /// An app leaves this, if it may and all of them cost no more than `most` bytes then.
@@ -292,15 +311,32 @@ impl Core {
     fn publish_will(&mut self, now: Now, bytes: &[u8]) -> Option<Slot> {
         // It was decoded when it came.
         let body = wire::decode(bytes, Form::V1).ok()?;
-        match self.intake.will(now, &body) {
+        let published = self.intake.will(now, &body);
+        let outcome = &mut self.roster.wills.outcome;
+        match published {
             Ok(slot) => {
-                info!("{} of {} is published: it is lost", Quoted(body.name), one_line(body.sender));
+                outcome.published += usize::from(slot.is_some());
                 slot
             }
             Err(why) => {
-                self.reports.lost_will(body.sender, &why);
+                outcome.failed += 1;
+                if outcome.failed == 1 {
+                    outcome.why = why.to_string();
+                }
+                self.reports.stats.refused += 1;
                 None
             }
+        }
+    }
+
+    /// An app may leave a thousand: of all there is one line.
+    fn tell_of_wills(&mut self, identity: &str, outcome: &Outcome) {
+        let (identity, Outcome { published, failed, why }) = (one_line(identity), outcome);
+        if *published > 0 {
+            info!("{identity} is lost: {published} of its wills are published");
+        }
+        if *failed > 0 {
+            self.reports.warning_of(format!("{identity} is lost: {failed} of its wills cannot be published: {why}"));
         }
     }
 }
@@ -337,7 +373,15 @@ impl Router {
         let Router { peers, core, .. } = self;
         let mut left = STEPS;
         while left > 0 {
-            let Some(body) = core.roster.wills.next() else { break };
+            let body = match core.roster.wills.next() {
+                Some(Next::Publish(body)) => body,
+                Some(Next::Tell(identity, outcome)) => {
+                    core.tell_of_wills(&identity, &outcome);
+                    left = left.saturating_sub(turns::MESSAGE);
+                    continue;
+                }
+                None => break,
+            };
             // Its room is that of the value.
             core.reserve_for_wills();
             let routed = core.publish_will(now, &body).map_or(0, |slot| core.route(peers, slot));
