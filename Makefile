@@ -113,6 +113,7 @@ test-long:
 	NANOSTATE_FUZZ_RUNS=$(or $(RUNS),1000000) PROPTEST_CASES=20000 \
 	    $(CARGO) test --locked --release --lib --bins --tests -- --include-ignored
 	$(CARGO) test --locked --release --features capi-store --lib
+	$(CARGO) test --locked --release --features mutations --test engine mutations -- --nocapture
 	PROPTEST_CASES=20000 $(CARGO) test --locked --release --package nanostate-cat
 	$(MAKE) loom
 	$(MAKE) npm
@@ -127,7 +128,7 @@ lint:
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --locked --no-default-features --all-targets -- -D warnings
 	$(CARGO) clippy --locked --no-default-features --features capi,cli -- -D warnings
-	$(CARGO) clippy --locked --no-default-features --features capi-store --all-targets -- -D warnings
+	$(CARGO) clippy --locked --no-default-features --features capi-store,mutations --all-targets -- -D warnings
 	$(CARGO) fmt --check --manifest-path $(BENCH_MANIFEST)
 	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
 	$(CARGO) fmt --check --manifest-path $(LOOM_MANIFEST)

@@ -13,6 +13,7 @@ pub mod gateway;
 mod hash;
 pub mod hub;
 pub mod link;
+pub mod mutations;
 mod newest;
 pub mod patterns;
 mod protocol;

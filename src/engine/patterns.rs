@@ -5,6 +5,7 @@ use std::hash::BuildHasher as _;
 use std::sync::Arc;
 
 use super::hash::{key_hasher, KeyHasher};
+use super::mutations::{is_on, Mutation};
 use crate::effort::{did, Work};
 use crate::pattern::{Beginning, Pattern};
 
@@ -117,6 +118,9 @@ pub const KEPT: usize = 64;
 impl<P: Copy + Ord, const SETS: usize> Cache<P, SETS> {
     /// A pattern came or went: who has one for the names that it matches is to be looked up again.
     fn forget(&mut self, pattern: &Pattern) {
+        if is_on(Mutation::AudienceKept) {
+            return;
+        }
         let Beginning::Name(name) = pattern.beginning() else {
             self.generation += 1;
             return;

@@ -16,6 +16,8 @@ mod gateways;
 mod identities;
 mod lifetimes;
 mod memory;
+#[cfg(feature = "mutations")]
+mod mutations;
 mod old_hubs;
 mod patterns;
 mod presence;

@@ -96,7 +96,9 @@ pub fn each_seed(default: u64, cost: u64, mut target: impl FnMut(u64)) {
     impl Drop for Tell {
         fn drop(&mut self) {
             if std::thread::panicking() {
-                eprintln!("to see it again: NANOSTATE_FUZZ_SEED={} NANOSTATE_FUZZ_RUNS=1", self.0);
+                let thread = std::thread::current();
+                let test = thread.name().unwrap_or_default();
+                eprintln!("to see {test} fail again: NANOSTATE_FUZZ_SEED={} NANOSTATE_FUZZ_RUNS=1", self.0);
             }
         }
     }

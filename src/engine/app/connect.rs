@@ -3,6 +3,7 @@
 use log::debug;
 
 use super::super::link::handshake::Agreed;
+use super::super::mutations::{is_on, Mutation};
 use super::super::{Action, Now};
 use super::{Phase, Session, Timer, Welcomed};
 use crate::framing::ws::CloseCode;
@@ -194,7 +195,9 @@ impl Session {
             if expires {
                 link.feed.tell_lifetimes();
             }
-            link.feed.walk_all(&self.own.table);
+            if !is_on(Mutation::AnnounceDropped) {
+                link.feed.walk_all(&self.own.table);
+            }
         }
         self.tell_all_wills();
         self.ask_for_others();

@@ -50,6 +50,7 @@ pub use self::wills::Will;
 use super::link::handshake::Side;
 use super::link::outbox::Pool;
 use super::link::{end_of, Link, LinkLimits};
+use super::mutations::{is_on, Mutation};
 use super::table::Entry;
 use super::timers::{TimerKey, Timers};
 use super::{Action, Closed, ConnId, ConnInfo, Now, Protocol};
@@ -532,7 +533,7 @@ impl Protocol for Session {
                 debug!("{}: all own states are on their way, {conflated} conflated so far", one_line(identity));
             }
             // Behind all that is to be acknowledged.
-            let through = link.feed.through(own);
+            let through = if is_on(Mutation::AckedEarly) { own.version() } else { link.feed.through(own) };
             if is_old && link.feed.is_drained() {
                 hub.acks.written_to_old(through);
             } else if !is_old && hub.acks.ask(through) {

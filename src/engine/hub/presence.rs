@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use hashbrown::HashMap;
 
 use super::super::hash::{key_hasher, KeyHasher};
+use super::super::mutations::{is_on, Mutation};
 use super::super::{ConnId, Now};
 use super::core::{Core, Timer};
 use super::identities::Hello;
@@ -120,7 +121,9 @@ impl Roster {
     /// An app takes part, over this link.
     pub fn join(&mut self, conn: ConnId, identity: &str, hello: &Hello) {
         let cut = hello.secret.and_then(|Secret(secret)| Some((*self.cut_by.get(&secret)?, secret)));
-        let is_it = |member: &Member| *member.identity == *identity && member.instance == hello.instance;
+        let is_it = |member: &Member| {
+            *member.identity == *identity && member.instance == hello.instance && !is_on(Mutation::ReturnIgnored)
+        };
         let back = cut.filter(|(old, _)| self.members.get(old).is_some_and(is_it));
         if let Some((old, secret)) = back {
             self.cut_by.remove(&secret);

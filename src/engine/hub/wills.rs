@@ -11,6 +11,7 @@ use hashbrown::HashMap;
 use log::info;
 
 use super::super::hash::{key_hasher, KeyHasher};
+use super::super::mutations::{is_on, Mutation};
 use super::super::table::{Refusal, Slot};
 use super::super::{ConnId, Now};
 use super::core::Core;
@@ -384,7 +385,10 @@ impl Router {
             };
             // Its room is that of the value.
             core.reserve_for_wills();
-            let routed = core.publish_will(now, &body).map_or(0, |slot| core.route(peers, slot));
+            let mut routed = core.publish_will(now, &body).map_or(0, |slot| core.route(peers, slot));
+            if is_on(Mutation::WillTwice) {
+                routed += core.publish_will(now, &body).map_or(0, |slot| core.route(peers, slot));
+            }
             let steps = turns::MESSAGE + turns::steps_of(body.len()) + routed;
             core.turns.spend(steps);
             left = left.saturating_sub(steps);

@@ -7,6 +7,7 @@
 use std::io::IoSlice;
 
 use super::super::gateway::prefix_len;
+use super::super::mutations::{is_on, Mutation};
 use super::super::table::{Entry, EntryBody, Table, SHARE_FROM};
 use super::outbox::{Outbox, Pool};
 use super::walk::{Met, Walk};
@@ -147,7 +148,7 @@ impl Feed {
 
     /// Whether some of what the table held when all of it was asked for is not in the outbox yet.
     pub fn owes_what_was_held(&self) -> bool {
-        self.first_pass.is_some()
+        self.first_pass.is_some() && !is_on(Mutation::SyncedEarly)
     }
 
     /// Bytes that are no body: a header.

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::super::mutations::{is_on, Mutation};
 use super::super::table::{Slot, Table};
 use crate::effort::{did, Work};
 
@@ -78,6 +79,7 @@ impl Walk {
             self.slot += 1;
             let Some(entry) = table.get(slot) else { continue };
             if entry.version() > stretch.version {
+                self.slot += usize::from(is_on(Mutation::CursorOffByOne));
                 return Met::Entry(slot);
             }
         }
@@ -103,7 +105,7 @@ impl Walk {
         self.mark(table, usize::MAX);
         self.seen = std::mem::take(&mut self.walked);
         self.slot = 0;
-        self.seen.iter().all(|stretch| stretch.version == table.version())
+        is_on(Mutation::WalkNotRepeated) || self.seen.iter().all(|stretch| stretch.version == table.version())
     }
 }
 

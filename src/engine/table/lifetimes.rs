@@ -1,6 +1,7 @@
 //! Values that expire: what is left of each, and the tombstone that it leaves.
 
 use super::super::expiring::{end_of_life, left, Expiring};
+use super::super::mutations::{is_on, Mutation};
 use super::{Entry, Offer, Slot, Table};
 use crate::time::MonoTime;
 use crate::wire::{self, Form, Kind, Meta, Stamp, Value};
@@ -22,7 +23,7 @@ impl Table {
     /// The value at `slot`, which came now, expires after so many milliseconds.
     pub fn set_lifetime(&mut self, slot: Slot, mono: MonoTime, lifetime: u64) {
         self.tell_time(mono);
-        if self.get(slot).is_some_and(|entry| !entry.is_cleared()) {
+        if self.get(slot).is_some_and(|entry| !entry.is_cleared()) && !is_on(Mutation::LifetimeForgotten) {
             self.lifetimes.ends.set(slot.0, end_of_life(mono, lifetime), ());
         }
     }

@@ -6,6 +6,7 @@
 
 mod entry;
 mod lifetimes;
+mod offer;
 mod owners;
 mod pinned;
 mod since;
@@ -15,19 +16,20 @@ mod tests;
 mod tombstones;
 
 use std::mem;
-use std::sync::Arc;
 use std::time::Duration;
 
 use self::entry::Stored;
 pub use self::entry::{Entry, EntryBody};
 pub use self::lifetimes::tombstone;
 use self::lifetimes::Lifetimes;
+pub use self::offer::{Offer, Refusal};
 use self::owners::{OwnerId, Owners};
 use self::pinned::Pinned;
 use self::stored::Freed;
 pub use self::stored::StoredSender;
 use self::tombstones::Tombstones;
 use super::hash::KeyHash;
+use super::mutations::{is_on, Mutation};
 use super::newest::Newest;
 use super::slots::NONE;
 use super::ConnId;
@@ -48,45 +50,6 @@ pub const PAGE: usize = 64;
 /// The place of an entry.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Slot(pub u32);
-
-/// A value that is offered to a table, or the word that there is none any more.
-pub struct Offer<'a> {
-    /// A canonical v1 body.
-    pub body: &'a [u8],
-    /// The same, where it has an allocation that may be kept.
-    pub shared: Option<&'a Arc<Vec<u8>>>,
-    /// Where its `meta` begins.
-    pub meta_at: usize,
-    /// What the body says.
-    pub sender: &'a str,
-    /// What the body says.
-    pub name: &'a str,
-    /// What the body says.
-    pub kind: Kind,
-    /// What the body says.
-    pub stamp: Stamp,
-    /// Where it came from.
-    pub origin: Option<ConnId>,
-    /// When it came.
-    pub mono: MonoTime,
-}
-
-/// Why a value was not taken.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Refusal {
-    /// The one held is as new or newer.
-    Stale,
-    /// There is no room.
-    Full,
-    /// There is no memory.
-    NoMemory,
-}
-
-impl From<NoMemory> for Refusal {
-    fn from(NoMemory: NoMemory) -> Refusal {
-        Refusal::NoMemory
-    }
-}
 
 /// What a table may hold.
 #[derive(Clone, Copy, Debug)]
@@ -144,7 +107,10 @@ pub struct Table {
 
 impl Table {
     /// An empty table.
-    pub fn new(capacity: Capacity) -> Table {
+    pub fn new(mut capacity: Capacity) -> Table {
+        if is_on(Mutation::TombstoneForgotten) {
+            capacity.cleared = Duration::ZERO;
+        }
         Table {
             entries: Newest::new(),
             pages: Vec::new(),
@@ -250,7 +216,7 @@ impl Table {
     pub fn offer(&mut self, offer: Offer<'_>) -> Result<Slot, Refusal> {
         let place = self.entries.place(offer.sender, offer.name);
         match place.slot {
-            Some(slot) if offer.stamp <= self.entries.get(slot).expect("found in the index").stamp => {
+            Some(slot) if !offer.is_newer_than(self.entries.get(slot).expect("found in the index")) => {
                 Err(Refusal::Stale)
             }
             Some(slot) => self.update(slot, offer),
@@ -263,7 +229,7 @@ impl Table {
     pub fn offer_by_another(&mut self, offer: Offer<'_>) -> Result<Slot, Refusal> {
         let (place, mono) = (self.entries.place(offer.sender, offer.name), offer.mono);
         match place.slot {
-            Some(slot) if offer.stamp <= self.entries.get(slot).expect("found in the index").stamp => {
+            Some(slot) if !offer.is_newer_than(self.entries.get(slot).expect("found in the index")) => {
                 Err(Refusal::Stale)
             }
             Some(slot) => self.put(slot, offer),
