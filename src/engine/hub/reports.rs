@@ -13,7 +13,7 @@ use super::intake::NotTaken;
 use super::peer::{Peer, Tally, Warned};
 use super::stats::HubStats;
 use crate::options::HubOption;
-use crate::visible::{one_line, Quoted};
+use crate::visible::Quoted;
 use crate::Status;
 
 /// Counters, and events that the owner has not taken yet.
