@@ -1,4 +1,4 @@
-//! A door in front of a hub, so that a test decides when an app reaches it.
+//! A door in front of a hub, so that a test decides when an app reaches it, and whether they hear of each other.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -13,8 +13,11 @@ pub struct Gate {
     shared: Arc<Shared>,
 }
 
+#[derive(Default)]
 struct Shared {
     open: AtomicBool,
+    /// What comes is lost, and nobody is told of an end.
+    silent: AtomicBool,
     ended: AtomicBool,
     /// Both sides of each connection.
     streams: Mutex<Vec<TcpStream>>,
@@ -25,8 +28,7 @@ impl Gate {
     pub fn open_to(hub: &str) -> Gate {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("tcp://{}", listener.local_addr().unwrap());
-        let shared =
-            Arc::new(Shared { open: AtomicBool::new(true), ended: AtomicBool::new(false), streams: Mutex::default() });
+        let shared = Arc::new(Shared { open: AtomicBool::new(true), ..Shared::default() });
         let (hub, door) = (hub.to_owned(), Arc::clone(&shared));
         thread::spawn(move || {
             for from in listener.incoming() {
@@ -36,6 +38,10 @@ impl Gate {
                 let (Ok(from), true) = (from, door.open.load(Ordering::SeqCst)) else {
                     continue;
                 };
+                if door.silent.load(Ordering::SeqCst) {
+                    door.streams.lock().unwrap().push(from);
+                    continue;
+                }
                 if let Ok(to) = TcpStream::connect(&hub) {
                     let mut streams = door.streams.lock().unwrap();
                     // It may have been shut since.
@@ -43,10 +49,13 @@ impl Gate {
                         continue;
                     }
                     for (mut a, mut b) in [(&from, &to), (&to, &from)].map(|(a, b)| (twin(a), twin(b))) {
+                        let door = Arc::clone(&door);
                         thread::spawn(move || {
-                            let _ = pass(&mut a, &mut b);
-                            let _ = a.shutdown(Shutdown::Both);
-                            let _ = b.shutdown(Shutdown::Both);
+                            let _ = pass(&mut a, &mut b, &door.silent);
+                            if !door.silent.load(Ordering::SeqCst) {
+                                let _ = a.shutdown(Shutdown::Both);
+                                let _ = b.shutdown(Shutdown::Both);
+                            }
                         });
                     }
                     streams.extend([from, to]);
@@ -68,8 +77,18 @@ impl Gate {
         }
     }
 
-    /// Lets connections pass again.
+    /// Connections stay, and new ones are taken, but nothing passes, not even the word that one has ended: as in a network
+    /// that is cut.
+    pub fn hush(&self) {
+        self.shared.silent.store(true, Ordering::SeqCst);
+    }
+
+    /// Lets connections pass again, new ones if they were [hushed](Gate::hush).
     pub fn open(&self) {
+        if self.shared.silent.load(Ordering::SeqCst) {
+            self.shut();
+            self.shared.silent.store(false, Ordering::SeqCst);
+        }
         self.shared.open.store(true, Ordering::SeqCst);
     }
 }
@@ -86,12 +105,13 @@ fn twin(stream: &TcpStream) -> TcpStream {
     stream.try_clone().unwrap()
 }
 
-fn pass(from: &mut TcpStream, to: &mut TcpStream) -> io::Result<()> {
+fn pass(from: &mut TcpStream, to: &mut TcpStream, silent: &AtomicBool) -> io::Result<()> {
     let mut bytes = [0; 1 << 14];
     loop {
         match from.read(&mut bytes)? {
             0 => return Ok(()),
-            n => to.write_all(&bytes[..n])?,
+            n if !silent.load(Ordering::SeqCst) => to.write_all(&bytes[..n])?,
+            _ => {}
         }
     }
 }

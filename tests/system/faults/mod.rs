@@ -3,6 +3,8 @@
 mod addresses;
 mod bursts;
 mod hubs;
+mod many;
+mod network;
 mod peers;
 mod sizes;
 
