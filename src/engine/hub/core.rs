@@ -523,8 +523,15 @@ impl Core {
             peer.link.enqueue(wire::HUB_SENDER, &pong, &mut self.scratch);
         }
         if !peer.link.feed.is_live() {
+            // Before values that may take all the room each time.
+            self.add_due(now, peer);
             self.catch_up(id, peer, self.share(peers));
         }
+        self.add_due(now, peer);
+    }
+
+    /// Adds what the hub has to tell a peer beside values, as far as there is room.
+    fn add_due(&mut self, now: Now, peer: &mut Peer) {
         if let Some(synced) = peer.due_synced() {
             peer.link.enqueue(wire::HUB_SENDER, &synced, &mut self.scratch);
         }
