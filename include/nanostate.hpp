@@ -246,6 +246,7 @@ inline constexpr HubOption<std::string_view> hub_tls_key{NS_OPT_HUB_TLS_KEY};
 inline constexpr HubOption<std::string_view> hub_www{NS_OPT_HUB_WWW};
 inline constexpr HubOption<std::string_view> hub_token_file{NS_OPT_HUB_TOKEN_FILE};
 inline constexpr KeyOption<Time> key_ttl{NS_OPT_KEY_TTL_MS};
+inline constexpr KeyOption<bool> key_transient{NS_OPT_KEY_TRANSIENT};
 } // namespace option
 
 using AppStats = ns_app_stats_t;

@@ -56,6 +56,8 @@ pub const TABLE_BYTES: usize = 512 << 20;
 pub const DEPARTED: Duration = Duration::from_secs(24 * 3600);
 /// How long it is remembered that a value was cleared.
 pub const CLEARED: Duration = Duration::from_secs(24 * 3600);
+/// How long after it was sent an app announces a transient value on a new link.
+pub const TRANSIENT: Duration = Duration::from_secs(30);
 /// The shortest time between two writes to a hub's store.
 pub const STORE_EVERY: Duration = Duration::from_millis(50);
 /// What one write to a hub's store has, in bytes; a single state may be larger.

@@ -276,6 +276,9 @@ options! {
         TtlMs = 201, NS_OPT_KEY_TTL_MS, Milliseconds, 0..1000 * DAY, 0,
             "How long a value lives that is not sent again; then it is as if it had been cleared. It counts for the values \
              that are sent from then on; 0 stands for ever";
+        Transient = 202, NS_OPT_KEY_TRANSIENT, Flag, 0..1, 0,
+            "The old values of the name mean nothing, as those of a mouse or a camera: each is sent to those that are there, \
+             and nobody is sent it who comes later. It counts for the values that are sent from then on";
     }
 }
 

@@ -52,9 +52,17 @@ export interface Options {
   log?: (text: string) => void;
 }
 
-export interface SendOptions {
+export interface ValueOptions {
   /** `double`: Numbers go as doubles, also integral ones, which otherwise go as integers. */
   type?: 'double' | undefined;
+}
+
+export interface SendOptions extends ValueOptions {
+  /**
+   * The old values of the name mean nothing, as those of a mouse or a camera: each is sent to those that are there, and
+   * nobody is sent it who comes later.
+   */
+  transient?: boolean | undefined;
 }
 
 export interface WaitOptions {
@@ -126,8 +134,8 @@ export class Client {
   }
 
   /** Publishes a value: it is sent as soon as there is a link, unless a newer one of its name takes its place. */
-  send(name: string, value: Sendable, { type }: SendOptions = {}) {
-    this.#change((now) => this.#session.publisher.publish(now, name, value, type === 'double'));
+  send(name: string, value: Sendable, { type, transient }: SendOptions = {}) {
+    this.#change((now) => this.#session.publisher.publish(now, name, value, type === 'double', transient));
   }
 
   /**
@@ -142,7 +150,7 @@ export class Client {
    * Leaves a value with the hub, which publishes it if this client is lost: if its page or process ends without `close`, or
    * nothing is heard of it any more.
    */
-  will(name: string, value: Sendable, { type }: SendOptions = {}) {
+  will(name: string, value: Sendable, { type }: ValueOptions = {}) {
     this.#change(() => this.#session.publisher.leave(name, value, type === 'double'));
   }
 
@@ -294,13 +302,13 @@ export class Client {
    * The newest value of a name, for `useSyncExternalStore` of React and as a store of Svelte. Its `set` sends as the
    * options say.
    */
-  store<T extends Value = Value>(name: string, { type }: SendOptions = {}): Store<T> {
-    const key = `${type} ${name}`;
+  store<T extends Value = Value>(name: string, options: SendOptions = {}): Store<T> {
+    const key = `${options.type} ${!!options.transient} ${name}`;
     let store = this.#stores.get(key);
     if (!store) {
       checkName(name);
       const get = () => this.get(name) as T | undefined;
-      store = new Store<T>(() => this.#use(name).end, get, (value) => this.send(name, value, { type }));
+      store = new Store<T>(() => this.#use(name).end, get, (value) => this.send(name, value, options));
       this.#stores.set(key, store);
     }
     return store;

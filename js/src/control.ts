@@ -2,11 +2,11 @@
 
 import { Malformed, Writer, type Value } from './msgpack.js';
 import {
-  CLEAR, RESERVED, RETAINED, decodeBody, fromBytes, usesFeatures, writeHead, type Body, type LogicalTime, type Stamp,
+  CLEAR, RESERVED, RETAINED, TRANSIENT, decodeBody, fromBytes, usesFeatures, writeHead, type Body, type LogicalTime, type Stamp,
 } from './wire.js';
 
 /** What an app or a hub can do beyond the first version. */
-export const FEATURES = { synced: 1, clear: 2, subscribe: 4, presence: 16, will: 32 } as const;
+export const FEATURES = { synced: 1, clear: 2, subscribe: 4, presence: 16, will: 32, transient: 128 } as const;
 /** All that an app of this package can do. */
 export const ALL_FEATURES = Object.values(FEATURES).reduce<number>((all, one) => all | one, 0);
 
@@ -108,7 +108,9 @@ export function unsubscribe(sender: string, pattern: string): Uint8Array {
 export function readBody(bytes: Uint8Array, old: boolean, features: number): Body | Control {
   const body = decodeBody(bytes, old);
   if (!body.name.startsWith(RESERVED)) {
-    if (usesFeatures(body, features & FEATURES.clear ? RETAINED | CLEAR : RETAINED)) {
+    const clear = features & FEATURES.clear ? CLEAR : 0;
+    const transient = features & FEATURES.transient ? TRANSIENT : 0;
+    if (usesFeatures(body, RETAINED | clear | transient)) {
       throw new Malformed('feature');
     }
     return body;

@@ -42,7 +42,7 @@ export class Nanostate extends Client {
   }
 }
 
-export type { Key, Options, Rejected, SendOptions, WaitOptions } from './client.js';
+export type { Key, Options, Rejected, SendOptions, ValueOptions, WaitOptions } from './client.js';
 export type { Peer } from './engine/others.js';
 export type { ClearedState, State, ValueState } from './engine/received.js';
 export type { Link } from './engine/reports.js';

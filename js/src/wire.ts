@@ -30,6 +30,8 @@ export const OLD_BODY = 0x93;
 export const RETAINED = 1;
 /** There is no value any more. The data is the number of the kind that it was of, or nil. */
 export const CLEAR = 2;
+/** Newcomers are not sent it, and it ends with its sender. */
+export const TRANSIENT = 8;
 
 export interface Body {
   sender: string;
@@ -225,11 +227,11 @@ export function writeHead(writer: Writer, sender: string, name: string, old = fa
 
 /** A `meta` that has a stamp and nothing else, up to the stamp: the heads of map and bin, and the key. */
 export const STAMP_HEAD = [0x81, 0x00, 0xc4, 24];
-/** The head of the map of one that also has flags, and these: the value is cleared. */
+/** The head of the map of one that also has flags, and their key. */
 export const TWO_PAIRS = 0x82;
-export const CLEAR_FLAGS = [0x02, CLEAR];
+export const FLAGS_KEY = 0x02;
 /** The meta of a body that clears its name, and has no stamp yet. */
-export const CLEAR_META = [0x81, ...CLEAR_FLAGS];
+export const CLEAR_META = [0x81, FLAGS_KEY, CLEAR];
 /** That of any other. */
 export const NO_META = [0x80];
 

@@ -61,7 +61,7 @@ class Replay {
     if (step.publish !== undefined) {
       const data = parse(step.data);
       const value = decode(data) as Sendable;
-      session.publisher.publish(now, step.publish, value, kindOf(data[0]!, value) === 'double');
+      session.publisher.publish(now, step.publish, value, kindOf(data[0]!, value) === 'double', step.transient);
     }
     if (step.clear !== undefined) session.publisher.clear(now, step.clear);
     if (step.will !== undefined) {

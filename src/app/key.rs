@@ -1,9 +1,10 @@
 //! A name that a program declares once.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::Arc;
 
 use super::{Inner, Will};
+use crate::engine::app::Policy;
 use crate::options::KeyOption;
 use crate::wire::{self, Value};
 use crate::Result;
@@ -31,13 +32,15 @@ pub struct Key {
     name: Box<str>,
     /// [`KeyOption::TtlMs`].
     ttl: AtomicI64,
+    /// [`KeyOption::Transient`].
+    is_transient: AtomicBool,
 }
 
 impl Key {
     /// See [`App::key`](crate::App::key).
     pub(super) fn new(inner: Arc<Inner>, name: &str) -> Result<Key> {
         wire::check_name(name)?;
-        Ok(Key { inner, name: name.into(), ttl: AtomicI64::new(0) })
+        Ok(Key { inner, name: name.into(), ttl: AtomicI64::new(0), is_transient: AtomicBool::new(false) })
     }
 
     /// The name it was declared with.
@@ -53,6 +56,7 @@ impl Key {
         option.about().check(value)?;
         match option {
             KeyOption::TtlMs => self.ttl.store(value, Ordering::Relaxed),
+            KeyOption::Transient => self.is_transient.store(value != 0, Ordering::Relaxed),
         }
         Ok(())
     }
@@ -62,7 +66,7 @@ impl Key {
     /// # Errors
     /// Those of [`App::send`](crate::App::send).
     pub fn send(&self, value: Value<'_>) -> Result<()> {
-        self.inner.send(&self.name, value, self.lifetime())
+        self.inner.send(&self.name, value, self.policy())
     }
 
     /// Sends a value given as JSON, as [`App::send_json`](crate::App::send_json).
@@ -70,12 +74,13 @@ impl Key {
     /// # Errors
     /// Those of [`App::send_json`](crate::App::send_json).
     pub fn send_json(&self, json: &str) -> Result<()> {
-        self.inner.send_json(&self.name, json, self.lifetime())
+        self.inner.send_json(&self.name, json, self.policy())
     }
 
-    /// In milliseconds.
-    fn lifetime(&self) -> Option<u64> {
-        u64::try_from(self.ttl.load(Ordering::Relaxed)).ok().filter(|&ttl| ttl > 0)
+    /// What was set.
+    fn policy(&self) -> Policy {
+        let lifetime = u64::try_from(self.ttl.load(Ordering::Relaxed)).ok().filter(|&ttl| ttl > 0);
+        Policy { lifetime, is_transient: self.is_transient.load(Ordering::Relaxed) }
     }
 
     /// Withdraws the own value of the name, as [`App::clear`](crate::App::clear).

@@ -245,6 +245,12 @@ impl App {
         self.inner.open().is_ok_and(|driver| driver.protocol.hub_expires_values())
     }
 
+    /// Whether the hub of this link, or of the last one, knows of transient values. Otherwise it keeps them as others.
+    #[doc(hidden)]
+    pub fn hub_knows_transient_values(&self) -> bool {
+        self.inner.open().is_ok_and(|driver| driver.protocol.hub_knows_transient_values())
+    }
+
     /// Accepts states of these kinds only: [`Kind::mask`](crate::Kind::mask)s or-ed together. Zero: the app receives
     /// nothing.
     ///

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::{App, Guard, Inner, Key};
-use crate::engine::app::{Draft, Will};
+use crate::engine::app::{Draft, Policy, Will};
 use crate::engine::Now;
 use crate::memory;
 use crate::options::AppOption;
@@ -27,7 +27,7 @@ impl App {
     /// [`Status::Full`]: own values fill the send queue, and nothing changed; [`Status::NoMemory`] for a large value;
     /// [`Status::Closed`].
     pub fn send(&self, name: &str, value: Value<'_>) -> Result<()> {
-        self.inner.send(name, value, None)
+        self.inner.send(name, value, Policy::default())
     }
 
     /// Withdraws the own value of `name`: from now on the name has none. Whoever receives it is given a state of
@@ -70,7 +70,7 @@ impl App {
     /// # Errors
     /// [`Status::Invalid`] with the offset of the fault; else as [`App::send`].
     pub fn send_json(&self, name: &str, json: &str) -> Result<()> {
-        self.inner.send_json(name, json, None)
+        self.inner.send_json(name, json, Policy::default())
     }
 
     /// Declares a name, to send its values by [`Key::send`]. Sends nothing.
@@ -84,15 +84,15 @@ impl App {
 }
 
 impl Inner {
-    /// See [`App::send`]. The value expires after so many milliseconds.
-    pub(super) fn send(&self, name: &str, value: Value<'_>, lifetime: Option<u64>) -> Result<()> {
+    /// See [`App::send`]; in this way.
+    pub(super) fn send(&self, name: &str, value: Value<'_>, policy: Policy) -> Result<()> {
         let kind = value.kind()?;
         if value.max_encoded_len() > AppOption::MaxMessage.about().high as usize {
             return Err(Error::new(Status::TooLarge, format!("{} exceeds the largest possible message", Quoted(name))));
         }
         // Without the lock, which the loop needs meanwhile.
         let draft = match Draft::is_worthwhile(&value) {
-            true => Some(Draft::new(&self.identity, name, value, kind)?.lives_for(lifetime)),
+            true => Some(Draft::new(&self.identity, name, value, kind)?.with_policy(policy)),
             false => None,
         };
         let mut driver = self.open()?;
@@ -100,24 +100,24 @@ impl Inner {
         let now = runtime::now();
         match draft {
             Some(draft) => driver.protocol.publish_draft(now, draft)?,
-            None => driver.protocol.publish_for(now, name, value, kind, lifetime)?,
+            None => driver.protocol.publish_as(now, name, value, kind, policy)?,
         }
         self.write(&mut driver, now, nothing_waits);
-        if lifetime.is_some() {
+        if policy.lifetime.is_some() {
             // The loop may sleep for longer.
             driver.run_actions(now);
         }
         Ok(())
     }
 
-    /// See [`App::send_json`], and for the lifetime [`Inner::send`].
-    pub(super) fn send_json(&self, name: &str, json: &str, lifetime: Option<u64>) -> Result<()> {
+    /// See [`App::send_json`], and for the way [`Inner::send`].
+    pub(super) fn send_json(&self, name: &str, json: &str, policy: Policy) -> Result<()> {
         let mut value = memory::for_value(json.len(), name)?;
         wire::to_msgpack(json, &mut value).map_err(|error| match error.status() {
             Status::NoMemory => memory::none_for(json.len(), name),
             _ => error,
         })?;
-        self.send(name, Value::Msgpack(&value), lifetime)
+        self.send(name, Value::Msgpack(&value), policy)
     }
 
     /// See [`App::clear`].

@@ -63,6 +63,8 @@ impl Features {
     pub const WILL: Features = Features(32);
     /// Values may expire: bodies have a [`Meta::lifetime`].
     pub const LIFETIME: Features = Features(64);
+    /// Values may be transient: bodies have [`Meta::TRANSIENT`].
+    pub const TRANSIENT: Features = Features(128);
     /// All that this version has.
     pub const ALL: Features = Features(
         Features::SYNCED.0
@@ -71,7 +73,8 @@ impl Features {
             | Features::FORGET.0
             | Features::PRESENCE.0
             | Features::WILL.0
-            | Features::LIFETIME.0,
+            | Features::LIFETIME.0
+            | Features::TRANSIENT.0,
     );
 
     /// Whether all features of `other` are among them.
@@ -92,10 +95,8 @@ impl Features {
     /// The flags that states may have where both sides announced these.
     #[inline]
     pub const fn state_flags(self) -> u32 {
-        if self.contains(Features::CLEAR) {
-            Meta::CLEAR
-        } else {
-            0
-        }
+        let clear = if self.contains(Features::CLEAR) { Meta::CLEAR } else { 0 };
+        let transient = if self.contains(Features::TRANSIENT) { Meta::TRANSIENT } else { 0 };
+        clear | transient
     }
 }

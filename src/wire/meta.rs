@@ -90,7 +90,7 @@ impl<'a> Meta<'a> {
     pub const CLEAR: u32 = 2;
     /// Not a state: every one counts, none is held.
     pub const EVENT: u32 = 4;
-    /// A state that ends with its sender.
+    /// A value that newcomers are not sent, and that ends with its sender.
     pub const TRANSIENT: u32 = 8;
 
     /// What these flags add to the length on the wire.
@@ -197,10 +197,15 @@ pub fn with_stamp(raw_meta: &[u8], stamp: Stamp, out: &mut Vec<u8>) {
     }
 }
 
-/// Appends `raw_meta`, as [`super::decode`] gave it, with these flags, all other keys as they are.
+/// Appends `raw_meta`, as [`super::decode`] gave it, with these flags, all other keys as they are. None: it loses those
+/// that it has.
 pub fn with_flags(raw_meta: &[u8], flags: u32, out: &mut Vec<u8>) {
     let start = out.len();
-    if replace(raw_meta, key::FLAGS, |out| put_flags(out, flags), out).is_err() {
+    let done = match flags {
+        0 => remove(raw_meta, key::FLAGS, out),
+        flags => replace(raw_meta, key::FLAGS, |out| put_flags(out, flags), out),
+    };
+    if done.is_err() {
         out.truncate(start);
         out.extend_from_slice(raw_meta);
     }
@@ -336,6 +341,9 @@ mod tests {
         let mut again = Vec::new();
         with_flags(&out, Meta::CLEAR, &mut again);
         assert_eq!(Meta::decode(&again).map(|(meta, len)| (meta.flags, len)), Ok((Meta::CLEAR, out.len())));
+        let mut none = Vec::new();
+        with_flags(&again, 0, &mut none);
+        assert_eq!(Meta::decode(&none), Ok((meta, raw.len())));
     }
 
     #[test]

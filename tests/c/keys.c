@@ -157,6 +157,38 @@ static void expires(void)
     tear_down();
 }
 
+/* Whether an app that comes now is sent a value of this name. */
+static int is_found_later(const char *name)
+{
+    ns_app *late = app_at("late", hub);
+    ns_state *state;
+    ns_status found;
+    OK(ns_app_wait_synced(late, 60000));
+    found = ns_app_get(late, NULL, name, &state);
+    ns_state_free(state);
+    ns_app_free(late);
+    return found == NS_OK;
+}
+
+static void is_transient(void)
+{
+    ns_key *key;
+    set_up();
+    OK(ns_app_key(from, "n", &key));
+    IS(NS_ERR_INVALID, ns_key_set(key, NS_OPT_KEY_TRANSIENT, 2));
+    CONTAINS("NS_OPT_KEY_TRANSIENT must be 0", ns_last_error());
+    OK(ns_key_set(key, NS_OPT_KEY_TRANSIENT, 1));
+    OK(ns_key_send(key, ns_value_int(1)));
+    EQUAL(1, next_int("n"));
+    CHECK(!is_found_later("n"));
+    OK(ns_key_set(key, NS_OPT_KEY_TRANSIENT, 0));
+    OK(ns_key_send(key, ns_value_int(2)));
+    EQUAL(2, next_int("n"));
+    CHECK(is_found_later("n"));
+    ns_key_free(key);
+    tear_down();
+}
+
 static void outlives(void)
 {
     ns_app *app = app_new("app");
@@ -179,6 +211,7 @@ const struct test key_tests[] = {
     {"a name or a value that is none is refused by a key's functions", refuses},
     {"an app leaves, changes and takes back what the hub publishes when it is lost", wills},
     {"a value of a key with a time to live is gone for all when that is over", expires},
+    {"a transient value of a key reaches those who are there, and nobody who comes later", is_transient},
     {"a key may outlive its app, and says that it is closed", outlives},
     {NULL, NULL},
 };

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use nanostate::engine::app::Policy;
 use nanostate::engine::hub::RouterConfig;
 use nanostate::engine::ConnId;
 use nanostate::framing::{header, Version};
@@ -134,7 +135,8 @@ fn told(app: &mut DirectApp) -> Vec<(String, Vec<u8>)> {
 }
 
 fn send(app: &mut DirectApp, name: &str, lifetime: u64) {
-    app.session.publish_for(app.now, name, Value::Int(7), Kind::Int, Some(lifetime)).expect("there is room");
+    let policy = Policy { lifetime: Some(lifetime), ..Policy::default() };
+    app.session.publish_as(app.now, name, Value::Int(7), Kind::Int, policy).expect("there is room");
     app.actions();
 }
 
@@ -260,8 +262,9 @@ type Lasting = BTreeMap<String, Option<i64>>;
 fn publish(world: &mut World, id: Id, name: &str, lifetime: Option<u64>) -> i64 {
     world.number += 1;
     let number = world.number as i64;
+    let policy = Policy { lifetime, ..Policy::default() };
     world.with(id, |app, now| {
-        app.session.publish_for(now, name, Value::Int(number), Kind::Int, lifetime).expect("there is room");
+        app.session.publish_as(now, name, Value::Int(number), Kind::Int, policy).expect("there is room");
     });
     number
 }

@@ -30,6 +30,7 @@ mod synced;
 mod table;
 mod tokens;
 mod traces;
+mod transient;
 mod websocket;
 mod wills;
 mod wire;

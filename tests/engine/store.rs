@@ -486,3 +486,29 @@ fn a_newcomer_finds_what_was_older_than_100_ms_when_the_hub_and_all_apps_were_ki
         }
     });
 }
+
+#[test]
+fn a_transient_value_is_not_stored_nor_is_what_it_has_replaced() {
+    let mut shelf = Shelf::default();
+    let mut hub = hub_with(&mut shelf);
+    let a = app(&mut hub, "a");
+    let publish = |hub: &mut Direct, name: &str, millis: u64, flags: u32| {
+        let meta = Meta { stamp: Some(by(hub, 2, millis)), flags, ..Meta::default() };
+        hub.send(a, &body(Form::V1, "a", name, &[7], &meta));
+    };
+    publish(&mut hub, "x", 0, 0);
+    publish(&mut hub, "y", 0, Meta::TRANSIENT);
+    publish(&mut hub, "z", 0, Meta::TRANSIENT);
+    store(&mut hub, &mut shelf);
+    assert_eq!(shelf.entries.len(), 1);
+    publish(&mut hub, "x", 1000, Meta::TRANSIENT);
+    publish(&mut hub, "z", 1000, 0);
+    store(&mut hub, &mut shelf);
+    let names: Vec<_> = entries(&restarted(&hub, &mut shelf, 0).router).into_keys().map(|(_, name)| name).collect();
+    assert_eq!(names, ["z"]);
+    // When its sender has gone there is nothing left to write of it.
+    hub.lose(a);
+    hub.settle();
+    store(&mut hub, &mut shelf);
+    assert_eq!(entries(&restarted(&hub, &mut shelf, 0).router).len(), 1);
+}

@@ -214,8 +214,12 @@ impl Run {
         let allowed = (0..=86_400_000_000).contains(&ttl);
         let set = status!(self, ns_key_set(key, NS_OPT_KEY_TTL_MS, ttl));
         self.require((set == NS_OK) == allowed, || format!("ns_key_set of {ttl}: {set}"));
+        let transient = rng.pick(&[-1, 0, 1, 2, i64::MAX]);
+        let set = status!(self, ns_key_set(key, NS_OPT_KEY_TRANSIENT, transient));
+        self.require((set == NS_OK) == (0..=1).contains(&transient), || format!("transient {transient}: {set}"));
         // A value is looked for by who sends it.
         status!(self, ns_key_set(key, NS_OPT_KEY_TTL_MS, 0));
+        status!(self, ns_key_set(key, NS_OPT_KEY_TRANSIENT, 0));
         let status = match value {
             Some(u) => {
                 let value = ns_value { kind: NS_KIND_UINT, ext: 0, len: 0, r#as: ns_value_as { u } };

@@ -71,6 +71,35 @@ fn a_value_with_a_time_to_live_is_gone_for_all_when_that_is_over() {
 }
 
 #[test]
+fn a_transient_value_reaches_those_who_are_there_and_nobody_who_comes_later() {
+    let (hub, app) = hub_and_app("transient", "app");
+    let other = app_at(&hub.address(0).unwrap(), "other");
+    let key = app.key("n").unwrap();
+    key.set(KeyOption::Transient, 1).unwrap();
+    // One that is sent under the lock, one that is encoded before, and one that is JSON.
+    for value in [Value::Int(1), Value::Bytes(&vec![b'x'; 1 << 20])] {
+        key.send(value).unwrap();
+        assert_eq!(other.recv(SOON).unwrap().kind(), value.kind().unwrap());
+    }
+    key.send_json("[1]").unwrap();
+    assert_eq!(other.recv(SOON).unwrap().json(), "[1]");
+    app.flush(SOON).unwrap();
+    let found = |name: &str| {
+        let late = app_at(&hub.address(0).unwrap(), "late");
+        late.wait_synced(SOON).unwrap();
+        let found = late.get(None, name).is_some();
+        late.close(None).unwrap();
+        found
+    };
+    assert!(!found("n"));
+    key.set(KeyOption::Transient, 0).unwrap();
+    key.send(Value::Int(2)).unwrap();
+    app.flush(SOON).unwrap();
+    assert!(found("n"), "it counts for what is sent from then on");
+    assert_eq!(key.set(KeyOption::Transient, 2).unwrap_err().status(), Status::Invalid);
+}
+
+#[test]
 fn an_own_value_expires_also_where_there_never_was_a_hub() {
     let app = App::new("app").unwrap();
     app.connect(Some("inproc://keys-nowhere")).unwrap();

@@ -31,6 +31,7 @@ mod cli_ping;
 #[cfg(feature = "cli")]
 mod cli_stdin;
 #[cfg(feature = "cli")]
+mod cli_transient;
 mod cli_ttl;
 mod crash;
 mod docs;

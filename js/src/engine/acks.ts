@@ -49,6 +49,11 @@ export class Acks {
     this.asked = this.#acked;
   }
 
+  /** Whether the program waits for what was sent up to a version. */
+  isWaitedFor(version: number): boolean {
+    return version <= this.#wanted && !this.has(version);
+  }
+
   /** What one hub has acknowledged another need not have. */
   forget() {
     this.#acked = this.asked = 0;

@@ -50,6 +50,8 @@ export const OLD_HUB_REMEMBERED = 60_000;
 export const OLD_MAX = 1 << 20;
 /** How long an own value is remembered as cleared, in milliseconds. */
 export const CLEARED = 24 * 3600_000;
+/** How long after it was sent a transient value is announced on a new link, in milliseconds. */
+export const ANNOUNCED = 30_000;
 /** How often a value is stamped anew on one link because the hub holds a later one. */
 export const RESTAMPS = 3;
 /** How often the hub of one link may set the clock back. */

@@ -4,7 +4,7 @@
 // nothing is added, and when what waits is sent, a walk takes the newest values from the table until none is due.
 // Joining and overflow are this one state.
 
-import { OLD_BODY } from '../wire.js';
+import { OLD_BODY, TRANSIENT } from '../wire.js';
 import type { Entry, Own } from './own.js';
 
 /** A walk adds values while less than this waits. */
@@ -13,6 +13,8 @@ const FILL = 256 << 10;
 export class Feed {
   /** Whether bodies have three elements. */
   isOld = false;
+  /** Whether it is told which values are transient. */
+  tellsTransient = false;
   #queue: Uint8Array[] = [];
   /** Where in the queue the next message is: what was sent is removed now and then. */
   #head = 0;
@@ -86,7 +88,7 @@ export class Feed {
       old[0] = OLD_BODY;
       this.message(old);
     } else {
-      this.message(entry.body);
+      this.message(entry.flags === TRANSIENT && !this.tellsTransient ? entry.asLasting() : entry.body);
     }
   }
 

@@ -2,9 +2,9 @@
 
 import { Writer, decode, numberOf, type Kind, type Value } from '../msgpack.js';
 import { NanostateError, words, type Code } from '../status.js';
-import { CLEAR_FLAGS, STAMP_HEAD, TWO_PAIRS, clockOf, stampOf, toBytes, writeHead, type LogicalTime, type Stamp } from '../wire.js';
+import { CLEAR, FLAGS_KEY, STAMP_HEAD, TRANSIENT, TWO_PAIRS, clockOf, stampOf, toBytes, writeHead, type LogicalTime, type Stamp } from '../wire.js';
 import { fromMillis, next, toMillis, type Now } from './clock.js';
-import { CLEARED, RESTAMPS } from './config.js';
+import { ANNOUNCED, CLEARED, RESTAMPS } from './config.js';
 import type { State } from './received.js';
 
 /** An own value, or that a name has none any more. */
@@ -31,6 +31,8 @@ export class Entry {
   metaAt = 0;
   kind!: Kind | 'cleared';
   stamp!: Stamp;
+  /** Those of its meta: `CLEAR`, `TRANSIENT` or none. */
+  flags = 0;
 
   constructor(
     readonly sender: string,
@@ -61,20 +63,28 @@ export class Entry {
     return this.kind === 'cleared' ? Number(this.#data()) : numberOf(this.kind);
   }
 
-  replace(head: Uint8Array, data: Uint8Array, kind: Kind | 'cleared', stamp: Stamp) {
+  replace(head: Uint8Array, data: Uint8Array, kind: Kind | 'cleared', stamp: Stamp, flags: number) {
     this.dataAt = head.length;
     this.metaAt = head.length + data.length;
-    this.body = new Uint8Array(this.metaAt + metaLength(kind));
+    this.body = new Uint8Array(this.metaAt + metaLength(flags));
     this.body.set(head);
     this.body.set(data, this.dataAt);
     this.body.set(STAMP_HEAD, this.metaAt);
-    if (kind === 'cleared') {
+    if (flags) {
       this.body[this.metaAt] = TWO_PAIRS;
-      this.body.set(CLEAR_FLAGS, this.metaAt + metaLength());
+      this.body.set([FLAGS_KEY, flags], this.metaAt + metaLength());
     }
     this.kind = kind;
+    this.flags = flags;
     this.#stamp(stamp);
     this.#state = undefined;
+  }
+
+  /** Its body for a hub that does not know of transient values. */
+  asLasting(): Uint8Array {
+    const body = this.body.slice(0, this.metaAt + metaLength());
+    body[this.metaAt] = STAMP_HEAD[0]!;
+    return body;
   }
 
   restamp(stamp: Stamp) {
@@ -96,9 +106,9 @@ export function notTaken(name: string, why: Code): NanostateError {
   return new NanostateError(why, `"${name}" was not taken by the hub: ${words(why)}${hint}`);
 }
 
-/** The length of the meta of an entry: a stamp, and flags if it is cleared. */
-function metaLength(kind?: Kind | 'cleared'): number {
-  return STAMP_HEAD.length + 24 + (kind === 'cleared' ? CLEAR_FLAGS.length : 0);
+/** The length of the meta of an entry: a stamp, and flags if there are any. */
+function metaLength(flags = 0): number {
+  return STAMP_HEAD.length + 24 + (flags && 2);
 }
 /** What an entry takes beside its body, in bytes. */
 const OVERHEAD = 200;
@@ -144,9 +154,12 @@ export class Own {
    * Takes an encoded value that is sent now, whatever the stamp of the one before it. `head` is that of its name. Names
    * that are cleared make room, those cleared longest ago first. Throws if that is not enough.
    */
-  put(now: Now, name: string, head: Uint8Array, data: Uint8Array, kind: Kind | 'cleared', stamp: Stamp): Entry {
+  put(
+    now: Now, name: string, head: Uint8Array, data: Uint8Array, kind: Kind | 'cleared', stamp: Stamp, isTransient: boolean,
+  ): Entry {
+    const flags = kind === 'cleared' ? CLEAR : isTransient ? TRANSIENT : 0;
     let entry = this.#byName.get(name);
-    const size = head.length + data.length + metaLength(kind);
+    const size = head.length + data.length + metaLength(flags);
     const more = size + (entry ? -entry.body.length : OVERHEAD);
     for (const cleared of this.#cleared) {
       if (this.#bytes + more <= this.limit) {
@@ -166,7 +179,7 @@ export class Own {
       entry = this.slots[slot] = new Entry(this.identity, name, slot);
       this.#byName.set(name, entry);
     }
-    entry.replace(head, data, kind, stamp);
+    entry.replace(head, data, kind, stamp, flags);
     entry.version = entry.sentVersion = ++this.version;
     entry.sentAt = now.boot;
     this.#cleared.delete(entry);
@@ -239,6 +252,18 @@ export class Own {
         break;
       }
       this.forget(entry);
+    }
+  }
+
+  /**
+   * Forgets the transient values that mean nothing any more, before all are announced on a new link: those that were sent
+   * too long ago, unless the program waits for their acknowledgement: `isWaitedFor`, for what was sent up to a version.
+   */
+  forgetTransient(boot: number, isWaitedFor: (version: number) => boolean) {
+    for (const entry of this.#byName.values()) {
+      if (entry.flags === TRANSIENT && boot - entry.sentAt > ANNOUNCED && !isWaitedFor(entry.sentVersion)) {
+        this.forget(entry);
+      }
     }
   }
 

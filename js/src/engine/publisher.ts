@@ -2,7 +2,7 @@
 
 import { encode, kindOf, numberOf, type Kind, type Sendable } from '../msgpack.js';
 import { NanostateError, type Code } from '../status.js';
-import { checkName, clockOf, type Body, type LogicalTime, type Stamp } from '../wire.js';
+import { TRANSIENT, checkName, clockOf, type Body, type LogicalTime, type Stamp } from '../wire.js';
 import { isBeyond, type Now } from './clock.js';
 import { OLD_MAX, type Config } from './config.js';
 import type { Feed } from './feed.js';
@@ -34,12 +34,12 @@ export class Publisher {
   }
 
   /** Publishes a value. Throws a TypeError or a {@link NanostateError}, and then no value has changed. */
-  publish(now: Now, name: string, value: Sendable, doubles = false) {
+  publish(now: Now, name: string, value: Sendable, doubles = false, isTransient = false) {
     if (!this.own.find(name)) {
       checkName(name);
     }
     const data = encode(value, doubles);
-    this.#put(now, name, data, kindOf(data[0]!, value));
+    this.#put(now, name, data, kindOf(data[0]!, value), isTransient);
   }
 
   /** Withdraws the value of a name: there is none from now on, whether or not there was one. Throws as `publish`. */
@@ -62,14 +62,14 @@ export class Publisher {
     this.wills.leave(name, encode(null), true, this.limit);
   }
 
-  #put(now: Now, name: string, data: Uint8Array, kind: Kind | 'cleared') {
+  #put(now: Now, name: string, data: Uint8Array, kind: Kind | 'cleared', isTransient = false) {
     const head = this.own.head(name);
     const size = head.length + data.length;
     if (size > this.limit) {
       const text = `"${name}" would be a message of ${size} bytes; the limit is ${this.limit}`;
       throw new NanostateError('NS_ERR_TOO_LARGE', text);
     }
-    this.#change(this.own.put(now, name, head, data, kind, this.stamper.next(now)));
+    this.#change(this.own.put(now, name, head, data, kind, this.stamper.next(now), isTransient));
   }
 
   /** The value of a key, or with no sender the newest of any sender, own values included. */
@@ -180,9 +180,9 @@ export class Publisher {
    * Another app that shares the identity has sent a newer value of a name of this one: it is announced in its place, so
    * that a hub that is killed gets it back also without that app.
    */
-  adoptState(now: Now, { name, data, kind }: Body, stamp: Stamp) {
+  adoptState(now: Now, { name, data, kind, flags }: Body, stamp: Stamp) {
     try {
-      this.own.put(now, name, this.own.head(name), data, kind, stamp);
+      this.own.put(now, name, this.own.head(name), data, kind, stamp, !!(flags & TRANSIENT));
     } catch {
       this.own.forget(this.own.find(name)!);
     }

@@ -425,6 +425,7 @@ export class Session {
     const { feed, codec } = this.#link!;
     hub.features = features;
     own.expire(now.mono);
+    own.forgetTransient(now.boot, (version) => this.#acks.isWaitedFor(version));
     if (hub.instance !== instance) {
       this.#acks.forget();
       if (hub.instance === undefined) {
@@ -437,6 +438,7 @@ export class Session {
     this.#dialler.welcomed();
     this.#reports.forgetFailures();
     this.#reports.forgetWarning('withheld');
+    feed.tellsTransient = hub.can('transient');
     feed.walkAll(own);
     this.publisher.wills.begin(feed, this.publisher.limit);
     if (this.others.isWanted) {

@@ -51,6 +51,9 @@ pub struct Arguments {
     /// Withdraw the value, or each of them, when it has not been sent again for this long, like 30s
     #[arg(long, value_name = "DURATION", value_parser = time_to_live)]
     ttl: Option<i64>,
+    /// Send to those only that are there: nobody is sent it, or any of them, who comes later
+    #[arg(long)]
+    transient: bool,
     /// Give up after this many seconds without a hub, or without its confirmation at the end
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
     timeout: Duration,
@@ -142,7 +145,7 @@ fn run_one(name: &str, arguments: &Arguments) -> Result<(), Failure> {
         return Err(Failure::Failed(format!("the hub did not take the state: {name}")));
     }
     flushed?;
-    sender.check_expiry()?;
+    sender.check_hub()?;
     sender.close()
 }
 
@@ -189,7 +192,7 @@ fn run_lines(arguments: &Arguments) -> Result<(), Failure> {
         return Err(Failure::Failed(failures.join("; ")));
     }
     flushed?;
-    sender.check_expiry()?;
+    sender.check_hub()?;
     sender.close()
 }
 
@@ -202,6 +205,7 @@ fn old_hub() -> String {
 struct Sender {
     app: App,
     ttl: Option<i64>,
+    transient: bool,
     stop: Stop,
     deadline: Deadline,
 }
@@ -219,20 +223,24 @@ impl Sender {
         // What others publish is of no use here.
         app.set_accept(0)?;
         arguments.client.connect(&app)?;
-        let sender = Sender { app, ttl: arguments.ttl, stop, deadline: Deadline::after(Some(arguments.timeout)) };
+        let deadline = Deadline::after(Some(arguments.timeout));
+        let sender = Sender { app, ttl: arguments.ttl, transient: arguments.transient, stop, deadline };
         sender.app.wait_connected(sender.deadline.left()).map_err(|error| sender.why(error))?;
-        sender.check_expiry()?;
+        sender.check_hub()?;
         Ok(sender)
     }
 
-    /// Fails if values are to expire and the hub does not see to it. The app would withdraw them itself, but it ends first.
-    fn check_expiry(&self) -> Result<(), Failure> {
-        match self.ttl {
-            Some(_) if !self.app.hub_expires_values() => {
-                Err(Failure::Failed("the hub does not let values expire (--ttl)".to_owned()))
-            }
-            _ => Ok(()),
+    /// Fails if values are to expire or to be transient, and the hub does not see to it. The app would withdraw those that
+    /// expire itself, but it ends first.
+    fn check_hub(&self) -> Result<(), Failure> {
+        let fails = |text: &str| Err(Failure::Failed(text.to_owned()));
+        if self.ttl.is_some() && !self.app.hub_expires_values() {
+            return fails("the hub does not let values expire (--ttl)");
         }
+        if self.transient && !self.app.hub_knows_transient_values() {
+            return fails("the hub would keep the values (--transient)");
+        }
+        Ok(())
     }
 
     /// A failure, or the signal that led to it.
@@ -243,6 +251,7 @@ impl Sender {
     fn send(&self, name: &str, value: Parsed<'_>) -> Result<(), Error> {
         let key = self.app.key(name)?;
         self.ttl.map_or(Ok(()), |ttl| key.set(KeyOption::TtlMs, ttl))?;
+        key.set(KeyOption::Transient, self.transient.into())?;
         match value {
             Parsed::Value(value) => key.send(value),
             Parsed::Json(text) => key.send_json(text),

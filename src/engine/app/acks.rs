@@ -28,6 +28,11 @@ impl Acks {
         self.acked >= version
     }
 
+    /// Whether the program waits for the values up to `version`, and the hub has not acknowledged them.
+    pub fn are_waited_for_by(&self, version: u64) -> bool {
+        version <= self.wanted && !self.has(version)
+    }
+
     /// Whether the program waits for something that the hub has not acknowledged.
     pub fn are_waited_for(&self) -> bool {
         self.wanted > self.acked

@@ -177,6 +177,7 @@ impl Session {
         self.phase = Phase::Up;
         self.hub.features = features.and(self.config.features);
         self.own.expire(now.mono);
+        self.own.forget_transient(now.boot, |version| self.hub.acks.are_waited_for_by(version));
         self.timers.clear(Timer::Handshake);
         if self.hub.instance != hub {
             self.hub.acks.forget();
@@ -190,11 +191,8 @@ impl Session {
         self.reports.forget_failures();
         self.reports.warned_withheld = false;
         self.reports.stats.connects += 1;
-        let expires = self.hub_expires_values();
         if let Some(link) = &mut self.link {
-            if expires {
-                link.feed.tell_lifetimes();
-            }
+            link.feed.tell_features(self.hub.features);
             if !is_on(Mutation::AnnounceDropped) {
                 link.feed.walk_all(&self.own.table);
             }

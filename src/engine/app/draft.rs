@@ -1,15 +1,35 @@
-//! A large value that is encoded before anything is locked.
+//! How a value is sent, and a large one that is encoded before anything is locked.
 
 use super::super::table::SHARE_FROM;
 use crate::wire::{self, Form, Kind, Meta, Stamp, Value};
 use crate::{memory, Result};
+
+/// How a value is sent.
+#[derive(Clone, Copy, Default)]
+pub struct Policy {
+    /// After how many milliseconds it expires, if it does.
+    pub lifetime: Option<u64>,
+    /// Newcomers are not sent it, and it ends with its sender.
+    pub is_transient: bool,
+}
+
+impl Policy {
+    /// The most that it adds to a meta.
+    pub(super) const LEN: usize = Meta::FLAGS_LEN + Meta::LIFETIME_LEN;
+
+    /// The meta of a value that is sent so.
+    pub(super) fn meta(self, stamp: Stamp) -> Meta<'static> {
+        let flags = if self.is_transient { Meta::TRANSIENT } else { 0 };
+        Meta { stamp: Some(stamp), flags, lifetime: self.lifetime, ..Meta::default() }
+    }
+}
 
 /// A large value, encoded where it will stay, without its stamp: that takes a while, and needs no session.
 pub struct Draft<'a> {
     pub(super) body: Vec<u8>,
     pub(super) name: &'a str,
     pub(super) kind: Kind,
-    pub(super) lifetime: Option<u64>,
+    pub(super) policy: Policy,
 }
 
 impl<'a> Draft<'a> {
@@ -24,14 +44,14 @@ impl<'a> Draft<'a> {
     /// [`Status::Name`]; [`Status::NoMemory`].
     pub fn new(identity: &str, name: &'a str, value: Value<'_>, kind: Kind) -> Result<Draft<'a>> {
         wire::check_name(name)?;
-        let room = wire::max_head_len(identity, name, &value) + Stamp::META_LEN + Meta::LIFETIME_LEN;
+        let room = wire::max_head_len(identity, name, &value) + Stamp::META_LEN + Policy::LEN;
         let mut body = memory::for_value(room, name)?;
         wire::encode_head(&mut body, Form::V1, identity, name, value);
-        Ok(Draft { body, name, kind, lifetime: None })
+        Ok(Draft { body, name, kind, policy: Policy::default() })
     }
 
-    /// After how many milliseconds it expires.
-    pub fn lives_for(self, lifetime: Option<u64>) -> Draft<'a> {
-        Draft { lifetime, ..self }
+    /// It is sent so.
+    pub fn with_policy(self, policy: Policy) -> Draft<'a> {
+        Draft { policy, ..self }
     }
 }

@@ -17,6 +17,11 @@ impl Session {
         self.hub.features.contains(Features::LIFETIME)
     }
 
+    /// Whether the hub of this link, or of the last one, knows of transient values.
+    pub fn hub_knows_transient_values(&self) -> bool {
+        self.hub.features.contains(Features::TRANSIENT)
+    }
+
     /// Sees to it that values expire in time.
     pub(super) fn set_expiry(&mut self) {
         let first = self.own.table.next_to_expire().into_iter().chain(self.received.next_to_expire()).min();

@@ -34,7 +34,7 @@ use self::accepted::Accepted;
 use self::acks::Acks;
 pub use self::config::SessionConfig;
 use self::dialler::Dialler;
-pub use self::draft::Draft;
+pub use self::draft::{Draft, Policy};
 use self::forgets::Forgets;
 use self::notices::Reports;
 pub use self::notices::{LinkState, Notice};

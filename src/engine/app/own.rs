@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 use super::super::table::{Capacity, Entry, Offer, Refusal, Slot, Table};
 use super::super::Now;
 use super::wills::Wills;
-use crate::limits::RESTAMPS;
+use crate::limits::{RESTAMPS, TRANSIENT};
 use crate::time::{BootTime, LogicalTime, MonoTime};
 use crate::wire::{Instance, Stamp};
 use crate::Status;
@@ -139,6 +139,18 @@ impl Own {
     pub fn expire(&mut self, mono: MonoTime) {
         self.table.expire(mono);
         self.table.tidy(&mut { usize::MAX });
+    }
+
+    /// Forgets the transient values that mean nothing any more, before all are announced on a new link: those that were sent
+    /// too long ago, unless the program waits for their acknowledgement. `is_waited_for`: for what was sent up to a version.
+    pub fn forget_transient(&mut self, boot: BootTime, is_waited_for: impl Fn(u64) -> bool) {
+        for slot in (0..self.table.slots() as u32).map(Slot) {
+            let Some(sent) = self.sent.get(slot.0 as usize).copied() else { return };
+            let is_over = boot.since(sent.boot) > TRANSIENT && !is_waited_for(sent.version);
+            if is_over && self.table.get(slot).is_some_and(Entry::is_transient) {
+                self.forget(slot);
+            }
+        }
     }
 
     /// The hub did not take this value.

@@ -9,7 +9,7 @@ use super::super::clock::is_beyond;
 use super::super::table::{Offer, Refusal, Slot};
 use super::super::told::Told;
 use super::super::Now;
-use super::{wanted, Draft, Phase, Session};
+use super::{wanted, Draft, Phase, Policy, Session};
 use crate::memory;
 use crate::state::State;
 use crate::time::LogicalTime;
@@ -20,28 +20,21 @@ use crate::{Error, Result, Status};
 impl Session {
     /// Publishes a value, which is checked. Its kind is `kind`.
     pub fn publish(&mut self, now: Now, name: &str, value: Value<'_>, kind: Kind) -> Result<()> {
-        self.publish_for(now, name, value, kind, None)
+        self.publish_as(now, name, value, kind, Policy::default())
     }
 
-    /// As [`Session::publish`]; the value expires after so many milliseconds.
-    pub fn publish_for(
-        &mut self,
-        now: Now,
-        name: &str,
-        value: Value<'_>,
-        kind: Kind,
-        lifetime: Option<u64>,
-    ) -> Result<()> {
+    /// As [`Session::publish`], in this way.
+    pub fn publish_as(&mut self, now: Now, name: &str, value: Value<'_>, kind: Kind, policy: Policy) -> Result<()> {
         if Draft::is_worthwhile(&value) {
-            return self.publish_draft(now, Draft::new(&self.identity, name, value, kind)?.lives_for(lifetime));
+            return self.publish_draft(now, Draft::new(&self.identity, name, value, kind)?.with_policy(policy));
         }
         wire::check_name(name)?;
         let stamp = self.stamper.next(now);
-        let meta = Meta { stamp: Some(stamp), lifetime, ..Meta::default() };
+        let meta = policy.meta(stamp);
         let mut body = mem::take(&mut self.buffers.scratch);
         body.clear();
         let meta_at = wire::encode_value(&mut body, Form::V1, &self.identity, name, value, &meta);
-        let done = self.publish_body(now, &body, None, meta_at, name, kind, stamp, lifetime);
+        let done = self.publish_body(now, &body, None, meta_at, name, kind, stamp, policy.lifetime);
         let len = body.len();
         self.buffers.scratch = body;
         done.inspect(|()| self.reports.sent(len))
@@ -69,12 +62,12 @@ impl Session {
 
     /// Publishes a value that was encoded beforehand.
     pub fn publish_draft(&mut self, now: Now, draft: Draft<'_>) -> Result<()> {
-        let Draft { mut body, name, kind, lifetime } = draft;
+        let Draft { mut body, name, kind, policy } = draft;
         let stamp = self.stamper.next(now);
         let meta_at = body.len();
-        Meta { stamp: Some(stamp), lifetime, ..Meta::default() }.encode(&mut body);
+        policy.meta(stamp).encode(&mut body);
         let body = Arc::new(body);
-        let done = self.publish_body(now, &body, Some(&body), meta_at, name, kind, stamp, lifetime);
+        let done = self.publish_body(now, &body, Some(&body), meta_at, name, kind, stamp, policy.lifetime);
         done.inspect(|()| self.reports.sent(body.len()))
     }
 

@@ -9,7 +9,7 @@ use super::super::newest::Place;
 use super::super::table::{Offer, Refusal};
 use super::super::told::Told;
 use super::super::Now;
-use super::{Notice, Phase, Session};
+use super::{Notice, Phase, Policy, Session};
 use crate::memory;
 use crate::state::{Outline, State};
 use crate::visible::{one_line, Quoted};
@@ -130,10 +130,11 @@ impl Session {
     pub(super) fn adopt(&mut self, now: Now, body: &Body<'_>, stamp: Stamp) {
         let (sender, name, kind) = (body.sender, body.name, body.kind);
         let value = Value::Msgpack(body.data);
-        let copied =
-            memory::with_capacity(wire::max_head_len(sender, name, &value) + Stamp::META_LEN + Meta::LIFETIME_LEN);
+        let copied = memory::with_capacity(wire::max_head_len(sender, name, &value) + Stamp::META_LEN + Policy::LEN);
         let adopted = copied.map_err(Refusal::from).and_then(|mut bytes| {
-            let (flags, lifetime) = (body.meta.flags & Meta::CLEAR, body.meta.lifetime);
+            let kept = if kind == Kind::Cleared { Meta::CLEAR } else { Meta::TRANSIENT };
+            let flags = body.meta.flags & kept;
+            let lifetime = body.meta.lifetime;
             let meta = Meta { stamp: Some(stamp), flags, lifetime, ..Meta::default() };
             let meta_at = wire::encode_value(&mut bytes, Form::V1, sender, name, value, &meta);
             let bytes = Arc::new(bytes);

@@ -231,9 +231,7 @@ impl Core {
         peer.link.set_max_frame(peer.profile.max_frame(&self.config));
         self.send(peer, &Control::Welcome { instance, max_message, wall: now.wall, time, features: Features::ALL });
         peer.link.feed.mark_retained();
-        if peer.profile.features.contains(Features::LIFETIME) {
-            peer.link.feed.tell_lifetimes();
-        }
+        peer.link.feed.tell_features(peer.profile.features);
         peer.asks_for_all();
         if !peer.profile.is_observer {
             self.roster.join(peer.profile.conn, &peer.profile.identity, hello);
@@ -248,10 +246,11 @@ impl Core {
         let profile = &peer.profile;
         self.reports.left(peer, why, text);
         let (other, waited) = self.identities.leave(&profile.identity, id);
-        self.turns.charge(usize::MAX, |steps| self.intake.table.departed(now.mono, profile.conn, steps));
+        // Before it departs: what is there for another to speak for stays.
         if let Some(other) = other {
             self.intake.table.arrived(&profile.identity, other.conn());
         }
+        self.turns.charge(usize::MAX, |steps| self.intake.table.departed(now.mono, profile.conn, steps));
         self.set_expiry();
         waited
     }
@@ -549,8 +548,10 @@ impl Core {
         let Core { turns, intake, config, reports, .. } = self;
         turns.charge(usize::MAX, |steps| {
             link.feed.fill(&intake.table, steps, most, |feed, entry, steps| match profile.verdict(config, entry) {
-                // A newcomer knows no value that is gone.
-                Verdict::Send if entry.is_cleared() && !profile.returns && !feed.came_while_behind(entry) => false,
+                // A newcomer knows no value that is gone, and the transient ones that there are mean nothing to it.
+                Verdict::Send if !profile.returns && !feed.came_while_behind(entry) && !entry.is_for_newcomers() => {
+                    false
+                }
                 Verdict::Send
                     if profile.shares && feed.came_while_behind(entry) && entry.is_from(&profile.identity) =>
                 {

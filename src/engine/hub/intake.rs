@@ -119,7 +119,8 @@ impl Intake {
     /// Puts a body of an earlier hub back into the table, at `slot` if it can. `age`: of a tombstone.
     pub fn restore(&mut self, now: Now, slot: Slot, bytes: &[u8], age: Duration) -> Result<(), NotRestored> {
         let body = wire::decode(bytes, Form::V1).map_err(|_| NotRestored::Damaged)?;
-        let Some(stamp) = body.meta.stamp.filter(|_| body.canonical && !body.is_reserved()) else {
+        let is_transient = body.meta.flags & Meta::TRANSIENT != 0;
+        let Some(stamp) = body.meta.stamp.filter(|_| body.canonical && !body.is_reserved() && !is_transient) else {
             return Err(NotRestored::Damaged);
         };
         if !self.resume_from(now, stamp.clock) {

@@ -149,6 +149,12 @@ impl Unstored {
                 Met::Entry(slot) if is_on(Mutation::StoreSkips) && slot.0 % 2 == 1 => {}
                 Met::Entry(slot) => {
                     let entry = table.get(slot).expect("the walk met it");
+                    if entry.is_transient() {
+                        // Nor is what it has replaced.
+                        room = room.saturating_sub(EACH);
+                        batch.freed.push(slot.0);
+                        continue;
+                    }
                     let body = match entry.body() {
                         EntryBody::Small(bytes) => StoredBody::Small(bytes.into()),
                         EntryBody::Shared(bytes) => StoredBody::Shared(bytes.clone()),

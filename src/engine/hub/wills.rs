@@ -20,7 +20,7 @@ use super::peer::Peer;
 use super::{turns, Router};
 use crate::effort::{did, Work};
 use crate::visible::one_line;
-use crate::wire::{self, Control, Form, Kind, Malformed, WillMessage};
+use crate::wire::{self, Control, Form, Kind, Malformed, Meta, WillMessage};
 use crate::{limits, memory, Status};
 
 /// What wills may cost of a turn, in steps: others have the rest.
@@ -301,6 +301,10 @@ impl Core {
             return Err(NotTaken::Reserved(body.name));
         }
         check(&peer.profile, &body, self.config.max_message)?;
+        if body.meta.flags & Meta::TRANSIENT != 0 {
+            // Its sender is gone.
+            return Err(NotTaken::Malformed(Malformed::Feature));
+        }
         let most = self.intake.table.room() / limits::TABLE_BYTES_PER_WILL_BYTE;
         // An observer is no member, and may not publish either.
         let (left, all) = self.roster.wills_of(peer.profile.conn).ok_or(NotTaken::Malformed(Malformed::Control))?;

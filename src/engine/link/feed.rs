@@ -13,7 +13,7 @@ use super::outbox::{Outbox, Pool};
 use super::walk::{Met, Walk};
 use crate::framing::ws::{self, Masks};
 use crate::framing::{frame_head, Framing, MAX_HEAD};
-use crate::wire::{self, Form, Meta};
+use crate::wire::{self, Features, Form, Meta};
 
 /// What the other side is told of a value, beside its stamp.
 #[derive(Clone, Copy, Default)]
@@ -22,6 +22,8 @@ struct Tells {
     retained: bool,
     /// How much is left of its life.
     lifetime: bool,
+    /// That it is transient.
+    transient: bool,
 }
 
 /// What one connection is sent.
@@ -96,9 +98,10 @@ impl Feed {
         self.tells.retained = true;
     }
 
-    /// From here on it is told how much is left of the life of a value that expires.
-    pub fn tell_lifetimes(&mut self) {
-        self.tells.lifetime = true;
+    /// From here on it is told of values what it has announced that it knows.
+    pub fn tell_features(&mut self, features: Features) {
+        self.tells.lifetime = features.contains(Features::LIFETIME);
+        self.tells.transient = features.contains(Features::TRANSIENT);
     }
 
     /// Whether bodies have three elements.
@@ -241,14 +244,15 @@ impl Feed {
     #[inline]
     fn send(&mut self, table: &Table, entry: &Entry, is_retained: bool) {
         match (is_retained, table.lifetime(entry)) {
-            (false, None) => self.write(entry),
+            (false, None) if self.tells.transient || !entry.is_transient() => self.write(entry),
             // Its tombstone follows.
             (_, Some(0)) => {}
             (_, lifetime) => self.write_with(entry, is_retained, lifetime),
         }
     }
 
-    /// An entry with something else in its meta than the table has: that it is retained, and how much is left of its life.
+    /// An entry with something else in its meta than the table has: that it is retained, how much is left of its life, and not
+    /// that it is transient.
     fn write_with(&mut self, entry: &Entry, is_retained: bool, lifetime: Option<u64>) {
         if self.form == Form::Old {
             return self.write(entry);
@@ -256,9 +260,12 @@ impl Feed {
         let (mut meta, meta_at) = (std::mem::take(&mut self.scratch), entry.meta_at());
         meta.clear();
         let raw = &entry.bytes()[meta_at..];
-        if is_retained {
-            let flags = if entry.is_cleared() { Meta::RETAINED | Meta::CLEAR } else { Meta::RETAINED };
-            wire::with_flags(raw, flags, &mut meta);
+        let is_transient = entry.is_transient();
+        if is_retained || is_transient {
+            let own = if entry.is_cleared() { Meta::CLEAR } else { 0 };
+            let transient = if is_transient && self.tells.transient { Meta::TRANSIENT } else { 0 };
+            let retained = if is_retained { Meta::RETAINED } else { 0 };
+            wire::with_flags(raw, own | transient | retained, &mut meta);
         } else {
             meta.extend_from_slice(raw);
         }

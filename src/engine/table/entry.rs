@@ -9,7 +9,7 @@ use super::super::ConnId;
 use super::owners::OwnerId;
 use super::SHARE_FROM;
 use crate::memory::{self, NoMemory};
-use crate::wire::{str_head_len, Kind, Stamp};
+use crate::wire::{str_head_len, Kind, Meta, Stamp};
 
 pub(super) enum Stored {
     Small(Vec<u8>),
@@ -168,6 +168,30 @@ impl Entry {
     #[inline]
     pub fn is_cleared(&self) -> bool {
         self.kind == Kind::Cleared
+    }
+
+    /// Whether newcomers are not sent it, and it ends with its sender.
+    #[inline]
+    pub fn is_transient(&self) -> bool {
+        !self.has_bare_meta() && !self.is_cleared() && self.flags() & Meta::TRANSIENT != 0
+    }
+
+    /// Whether those are sent it that come after it.
+    #[inline]
+    pub fn is_for_newcomers(&self) -> bool {
+        !self.is_cleared() && !self.is_transient()
+    }
+
+    /// Whether its meta has a stamp and nothing else, as that of nearly all.
+    #[inline]
+    pub fn has_bare_meta(&self) -> bool {
+        self.bytes().len() - self.meta_at() == Stamp::META_LEN
+    }
+
+    /// The flags of its meta.
+    #[cold]
+    fn flags(&self) -> u32 {
+        Meta::decode(&self.bytes()[self.meta_at()..]).map_or(0, |(meta, _)| meta.flags)
     }
 
     /// The bits of an accept mask of which one is enough for it.

@@ -31,8 +31,7 @@ impl Table {
     /// How many milliseconds are left of a value; `None`: it does not expire.
     #[inline]
     pub fn lifetime(&self, entry: &Entry) -> Option<u64> {
-        // Nearly all have nothing but a stamp.
-        if entry.bytes().len() - entry.meta_at() == Stamp::META_LEN {
+        if entry.has_bare_meta() || self.lifetimes.ends.is_empty() {
             return None;
         }
         self.lifetime_left(entry)

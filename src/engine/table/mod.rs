@@ -14,6 +14,7 @@ mod stored;
 #[cfg(test)]
 mod tests;
 mod tombstones;
+mod transients;
 
 use std::mem;
 use std::time::Duration;
@@ -28,6 +29,7 @@ use self::pinned::Pinned;
 use self::stored::Freed;
 pub use self::stored::StoredSender;
 use self::tombstones::Tombstones;
+use self::transients::Transients;
 use super::hash::KeyHash;
 use super::mutations::{is_on, Mutation};
 use super::newest::Newest;
@@ -90,6 +92,7 @@ pub struct Table {
     owners: Owners,
     tombstones: Tombstones,
     lifetimes: Lifetimes,
+    transients: Transients,
     /// Departures, and tombstones, of so long before this time have expired.
     expired: Option<MonoTime>,
     freed: Freed,
@@ -119,6 +122,7 @@ impl Table {
             owners: Owners::new(),
             tombstones: Tombstones::default(),
             lifetimes: Lifetimes::default(),
+            transients: Transients::default(),
             expired: None,
             freed: Freed::default(),
             moved: Vec::new(),
@@ -147,7 +151,8 @@ impl Table {
     /// Bytes allocated for its entries and their senders.
     #[inline]
     pub fn bytes(&self) -> usize {
-        self.bytes + self.owners.bytes() + self.tombstones.bytes() + self.lifetimes.ends.bytes()
+        let others = self.tombstones.bytes() + self.lifetimes.ends.bytes() + self.transients.bytes();
+        self.bytes + self.owners.bytes() + others
     }
 
     /// Bytes that it and what is reserved may hold.
@@ -317,7 +322,7 @@ impl Table {
         }
         let entry = self.entries.get_mut(slot).expect("found in the index");
         let owner = self.owners.get_mut(owner);
-        let pinned = entry.body.pinned().cloned();
+        let (pinned, was_transient) = (entry.body.pinned().cloned(), entry.is_transient());
         entry.body.replace(offer.body, offer.shared)?;
         pinned.iter().for_each(|body| self.pinned.add(body));
         let after = entry.body.capacity();
@@ -333,7 +338,10 @@ impl Table {
         self.version += 1;
         entry.version = self.version;
         self.pages[slot as usize / PAGE] = self.version;
-        let id = entry.owner;
+        let (id, is_transient) = (entry.owner, entry.is_transient());
+        if is_transient != was_transient {
+            self.transients.set(id, Slot(slot), is_transient);
+        }
         if offer.kind == Kind::Cleared {
             self.tombstones.insert(Slot(slot), offer.mono.into(), id);
         } else if was_cleared {
@@ -384,13 +392,16 @@ impl Table {
             previous: NONE,
             next,
         };
-        let capacity = entry.body.capacity();
+        let (capacity, is_transient) = (entry.body.capacity(), entry.is_transient());
         let size = if capacity == offer.body.len() { size } else { Stored::cost(capacity) + overhead };
         self.bytes += size;
         held.bytes += size;
         held.states += 1;
         let slot = self.entries.insert(entry);
         held.first = slot;
+        if is_transient {
+            self.transients.set(owner, Slot(slot), true);
+        }
         if offer.kind == Kind::Cleared {
             self.tombstones.insert(Slot(slot), offer.mono.into(), owner);
         }
@@ -426,6 +437,8 @@ impl Table {
         let entry = self.entries.remove(slot).expect("a list names entries only");
         if entry.is_cleared() {
             self.tombstones.remove(Slot(slot));
+        } else if entry.is_transient() {
+            self.transients.set(entry.owner, Slot(slot), false);
         }
         self.lifetimes.ends.remove(slot);
         entry.body.pinned().into_iter().for_each(|body| self.pinned.add(body));
@@ -471,7 +484,8 @@ impl Table {
 
     /// Whether there is something for [`Table::tidy`] to do.
     pub fn is_untidy(&self) -> bool {
-        self.owners.are_leaving() || self.expired.is_some() || self.owners.are_doomed()
+        let leaves = self.owners.are_leaving() || self.transients.are_leaving();
+        leaves || self.expired.is_some() || self.owners.are_doomed()
     }
 
     /// Goes on with what departures and expiries leave to do. Takes `steps`: one for each owner, more for each entry that
@@ -480,7 +494,11 @@ impl Table {
         while *steps > 0 {
             if self.owners.are_leaving() {
                 *steps -= 1;
-                self.owners.depart_one();
+                self.depart_one();
+                continue;
+            }
+            if self.transients.are_leaving() {
+                self.forget_transient(steps);
                 continue;
             }
             if let Some(mono) = self.expired {
@@ -520,7 +538,7 @@ impl Table {
                 if !self.owners.are_leaving() {
                     return Err(Refusal::Full);
                 }
-                self.owners.depart_one();
+                self.depart_one();
             }
         }
     }

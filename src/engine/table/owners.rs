@@ -42,6 +42,11 @@ impl Owner {
         OVERHEAD + memory::allocated(self.name.len())
     }
 
+    /// Whether nobody has spoken for it since somebody did.
+    pub fn has_departed(&self) -> bool {
+        self.departed.is_some() || self.doomed
+    }
+
     /// Whether this connection, or none, speaks for it, and it has not departed.
     #[inline]
     pub fn is_held_by(&self, conn: Option<ConnId>) -> bool {
@@ -196,10 +201,10 @@ impl Owners {
         !self.leaving.is_empty()
     }
 
-    /// One sender departs of a connection that is gone.
-    pub fn depart_one(&mut self) {
+    /// One sender departs of a connection that is gone: which, if there is one left.
+    pub fn depart_one(&mut self) -> Option<OwnerId> {
         const FIRST: OwnerId = OwnerId(0);
-        let Some(&(mono, conn)) = self.leaving.front() else { return };
+        let &(mono, conn) = self.leaving.front()?;
         #[cfg(test)]
         {
             self.looked_at += 1;
@@ -207,8 +212,12 @@ impl Owners {
         match self.held.range((conn, FIRST)..).next() {
             Some(&(holder, id)) if holder == conn => {
                 self.departs(id, mono.into());
+                Some(id)
             }
-            _ => drop(self.leaving.pop_front()),
+            _ => {
+                self.leaving.pop_front();
+                None
+            }
         }
     }
 

@@ -85,6 +85,20 @@ TEST("a value of a key with a time to live expires")
     key.set(NS_OPT_KEY_TTL_MS, 0);
 }
 
+TEST("a transient value of a key reaches those who are there, and nobody who comes later")
+{
+    Pair pair;
+    Key key = pair.a.key("n");
+    key.set(option::key_transient, true);
+    key.send(1);
+    EQUAL(1, pair.next().as<int>());
+    App late("late");
+    late.connect(pair.hub.address());
+    late.wait_synced(1min);
+    EQUAL(false, late.get("n").has_value());
+    EQUAL(Status::invalid, key.try_set(NS_OPT_KEY_TRANSIENT, 2));
+}
+
 TEST("a key of no name is refused, and one of an app that is gone says so")
 {
     App app("app");

@@ -137,6 +137,61 @@ pub fn clear_shared(trace: &mut Trace) {
     link_again(trace, 0x11, KNOWN);
 }
 
+/// Values for those who are there: on a link and without one, in each other's place with lasting ones; announced on a new link
+/// while they are not too old, or a flush waits for them; a hub that does not know of it; and those of others.
+pub fn transient(trace: &mut Trace) {
+    trace.publish_transient("early", Value::Text("x"));
+    link_with(trace, 0x11, KNOWN);
+    for (name, value) in [("x", 1), ("x", 2), ("y", 3)] {
+        trace.publish_transient(name, Value::Int(value));
+    }
+    trace.publish("y", Value::Int(4));
+    trace.publish("z", Value::Int(5));
+    trace.publish_transient("z", Value::Bytes(&[7; 300]));
+    trace.clear("x");
+    trace.publish_transient("x", Value::Double(0.5));
+    let time = trace.hub_time(2_000);
+    let other = |trace: &mut Trace, by: u64, flags: u32| {
+        let meta = Meta { stamp: Some(stamp_at(later(time, by))), flags, ..Meta::default() };
+        trace.frame(&body(Form::V1, "b", "x", &[7], &meta));
+    };
+    other(trace, 1, Meta::TRANSIENT);
+    other(trace, 2, Meta::TRANSIENT | Meta::RETAINED);
+    trace.pass(29_000);
+    link_again(trace, 0x11, KNOWN);
+    // A hub that does not know of it.
+    link_again(trace, 0x22, Features::SYNCED);
+    trace.publish_transient("x", Value::Int(6));
+    other(trace, 3, Meta::TRANSIENT);
+    trace.pass(25_000);
+    trace.publish_transient("z", Value::Int(7));
+    trace.flush();
+    trace.closed();
+    trace.publish_transient("w", Value::Int(8));
+    trace.pass(31_000);
+    trace.tick();
+    trace.open();
+    trace.bytes(&header(Version::V1));
+    trace.lets_in(0x11, 2_000, KNOWN);
+    link_again(trace, 0x11, KNOWN);
+}
+
+/// What another one under the identity sends as transient is announced as such.
+pub fn transient_shared(trace: &mut Trace) {
+    trace.configure(|config| config.shared = true);
+    link_with(trace, 0x11, KNOWN);
+    trace.publish("x", Value::Int(1));
+    trace.publish_transient("y", Value::Int(2));
+    let time = trace.hub_time(3_000);
+    for (name, flags) in [("x", Meta::TRANSIENT), ("y", 0)] {
+        let meta = Meta { stamp: Some(stamp_at(time)), flags, ..Meta::default() };
+        trace.frame(&body(Form::V1, IDENTITY, name, &[3], &meta));
+    }
+    link_again(trace, 0x11, KNOWN);
+    trace.pass(31_000);
+    link_again(trace, 0x11, KNOWN);
+}
+
 /// An app that leaves what the hub does when it is lost, changes it and takes it back, with and without a link; a hub that
 /// does not take one, one that keeps none; and a goodbye.
 pub fn will(trace: &mut Trace) {

@@ -47,6 +47,8 @@ fn apps_do_what_their_traces_show() {
         ("clear-shared", features::clear_shared),
         ("subscribe", features::subscribe),
         ("subscribe-shared", features::subscribe_shared),
+        ("transient", features::transient),
+        ("transient-shared", features::transient_shared),
         ("will", features::will),
         ("presence", features::presence),
         ("silence", scenarios::silence),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nanostate::engine::app::{Notice, Session, SessionConfig, Will};
+use nanostate::engine::app::{Notice, Policy, Session, SessionConfig, Will};
 use nanostate::engine::{Action, Closed, ConnId, ConnInfo, Now, Protocol};
 use nanostate::framing::{frame_head, header, Framing, Version};
 use nanostate::pattern::Pattern;
@@ -61,7 +61,7 @@ impl Trace {
         let about = [
             "What an app is told and does. identity, instance, secret: its own. accept: every kind.",
             "A step: at: mono, wall and boot clock in milliseconds. Then what it is told or asked for: config; connect, to \
-             these addresses; disconnect; publish and data; clear, a name; will and data, will_clear and no_will, a name; \
+             these addresses; disconnect; publish and data, and transient if it is; clear, a name; will and data, will_clear and no_will, a name; \
              subscribe, to a pattern, or null to none; unsubscribe, from a pattern; watch, who else is there; ping; flush, and ack in the output for the newest version that was \
              acknowledged; open, the connection that it dialled; dial_failed; in, bytes that come; closed; congested, \
              whether nothing is written; tick.",
@@ -227,6 +227,14 @@ impl Trace {
         let kind = wire::check(&data).unwrap();
         self.session.publish(self.now, name, Value::Msgpack(&data), kind).unwrap();
         self.step(json!({"publish": name, "data": hex(&data)}));
+    }
+
+    pub fn publish_transient(&mut self, name: &str, value: Value<'_>) {
+        let mut data = Vec::new();
+        value.encode(&mut data);
+        let (kind, policy) = (wire::check(&data).unwrap(), Policy { is_transient: true, ..Policy::default() });
+        self.session.publish_as(self.now, name, Value::Msgpack(&data), kind, policy).unwrap();
+        self.step(json!({"publish": name, "data": hex(&data), "transient": true}));
     }
 
     /// Returns the stamp with which that was written, if it was.
