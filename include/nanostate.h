@@ -1856,7 +1856,7 @@ typedef struct {
      */
     uint64_t withheld;
     /**
-     * States not taken for lack of room or memory.
+     * States and wills not taken: no room, no memory, or the sender may only read.
      */
     uint64_t refused;
     /**
@@ -1904,6 +1904,54 @@ typedef struct {
      * How often writing to the store failed. It is tried again until it succeeds.
      */
     uint64_t store_failed;
+    /**
+     * Now: for how many milliseconds the hub has been there.
+     */
+    uint64_t uptime_ms;
+    /**
+     * Of withheld: of a kind that the app does not accept (ns_app_set_accept).
+     */
+    uint64_t withheld_unaccepted;
+    /**
+     * Of withheld: of a kind that is withheld from old peers (NS_OPT_HUB_LEGACY_STRUCTURED).
+     */
+    uint64_t withheld_structured;
+    /**
+     * Of withheld: too large for an old peer (NS_OPT_HUB_LEGACY_MAX).
+     */
+    uint64_t withheld_large;
+    /**
+     * Of withheld: that a value was cleared, which the peer cannot be told.
+     */
+    uint64_t withheld_cleared;
+    /**
+     * Of refused: the hub had no room.
+     */
+    uint64_t refused_full;
+    /**
+     * Of refused: there was no memory.
+     */
+    uint64_t refused_memory;
+    /**
+     * Of refused: the sender may only read.
+     */
+    uint64_t refused_rights;
+    /**
+     * The most peers (NS_OPT_HUB_MAX_PEERS).
+     */
+    uint64_t max_peers;
+    /**
+     * The most states (NS_OPT_HUB_TABLE_STATES).
+     */
+    uint64_t max_states;
+    /**
+     * The most bytes of states (NS_OPT_HUB_TABLE_BYTES).
+     */
+    uint64_t max_table_bytes;
+    /**
+     * The most bytes of states and messages (NS_OPT_HUB_MEMORY).
+     */
+    uint64_t max_memory_bytes;
 } ns_hub_stats_t;
 
 /**
@@ -1943,11 +1991,11 @@ typedef struct {
      */
     uint64_t bytes_out;
     /**
-     * Values that it did not get because a newer one took their place.
+     * States that it did not get because a newer one took their place.
      */
     uint64_t conflated;
     /**
-     * Values withheld from it.
+     * States withheld from it: of a kind that it does not take, or too large for it.
      */
     uint64_t withheld;
     /**
@@ -1962,6 +2010,66 @@ typedef struct {
      * Now: bytes that wait for it.
      */
     uint64_t outbox_bytes;
+    /**
+     * The number of its connection, which no other one of this hub has.
+     */
+    uint64_t connection;
+    /**
+     * Now: for how many milliseconds it has been connected.
+     */
+    uint64_t connected_ms;
+    /**
+     * 1: nothing is heard of it (NS_OPT_HUB_SUSPECT_MS).
+     */
+    uint64_t suspect;
+    /**
+     * Of withheld: of a kind that it does not accept (ns_app_set_accept).
+     */
+    uint64_t withheld_unaccepted;
+    /**
+     * Of withheld: of a kind that is withheld from old peers (NS_OPT_HUB_LEGACY_STRUCTURED).
+     */
+    uint64_t withheld_structured;
+    /**
+     * Of withheld: too large for an old peer (NS_OPT_HUB_LEGACY_MAX).
+     */
+    uint64_t withheld_large;
+    /**
+     * Of withheld: that a value was cleared, which it cannot be told.
+     */
+    uint64_t withheld_cleared;
+    /**
+     * Its states and wills that were not taken: no room, no memory, or it may only read.
+     */
+    uint64_t refused;
+    /**
+     * Of refused: the hub had no room.
+     */
+    uint64_t refused_full;
+    /**
+     * Of refused: there was no memory.
+     */
+    uint64_t refused_memory;
+    /**
+     * Of refused: it may only read.
+     */
+    uint64_t refused_rights;
+    /**
+     * Its states that were not newer than the one held.
+     */
+    uint64_t stale;
+    /**
+     * Its states whose stamp is too far in the future, as in ns_hub_stats_t.
+     */
+    uint64_t ahead;
+    /**
+     * Its states in the name of another peer, or stamped by another instance.
+     */
+    uint64_t foreign_sender;
+    /**
+     * Its messages with a reserved name, if it is an old peer.
+     */
+    uint64_t reserved;
 } ns_peer_stats_t;
 
 /**

@@ -80,6 +80,10 @@ pub const RECEIVED: usize = 64 << 20;
 pub const RECEIVED_CLEARED: usize = 10_000;
 /// How long the holder of an identity has to answer a probe.
 pub const IDENTITY_PROBE: Duration = Duration::from_secs(1);
+/// Totals and peers in one part of what a hub tells of its counters, in bytes.
+pub const STATS: usize = 32 << 10;
+/// Peers of which an app takes the counters.
+pub const COUNTED_PEERS: usize = 65_536;
 /// Other apps of which an app knows that they are there.
 pub const OTHERS: usize = 65_536;
 /// How long an app over a network may be silent before it counts as suspect.

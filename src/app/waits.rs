@@ -7,7 +7,7 @@ use super::{timed_out, App, Inner};
 use crate::engine::app::{LinkState, Peer, Session};
 use crate::runtime::deadline::Deadline;
 use crate::runtime::{self, reader, Driver};
-use crate::wire;
+use crate::wire::{self, HubStats, PeerStats};
 use crate::{Error, Result, Status};
 
 impl App {
@@ -122,6 +122,25 @@ impl App {
         inner.check_may_wait()?;
         inner.tell_session(|session| session.watch_others())?;
         inner.wait_for_hub(timeout, |session| session.others())
+    }
+
+    /// What the hub counts: of itself, and of each peer that takes part, old ones too; in no particular order. A hub with many
+    /// peers tells them in several messages, while the counters go on. The addresses of the peers are told only to apps that
+    /// may publish, or could if they were no observers. Waits for a link, and asks again on the next one if it is lost. `None`
+    /// waits indefinitely. Blocks.
+    ///
+    /// # Errors
+    /// As of [`App::wait_connected`]; [`Status::Unsupported`]: this hub does not tell.
+    pub fn hub_stats(&self, timeout: Option<Duration>) -> Result<(HubStats, Vec<PeerStats>)> {
+        let inner = &self.inner;
+        inner.check_may_wait()?;
+        let token = {
+            let mut driver = inner.open()?;
+            let token = driver.protocol.ask_stats();
+            inner.act(&mut driver);
+            token
+        };
+        inner.wait_for_hub(timeout, |session| session.counted(token))
     }
 
     /// Waits until the hub has sent everything that it held and that this app asked for before the call, on the present

@@ -268,7 +268,7 @@ mod tests {
     use crate::wire::Malformed;
     use crate::{AppOption, AppText, HubOption, HubText, KeyOption, Kind, LinkState, PeerEvent, Status};
 
-    const SOURCES: &str = concat!(include_str!("types.rs"), include_str!("log.rs"), include_str!("hub.rs"));
+    const SOURCES: &str = concat!(include_str!("types.rs"), include_str!("log.rs"), include_str!("hub/stats.rs"));
 
     /// The constants of the header that begin with `prefix`, as they are written: name and number.
     fn constants(prefix: &str) -> Vec<(String, i32)> {

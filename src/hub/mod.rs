@@ -134,7 +134,8 @@ impl Hub {
     pub fn new() -> Result<Hub> {
         crate::logging::start();
         let mut router = Router::new(random_instance()?, RouterConfig::default());
-        *router.about_mut() = About { host: host_name(), pid: std::process::id(), addresses: Vec::new() };
+        *router.about_mut() =
+            About { host: host_name(), pid: std::process::id(), since: runtime::now().mono, addresses: Vec::new() };
         let inner = Inner {
             shared: Shared::new(router, Backend::Best)?,
             ipc_mode: AtomicU32::new(limits::IPC_MODE),
@@ -404,7 +405,7 @@ impl Hub {
 
     /// Counters since the hub was made.
     pub fn stats(&self) -> HubStats {
-        self.inner.open().map(|driver| driver.protocol.stats()).unwrap_or_default()
+        self.inner.open().map(|driver| driver.protocol.stats_at(runtime::now())).unwrap_or_default()
     }
 
     /// Counters of each peer that is connected now, all read at one moment, in no particular order.
@@ -412,7 +413,7 @@ impl Hub {
     /// # Errors
     /// [`Status::Internal`], [`Status::State`]: as of every function.
     pub fn peers(&self) -> Result<Vec<PeerStats>> {
-        Ok(self.inner.open()?.protocol.peer_stats().collect())
+        Ok(self.inner.open()?.protocol.peer_stats_at(runtime::now()).collect())
     }
 
     /// Closes every connection and listener, and ends the hub's thread. WebSockets are told that the hub ends (close code

@@ -65,6 +65,8 @@ impl Features {
     pub const LIFETIME: Features = Features(64);
     /// Values may be transient: bodies have [`Meta::TRANSIENT`].
     pub const TRANSIENT: Features = Features(128);
+    /// The hub says by [`Control::Counted`](super::Control::Counted) what it counts, if it is asked to.
+    pub const STATS: Features = Features(256);
     /// All that this version has.
     pub const ALL: Features = Features(
         Features::SYNCED.0
@@ -74,7 +76,8 @@ impl Features {
             | Features::PRESENCE.0
             | Features::WILL.0
             | Features::LIFETIME.0
-            | Features::TRANSIENT.0,
+            | Features::TRANSIENT.0
+            | Features::STATS.0,
     );
 
     /// Whether all features of `other` are among them.

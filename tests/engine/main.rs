@@ -10,6 +10,7 @@ mod backpressure;
 mod clear;
 mod clients;
 mod clocks;
+mod counters;
 mod flush;
 mod forget;
 mod gateways;

@@ -10,7 +10,8 @@ use nanostate::limits::{MAX_DEPTH, MAX_NAME, MAX_SENDER};
 use nanostate::time::{LogicalTime, WallTime};
 use nanostate::wire::{
     bool_, bytes, check, decode, encode, ext, from_msgpack, number, payload, skip, text, to_msgpack, with_stamp, Body,
-    Control, Features, Form, HelloFlags, Hidden, Instance, Malformed, Meta, PeerState, Presence, Secret, Stamp,
+    Control, Features, Form, HelloFlags, Hidden, HubStats, Instance, Malformed, Meta, PeerState, PeerStats, Presence,
+    Secret, Stamp, StatsDraft,
 };
 use nanostate::Kind;
 use proptest::collection::vec;
@@ -403,6 +404,8 @@ proptest! {
         sender in key(MAX_SENDER),
     ) {
         let instance = Instance(instance);
+        let mut counted = StatsDraft::new((token % 3 > 0).then(HubStats::default).as_ref());
+        (0..token % 3).for_each(|_| assert!(counted.add(&PeerStats::default(), usize::MAX)));
         for control in [
             Control::Hello { instance, epoch: token, accept: mask, flags: HelloFlags(!mask), time, secret: None, token: None, features: Features::NONE },
             Control::Hello { instance, epoch: token, accept: mask, flags: HelloFlags(mask), time, secret: Some(Secret(secret)), token: Some(Hidden(&words)), features: Features::NONE },
@@ -416,6 +419,8 @@ proptest! {
             Control::Forgotten { token, status, text: &words },
             Control::Watch,
             Control::Bye,
+            Control::Stats { token, from: u64::from(mask), most: (token % 2 == 0).then_some(token) },
+            Control::Counted { token, next: (token % 2 == 0).then_some(token), part: counted.part() },
             Control::Presence(Presence::Begins),
             Control::Presence(Presence::Complete { young: token % 2 == 0 }),
             Control::Presence(Presence::Peer { state: PeerState::ALL[token as usize % 4], identity: &words, instance }),

@@ -14,7 +14,7 @@ fn an_app_bears_whatever_its_hub_sends() {
         app.connect(vec!["tcp://one".into(), "tcp://two".into()]);
         let mut now = sim::beginning(SEC);
         let (mut conns, mut dials, mut next) = (Vec::new(), Vec::new(), 0);
-        let (mut framing, mut taken) = (Framing::Tcp, 0);
+        let (mut framing, mut taken, mut asked) = (Framing::Tcp, 0, 0);
         for step in 0..150 {
             now.mono += Duration::from_nanos(rng.below(300 * MS));
             now.wall = jumped(now.wall, &mut rng);
@@ -58,6 +58,7 @@ fn an_app_bears_whatever_its_hub_sends() {
                         app.request_ack();
                     }
                     2 if rng.one_in(2) => app.set_tells_others(rng.one_in(2)),
+                    3 if rng.one_in(4) => asked = app.ask_stats(),
                     2 => app.set_accept(rng.any() as u32),
                     _ => {
                         let (v1, mut bytes) = (rng.one_in(2), Vec::new());
@@ -88,6 +89,7 @@ fn an_app_bears_whatever_its_hub_sends() {
             }
             while app.next_notice().is_some() {}
             while app.next_warning().is_some() {}
+            let _ = app.counted(asked);
             let stats = app.stats();
             assert_eq!((stats.dropped_in, stats.received), (0, taken + stats.conflated_in + stats.queued));
         }

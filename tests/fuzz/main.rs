@@ -34,7 +34,8 @@ use nanostate::framing::{
 use nanostate::limits;
 use nanostate::time::{LogicalTime, WallTime};
 use nanostate::wire::{
-    self, Control, Features, Form, HelloFlags, Hidden, Meta, PeerState, Presence, Secret, Stamp, WillMessage,
+    self, Control, Features, Form, HelloFlags, Hidden, HubStats, Meta, PeerState, Presence, Secret, Stamp, StatsDraft,
+    WillMessage,
 };
 use nanostate::{Kind, Status, Value};
 use sim::chaos::{self, Chaos};
@@ -102,6 +103,8 @@ fn any_body(rng: &mut Rng, form: Form) -> Vec<u8> {
             "presence",
             "bye",
             "will",
+            "stats",
+            "counted",
             "later",
         ];
         name = format!("$ns/{}", rng.pick(&reserved));
@@ -130,7 +133,11 @@ fn any_body(rng: &mut Rng, form: Form) -> Vec<u8> {
                 _ => Presence::Peer { state: rng.pick(PeerState::ALL), identity: rng.pick(&["a", "b", "c"]), instance },
             };
             let will = body(Form::V1, &sender, &name, &any_value(rng, 0), &meta);
-            let control = match rng.below(18) {
+            let mut counted = StatsDraft::new(rng.one_in(2).then(HubStats::default).as_ref());
+            for _ in 0..rng.below(3) {
+                counted.add(&PeerStats::default(), usize::MAX);
+            }
+            let control = match rng.below(20) {
                 0 => {
                     let secret = rng.one_in(2).then(|| Secret(rng.instance().0));
                     let (epoch, accept) = (rng.any(), rng.any() as u32);
@@ -167,6 +174,15 @@ fn any_body(rng: &mut Rng, form: Form) -> Vec<u8> {
                 13 => Control::Forgotten { token: rng.any(), status: rng.any() as i32, text: "why" },
                 14 => Control::Will(WillMessage::Leaves(&will)),
                 15 => Control::Will(rng.pick(&[WillMessage::Withdraws("n"), WillMessage::Complete])),
+                17 => Control::Stats {
+                    token: rng.below(3),
+                    from: rng.any() >> rng.below(64),
+                    most: rng.one_in(2).then(|| rng.any() >> rng.below(64)),
+                },
+                18 => {
+                    let next = rng.one_in(2).then(|| rng.below(9));
+                    Control::Counted { token: rng.below(3), next, part: counted.part() }
+                }
                 16 => Control::WillRejected { status: rng.any() as i32, name: "n", nth: rng.below(3) },
                 _ => Control::Stale {
                     name: "n",

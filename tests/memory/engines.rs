@@ -112,7 +112,9 @@ fn a_hub_needs_no_large_allocation_to_succeed() {
         }
         let missing = [("old", "large"), ("client", "large")].into_iter();
         let missing = missing.filter(|(sender, name)| !held(&hub, sender, name)).count() + rejected.len();
-        assert_eq!(hub.router.stats().refused, missing as u64);
+        let (stats, sender) = (hub.router.stats(), hub.peer(app));
+        assert_eq!((stats.refused, stats.refused_memory), (missing as u64, missing as u64));
+        assert_eq!((sender.refused, sender.refused_memory), (rejected.len() as u64, rejected.len() as u64));
         assert!(missing <= usize::from(was_refused()));
         let published = usize::from(held(&hub, "client", "large"));
         assert!((2 + published..=3).contains(&answers.len()), "what came whole is answered");

@@ -180,3 +180,29 @@ fn the_client_in_javascript_dials_where_a_hub_listens_unless_told_otherwise() {
         assert!(text.contains(&format!("'{url}'")), "{file} does not name {url}");
     }
 }
+
+/// The fields of a struct in the header.
+fn fields_of(name: &str) -> Vec<String> {
+    let header = fs::read_to_string(root().join("include/nanostate.h")).unwrap();
+    let (before, _) = header.split_once(&format!("}} {name};")).unwrap_or_else(|| panic!("there is no {name}"));
+    let (_, body) = before.rsplit_once("typedef struct {").unwrap();
+    let declarations = body.lines().filter(|line| line.ends_with(';'));
+    let name = |line: &str| line.trim().trim_end_matches(';').split(['[', ' ']).nth(1).map(str::to_owned);
+    declarations.map(|line| name(line).unwrap()).collect()
+}
+
+#[test]
+fn docs_counters_explains_each_counter_in_the_order_of_the_header() {
+    let page = fs::read_to_string(root().join("docs/counters.md")).unwrap();
+    for (heading, name) in [
+        ("## Of a hub\n", "ns_hub_stats_t"),
+        ("## Of a peer of a hub\n", "ns_peer_stats_t"),
+        ("## Of an app\n", "ns_app_stats_t"),
+    ] {
+        let (_, section) = page.split_once(heading).unwrap_or_else(|| panic!("there is no {heading}"));
+        let section = section.split("\n## ").next().unwrap();
+        let rows = section.lines().filter_map(|line| line.strip_prefix("| `"));
+        let explained: Vec<_> = rows.filter_map(|row| row.split('`').next()).map(str::to_owned).collect();
+        assert_eq!(explained, fields_of(name), "{name}");
+    }
+}

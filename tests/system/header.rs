@@ -17,7 +17,7 @@ const PARTS: &[(&str, &str)] = &[
     ("value.rs", "Value"),
     ("state.rs", "State"),
     ("app/mod.rs", "App"),
-    ("hub.rs", "Hub"),
+    ("hub/mod.rs", "Hub"),
 ];
 
 /// Constants of these prefixes become one enum each, behind the type that they are the numbers of.

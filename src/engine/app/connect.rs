@@ -97,6 +97,7 @@ impl Session {
         self.hub.forgets.unlink();
         self.own.unlink();
         self.others_are_unknown();
+        self.stats_are_unanswered();
     }
 
     /// The connection ended, or is ended here.
@@ -199,6 +200,7 @@ impl Session {
         }
         self.tell_all_wills();
         self.ask_for_others();
+        self.ask_for_stats();
         self.watch_over_hub(now);
         debug!(
             "{}: {} {}, announces {} own states",

@@ -4,6 +4,7 @@ mod accepted;
 mod acks;
 mod config;
 mod connect;
+mod counted;
 mod dialler;
 mod draft;
 mod forgets;
@@ -33,6 +34,8 @@ use log::debug;
 use self::accepted::Accepted;
 use self::acks::Acks;
 pub use self::config::SessionConfig;
+pub use self::counted::Counted;
+use self::counted::Counts;
 use self::dialler::Dialler;
 pub use self::draft::{Draft, Policy};
 use self::forgets::Forgets;
@@ -113,6 +116,7 @@ struct HubInfo {
     pings: Pings,
     forgets: Forgets,
     others: Others,
+    counts: Counts,
 }
 
 /// Kept for their allocations.
@@ -166,6 +170,7 @@ impl Session {
                 pings: Pings::default(),
                 forgets: Forgets::default(),
                 others: Others::default(),
+                counts: Counts::default(),
             },
             received: Received::new(limits::RECEIVED, limits::RECV_QUEUE),
             accepted: Accepted::all(),

@@ -193,6 +193,11 @@ impl Session {
                 self.hub.synced.answered(asks, self.received.waiting());
             }
             Control::Forgotten { token, status, text } => self.heard_forgotten(token, status, text),
+            Control::Counted { token, next, part }
+                if matches!(self.phase, Phase::Up) && self.hub.features.contains(Features::STATS) =>
+            {
+                self.heard_counted(token, next, part);
+            }
             Control::Presence(said)
                 if matches!(self.phase, Phase::Up) && self.hub.features.contains(Features::PRESENCE) =>
             {

@@ -117,7 +117,7 @@ impl Core {
     /// The answer to a program that looks for hubs.
     fn introduction(&self) -> Vec<u8> {
         let mut answer = Vec::new();
-        let About { host, pid, addresses } = &self.about;
+        let About { host, pid, addresses, .. } = &self.about;
         let (peers, states) = (self.reports.programs, self.intake.table.values() as u64);
         queries::survey(&Survey { host, pid: *pid, addresses, peers, states }, &mut answer);
         answer

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::turns::MESSAGES;
 use super::unfinished::Floor;
 use crate::limits;
+use crate::time::MonoTime;
 
 /// What can be set.
 #[derive(Clone, Debug)]
@@ -77,6 +78,8 @@ pub struct About {
     pub host: String,
     /// Its process.
     pub pid: u32,
+    /// When it was made.
+    pub since: MonoTime,
     /// Where it listens.
     pub addresses: Vec<String>,
 }

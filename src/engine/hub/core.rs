@@ -12,6 +12,7 @@ use super::super::told::Told;
 use super::super::{Action, Now};
 use super::audience::{PeerKind, Verdict};
 use super::config::{About, RouterConfig};
+use super::counting::Ask;
 use super::identities::{Hello, Identities};
 use super::intake::{Intake, NotTaken, Taken};
 use super::peer::{Peer, Stage};
@@ -85,6 +86,8 @@ pub enum Next {
     Forgot { slot: Slot, token: u64 },
     /// The peer is told which apps are there.
     Watch,
+    /// The peer has asked what the hub counts: it is told in a turn.
+    Stats,
     /// The peer answered the ping with this token.
     Answered(u64),
     /// The peer is not let in.
@@ -451,6 +454,10 @@ impl Core {
                 return self.forget(now, peer, token, sender, name);
             }
             Control::Watch if up && peer.profile.features.contains(Features::PRESENCE) => return Next::Watch,
+            Control::Stats { token, from, most } if up && peer.profile.features.contains(Features::STATS) => {
+                peer.owed.stats = Some(Ask { token, from, most });
+                return Next::Stats;
+            }
             Control::Bye if up => peer.life.said_bye = true,
             Control::Will(said) if up && peer.profile.features.contains(Features::WILL) => self.hear_will(peer, said),
             Control::Unknown if up => {}

@@ -9,6 +9,7 @@ mod audience;
 mod clients;
 mod config;
 mod core;
+mod counting;
 mod events;
 mod forgetting;
 mod identities;
@@ -22,7 +23,6 @@ mod pressure;
 pub mod queries;
 mod reclaim;
 mod reports;
-mod stats;
 mod storing;
 mod subscribing;
 mod subscriptions;
@@ -47,7 +47,6 @@ use self::intake::NotTaken;
 pub use self::life::Silence;
 use self::peer::{Peer, Stage};
 use self::peers::{PeerId, Peers};
-pub use self::stats::{HubStats, PeerStats};
 use self::storing::Unstored;
 pub use self::storing::{Batch, Restored, StoredBody, StoredEntry};
 use self::visitors::Visitors;
@@ -62,6 +61,7 @@ use crate::framing::Frame;
 use crate::options::HubOption;
 use crate::time::MonoTime;
 use crate::wire::{Control, Instance, Malformed};
+pub use crate::wire::{HubStats, PeerStats};
 use crate::{limits, Error, Status};
 
 /// A hub's engine.
@@ -142,29 +142,6 @@ impl Router {
     /// The next thing that the owner should hear of.
     pub fn next_event(&mut self) -> Option<RouterEvent> {
         self.core.reports.next()
-    }
-
-    /// Counters of the whole hub.
-    pub fn stats(&self) -> HubStats {
-        let mut stats = self.core.reports.stats.clone();
-        stats.states = self.table().values() as u64;
-        stats.table_bytes = self.table().bytes() as u64;
-        stats.unfinished_bytes = self.core.unfinished.bytes() as u64;
-        stats.outbox_bytes = self.core.queued() as u64;
-        stats.memory_bytes = self.core.held() as u64;
-        for peer in self.peers.iter().filter(|peer| peer.is_up()) {
-            stats.peers += 1;
-            stats.old_peers += u64::from(peer.profile.is_old());
-            stats.messages_out += peer.link.feed.sent;
-            stats.bytes_out += peer.link.feed.sent_bytes;
-            stats.conflated += peer.link.feed.conflated();
-        }
-        stats
-    }
-
-    /// Counters of each peer that takes part.
-    pub fn peer_stats(&self) -> impl Iterator<Item = PeerStats> + '_ {
-        self.peers.iter().filter(|peer| peer.is_up()).map(Peer::stats)
     }
 
     /// How many peers, or WebSockets alone, wait to be refused.
@@ -270,6 +247,7 @@ impl Router {
 
     /// It is the turn of a peer: it is sent more, or goes on with what was left for later.
     fn resume(&mut self, now: Now, i: usize) {
+        self.tell_stats(now, i);
         let Router { peers, core, .. } = self;
         let (id, share) = (peers.id(i), core.share(peers.len()));
         let peer = &mut peers[i];
@@ -384,6 +362,7 @@ impl Router {
                     core.forgot(&mut peers[i], token);
                 }
                 Next::Watch => core.watch(now, i, peer),
+                Next::Stats => core.turns.wait(PeerId::new(i, peer.profile.conn)),
                 Next::Answered(token) => self.answered(now, i, token),
                 Next::Refuse(why) => self.refuse(now, i, why.0, why.1),
                 Next::Close(why) => self.close(now, i, why.0, why.1),
@@ -522,7 +501,7 @@ impl Protocol for Router {
             self.core.intake.table.pinned.sweep();
         }
         peer.behind &= !peer.link.has_room();
-        if peer.has_left_over() && peer.is_up() && peer.may_go_on() {
+        if peer.is_up() && (peer.has_left_over() && peer.may_go_on() || peer.owed.stats.is_some()) {
             self.core.turns.wait(PeerId::new(i, conn));
         }
         more

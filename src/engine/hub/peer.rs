@@ -6,16 +6,16 @@ use super::super::link::{Link, LinkLimits};
 use super::super::{ConnId, ConnInfo, Now};
 use super::audience::Profile;
 use super::config::RouterConfig;
+use super::counting::Ask;
 use super::life::Life;
 use super::overhead::Overhead;
 use super::presence::Watch;
 use super::queries::Listing;
-use super::stats::PeerStats;
 use super::unfinished::Share;
 use crate::limits;
 use crate::options::HubOption;
 use crate::time::MonoTime;
-use crate::wire::{Control, Features};
+use crate::wire::{Control, Features, PeerStats};
 use crate::Status;
 
 /// More answers are not added where so many bytes wait: as many clients as there may be must not fill memory.
@@ -76,6 +76,8 @@ pub struct Owed {
     pub wills: u64,
     /// It is to be told when it has all that it has asked for.
     pub synced: bool,
+    /// What the hub counts, if it has asked.
+    pub stats: Option<Ask>,
     /// Which apps are there, if it wants to know.
     pub watch: Option<Box<Watch>>,
 }
@@ -84,6 +86,8 @@ pub struct Owed {
 #[derive(Default)]
 pub struct Tally {
     pub counters: PeerStats,
+    /// When it connected.
+    pub since: MonoTime,
     pub warned: Warned,
 }
 
@@ -108,7 +112,7 @@ impl Peer {
             stage: if link.is_open() { Stage::Hello } else { Stage::Handshake },
             profile,
             link,
-            tally: Tally::default(),
+            tally: Tally { since: now.mono, ..Tally::default() },
             deferred: Default::default(),
             listing: None,
             unfinished: Share::default(),
@@ -186,12 +190,19 @@ impl Peer {
     }
 
     /// What is counted of it.
+    pub fn stats_at(&self, now: Now) -> PeerStats {
+        PeerStats { connected_ms: now.mono.since(self.tally.since).as_millis() as u64, ..self.stats() }
+    }
+
+    /// The same without the time that it has been connected.
     pub fn stats(&self) -> PeerStats {
         PeerStats {
+            connection: self.profile.conn.0,
             identity: self.profile.identity.to_string(),
             from: self.profile.from.clone(),
             old: self.profile.is_old(),
             live: self.link.feed.is_live(),
+            suspect: self.life.is_suspect,
             messages_out: self.link.feed.sent,
             bytes_out: self.link.feed.sent_bytes,
             conflated: self.link.feed.conflated(),

@@ -99,6 +99,12 @@ impl<T> Peers<T> {
         self.slab.iter().inspect(|_| did(Work::Peer, 1)).map(|(_, (_, peer))| peer)
     }
 
+    /// Each of them with its place, from this place on.
+    pub fn iter_from(&self, place: usize) -> impl Iterator<Item = (usize, &T)> {
+        let found = (place..self.slab.capacity()).filter_map(|place| Some((place, &self.slab.get(place)?.1)));
+        found.inspect(|_| did(Work::Peer, 1))
+    }
+
     /// Each of them, in the order of the places.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.iter_mut_with_places().map(|(_, peer)| peer)

@@ -34,13 +34,18 @@ pub struct Memory {
 impl Core {
     /// Makes the limits of the parts. To be called before there is a peer.
     pub fn set_ceilings(&mut self) {
-        let memory = match self.config.memory {
-            0 => self.intake.table.capacity.bytes.saturating_mul(2),
-            memory => memory,
-        };
+        let memory = self.most_memory();
         self.intake.table.ceiling = memory / 2;
         self.memory.ceilings =
             Ceilings { memory, unfinished: self.config.unfinished.min(memory / 4), queued: memory / 4 };
+    }
+
+    /// The most bytes for states and messages.
+    pub fn most_memory(&self) -> usize {
+        match self.config.memory {
+            0 => self.intake.table.capacity.bytes.saturating_mul(2),
+            memory => memory,
+        }
     }
 
     /// Bytes that are allocated for what waits to be written: outboxes, bodies that only they hold, and lists that are

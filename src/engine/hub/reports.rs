@@ -11,10 +11,18 @@ use super::config::RouterConfig;
 use super::events::{PeerEvent, RouterEvent};
 use super::intake::NotTaken;
 use super::peer::{Peer, Tally, Warned};
-use super::stats::HubStats;
+use super::queries::Takes;
 use crate::options::HubOption;
 use crate::visible::Quoted;
+use crate::wire::HubStats;
 use crate::Status;
+
+/// Counts something for the hub and for one of its peers.
+macro_rules! count {
+    ($stats:expr, $counters:expr; $($counter:ident),*) => {{
+        $($stats.$counter += 1; $counters.$counter += 1;)*
+    }};
+}
 
 /// Counters, and events that the owner has not taken yet.
 #[derive(Default)]
@@ -45,29 +53,26 @@ impl Reports {
     /// Counts a body that is not taken. The first of a peer is logged.
     pub fn not_taken(&mut self, peer: &Profile, tally: &mut Tally, why: &NotTaken<'_>) {
         debug!("{}: {why}", peer.name());
-        let (stats, Tally { counters, warned }) = (&mut self.stats, tally);
+        let (stats, Tally { counters, warned, .. }) = (&mut self.stats, tally);
         match why {
             NotTaken::Malformed(reason) => {
-                stats.malformed += 1;
                 stats.malformed_by[reason.index()] += 1;
-                counters.malformed += 1;
+                count!(stats, counters; malformed);
             }
-            NotTaken::TooLarge { .. } => {
-                stats.too_large += 1;
-                counters.too_large += 1;
-            }
-            NotTaken::ForeignSender(_) | NotTaken::ForeignInstance(_) => stats.foreign_sender += 1,
-            NotTaken::Reserved(_) => stats.reserved += 1,
-            NotTaken::Full(_) | NotTaken::WillFull(_) | NotTaken::ReadOnly { .. } => stats.refused += 1,
+            NotTaken::TooLarge { .. } => count!(stats, counters; too_large),
+            NotTaken::ForeignSender(_) | NotTaken::ForeignInstance(_) => count!(stats, counters; foreign_sender),
+            NotTaken::Reserved(_) => count!(stats, counters; reserved),
+            NotTaken::Full(_) | NotTaken::WillFull(_) => count!(stats, counters; refused, refused_full),
+            NotTaken::ReadOnly { .. } => count!(stats, counters; refused, refused_rights),
             NotTaken::NoMemory { .. } | NotTaken::NoMemoryForFrame(_) => {
-                stats.refused += 1;
+                count!(stats, counters; refused, refused_memory);
                 let text = format!("{}: {why}", peer.name());
                 return self.events.push_back(RouterEvent::NoMemory(text));
             }
-            NotTaken::Ahead(_) => stats.ahead += 1,
+            NotTaken::Ahead(_) => count!(stats, counters; ahead),
             // Nobody's fault.
             NotTaken::Stale(_) => {
-                stats.stale += 1;
+                count!(stats, counters; stale);
                 return;
             }
         }
@@ -82,13 +87,29 @@ impl Reports {
         }
     }
 
+    /// Counts a will of a lost app that cannot be published.
+    pub fn lost_will(&mut self, why: &NotTaken<'_>) {
+        self.stats.refused += 1;
+        match why {
+            NotTaken::NoMemory { .. } => self.stats.refused_memory += 1,
+            _ => self.stats.refused_full += 1,
+        }
+    }
+
     /// Counts an entry that a peer is not sent. The first to an old peer is logged.
     pub fn withheld(&mut self, peer: &Profile, tally: &mut Tally, entry: &Entry, config: &RouterConfig) {
-        self.stats.withheld += 1;
-        tally.counters.withheld += 1;
+        let (stats, counters) = (&mut self.stats, &mut tally.counters);
+        count!(stats, counters; withheld);
+        let takes = peer.takes_as_old(config, entry);
+        match takes {
+            _ if !peer.understands(entry) => count!(stats, counters; withheld_cleared),
+            _ if !peer.is_old() => count!(stats, counters; withheld_unaccepted),
+            Takes::TooLarge(_) => count!(stats, counters; withheld_large),
+            _ => count!(stats, counters; withheld_structured),
+        }
         if peer.is_old() && !entry.is_cleared() && !mem::replace(&mut tally.warned.withheld, true) {
             let (len, name, kind) = (peer.len_as_old(entry), Quoted(entry.name()), entry.kind().name());
-            let text = if len > config.legacy_max {
+            let text = if matches!(takes, Takes::TooLarge(_)) {
                 let option = HubOption::LegacyMax.about().name;
                 format!("{name} of {len} bytes withheld from an old peer; {option} allows it")
             } else {

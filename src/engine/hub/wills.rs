@@ -328,7 +328,7 @@ impl Core {
                 if outcome.failed == 1 {
                     outcome.why = why.to_string();
                 }
-                self.reports.stats.refused += 1;
+                self.reports.lost_will(&why);
                 None
             }
         }

@@ -12,6 +12,13 @@ pub(super) fn put_time(data: &mut Vec<u8>, key: u64, time: Option<LogicalTime>) 
     }
 }
 
+pub(super) fn put_optional(data: &mut Vec<u8>, key: u64, number: Option<u64>) {
+    if let Some(number) = number {
+        put_uint(data, key);
+        put_uint(data, number);
+    }
+}
+
 pub(super) fn put_features(data: &mut Vec<u8>, key: u64, features: Features) {
     if features != Features::NONE {
         put_uint(data, key);
@@ -49,6 +56,26 @@ pub(super) fn fields<const N: usize>(data: &[u8], required: usize) -> Result<[To
         return Err(Malformed::Control);
     }
     Ok(found.map(|value| value.unwrap_or(Token::Nil)))
+}
+
+/// The bytes of the values of the keys 0 to `N` - 1 of a map; nothing of one that is missing.
+pub(super) fn containers<const N: usize>(data: &[u8]) -> Result<[&[u8]; N], Malformed> {
+    let mut reader = ValueReader::new(data);
+    let Token::Map(pairs) = reader.token()? else {
+        return Err(Malformed::Control);
+    };
+    let mut found: [&[u8]; N] = [&[]; N];
+    for _ in 0..pairs {
+        let key = scalar(reader.rest())?;
+        reader.value()?;
+        let value = reader.rest();
+        reader.value()?;
+        let field = key.as_uint().and_then(|key| found.get_mut(usize::try_from(key).ok()?));
+        if let Some(field) = field {
+            *field = &value[..value.len() - reader.rest().len()];
+        }
+    }
+    Ok(found)
 }
 
 /// Applies `read` to a field that may be missing.

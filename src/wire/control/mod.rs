@@ -3,13 +3,14 @@
 mod fields;
 
 use self::fields::{
-    bytes_of, features_of, fields, instance_of, narrow, optional, put_features, put_time, put_verdict, scalar,
-    stamp_of, status_of, str_of, time_of, uint,
+    bytes_of, containers, features_of, fields, instance_of, narrow, optional, put_features, put_optional, put_time,
+    put_verdict, scalar, stamp_of, status_of, str_of, time_of, uint,
 };
 use super::features::{Features, HelloFlags};
+use super::stats::StatsPart;
 use super::texts::Texts;
-use super::token::Token;
-use super::value::{put_bin, put_int, put_map, put_nil, put_str, put_uint};
+use super::token::{Token, ValueReader};
+use super::value::{put_array, put_bin, put_int, put_map, put_nil, put_str, put_uint};
 use super::{encode, Body, Form, Hidden, Instance, Malformed, Meta, PeerState, Presence, Secret, Stamp, RESERVED};
 use crate::time::{LogicalTime, WallTime};
 
@@ -34,6 +35,8 @@ const PRESENCE: &str = "presence";
 const BYE: &str = "bye";
 const WILL: &str = "will";
 const WILL_REJECTED: &str = "will-rejected";
+const STATS: &str = "stats";
+const COUNTED: &str = "counted";
 
 /// What [`Presence`] has at key 0, beside the numbers of [`PeerState`].
 mod presence {
@@ -186,6 +189,25 @@ pub enum Control<'a> {
         /// Key 2: which it was of those that the app has left on this link, from 1 on.
         nth: u64,
     },
+    /// `$ns/stats`: the app asks what the hub counts.
+    Stats {
+        /// Key 0: the answer repeats it.
+        token: u64,
+        /// Key 1, optional: from which place among the peers on, as an answer has said.
+        from: u64,
+        /// Key 2, optional: how many bytes the totals and peers of the answer may have.
+        most: Option<u64>,
+    },
+    /// `$ns/counted`: the answer. Keys 2 and 3: the totals, a map that is absent from all but the first part, and peers, an
+    /// array of maps.
+    Counted {
+        /// Key 0: that of the question.
+        token: u64,
+        /// Key 1, absent if there are no more: from which place on there are peers.
+        next: Option<u64>,
+        /// The rest.
+        part: StatsPart<'a>,
+    },
     /// Any other name under [`RESERVED`]. It is ignored, so that later versions can add names.
     Unknown,
 }
@@ -331,6 +353,30 @@ impl<'a> Control<'a> {
                 put_uint(&mut data, nth);
                 WILL_REJECTED
             }
+            Control::Stats { token, from, most } => {
+                put_map(&mut data, 1 + u32::from(from > 0) + u32::from(most.is_some()));
+                put_uint(&mut data, 0);
+                put_uint(&mut data, token);
+                put_optional(&mut data, 1, Some(from).filter(|&from| from > 0));
+                put_optional(&mut data, 2, most);
+                STATS
+            }
+            Control::Counted { token, next, part } => {
+                let has_totals = !part.totals.is_empty();
+                data.reserve(part.totals.len() + part.peers.len());
+                put_map(&mut data, 2 + u32::from(next.is_some()) + u32::from(has_totals));
+                put_uint(&mut data, 0);
+                put_uint(&mut data, token);
+                put_optional(&mut data, 1, next);
+                if has_totals {
+                    put_uint(&mut data, 2);
+                    data.extend_from_slice(part.totals);
+                }
+                put_uint(&mut data, 3);
+                put_array(&mut data, part.count);
+                data.extend_from_slice(part.peers);
+                COUNTED
+            }
             Control::Unknown => return,
         };
         encode(out, Form::V1, sender, &[RESERVED, name].concat(), &data, &Meta::default());
@@ -415,8 +461,27 @@ impl<'a> Control<'a> {
                 let [status, name, nth] = fields(body.data, 3)?;
                 Control::WillRejected { status: status_of(status)?, name: str_of(name)?, nth: uint(nth)? }
             }
+            STATS => {
+                let [token, from, most] = fields(body.data, 1)?;
+                let from = optional(from, uint)?.unwrap_or(0);
+                Control::Stats { token: uint(token)?, from, most: optional(most, uint)? }
+            }
+            COUNTED => {
+                let [token, next, ..] = fields::<4>(body.data, 1)?;
+                let part = part_of(containers(body.data)?)?;
+                Control::Counted { token: uint(token)?, next: optional(next, uint)?, part }
+            }
             _ => Control::Unknown,
         })
+    }
+}
+
+/// Of keys 2 and 3.
+fn part_of([_, _, totals, peers]: [&[u8]; 4]) -> Result<StatsPart<'_>, Malformed> {
+    let mut reader = ValueReader::new(peers);
+    match reader.token()? {
+        Token::Array(count) => Ok(StatsPart { totals, peers: reader.rest(), count }),
+        _ => Err(Malformed::Control),
     }
 }
 

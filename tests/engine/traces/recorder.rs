@@ -39,9 +39,10 @@ pub struct Trace {
     pub is_congested: bool,
 }
 
-/// What the client in JavaScript can do: it has no function that asks for values of others to be withdrawn, and its values
-/// do not expire.
-pub const KNOWN: Features = Features(Features::ALL.0 & !(Features::FORGET.0 | Features::LIFETIME.0));
+/// What the client in JavaScript can do: it has no functions that ask for values of others to be withdrawn, or what the hub
+/// counts, and its values do not expire.
+pub const KNOWN: Features =
+    Features(Features::ALL.0 & !(Features::FORGET.0 | Features::LIFETIME.0 | Features::STATS.0));
 
 impl Trace {
     pub fn new() -> Trace {
