@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use nanostate::{App, Hub, Value};
 use serde_json::{json, Value as Json};
 
-use crate::support::{app, complaints, nanostate, run, CliHub, Ended, Process, TempDir, Transport, PATIENCE};
+use crate::support::{app, complaints, nanostate, run, until, CliHub, Ended, Process, TempDir, Transport, PATIENCE};
 
 /// What a command printed that succeeded without a complaint.
 fn printed(command: Command) -> Vec<String> {
@@ -333,6 +333,23 @@ fn a_reader_of_their_output_that_has_gone_is_no_failure() {
     let output = output.unwrap();
     let words = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.code() == Some(1) && words.contains("standard output: No space left"), "{words}");
+}
+
+#[test]
+fn a_command_that_waits_ends_when_nobody_reads_its_output_any_more() {
+    for arguments in [&["watch", "no/such"][..], &["peers", "--watch"]] {
+        let mut hub = CliHub::start();
+        let (reader, writer) = UnixStream::pair().unwrap();
+        let mut command = hub.nanostate(arguments);
+        let mut child: Child =
+            command.stdin(Stdio::null()).stdout(OwnedFd::from(writer)).stderr(Stdio::null()).spawn().unwrap();
+        // It holds the other end, too.
+        drop(command);
+        hub.joined_by(arguments[0], child.id());
+        drop(reader);
+        until("the command has ended", || child.try_wait().unwrap().is_some());
+        assert_eq!(child.wait().unwrap().code(), Some(0), "{arguments:?}");
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use nanostate::{limits, App, AppOption, LinkState, State, Status};
 
 use crate::arguments::Deadline;
 use crate::signals::{self, Stop};
-use crate::{complain, identity, logger, Client, Failure};
+use crate::{complain, identity, logger, parent, Client, Failure};
 
 /// How long the first connection may take before the user is informed that there is no hub.
 const FIRST_CONNECT: Duration = Duration::from_secs(1);
@@ -61,6 +61,8 @@ pub struct Observer {
     stop: Stop,
     deadline: Deadline,
     synced: Arc<AtomicBool>,
+    /// Nobody reads its output any more.
+    unread: Arc<AtomicBool>,
 }
 
 impl Observer {
@@ -98,7 +100,7 @@ impl Observer {
         let waiting = app.clone();
         let stop = signals::on_stop(move || waiting.interrupt())?;
         let synced = Arc::new(AtomicBool::new(false));
-        let observer = Observer { app, stop, deadline, synced };
+        let observer = Observer { app, stop, deadline, synced, unread: Arc::default() };
         observer.tell_synced()?;
         let told = Arc::new(AtomicBool::new(false));
         if absent == Absent::Wait {
@@ -107,6 +109,21 @@ impl Observer {
         client.connect(&observer.app)?;
         observer.first_connect(absent, &told)?;
         Ok(observer)
+    }
+
+    /// From now on every wait ends when nobody reads the output any more.
+    pub fn ends_with_output(&self) -> Result<(), Failure> {
+        let (app, unread) = (self.app.clone(), self.unread.clone());
+        parent::on_output_closed(move || {
+            unread.store(true, Ordering::Relaxed);
+            app.interrupt();
+        })
+    }
+
+    /// Why a wait is to end, if it is.
+    fn ends(&self) -> Option<Failure> {
+        let unread = self.unread.load(Ordering::Relaxed).then_some(Failure::OutputClosed);
+        self.stop.signal().map(Failure::Signal).or(unread)
     }
 
     /// Waits for what comes next.
@@ -153,8 +170,8 @@ impl Observer {
     /// Waits until there is something for the functions of the app, and runs them.
     pub fn dispatch(&self) -> Result<(), Failure> {
         let left = self.deadline.left();
-        if let Some(signal) = self.stop.signal() {
-            return Err(Failure::Signal(signal));
+        if let Some(end) = self.ends() {
+            return Err(end);
         }
         match self.app.dispatch(left, usize::MAX) {
             // A marker of states interrupts, too.
@@ -170,8 +187,8 @@ impl Observer {
             match self.app.recv(timeout()) {
                 Ok(state) => return Ok(Seen::State(state)),
                 Err(error) if error.status() != Status::Interrupted => return Err(self.why(error.into())),
-                Err(error) => match self.stop.signal() {
-                    Some(signal) => return Err(Failure::Signal(signal)),
+                Err(error) => match self.ends() {
+                    Some(end) => return Err(end),
                     None if self.synced.swap(false, Ordering::Relaxed) => return Ok(Seen::Synced),
                     None => log::trace!("{error}"),
                 },

@@ -1,5 +1,5 @@
-//! What the command does for the program that started it: ends with it, however that ends (`--until-eof`), and tells by
-//! the end of standard output that nothing more is printed.
+//! What the command does for the programs around it: ends with the one that started it, however that ends (`--until-eof`),
+//! and with the one that reads its output; and tells by the end of standard output that nothing more is printed.
 
 #![allow(unsafe_code)]
 
@@ -43,6 +43,25 @@ fn inherited(descriptor: i32) -> io::Result<Waiting> {
     }
     // SAFETY: it is open, and nothing here closes what it has inherited.
     Waiting::of(&unsafe { BorrowedFd::borrow_raw(descriptor) })
+}
+
+/// Calls `tell`, in a thread, when nobody reads standard output any more, if that is a pipe or a socket: a command that has
+/// nothing to print would not notice.
+pub fn on_output_closed(tell: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
+    let watcher = move || {
+        let mut polled = libc::pollfd { fd: libc::STDOUT_FILENO, events: 0, revents: 0 };
+        loop {
+            // SAFETY: it is one structure, and lives through the call.
+            match unsafe { libc::poll(&mut polled, 1, -1) } {
+                1.. if polled.revents & (libc::POLLERR | libc::POLLHUP) != 0 => return tell(),
+                0.. => return,
+                _ if io::Error::last_os_error().kind() == io::ErrorKind::Interrupted => {}
+                _ => return,
+            }
+        }
+    };
+    let started = thread::Builder::new().name("output".to_owned()).spawn(watcher);
+    started.map(drop).map_err(|error| Failure::Failed(format!("standard output: {}", Error::words(&error))))
 }
 
 /// Lets the readers of standard output come to its end. Its number stays in use, so that nothing that is opened later

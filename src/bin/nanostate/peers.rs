@@ -66,6 +66,7 @@ fn list(observer: &Observer, json: bool) -> Result<(), Failure> {
 
 /// Prints who is there, and then each change, until a signal or the time ends it.
 fn follow(observer: &Observer, json: bool) -> Result<(), Failure> {
+    observer.ends_with_output()?;
     let (app, _) = observer.app();
     let (sender, changes) = mpsc::channel();
     let tell = move |event, peer: &Peer| drop(sender.send((event, peer.clone())));

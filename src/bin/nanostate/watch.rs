@@ -78,6 +78,7 @@ struct Watch {
 impl Watch {
     /// Prints what arrives until that is all.
     fn print(&self, observer: &Observer) -> Result<(), Failure> {
+        observer.ends_with_output()?;
         let mut out = BufWriter::new(stdio::output()?);
         let mut left = self.count;
         // What the hub held is skipped until all of it has come. What it held at a reconnect was published meanwhile: the
