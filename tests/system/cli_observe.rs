@@ -377,13 +377,22 @@ fn commands_that_only_look_leave_no_state_and_no_log_line_of_the_default_level()
     let hub = CliHub::start();
     let _sender = sender(&hub, "sender", &[("x", Value::Int(1))]);
     let before = printed(patient(&hub, &["list", "--json"])).len();
-    for arguments in [&["get", "x"][..], &["get", "x", "--wait"], &["list"], &["watch", "--count", "1"], &["peers"]] {
+    let commands: [&[&str]; 7] = [
+        &["get", "x"],
+        &["get", "x", "--wait"],
+        &["list"],
+        &["watch", "--count", "1"],
+        &["peers"],
+        &["top", "--once"],
+        &["ping", "--count", "1"],
+    ];
+    for arguments in commands {
         printed(patient(&hub, arguments));
     }
     assert_eq!(printed(patient(&hub, &["list", "--json"])).len(), before);
     let ended = hub.process.stop("TERM");
     let came: Vec<_> = ended.stderr.iter().filter(|line| line.contains(" nanostate-")).collect();
-    assert!(came.iter().filter(|line| line.ends_with(") joined")).count() == 7, "{ended:?}");
+    assert!(came.iter().filter(|line| line.ends_with(") joined")).count() == 9, "{ended:?}");
     assert!(came.iter().all(|line| line.contains(" debug ")), "{ended:?}");
 }
 

@@ -32,6 +32,9 @@ mod cli_ping;
 mod cli_stdin;
 #[cfg(feature = "cli")]
 mod cli_transient;
+#[cfg(feature = "cli")]
+mod cli_top;
+#[cfg(feature = "cli")]
 mod cli_ttl;
 mod crash;
 mod docs;
@@ -56,6 +59,8 @@ mod receive;
 mod static_library;
 #[cfg(all(feature = "cli", target_os = "linux"))]
 mod store;
+#[cfg(feature = "cli")]
+mod terminal;
 #[cfg(all(target_os = "linux", target_env = "gnu", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod thread_ends;
 #[cfg(all(feature = "cli", feature = "tls"))]

@@ -8,6 +8,7 @@ use nanostate::visible::one_line;
 use nanostate::{limits, Error, Hub, Status};
 use signal_hook::consts::{SIGHUP, SIGUSR1};
 
+use crate::counters::not_passed_on;
 use crate::hub_options::Options;
 use crate::{logger, parent, signals, stdio, Failure};
 
@@ -119,13 +120,17 @@ fn log_summary(hub: &Hub) {
     for peer in hub.peers().unwrap_or_default() {
         let name = if peer.identity.is_empty() { "an old program" } else { &peer.identity };
         let behind = if peer.live { "" } else { ", does not keep up" };
+        let suspect = if peer.suspect { ", suspect" } else { "" };
+        let not_passed_on = match &*not_passed_on(peer.numbers()) {
+            "" => String::new(),
+            words => format!("; not passed on: {words}"),
+        };
         log::info!(
-            "peer {} ({}): {} in, {} out, {} conflated, {} bytes queued{behind}",
+            "peer {} ({}): {} in, {} out, {} bytes queued{behind}{suspect}{not_passed_on}",
             one_line(name),
             peer.from,
             peer.messages_in,
             peer.messages_out,
-            peer.conflated,
             peer.outbox_bytes
         );
     }
@@ -151,20 +156,9 @@ fn log_totals(hub: &Hub) {
     if total.stored > 0 || total.store_failed > 0 {
         log::info!("{} states written to the store, {} failures", total.stored, total.store_failed);
     }
-    let not_passed_on = [
-        ("conflated", total.conflated),
-        ("stale", total.stale),
-        ("with a stamp too far in the future", total.ahead),
-        ("of a kind or size that the receiver does not take", total.withheld),
-        ("refused", total.refused),
-        ("malformed", total.malformed),
-        ("too large", total.too_large),
-        ("with a reserved name", total.reserved),
-        ("with a foreign sender", total.foreign_sender),
-    ];
-    let told: Vec<_> = not_passed_on.iter().filter(|(_, n)| *n > 0).map(|(what, n)| format!("{n} {what}")).collect();
-    if !told.is_empty() {
-        log::info!("not passed on: {}", told.join(", "));
+    let not_passed_on = not_passed_on(total.numbers());
+    if !not_passed_on.is_empty() {
+        log::info!("not passed on: {not_passed_on}");
     }
 }
 

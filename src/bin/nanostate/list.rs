@@ -8,6 +8,7 @@ use nanostate::{Kind, State};
 
 use crate::arguments::{seconds, Deadline, Filter, Wanted};
 use crate::observer::{Absent, Observer, Seen};
+use crate::units::{age_of, size_of};
 use crate::{output, stdio, Client, Failure};
 
 /// The columns of the table.
@@ -124,59 +125,9 @@ fn table(out: &mut impl Write, rows: Vec<[String; 5]>) -> std::io::Result<()> {
     Ok(())
 }
 
-/// A size for people.
-fn size_of(bytes: usize) -> String {
-    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
-    let (mut size, mut unit) = (bytes as f64, "B");
-    for larger in UNITS {
-        // What would be rounded up to 1024.0 is one of the next.
-        if size < 1023.95 {
-            break;
-        }
-        (size, unit) = (size / 1024.0, larger);
-    }
-    if unit == "B" {
-        format!("{bytes}B")
-    } else {
-        format!("{size:.1}{unit}")
-    }
-}
-
-/// An age for people, in the largest unit of which it has one.
-fn age_of(milliseconds: u64) -> String {
-    const UNITS: [(u64, &str); 4] = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1000, "s")];
-    let unit = UNITS.iter().find(|(length, _)| milliseconds >= *length);
-    unit.map_or_else(|| format!("{milliseconds}ms"), |(length, name)| format!("{}{name}", milliseconds / length))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sizes_and_ages_are_short() {
-        for (bytes, shown) in [
-            (0, "0B"),
-            (1023, "1023B"),
-            (1024, "1.0KiB"),
-            (1536, "1.5KiB"),
-            (1_048_570, "1.0MiB"),
-            (16 << 20, "16.0MiB"),
-        ] {
-            assert_eq!(size_of(bytes), shown);
-        }
-        for (age, shown) in [
-            (0, "0ms"),
-            (999, "999ms"),
-            (1000, "1s"),
-            (59_999, "59s"),
-            (60_000, "1min"),
-            (7_200_000, "2h"),
-            (1 << 30, "12d"),
-        ] {
-            assert_eq!(age_of(age), shown);
-        }
-    }
 
     #[test]
     fn columns_are_as_wide_as_what_is_in_them_and_names_are_whole() {

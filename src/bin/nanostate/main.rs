@@ -5,6 +5,7 @@ mod bench;
 mod cat;
 mod clear;
 mod completions;
+mod counters;
 mod get;
 mod hub;
 mod hub_options;
@@ -20,6 +21,8 @@ mod ping;
 mod send;
 mod signals;
 mod stdio;
+mod top;
+mod units;
 mod watch;
 
 use std::io::{self, Write as _};
@@ -67,6 +70,7 @@ enum Command {
     List(list::Arguments),
     Watch(watch::Arguments),
     Peers(peers::Arguments),
+    Top(top::Arguments),
     Ping(ping::Arguments),
     Bench(bench::Arguments),
     Cat(cat::Arguments),
@@ -170,6 +174,7 @@ fn main() -> ExitCode {
         Command::List(arguments) => list::run(arguments),
         Command::Watch(arguments) => watch::run(arguments),
         Command::Peers(arguments) => peers::run(arguments),
+        Command::Top(arguments) => top::run(arguments),
         Command::Ping(arguments) => ping::run(arguments),
         Command::Bench(arguments) => bench::run(arguments),
         Command::Cat(arguments) => cat::run(arguments),
