@@ -31,9 +31,9 @@ mod cli_ping;
 #[cfg(feature = "cli")]
 mod cli_stdin;
 #[cfg(feature = "cli")]
-mod cli_transient;
-#[cfg(feature = "cli")]
 mod cli_top;
+#[cfg(feature = "cli")]
+mod cli_transient;
 #[cfg(feature = "cli")]
 mod cli_ttl;
 mod crash;
