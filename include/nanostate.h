@@ -975,6 +975,14 @@ typedef void (*ns_presence_fn)(ns_app *app, ns_presence event, const char *ident
         const uint8_t *instance, void *ctx);
 
 /**
+ * Called for a sender whose values may be stale now (ns_app_is_stale), or no longer: for all senders
+ * if `sender` is NULL. `sender` is borrowed for the call.
+ *
+ * Runs where callbacks run (see the top of this file).
+ */
+typedef void (*ns_stale_fn)(ns_app *app, const char *sender, void *ctx);
+
+/**
  * Gets another app of ns_app_peers: its identity and the 16 bytes of its instance, borrowed for the
  * call, and whether it is suspect. True goes on to the next, false ends the walk.
  *
@@ -1512,6 +1520,20 @@ void ns_key_free(ns_key *key);
 ns_status ns_app_get(ns_app *app, const char *sender, const char *name, ns_state **out);
 
 /**
+ * Whether a value is stale: the app that set it is gone, or has been started anew and has not set it
+ * since. An app that is suspect is not gone. What the hub itself has stamped is not stale while that
+ * hub runs: values of old programs, of clients of gateways, and wills.
+ *
+ * The hub is asked from the first call on, and tells of changes: ns_app_on_stale. Until it has told
+ * all apps that are there, on each link and for 10 s after it was started, only the values of those
+ * become stale of which it says that they are gone. None does without a hub, and with one that does
+ * not tell. False on failure, too: `app` is closed, or one of them is NULL.
+ *
+ * Does not block. Any thread.
+ */
+bool ns_app_is_stale(ns_app *app, const ns_state *state);
+
+/**
  * Calls `function` for the newest value of each (sender, name) that this app knows and whose name
  * matches `pattern`: `*` is one segment of a name or part of one, `**` any number of segments, NULL
  * every name. Own values are included; they come in no particular order. It does not ask the hub, and
@@ -1649,6 +1671,15 @@ ns_status ns_app_on_synced(ns_app *app, ns_synced_fn function, void *ctx);
  * Otherwise as ns_app_on_state, with the same errors.
  */
 ns_status ns_app_on_presence(ns_app *app, ns_presence_fn function, void *ctx);
+
+/**
+ * Sets the function for senders whose values may be stale now, or no longer; NULL for none. It is
+ * called for all senders at once when the hub has told which apps are there, on each link, and then
+ * for each sender of which an app comes or is gone. A program that shows values asks of each that
+ * arrives whether it is stale, and asks again of those of the sender when this function is called.
+ * Losing the hub makes no value stale. Otherwise as ns_app_on_state, with the same errors.
+ */
+ns_status ns_app_on_stale(ns_app *app, ns_stale_fn function, void *ctx);
 
 /**
  * Calls `function` for each other app that is there, in the order of their identities. Waits until the
@@ -1952,6 +1983,10 @@ typedef struct {
      * The most bytes of states and messages (NS_OPT_HUB_MEMORY).
      */
     uint64_t max_memory_bytes;
+    /**
+     * Now: senders that are gone, of which something is kept: no connection speaks for them.
+     */
+    uint64_t departed_senders;
 } ns_hub_stats_t;
 
 /**

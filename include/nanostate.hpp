@@ -797,6 +797,8 @@ using SyncedFunction = std::function<void()>;
 using Instance = std::array<std::uint8_t, 16>;
 /// Hears of another app.
 using PresenceFunction = std::function<void(Presence event, std::string_view identity, const Instance &instance)>;
+/// Hears of a sender whose values may be stale now, or no longer; of all senders, if it is empty.
+using StaleFunction = std::function<void(std::string_view sender)>;
 /// Hears of a peer of a hub.
 using PeerFunction =
     std::function<void(std::string_view identity, std::string_view from, PeerEvent event, Status why)>;
@@ -1328,6 +1330,15 @@ public:
         return detail::set_function(core_.get(), &Core::on_presence, ns_app_on_presence, run_presence,
                                     std::move(function));
     }
+    /// Sets the function for senders whose values may be stale now, or no longer: it is called for all senders at once when
+    /// the hub has told which apps are there, and then for each of which an app comes or is gone.
+    Status try_on_stale(StaleFunction function) noexcept
+    {
+        return detail::set_function(core_.get(), &Core::on_stale, ns_app_on_stale, run_stale, std::move(function));
+    }
+    /// Whether a value is stale: the app that set it is gone, or has been started anew and has not set it since. The hub is
+    /// asked from the first call on.
+    bool is_stale(const State &state) const noexcept { return ns_app_is_stale(handle(), state.handle()); }
     /// Calls `f(std::string_view identity, const Instance &, bool suspect)` for each other app that is there, in the order
     /// of their identities, once the hub has told which they are. If `f` returns a bool, false ends the walk.
     template <typename F> Status try_each_peer(F &&f, Timeout timeout = wait_forever)
@@ -1501,6 +1512,7 @@ public:
     void on_state(StateFunction function) { detail::check(try_on_state(std::move(function))); }
     void on_link(LinkFunction function) { detail::check(try_on_link(std::move(function))); }
     void on_reject(RejectFunction function) { detail::check(try_on_reject(std::move(function))); }
+    void on_stale(StaleFunction function) { detail::check(try_on_stale(std::move(function))); }
     void on_presence(PresenceFunction function) { detail::check(try_on_presence(std::move(function))); }
     template <typename F> void each_peer(F &&f, Timeout timeout = wait_forever)
     {
@@ -1534,6 +1546,7 @@ private:
         std::shared_ptr<detail::Slot<RejectFunction>> on_reject;
         std::shared_ptr<detail::Slot<SyncedFunction>> on_synced;
         std::shared_ptr<detail::Slot<PresenceFunction>> on_presence;
+        std::shared_ptr<detail::Slot<StaleFunction>> on_stale;
         std::atomic<bool> own_thread{false};
         std::atomic<bool> closed{false};
 
@@ -1648,6 +1661,13 @@ private:
         Instance instance;
         std::copy(bytes, bytes + instance.size(), instance.begin());
         detail::guard(*slot->shared, [&] { slot->function(static_cast<Presence>(event), identity, instance); });
+        stop(app, *slot->shared);
+    }
+
+    static void run_stale(ns_app *app, const char *sender, void *ctx) noexcept
+    {
+        const auto slot = static_cast<detail::Slot<StaleFunction> *>(ctx)->shared_from_this();
+        detail::guard(*slot->shared, [&] { slot->function(sender == nullptr ? std::string_view() : sender); });
         stop(app, *slot->shared);
     }
 

@@ -86,7 +86,8 @@ pub mod visible;
 pub mod wire;
 
 pub use app::{
-    App, AppStats, Handler, Key, LinkState, OnLink, OnPresence, OnReject, OnState, OnSynced, Peer, PresenceEvent, Will,
+    App, AppStats, Handler, Key, LinkState, OnLink, OnPresence, OnReject, OnStale, OnState, OnSynced, Peer,
+    PresenceEvent, Will,
 };
 pub use error::{Error, Result, Status};
 pub use hub::{Hub, HubStats, OnPeer, PeerEvent, PeerStats};

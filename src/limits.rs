@@ -86,6 +86,8 @@ pub const STATS: usize = 32 << 10;
 pub const COUNTED_PEERS: usize = 65_536;
 /// Other apps of which an app knows that they are there.
 pub const OTHERS: usize = 65_536;
+/// Senders that wait to be told of one by one because their values may be stale; of more, the program is told at once.
+pub const STALE_SENDERS: usize = 1024;
 /// How long an app over a network may be silent before it counts as suspect.
 pub const SUSPECT: Duration = Duration::from_secs(5);
 /// How long an app whose link was cut may take to come back, before it counts as lost.

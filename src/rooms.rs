@@ -103,6 +103,7 @@ const EXPORTS: &[(&str, &[&str])] = &[
             "OnLink",
             "OnPresence",
             "OnReject",
+            "OnStale",
             "OnState",
             "OnSynced",
             "Peer",

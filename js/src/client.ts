@@ -92,6 +92,7 @@ export class Client {
   readonly #onRejected = new Set<(rejected: Rejected) => void>();
   readonly #onSynced = new Set<() => void>();
   readonly #onPresence = new Set<(peer: Peer) => void>();
+  readonly #onStale = new Set<(sender: string | undefined) => void>();
   /** Calls that wait: what ends them, and what they wait for. */
   readonly #waiters = new Map<(outcome: Outcome) => void, () => Outcome>();
   readonly #options: Options;
@@ -292,6 +293,38 @@ export class Client {
     return [...others.known.values()];
   }
 
+  /**
+   * Whether a value is stale: the app that set it is gone, or was started anew and has not set it since. An app that is
+   * suspect is not gone. What the hub itself has stamped is not stale while that hub runs: values of old programs, of clients
+   * of gateways, and wills. The hub is asked from the first call on; until it has told of all who is there, only the values of
+   * those become stale of whom it says that they are gone.
+   */
+  isStale(state: Pick<State, 'sender' | 'name'>): boolean {
+    this.#asksStale();
+    return this.#session.stale.isStale(state);
+  }
+
+  /**
+   * Calls `fn` with a sender whose values may be stale now, or no longer, until the function that is returned is called: with
+   * `undefined` for all senders, when the hub has told which apps are there, and then with each of which an app comes or is
+   * gone. Losing the hub makes no value stale.
+   */
+  onStale(fn: (sender: string | undefined) => void): () => void {
+    this.#asksStale();
+    const { stale, others } = this.#session;
+    stale.tells = true;
+    others.areCertain && queueMicrotask(() => this.#onStale.has(fn) && call(fn, undefined));
+    return add(this.#onStale, fn);
+  }
+
+  #asksStale() {
+    if (!this.#closed && !this.#session.stale.isAsked) {
+      this.#session.stale.isAsked = true;
+      this.#session.watchOthers();
+      queueMicrotask(() => this.#driver.pump());
+    }
+  }
+
   /** A name whose values are all sent in the same way. */
   key(name: string, options: SendOptions = {}): Key {
     checkName(name);
@@ -405,6 +438,7 @@ export class Client {
     this.#onRejected.clear();
     this.#onSynced.clear();
     this.#onPresence.clear();
+    this.#onStale.clear();
     this.#stores.clear();
     await flushed;
     if (this.#session.isOld && this.#session.publisher.own.version > 0) {
@@ -438,6 +472,8 @@ export class Client {
         return this.#onSynced.forEach((fn) => call(fn, undefined));
       case 'presence':
         return this.#onPresence.forEach((fn) => call(fn, event.peer));
+      case 'stale':
+        return this.#onStale.forEach((fn) => call(fn, event.sender));
       case 'link':
         this.#link = event.link;
         return this.#onLink.forEach((fn) => call(fn, event.link));

@@ -35,6 +35,8 @@ class Replay {
   dialled = 0;
   isCongested = false;
   pings: Ping[] = [];
+  /** A new function is told of all senders. */
+  tellsAll = false;
   /** What was written while it said goodbye. */
   writes: Uint8Array[] = [];
   now!: Now;
@@ -58,6 +60,18 @@ class Replay {
       session.disconnect();
     }
     if (step.watch) session.watchOthers();
+    if (step.watch_stale || step.asks_stale) {
+      session.stale.isAsked = true;
+      session.watchOthers();
+    }
+    if (step.watch_stale) {
+      session.stale.tells = true;
+      this.tellsAll = session.others.areCertain;
+    }
+    if (step.asks_stale) {
+      const [sender, name] = step.asks_stale;
+      assert.equal(session.stale.isStale({ sender, name }), step.is_stale);
+    }
     if (step.publish !== undefined) {
       const data = parse(step.data);
       const value = decode(data) as Sendable;
@@ -98,6 +112,8 @@ class Replay {
     const out: any = {};
     const add = (key: string, what: unknown) => (out[key] ??= []).push(what);
     this.write();
+    if (this.tellsAll) add('may_be_stale', null);
+    this.tellsAll = false;
     const writes = this.writes.splice(0);
     for (const event of session.takeEvents()) {
       if (event.is === 'dial') {
@@ -109,6 +125,7 @@ class Replay {
         const { sender, name, kind, value, time, retained } = event.state;
         add('states', [sender, name, kind, show(encode((value ?? null) as Sendable, kind === 'double')), time, ...(retained ? ['retained'] : [])]);
       } else if (event.is === 'presence') add('others', [event.peer.presence, event.peer.identity, show(fromHex(event.peer.instance))]);
+      else if (event.is === 'stale') add('may_be_stale', event.sender ?? null);
       else if (event.is === 'synced') add('synced', out.states?.length ?? 0);
     }
     if (writes.length > 0) out.write = show(Buffer.concat(writes));

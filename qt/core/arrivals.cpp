@@ -30,6 +30,11 @@ ns_status Arrivals::watchPeers(ns_app *app)
     return ns_app_on_presence(app, queuePeer, this);
 }
 
+ns_status Arrivals::watchStale(ns_app *app)
+{
+    return ns_app_on_stale(app, queueStale, this);
+}
+
 ns_status Arrivals::take(ns_app *app, Arrival *out)
 {
     while (m_queue.empty()) {
@@ -80,6 +85,11 @@ void Arrivals::queueLink(ns_app *, ns_link link, ns_status why, const char *text
 void Arrivals::queueSynced(ns_app *, void *ctx)
 {
     static_cast<Arrivals *>(ctx)->m_queue.push_back(Synced());
+}
+
+void Arrivals::queueStale(ns_app *, const char *sender, void *ctx)
+{
+    static_cast<Arrivals *>(ctx)->m_queue.push_back(StaleSender{fromCString(sender)});
 }
 
 void Arrivals::queuePeer(ns_app *, ns_presence event, const char *identity, const uint8_t *instance, void *ctx)

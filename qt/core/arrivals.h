@@ -25,8 +25,14 @@ struct Synced
 {
 };
 
+/*! Values of this sender, or of all if it is empty, may be stale now, or no longer. */
+struct StaleSender
+{
+    QString sender;
+};
+
 /*!
-    Takes states, link changes, what happens to other apps, and Synced from an app, one at a time and in their order.
+    Takes states, link changes, what happens to other apps, and what else it tells from an app, one at a time and in their order.
 
     The callbacks only put what they are told into a queue. No code of the program runs inside a call of the C API, so a
     slot may call anything.
@@ -34,7 +40,7 @@ struct Synced
 class Arrivals
 {
 public:
-    using Arrival = std::variant<StatePointer, LinkChange, Synced, PeerInfo>;
+    using Arrival = std::variant<StatePointer, LinkChange, Synced, PeerInfo, StaleSender>;
 
     Arrivals() = default;
 
@@ -42,6 +48,8 @@ public:
     ns_status listenTo(ns_app *app);
     /*! Has the hub tell which other apps are there, too. */
     ns_status watchPeers(ns_app *app);
+    /*! Has the hub tell of whom values may be stale, too. */
+    ns_status watchStale(ns_app *app);
     /*! Takes the next arrival without waiting. NS_ERR_TIMEOUT: there is none. After any other failure the app can no
         longer be used. */
     ns_status take(ns_app *app, Arrival *out);
@@ -61,6 +69,7 @@ private:
     void drop(Unwanted unwanted);
     static void queueLink(ns_app *app, ns_link link, ns_status why, const char *text, void *ctx);
     static void queueSynced(ns_app *app, void *ctx);
+    static void queueStale(ns_app *app, const char *sender, void *ctx);
     static void queuePeer(ns_app *app, ns_presence event, const char *identity, const uint8_t *instance, void *ctx);
 
     std::deque<Arrival> m_queue;

@@ -261,6 +261,12 @@ QVariant Client::value(const QString &name, const QString &sender) const
     return state ? d->valueOf(state.get()) : QVariant();
 }
 
+bool Client::isStale(const QString &name, const QString &sender) const
+{
+    const StatePointer state = d->get(name, sender);
+    return ClientAccess::isStale(this, state.get());
+}
+
 QStringList Client::peers() const
 {
     d->watchPeers();
@@ -271,9 +277,12 @@ void Client::connectNotify(const QMetaMethod &signal)
 {
     static const QMetaMethod presence = QMetaMethod::fromSignal(&Client::presenceChanged);
     static const QMetaMethod peers = QMetaMethod::fromSignal(&Client::peersChanged);
+    static const QMetaMethod stale = QMetaMethod::fromSignal(&Client::staleChanged);
     if (signal == presence || signal == peers)
         // It may be another thread that connects.
         QMetaObject::invokeMethod(this, [this]() { d->watchPeers(); }, Qt::QueuedConnection);
+    if (signal == stale)
+        QMetaObject::invokeMethod(this, [this]() { d->watchStale(); }, Qt::QueuedConnection);
 }
 
 QStringList Client::names() const
@@ -366,6 +375,13 @@ void watchPeers(Client *client)
 std::vector<PeerInfo> peers(const Client *client)
 {
     return ClientPrivate::of(client)->others.all();
+}
+
+bool isStale(const Client *client, const ns_state *state)
+{
+    ClientPrivate *const d = ClientPrivate::of(client);
+    d->watchStale();
+    return d->app && state && ns_app_is_stale(d->app, state);
 }
 
 int generation(const Client *client)

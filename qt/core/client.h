@@ -185,6 +185,12 @@ public:
     /*! The newest value of \a name that this client knows: that of \a sender, or without one that of any sender, itself
         included. An invalid QVariant if there is none. Does not ask the hub. */
     Q_INVOKABLE QVariant value(const QString &name, const QString &sender = QString()) const;
+    /*! Whether that value is stale: the app that set it is gone, or has been started anew and has not set it since. An app
+        that is suspect is not gone. What the hub itself has stamped is not stale while that hub runs: values of old
+        programs, of clients of gateways, and wills. The hub is asked once somebody calls this or connects to
+        staleChanged(). Until it has told of all who is there, only the values of those become stale of whom it says that
+        they are gone; without a hub, none. */
+    Q_INVOKABLE bool isStale(const QString &name, const QString &sender = QString()) const;
     /*! The names of all values that this client knows, its own included, sorted. */
     Q_INVOKABLE QStringList names() const;
 
@@ -199,6 +205,8 @@ Q_SIGNALS:
         that identity. Each that is there is told to the first that connects; after a reconnect, what has changed. Losing
         the hub is nothing that happened to others. */
     void presenceChanged(const QString &identity, NanostateQt::Client::Presence presence, const QString &instance);
+    /*! Values of \a sender may be stale now, or no longer; of all senders, if it is empty: isStale() says which are. */
+    void staleChanged(const QString &sender);
     void connected();
     void disconnected();
     /*! An error occurred; \l error and \l errorString have it from now on. */

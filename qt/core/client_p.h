@@ -93,6 +93,10 @@ NANOSTATEQT_EXPORT void watchPeers(Client *client);
 /*! The other apps that are there, as far as the hub has told, each here or suspect, sorted by identity and instance. */
 NANOSTATEQT_EXPORT std::vector<PeerInfo> peers(const Client *client);
 
+/*! Whether a state that this client knows is stale; the hub is asked from the first call on. False while the client is not
+    active. */
+NANOSTATEQT_EXPORT bool isStale(const Client *client, const ns_state *state);
+
 /*! The app behind the client; NULL while it is not active. */
 NANOSTATEQT_EXPORT ns_app *app(const Client *client);
 /*! Changes with each new app of the client. (The address of the app may be the same again.) */

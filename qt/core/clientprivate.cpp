@@ -76,6 +76,10 @@ void ClientPrivate::open()
         if (const ns_status status = arrivals.watchPeers(app))
             return giveUp(lastFailure(status));
     }
+    if (wantsStale) {
+        if (const ns_status status = arrivals.watchStale(app))
+            return giveUp(lastFailure(status));
+    }
     subscriptions.forgetApp();
     if (subscribe())
         connectApp();
@@ -106,6 +110,15 @@ void ClientPrivate::watchPeers()
     // Fails only if memory is short or the app is closed, of which the client hears by other ways.
     if (app)
         arrivals.watchPeers(app);
+}
+
+void ClientPrivate::watchStale()
+{
+    if (std::exchange(wantsStale, true))
+        return;
+    // As above.
+    if (app)
+        arrivals.watchStale(app);
 }
 
 void ClientPrivate::subscribeLater()
@@ -263,6 +276,8 @@ void ClientPrivate::pump()
             settle();
         } else if (const auto *peer = std::get_if<PeerInfo>(&arrival)) {
             peerChanged(*peer);
+        } else if (const auto *stale = std::get_if<StaleSender>(&arrival)) {
+            Q_EMIT q->staleChanged(stale->sender);
         } else {
             syncedArrived();
         }

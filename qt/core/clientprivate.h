@@ -69,6 +69,8 @@ public:
 
     // Has the hub tell which other apps are there.
     void watchPeers();
+    // Has the hub tell of whom values may be stale.
+    void watchStale();
 
     // The program subscribes to these from now on; nothing: to what is the default. False: the error is reported.
     bool setOwnSubscriptions(const std::optional<QStringList> &own);
@@ -98,6 +100,7 @@ public:
     Observers observers;
     Subscriptions subscriptions;
     Others others;
+    bool wantsStale = false;
 
 private:
     // A point in the life of a client, taken before code of the program runs.

@@ -33,11 +33,27 @@ void ClientUser::setClient(Client *client)
     m_client = client;
     if (client) {
         QObject::connect(client, &QObject::destroyed, m_object, [this]() { clientDestroyed(); });
+        if (m_asksStale)
+            connectStale();
         connectClient(client);
     }
     restart();
     if (alive)
         emitClientChanged();
+}
+
+bool ClientUser::askStale()
+{
+    if (std::exchange(m_asksStale, true))
+        return false;
+    if (m_client)
+        connectStale();
+    return true;
+}
+
+void ClientUser::connectStale()
+{
+    QObject::connect(m_client, &Client::staleChanged, m_object, [this](const QString &sender) { staleMayChange(sender); });
 }
 
 void ClientUser::clientDestroyed()

@@ -45,6 +45,8 @@ protected:
     /*! Starts again with what the client knows: there is another client, or the object is complete. */
     virtual void restart() = 0;
     virtual void emitClientChanged() = 0;
+    /*! Values of this sender, or of all if it is empty, may be stale now, or no longer. For those who ask. */
+    virtual void staleMayChange(const QString &sender) { Q_UNUSED(sender) }
 
     /*! False from when QML begins to create the object until all properties have their initial values. */
     bool isComplete() const { return m_complete; }
@@ -57,8 +59,13 @@ protected:
     /*! Has the client be sent what matches this pattern from now on, instead of the one before; none if it is empty. */
     void use(const QString &pattern);
 
+    /*! Somebody wants to know what is stale. Whether that is so for the first time. */
+    bool askStale();
+    bool asksStale() const { return m_asksStale; }
+
 private:
     void clientDestroyed();
+    void connectStale();
 
     QObject *const m_object;
     Client *m_client = nullptr;
@@ -66,6 +73,7 @@ private:
     bool m_observing = false;
     QString m_used;
     bool m_complete = true;
+    bool m_asksStale = false;
 };
 
 /*! The time of a state as QML has it: a QDateTime, which is a Date there; invalid, which is undefined, for 0. */

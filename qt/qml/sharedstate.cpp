@@ -5,7 +5,6 @@
 
 #include <NanostateQt/private/codec.h>
 
-#include <QtCore/qcoreevent.h>
 #include <QtCore/qmetaobject.h>
 #include <QtCore/qpointer.h>
 #include <QtQml/qqmlengine.h>
@@ -213,30 +212,37 @@ QVariant SharedState::time() const
     return timeOf(m_shown.time());
 }
 
+bool SharedState::isStale() const
+{
+    // The first to read it has what is known already, without a signal.
+    const auto asking = const_cast<SharedState *>(this);
+    if (asking->askStale()) {
+        asking->m_shown.updateStale(client());
+        asking->m_shown.takeChange(Shown::StaleChange);
+    }
+    return m_shown.isStale();
+}
+
+void SharedState::connectNotify(const QMetaMethod &signal)
+{
+    static const QMetaMethod stale = QMetaMethod::fromSignal(&SharedState::staleChanged);
+    if (signal == stale) {
+        const auto ask = [this]() {
+            askStale();
+            tell();
+        };
+        QMetaObject::invokeMethod(this, ask, Qt::QueuedConnection);
+    }
+}
+
+void SharedState::staleMayChange(const QString &)
+{
+    tell();
+}
+
 bool SharedState::isPending() const
 {
     return m_shown.isPending();
-}
-
-int SharedState::publishInterval() const
-{
-    return m_interval;
-}
-
-void SharedState::setPublishInterval(int millis)
-{
-    millis = qMax(0, millis);
-    if (millis == m_interval)
-        return;
-    m_interval = millis;
-    if (m_timer.isActive()) {
-        m_timer.stop();
-        if (millis > 0)
-            m_timer.start(millis, this);
-        else if (sendWaiting() == Sent::Deleted)
-            return;
-    }
-    tell(&SharedState::publishIntervalChanged);
 }
 
 bool SharedState::isHeld() const
@@ -326,17 +332,6 @@ void SharedState::componentComplete()
     ClientUser::componentComplete();
     if (alive)
         tell(also);
-}
-
-void SharedState::timerEvent(QTimerEvent *event)
-{
-    if (event->timerId() != m_timer.timerId()) {
-        QObject::timerEvent(event);
-        return;
-    }
-    m_timer.stop();
-    if (sendWaiting() != Sent::Deleted)
-        tell();
 }
 
 void SharedState::stateArrived(const ns_state *state)
@@ -497,6 +492,8 @@ void SharedState::updatePending()
 // Emits `also`, then the signals of what has changed. False: a handler deleted this object.
 bool SharedState::tell(Signal also)
 {
+    if (asksStale())
+        m_shown.updateStale(client());
     const QPointer<SharedState> alive(this);
     if (also)
         Q_EMIT (this->*also)();
@@ -506,6 +503,7 @@ bool SharedState::tell(Signal also)
         {Shown::ValidChange, &SharedState::validChanged},
         {Shown::SenderChange, &SharedState::senderChanged},
         {Shown::TimeChange, &SharedState::timeChanged},
+        {Shown::StaleChange, &SharedState::staleChanged},
         {Shown::PendingChange, &SharedState::pendingChanged},
         {Shown::ValueChange, &SharedState::valueChanged},
         {Shown::ErrorChange, &SharedState::errorChanged},
@@ -523,55 +521,6 @@ bool SharedState::tell(Signal also)
         }
     }
     return true;
-}
-
-bool SharedState::canSend() const
-{
-    return isComplete() && m_enabled && !m_name.isEmpty() && client() && ClientAccess::app(client());
-}
-
-SharedState::Sent SharedState::send(const QVariant &value)
-{
-    const QPointer<SharedState> alive(this);
-    const QPointer<Client> client(this->client());
-    // Handlers of the client's error may run inside this call.
-    const bool taken = value.isValid() ? client->publish(m_name, value) : client->clear(m_name);
-    if (!alive)
-        return Sent::Deleted;
-    if (!taken) {
-        if (client)
-            qmlWarning(this) << client->errorString();
-        return Sent::No;
-    }
-    m_offline.reset();
-    if (client && client->state() != Client::State::Connected)
-        m_offline = value;
-    m_generation = client ? ClientAccess::generation(client) : 0;
-    if (m_interval > 0 && value.isValid())
-        m_timer.start(m_interval, this);
-    return Sent::Yes;
-}
-
-// Publishes the waiting value, if it may be sent now.
-SharedState::Sent SharedState::sendWaiting()
-{
-    if (!m_waiting || !canSend() || m_timer.isActive())
-        return Sent::No;
-    const QVariant value = *std::exchange(m_waiting, std::nullopt);
-    const Sent sent = send(value);
-    if (sent == Sent::Deleted)
-        return sent;
-    if (sent == Sent::No && !showNewest())
-        showDefault();
-    updatePending();
-    return sent;
-}
-
-// The same, without waiting for publishInterval.
-void SharedState::sendAtOnce()
-{
-    m_timer.stop();
-    sendWaiting();
 }
 
 bool SharedState::unwrap(const QVariant &given, QVariant *value)

@@ -50,6 +50,10 @@ class SharedState : public QObject, public ClientUser
     Q_PROPERTY(QString sender READ sender NOTIFY senderChanged)
     /*! When the value was published (a Date); undefined if it is not published, or if that is not known. */
     Q_PROPERTY(QVariant time READ time NOTIFY timeChanged)
+    /*! Whether the program that published the value is gone, or has been started anew and has not published it since.
+        False for the default, and for values of which that is not known: \l Client::isStale(). The hub is asked once
+        somebody reads this or handles its signal. */
+    Q_PROPERTY(bool stale READ isStale NOTIFY staleChanged)
     /*! Whether a value that was set here has not been sent yet: it waits for \l publishInterval, or for a connection.
         */
     Q_PROPERTY(bool pending READ isPending NOTIFY pendingChanged)
@@ -95,6 +99,7 @@ public:
     bool isValid() const;
     QString sender() const;
     QVariant time() const;
+    bool isStale() const;
     bool isPending() const;
     int publishInterval() const;
     void setPublishInterval(int millis);
@@ -122,6 +127,7 @@ Q_SIGNALS:
     void validChanged();
     void senderChanged();
     void timeChanged();
+    void staleChanged();
     void pendingChanged();
     void publishIntervalChanged();
     void heldChanged();
@@ -129,6 +135,7 @@ Q_SIGNALS:
 
 protected:
     void timerEvent(QTimerEvent *event) override;
+    void connectNotify(const QMetaMethod &signal) override;
 
 private:
     using Signal = void (SharedState::*)();
@@ -149,6 +156,7 @@ private:
     void loseClient() override;
     void restart() override;
     void emitClientChanged() override;
+    void staleMayChange(const QString &sender) override;
     void linkChanged();
     void decodeAgain();
 

@@ -2,6 +2,8 @@
 
 #include <NanostateQt/private/codec.h>
 
+#include <utility>
+
 namespace NanostateQt {
 
 bool isSame(const QVariant &a, const QVariant &b)
@@ -37,7 +39,22 @@ void Shown::setErrorString(const QString &text)
 {
     if (text != m_errorString)
         m_changes |= ErrorChange;
+    if (m_errorString.isEmpty() && !text.isEmpty())
+        m_good = std::move(state);
     m_errorString = text;
+}
+
+void Shown::updateStale(const Client *client)
+{
+    const ns_state *const own = (m_errorString.isEmpty() ? state : m_good).get();
+    bool stale = m_stale;
+    if (!own || !m_valid)
+        stale = false;
+    else if (client && ClientAccess::app(client))
+        stale = ClientAccess::isStale(client, own);
+    if (stale != m_stale)
+        m_changes |= StaleChange;
+    m_stale = stale;
 }
 
 bool Shown::takeChange(Change change)

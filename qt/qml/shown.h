@@ -23,7 +23,8 @@ public:
         SenderChange = 4,
         PendingChange = 8,
         TimeChange = 16,
-        ErrorChange = 32
+        ErrorChange = 32,
+        StaleChange = 64
     };
 
     const QVariant &value() const { return m_value; }
@@ -35,9 +36,14 @@ public:
     /*! Why the newest value is not shown; empty if it is. */
     const QString &errorString() const { return m_errorString; }
 
+    /*! Whether the app that published the value is gone. */
+    bool isStale() const { return m_stale; }
+
     void show(const QVariant &value, const QString &sender, qint64 time, bool valid);
     void setPending(bool pending);
     void setErrorString(const QString &text);
+    /*! Asks the client whether the value that is shown is stale; while it is not active, that stays as it was. */
+    void updateStale(const Client *client);
 
     /*! Whether this has changed since it was last asked. */
     bool takeChange(Change change);
@@ -46,12 +52,15 @@ public:
     StatePointer state;
 
 private:
+    // The state of the value that is shown, while there is an error.
+    StatePointer m_good;
     QVariant m_value;
     QString m_sender;
     qint64 m_time = 0;
     QString m_errorString;
     bool m_valid = false;
     bool m_pending = false;
+    bool m_stale = false;
     int m_changes = 0;
 };
 

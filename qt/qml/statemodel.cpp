@@ -41,6 +41,36 @@ void StateModel::connectClient(Client *client)
     connect(client, &Client::bytesAsTextChanged, this, &StateModel::decodeAgain);
 }
 
+// Tells of the rows of this sender, or of all, that are stale now, or no longer.
+void StateModel::staleMayChange(const QString &sender)
+{
+    const QByteArray of = sender.toUtf8();
+    const auto hasChanged = [&](const Row &row) {
+        const ns_state *const state = row.state.get();
+        if (!of.isEmpty() && of != ns_state_sender(state))
+            return false;
+        const bool stale = ClientAccess::isStale(client(), state);
+        return std::exchange(row.stale, stale) != stale;
+    };
+    std::vector<std::pair<int, int>> changed;
+    for (int i = 0; i < count(); ++i) {
+        if (!hasChanged(m_rows[size_t(i)]))
+            continue;
+        if (!changed.empty() && changed.back().second == i - 1)
+            changed.back().second = i;
+        else
+            changed.emplace_back(i, i);
+    }
+    const QPointer<StateModel> alive(this);
+    const int generation = m_generation;
+    for (const auto &[first, last] : changed) {
+        // A slot may remove rows; whoever looks again sees how they are.
+        if (!alive || generation != m_generation || last >= count())
+            return;
+        Q_EMIT dataChanged(index(first), index(last), {StaleRole});
+    }
+}
+
 int StateModel::count() const
 {
     return int(m_rows.size());
@@ -72,6 +102,12 @@ QVariant StateModel::data(const QModelIndex &index, int role) const
         return timeOf(ns_state_time(row.state.get()));
     case RetainedRole:
         return ns_state_retained(row.state.get());
+    case StaleRole:
+        const_cast<StateModel *>(this)->askStale();
+        // Without an app it stays as it was.
+        if (client() && ClientAccess::app(client()))
+            row.stale = ClientAccess::isStale(client(), row.state.get());
+        return row.stale;
     default:
         return QVariant();
     }
@@ -83,7 +119,8 @@ QHash<int, QByteArray> StateModel::roleNames() const
             {ValueRole, "value"},
             {SenderRole, "sender"},
             {TimeRole, "time"},
-            {RetainedRole, "retained"}};
+            {RetainedRole, "retained"},
+            {StaleRole, "stale"}};
 }
 
 void StateModel::stateArrived(const ns_state *state)
@@ -205,7 +242,7 @@ void StateModel::flush()
                 row.state.reset(ns_state_ref(next->second.get()));
                 row.decoded = false;
             } while (++next != arrived.end() && next->second && at < m_rows.size() && m_rows[at].key == next->first);
-            Q_EMIT dataChanged(index(int(first)), index(int(at) - 1), {ValueRole, TimeRole, RetainedRole});
+            Q_EMIT dataChanged(index(int(first)), index(int(at) - 1), {ValueRole, TimeRole, RetainedRole, StaleRole});
         } else {
             std::vector<Row> rows;
             do {

@@ -35,7 +35,8 @@ public:
         ValueRole,
         SenderRole,
         TimeRole,
-        RetainedRole
+        RetainedRole,
+        StaleRole
     };
 
     explicit StateModel(QObject *parent = nullptr);
@@ -65,6 +66,8 @@ private:
         // Decoded on demand.
         mutable QVariant value;
         mutable bool decoded = false;
+        // As it was last shown.
+        mutable bool stale = false;
     };
 
     void stateArrived(const ns_state *state) override;
@@ -73,6 +76,7 @@ private:
     void connectClient(Client *client) override;
     void restart() override;
     void emitClientChanged() override { Q_EMIT clientChanged(); }
+    void staleMayChange(const QString &sender) override;
     void emitNameFilterChanged() override { Q_EMIT nameFilterChanged(); }
     void flushLater();
     void flush();

@@ -20,6 +20,8 @@ pub type OnLink = dyn FnMut(LinkState, Status, &str) + Send;
 pub type OnSynced = dyn FnMut() + Send;
 /// Hears of other apps: what happened, and to which.
 pub type OnPresence = dyn FnMut(PresenceEvent, &Peer) + Send;
+/// Hears of a sender whose values may be stale now, or no longer: of all senders, if it is `None`.
+pub type OnStale = dyn FnMut(Option<&str>) + Send;
 /// Hears of a state of a kind that is not accepted: sender, name, kind.
 pub type OnReject = dyn FnMut(&str, &str, Kind) + Send;
 
@@ -37,6 +39,7 @@ pub(super) struct Callbacks {
     reject: Callback<OnReject>,
     synced: Callback<OnSynced>,
     presence: Callback<OnPresence>,
+    stale: Callback<OnStale>,
 }
 
 impl Callbacks {
@@ -85,6 +88,15 @@ impl App {
         inner.set_callback(&inner.callbacks.presence, function, |session| session.set_tells_others(set))
     }
 
+    /// Sets the callback for senders whose values may be *stale* now ([`App::is_stale`]), or no longer, or none. It runs for
+    /// all senders at once when it has become known which apps are there, and then for each of which an app comes or is
+    /// gone. Losing the hub makes no value stale. As [`App::on_state`].
+    pub fn on_stale(&self, function: Option<Box<OnStale>>) -> Result<()> {
+        let inner = &self.inner;
+        let set = function.is_some();
+        inner.set_callback(&inner.callbacks.stale, function, |session| session.set_tells_stale(set))
+    }
+
     /// Sets the callback for states of kinds that are not accepted, or none. As [`App::on_state`]. Without it a hub of
     /// ours does not even send them.
     pub fn on_reject(&self, function: Option<Box<OnReject>>) -> Result<()> {
@@ -111,9 +123,17 @@ impl Inner {
     }
 
     pub(super) fn tell_notice(&self, notice: Notice) {
-        let Callbacks { gate, link: on_link, reject: on_reject, synced: on_synced, presence: on_presence, .. } =
-            &self.callbacks;
+        let Callbacks {
+            gate,
+            link: on_link,
+            reject: on_reject,
+            synced: on_synced,
+            presence: on_presence,
+            stale: on_stale,
+            ..
+        } = &self.callbacks;
         match notice {
+            Notice::Stale(sender) => on_stale.call(gate, |function| function(sender.as_deref())),
             Notice::Presence(event, peer) => on_presence.call(gate, |function| function(event, &peer)),
             Notice::Synced => on_synced.call(gate, |function| function()),
             Notice::Link { link, why, text } => on_link.call(gate, |function| function(link, why, &text)),

@@ -38,7 +38,7 @@ use crate::{Error, Result, Status};
 use self::callbacks::Callbacks;
 use self::readiness::Readiness;
 
-pub use self::callbacks::{OnLink, OnPresence, OnReject, OnState, OnSynced};
+pub use self::callbacks::{OnLink, OnPresence, OnReject, OnStale, OnState, OnSynced};
 pub use self::handlers::Handler;
 pub use self::key::Key;
 pub use crate::engine::app::{AppStats, LinkState, Peer, PresenceEvent, Will};
@@ -319,6 +319,21 @@ impl App {
     /// [`Status::NoMemory`] for a copy of a large own value; [`Status::Closed`].
     pub fn find(&self, sender: Option<&str>, name: &str) -> Result<Option<State>> {
         self.inner.open()?.protocol.find(sender, name)
+    }
+
+    /// Whether a value is stale: the app that set it is gone, or has been started anew and has not set it since. Suspect is
+    /// not gone. What a hub itself has stamped is not stale while it runs: values of old programs, of clients of gateways,
+    /// and wills.
+    ///
+    /// The hub is asked from the first call on, and tells of changes ([`App::on_stale`]). Until it has told of all who is
+    /// there, on each link and for 10 s after it was started, only the values of those become stale of whom it says that they
+    /// are gone. Nothing does without a hub, and with one that does not tell. `false` on a closed app. Does not block.
+    pub fn is_stale(&self, state: &State) -> bool {
+        let inner = &self.inner;
+        let Ok(mut driver) = inner.open() else { return false };
+        let is_stale = driver.protocol.is_stale(state);
+        inner.act(&mut driver);
+        is_stale
     }
 
     /// The newest value of each (sender, name) that this app knows and whose name matches; `None` is every name. Own

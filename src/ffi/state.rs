@@ -47,7 +47,7 @@ unsafe fn from_raw(state: *const ns_state) -> State {
 ///
 /// # Safety
 /// `state` is NULL or not freed meanwhile.
-unsafe fn with<T>(state: *const ns_state, read: impl FnOnce(&State) -> Result<T>) -> Result<T> {
+pub(super) unsafe fn with<T>(state: *const ns_state, read: impl FnOnce(&State) -> Result<T>) -> Result<T> {
     if state.is_null() {
         return Err(null("state"));
     }

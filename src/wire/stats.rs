@@ -117,6 +117,8 @@ counters! {
         35 = max_table_bytes,
         /// The most bytes that the hub holds.
         36 = max_memory_bytes,
+        /// Now: senders that have departed of which the table has entries.
+        37 = departed_senders,
     } and {
         /// The malformed bodies by reason, in the order of [`Malformed::ALL`]. Not told to apps.
         malformed_by: [u64; Malformed::COUNT],

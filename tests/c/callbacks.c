@@ -299,6 +299,44 @@ static void presence(void)
     ns_hub_free(hub);
 }
 
+static void seen_stale(ns_app *app, const char *sender, void *ctx)
+{
+    char *said = (char *)ctx;
+    (void)app;
+    snprintf(said, 64, "%s", sender == NULL ? "all" : sender);
+}
+
+static void stale(void)
+{
+    char said[64] = "";
+    ns_hub *hub = hub_at(free_url("inproc"));
+    ns_app *b = app_at("b", hub);
+    ns_app *watcher = app_new("watcher");
+    ns_state *state;
+    OK(ns_app_on_stale(watcher, seen_stale, said));
+    OK(ns_app_connect(watcher, ns_hub_address(hub, 0)));
+    OK(ns_app_send_int(b, "x", 1));
+    OK(ns_app_recv(watcher, LONG, &state));
+    while (strcmp(said, "b") != 0) {
+        /* That it is there. */
+        OK(ns_app_dispatch(watcher, LONG, 1));
+    }
+    CHECK(!ns_app_is_stale(watcher, state));
+    CHECK(!ns_app_is_stale(watcher, NULL));
+    said[0] = '\0';
+    ns_app_free(b);
+    while (strcmp(said, "b") != 0) {
+        OK(ns_app_dispatch(watcher, LONG, 1));
+    }
+    CHECK(ns_app_is_stale(watcher, state));
+    OK(ns_app_on_stale(watcher, NULL, NULL));
+    OK(ns_app_close(watcher, 0));
+    CHECK(!ns_app_is_stale(watcher, state));
+    ns_state_free(state);
+    ns_app_free(watcher);
+    ns_hub_free(hub);
+}
+
 static void dispatches_inside(ns_app *app, const ns_state *state, void *ctx)
 {
     struct seen *seen = (struct seen *)ctx;
@@ -488,6 +526,7 @@ const struct test callback_tests[] = {
     {"a reject function hears of what is not accepted", rejects},
     {"a late app learns when it has what the hub held, and which states that were", synced},
     {"an app is told which others are there, and who comes and leaves", presence},
+    {"a value is stale when its app is gone, and the function hears of its sender", stale},
     {"a callback may send and replace itself, but not dispatch", inside},
     {"an app freed in its state function is gone at once, and lingers", freed_inside},
     {"an app freed in its link function ends the receive that ran it", freed_inside_recv},

@@ -56,6 +56,8 @@ static void null_apps(void)
     IS(NS_ERR_INVALID, ns_app_on_reject(NULL, NULL, NULL));
     IS(NS_ERR_INVALID, ns_app_on_synced(NULL, NULL, NULL));
     IS(NS_ERR_INVALID, ns_app_on_presence(NULL, NULL, NULL));
+    IS(NS_ERR_INVALID, ns_app_on_stale(NULL, NULL, NULL));
+    CHECK(!ns_app_is_stale(NULL, NULL));
     IS(NS_ERR_INVALID, ns_app_peers(NULL, 0, NULL, NULL));
     IS(NS_ERR_INVALID, ns_app_set_accept(NULL, 0));
     IS(NS_ERR_INVALID, ns_app_subscribe(NULL, NULL));

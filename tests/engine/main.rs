@@ -24,6 +24,7 @@ mod patterns;
 mod presence;
 mod promise;
 mod routing;
+mod stale;
 mod stamps;
 mod store;
 mod subscriptions;

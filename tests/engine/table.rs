@@ -107,7 +107,9 @@ fn values_of_a_departed_sender_expire_unless_it_comes_back() {
         hub.lose(conn);
     }
     hub.pass(3600 * SEC);
+    assert_eq!((hub.router.stats().states, hub.router.stats().departed_senders), (3, 3));
     hub.open_v1("a", 1);
+    assert_eq!(hub.router.stats().departed_senders, 2);
     hub.pass(23 * 3600 * SEC);
     let left: Vec<_> = hub.router.table().iter().map(|entry| entry.sender().to_owned()).collect();
     assert_eq!(left, ["a"]);

@@ -57,6 +57,7 @@ fn an_app_bears_whatever_its_hub_sends() {
                         let _ = app.publish(now, &name, Value::Msgpack(&value(kind, step, 10)), kind);
                         app.request_ack();
                     }
+                    2 if rng.one_in(3) => app.set_tells_stale(rng.one_in(2)),
                     2 if rng.one_in(2) => app.set_tells_others(rng.one_in(2)),
                     3 if rng.one_in(4) => asked = app.ask_stats(),
                     2 => app.set_accept(rng.any() as u32),
@@ -84,7 +85,7 @@ fn an_app_bears_whatever_its_hub_sends() {
                 while let Some(state) = app.take_state() {
                     taken += 1;
                     assert!(!state.name().starts_with(wire::RESERVED));
-                    let _ = (state.text(), state.int(), state.json());
+                    let _ = (state.text(), state.int(), state.json(), app.is_stale(&state));
                 }
             }
             while app.next_notice().is_some() {}

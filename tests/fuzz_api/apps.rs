@@ -281,6 +281,8 @@ impl Run {
                 invalid_if("ns_app_recv", null || out.is_null(), status);
                 self.check_open(handle_ref, "ns_app_recv", status);
                 if status == NS_OK {
+                    // Whatever it says: who is there changes all the time.
+                    ns!(ns_app_is_stale(app, state));
                     self.keep(rng, state);
                 } else if !out.is_null() {
                     self.require(state.is_null(), || "ns_app_recv failed and its state is not NULL".into());
@@ -515,7 +517,7 @@ impl Run {
         handle: Option<&Arc<Handle<ns_app>>>,
         inside: bool,
     ) {
-        let which = rng.index(5);
+        let which = rng.index(6);
         let clear = rng.one_in(4);
         let Some(handle) = handle else {
             let status = match which {
@@ -523,6 +525,7 @@ impl Run {
                 1 => status!(self, ns_app_on_link(ptr::null_mut(), None, ptr::null_mut())),
                 2 => status!(self, ns_app_on_synced(ptr::null_mut(), None, ptr::null_mut())),
                 3 => status!(self, ns_app_on_presence(ptr::null_mut(), None, ptr::null_mut())),
+                4 => status!(self, ns_app_on_stale(ptr::null_mut(), None, ptr::null_mut())),
                 _ => status!(self, ns_app_on_reject(ptr::null_mut(), None, ptr::null_mut())),
             };
             return self.require(status == NS_ERR_INVALID, || format!("a function of NULL: {status}"));
@@ -549,6 +552,10 @@ impl Run {
             3 => {
                 let function = if clear { None } else { Some(on_presence as _) };
                 status!(self, ns_app_on_presence(app, function, ctx))
+            }
+            4 => {
+                let function = if clear { None } else { Some(on_stale as _) };
+                status!(self, ns_app_on_stale(app, function, ctx))
             }
             _ => {
                 let function = if clear { None } else { Some(on_reject as _) };

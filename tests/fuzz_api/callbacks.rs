@@ -142,6 +142,14 @@ pub(crate) unsafe extern "C" fn on_synced(app: *mut ns_app, ctx: *mut c_void) {
     });
 }
 
+pub(crate) unsafe extern "C" fn on_stale(app: *mut ns_app, sender: *const c_char, ctx: *mut c_void) {
+    callback("on_stale", app, ctx, |run, context: &Context<ns_app>, rng| {
+        in_callback(run, context, rng);
+        let is_named = sender.is_null() || !run.c_str("sender of on_stale", sender).is_empty();
+        run.require(is_named, || "on_stale: a sender without a name".into());
+    });
+}
+
 pub(crate) unsafe extern "C" fn on_presence(
     app: *mut ns_app,
     event: ns_presence,

@@ -159,7 +159,7 @@ struct Handle<T> {
     closed: AtomicBool,
     callback_thread: AtomicBool,
     /// The functions that are set. Held while one is replaced.
-    functions: [Mutex<Option<Arc<Context<T>>>>; 5],
+    functions: [Mutex<Option<Arc<Context<T>>>>; 6],
 }
 
 /// What a callback is given as `ctx`.

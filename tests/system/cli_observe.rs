@@ -4,6 +4,7 @@ use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
+use std::time::Instant;
 
 use nanostate::{App, Hub, Value};
 use serde_json::{json, Value as Json};
@@ -146,16 +147,16 @@ fn list_shows_each_state_once_sorted_by_name_and_sender() {
     assert!(ages.iter().all(|age| age.starts_with(|c: char| c.is_ascii_digit())), "{ages:?}");
     let without_ages: Vec<_> = whole.iter().map(|row| [&row[..3], &row[4..]].concat().join("|")).collect();
     let expected = [
-        "NAME|KIND|SIZE|SENDER",
-        "\"a b\"|bytes|2.0KiB|one",
-        "n|int|3B|another",
-        "n|nil|1B|one",
-        "x/1/2|bool|1B|another",
-        "x/é|text|4B|one",
+        "NAME|KIND|SIZE|STALE|SENDER",
+        "\"a b\"|bytes|2.0KiB|-|one",
+        "n|int|3B|-|another",
+        "n|nil|1B|-|one",
+        "x/1/2|bool|1B|-|another",
+        "x/é|text|4B|-|one",
     ];
     assert_eq!(without_ages, expected);
     let names = |arguments: &[&str]| -> Vec<String> {
-        table(arguments).iter().skip(1).map(|row| format!("{} {}", row[0], row[4])).collect()
+        table(arguments).iter().skip(1).map(|row| format!("{} {}", row[0], row[5])).collect()
     };
     assert_eq!(names(&["x/*"]), ["x/é one"]);
     assert_eq!(names(&["x/**", "n", "--sender", "another"]), ["n another", "x/1/2 another"]);
@@ -175,10 +176,29 @@ fn list_prints_a_json_object_a_line() {
         assert!(time > 1_577_836_800_000 && (0..3_600_000).contains(&age), "{time} {age}");
     }
     let expected = [
-        json!({"name": "x", "kind": "text", "size": 5, "time": null, "age": null, "sender": "a\u{9b}"}),
-        json!({"name": "y", "kind": "double", "size": 9, "time": null, "age": null, "sender": "a\u{9b}"}),
+        json!({"name": "x", "kind": "text", "size": 5, "time": null, "age": null, "stale": false, "sender": "a\u{9b}"}),
+        json!({"name": "y", "kind": "double", "size": 9, "time": null, "age": null, "stale": false, "sender": "a\u{9b}"}),
     ];
     assert_eq!(states, expected);
+}
+
+#[test]
+fn list_shows_as_stale_what_programs_left_that_are_gone_once_the_hub_can_tell() {
+    let hub = CliHub::start();
+    hub.send(&["left", "1"]);
+    let _stays = sender(&hub, "stays", &[("x", Value::Int(1))]);
+    // A hub that was just started does not know who is on the way to it.
+    let deadline = Instant::now() + PATIENCE;
+    let lines = loop {
+        let lines = printed(patient(&hub, &["list", "--json"]));
+        if lines[0].contains(r#""stale":true,"sender":"nanostate""#) {
+            break printed(patient(&hub, &["list"]));
+        }
+        assert!(Instant::now() < deadline, "{lines:?}");
+    };
+    let cells = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let stale: Vec<_> = lines[1..].iter().map(|line| cells(line)).map(|row| [&*row[0], &*row[4]].join(" ")).collect();
+    assert_eq!(stale, ["left yes", "x -"]);
 }
 
 #[test]

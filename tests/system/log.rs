@@ -60,7 +60,7 @@ fn a_hub_survives_a_hang_up_and_tells_how_it_is_on_request() {
     hub.process.next_error_line_with("SIGHUP: nothing to reload");
     hub.process.signal("USR1");
     hub.process.next_error_line_with("SIGUSR1: 1 peers, 0 of them old; 1 joined so far");
-    hub.process.next_error_line_with("1 messages in, 0 out, 1 states held, 0 peers refused");
+    hub.process.next_error_line_with("1 messages in, 0 out, 1 states held, 0 senders are gone, 0 peers refused");
     hub.process.next_error_line_with(" of unfinished messages, 0 queued");
     let peer = hub.process.next_error_line_with("peer visitor\\u2800 (");
     assert!(peer.ends_with("): 1 in, 0 out, 0 bytes queued"), "{peer}");

@@ -29,22 +29,31 @@ export class Others {
   isComplete = false;
   /** Whether a list of a hub that is not young was ever complete. */
   #wasComplete = false;
+  /** Whether that of this link was. */
+  isOld = false;
+  /** Whether the present list has more apps than may be known. */
+  #isOver = false;
   /** Those whom the present list has. */
   readonly #listed = new Set<string>();
 
   constructor(readonly reports: Reports) {}
 
+  /** Whether an app that is not known is not there: the hub of this link has told all, and is not young. */
+  get areCertain(): boolean {
+    return this.isOld && !this.#isOver;
+  }
+
   /** The hub says this. */
   heard({ what, identity, instance }: Heard) {
     if (what === LIST_BEGINS) {
-      this.isComplete = false;
+      this.isComplete = this.#isOver = false;
       this.#listed.clear();
     } else if (what < LIST_COMPLETE) {
       this.#is(what, instance + identity, identity, instance);
     } else if (what <= LIST_COMPLETE_YOUNG) {
       this.isComplete = true;
       if (what === LIST_COMPLETE) {
-        this.#wasComplete = true;
+        this.#wasComplete = this.isOld = true;
         this.known.forEach((_, key) => this.#listed.has(key) || this.#is(LEFT, key));
       }
     }
@@ -70,6 +79,8 @@ export class Others {
       if (presence !== (known?.presence ?? 'here')) {
         tell(peer, presence === 'here' ? 'recovered' : presence);
       }
+    } else {
+      this.#isOver = true;
     }
   }
 }

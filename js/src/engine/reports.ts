@@ -22,6 +22,7 @@ export type Event =
   | { is: 'state'; state: State }
   | { is: 'synced' }
   | { is: 'presence'; peer: Peer }
+  | { is: 'stale'; sender: string | undefined }
   | { is: 'rejected'; name: string; error: NanostateError }
   | { is: 'warning'; text: string };
 

@@ -18,6 +18,7 @@ import { Pings, type Ping } from './pings.js';
 import { Publisher } from './publisher.js';
 import { Received, type State } from './received.js';
 import { Reports, type Event, type Link } from './reports.js';
+import { Stale } from './stale.js';
 import { Subscribed } from './subscribed.js';
 
 type Phase = 'idle' | 'waiting' | 'dialling' | 'handshake' | 'hello' | 'up';
@@ -44,6 +45,7 @@ export class Session {
   #patience = 1;
   readonly #reports = new Reports();
   readonly others = new Others(this.#reports);
+  readonly stale: Stale;
 
   constructor(
     readonly identity: string,
@@ -56,6 +58,7 @@ export class Session {
     this.config = { ...DEFAULTS, ...config };
     this.received = new Received(this.config.received);
     this.publisher = new Publisher(identity, instance, this.config, this.received, this.#reports);
+    this.stale = new Stale(this.publisher, this.others, this.#reports);
     this.subscribed = new Subscribed(identity, this.received);
     this.#dialler = new Dialler(new DataView(instance.slice().buffer).getBigUint64(0, true));
   }
@@ -359,6 +362,7 @@ export class Session {
     this.#pings.unlink();
     this.publisher.unlink();
     this.subscribed.unlink();
+    this.stale.keep();
     this.others.isComplete = false;
   }
 
@@ -559,7 +563,7 @@ export class Session {
         return;
       case 'presence': {
         const isOwn = control.instance === stamper.instance && control.identity === this.identity;
-        return isOwn || !this.others.isWanted ? undefined : this.others.heard(control);
+        return isOwn || !this.others.isWanted ? undefined : this.stale.heard(control);
       }
       case 'stale':
         if (this.#phase === 'up') {

@@ -140,10 +140,11 @@ fn log_summary(hub: &Hub) {
 fn log_totals(hub: &Hub) {
     let total = hub.stats();
     log::info!(
-        "{} messages in, {} out, {} states held, {} peers refused",
+        "{} messages in, {} out, {} states held, {} senders are gone, {} peers refused",
         total.messages_in,
         total.messages_out,
         total.states,
+        total.departed_senders,
         total.refused_peers
     );
     log::info!(

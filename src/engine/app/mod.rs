@@ -17,6 +17,7 @@ mod pings;
 mod publish;
 mod receive;
 mod received;
+mod stale;
 mod stamper;
 mod stats;
 mod subscribed;
@@ -46,6 +47,7 @@ pub use self::others::{Peer, PresenceEvent};
 use self::own::Own;
 use self::pings::Pings;
 use self::received::Received;
+use self::stale::Stale;
 use self::stamper::{Stamper, Welcomed};
 pub use self::stats::AppStats;
 use self::synced::Synced;
@@ -117,6 +119,7 @@ struct HubInfo {
     forgets: Forgets,
     others: Others,
     counts: Counts,
+    stale: Stale,
 }
 
 /// Kept for their allocations.
@@ -171,6 +174,7 @@ impl Session {
                 forgets: Forgets::default(),
                 others: Others::default(),
                 counts: Counts::default(),
+                stale: Stale::default(),
             },
             received: Received::new(limits::RECEIVED, limits::RECV_QUEUE),
             accepted: Accepted::all(),
@@ -238,7 +242,7 @@ impl Session {
 
     /// The next notice.
     pub fn next_notice(&mut self) -> Option<Notice> {
-        let notice = self.reports.next_notice().or_else(|| self.next_of_others());
+        let notice = self.reports.next_notice().or_else(|| self.next_of_others()).or_else(|| self.next_stale());
         notice.or_else(|| self.next_synced(self.received.waiting()))
     }
 
@@ -254,7 +258,10 @@ impl Session {
 
     /// Whether a notice or a refusal waits.
     pub fn has_notice(&self) -> bool {
-        self.reports.has_notice() || self.has_news_of_others() || self.hub.synced.is_due(self.received.waiting())
+        self.reports.has_notice()
+            || self.has_news_of_others()
+            || self.has_news_of_stale()
+            || self.hub.synced.is_due(self.received.waiting())
     }
 
     /// The next thing that the operator should know.

@@ -46,6 +46,8 @@ pub enum Notice {
     Synced,
     /// This happened to another app.
     Presence(PresenceEvent, Peer),
+    /// Values of this sender, or of all, may be stale now, or no longer.
+    Stale(Option<String>),
     /// A state of a kind that is not accepted.
     Reject {
         /// Its sender.

@@ -65,6 +65,10 @@ pub struct Others {
     is_complete: bool,
     /// Whether a list of a hub that is not young was ever complete.
     was_complete: bool,
+    /// Whether that of this link was.
+    is_old: bool,
+    /// Whether the present list has more apps than may be known.
+    is_over: bool,
 }
 
 impl Others {
@@ -72,7 +76,7 @@ impl Others {
     fn heard(&mut self, said: Presence<'_>, own: (&str, Instance)) {
         match said {
             Presence::Begins => {
-                self.is_complete = false;
+                (self.is_complete, self.is_old, self.is_over) = (false, false, false);
                 self.known.values_mut().for_each(|known| known.is_listed = false);
             }
             Presence::Peer { identity, instance, .. } if (identity, instance) == own => {}
@@ -82,7 +86,7 @@ impl Others {
                 if young {
                     return;
                 }
-                self.was_complete = true;
+                (self.was_complete, self.is_old) = (true, true);
                 let gone = self.known.iter().filter(|(_, known)| !known.is_listed && !known.state.is_gone());
                 let gone: Vec<_> = gone.map(|(key, _)| key.clone()).collect();
                 gone.into_iter().for_each(|key| self.is(PeerState::Left, key));
@@ -90,8 +94,19 @@ impl Others {
         }
     }
 
+    /// Whether this app is there, as far as is known.
+    pub fn is_there(&self, identity: &str, instance: Instance) -> bool {
+        self.known.get(&(identity.into(), instance)).is_some_and(|known| !known.state.is_gone())
+    }
+
+    /// Whether an app that is not known is not there: the hub of this link has told all, and is not young.
+    pub fn are_certain(&self) -> bool {
+        self.is_old && !self.is_over
+    }
+
     fn is(&mut self, state: PeerState, key: Key) {
         if !self.known.contains_key(&key) && (state.is_gone() || self.known.len() >= limits::OTHERS) {
+            self.is_over |= !state.is_gone();
             return;
         }
         let was_here = !self.was_complete;
@@ -199,13 +214,24 @@ impl Session {
 
     /// There is no link any more.
     pub(super) fn others_are_unknown(&mut self) {
-        self.hub.others.is_complete = false;
+        self.keep_stale();
+        (self.hub.others.is_complete, self.hub.others.is_old) = (false, false);
     }
 
     pub(super) fn hear_of_others(&mut self, said: Presence<'_>) {
-        if self.hub.others.is_wanted {
-            self.hub.others.heard(said, (&self.identity, self.stamper.instance));
+        if !self.hub.others.is_wanted {
+            return;
         }
+        let was_there = match said {
+            Presence::Begins => {
+                self.keep_stale();
+                false
+            }
+            Presence::Peer { identity, instance, .. } => self.hub.others.is_there(identity, instance),
+            Presence::Complete { .. } => false,
+        };
+        self.hub.others.heard(said, (&self.identity, self.stamper.instance));
+        self.stale_heard(said, was_there);
     }
 
     /// The other apps that are there, once the hub has told all; `None` if that may still be.

@@ -529,7 +529,7 @@ impl Core {
             peer.link.enqueue(wire::HUB_SENDER, &pong, &mut self.scratch);
         }
         if !peer.link.feed.is_live() {
-            // Before values that may take all the room each time.
+            // Before values that may take all the room each time, and seem stale as long as their app is not known.
             self.add_due(now, peer);
             self.catch_up(id, peer, self.share(peers));
         }
@@ -547,7 +547,8 @@ impl Core {
     /// Adds what a peer that catches up has not been sent, while less than `most` waits, and as far as the turn allows. The
     /// rest waits for another turn, unless it waits for room.
     pub fn catch_up(&mut self, id: PeerId, peer: &mut Peer, most: usize) {
-        if !peer.is_up() || !peer.link.feed.wants_more(most) {
+        let is_held_up = peer.owed.watch.as_ref().is_some_and(|watch| watch.is_held_up);
+        if !peer.is_up() || is_held_up || !peer.link.feed.wants_more(most) {
             return;
         }
         let Peer { link, profile, tally, .. } = peer;

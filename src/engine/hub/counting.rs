@@ -35,6 +35,7 @@ impl Router {
         stats.max_table_bytes = capacity.bytes as u64;
         stats.max_memory_bytes = self.core.most_memory() as u64;
         stats.states = self.table().values() as u64;
+        stats.departed_senders = self.table().departed_senders() as u64;
         stats.table_bytes = self.table().bytes() as u64;
         stats.unfinished_bytes = self.core.unfinished.bytes() as u64;
         stats.outbox_bytes = self.core.queued() as u64;

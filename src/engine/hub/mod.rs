@@ -351,6 +351,8 @@ impl Router {
                 }
                 Next::Admit(said) => {
                     self.hello(now, i, said.0, said.1.as_deref());
+                    // Its values may follow in `input`.
+                    self.tell_all_presence(now);
                     // The link cannot tell the decoder, which is not in it here, and larger frames may follow in `input`.
                     if self.peers[i].is_up() {
                         decoder.set_max(self.peers[i].profile.max_frame(&self.core.config));

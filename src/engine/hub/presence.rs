@@ -61,6 +61,8 @@ pub struct Watch {
     list: Option<ConnId>,
     /// How complete it was said to be.
     said: Complete,
+    /// There is no room for what it is told next. Values wait for that, too: an app would take them for stale.
+    pub is_held_up: bool,
 }
 
 #[derive(Default, Clone, Copy, PartialEq, Eq)]
@@ -282,7 +284,7 @@ impl Roster {
     /// What this watch is told next.
     fn next(&self, now: Now, watch: &mut Watch) -> Option<Presence<'_>> {
         if watch.next < self.first {
-            *watch = Watch { next: self.end(), list: Some(ConnId(0)), said: Complete::No };
+            *watch = Watch { next: self.end(), list: Some(ConnId(0)), ..Watch::default() };
             return Some(Presence::Begins);
         }
         if let Some(from) = watch.list {
@@ -353,6 +355,10 @@ impl Core {
             let Some(said) = self.roster.next(now, watch) else { break };
             peer.link.enqueue(wire::HUB_SENDER, &Control::Presence(said), &mut self.scratch);
             any = true;
+        }
+        watch.is_held_up = !peer.link.has_room() && self.roster.is_behind(now, watch);
+        if watch.is_held_up {
+            peer.link.feed.fall_behind(&self.intake.table);
         }
         self.turns.spend(turns::steps_of(peer.link.feed.waiting() - waiting));
         any

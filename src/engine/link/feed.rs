@@ -195,10 +195,17 @@ impl Feed {
         self.send(table, entry, false);
         let behind = self.outbox.len() > self.limit.min(most);
         if behind {
+            self.fall_behind(table);
+        }
+        behind
+    }
+
+    /// What changes from here on is sent by a walk.
+    pub fn fall_behind(&mut self, table: &Table) {
+        if self.walk.is_none() {
             self.fell_behind = table.version();
             self.walk = Some(Walk::from(table.version()));
         }
-        behind
     }
 
     /// An entry that may have been sent already.

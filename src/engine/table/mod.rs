@@ -143,6 +143,11 @@ impl Table {
         self.len() - self.tombstones.len()
     }
 
+    /// How many senders have departed of which it holds something.
+    pub fn departed_senders(&self) -> usize {
+        self.owners.gone()
+    }
+
     /// Whether it holds none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -307,6 +307,11 @@ impl Owners {
         }
     }
 
+    /// How many there are for which nobody speaks any more.
+    pub fn gone(&self) -> usize {
+        self.departed.len() + self.doomed.len()
+    }
+
     /// How many departures are remembered.
     #[cfg(test)]
     pub fn departures(&self) -> usize {

@@ -325,6 +325,7 @@ proptest! {
                 prop_assert!(found.is_none_or(|entry| entry.name() == name.to_string()));
                 prop_assert_eq!(found.map(|entry| (entry.sender().to_owned(), entry.stamp().clock.to_bits())), newest);
             }
+            prop_assert_eq!(table.departed_senders(), model.values().filter(|held| held.departed.is_some()).count());
             let all = model.values().flat_map(|held| held.clocks.values());
             prop_assert_eq!((table.len(), table.values()), (all.clone().count(), all.filter(|held| held.1.is_none()).count()));
         }

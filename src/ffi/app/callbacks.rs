@@ -9,9 +9,9 @@ use super::super::state::as_raw;
 use super::super::{ns_kind, ns_link, ns_presence, ns_status, null, status, text, timeout, Carried, Out};
 use super::{
     c_string, handle_of, ns_app, ns_app_peer_fn, ns_destroy_fn, ns_handler, ns_link_fn, ns_presence_fn, ns_reject_fn,
-    ns_state_fn, ns_synced_fn, waiting,
+    ns_stale_fn, ns_state_fn, ns_synced_fn, waiting,
 };
-use crate::{App, Handler, OnLink, OnPresence, OnReject, OnState, OnSynced, Status};
+use crate::{App, Handler, OnLink, OnPresence, OnReject, OnStale, OnState, OnSynced, Status};
 
 /// Closes an app that was freed inside its own callback, which has returned.
 fn close(app: App) {
@@ -196,6 +196,30 @@ pub unsafe extern "C" fn ns_app_on_presence(app: *mut ns_app, function: ns_prese
         });
         // SAFETY: as above.
         unsafe { waiting(app, |app| app.on_presence(callback)) }
+    })
+}
+
+/// Sets the function for senders whose values may be stale now, or no longer; NULL for none. It is
+/// called for all senders at once when the hub has told which apps are there, on each link, and then
+/// for each sender of which an app comes or is gone. A program that shows values asks of each that
+/// arrives whether it is stale, and asks again of those of the sender when this function is called.
+/// Losing the hub makes no value stale. Otherwise as ns_app_on_state, with the same errors.
+#[no_mangle]
+pub unsafe extern "C" fn ns_app_on_stale(app: *mut ns_app, function: ns_stale_fn, ctx: *mut c_void) -> ns_status {
+    status(|| {
+        // SAFETY: the arguments are as the header demands.
+        let guard = unsafe { handle_of(app) }?.guard.clone();
+        let (shown, ctx) = (Carried(app), Carried(ctx));
+        let callback = function.map(|function| -> Box<OnStale> {
+            Box::new(move |sender| {
+                let sender = sender.map(c_string);
+                let text = sender.as_ref().map_or(std::ptr::null(), |sender| sender.as_ptr());
+                // SAFETY: the app is not freed, the text outlives the call, and the function is as the header demands.
+                guard.callback(|| unsafe { enter!(function, shown.get(), text, ctx.get()) }, close);
+            })
+        });
+        // SAFETY: as above.
+        unsafe { waiting(app, |app| app.on_stale(callback)) }
     })
 }
 

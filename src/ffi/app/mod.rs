@@ -112,6 +112,12 @@ pub type ns_app_peer_fn = Option<
     ) -> bool,
 >;
 
+/// Called for a sender whose values may be stale now (ns_app_is_stale), or no longer: for all senders
+/// if `sender` is NULL. `sender` is borrowed for the call.
+///
+/// Runs where callbacks run (see the top of this file).
+pub type ns_stale_fn = Option<unsafe extern "C" fn(app: *mut ns_app, sender: *const c_char, ctx: *mut c_void)>;
+
 /// The option with a number.
 fn option(number: ns_opt) -> Result<AppOption> {
     AppOption::from_code(number).ok_or_else(|| super::invalid(format!("{number} is not an option of an app")))

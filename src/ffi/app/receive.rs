@@ -3,7 +3,7 @@
 use std::ffi::{c_char, c_int, c_void};
 
 use super::super::enter::enter;
-use super::super::state::{as_raw, into_raw};
+use super::super::state::{as_raw, into_raw, with};
 use super::super::{ns_state, ns_status, null, status, text, timeout, value, Out};
 use super::{handle_of, ns_app, ns_each_state_fn, waiting};
 use crate::pattern::Pattern;
@@ -47,6 +47,26 @@ pub unsafe extern "C" fn ns_app_get(
         })?;
         out.put(into_raw(state));
         Ok(())
+    })
+}
+
+/// Whether a value is stale: the app that set it is gone, or has been started anew and has not set it
+/// since. An app that is suspect is not gone. What the hub itself has stamped is not stale while that
+/// hub runs: values of old programs, of clients of gateways, and wills.
+///
+/// The hub is asked from the first call on, and tells of changes: ns_app_on_stale. Until it has told
+/// all apps that are there, on each link and for 10 s after it was started, only the values of those
+/// become stale of which it says that they are gone. None does without a hub, and with one that does
+/// not tell. False on failure, too: `app` is closed, or one of them is NULL.
+///
+/// Does not block. Any thread.
+#[no_mangle]
+pub unsafe extern "C" fn ns_app_is_stale(app: *mut ns_app, state: *const ns_state) -> bool {
+    value(false, || {
+        // SAFETY: the arguments are as the header demands.
+        let handle = unsafe { handle_of(app) }?;
+        // SAFETY: as above.
+        unsafe { with(state, |state| Ok(handle.app.is_stale(state))) }
     })
 }
 

@@ -115,6 +115,8 @@ pub struct ns_hub_stats_t {
     pub max_table_bytes: u64,
     /// The most bytes of states and messages (NS_OPT_HUB_MEMORY).
     pub max_memory_bytes: u64,
+    /// Now: senders that are gone, of which something is kept: no connection speaks for them.
+    pub departed_senders: u64,
 }
 
 counters!(HubStats as ns_hub_stats_t {
@@ -122,7 +124,7 @@ counters!(HubStats as ns_hub_stats_t {
     messages_out, bytes_out, conflated, withheld, refused, stale, ahead, too_large, foreign_sender, reserved,
     malformed, outbox_bytes, memory_bytes, stored, store_failed, uptime_ms, withheld_unaccepted, withheld_structured,
     withheld_large, withheld_cleared, refused_full, refused_memory, refused_rights, max_peers, max_states,
-    max_table_bytes, max_memory_bytes;
+    max_table_bytes, max_memory_bytes, departed_senders;
     malformed_by: padded(&malformed_by)
 });
 
@@ -235,6 +237,6 @@ mod tests {
     #[test]
     fn structs_have_no_padding() {
         assert_eq!(size_of::<ns_peer_stats_t>(), 256 + 128 + 26 * 8);
-        assert_eq!(size_of::<ns_hub_stats_t>(), (36 + 32) * 8);
+        assert_eq!(size_of::<ns_hub_stats_t>(), (37 + 32) * 8);
     }
 }

@@ -105,6 +105,30 @@ TEST("a late app learns when it has what the hub held, and which states that wer
     EQUAL("synced again", said.back());
 }
 
+TEST("a value is stale when its app is gone, and the function hears of its sender")
+{
+    Hub hub;
+    hub.listen("inproc://cpp-stale");
+    App watcher("watcher");
+    App b("b");
+    std::string said;
+    watcher.on_stale([&](std::string_view sender) { said = sender; });
+    b.connect(hub.address());
+    b.wait_connected(patience);
+    watcher.connect(hub.address());
+    b.send("x", 1);
+    const State state = *watcher.recv(patience);
+    while (said != "b")
+        CHECK(watcher.dispatch(patience));
+    CHECK(!watcher.is_stale(state));
+    said.clear();
+    b.close();
+    while (said != "b")
+        CHECK(watcher.dispatch(patience));
+    CHECK(watcher.is_stale(state));
+    CHECK(!watcher.is_stale(State()));
+}
+
 TEST("an app is told which others are there, and who comes and leaves")
 {
     Hub hub;

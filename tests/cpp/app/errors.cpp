@@ -113,6 +113,7 @@ TEST("a closed app says so")
     FAILS(Status::closed, app.on_state([](const State &) {}));
     FAILS(Status::closed, app.on_synced([] {}));
     FAILS(Status::closed, app.on_presence([](Presence, std::string_view, const Instance &) {}));
+    FAILS(Status::closed, app.on_stale([](std::string_view) {}));
     FAILS(Status::closed, app.wait_synced(0s));
     FAILS(Status::closed, app.each([](const State &) {}));
     CHECK(!app.get("x"));
@@ -138,7 +139,7 @@ TEST("every function of an app and a hub that were moved from is Status::invalid
           app.try_send_msgpack("x", Bytes("\x01", 1)), app.try_get("x").status(), app.try_get("s", "x").status(),
           app.try_each([](const State &) {}), app.try_recv(0s).status(), app.try_dispatch(0s),
           app.try_fd().status(), app.try_on_state({}), app.try_on_link({}), app.try_on_reject({}), app.try_on_synced({}),
-          app.try_on_presence({}),
+          app.try_on_presence({}), app.try_on_stale({}),
           app.try_on_state([](const State &) {}), app.try_accept(), app.try_accept_any(),
           app.try_subscribe(), app.try_subscribe("x"), app.try_unsubscribe("x"), app.try_set_subscriptions({"x"}),
           app.try_stats().status()})

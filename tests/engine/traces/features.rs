@@ -358,6 +358,94 @@ pub fn presence(trace: &mut Trace) {
     trace.disconnect();
 }
 
+/// Which values are stale: of an app that is there, is suspect, lost and back, of one that was started anew, of a hub, of
+/// another app that shares the identity, of the app itself; while it is not known who is there; and at another hub.
+pub fn gone(trace: &mut Trace) {
+    use PeerState::{Left, Lost, Present, Suspect};
+    let says = |trace: &mut Trace, state: PeerState, identity: &str, instance: u8| {
+        let instance = Instance([instance; 16]);
+        trace.hears(Control::Presence(Presence::Peer { state, identity, instance }));
+    };
+    let begins = |trace: &mut Trace| trace.hears(Control::Presence(Presence::Begins));
+    let complete = |trace: &mut Trace, young: bool| trace.hears(Control::Presence(Presence::Complete { young }));
+    let set = |trace: &mut Trace, sender: &str, name: &str, time: i64, instance: u8| {
+        let stamp = Stamp { clock: trace.hub_time(time), instance: Instance([instance; 16]) };
+        trace.state(sender, name, &[7], stamp);
+    };
+    let ask = |trace: &mut Trace| {
+        for sender in ["b", "c", "old", IDENTITY, "nobody"] {
+            trace.asks_stale(sender, "x");
+        }
+    };
+    trace.configure(|config| config.shared = true);
+    link_with(trace, 0x11, KNOWN);
+    trace.publish("x", Value::Int(1));
+    set(trace, "b", "x", 2_000, 1);
+    set(trace, "c", "x", 2_001, 2);
+    set(trace, "old", "x", 2_002, 0x11);
+    trace.watch();
+    ask(trace);
+    begins(trace);
+    says(trace, Present, "b", 1);
+    trace.frame(&own_presence());
+    complete(trace, true);
+    ask(trace);
+    trace.watch_stale();
+    complete(trace, false);
+    ask(trace);
+    trace.watch_stale();
+    // Changes, and what is none.
+    says(trace, Suspect, "b", 1);
+    ask(trace);
+    says(trace, Lost, "b", 1);
+    ask(trace);
+    says(trace, Present, "b", 1);
+    ask(trace);
+    says(trace, Left, "b", 1);
+    says(trace, Present, "b", 3);
+    ask(trace);
+    set(trace, "b", "x", 2_003, 3);
+    ask(trace);
+    // Of another app under the own identity, whose value is announced from here on.
+    set(trace, IDENTITY, "x", 2_004, 4);
+    ask(trace);
+    says(trace, Present, IDENTITY, 4);
+    ask(trace);
+    // Another list, in which one is missing.
+    begins(trace);
+    ask(trace);
+    says(trace, Present, "b", 3);
+    set(trace, "d", "x", 2_005, 5);
+    trace.asks_stale("d", "x");
+    complete(trace, false);
+    ask(trace);
+    trace.asks_stale("d", "x");
+    // What is cleared is not.
+    let meta = Meta { stamp: Some(stamp_at(trace.hub_time(2_006))), flags: Meta::CLEAR, ..Meta::default() };
+    trace.frame(&body(Form::V1, "d", "x", &[5], &meta));
+    trace.asks_stale("d", "x");
+    // No hub, and another one.
+    trace.closed();
+    ask(trace);
+    trace.tick();
+    trace.open();
+    trace.bytes(&header(Version::V1));
+    trace.lets_in(0x22, 2_000, KNOWN);
+    ask(trace);
+    set(trace, "e", "x", 2_007, 6);
+    set(trace, "b", "y", 2_008, 7);
+    begins(trace);
+    says(trace, Present, "c", 2);
+    complete(trace, true);
+    ask(trace);
+    says(trace, Left, "c", 2);
+    ask(trace);
+    complete(trace, false);
+    ask(trace);
+    trace.asks_stale("e", "x");
+    trace.asks_stale("b", "y");
+}
+
 /// The app itself, as its hub lists it.
 fn own_presence() -> Vec<u8> {
     let (instance, mut body) = (Instance(std::array::from_fn(|i| 0xA0 + i as u8)), Vec::new());

@@ -51,6 +51,7 @@ fn apps_do_what_their_traces_show() {
         ("transient-shared", features::transient_shared),
         ("will", features::will),
         ("presence", features::presence),
+        ("gone", features::gone),
         ("silence", scenarios::silence),
         ("old-hub", scenarios::old_hub),
         ("faults", scenarios::faults),

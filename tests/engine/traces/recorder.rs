@@ -151,6 +151,7 @@ impl Trace {
             }
         }
         let (mut links, mut states, mut synced, mut others) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut may_be_stale = Vec::new();
         loop {
             while let Some(notice) = self.session.next_notice() {
                 match notice {
@@ -159,6 +160,7 @@ impl Trace {
                         links.push(json!([link.name(), why]));
                     }
                     Notice::Synced => synced.push(states.len()),
+                    Notice::Stale(sender) => may_be_stale.push(sender),
                     Notice::Reject { .. } => panic!("every kind is accepted"),
                     Notice::Presence(event, peer) => {
                         others.push(json!([event.name(), peer.identity, hex(&peer.instance)]));
@@ -185,6 +187,7 @@ impl Trace {
         put("states", json!(states), states.is_empty());
         put("synced", json!(synced), synced.is_empty());
         put("others", json!(others), others.is_empty());
+        put("may_be_stale", json!(may_be_stale), may_be_stale.is_empty());
         put("write", json!(hex(&written)), written.is_empty());
         let took: Vec<_> = self.pings.iter().filter_map(|&token| self.session.pinged(token)).collect();
         self.pings.retain(|&token| self.session.pinged(token).is_none());
@@ -279,6 +282,19 @@ impl Trace {
     pub fn watch(&mut self) {
         self.session.set_tells_others(true);
         self.step(json!({"watch": true}));
+    }
+
+    /// The program wants to know of whom values may be stale.
+    pub fn watch_stale(&mut self) {
+        self.session.set_tells_stale(true);
+        self.step(json!({"watch_stale": true}));
+    }
+
+    /// The program asks whether a value is stale.
+    pub fn asks_stale(&mut self, sender: &str, name: &str) {
+        let state = self.session.get(Some(sender), name);
+        let is_stale = state.is_some_and(|state| self.session.is_stale(&state));
+        self.step(json!({"asks_stale": [sender, name], "is_stale": is_stale}));
     }
 
     pub fn ping(&mut self) {

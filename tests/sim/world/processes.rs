@@ -50,6 +50,8 @@ pub struct App {
     pub taken: u64,
     /// What it was told of others.
     pub told: Vec<(PresenceEvent, Peer)>,
+    /// The senders of whose values it was told that they may be stale, or no longer; `None`: all.
+    pub told_stale: Vec<Option<String>>,
     /// What it sent last of each name, the sends that were refused not counted.
     pub sent: BTreeMap<String, (Kind, Vec<u8>)>,
     /// An acknowledgement that is waited for.
@@ -76,6 +78,7 @@ impl App {
             log: None,
             taken: 0,
             told: Vec::new(),
+            told_stale: Vec::new(),
             sent: BTreeMap::new(),
             ack: None,
             acked: 0,
@@ -120,8 +123,10 @@ impl App {
     /// Takes what it is told beside states.
     pub fn hear(&mut self) {
         while let Some(notice) = self.session.next_notice() {
-            if let Notice::Presence(event, peer) = notice {
-                self.told.push((event, peer));
+            match notice {
+                Notice::Presence(event, peer) => self.told.push((event, peer)),
+                Notice::Stale(sender) => self.told_stale.push(sender),
+                _ => {}
             }
         }
     }
