@@ -160,7 +160,8 @@ fn the_hub_counts_what_peers_did_that_are_gone() {
         let before = scene.totals();
         scene.hub.lose(it);
         for (name, number) in scene.totals() {
-            let is_of_now = ["peers", "old_peers", "states", "departed_senders"].contains(&name) || name.ends_with("_bytes");
+            let is_of_now =
+                ["peers", "old_peers", "states", "departed_senders"].contains(&name) || name.ends_with("_bytes");
             assert!(is_of_now || number == before[name], "{name}: {number}");
         }
     }
