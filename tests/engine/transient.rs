@@ -199,13 +199,17 @@ fn a_slow_receiver_and_one_that_comes_back_are_sent_the_newest() {
 }
 
 #[test]
-fn who_has_not_announced_it_and_a_will_may_not_be_transient() {
+fn who_has_not_announced_it_and_a_will_and_a_tombstone_may_not_be_transient() {
     let (mut hub, a) = hub();
     let e = join(&mut hub, "e", EARLIER);
     hub.send(e, &transient("e", "x", 0));
     let will = body(Form::V1, "a", "x", &[7], &Meta { flags: Meta::TRANSIENT, ..Meta::default() });
     hub.control(a, "a", Control::Will(WillMessage::Leaves(&will)));
-    assert_eq!(hub.router.stats().malformed_by[Malformed::Feature.index()], 2);
+    let stamp = Some(stamp(0));
+    let tombstone = Meta { stamp, flags: Meta::CLEAR | Meta::TRANSIENT, ..Meta::default() };
+    hub.send(a, &body(Form::V1, "a", "x", &[0xC0], &tombstone));
+    let by = hub.router.stats().malformed_by;
+    assert_eq!((by[Malformed::Feature.index()], by[Malformed::Meta.index()]), (2, 1));
     assert!(hub.router.table().is_empty());
 }
 

@@ -297,7 +297,8 @@ pub(super) fn check<'b>(from: &Profile, body: &Body<'b>, max: usize) -> Result<(
         return Err(NotTaken::TooLarge { len: body.meta_at as u64, max });
     }
     body.meta.check_features(from.features, 0).map_err(NotTaken::Malformed)?;
-    if body.raw_meta.len() > limits::MAX_META {
+    let is_both = body.kind == Kind::Cleared && body.meta.flags & Meta::TRANSIENT != 0;
+    if is_both || body.raw_meta.len() > limits::MAX_META {
         return Err(NotTaken::Malformed(Malformed::Meta));
     }
     Ok(())
