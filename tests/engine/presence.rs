@@ -154,6 +154,21 @@ fn an_app_whose_link_is_cut_is_suspect_until_it_is_back_or_lost() {
 }
 
 #[test]
+fn an_app_without_a_secret_that_is_back_is_not_lost_after_that() {
+    let (mut hub, watcher) = watched();
+    let link = |hub: &mut Direct, epoch| hub.hello_with("a", 1, epoch, HelloFlags(0), None);
+    let a = link(&mut hub, 1);
+    hub.lose(a);
+    let a = link(&mut hub, 2);
+    assert_eq!(told(&mut hub, watcher), ["a present", "a suspect", "a present"]);
+    hub.pass(2 * limits::CUT.as_nanos() as u64);
+    assert!(told(&mut hub, watcher).is_empty());
+    hub.lose(a);
+    hub.pass(2 * limits::CUT.as_nanos() as u64);
+    assert_eq!(told(&mut hub, watcher), ["a suspect", "a lost"]);
+}
+
+#[test]
 fn another_app_does_not_pass_for_one_whose_link_was_cut() {
     let (mut hub, watcher) = watched();
     let a = link(&mut hub, "a", 1, 1);

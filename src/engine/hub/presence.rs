@@ -238,9 +238,14 @@ impl Roster {
     }
 
     fn remove(&mut self, conn: ConnId, state: PeerState) {
-        if let Some(Member { identity, instance, publishes, wills, .. }) = self.members.remove(&conn) {
+        if let Some(Member { identity, instance, secret, publishes, wills, .. }) = self.members.remove(&conn) {
             if publishes {
                 self.wills.ended(&identity, conn, wills, state == PeerState::Lost);
+            }
+            // Without a secret a new link is not known as that of the same app: that is there all the same.
+            let is_it = |member: &Member| member.instance == instance && member.identity == identity;
+            if secret.is_none() && self.members.values().any(is_it) {
+                return;
             }
             self.log(Change { state, identity, instance });
         }
