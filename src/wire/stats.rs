@@ -3,6 +3,7 @@
 use super::token::{Token, ValueReader};
 use super::value::{put_map, put_str, put_uint};
 use super::Malformed;
+use crate::limits;
 
 /// Declares counters. Each has a number, which is that on the wire.
 macro_rules! counters {
@@ -188,6 +189,9 @@ counters! {
     }
 }
 
+/// The longest identity, and the longest address, of a peer, in bytes.
+const MAX_TEXT: usize = limits::MAX_SENDER;
+
 /// Keys of a peer beside those of numbers.
 mod peer {
     pub const IDENTITY: u64 = 41;
@@ -238,6 +242,8 @@ impl PeerStats {
         each_pair(reader, |key, value| {
             match (key, value) {
                 (peer::IDENTITY | peer::FROM, Token::Str(text)) => {
+                    // No hub tells a longer one.
+                    let text = if text.len() <= MAX_TEXT { text } else { b"" };
                     let text = std::str::from_utf8(text).map_err(|_| Malformed::Utf8)?.to_owned();
                     *(if key == peer::FROM { &mut stats.from } else { &mut stats.identity }) = text;
                 }
@@ -389,6 +395,16 @@ mod tests {
         assert!(!draft.add(&peer, 2 * one - 1) && draft.bytes() == one);
         assert!(draft.add(&peer, 2 * one) && draft.bytes() == 2 * one);
         assert_eq!(draft.part().peers().count(), 2);
+    }
+
+    #[test]
+    fn a_text_that_is_longer_than_any_is_left_out() {
+        let mut draft = StatsDraft::new(None);
+        for len in [MAX_TEXT, MAX_TEXT + 1] {
+            draft.add(&PeerStats { identity: "i".repeat(len), ..PeerStats::default() }, usize::MAX);
+        }
+        let identities = draft.part().peers().map(|peer| peer.map(|peer| peer.identity.len()));
+        assert_eq!(identities.collect::<Vec<_>>(), [Ok(MAX_TEXT), Ok(0)]);
     }
 
     #[test]

@@ -67,6 +67,7 @@ mod tests {
             "max_states",
             "max_table_bytes",
             "max_memory_bytes",
+            "departed_senders",
             // Said by their reasons.
             "withheld",
             "refused",

@@ -24,8 +24,12 @@ use crate::arguments::{seconds, Deadline};
 use crate::observer::{Absent, Observer, Role};
 use crate::{identity, logger, output, signals, stdio, Client, Failure};
 
-/// How long the first connection may take before the table is shown without one, and each answer.
+/// How long the first connection may take before the table is shown without one.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How long an answer may take, which has many parts where there are many peers.
+const ANSWER: Duration = Duration::from_secs(5);
+/// The shortest time between two questions.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Show what the hub does, and its peers, in a table that is renewed each second
 ///
@@ -54,7 +58,7 @@ pub struct Arguments {
     /// Only peers that have this in their identity or address
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     filter: String,
-    /// From one look at the hub to the next, in seconds
+    /// From one look at the hub to the next, in seconds; 0.1 at least
     #[arg(long, short, value_name = "SECONDS", default_value = "1", value_parser = seconds, conflicts_with = "once")]
     interval: Duration,
     /// With --once, give up after this many seconds
@@ -182,8 +186,8 @@ fn read_keys(events: Sender<Event>) -> Result<(), Failure> {
 /// Asks the hub again and again, in a thread.
 fn sample(app: App, interval: Duration, events: Sender<Event>) -> Result<(), Failure> {
     start("samples", move || loop {
-        let next = Deadline::after(Some(interval));
-        if events.send(Event::Counted(app.hub_stats(Some(PATIENCE)).map(Box::new))).is_err() {
+        let next = Deadline::after(Some(interval.max(PAUSE)));
+        if events.send(Event::Counted(app.hub_stats(Some(interval.max(ANSWER))).map(Box::new))).is_err() {
             return;
         }
         thread::sleep(next.left().unwrap_or(Duration::MAX));

@@ -152,7 +152,9 @@ impl Column {
             Column::Conflated => peer.conflated,
             Column::Withheld => peer.withheld,
             Column::Refused => peer.refused,
-            Column::Faults => peer.malformed + peer.too_large + peer.foreign_sender + peer.reserved + peer.ahead,
+            Column::Faults => [peer.malformed, peer.too_large, peer.foreign_sender, peer.reserved, peer.ahead]
+                .into_iter()
+                .fold(0, u64::saturating_add),
             Column::Connected => peer.connected_ms,
             _ => self.flow(row, flow).unwrap_or(0),
         })
