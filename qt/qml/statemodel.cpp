@@ -44,6 +44,9 @@ void StateModel::connectClient(Client *client)
 // Tells of the rows of this sender, or of all, that are stale now, or no longer.
 void StateModel::staleMayChange(const QString &sender)
 {
+    // Without an app it stays as it was.
+    if (!ClientAccess::app(client()))
+        return;
     const QByteArray of = sender.toUtf8();
     const auto hasChanged = [&](const Row &row) {
         const ns_state *const state = row.state.get();
