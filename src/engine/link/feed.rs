@@ -250,6 +250,14 @@ impl Feed {
     /// An entry of this table. `is_retained`: it was held when this side asked for all.
     #[inline]
     fn send(&mut self, table: &Table, entry: &Entry, is_retained: bool) {
+        if !is_retained && entry.has_bare_meta() {
+            return self.write(entry);
+        }
+        self.send_special(table, entry, is_retained);
+    }
+
+    /// One that is retained, or may be transient or expire.
+    fn send_special(&mut self, table: &Table, entry: &Entry, is_retained: bool) {
         match (is_retained, table.lifetime(entry)) {
             (false, None) if self.tells.transient || !entry.is_transient() => self.write(entry),
             // Its tombstone follows.
