@@ -143,6 +143,8 @@ pub fn run(seed: u64, chaos: &Chaos) {
         let id = world.add_app_with(&format!("app{i}"), url, |app| {
             app.accept = accept;
             app.session.set_recv_queue(queue);
+            // So that it also falls behind with what it sends.
+            app.session.config.outbox = queue;
         });
         if chaos.skew {
             let skew = world.rng.below(40_000) as i64 - 20_000;

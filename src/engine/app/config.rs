@@ -30,6 +30,8 @@ pub struct SessionConfig {
     pub silence: Duration,
     /// What it tells the hub that it can do.
     pub features: Features,
+    /// While more than this waits to be written, the hub gets newest values only.
+    pub outbox: usize,
 }
 
 impl Default for SessionConfig {
@@ -46,6 +48,7 @@ impl Default for SessionConfig {
             token: None,
             silence: limits::LOST,
             features: Features::ALL,
+            outbox: limits::OUTBOX,
         }
     }
 }

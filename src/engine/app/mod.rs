@@ -458,7 +458,7 @@ impl Protocol for Session {
         self.received.begin(now.mono);
         let side = Side::Dialler(self.dialler.opened(now));
         let frame = self.config.max_message + limits::META_ROOM;
-        let limits = LinkLimits { frame, outbox: limits::OUTBOX, answers: limits::OUTBOX };
+        let limits = LinkLimits { frame, outbox: self.config.outbox, answers: limits::OUTBOX };
         let link = self.link.insert(Link::new(now, conn, &info, side, limits, &self.buffers.pool));
         if link.is_open() {
             return self.say_hello(now);
