@@ -148,11 +148,11 @@ HubTestCase {
         const changed = makeSpy(model, "dataChanged")
         first.close()
         eventually(() => shown(rows) === "first x/a stale, first x/b stale, second x/c, first x/d stale", "those are stale")
+        // The values themselves may come once more, before or after that.
         const ranges = []
-        for (let i = 0; i < changed.count; ++i)
-            ranges.push([changed.signalArguments[i][0].row, changed.signalArguments[i][1].row])
-        // Before them the values themselves may have come once more.
-        compare(ranges.slice(-2), [[0, 1], [3, 3]])
+        for (const [first, last] of changed.signalArguments)
+            ranges.push(first.row + " to " + last.row)
+        compare(ranges.filter((range) => range !== "0 to 3"), ["0 to 1", "3 to 3"])
         const again = makePeer("first")
         again.send("x/b", "2")
         eventually(() => shown(rows) === "first x/a stale, first x/b, second x/c, first x/d stale", "one was set again")
