@@ -123,7 +123,7 @@ struct Outcome {
 }
 
 /// What is to be done with wills that are due.
-enum Next {
+enum Due {
     /// This body is to be published.
     Publish(Box<[u8]>),
     /// Nothing of this identity is left; what has become of its wills.
@@ -205,20 +205,19 @@ impl Wills {
     }
 
     /// What is to be done next.
-    fn next(&mut self) -> Option<Next> {
+    fn next(&mut self) -> Option<Due> {
+        let identity = self.due.front()?;
         // Otherwise it is held again.
-        if let Some(held) = self.held.get_mut(self.due.front()?).filter(|held| held.apps == 0) {
+        if let Some(held) = self.held.get_mut(identity).filter(|held| held.apps == 0) {
             let before = held.left.cost;
             if let Some(Will { body, .. }) = held.left.take_first() {
                 self.cost -= before - held.left.cost;
-                return Some(Next::Publish(body));
+                return Some(Due::Publish(body));
             }
+            self.held.remove(identity);
         }
         let identity = self.due.pop_front()?;
-        if self.held.get(&identity).is_some_and(|held| held.apps == 0) {
-            self.held.remove(&identity);
-        }
-        Some(Next::Tell(identity, std::mem::take(&mut self.outcome)))
+        Some(Due::Tell(identity, std::mem::take(&mut self.outcome)))
     }
 
     /// An app leaves this, if it may and all of them cost no more than `most` bytes then.
@@ -379,8 +378,8 @@ impl Router {
         let mut left = STEPS;
         while left > 0 {
             let body = match core.roster.wills.next() {
-                Some(Next::Publish(body)) => body,
-                Some(Next::Tell(identity, outcome)) => {
+                Some(Due::Publish(body)) => body,
+                Some(Due::Tell(identity, outcome)) => {
                     core.tell_of_wills(&identity, &outcome);
                     left = left.saturating_sub(turns::MESSAGE);
                     continue;
