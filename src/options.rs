@@ -278,7 +278,7 @@ options! {
              that are sent from then on; 0 stands for ever";
         Transient = 202, NS_OPT_KEY_TRANSIENT, Flag, 0..1, 0,
             "The old values of the name mean nothing, as those of a mouse or a camera: each is sent to those that are there, \
-             and nobody is sent it who comes later. It counts for the values that are sent from then on";
+             and whoever comes later is not sent it. It counts for the values that are sent from then on";
     }
 }
 

@@ -60,7 +60,7 @@ export interface ValueOptions {
 export interface SendOptions extends ValueOptions {
   /**
    * The old values of the name mean nothing, as those of a mouse or a camera: each is sent to those that are there, and
-   * nobody is sent it who comes later.
+   * whoever comes later is not sent it.
    */
   transient?: boolean | undefined;
 }

@@ -257,7 +257,7 @@ pub const NS_OPT_HUB_TOKEN_FILE: ns_opt = 154;
 /// 1000d, default 0.
 pub const NS_OPT_KEY_TTL_MS: ns_opt = 201;
 /// Key. The old values of the name mean nothing, as those of a mouse or a camera: each is sent to
-/// those that are there, and nobody is sent it who comes later. It counts for the values that are
+/// those that are there, and whoever comes later is not sent it. It counts for the values that are
 /// sent from then on. 0 or 1, default 0.
 pub const NS_OPT_KEY_TRANSIENT: ns_opt = 202;
 

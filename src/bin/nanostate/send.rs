@@ -51,7 +51,7 @@ pub struct Arguments {
     /// Withdraw the value, or each of them, when it has not been sent again for this long, like 30s
     #[arg(long, value_name = "DURATION", value_parser = time_to_live)]
     ttl: Option<i64>,
-    /// Send to those only that are there: nobody is sent it, or any of them, who comes later
+    /// Send only to those that are there: whoever comes later is not sent the value, or any of them
     #[arg(long)]
     transient: bool,
     /// Give up after this many seconds without a hub, or without its confirmation at the end
