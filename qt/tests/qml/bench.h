@@ -86,6 +86,15 @@ public:
     {
         return ns_app_clear(*m_peer, name.toUtf8().constData()) == NS_OK && m_peer->flush();
     }
+    // A value of each of so many names that begin with this, without waiting in between.
+    Q_INVOKABLE bool sendEach(const QString &prefix, int count)
+    {
+        for (int i = 0; i < count; ++i) {
+            if (ns_app_send_int(*m_peer, (prefix + QString::number(i)).toUtf8().constData(), i) != NS_OK)
+                return false;
+        }
+        return m_peer->flush();
+    }
     // The integers from 1 to `count`, without waiting in between.
     Q_INVOKABLE bool sendMany(const QString &name, int count)
     {

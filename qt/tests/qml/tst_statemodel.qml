@@ -1,4 +1,5 @@
 import QtQuick 2.15
+import QtQuick.Window 2.15
 import QtTest 1.15
 import Nanostate 1.0
 import NanostateTest 1.0
@@ -14,6 +15,35 @@ HubTestCase {
     Component {
         id: modelComponent
         StateModel {}
+    }
+    Component {
+        id: peerComponent
+        TestPeer {}
+    }
+    Component {
+        id: windowComponent
+        Window {
+            property alias client: late
+            property alias model: states
+            width: 200
+            height: 200
+            visible: true
+
+            NanostateClient {
+                id: late
+                identity: "window"
+                url: test.hub.url
+            }
+            ListView {
+                anchors.fill: parent
+                model: StateModel {
+                    id: states
+                    client: late
+                    nameFilter: "n/*"
+                }
+                delegate: Text { text: name + " = " + value + (retained ? " (held)" : "") }
+            }
+        }
     }
     Component {
         id: rowsComponent
@@ -120,6 +150,37 @@ HubTestCase {
         verify(peer.send("held/0", "2"))
         eventually(() => !retained(0))
         compare(retained(1), true)
+    }
+
+    function test_a_window_that_comes_late_has_10000_states_of_20_senders_once_it_is_synced_and_knows_that_they_were_held() {
+        const senders = []
+        for (let i = 0; i < 20; ++i) {
+            const sender = own(peerComponent.createObject(null))
+            verify(sender.open("sender" + i, hub.url))
+            verify(sender.sendEach("n/", 500))
+            senders.push(sender)
+        }
+        const window = own(windowComponent.createObject(null))
+        const model = window.model
+        let rows = -1
+        window.client.syncedChanged.connect(() => { rows = model.count })
+        eventually(() => window.client.synced, "all that the hub held")
+        compare([rows, model.count], [10000, 10000])
+        const shown = row => [Qt.UserRole, Qt.UserRole + 2, Qt.UserRole + 1, Qt.UserRole + 4].map(
+            role => model.data(model.index(row, 0), role)).join(" ")
+        const texts = new Set()
+        for (let row = 0; row < 10000; ++row)
+            texts.add(shown(row))
+        for (let i = 0; i < 20; ++i) {
+            for (let n = 0; n < 500; ++n)
+                verify(texts.has("n/" + n + " sender" + i + " " + n + " true"))
+        }
+        // What is published from then on is not held.
+        compare(shown(0), "n/0 sender0 0 true")
+        verify(senders[0].send("n/0", "7"))
+        eventually(() => shown(0) === "n/0 sender0 7 false", "a new value")
+        compare(shown(1), "n/0 sender1 0 true")
+        compare(model.count, 10000)
     }
 
     function test_changes_of_one_pass_of_the_event_loop_are_told_once() {
