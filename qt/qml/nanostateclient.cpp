@@ -1,6 +1,7 @@
 #include "nanostateclient.h"
 
 #include "jsvalue.h"
+#include "stateimage.h"
 
 #include <NanostateQt/private/client_p.h>
 
@@ -39,6 +40,8 @@ void NanostateClient::classBegin()
 {
     ClientAccess::setDeferred(this, true);
     setActive(true);
+    // Before any Image of the same file asks.
+    providePictures(qmlEngine(this));
 }
 
 void NanostateClient::componentComplete()

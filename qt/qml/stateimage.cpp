@@ -5,6 +5,7 @@
 #include <QtCore/qmetaobject.h>
 #include <QtCore/qmutex.h>
 #include <QtCore/qpointer.h>
+#include <QtCore/qregularexpression.h>
 #include <QtGui/qimagereader.h>
 #include <QtQml/qqmlengine.h>
 #include <QtQml/qqmlinfo.h>
@@ -107,8 +108,11 @@ public:
     // NAME?SERIAL.REVISION: the newest picture of that StateImage, whose next revision has another URL.
     QImage requestImage(const QString &id, QSize *size, const QSize &requestedSize) override
     {
-        const QString query = id.mid(id.lastIndexOf(QLatin1Char('?')) + 1);
-        const auto picture = Pictures::instance().get(query.section(QLatin1Char('.'), 0, 0).toInt());
+        static const QRegularExpression ofStateImage(QStringLiteral("\\?([0-9]+)\\.[0-9]+$"));
+        const QRegularExpressionMatch match = ofStateImage.match(id);
+        if (!match.hasMatch())
+            return refuse(id);
+        const auto picture = Pictures::instance().get(match.captured(1).toInt());
         if (!picture)
             return QImage();
         QByteArray bytes = bytesOf(picture.get());
@@ -128,6 +132,17 @@ public:
             reader.setScaledSize(full.scaled(wanted, Qt::KeepAspectRatio).expandedTo(QSize(1, 1)));
         return reader.read();
     }
+
+private:
+    // An Image would not be told of another picture, and Qt keeps what a URL once was.
+    static QImage refuse(const QString &id)
+    {
+        const QString name = QUrl::fromPercentEncoding(id.toUtf8());
+        qWarning("image://%s/%s: an Image cannot follow a state by itself. Write StateImage { id: picture; client: hub; name: "
+                 "\"%s\" } and Image { source: picture.source; cache: false }",
+                 ProviderId, qUtf8Printable(id), qUtf8Printable(name));
+        return QImage();
+    }
 };
 
 int nextSerial()
@@ -137,6 +152,13 @@ int nextSerial()
 }
 
 } // namespace
+
+void providePictures(QQmlEngine *engine)
+{
+    const QString id = QString::fromLatin1(ProviderId);
+    if (engine && !engine->imageProvider(id))
+        engine->addImageProvider(id, new Provider);
+}
 
 StateImage::StateImage(QObject *parent) : QObject(parent), ClientUser(this), m_serial(nextSerial()) {}
 
@@ -203,11 +225,7 @@ void StateImage::restart()
 {
     if (!isComplete())
         return;
-    if (QQmlEngine *const engine = qmlEngine(this)) {
-        const QString id = QString::fromLatin1(ProviderId);
-        if (!engine->imageProvider(id))
-            engine->addImageProvider(id, new Provider);
-    }
+    providePictures(qmlEngine(this));
     m_seen.reset();
     m_arrived.reset();
     m_cleared = false;

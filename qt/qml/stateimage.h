@@ -6,7 +6,14 @@
 #include <QtCore/qobject.h>
 #include <QtCore/qurl.h>
 
+QT_BEGIN_NAMESPACE
+class QQmlEngine;
+QT_END_NAMESPACE
+
 namespace NanostateQt {
+
+/*! Has the engine, if it is one, take image://nanostate/ from StateImages, and tell of them whoever writes such a URL. */
+void providePictures(QQmlEngine *engine);
 
 /*!
     A picture that programs share: the newest value of its name, if that is bytes in PNG, JPEG, GIF, BMP or WebP.

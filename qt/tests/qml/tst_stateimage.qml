@@ -25,6 +25,11 @@ HubTestCase {
         }
     }
 
+    Component {
+        id: plainComponent
+        Image {}
+    }
+
     function makeImage(properties) {
         return own(imageComponent.createObject(test, Object.assign({ client: client, name: "v" }, properties || {})))
     }
@@ -71,13 +76,34 @@ HubTestCase {
         compare([item.implicitWidth, item.implicitHeight], [2, 1])
     }
 
-    function test_a_name_may_have_any_characters() {
-        const name = "a b/\u00fc?x#y%41&z.1"
-        verify(peer.sendRaw(name, bytes(small)))
-        eventually(() => client.value(name) !== undefined)
-        const item = makeItem(makeImage({ name: name }))
+    function test_a_name_may_have_any_characters_data() {
+        const names = ["a b/\u00fc?x#y%41&z.1", "50% off?", "?1.1", "#1", "/", "//a", "a/../b", "..", " ", "a:b@c\\d"]
+        return Array.from(names, name => ({ tag: name, name: name }))
+    }
+    function test_a_name_may_have_any_characters(data) {
+        verify(peer.sendRaw(data.name, bytes(small)))
+        eventually(() => client.value(data.name) !== undefined)
+        const item = makeItem(makeImage({ name: data.name }))
         compare(item.status, Image.Ready)
         compare(item.implicitWidth, 2)
+    }
+
+    function test_whoever_writes_the_URL_of_a_state_is_told_of_StateImage_data() {
+        return [
+            { tag: "name", url: "camera/front", name: "camera/front" },
+            { tag: "other characters", url: "a%20b%3F/100%25", name: "a b\\?/100%" },
+            { tag: "query", url: "camera/front?1", name: "camera/front\\?1" }
+        ]
+    }
+    function test_whoever_writes_the_URL_of_a_state_is_told_of_StateImage(data) {
+        const [url, name] = ["image://nanostate/" + data.url, "camera/front"]
+        verify(peer.sendRaw(name, bytes(small)))
+        eventually(() => client.value(name) !== undefined)
+        ignoreWarning(new RegExp("an Image cannot follow a state by itself\\. Write StateImage \\{ id: picture; client: hub; name: \""
+                                 + data.name + "\" \\} and Image \\{ source: picture\\.source; cache: false \\}$"))
+        ignoreWarning(/Failed to get image from provider: image:/)
+        const item = own(plainComponent.createObject(test, { source: url }))
+        tryCompare(item, "status", Image.Error, patience)
     }
 
     function test_another_name_is_another_picture() {
