@@ -173,12 +173,14 @@ void Client::setBytesAsText(bool on)
 
 bool Client::publish(const QString &name, const QVariant &value)
 {
+    return publish(name, value, PublishOptions());
+}
+
+bool Client::publish(const QString &name, const QVariant &value, const PublishOptions &options)
+{
     QByteArray utf8;
     QByteArray encoded;
-    if (!d->checkSend(name, value, "published", &utf8, &encoded))
-        return false;
-    const auto size = size_t(encoded.size());
-    return d->sent(utf8, ns_app_send_msgpack(d->app, utf8.constData(), encoded.constData(), size));
+    return d->checkSend(name, value, "published", &utf8, &encoded) && d->publish(utf8, encoded, options);
 }
 
 bool Client::publishBytes(const QString &name, const QByteArray &bytes)

@@ -10,18 +10,30 @@
 
 #include <nanostate.h>
 
+#include <chrono>
+
 namespace NanostateQt {
 
 class ClientPrivate;
+
+/*! How a value is published. */
+struct PublishOptions
+{
+    /*! The value is for those who are there, as the position of a mouse: whoever comes later is not sent it. */
+    bool transient = false;
+    /*! A value that is not published again within this time is withdrawn for all, also if this program is gone by then; 0:
+        it stays. At most 1000 days. */
+    std::chrono::milliseconds timeToLive{0};
+};
 
 /*!
     A program's endpoint: publishes states to a hub, and receives those of other programs.
 
     It connects when \l active becomes true, and reconnects by itself whenever the hub goes away. Values published
     meanwhile are kept, the newest of each name. It works in the event loop of the thread that it lives in, without a
-    thread or a timer of its own. A client that is active before there is an event loop sends at once, and receives as
-    soon as the loop runs. It is not thread-safe: use it in its thread, and move it to another one only while it is not
-    active.
+    thread of its own, and with a timer only while values that it has published with a time to live wait for their end.
+    A client that is active before there is an event loop sends at once, and receives as soon as the loop runs. It is
+    not thread-safe: use it in its thread, and move it to another one only while it is not active.
 
     No function waits for the hub, with one exception: ending a connected client (deactivation, destruction, another
     identity) may take up to one second, for values that are not written yet.
@@ -159,7 +171,9 @@ public:
         refused, and \l error says why: Value if it holds a type that cannot be sent, Utf8 if name or value has half a
         surrogate pair. A value published while there is no hub is sent once there is one. */
     Q_INVOKABLE bool publish(const QString &name, const QVariant &value);
-    /*! The same for bytes, which a QString would change. */
+    /*! The same, with options. They count for this value only. False: also if timeToLive is out of its range. */
+    bool publish(const QString &name, const QVariant &value, const PublishOptions &options);
+    /*! publish() for bytes, which a QString would change. */
     Q_INVOKABLE bool publishBytes(const QString &name, const QByteArray &bytes);
     /*! Withdraws the value that this client has published of \a name, also one that it published before it was active the
         last time: the name has none from then on, here and in other programs, until one is published again. False: as

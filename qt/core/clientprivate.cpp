@@ -5,7 +5,10 @@
 #include <QtCore/qmetaobject.h>
 #include <QtCore/qpointer.h>
 #include <QtCore/qsocketnotifier.h>
+#include <QtCore/qtimer.h>
 
+#include <algorithm>
+#include <memory>
 #include <utility>
 
 namespace NanostateQt {
@@ -14,6 +17,10 @@ namespace {
 
 // How long one pass may take before the rest of the event loop gets its turn, in milliseconds: a quarter of a frame.
 constexpr int PassMillis = 4;
+
+// How often it looks for own values that have expired, at most and at least.
+constexpr std::chrono::milliseconds OftenExpire(10);
+constexpr std::chrono::hours RarelyExpire(1);
 
 } // namespace
 
@@ -234,6 +241,7 @@ void ClientPrivate::close()
     ns_app_close(app, ns_app_link(app) == NS_LINK_CONNECTED ? -1 : 0);
     ns_app_free(std::exchange(app, nullptr));
     arrivals.clear();
+    lifetimes.clear();
     if (others.clear())
         ++peersChanges;
     ++closed;
@@ -388,6 +396,23 @@ bool ClientPrivate::checkSend(const QString &name, const QVariant &value, const 
         || refuse(failure(error.status, QStringLiteral("\"%1\": %2").arg(name, error.text)));
 }
 
+bool ClientPrivate::publish(const QByteArray &utf8, const QByteArray &encoded, const PublishOptions &options)
+{
+    const auto size = size_t(encoded.size());
+    if (!options.transient && options.timeToLive.count() == 0)
+        return sent(utf8, ns_app_send_msgpack(app, utf8.constData(), encoded.constData(), size));
+    ns_key *made = nullptr;
+    if (const ns_status status = ns_app_key(app, utf8.constData(), &made))
+        return refuse(lastFailure(status));
+    const std::unique_ptr<ns_key, decltype(&ns_key_free)> key(made, ns_key_free);
+    ns_key_set(made, NS_OPT_KEY_TRANSIENT, options.transient);
+    if (const ns_status status = ns_key_set(made, NS_OPT_KEY_TTL_MS, options.timeToLive.count())) {
+        const QString why = QStringLiteral("\"%1\" was not published, for its timeToLive: %2");
+        return refuse(failure(status, why.arg(fromCString(utf8.constData()), lastFailure(status).text)));
+    }
+    return sent(utf8, ns_key_send(made, ns_value_msgpack(encoded.constData(), size)), options.timeToLive);
+}
+
 bool ClientPrivate::leave(const QByteArray &utf8, const ns_value *will)
 {
     ns_key *key = nullptr;
@@ -400,11 +425,14 @@ bool ClientPrivate::leave(const QByteArray &utf8, const ns_value *will)
     return status == NS_OK;
 }
 
-bool ClientPrivate::sent(const QByteArray &utf8, ns_status status)
+bool ClientPrivate::sent(const QByteArray &utf8, ns_status status, std::chrono::milliseconds life)
 {
     if (status != NS_OK)
         return refuse(lastFailure(status));
     callFailure = Failure();
+    lifetimes.set(utf8, life);
+    if (life.count() > 0)
+        expireLater(life);
     const Moment before(this);
     if (observers.has(utf8)) {
         ns_state *own = nullptr;
@@ -424,14 +452,52 @@ bool ClientPrivate::cleared(const QByteArray &utf8, ns_status status)
     if (status != NS_OK)
         return refuse(lastFailure(status));
     callFailure = Failure();
+    lifetimes.set(utf8, std::chrono::milliseconds(0));
+    if (tellCleared(utf8))
+        settle();
+    return true;
+}
+
+bool ClientPrivate::tellCleared(const QByteArray &utf8)
+{
     const Moment before(this);
     const QByteArray sender(ns_app_identity(app));
     const ClearedState state{sender.constData(), utf8.constData(), nullptr};
     observers.tell(state.name, [&state](StateObserver *observer) { observer->stateCleared(state); },
                    [&before]() { return before.goesOn(); });
-    if (before.exists())
-        settle();
-    return true;
+    return before.exists();
+}
+
+void ClientPrivate::expireLater(std::chrono::milliseconds rest)
+{
+    // A timer cannot wait for the longest times.
+    const auto wait = std::clamp<std::chrono::milliseconds>(rest, OftenExpire, RarelyExpire);
+    const QDeadlineTimer then(wait, Qt::PreciseTimer);
+    if (!expiry.hasExpired() && expiry <= then)
+        return;
+    expiry = then;
+    // A client that is older than the QCoreApplication has no timers yet.
+    const auto begin = [this, wait]() { QTimer::singleShot(wait, Qt::PreciseTimer, q, [this]() { expire(); }); };
+    QMetaObject::invokeMethod(q, begin, Qt::QueuedConnection);
+}
+
+void ClientPrivate::expire()
+{
+    const Moment before(this);
+    for (const QByteArray &name : lifetimes.expired()) {
+        ns_state *own = nullptr;
+        // The app may be about to withdraw it.
+        const ns_status status = ns_app_get(app, ns_app_identity(app), name.constData(), &own);
+        ns_state_free(own);
+        if (status != NS_ERR_NOT_FOUND)
+            continue;
+        lifetimes.set(name, std::chrono::milliseconds(0));
+        tellCleared(name);
+        if (!before.goesOn())
+            return;
+    }
+    if (const auto rest = lifetimes.rest())
+        expireLater(*rest);
 }
 
 bool ClientPrivate::refuse(const Failure &why)

@@ -7,6 +7,7 @@
 #include "client.h"
 #include "client_p.h"
 #include "failure.h"
+#include "lifetimes.h"
 #include "observers.h"
 #include "others.h"
 #include "subscriptions.h"
@@ -59,10 +60,12 @@ public:
     bool checkSend(const QString &name, const char *done, QByteArray *utf8);
     // The same for a value, which it encodes.
     bool checkSend(const QString &name, const QVariant &value, const char *done, QByteArray *utf8, QByteArray *encoded);
+    // Publishes a value in MessagePack with these options. False: the error is reported.
+    bool publish(const QByteArray &utf8, const QByteArray &encoded, const PublishOptions &options);
     // Leaves a will for the name, or takes it back. False: the error is reported.
     bool leave(const QByteArray &utf8, const ns_value *will);
-    // Handles the result of a call that sent.
-    bool sent(const QByteArray &utf8, ns_status status);
+    // Handles the result of a call that sent a value, which lives so long.
+    bool sent(const QByteArray &utf8, ns_status status, std::chrono::milliseconds life = std::chrono::milliseconds(0));
     bool cleared(const QByteArray &utf8, ns_status status);
     // Reports the failure of a call. Always false.
     bool refuse(const Failure &why);
@@ -137,6 +140,11 @@ private:
     void syncedArrived();
     void peerChanged(const PeerInfo &peer);
     void loseSynced();
+    // Tells the observers that the own value of the name is no more. False: a slot deleted the client.
+    bool tellCleared(const QByteArray &utf8);
+    // Has the event loop call expire() when an own value expires that lives so long.
+    void expireLater(std::chrono::milliseconds rest);
+    void expire();
 
     Client *const q;
     QSocketNotifier *notifier = nullptr;
@@ -147,6 +155,9 @@ private:
     int peersChanges = 0;
     // subscribeNow() is queued.
     bool subscribing = false;
+    Lifetimes lifetimes;
+    // When expire() is going to run; over while it is not.
+    QDeadlineTimer expiry;
     // What the signals emitted so far have reported.
     struct
     {

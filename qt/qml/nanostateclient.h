@@ -29,6 +29,11 @@ public:
         where. */
     Q_INVOKABLE bool publish(const QString &name, const QJSValue &value);
 
+    /*! The same, with options: { transient: true } for a value that is for those who are there, { timeToLive: 5000 } for one
+        that is withdrawn when it is not published again within so many milliseconds, or both. If there is anything else in
+        them, this returns false, and a warning says what. */
+    Q_INVOKABLE bool publish(const QString &name, const QJSValue &value, const QJSValue &options);
+
     using Client::will;
     /*! Leaves a value of JavaScript as publish() takes it. */
     Q_INVOKABLE bool will(const QString &name, const QJSValue &value);
@@ -43,6 +48,8 @@ protected:
 private:
     // What a value of JavaScript is for C++. False: it contains something that is no value, which is reported.
     bool unwrap(const QString &name, const QJSValue &value, const char *done, QVariant *out);
+    // A call is refused because of an argument. Always false.
+    bool refuse(const QString &name, ns_status status, const char *done, const QString &why);
 };
 
 } // namespace NanostateQt

@@ -106,8 +106,8 @@ void SharedState::setValue(const QVariant &given)
         qmlWarning(this) << "\"" << m_name << "\": value " << ValueType::mismatch(value, m_type);
         return;
     }
-    // One that replaces a value of another type is published in any case.
-    if (isSame(value, m_shown.value()) && m_shown.errorString().isEmpty()) {
+    // One that replaces a value of another type is published in any case, and one that expires, so that it lives on.
+    if (isSame(value, m_shown.value()) && m_shown.errorString().isEmpty() && m_options.timeToLive.count() == 0) {
         if (!m_held || !m_enabled)
             return;
         // It has to win over values that wait for the end of the hold.

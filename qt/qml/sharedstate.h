@@ -30,9 +30,9 @@ class SharedState : public QObject, public ClientUser
     /*! The name of the state. A value that is set while it is empty waits for one. */
     Q_PROPERTY(QString name READ name WRITE setName NOTIFY nameChanged)
     /*! The newest value that the client knows, own ones included; the default while there is none, also after it was
-        withdrawn. Setting it publishes
-        it, unless it is deeply equal to the one that is shown. A value in the declaration of the object is a default
-        and is not published. undefined is refused, and so is what cannot be sent. */
+        withdrawn. Setting it publishes it, unless it is deeply equal to the one that is shown and has no \l timeToLive. A
+        value in the declaration of the object is a default and is not published. undefined is refused, and so is what
+        cannot be sent. */
     Q_PROPERTY(QVariant value READ value WRITE setValue NOTIFY valueChanged)
     /*! Shown while no value is known. Never published. */
     Q_PROPERTY(QVariant defaultValue READ defaultValue WRITE setDefaultValue NOTIFY defaultValueChanged)
@@ -60,6 +60,13 @@ class SharedState : public QObject, public ClientUser
     /*! The shortest time between two published values, in milliseconds: the first is sent at once, the newest of those
         that follow when the time is up. Initially 0: each is sent at once. */
     Q_PROPERTY(int publishInterval READ publishInterval WRITE setPublishInterval NOTIFY publishIntervalChanged)
+    /*! The values are for those who are there, as the position of a mouse: whoever comes later is not sent them. For what is
+        published from then on. Initially false. (QML reserves the word "transient".) */
+    Q_PROPERTY(bool transientValue READ isTransient WRITE setTransient NOTIFY transientValueChanged)
+    /*! How long a value lives that is not published again, in milliseconds: then it is withdrawn for all, also if this
+        program is gone by then. 0: it stays. For what is published from then on; while this is not 0, setting a value
+        publishes it also if it equals the one that is shown. Initially 0. */
+    Q_PROPERTY(int timeToLive READ timeToLive WRITE setTimeToLive NOTIFY timeToLiveChanged)
     /*! While it is true, for instance during a drag, arriving values wait. When it becomes false, the newest value is
         shown; but a value that was set meanwhile stays, and is published once more if another one has arrived after it.
         */
@@ -103,6 +110,10 @@ public:
     bool isPending() const;
     int publishInterval() const;
     void setPublishInterval(int millis);
+    bool isTransient() const;
+    void setTransient(bool transient);
+    int timeToLive() const;
+    void setTimeToLive(int millis);
     bool isHeld() const;
     void setHeld(bool held);
     bool isEnabled() const;
@@ -130,6 +141,8 @@ Q_SIGNALS:
     void staleChanged();
     void pendingChanged();
     void publishIntervalChanged();
+    void transientValueChanged();
+    void timeToLiveChanged();
     void heldChanged();
     void enabledChanged();
 
@@ -183,6 +196,7 @@ private:
     std::optional<QVariant> m_initial;
     bool m_defaultGiven = false;
     int m_interval = 0;
+    PublishOptions m_options;
     bool m_held = false;
     bool m_enabled = true;
     Type m_type = Type::Any;

@@ -31,6 +31,32 @@ void SharedState::setPublishInterval(int millis)
     tell(&SharedState::publishIntervalChanged);
 }
 
+bool SharedState::isTransient() const
+{
+    return m_options.transient;
+}
+
+void SharedState::setTransient(bool transient)
+{
+    if (std::exchange(m_options.transient, transient) != transient)
+        tell(&SharedState::transientValueChanged);
+}
+
+int SharedState::timeToLive() const
+{
+    return int(m_options.timeToLive.count());
+}
+
+void SharedState::setTimeToLive(int millis)
+{
+    if (millis < 0) {
+        qmlWarning(this) << "timeToLive is " << millis << ", and a time is not negative";
+        return;
+    }
+    if (std::exchange(m_options.timeToLive, std::chrono::milliseconds(millis)).count() != millis)
+        tell(&SharedState::timeToLiveChanged);
+}
+
 void SharedState::timerEvent(QTimerEvent *event)
 {
     if (event->timerId() != m_timer.timerId()) {
@@ -52,7 +78,7 @@ SharedState::Sent SharedState::send(const QVariant &value)
     const QPointer<SharedState> alive(this);
     const QPointer<Client> client(this->client());
     // Handlers of the client's error may run inside this call.
-    const bool taken = value.isValid() ? client->publish(m_name, value) : client->clear(m_name);
+    const bool taken = value.isValid() ? client->publish(m_name, value, m_options) : client->clear(m_name);
     if (!alive)
         return Sent::Deleted;
     if (!taken) {
