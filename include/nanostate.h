@@ -2116,6 +2116,14 @@ typedef struct {
 typedef bool (*ns_each_peer_fn)(ns_hub *hub, const ns_peer_stats_t *peer, void *ctx);
 
 /**
+ * Gets a peer of ns_app_each_hub_peer, borrowed for the call. True goes on to the next, false ends the
+ * walk.
+ *
+ * Runs inside ns_app_each_hub_peer.
+ */
+typedef bool (*ns_hub_peer_fn)(ns_app *app, const ns_peer_stats_t *peer, void *ctx);
+
+/**
  * Makes a hub. It listens nowhere until ns_hub_listen. Free `*out` with ns_hub_free.
  *
  * Does not block. Any thread.
@@ -2287,6 +2295,47 @@ ns_status ns_hub_each_peer(ns_hub *hub, ns_each_peer_fn function, void *ctx, siz
  * threads end safely; no new one may be started. Any thread.
  */
 void ns_hub_free(ns_hub *hub);
+
+/**
+ * Asks the app's hub for its counters, wherever it runs. `size` is sizeof *out, as in ns_hub_stats.
+ * Waits for a link and the answer: `timeout_ms` milliseconds, -1 forever, 0 only tries; asks again on
+ * the next link if this one is lost.
+ *
+ * Blocks. Any thread, but not a callback on the app's own thread.
+ *
+ * - NS_ERR_TIMEOUT: ns_last_error tells why there is no link, if there is none
+ * - NS_ERR_UNSUPPORTED: the hub does not tell
+ * - NS_ERR_REFUSED, NS_ERR_IDENTITY_TAKEN, NS_ERR_FULL: the hub refused the app, which tries again
+ * - NS_ERR_STATE: ns_app_connect was not called, or inside a callback on the app's own thread
+ * - NS_ERR_INTERRUPTED: by ns_app_interrupt
+ * - NS_ERR_CLOSED: the app is closed, or was while this waited
+ * - NS_ERR_INVALID: `app` or `out` is NULL, `size` is 0, or `timeout_ms` is below -1
+ */
+ns_status ns_app_hub_stats(ns_app *app, int timeout_ms, ns_hub_stats_t *out, size_t size);
+
+/**
+ * Asks the app's hub for the counters of its peers, and calls `function` for each of them: apps, this
+ * one among them, and old programs. They come in no particular order. `size` is
+ * sizeof(ns_peer_stats_t), as in ns_hub_each_peer. A hub with many peers tells them in several
+ * messages, while the counters go on. Where a peer comes from is told only to apps that may publish,
+ * or could if they were no observers. Waits as ns_app_hub_stats.
+ *
+ * The calls come in this thread, before it returns, until one returns false, which is a success too.
+ * `function` may use the app.
+ *
+ * Blocks. Any thread, but not a callback on the app's own thread.
+ *
+ * - NS_ERR_TIMEOUT: ns_last_error tells why there is no link, if there is none
+ * - NS_ERR_UNSUPPORTED: the hub does not tell
+ * - NS_ERR_REFUSED, NS_ERR_IDENTITY_TAKEN, NS_ERR_FULL: the hub refused the app, which tries again
+ * - NS_ERR_STATE: ns_app_connect was not called, or inside a callback on the app's own thread
+ * - NS_ERR_INTERRUPTED: by ns_app_interrupt
+ * - NS_ERR_CLOSED: the app is closed, or was while this waited
+ * - NS_ERR_INVALID: `app` or `function` is NULL, `size` is 0 or above 65536, or `timeout_ms` is below
+ *   -1
+ */
+ns_status ns_app_each_hub_peer(ns_app *app, int timeout_ms, ns_hub_peer_fn function, void *ctx,
+        size_t size);
 
 #ifdef __cplusplus
 }

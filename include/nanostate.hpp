@@ -1366,6 +1366,39 @@ public:
             std::rethrow_exception(call.caught);
         return status;
     }
+    /// Asks the app's hub for its counters, wherever it runs.
+    Result<HubStats> try_hub_stats(Timeout timeout = wait_forever)
+    {
+        HubStats stats;
+        const Status status = detail::told(ns_app_hub_stats(handle(), timeout.ms(), &stats, sizeof stats));
+        return ok(status) ? Result<HubStats>(stats) : status;
+    }
+    /// Asks the app's hub for the counters of its peers, and calls `f(const PeerStats &)` for each of them, in no particular
+    /// order. If `f` returns a bool, false ends the walk.
+    template <typename F> Status try_each_hub_peer(F &&f, Timeout timeout = wait_forever)
+    {
+        struct Call {
+            std::remove_reference_t<F> &f;
+            std::exception_ptr caught;
+        } call{f, nullptr};
+        const auto run = [](ns_app *, const PeerStats *peer, void *ctx) noexcept {
+            Call &current = *static_cast<Call *>(ctx);
+            NANOSTATE_TRY
+            {
+                return detail::goes_on(current.f, *peer);
+            }
+            NANOSTATE_CATCH
+            {
+                current.caught = std::current_exception();
+                return false;
+            }
+        };
+        const Status status =
+            detail::told(ns_app_each_hub_peer(handle(), timeout.ms(), run, &call, sizeof(PeerStats)));
+        if (call.caught)
+            std::rethrow_exception(call.caught);
+        return status;
+    }
     /// Sets the function for when the hub has sent everything that it held, as for wait_synced(). It is called behind
     /// the states that came before: on each link, each time the app asked for more, as by accept(), and soon if it is
     /// so already. Otherwise as on_state().
@@ -1517,6 +1550,18 @@ public:
     template <typename F> void each_peer(F &&f, Timeout timeout = wait_forever)
     {
         detail::check(try_each_peer(f, timeout));
+    }
+    HubStats hub_stats(Timeout timeout = wait_forever) { return try_hub_stats(timeout).value(); }
+    template <typename F> void each_hub_peer(F &&f, Timeout timeout = wait_forever)
+    {
+        detail::check(try_each_hub_peer(f, timeout));
+    }
+    /// The counters of all peers of the app's hub.
+    std::vector<PeerStats> hub_peers(Timeout timeout = wait_forever)
+    {
+        std::vector<PeerStats> peers;
+        each_hub_peer([&](const PeerStats &peer) { peers.push_back(peer); }, timeout);
+        return peers;
     }
     void on_synced(SyncedFunction function) { detail::check(try_on_synced(std::move(function))); }
     template <typename... Kinds> void accept(Kinds... kinds) { detail::check(try_accept(kinds...)); }

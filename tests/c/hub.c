@@ -1,17 +1,10 @@
-/* Hubs: every transport, options, counters, peers, and the order of things. */
+/* Hubs: every transport, options, peers, and the order of things. */
 #include "test.h"
 
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-
-static ns_hub_stats_t stats_of(const ns_hub *hub)
-{
-    ns_hub_stats_t stats;
-    OK(ns_hub_stats(hub, &stats, sizeof stats));
-    return stats;
-}
 
 /* Two apps and a hub: everything that one sends arrives at the other, both ways, also what was sent before. */
 static void crosses(const char *transport)
@@ -95,7 +88,7 @@ static void several_addresses(void)
         state = next_named(apps[i], "over-all");
         ns_state_free(state);
     }
-    EQUAL(3, stats_of(hub).peers);
+    EQUAL(3, hub_stats(hub).peers);
     for (i = 0; i < 3; i++) {
         ns_app_free(apps[i]);
     }
@@ -291,13 +284,13 @@ static void peers(void)
     EQUAL(NS_PEER_REFUSED, events.list[1].event);
     CHECK(events.list[1].why != NS_OK);
     ns_app_free(other);
-    CHECK(stats_of(hub).refused_peers >= 1);
-    EQUAL(1, stats_of(hub).joined);
+    CHECK(hub_stats(hub).refused_peers >= 1);
+    EQUAL(1, hub_stats(hub).joined);
 
     /* Nobody listens any more. */
     OK(ns_hub_on_peer(hub, NULL, NULL));
     ns_app_free(app);
-    while (stats_of(hub).peers > 0) {
+    while (hub_stats(hub).peers > 0) {
         sched_yield();
     }
     ns_hub_free(hub);
@@ -353,141 +346,6 @@ static void freed_inside(void)
     gate_free(gate);
 }
 
-/* What ns_hub_each_peer showed. */
-struct counted {
-    ns_hub *hub;
-    int shown;
-    int named;
-    int most; /* The walk ends after this one. 0: it does not. */
-    bool later;
-};
-
-static bool count_peer(ns_hub *hub, const ns_peer_stats_t *peer, void *ctx)
-{
-    struct counted *counted = (struct counted *)ctx;
-    CHECK(hub == counted->hub);
-    counted->shown++;
-    EQUAL(0, peer->old);
-    EQUAL(1, peer->live);
-    CHECK(strlen(peer->from) > 0);
-    if (strcmp(peer->identity, "counted") == 0) {
-        EQUAL(2, peer->messages_in);
-        EQUAL(0, peer->messages_out);
-        counted->named++;
-    } else {
-        SAME("\xc3\xa4 peer", peer->identity);
-        EQUAL(0, peer->messages_in);
-        EQUAL(2, peer->messages_out);
-    }
-    if (counted->later) {
-        uint64_t next;
-        memcpy(&next, (const char *)peer + sizeof *peer, sizeof next);
-        EQUAL(0, next);
-    }
-    return counted->shown != counted->most;
-}
-
-enum { CROWD = 24 };
-
-struct crowd {
-    ns_hub *hub;
-    ns_app *apps[CROWD];
-    int seen[CROWD];
-    int others;
-};
-
-/* While the walk stands here, half of those who are shown in it leave, and others come. */
-static bool come_and_go(ns_hub *hub, const ns_peer_stats_t *peer, void *ctx)
-{
-    struct crowd *crowd = (struct crowd *)ctx;
-    int i;
-    if (sscanf(peer->identity, "crowd-%d", &i) != 1 || i < 0 || i >= CROWD) {
-        crowd->others++;
-        return true;
-    }
-    if (crowd->seen[i]++ == 0 && i % 2 == 0) {
-        char identity[32];
-        ns_app_free(crowd->apps[i]);
-        snprintf(identity, sizeof identity, "late-%d", i);
-        crowd->apps[i] = app_at(identity, hub);
-    }
-    return true;
-}
-
-/* Each peer that is there at the beginning is shown once, whatever peers come and go meanwhile. */
-static void crowd(void)
-{
-    struct crowd crowd;
-    int i;
-    memset(&crowd, 0, sizeof crowd);
-    crowd.hub = hub_at(free_url("inproc"));
-    for (i = 0; i < CROWD; i++) {
-        char identity[32];
-        snprintf(identity, sizeof identity, "crowd-%d", i);
-        crowd.apps[i] = app_at(identity, crowd.hub);
-    }
-    OK(ns_hub_each_peer(crowd.hub, come_and_go, &crowd, sizeof(ns_peer_stats_t)));
-    for (i = 0; i < CROWD; i++) {
-        EQUAL(1, crowd.seen[i]);
-        ns_app_free(crowd.apps[i]);
-    }
-    EQUAL(0, crowd.others);
-    ns_hub_free(crowd.hub);
-}
-
-static void counters(void)
-{
-    ns_hub *hub = hub_at(free_url("ipc"));
-    ns_app *a = app_at("counted", hub);
-    ns_app *b = app_at("\xc3\xa4 peer", hub);
-    ns_hub_stats_t stats;
-    struct {
-        ns_hub_stats_t stats;
-        uint64_t later;
-    } grown;
-    uint64_t first[2] = {7, 7};
-    struct counted peers;
-    OK(ns_app_send_text(a, "x", "1"));
-    OK(ns_app_send_text(a, "y", "2"));
-    ns_state_free(next_named(b, "x"));
-    ns_state_free(next_named(b, "y"));
-    stats = stats_of(hub);
-    EQUAL(2, stats.peers);
-    EQUAL(0, stats.old_peers);
-    EQUAL(2, stats.joined);
-    EQUAL(2, stats.states);
-    EQUAL(2, stats.messages_in);
-    EQUAL(2, stats.messages_out);
-    CHECK(stats.bytes_in > 0 && stats.bytes_out > 0 && stats.table_bytes > 0);
-    EQUAL(0, stats.malformed);
-    EQUAL(0, stats.malformed_by[NS_MALFORMED_EMPTY]);
-    EQUAL(0, stats.malformed_by[NS_MALFORMED_CONTROL]);
-    memset(&peers, 0, sizeof peers);
-    peers.hub = hub;
-    OK(ns_hub_each_peer(hub, count_peer, &peers, sizeof(ns_peer_stats_t)));
-    EQUAL(2, peers.shown);
-    EQUAL(1, peers.named);
-    peers.shown = peers.named = 0;
-    peers.most = 1;
-    OK(ns_hub_each_peer(hub, count_peer, &peers, sizeof(ns_peer_stats_t)));
-    EQUAL(1, peers.shown);
-    /* A program made for a later version reads on, and finds zeros. */
-    peers.shown = peers.named = peers.most = 0;
-    peers.later = true;
-    OK(ns_hub_each_peer(hub, count_peer, &peers, sizeof(ns_peer_stats_t) + 8));
-    EQUAL(2, peers.shown);
-    OK(ns_hub_stats(hub, (ns_hub_stats_t *)(void *)first, sizeof first[0]));
-    EQUAL(2, first[0]);
-    EQUAL(7, first[1]);
-    memset(&grown, 0xff, sizeof grown);
-    OK(ns_hub_stats(hub, &grown.stats, sizeof grown));
-    EQUAL(2, grown.stats.peers);
-    EQUAL(0, grown.later);
-    ns_app_free(a);
-    ns_app_free(b);
-    ns_hub_free(hub);
-}
-
 static void hub_echo(void)
 {
     ns_hub *hub;
@@ -503,7 +361,7 @@ static void hub_echo(void)
         OK(ns_app_stats(app, &stats, sizeof stats));
         sched_yield();
     } while (stats.stale == 0);
-    EQUAL(1, stats_of(hub).messages_out);
+    EQUAL(1, hub_stats(hub).messages_out);
     EQUAL(0, stats.queued);
     ns_app_free(app);
     ns_hub_free(hub);
@@ -559,8 +417,8 @@ static void refused_state(void)
     CHECK(strstr(ns_last_error(), "was not taken by the hub") != NULL);
     OK(ns_app_stats(app, &stats, sizeof stats));
     CHECK(stats.refused > 0);
-    EQUAL(stats.refused, stats_of(hub).refused);
-    CHECK(stats_of(hub).states <= 8);
+    EQUAL(stats.refused, hub_stats(hub).refused);
+    CHECK(hub_stats(hub).states <= 8);
     ns_app_free(app);
     ns_app_free(other);
     ns_hub_free(hub);
@@ -577,8 +435,6 @@ const struct test hub_tests[] = {
     {"a peer function hears who joins and who is refused", peers},
     {"a peer function hears who leaves", leaves},
     {"a hub freed in its peer function is gone at once", freed_inside},
-    {"the hub counts, for itself and for each peer", counters},
-    {"each peer is shown once, whoever comes and goes meanwhile", crowd},
     {"a hub may send states back, which apps drop that did not ask for them", hub_echo},
     {"a hub that comes again is whole as soon as its apps are back", restarts},
     {"a state for which the hub has no room is refused and counted on both sides", refused_state},

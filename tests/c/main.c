@@ -84,6 +84,13 @@ ns_app *app_at(const char *identity, ns_hub *hub)
     return app;
 }
 
+ns_hub_stats_t hub_stats(const ns_hub *hub)
+{
+    ns_hub_stats_t stats;
+    OK(ns_hub_stats(hub, &stats, sizeof stats));
+    return stats;
+}
+
 ns_app_stats_t app_stats(const ns_app *app)
 {
     ns_app_stats_t stats;
@@ -285,7 +292,7 @@ int main(int count, char **words)
     static const struct test *const files[] = {
         error_tests,    null_tests,    state_tests,  key_tests, app_tests, link_tests, queue_tests, poll_tests,
         callback_tests, handler_tests, thread_tests, tls_tests, hub_tests, log_tests,  fork_tests,  free_tests,
-        descriptor_tests,
+        descriptor_tests, counter_tests,
     };
     const char *place = getenv("TMPDIR");
     size_t i;

@@ -59,6 +59,8 @@ static void null_apps(void)
     IS(NS_ERR_INVALID, ns_app_on_stale(NULL, NULL, NULL));
     CHECK(!ns_app_is_stale(NULL, NULL));
     IS(NS_ERR_INVALID, ns_app_peers(NULL, 0, NULL, NULL));
+    IS(NS_ERR_INVALID, ns_app_hub_stats(NULL, 0, NULL, sizeof(ns_hub_stats_t)));
+    IS(NS_ERR_INVALID, ns_app_each_hub_peer(NULL, 0, NULL, NULL, sizeof(ns_peer_stats_t)));
     IS(NS_ERR_INVALID, ns_app_set_accept(NULL, 0));
     IS(NS_ERR_INVALID, ns_app_subscribe(NULL, NULL));
     IS(NS_ERR_INVALID, ns_app_subscribe(NULL, "x"));

@@ -21,6 +21,7 @@ struct test {
 /* One table for each file, ended by a NULL name. */
 extern const struct test app_tests[];
 extern const struct test callback_tests[];
+extern const struct test counter_tests[];
 extern const struct test descriptor_tests[];
 extern const struct test error_tests[];
 extern const struct test fork_tests[];
@@ -71,6 +72,8 @@ ns_app *app_at(const char *identity, ns_hub *hub);
 ns_app *app_new(const char *identity);
 /* The counters of an app. */
 ns_app_stats_t app_stats(const ns_app *app);
+/* The counters of a hub. */
+ns_hub_stats_t hub_stats(const ns_hub *hub);
 /* The next state, which must come. */
 ns_state *next(ns_app *app);
 /* The next state, which must have this name. */

@@ -334,13 +334,7 @@ impl Run {
                 self.check_open(handle_ref, "ns_app_connect", status);
                 self.require(well_formed || status != NS_OK, || format!("ns_app_connect to {url:?}"));
             }
-            11 if rng.one_in(3) => {
-                let mut ns = 9;
-                let status = status!(self, ns_app_ping(app, wait, &raw mut ns));
-                self.check_open(handle_ref, "ns_app_ping", status);
-                self.require(status == NS_OK || ns == 0, || format!("ns_app_ping tells {ns}"));
-                self.require(!own_thread || status != NS_OK, || "ns_app_ping in a callback".into());
-            }
+            11 if rng.one_in(3) => self.ping(handle_ref, wait, own_thread),
             11 if rng.one_in(2) => {
                 let sender: &CStr = rng.pick(&[c"x", c"nobody", c"", c"\xff"]);
                 let status = status!(self, ns_app_forget(app, sender.as_ptr(), c"x".as_ptr(), wait));
@@ -355,10 +349,12 @@ impl Run {
             }
             10 if rng.one_in(2) => {
                 let pattern: &CStr = rng.pick(&[c"x", c"x/*", c"**", c"", c"\xff"]);
-                let two = [pattern.as_ptr(), c"y/**".as_ptr()];
                 let status = match rng.below(4) {
                     0 => status!(self, ns_app_subscribe(app, ptr::null())),
-                    3 => status!(self, ns_app_set_subscriptions(app, two.as_ptr(), rng.below(3) as usize)),
+                    3 => {
+                        let two = [pattern.as_ptr(), c"y/**".as_ptr()];
+                        status!(self, ns_app_set_subscriptions(app, two.as_ptr(), rng.below(3) as usize))
+                    }
                     1 => status!(self, ns_app_subscribe(app, pattern.as_ptr())),
                     _ => status!(self, ns_app_unsubscribe(app, pattern.as_ptr())),
                 };
@@ -375,6 +371,7 @@ impl Run {
                 self.check_open(handle_ref, "ns_app_peers", status);
                 self.require(!own_thread || status != NS_OK, || "ns_app_peers in a callback".into());
             }
+            12 if rng.one_in(4) => self.ask_hub(rng, handle_ref, wait, own_thread),
             12 if rng.one_in(2) => {
                 let status = status!(self, ns_app_wait_synced(app, wait));
                 invalid_if("ns_app_wait_synced", null || (wait < -1 && !own_thread), status);

@@ -101,7 +101,22 @@ impl Shown {
 
 /// Reads each peer that ns_hub_each_peer shows, also what a later version would read, and counts them.
 pub(crate) unsafe extern "C" fn count_peer(_hub: *mut ns_hub, peer: *const ns_peer_stats_t, ctx: *mut c_void) -> bool {
-    // SAFETY: the caller of ns_hub_each_peer gave it.
+    // SAFETY: as ns_hub_each_peer gives them.
+    unsafe { count_stats(peer, ctx) }
+}
+
+/// As [`count_peer`], for ns_app_each_hub_peer.
+pub(crate) unsafe extern "C" fn count_hub_peer(
+    _app: *mut ns_app,
+    peer: *const ns_peer_stats_t,
+    ctx: *mut c_void,
+) -> bool {
+    // SAFETY: as ns_app_each_hub_peer gives them.
+    unsafe { count_stats(peer, ctx) }
+}
+
+unsafe fn count_stats(peer: *const ns_peer_stats_t, ctx: *mut c_void) -> bool {
+    // SAFETY: the program gave a `Shown`.
     let shown = unsafe { &mut *ctx.cast::<Shown>() };
     let size = shown.size.max(size_of::<ns_peer_stats_t>());
     // SAFETY: the struct has as many bytes.

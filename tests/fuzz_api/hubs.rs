@@ -1,8 +1,43 @@
 //! Calls on hubs.
 
+use std::ffi::c_int;
+
 use super::*;
 
 impl Run {
+    /// An app asks its hub for a sign of life. `wait`: milliseconds; `own_thread`: whether this is a callback there.
+    pub(crate) fn ping(&self, handle: Option<&Handle<ns_app>>, wait: c_int, own_thread: bool) {
+        let app = handle.map_or(ptr::null_mut(), Handle::raw);
+        let mut ns = 9;
+        let status = status!(self, ns_app_ping(app, wait, &raw mut ns));
+        self.check_open(handle, "ns_app_ping", status);
+        self.require(status == NS_OK || ns == 0, || format!("ns_app_ping tells {ns}"));
+        self.require(!own_thread || status != NS_OK, || "ns_app_ping in a callback".into());
+    }
+
+    /// An app asks what its hub counts, otherwise as in [`Run::ping`].
+    pub(crate) fn ask_hub(&self, rng: &mut Rng, handle: Option<&Handle<ns_app>>, wait: c_int, own_thread: bool) {
+        let app = handle.map_or(ptr::null_mut(), Handle::raw);
+        let must_fail = app.is_null() || (wait < -1 && !own_thread);
+        let size = rng.pick(&[0, 1, 8, size_of::<ns_peer_stats_t>(), 65536, usize::MAX]);
+        let mut shown = Shown { size, most: rng.index(3), count: 0 };
+        let function = (!rng.one_in(20)).then_some(count_hub_peer as unsafe extern "C" fn(_, _, _) -> _);
+        let status = status!(self, ns_app_each_hub_peer(app, wait, function, (&raw mut shown).cast(), size));
+        let invalid = must_fail || function.is_none() || size == 0 || size == usize::MAX;
+        self.require(!invalid || status == NS_ERR_INVALID, || format!("ns_app_each_hub_peer: {status}"));
+        let fits = shown.count == 0 || (status == NS_OK && shown.count <= shown.most.max(1));
+        self.require(fits, || format!("ns_app_each_hub_peer: {status} and {} of {}", shown.count, shown.most));
+        self.check_open(handle, "ns_app_each_hub_peer", status);
+        let mut stats = std::mem::MaybeUninit::<ns_hub_stats_t>::uninit();
+        let status = status!(self, ns_app_hub_stats(app, wait, stats.as_mut_ptr(), size_of::<ns_hub_stats_t>()));
+        self.require(!must_fail || status == NS_ERR_INVALID, || format!("ns_app_hub_stats: {status}"));
+        self.check_open(handle, "ns_app_hub_stats", status);
+        // SAFETY: written whatever comes of the call.
+        let stats = unsafe { stats.assume_init() };
+        self.require(status == NS_OK || stats.max_peers == 0, || "counters of a call that failed".into());
+        self.require(!own_thread || status != NS_OK, || "ns_app_hub_stats in a callback".into());
+    }
+
     pub(crate) fn hub_op(self: &Arc<Run>, rng: &mut Rng, slot: usize, only: Option<&Arc<Handle<ns_hub>>>) {
         let inside = only.is_some();
         let op = rng.below(12);

@@ -38,10 +38,10 @@ pub struct ns_app {
 }
 
 /// What is behind an `ns_app`.
-struct Behind {
+pub(super) struct Behind {
     app: App,
     identity: CString,
-    guard: FreeGuard<App>,
+    pub(super) guard: FreeGuard<App>,
 }
 
 /// Gets a state. The state is borrowed for the call: ns_state_ref keeps it.
@@ -127,7 +127,7 @@ fn option(number: ns_opt) -> Result<AppOption> {
 ///
 /// # Safety
 /// `app` is NULL or not freed when the call begins.
-unsafe fn handle_of(app: *const ns_app) -> Result<HandleRef<Behind>> {
+pub(super) unsafe fn handle_of(app: *const ns_app) -> Result<HandleRef<Behind>> {
     // SAFETY: as the caller promises: `ns_app_new` made it.
     unsafe { held(app.cast::<Counted<Behind>>(), "app") }
 }
@@ -137,7 +137,7 @@ unsafe fn handle_of(app: *const ns_app) -> Result<HandleRef<Behind>> {
 ///
 /// # Safety
 /// `app` is NULL or not freed when the call begins.
-unsafe fn waiting<T>(app: *const ns_app, call: impl FnOnce(&App) -> Result<T>) -> Result<T> {
+pub(super) unsafe fn waiting<T>(app: *const ns_app, call: impl FnOnce(&App) -> Result<T>) -> Result<T> {
     // SAFETY: as the caller promises.
     let handle = unsafe { handle_of(app) }?;
     let outcome = call(&handle.app);

@@ -1,5 +1,6 @@
 //! `ns_hub`: the process, or the object inside one, that forwards states.
 
+mod asked;
 mod stats;
 
 use std::ffi::{c_char, c_void, CString};
@@ -8,6 +9,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+pub use self::asked::*;
 pub use self::stats::*;
 use super::counted::{Counted, HandleRef};
 use super::enter::enter;
@@ -344,29 +346,20 @@ pub unsafe extern "C" fn ns_hub_each_peer(
         // SAFETY: the arguments are as the header demands.
         let handle = unsafe { handle_of(hub) }?;
         let function = function.ok_or_else(|| null("function"))?;
-        if size == 0 || size > LARGEST_STRUCT {
-            return Err(super::invalid(format!("size is {size}")));
-        }
-        // A program made for a later version may read as far as `size`: zeros behind what is known here.
-        let mut shown = vec![0_u64; size.max(size_of::<ns_peer_stats_t>()).div_ceil(8)];
+        let mut shown = ShownPeer::new(size)?;
         for stats in handle.hub.peers()? {
-            let place = shown.as_mut_ptr().cast::<ns_peer_stats_t>();
-            // SAFETY: large enough and aligned as above.
-            unsafe { place.write(stats.into()) };
+            let peer = shown.put(stats);
             if handle.guard.ended() {
                 return Err(Status::Closed.into());
             }
             // SAFETY: the hub is not freed, the struct outlives the call, and the function is as the header demands.
-            if !unsafe { enter!(function, hub, place, ctx) } {
+            if !unsafe { enter!(function, hub, peer, ctx) } {
                 break;
             }
         }
         Ok(())
     })
 }
-
-/// No struct of a later version is larger.
-const LARGEST_STRUCT: usize = 65536;
 
 /// Frees a hub: closes its listeners and peers and ends its thread. The apps reconnect as soon as
 /// there is another hub, and announce their states to it. NULL is ignored.

@@ -3,7 +3,8 @@
 use std::ffi::{c_char, c_int};
 
 use super::super::counters::counters;
-use crate::{HubStats, PeerStats};
+use super::super::invalid;
+use crate::{HubStats, PeerStats, Result};
 
 /// Why a message is malformed, as an index of malformed_by in ns_hub_stats_t. It is empty.
 pub const NS_MALFORMED_EMPTY: c_int = 0;
@@ -219,6 +220,29 @@ fn fixed<const N: usize>(text: &str) -> [c_char; N] {
         *to = *from as c_char;
     }
     out
+}
+
+/// No struct of a later version is larger.
+const LARGEST_STRUCT: usize = 65536;
+
+/// The counters of one peer after the other, in a struct as long as the program says that its own is: one made for a later
+/// version reads so far, and finds zeros behind what is known here.
+pub(super) struct ShownPeer(Vec<u64>);
+
+impl ShownPeer {
+    pub(super) fn new(size: usize) -> Result<ShownPeer> {
+        if size == 0 || size > LARGEST_STRUCT {
+            return Err(invalid(format!("size is {size}")));
+        }
+        Ok(ShownPeer(vec![0; size.max(size_of::<ns_peer_stats_t>()).div_ceil(8)]))
+    }
+
+    pub(super) fn put(&mut self, stats: PeerStats) -> *const ns_peer_stats_t {
+        let place = self.0.as_mut_ptr().cast::<ns_peer_stats_t>();
+        // SAFETY: large enough and aligned as above.
+        unsafe { place.write(stats.into()) };
+        place
+    }
 }
 
 #[cfg(test)]

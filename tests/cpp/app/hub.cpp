@@ -59,6 +59,31 @@ TEST("a hub counts, and knows its peers")
     EQUAL(1u, pair.b.stats().received);
 }
 
+TEST("an app asks what its hub counts")
+{
+    Pair pair;
+    pair.passed("x");
+    EQUAL(2u, pair.a.hub_stats().peers);
+    EQUAL(1u, pair.b.hub_stats(1min).messages_in);
+    const std::vector<PeerStats> peers = pair.a.hub_peers();
+    EQUAL(2u, peers.size());
+    int calls = 0;
+    pair.a.each_hub_peer([&](const PeerStats &peer) {
+        EQUAL(std::string(peers[0].identity), peer.identity);
+        return ++calls < 1;
+    });
+    EQUAL(1, calls);
+    try {
+        pair.a.each_hub_peer([](const PeerStats &) { throw 7; });
+    } catch (int thrown) {
+        calls += thrown;
+    }
+    EQUAL(8, calls);
+    App alone("alone");
+    EQUAL(Status::state, alone.try_hub_stats().status());
+    EQUAL(Status::state, alone.try_each_hub_peer([](const PeerStats &) {}, 0ms));
+}
+
 TEST("options take values of their own type")
 {
     App app("app");
