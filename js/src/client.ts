@@ -63,6 +63,8 @@ export interface SendOptions extends ValueOptions {
    * whoever comes later is not sent it.
    */
   transient?: boolean | undefined;
+  /** How long the value lives that is not sent again, in whole milliseconds; then it is as if it had been cleared. 0: for ever. */
+  ttl?: number | undefined;
 }
 
 export interface WaitOptions {
@@ -79,6 +81,9 @@ export interface Key {
   /** The newest value, whoever sent it. */
   get(): Value | undefined;
 }
+
+/** The longest life of a value, in milliseconds. */
+export const MOST_TTL = 86_400_000_000;
 
 /** How a call that waits has ended: with an error or without one (`null`); `undefined` if it goes on. */
 type Outcome = NanostateError | null | undefined;
@@ -135,8 +140,10 @@ export class Client {
   }
 
   /** Publishes a value: it is sent as soon as there is a link, unless a newer one of its name takes its place. */
-  send(name: string, value: Sendable, { type, transient }: SendOptions = {}) {
-    this.#change((now) => this.#session.publisher.publish(now, name, value, type === 'double', transient));
+  send(name: string, value: Sendable, { type, transient: isTransient, ttl }: SendOptions = {}) {
+    checkTtl(ttl);
+    const policy = { isTransient, lifetime: ttl || undefined };
+    this.#change((now) => this.#session.publisher.publish(now, name, value, type === 'double', policy));
   }
 
   /**
@@ -188,11 +195,13 @@ export class Client {
 
   /** As {@link get}, with sender, kind and time. */
   state(name: string, sender?: string): ValueState | undefined {
-    const { received, subscribed } = this.#session;
+    const { received, subscribed, publisher } = this.#session;
+    // Timers may be late.
+    publisher.expire(this.#driver.now());
     if (!received.newest(name) && !subscribed.takes(name)) {
       this.#use(name);
     }
-    return this.#session.publisher.find(name, sender);
+    return publisher.find(name, sender);
   }
 
   /** A pattern is in use: the hub sends what it holds of it, and what comes. */
@@ -328,6 +337,7 @@ export class Client {
   /** A name whose values are all sent in the same way. */
   key(name: string, options: SendOptions = {}): Key {
     checkName(name);
+    checkTtl(options.ttl);
     return { name, send: (value) => this.send(name, value, options), clear: () => this.clear(name), get: () => this.get(name) };
   }
 
@@ -336,7 +346,7 @@ export class Client {
    * options say.
    */
   store<T extends Value = Value>(name: string, options: SendOptions = {}): Store<T> {
-    const key = `${options.type} ${!!options.transient} ${name}`;
+    const key = `${options.type} ${!!options.transient} ${options.ttl} ${name}`;
     let store = this.#stores.get(key);
     if (!store) {
       checkName(name);
@@ -506,6 +516,12 @@ export class Client {
 export interface Rejected {
   readonly name: string;
   readonly error: NanostateError;
+}
+
+function checkTtl(ttl = 0) {
+  if (!(Number.isSafeInteger(ttl) && ttl >= 0 && ttl <= MOST_TTL)) {
+    throw new NanostateError('NS_ERR_INVALID', `ttl not allowed: ${ttl}: 0 to ${MOST_TTL} ms`);
+  }
 }
 
 function maskOf(kinds: readonly Kind[]): number {

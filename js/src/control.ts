@@ -6,7 +6,7 @@ import {
 } from './wire.js';
 
 /** What an app or a hub can do beyond the first version. */
-export const FEATURES = { synced: 1, clear: 2, subscribe: 4, presence: 16, will: 32, transient: 128 } as const;
+export const FEATURES = { synced: 1, clear: 2, subscribe: 4, presence: 16, will: 32, lifetime: 64, transient: 128 } as const;
 /** All that an app of this package can do. */
 export const ALL_FEATURES = Object.values(FEATURES).reduce<number>((all, one) => all | one, 0);
 
@@ -110,7 +110,7 @@ export function readBody(bytes: Uint8Array, old: boolean, features: number): Bod
   if (!body.name.startsWith(RESERVED)) {
     const clear = features & FEATURES.clear ? CLEAR : 0;
     const transient = features & FEATURES.transient ? TRANSIENT : 0;
-    if (usesFeatures(body, RETAINED | clear | transient)) {
+    if (usesFeatures(body, RETAINED | clear | transient, (features & FEATURES.lifetime) !== 0)) {
       throw new Malformed('feature');
     }
     return body;
@@ -122,51 +122,35 @@ export function readBody(bytes: Uint8Array, old: boolean, features: number): Bod
 }
 
 function readControl({ name, value }: Body): Control {
-  switch (name.slice(RESERVED.length)) {
+  const is = name.slice(RESERVED.length);
+  const [first, second, third, fourth, fifth] = [0, 1, 2, 3, 4].map((key) => field(value, key)) as [Value, Value, Value, Value, Value];
+  switch (is) {
     case 'welcome':
       return {
-        is: 'welcome',
-        instance: bin(field(value, 0), 16),
-        maxMessage: Number(uint(field(value, 1))),
-        time: optional(field(value, 3), uint),
-        features: optional(field(value, 4), narrow) ?? 0,
+        is,
+        instance: bin(first, 16),
+        maxMessage: Number(uint(second)),
+        time: optional(fourth, uint),
+        features: optional(fifth, narrow) ?? 0,
       };
     case 'refuse':
-      return { is: 'refuse', status: int(field(value, 0)), text: text(field(value, 1)) };
+      return { is, status: int(first), text: text(second) };
     case 'ping':
-      return { is: 'ping', token: uint(value) };
+      return { is, token: uint(value) };
     case 'pong':
-      return value instanceof Map
-        ? { is: 'pong', token: uint(field(value, 0)), time: optional(field(value, 1), uint) }
-        : { is: 'pong', token: uint(value), time: undefined };
+      return value instanceof Map ? { is, token: uint(first), time: optional(second, uint) } : { is, token: uint(value), time: undefined };
     case 'rejected':
-      return { is: 'rejected', status: int(field(value, 0)), name: text(field(value, 1)) };
+      return { is, status: int(first), name: text(second) };
     case 'will-rejected':
-      return {
-        is: 'will-rejected',
-        status: int(field(value, 0)),
-        name: text(field(value, 1)),
-        nth: Number(uint(field(value, 2))),
-      };
+      return { is, status: int(first), name: text(second), nth: Number(uint(third)) };
     case 'stale':
-      return {
-        is: 'stale',
-        name: text(field(value, 0)),
-        offered: bin(field(value, 1), 24),
-        held: optional(field(value, 2), (value) => bin(value, 24)),
-        time: uint(field(value, 3)),
-      };
+      return { is, name: text(first), offered: bin(second, 24), held: optional(third, (value) => bin(value, 24)), time: uint(fourth) };
     case 'synced':
-      return { is: 'synced', asks: Number(uint(value)) };
+      return { is, asks: Number(uint(value)) };
     case 'presence': {
-      const what = Number(uint(field(value, 0)));
+      const what = Number(uint(first));
       const isPeer = what >= PRESENT && what <= LOST;
-      return {
-        is: 'presence',
-        what,
-        identity: isPeer ? text(field(value, 1)) : '',
-        instance: isPeer ? bin(field(value, 2), 16) : '',
-      };
+      return { is, what, identity: isPeer ? text(second) : '', instance: isPeer ? bin(third, 16) : '' };
     }
     default:
       return { is: 'unknown' };

@@ -16,6 +16,8 @@ const CONNECT = 10_000;
 const CLOSE = 3_000;
 /** A timer that is later than this, in milliseconds, tells that the program did not run. */
 const LATE = 1_000;
+/** A timer cannot be set for longer, in milliseconds. */
+const LONGEST = 2 ** 31 - 1;
 
 /** What the program is told. */
 export type Told = Exclude<Event, { is: 'dial' | 'close' }>;
@@ -230,13 +232,14 @@ export class Driver {
   /** Sends what there is room for. Whether there was something. */
   #write(): boolean {
     const transport = this.#attempt?.isOpen ? this.#attempt.transport : undefined;
+    const now = this.now();
     for (let wrote = false; transport; wrote = true) {
       if (transport.buffered > CONGESTED) {
         clearTimeout(this.#asks);
         this.#asks = this.#after(ASK, () => this.pump());
         return wrote;
       }
-      const bytes = this.session.next();
+      const bytes = this.session.next(now);
       if (!bytes) {
         return wrote;
       }
@@ -252,7 +255,7 @@ export class Driver {
     if (deadline === Infinity || this.#isAway) {
       return;
     }
-    this.#timer = this.#after(Math.max(0, deadline - performance.now()), () => {
+    this.#timer = this.#after(Math.min(Math.max(0, deadline - performance.now()), LONGEST), () => {
       const now = this.now();
       if (isHidden() || now.mono > deadline + LATE || this.#isTaken()) {
         this.session.excuse(now);

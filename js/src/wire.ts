@@ -1,5 +1,6 @@
 // Message bodies, `[sender, name, data]` and on v1 links `[sender, name, data, meta]`: see docs/protocol.md.
 
+import { next } from './engine/clock.js';
 import { KINDS, Malformed, Reader, Writer, kindOf, numberOf, type Kind, type Value } from './msgpack.js';
 import { NanostateError, type Code } from './status.js';
 
@@ -49,7 +50,7 @@ export interface Body {
   request?: number | bigint;
   target?: string;
   /** After how many milliseconds it expires. */
-  lifetime?: number | bigint;
+  lifetime?: number;
 }
 
 /** The stamp of a time, by the instance in this form. */
@@ -59,6 +60,14 @@ export function stampOf(clock: LogicalTime, instance: string): Stamp {
     return String.fromCharCode(number >>> 24, (number >>> 16) & 0xff, (number >>> 8) & 0xff, number & 0xff);
   };
   return word(clock >> 32n) + word(clock) + instance;
+}
+
+/**
+ * The stamp of what a value leaves when it expires, whoever lets it expire: later than that of the value, and earlier than that
+ * of each value after it.
+ */
+export function expired(stamp: Stamp): Stamp {
+  return stampOf(next(clockOf(stamp)), '\0'.repeat(16));
 }
 
 export function clockOf(stamp: Stamp): LogicalTime {
@@ -81,6 +90,17 @@ export function toBytes(text: string): Uint8Array {
   const bytes = new Uint8Array(text.length);
   for (let i = 0; i < text.length; i++) {
     bytes[i] = text.charCodeAt(i);
+  }
+  return bytes;
+}
+
+/** All of them behind each other. */
+export function join(...parts: ArrayLike<number>[]): Uint8Array {
+  const bytes = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
   }
   return bytes;
 }
@@ -157,14 +177,14 @@ function readMeta(reader: Reader, body: Body) {
   const seen = new Set<number | bigint>();
   for (; pairs > 0; pairs--) {
     const key = uint(reader);
-    if (key <= 5 && seen.has(key)) {
+    if (key <= LIFETIME_KEY && seen.has(key)) {
       throw new Malformed('meta');
     }
     seen.add(key);
     if (key === 1) body.sequence = uint(reader);
     else if (key === 3) body.request = uint(reader);
-    else if (key === 5) body.lifetime = uint(reader);
-    else if (key === 2) {
+    else if (key === LIFETIME_KEY) body.lifetime = Number(uint(reader));
+    else if (key === FLAGS_KEY) {
       const flags = uint(reader);
       if (flags > 0xffff_ffff) {
         throw new Malformed('feature');
@@ -212,10 +232,9 @@ export function utf8Length(text: string): number {
   return encoder.encode(text).length;
 }
 
-/** Whether it uses a feature that nobody announced: it may have these flags, and nothing else. */
-export function usesFeatures(body: Body, flags: number): boolean {
-  const { request, target, lifetime } = body;
-  return (body.flags & ~flags) !== 0 || [request, target, lifetime].some((part) => part !== undefined);
+/** Whether it uses a feature that nobody announced: it may have these flags, and a lifetime if `mayExpire`. */
+export function usesFeatures({ flags, request, target, lifetime }: Body, may: number, mayExpire: boolean): boolean {
+  return (flags & ~may) !== 0 || (request ?? target ?? (mayExpire ? undefined : lifetime)) !== undefined;
 }
 
 /** Appends a body up to its data: one of v1, or of three elements. */
@@ -227,9 +246,9 @@ export function writeHead(writer: Writer, sender: string, name: string, old = fa
 
 /** A `meta` that has a stamp and nothing else, up to the stamp: the heads of map and bin, and the key. */
 export const STAMP_HEAD = [0x81, 0x00, 0xc4, 24];
-/** The head of the map of one that also has flags, and their key. */
-export const TWO_PAIRS = 0x82;
-export const FLAGS_KEY = 0x02;
+/** The keys of other things in it. */
+export const FLAGS_KEY = 2;
+export const LIFETIME_KEY = 5;
 /** The meta of a body that clears its name, and has no stamp yet. */
 export const CLEAR_META = [0x81, FLAGS_KEY, CLEAR];
 /** That of any other. */

@@ -150,7 +150,7 @@ test('a reason to hurry dials at once, and asks a hub that seems to be there whe
   const again = app.takeEvents()[0];
   assert.ok(again?.is === 'dial' && app.deadline === Infinity);
   assert.ok(app.opened(NOW, 1, messages, again.token));
-  assert.ok(app.next() && app.deadline === 5_000);
+  assert.ok(app.next(NOW) && app.deadline === 5_000);
   app.excuse(at(4_000));
   assert.equal(app.deadline, 9_000, 'a page that slept gives the hub its time again');
 });
@@ -168,7 +168,7 @@ function link(now: ReturnType<typeof at>, app: Session): Session {
   const dial = app.takeEvents().find((event) => event.is === 'dial');
   assert.ok(dial?.is === 'dial' && app.opened(now, dial.token, messages, dial.token));
   app.bytes(now, dial.token, WELCOME);
-  while (app.next());
+  while (app.next(now));
   assert.equal(app.link, 'connected');
   return app;
 }
@@ -178,7 +178,7 @@ test('a reason to hurry has a hub asked at once, which has half of the time to a
   assert.deepEqual([app.deadline], [10_000]);
   app.hurry(at(1_000));
   app.hurry(at(2_000));
-  assert.ok(app.next() && !app.next() && app.deadline === 11_000, 'it was asked once');
+  assert.ok(app.next(NOW) && !app.next(NOW) && app.deadline === 11_000, 'it was asked once');
   app.tick(at(11_000));
   assert.equal(app.link, 'connecting');
   assert.match(app.lastFailure!.message, /the hub did not answer in time/);
@@ -187,12 +187,12 @@ test('a reason to hurry has a hub asked at once, which has half of the time to a
 test('a hub is not judged by a program that did not run', () => {
   const app = linked(at(0));
   app.tick(at(10_000));
-  assert.ok(app.next() && app.deadline === 20_000);
+  assert.ok(app.next(NOW) && app.deadline === 20_000);
   app.excuse(at(20_000));
   app.tick(at(20_000));
-  assert.deepEqual([app.link, app.deadline, app.next()], ['connected', 30_000, undefined]);
+  assert.deepEqual([app.link, app.deadline, app.next(NOW)], ['connected', 30_000, undefined]);
   app.tick(at(30_000));
-  app.next();
+  app.next(NOW);
   app.tick(at(40_000));
   assert.equal(app.link, 'connecting');
 });
@@ -202,7 +202,7 @@ test('a page that may have been sent a long message waits twice as long the next
   const silent = (from: number, half: number) => {
     assert.equal(app.deadline, from + half);
     app.tick(at(from + half));
-    app.next();
+    app.next(NOW);
     app.tick(at(from + 2 * half));
     assert.equal(app.link, 'connecting');
     app.tick(at(from + 2 * half + 10_000));
@@ -212,18 +212,18 @@ test('a page that may have been sent a long message waits twice as long the next
   silent(100_000, 20_000);
   link(at(200_000), app);
   app.tick(at(240_000));
-  const ping = app.next()!;
+  const ping = app.next(NOW)!;
   const pong = Uint8Array.from([...fromHex('94a3246e73a8246e732f706f6e67'), ...ping.subarray(-10)]);
   app.bytes(at(241_000), 3, pong);
   app.tick(at(280_000));
   app.tick(at(app.deadline));
-  assert.ok(app.next() && app.deadline > 290_000);
+  assert.ok(app.next(NOW) && app.deadline > 290_000);
 });
 
 test('without a time for silence no hub is asked or given up', () => {
   const app = linked(at(0), session({ silence: 0 }));
   app.hurry(at(1_000));
-  assert.deepEqual([app.deadline, app.next()], [Infinity, undefined]);
+  assert.deepEqual([app.deadline, app.next(NOW)], [Infinity, undefined]);
 });
 
 test('a hub that makes up apps fills no memory', () => {
@@ -290,7 +290,7 @@ test('whatever a hub sends, an app goes on, or drops the link and dials again', 
       }
     }
     if (random.below(50) === 0) app.requestAck();
-    while (random.below(3) && app.next());
+    while (random.below(3) && app.next(at(now)));
     if (app.deadline <= now) app.tick(at(now));
     ups += Number(app.link === 'connected');
   }

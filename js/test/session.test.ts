@@ -75,7 +75,7 @@ class Replay {
     if (step.publish !== undefined) {
       const data = parse(step.data);
       const value = decode(data) as Sendable;
-      session.publisher.publish(now, step.publish, value, kindOf(data[0]!, value) === 'double', step.transient);
+      session.publisher.publish(now, step.publish, value, kindOf(data[0]!, value) === 'double', { isTransient: step.transient, lifetime: step.ttl });
     }
     if (step.clear !== undefined) session.publisher.clear(now, step.clear);
     if (step.will !== undefined) {
@@ -99,12 +99,13 @@ class Replay {
     if (step.in !== undefined) session.bytes(now, this.conn, parse(step.in));
     if (step.closed) session.closed(now, this.conn, new NanostateError('NS_ERR_CLOSED'));
     if (step.congested !== undefined) this.isCongested = step.congested;
-    if (step.tick) session.tick(now);
+    // A deadline is rounded otherwise there than here.
+    if (step.tick) session.tick({ ...now, mono: Math.max(now.mono, Math.min(session.deadline, now.mono + 1e-6)) });
   }
 
   write() {
     let bytes;
-    while (!this.isCongested && (bytes = this.session.next())) this.writes.push(bytes);
+    while (!this.isCongested && (bytes = this.session.next(this.now))) this.writes.push(bytes);
   }
 
   outcome(): object {

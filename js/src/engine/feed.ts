@@ -4,6 +4,7 @@
 // nothing is added, and when what waits is sent, a walk takes the newest values from the table until none is due.
 // Joining and overflow are this one state.
 
+import { FEATURES } from '../control.js';
 import { OLD_BODY, TRANSIENT } from '../wire.js';
 import type { Entry, Own } from './own.js';
 
@@ -13,8 +14,8 @@ const FILL = 256 << 10;
 export class Feed {
   /** Whether bodies have three elements. */
   isOld = false;
-  /** Whether it is told which values are transient. */
-  tellsTransient = false;
+  /** What the hub can do, as bits of `FEATURES`. */
+  features = 0;
   #queue: Uint8Array[] = [];
   /** Where in the queue the next message is: what was sent is removed now and then. */
   #head = 0;
@@ -69,26 +70,33 @@ export class Feed {
     this.raw(this.frame(body));
   }
 
-  /** An entry changed. */
-  change(own: Own, entry: Entry) {
+  /** An entry changed, at this time. */
+  change(own: Own, entry: Entry, mono: number) {
     if (this.#walk !== undefined) {
       entry.isDue = true;
       return;
     }
-    this.#write(entry);
+    this.#write(entry, mono);
     if (this.waiting > this.limit) {
       this.#begin(own, own.version);
     }
   }
 
-  #write(entry: Entry) {
+  #write(entry: Entry, mono: number) {
     entry.isDue = false;
+    // Rounded up, but for what was lost as clocks were read in milliseconds.
+    const left = Math.ceil(entry.end - mono - 1e-6);
+    if (left <= 0) {
+      // What withdraws it follows.
+      return;
+    }
     if (this.isOld) {
       const old = entry.body.slice(0, entry.metaAt);
       old[0] = OLD_BODY;
       this.message(old);
     } else {
-      this.message(entry.flags === TRANSIENT && !this.tellsTransient ? entry.asLasting() : entry.body);
+      const flags = this.features & FEATURES.transient ? entry.flags : entry.flags & ~TRANSIENT;
+      this.message(entry.bodyWith(flags, this.features & FEATURES.lifetime && left < Infinity ? left : 0));
     }
   }
 
@@ -97,8 +105,8 @@ export class Feed {
     return entry.version > this.#fellBehind;
   }
 
-  /** During a walk, queues what there is room for: of the entries that `wanted` says yes to. */
-  fill(own: Own, wanted: (entry: Entry) => boolean) {
+  /** During a walk, queues what there is room for at this time: of the entries that `wanted` says yes to. */
+  fill(own: Own, mono: number, wanted: (entry: Entry) => boolean) {
     while (this.#walk !== undefined && this.waiting < FILL) {
       while (this.#walk < own.slots.length && !own.slots[this.#walk]?.isDue) {
         this.#walk++;
@@ -108,7 +116,7 @@ export class Feed {
         this.#walk++;
         entry.isDue = false;
         if (wanted(entry)) {
-          this.#write(entry);
+          this.#write(entry, mono);
         }
       } else if (own.slots.some((entry) => entry?.isDue)) {
         this.#walk = 0;

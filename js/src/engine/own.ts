@@ -1,14 +1,17 @@
 // An app's own newest values: when each was sent, and what the hub said of it.
 
-import { Writer, decode, numberOf, type Kind, type Value } from '../msgpack.js';
+import { Writer, decode, encode, numberOf, type Kind, type Value } from '../msgpack.js';
 import { NanostateError, words, type Code } from '../status.js';
-import { CLEAR, FLAGS_KEY, STAMP_HEAD, TRANSIENT, TWO_PAIRS, clockOf, stampOf, toBytes, writeHead, type LogicalTime, type Stamp } from '../wire.js';
+import {
+  CLEAR, FLAGS_KEY, LIFETIME_KEY, STAMP_HEAD, TRANSIENT, clockOf, expired, join, stampOf, toBytes, writeHead, type LogicalTime, type Stamp,
+} from '../wire.js';
 import { fromMillis, next, toMillis, type Now } from './clock.js';
 import { ANNOUNCED, CLEARED, RESTAMPS } from './config.js';
+import { Expiring, type Mortal } from './expiring.js';
 import type { State } from './received.js';
 
 /** An own value, or that a name has none any more. */
-export class Entry {
+export class Entry implements Mortal {
   /** The version of the table at its last change. */
   version = 0;
   /** When it was sent, by the boot clock, and the version then: a new stamp does not change that. */
@@ -22,16 +25,17 @@ export class Entry {
   refused: { stamp: Stamp; why: Code } | undefined;
   /** When it was cleared, if it was. */
   clearedAt = 0;
+  end = Infinity;
   #state: State | undefined;
 
-  /** A v1 body, whose meta begins with a stamp. Never changed: it may wait to be sent. */
+  /** A v1 body, whose meta has a stamp and nothing else. Never changed: it may wait to be sent. */
   body!: Uint8Array;
   /** Where in the body the value begins, and where it ends. */
   dataAt = 0;
   metaAt = 0;
   kind!: Kind | 'cleared';
   stamp!: Stamp;
-  /** Those of its meta: `CLEAR`, `TRANSIENT` or none. */
+  /** `CLEAR`, `TRANSIENT` or none. */
   flags = 0;
 
   constructor(
@@ -66,37 +70,35 @@ export class Entry {
   replace(head: Uint8Array, data: Uint8Array, kind: Kind | 'cleared', stamp: Stamp, flags: number) {
     this.dataAt = head.length;
     this.metaAt = head.length + data.length;
-    this.body = new Uint8Array(this.metaAt + metaLength(flags));
-    this.body.set(head);
-    this.body.set(data, this.dataAt);
-    this.body.set(STAMP_HEAD, this.metaAt);
-    if (flags) {
-      this.body[this.metaAt] = TWO_PAIRS;
-      this.body.set([FLAGS_KEY, flags], this.metaAt + metaLength());
-    }
+    this.body = join(head, data, STAMP_HEAD, toBytes(stamp));
     this.kind = kind;
     this.flags = flags;
-    this.#stamp(stamp);
+    this.stamp = stamp;
     this.#state = undefined;
   }
 
-  /** Its body for a hub that does not know of transient values. */
-  asLasting(): Uint8Array {
-    const body = this.body.slice(0, this.metaAt + metaLength());
-    body[this.metaAt] = STAMP_HEAD[0]!;
+  /** Its body with these flags, and how many milliseconds are left of its life: neither if 0. */
+  bodyWith(flags: number, left: number): Uint8Array {
+    if (!flags && !left) {
+      return this.body;
+    }
+    const body = join(this.body, flags ? [FLAGS_KEY, flags] : [], left ? [LIFETIME_KEY, ...encode(left)] : []);
+    body[this.metaAt]! += flags && left ? 2 : 1;
     return body;
   }
 
   restamp(stamp: Stamp) {
-    this.body = this.body.slice();
-    this.#stamp(stamp);
+    this.body = join(this.body.subarray(0, this.metaAt), STAMP_HEAD, toBytes(stamp));
+    this.stamp = stamp;
     this.#state &&= Object.freeze({ ...this.#state, time: toMillis(clockOf(stamp)) });
   }
+}
 
-  #stamp(stamp: Stamp) {
-    this.body.set(toBytes(stamp), this.metaAt + STAMP_HEAD.length);
-    this.stamp = stamp;
-  }
+/** How a value is sent. */
+export interface Policy {
+  isTransient?: boolean | undefined;
+  /** After how many milliseconds it expires. */
+  lifetime?: number | undefined;
 }
 
 /** The hub did not take a value of this name. */
@@ -106,10 +108,8 @@ export function notTaken(name: string, why: Code): NanostateError {
   return new NanostateError(why, `"${name}" was not taken by the hub: ${words(why)}${hint}`);
 }
 
-/** The length of the meta of an entry: a stamp, and flags if there are any. */
-function metaLength(flags = 0): number {
-  return STAMP_HEAD.length + 24 + (flags && 2);
-}
+/** The length of the meta of an entry. */
+const META = STAMP_HEAD.length + 24;
 /** What an entry takes beside its body, in bytes. */
 const OVERHEAD = 200;
 
@@ -125,6 +125,8 @@ export class Own {
   version = 0;
   /** The version of the last value that was stamped anew on this link. */
   restamped = 0;
+  /** Those whose value expires. */
+  readonly ends = new Expiring<Entry>();
 
   constructor(
     readonly identity: string,
@@ -155,11 +157,11 @@ export class Own {
    * that are cleared make room, those cleared longest ago first. Throws if that is not enough.
    */
   put(
-    now: Now, name: string, head: Uint8Array, data: Uint8Array, kind: Kind | 'cleared', stamp: Stamp, isTransient: boolean,
+    now: Now, name: string, head: Uint8Array, data: Uint8Array, kind: Kind | 'cleared', stamp: Stamp,
+    { isTransient, lifetime = Infinity }: Policy = {},
   ): Entry {
-    const flags = kind === 'cleared' ? CLEAR : isTransient ? TRANSIENT : 0;
     let entry = this.#byName.get(name);
-    const size = head.length + data.length + metaLength(flags);
+    const size = head.length + data.length + META;
     const more = size + (entry ? -entry.body.length : OVERHEAD);
     for (const cleared of this.#cleared) {
       if (this.#bytes + more <= this.limit) {
@@ -179,15 +181,29 @@ export class Own {
       entry = this.slots[slot] = new Entry(this.identity, name, slot);
       this.#byName.set(name, entry);
     }
-    entry.replace(head, data, kind, stamp, flags);
+    const isCleared = kind === 'cleared';
+    entry.replace(head, data, kind, stamp, isCleared ? CLEAR : isTransient ? TRANSIENT : 0);
     entry.version = entry.sentVersion = ++this.version;
     entry.sentAt = now.boot;
+    this.ends.set(entry, isCleared ? Infinity : now.mono + lifetime);
     this.#cleared.delete(entry);
-    if (kind === 'cleared') {
+    if (isCleared) {
       this.#cleared.add(entry);
       entry.clearedAt = now.mono;
     }
     return entry;
+  }
+
+  /** Withdraws the values that have expired, and returns their entries. */
+  takeExpired({ mono, wall }: Now): Entry[] {
+    const due = this.ends.takeDue(mono);
+    for (const entry of due) {
+      const { name, kindNumber, stamp, sentAt, sentVersion } = entry;
+      // There is room, since it takes no more than the value. It counts as what was sent with that.
+      this.put({ mono, wall, boot: sentAt }, name, this.head(name), encode(kindNumber), 'cleared', expired(stamp));
+      entry.sentVersion = sentVersion;
+    }
+    return due;
   }
 
   /** The entry of this name, if it has this stamp: anything that is said of another one is out of date. */
@@ -239,6 +255,7 @@ export class Own {
   /** Forgets a value: another program's value of its key is newer. */
   forget(entry: Entry) {
     this.#byName.delete(entry.name);
+    this.ends.set(entry, Infinity);
     this.#cleared.delete(entry);
     this.slots[entry.slot] = undefined;
     this.#free.push(entry.slot);

@@ -2,13 +2,13 @@
 
 import { encode, kindOf, numberOf, type Kind, type Sendable } from '../msgpack.js';
 import { NanostateError, type Code } from '../status.js';
-import { TRANSIENT, checkName, clockOf, type Body, type LogicalTime, type Stamp } from '../wire.js';
-import { isBeyond, type Now } from './clock.js';
+import { TRANSIENT, checkName, clockOf, expired, type Body, type LogicalTime, type Stamp } from '../wire.js';
+import { isBeyond, toMillis, type Now } from './clock.js';
 import { OLD_MAX, type Config } from './config.js';
 import type { Feed } from './feed.js';
 import { Hub } from './hub.js';
-import { Own, type Entry } from './own.js';
-import type { Received, ValueState } from './received.js';
+import { Own, type Entry, type Policy } from './own.js';
+import type { Received, State, ValueState } from './received.js';
 import type { Reports } from './reports.js';
 import { Stamper } from './stamper.js';
 import { Wills } from './wills.js';
@@ -34,12 +34,12 @@ export class Publisher {
   }
 
   /** Publishes a value. Throws a TypeError or a {@link NanostateError}, and then no value has changed. */
-  publish(now: Now, name: string, value: Sendable, doubles = false, isTransient = false) {
+  publish(now: Now, name: string, value: Sendable, doubles = false, policy?: Policy) {
     if (!this.own.find(name)) {
       checkName(name);
     }
     const data = encode(value, doubles);
-    this.#put(now, name, data, kindOf(data[0]!, value), isTransient);
+    this.#put(now, name, data, kindOf(data[0]!, value), policy);
   }
 
   /** Withdraws the value of a name: there is none from now on, whether or not there was one. Throws as `publish`. */
@@ -62,14 +62,14 @@ export class Publisher {
     this.wills.leave(name, encode(null), true, this.limit);
   }
 
-  #put(now: Now, name: string, data: Uint8Array, kind: Kind | 'cleared', isTransient = false) {
+  #put(now: Now, name: string, data: Uint8Array, kind: Kind | 'cleared', policy?: Policy) {
     const head = this.own.head(name);
     const size = head.length + data.length;
     if (size > this.limit) {
       const text = `"${name}" would be a message of ${size} bytes; the limit is ${this.limit}`;
       throw new NanostateError('NS_ERR_TOO_LARGE', text);
     }
-    this.#change(this.own.put(now, name, head, data, kind, this.stamper.next(now), isTransient));
+    this.#change(now, this.own.put(now, name, head, data, kind, this.stamper.next(now), policy));
   }
 
   /** The value of a key, or with no sender the newest of any sender, own values included. */
@@ -95,12 +95,12 @@ export class Publisher {
   }
 
   /** Sends an own value that changed, if there is a link. */
-  #change(entry: Entry) {
+  #change({ mono }: Now, entry: Entry) {
     if (!this.feed) {
       return;
     }
     if (this.isWanted(entry)) {
-      this.feed.change(this.own, entry);
+      this.feed.change(this.own, entry, mono);
     } else {
       this.reports.withheld(entry);
     }
@@ -127,7 +127,7 @@ export class Publisher {
   /** Gives an own value a stamp that is newer than all that is known, and sends it again. */
   restamp(now: Now, entry: Entry) {
     if (this.own.restamp(entry, this.stamper.next(now))) {
-      this.#change(entry);
+      this.#change(now, entry);
     } else {
       this.notTaken(entry.name, entry, 'NS_ERR_IDENTITY_TAKEN');
     }
@@ -141,7 +141,7 @@ export class Publisher {
     const at = this.feed ? now.boot : helloAt;
     const [changed, last] = this.own.rebase(at, instance, time, all);
     clock.observe(now, last);
-    changed.forEach((entry) => this.#change(entry));
+    changed.forEach((entry) => this.#change(now, entry));
     this.received.forgetIf(({ stamp }) => isBeyond(clockOf(stamp), time));
   }
 
@@ -171,6 +171,12 @@ export class Publisher {
       this.observe(now, time);
       return this.own.forget(current);
     }
+    if (held === expired(offered)) {
+      // It is about to expire here.
+      this.observe(now, time);
+      this.own.ends.set(current, now.mono);
+      return this.expire(now);
+    }
     const later = clockOf(held);
     this.observe(now, later > time ? later : time);
     this.restamp(now, current);
@@ -180,12 +186,30 @@ export class Publisher {
    * Another app that shares the identity has sent a newer value of a name of this one: it is announced in its place, so
    * that a hub that is killed gets it back also without that app.
    */
-  adoptState(now: Now, { name, data, kind, flags }: Body, stamp: Stamp) {
+  adoptState(now: Now, { name, data, kind, flags, lifetime }: Body, stamp: Stamp) {
     try {
-      this.own.put(now, name, this.own.head(name), data, kind, stamp, !!(flags & TRANSIENT));
+      this.own.put(now, name, this.own.head(name), data, kind, stamp, { isTransient: !!(flags & TRANSIENT), lifetime });
     } catch {
       this.own.forget(this.own.find(name)!);
     }
+  }
+
+  /** Withdraws the values that have expired: own ones also at the hub, which does so by itself if it knows of this. */
+  expire(now: Now) {
+    this.own.takeExpired(now).forEach((entry) => this.#change(now, entry));
+    for (const known of this.received.ends.takeDue(now.mono)) {
+      const { sender, name } = known.state;
+      const stamp = expired(known.stamp);
+      const time = toMillis(clockOf(stamp));
+      this.take({ sender, name, value: undefined, kind: 'cleared', time, retained: false }, stamp, sender.length + name.length);
+    }
+  }
+
+  /** The program is given what came or has expired, which is the newest of its key until `end`. `size` is that of its body. */
+  take(state: State, stamp: Stamp, size: number, end?: number) {
+    Object.freeze(state);
+    this.received.insert(state, stamp, size, end);
+    this.reports.add({ is: 'state', state });
   }
 
   /** The link is gone. */

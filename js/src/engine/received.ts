@@ -2,6 +2,7 @@
 
 import type { Kind, Value } from '../msgpack.js';
 import type { Stamp } from '../wire.js';
+import { Expiring, type Mortal } from './expiring.js';
 
 interface About {
   readonly sender: string;
@@ -28,7 +29,7 @@ export interface ClearedState extends About {
 /** What a program is told of a name: a value, or that there is none any more. */
 export type State = ValueState | ClearedState;
 
-interface Known {
+interface Known extends Mortal {
   state: State;
   stamp: Stamp;
   size: number;
@@ -47,6 +48,8 @@ export class Received {
   /** Those whose value was cleared, in the order in which they were. */
   readonly #cleared = new Map<string, Known>();
   #bytes = 0;
+  /** Those whose value expires. */
+  readonly ends = new Expiring<Known>();
 
   constructor(readonly limit: number) {}
 
@@ -71,8 +74,8 @@ export class Received {
     return this.#values.values();
   }
 
-  /** Makes it the newest value of its key, or its key one without a value. `size` is that of its body. */
-  insert(state: State, stamp: Stamp, size: number) {
+  /** Makes it the newest value of its key until `end`, or its key one without a value. `size` is that of its body. */
+  insert(state: State, stamp: Stamp, size: number, end = Infinity) {
     const { sender, name } = state;
     const key = keyOf(state);
     let known = this.find(sender, name);
@@ -80,7 +83,7 @@ export class Received {
       this.#bytes += size - known.size;
       Object.assign(known, { state, stamp, size });
     } else {
-      known = { state, stamp, size };
+      known = { state, stamp, size, end: Infinity };
       this.#bytes += size + OVERHEAD;
       let senders = this.#names.get(name);
       if (!senders) {
@@ -89,6 +92,7 @@ export class Received {
       senders.set(sender, known);
     }
     const isCleared = state.kind === 'cleared';
+    this.ends.set(known, isCleared ? Infinity : end);
     (isCleared ? this.#values : this.#cleared).delete(key);
     (isCleared ? this.#cleared : this.#values).set(key, known);
     for (const all of [this.#cleared, this.#values]) {
@@ -103,7 +107,9 @@ export class Received {
     }
   }
 
-  #forget({ state, size }: Known) {
+  #forget(known: Known) {
+    const { state, size } = known;
+    this.ends.set(known, Infinity);
     this.#bytes -= size + OVERHEAD;
     this.#values.delete(keyOf(state));
     this.#cleared.delete(keyOf(state));

@@ -6,7 +6,7 @@
 import { ALL_FEATURES, FLAGS, hello, readBody, word, type Control } from '../control.js';
 import { Malformed } from '../msgpack.js';
 import { NanostateError, codeOf, refusal } from '../status.js';
-import { RETAINED, acceptedBy, checkIdentity, clockOf, toBytes, type Body } from '../wire.js';
+import { RETAINED, acceptedBy, checkIdentity, clockOf, expired, toBytes, type Body } from '../wire.js';
 import { Acks } from './acks.js';
 import { toMillis, type Now } from './clock.js';
 import type { MakeCodec } from './codec.js';
@@ -80,7 +80,8 @@ export class Session {
 
   /** When {@link tick} is to be called. */
   get deadline(): number {
-    return Math.min(this.#backoff, this.#answer);
+    const { own, received } = this.publisher;
+    return Math.min(this.#backoff, this.#answer, own.ends.first, received.ends.first);
   }
 
   // Calls of the program.
@@ -237,7 +238,7 @@ export class Session {
   }
 
   /** The next bytes to send, of one frame; none if there are none. To be asked while the transport takes more. */
-  next(): Uint8Array | undefined {
+  next({ mono }: Now): Uint8Array | undefined {
     const link = this.#link;
     if (!link) {
       return undefined;
@@ -246,7 +247,7 @@ export class Session {
     link.answer();
     if (this.#phase === 'up') {
       const { own } = this.publisher;
-      feed.fill(own, (entry) => {
+      feed.fill(own, mono, (entry) => {
         const wanted = this.publisher.isWanted(entry);
         if (!wanted && !feed.cameWhileBehind(entry)) {
           this.#reports.withheld(entry);
@@ -266,6 +267,7 @@ export class Session {
 
   /** The deadline has passed. */
   tick(now: Now) {
+    this.publisher.expire(now);
     if (this.#backoff <= now.mono) {
       this.#dial();
     }
@@ -442,7 +444,7 @@ export class Session {
     this.#dialler.welcomed();
     this.#reports.forgetFailures();
     this.#reports.forgetWarning('withheld');
-    feed.tellsTransient = hub.can('transient');
+    feed.features = features;
     feed.walkAll(own);
     this.publisher.wills.begin(feed, this.publisher.limit);
     if (this.others.isWanted) {
@@ -503,7 +505,10 @@ export class Session {
     const stamp = body.stamp ?? publisher.stamper.next(now);
     const time = body.stamp === undefined ? 0 : toMillis(clockOf(stamp));
     const own = isOwn ? publisher.own.find(name) : undefined;
-    if (own && !this.config.shared && !publisher.stamper.isMine(stamp)) {
+    const { shared, echo } = this.config;
+    // It has expired at the hub, and is about to here.
+    const isExpiry = own && stamp === expired(own.stamp);
+    if (own && !shared && !isExpiry && !publisher.stamper.isMine(stamp)) {
       if (stamp > own.stamp) {
         // An earlier run under this identity: what this run says counts.
         publisher.restamp(now, own);
@@ -513,6 +518,9 @@ export class Session {
     const before = own?.stamp;
     if (before !== undefined && stamp > before) {
       publisher.adoptState(now, body, stamp);
+      if (isExpiry && !shared && !echo) {
+        return;
+      }
     }
     const known = this.received.find(sender, name);
     // A hub that sends all names does not send them again when they are used: what it sends is kept.
@@ -521,15 +529,15 @@ export class Session {
       return;
     }
     // One's own value comes back with its own stamp, if that was asked for.
-    const isOlder = before !== undefined && (stamp < before || (stamp === before && !this.config.echo));
+    const isOlder = before !== undefined && (stamp < before || (stamp === before && !echo));
     // An older value than before is what the hub knows: one that was killed took the newer one with it.
-    if (isOlder || known?.stamp === stamp) {
+    // Nor does one come back that has expired here: it was on its way then.
+    if (isOlder || known?.stamp === stamp || (known?.state.kind === 'cleared' && known.stamp === expired(stamp))) {
       return;
     }
     const value = kind === 'cleared' ? undefined : body.value;
-    const state = Object.freeze({ sender, name, value, kind, time, retained: (body.flags & RETAINED) !== 0 } as State);
-    this.received.insert(state, stamp, body.metaAt);
-    this.#reports.add({ is: 'state', state });
+    const state = { sender, name, value, kind, time, retained: (body.flags & RETAINED) !== 0 } as State;
+    publisher.take(state, stamp, body.metaAt, now.mono + (body.lifetime ?? Infinity));
   }
 
   #hear(now: Now, control: Control) {

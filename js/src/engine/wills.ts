@@ -3,7 +3,7 @@
 import { will } from '../control.js';
 import { Writer } from '../msgpack.js';
 import { NanostateError, codeOf, words, type Code } from '../status.js';
-import { CLEAR_META, NO_META, checkName, writeHead } from '../wire.js';
+import { CLEAR_META, NO_META, checkName, join, writeHead } from '../wire.js';
 import type { Feed } from './feed.js';
 import type { Hub } from './hub.js';
 import type { Own } from './own.js';
@@ -61,10 +61,7 @@ export class Wills {
     if (bytes > WILL_BYTES) {
       throw new NanostateError('NS_ERR_FULL', `the will for "${name}" does not fit: all may have ${WILL_BYTES} bytes`);
     }
-    const body = new Uint8Array(metaAt + meta.length);
-    body.set(head);
-    body.set(data, head.length);
-    body.set(meta, metaAt);
+    const body = join(head, data, meta);
     this.#bytes = bytes;
     this.#ever = true;
     this.#left.set(name, { body, metaAt, version: ++this.own.version, nth: 0, refused: undefined });

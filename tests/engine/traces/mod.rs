@@ -2,6 +2,7 @@
 //! in `tests/vectors/session`; `NANOSTATE_WRITE_VECTORS=1` has these tests write them anew.
 
 mod features;
+mod lifetimes;
 mod recorder;
 mod scenarios;
 
@@ -49,6 +50,8 @@ fn apps_do_what_their_traces_show() {
         ("subscribe-shared", features::subscribe_shared),
         ("transient", features::transient),
         ("transient-shared", features::transient_shared),
+        ("lifetime", lifetimes::lifetime),
+        ("lifetime-shared", lifetimes::shared),
         ("will", features::will),
         ("presence", features::presence),
         ("gone", features::gone),

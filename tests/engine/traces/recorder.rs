@@ -27,6 +27,12 @@ fn hex(bytes: &[u8]) -> String {
     runs.collect()
 }
 
+/// The stamp of the last body that was written.
+fn last_stamp(written: &[u8]) -> Option<Stamp> {
+    let frames = sim::whole_frames(Framing::Tcp, written);
+    frames.last().and_then(|frame| wire::decode(frame, Form::V1).ok()?.meta.stamp)
+}
+
 pub struct Trace {
     pub session: Session,
     now: Now,
@@ -40,9 +46,8 @@ pub struct Trace {
 }
 
 /// What the client in JavaScript can do: it has no functions that ask for values of others to be withdrawn, or what the hub
-/// counts, and its values do not expire.
-pub const KNOWN: Features =
-    Features(Features::ALL.0 & !(Features::FORGET.0 | Features::LIFETIME.0 | Features::STATS.0));
+/// counts.
+pub const KNOWN: Features = Features(Features::ALL.0 & !(Features::FORGET.0 | Features::STATS.0));
 
 impl Trace {
     pub fn new() -> Trace {
@@ -62,7 +67,7 @@ impl Trace {
         let about = [
             "What an app is told and does. identity, instance, secret: its own. accept: every kind.",
             "A step: at: mono, wall and boot clock in milliseconds. Then what it is told or asked for: config; connect, to \
-             these addresses; disconnect; publish and data, and transient if it is; clear, a name; will and data, will_clear and no_will, a name; \
+             these addresses; disconnect; publish and data, transient if it is, and ttl, after how many milliseconds it expires; clear, a name; will and data, will_clear and no_will, a name; \
              subscribe, to a pattern, or null to none; unsubscribe, from a pattern; watch, who else is there; ping; flush, and ack in the output for the newest version that was \
              acknowledged; open, the connection that it dialled; dial_failed; in, bytes that come; closed; congested, \
              whether nothing is written; tick.",
@@ -226,27 +231,38 @@ impl Trace {
     }
 
     pub fn publish(&mut self, name: &str, value: Value<'_>) {
-        let mut data = Vec::new();
-        value.encode(&mut data);
-        let kind = wire::check(&data).unwrap();
-        self.session.publish(self.now, name, Value::Msgpack(&data), kind).unwrap();
-        self.step(json!({"publish": name, "data": hex(&data)}));
+        self.publish_as(name, value, Policy::default());
     }
 
     pub fn publish_transient(&mut self, name: &str, value: Value<'_>) {
+        self.publish_as(name, value, Policy { is_transient: true, ..Policy::default() });
+    }
+
+    /// A value that expires after so many milliseconds.
+    pub fn publish_for(&mut self, name: &str, value: Value<'_>, millis: u64) {
+        self.publish_as(name, value, Policy { lifetime: Some(millis), ..Policy::default() });
+    }
+
+    /// Returns the stamp with which that was written, if it was.
+    pub fn publish_as(&mut self, name: &str, value: Value<'_>, policy: Policy) -> Option<Stamp> {
         let mut data = Vec::new();
         value.encode(&mut data);
-        let (kind, policy) = (wire::check(&data).unwrap(), Policy { is_transient: true, ..Policy::default() });
+        let kind = wire::check(&data).unwrap();
         self.session.publish_as(self.now, name, Value::Msgpack(&data), kind, policy).unwrap();
-        self.step(json!({"publish": name, "data": hex(&data), "transient": true}));
+        let mut step = json!({"publish": name, "data": hex(&data)});
+        if policy.is_transient {
+            step["transient"] = json!(true);
+        }
+        if let Some(lifetime) = policy.lifetime {
+            step["ttl"] = json!(lifetime);
+        }
+        last_stamp(&self.step(step))
     }
 
     /// Returns the stamp with which that was written, if it was.
     pub fn clear(&mut self, name: &str) -> Option<Stamp> {
         self.session.clear(self.now, name).unwrap();
-        let written = self.step(json!({ "clear": name }));
-        let frames = sim::whole_frames(Framing::Tcp, &written);
-        frames.last().and_then(|frame| wire::decode(frame, Form::V1).expect("a body").meta.stamp)
+        last_stamp(&self.step(json!({ "clear": name })))
     }
 
     pub fn will(&mut self, name: &str, value: Value<'_>) {
@@ -339,6 +355,13 @@ impl Trace {
     /// Whether it waits for a deadline.
     pub fn waits(&self) -> bool {
         self.session.deadline().is_some()
+    }
+
+    /// Waits until it dials.
+    pub fn tick_until_dialled(&mut self) {
+        while self.dialled.is_none() {
+            self.tick();
+        }
     }
 
     /// Waits for the next deadline.
