@@ -5,6 +5,7 @@ import type { Now } from './engine/clock.js';
 import type { Config } from './engine/config.js';
 import type { Peer } from './engine/others.js';
 import type { Ping } from './engine/pings.js';
+import { notForgotten, type Answer, type Question, type QuestionName } from './engine/questions.js';
 import type { State, ValueState } from './engine/received.js';
 import type { Link } from './engine/reports.js';
 import { Session } from './engine/session.js';
@@ -13,7 +14,7 @@ import { NanostateError } from './status.js';
 import { Store } from './store.js';
 import type { Environment, WebSocketClass } from './transport.js';
 import { Watchers, call, type Use } from './watchers.js';
-import { checkName, checkToken } from './wire.js';
+import { checkIdentity, checkName, checkToken } from './wire.js';
 
 export interface Options {
   /** The kinds of values to receive; by default all. */
@@ -84,6 +85,9 @@ export interface Key {
 
 /** The longest life of a value, in milliseconds. */
 export const MOST_TTL = 86_400_000_000;
+
+/** Where {@link Client} has a question to the hub, for the modules of this package. */
+export const ASK = Symbol();
 
 /** How a call that waits has ended: with an error or without one (`null`); `undefined` if it goes on. */
 type Outcome = NanostateError | null | undefined;
@@ -410,6 +414,48 @@ export class Client {
       return undefined;
     });
     return ping!.took!;
+  }
+
+  /**
+   * Has the hub withdraw the value of a sender that has departed: nobody finds it any more, as if its sender had cleared it.
+   * Rejects as `flush` does, and with the hub's reason: `NS_ERR_NOT_FOUND`: it holds no such value; `NS_ERR_STATE`: the sender
+   * is connected, and clears it itself; `NS_ERR_PERMISSION`: this program may only read; `NS_ERR_UNSUPPORTED`: the hub does
+   * not know of this; `NS_ERR_IO`: the link was lost before the answer came.
+   */
+  async forget(sender: string, name: string, options?: WaitOptions): Promise<void> {
+    checkIdentity(sender);
+    checkName(name);
+    const answer = await this[ASK]('forget', 'withdraw values of others', options, () => [sender, name]);
+    const error = notForgotten(answer);
+    if (error) {
+      throw error;
+    }
+  }
+
+  /** Asks the hub, once there is a link, and waits for the answer. For the modules of this package. */
+  async [ASK](
+    name: QuestionName, words: string, options: WaitOptions | undefined, fields: (config: Config) => (Value | undefined)[],
+  ): Promise<Answer> {
+    let question: Question | undefined;
+    await this.#wait(options, () => {
+      if (question?.answer) {
+        return null;
+      }
+      if (question?.isLost) {
+        return new NanostateError('NS_ERR_IO', 'the link was lost before the hub answered');
+      }
+      if (this.#session.link === 'connected') {
+        if (!this.#session.publisher.hub.can(name)) {
+          return new NanostateError('NS_ERR_UNSUPPORTED', `the hub does not ${words}`);
+        }
+        if (!question) {
+          question = this.#session.ask(name, ...fields(this.#session.config));
+          question && queueMicrotask(() => this.#driver.pump());
+        }
+      }
+      return undefined;
+    });
+    return question!.answer!;
   }
 
   #wait({ timeout }: WaitOptions = {}, ask: () => Outcome): Promise<void> {

@@ -1,12 +1,15 @@
 // What an app and its hub say to each other, under names that begin with `$ns/`: see docs/protocol.md.
 
+import type { Answer, QuestionName } from './engine/questions.js';
 import { Malformed, Writer, type Value } from './msgpack.js';
 import {
   CLEAR, RESERVED, RETAINED, TRANSIENT, decodeBody, fromBytes, usesFeatures, writeHead, type Body, type LogicalTime, type Stamp,
 } from './wire.js';
 
 /** What an app or a hub can do beyond the first version. */
-export const FEATURES = { synced: 1, clear: 2, subscribe: 4, presence: 16, will: 32, lifetime: 64, transient: 128 } as const;
+export const FEATURES = {
+  synced: 1, clear: 2, subscribe: 4, forget: 8, presence: 16, will: 32, lifetime: 64, transient: 128, stats: 256,
+} as const;
 /** All that an app of this package can do. */
 export const ALL_FEATURES = Object.values(FEATURES).reduce<number>((all, one) => all | one, 0);
 
@@ -51,6 +54,7 @@ export type Control =
   | { is: 'stale'; name: string; offered: Stamp; held: Stamp | undefined; time: LogicalTime }
   | { is: 'synced'; asks: number }
   | ({ is: 'presence' } & Heard)
+  | { is: 'answer'; token: bigint; fields: Answer }
   | { is: 'unknown' };
 
 function message(sender: string, name: string, data: (writer: Writer) => void): Uint8Array {
@@ -63,10 +67,14 @@ function message(sender: string, name: string, data: (writer: Writer) => void): 
 
 /** The body of `$ns/hello`. */
 export function hello(sender: string, hello: Hello): Uint8Array {
-  return message(sender, 'hello', (writer) => {
-    const { instance, epoch, accept, flags, time, secret, token, features } = hello;
-    const fields: (Value | undefined)[] = [instance, epoch, accept, flags, time, secret, token, features];
-    writer.map(fields.length - (token === undefined ? 1 : 0));
+  const { instance, epoch, accept, flags, time, secret, token, features } = hello;
+  return ask(sender, 'hello', [instance, epoch, accept, flags, time, secret, token, features]);
+}
+
+/** The body of `$ns/hello`, `$ns/forget` or `$ns/stats`, a map of these fields; those that are undefined are left out. */
+export function ask(sender: string, name: 'hello' | QuestionName, fields: (Value | undefined)[]): Uint8Array {
+  return message(sender, name, (writer) => {
+    writer.map(fields.filter((field) => field !== undefined).length);
     fields.forEach((field, key) => {
       if (field !== undefined) {
         writer.int(key);
@@ -152,6 +160,9 @@ function readControl({ name, value }: Body): Control {
       const isPeer = what >= PRESENT && what <= LOST;
       return { is, what, identity: isPeer ? text(second) : '', instance: isPeer ? bin(third, 16) : '' };
     }
+    case 'forgotten':
+    case 'counted':
+      return { is: 'answer', token: uint(first), fields: (key) => field(value, key) };
     default:
       return { is: 'unknown' };
   }

@@ -11,7 +11,7 @@ import { Nanostate } from '../src/node.js';
 import { Hub, Program, ROOT, path, readJson, until } from './support.js';
 
 /** The most that a page loads of each file, minified and compressed, in bytes. */
-const MOST = { 'nanostate.js': 17.4 * 1024, 'nanostate-compat.js': 3.6 * 1024 };
+const MOST = { 'nanostate.js': 17.85 * 1024, 'nanostate-compat.js': 3.6 * 1024 };
 
 const js = path('js');
 const folder = mkdtempSync(join(tmpdir(), 'nanostate-package-'));
@@ -59,12 +59,12 @@ test('no file of the source is longer than 600 lines', () => {
 
 test('Node imports and requires it, and nothing else is installed', () => {
   assert.deepEqual(readdirSync(join(consumer, 'node_modules')).filter((name) => !name.startsWith('.')), ['@nanostate']);
-  const compat = `console.log(recv_state_update(new Uint8Array([0x93, 0xa1, 97, 0xa1, 98, 7])).data);`;
+  const compat = `console.log(recv_state_update(new Uint8Array([0x93, 0xa1, 97, 0xa1, 98, 7])).data, typeof hubStats);`;
   const use = `new Nanostate('a', 'tcp://127.0.0.1:1').unref(); console.log(typeof Nanostate, new Ext(1, new Uint8Array()).type);`;
-  writeFileSync(join(consumer, 'a.mjs'), `import { Nanostate, Ext } from '@nanostate/client'; import { recv_state_update } from '@nanostate/client/compat'; ${use} ${compat}`);
-  writeFileSync(join(consumer, 'a.cjs'), `const { Nanostate, Ext } = require('@nanostate/client'); const { recv_state_update } = require('@nanostate/client/compat'); ${use} ${compat}`);
+  writeFileSync(join(consumer, 'a.mjs'), `import { Nanostate, Ext } from '@nanostate/client'; import { recv_state_update } from '@nanostate/client/compat'; import { hubStats } from '@nanostate/client/stats'; ${use} ${compat}`);
+  writeFileSync(join(consumer, 'a.cjs'), `const { Nanostate, Ext } = require('@nanostate/client'); const { recv_state_update } = require('@nanostate/client/compat'); const { hubStats } = require('@nanostate/client/stats'); ${use} ${compat}`);
   for (const name of ['a.mjs', 'a.cjs']) {
-    assert.equal(run(process.execPath, ['--no-warnings', name], consumer), 'function 1\n7\n');
+    assert.equal(run(process.execPath, ['--no-warnings', name], consumer), 'function 1\n7 function\n');
   }
 });
 
@@ -77,6 +77,7 @@ test('a bundler for browsers finds nothing of Node in it', () => {
 test('its types are right, for TypeScript with and without the DOM', () => {
   const text = `
     import { Nanostate, type ClearedState, type State, type Value, type ValueState, type WaitOptions } from '@nanostate/client';
+    import { hubStats, type HubStats, type PeerStats } from '@nanostate/client/stats';
     import { recv_state_update, send_state_update, start_websocket } from '@nanostate/client/compat';
     declare const console: { log(text: string): void };
     const ns = new Nanostate('a', 'ws://127.0.0.1:1/ws', { accept: ['text'] });
@@ -99,6 +100,7 @@ test('its types are right, for TypeScript with and without the DOM', () => {
     ns.state('a') satisfies ValueState | undefined;
     ns.clear('a') satisfies void;
     ns.key('a').clear() satisfies void;
+    ns.send('a', 1, { ttl: 5, transient: true });
     // @ts-expect-error: no kind of values
     new Nanostate('a', 'ws://x', { accept: ['cleared'] });
     // @ts-expect-error: no such kind
@@ -106,6 +108,11 @@ test('its types are right, for TypeScript with and without the DOM', () => {
     export async function loop(): Promise<Value | undefined> {
       for await (const { value, retained } of ns.states('**')) if (retained satisfies boolean) return value;
       await ns.flush({ timeout: 5 });
+      await ns.forget('a', 'b', { timeout: 5 }) satisfies void;
+      const { messagesIn, ofPeers }: HubStats = await hubStats(ns, { timeout: 5 });
+      ofPeers.every(({ live, connection }: PeerStats) => live satisfies boolean && connection === messagesIn satisfies number);
+      // @ts-expect-error: no such counter
+      (await hubStats(ns)).messages;
       await ns.synced({ timeout: 5 } satisfies WaitOptions);
       (await ns.ping({ timeout: 5 })) satisfies number;
       const off: () => void = ns.onSynced(() => console.log(String(ns.isSynced satisfies boolean)));

@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { decode, encode, kindOf, type Sendable } from '../src/msgpack.js';
 import type { Now } from '../src/engine/clock.js';
 import type { Ping } from '../src/engine/pings.js';
+import { notForgotten, type Question } from '../src/engine/questions.js';
 import { Session } from '../src/engine/session.js';
 import { SpCodec } from '../src/sp.js';
 import { NanostateError } from '../src/status.js';
@@ -35,6 +36,7 @@ class Replay {
   dialled = 0;
   isCongested = false;
   pings: Ping[] = [];
+  forgets: Question[] = [];
   /** A new function is told of all senders. */
   tellsAll = false;
   /** What was written while it said goodbye. */
@@ -89,6 +91,7 @@ class Replay {
     else if (step.subscribe !== undefined) session.subscribed.add(step.subscribe);
     if (step.unsubscribe !== undefined) session.subscribed.remove(step.unsubscribe);
     session.subscribed.tell();
+    if (step.forget) this.forgets.push(session.ask('forget', ...(step.forget as [string, string]))!);
     if (step.ping) this.pings.push(session.ping(now)!);
     if (step.flush) session.requestAck();
     if (step.open) {
@@ -132,6 +135,11 @@ class Replay {
     if (writes.length > 0) out.write = show(Buffer.concat(writes));
     for (const { took } of this.pings.filter(({ took }) => took !== undefined)) add('pinged', Math.round(took! * 1e6));
     this.pings = this.pings.filter(({ took }) => took === undefined);
+    for (const { answer, isLost } of this.forgets) {
+      if (answer) add('forgot', notForgotten(answer)?.code ?? 'NS_OK');
+      else if (isLost) add('forgot', 'NS_ERR_IO');
+    }
+    this.forgets = this.forgets.filter(({ answer, isLost }) => !answer && !isLost);
     let ack = 999;
     while (!session.isAcked(ack)) ack--;
     if (ack > 0) out.ack = ack;

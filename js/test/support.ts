@@ -2,7 +2,7 @@
 
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync, symlinkSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, symlinkSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -164,6 +164,14 @@ export class Hub {
 
   get url(): string {
     return this.urls[0]!;
+  }
+
+  /** Stops it: it neither reads nor answers from here on. */
+  async stop(): Promise<void> {
+    const tasks = `/proc/${this.program.process.pid}/task`;
+    this.program.process.kill('SIGSTOP');
+    const isStopped = (task: string) => /\) T /.test(readFileSync(`${tasks}/${task}/stat`, 'utf8'));
+    await until(() => readdirSync(tasks).every(isStopped), 'that all its threads stop');
   }
 
   /** Ends it by force, and starts it again at the same addresses. */

@@ -3,8 +3,8 @@
 // It has no sockets, timers or clocks of its own: bytes and a time go in, bytes, events and a deadline come out. It
 // follows src/engine/app, and tests/vectors/session holds both to the same bytes.
 
-import { ALL_FEATURES, FLAGS, hello, readBody, word, type Control } from '../control.js';
-import { Malformed } from '../msgpack.js';
+import { ALL_FEATURES, FLAGS, ask, hello, readBody, word, type Control } from '../control.js';
+import { Malformed, type Value } from '../msgpack.js';
 import { NanostateError, codeOf, refusal } from '../status.js';
 import { RETAINED, acceptedBy, checkIdentity, clockOf, expired, toBytes, type Body } from '../wire.js';
 import { Acks } from './acks.js';
@@ -16,6 +16,7 @@ import { Dialler } from './dialler.js';
 import { Others } from './others.js';
 import { Pings, type Ping } from './pings.js';
 import { Publisher } from './publisher.js';
+import { Questions, type Question, type QuestionName } from './questions.js';
 import { Received, type State } from './received.js';
 import { Reports, type Event, type Link } from './reports.js';
 import { Stale } from './stale.js';
@@ -32,6 +33,7 @@ export class Session {
   readonly subscribed: Subscribed;
   readonly #acks = new Acks();
   readonly #pings = new Pings();
+  readonly #questions = new Questions();
   #phase: Phase = 'idle';
   #dialled = 0;
   #link: Connection | undefined;
@@ -147,6 +149,13 @@ export class Session {
     const [ping, token] = this.#pings.send(now.mono, this.#acks.asked);
     this.#link!.ping(token);
     return ping;
+  }
+
+  /** Asks the hub this, which can answer it. None without a link, and while another question has to be answered before. */
+  ask(name: QuestionName, ...fields: (Value | undefined)[]): Question | undefined {
+    const question = this.#phase === 'up' ? this.#questions.ask(name) : undefined;
+    question && this.#link!.feed.message(ask(this.identity, name, [question.token, ...fields]));
+    return question;
   }
 
   /** The hub is to tell from now on which other apps are there. */
@@ -362,6 +371,7 @@ export class Session {
     this.#backoff = this.#answer = Infinity;
     this.#acks.unlink();
     this.#pings.unlink();
+    this.#questions.unlink();
     this.publisher.unlink();
     this.subscribed.unlink();
     this.stale.keep();
@@ -573,6 +583,8 @@ export class Session {
         const isOwn = control.instance === stamper.instance && control.identity === this.identity;
         return isOwn || !this.others.isWanted ? undefined : this.stale.heard(control);
       }
+      case 'answer':
+        return this.#questions.answered(control.token, control.fields);
       case 'stale':
         if (this.#phase === 'up') {
           publisher.wasStale(now, control.name, control.offered, control.held, control.time);

@@ -137,6 +137,37 @@ pub fn clear_shared(trace: &mut Trace) {
     link_again(trace, 0x11, KNOWN);
 }
 
+/// Values of senders that have departed, which the hub is to withdraw: it does, or says why not; answers that come twice, in
+/// another order, not at all, or to what nobody has asked.
+pub fn forget(trace: &mut Trace) {
+    link_with(trace, 0x11, KNOWN);
+    let answer = |trace: &mut Trace, token: u64, status: i32, text: &str| {
+        trace.hears(Control::Forgotten { token, status, text });
+    };
+    trace.state("b", "x", &[5], stamp_at(trace.hub_time(2_000)));
+    trace.forget("b", "x");
+    trace.forget("b", "\u{e9}");
+    trace.forget("c", "z");
+    answer(trace, 3, Status::State.code(), "c is connected");
+    let meta = Meta { stamp: Some(stamp_at(trace.hub_time(3_000))), flags: Meta::CLEAR, ..Meta::default() };
+    trace.frame(&body(Form::V1, "b", "x", &[5], &meta));
+    answer(trace, 1, 0, "");
+    answer(trace, 1, Status::Full.code(), "");
+    answer(trace, 77, 0, "");
+    // Numbers of later versions.
+    answer(trace, 2, -9999, "for reasons");
+    for (token, status) in (4..).zip([Status::NotFound, Status::Permission, Status::Full]) {
+        trace.forget("b", "x");
+        answer(trace, token, status.code(), "");
+    }
+    trace.frame(&body(Form::V1, wire::HUB_SENDER, "$ns/forgotten", &[0x81, 0, 0xC0], &Meta::default()));
+    trace.forget("b", "y");
+    link_again(trace, 0x11, KNOWN);
+    answer(trace, 7, 0, "");
+    trace.forget("b", "y");
+    answer(trace, 8, 0, "");
+}
+
 /// Values for those who are there: on a link and without one, in each other's place with lasting ones; announced on a new link
 /// while they are not too old, or a flush waits for them; a hub that does not know of it; and those of others.
 pub fn transient(trace: &mut Trace) {

@@ -52,6 +52,7 @@ fn apps_do_what_their_traces_show() {
         ("transient-shared", features::transient_shared),
         ("lifetime", lifetimes::lifetime),
         ("lifetime-shared", lifetimes::shared),
+        ("forget", features::forget),
         ("will", features::will),
         ("presence", features::presence),
         ("gone", features::gone),

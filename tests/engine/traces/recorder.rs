@@ -41,13 +41,14 @@ pub struct Trace {
     dialled: Option<u64>,
     /// The tokens of pings that are not answered.
     pings: Vec<u64>,
+    /// Those of requests to withdraw values of others.
+    forgets: Vec<u64>,
     /// Whether the transport takes nothing.
     pub is_congested: bool,
 }
 
-/// What the client in JavaScript can do: it has no functions that ask for values of others to be withdrawn, or what the hub
-/// counts.
-pub const KNOWN: Features = Features(Features::ALL.0 & !(Features::FORGET.0 | Features::STATS.0));
+/// What the client in JavaScript can do.
+pub const KNOWN: Features = Features::ALL;
 
 impl Trace {
     pub fn new() -> Trace {
@@ -68,19 +69,28 @@ impl Trace {
             "What an app is told and does. identity, instance, secret: its own. accept: every kind.",
             "A step: at: mono, wall and boot clock in milliseconds. Then what it is told or asked for: config; connect, to \
              these addresses; disconnect; publish and data, transient if it is, and ttl, after how many milliseconds it expires; clear, a name; will and data, will_clear and no_will, a name; \
-             subscribe, to a pattern, or null to none; unsubscribe, from a pattern; watch, who else is there; ping; flush, and ack in the output for the newest version that was \
+             subscribe, to a pattern, or null to none; unsubscribe, from a pattern; forget, a sender and a name; watch, who else is there; ping; flush, and ack in the output for the newest version that was \
              acknowledged; open, the connection that it dialled; dial_failed; in, bytes that come; closed; congested, \
              whether nothing is written; tick.",
             "out: what it does: dial, close, link changes, states, synced, bytes that it writes, and the deadline that it \
              has in nanoseconds, or null. A state that was retained says so. synced: behind how many of these states it \
-             is told that it has what the hub held. others: what it is told of other apps. pinged: how long answers to pings took, in nanoseconds. Bytes are \
+             is told that it has what the hub held. others: what it is told of other apps. pinged: how long answers to pings took, in nanoseconds. forgot: what came of requests to forget. Bytes are \
              hexadecimal; (78x4096) is a byte that is repeated.",
         ];
         let mut lines = vec!["{".to_owned(), format!("\"about\": {},", json!(about))];
         lines.push(format!("\"identity\": \"{IDENTITY}\", \"instance\": \"{}\",", hex(&instance)));
         lines.push(format!("\"secret\": \"{}\",", "5e".repeat(16)));
         lines.push("\"steps\": [".to_owned());
-        Trace { session, now, lines, conns: 0, dialled: None, pings: Vec::new(), is_congested: false }
+        Trace {
+            session,
+            now,
+            lines,
+            conns: 0,
+            dialled: None,
+            pings: Vec::new(),
+            forgets: Vec::new(),
+            is_congested: false,
+        }
     }
 
     pub fn finish(mut self) -> String {
@@ -197,6 +207,11 @@ impl Trace {
         let took: Vec<_> = self.pings.iter().filter_map(|&token| self.session.pinged(token)).collect();
         self.pings.retain(|&token| self.session.pinged(token).is_none());
         put("pinged", json!(took.iter().map(|took| took.as_nanos() as u64).collect::<Vec<_>>()), took.is_empty());
+        let forgot: Vec<_> = self.forgets.iter().filter_map(|&token| self.session.forgot(token)).collect();
+        self.forgets.retain(|&token| self.session.forgot(token).is_none());
+        let status =
+            |outcome: &nanostate::Result<()>| outcome.as_ref().map_or_else(|error| error.status().name(), |()| "NS_OK");
+        put("forgot", json!(forgot.iter().map(status).collect::<Vec<_>>()), forgot.is_empty());
         let acked = (0..1_000).rev().find(|&version| self.session.is_acked(version)).unwrap_or(0);
         put("ack", json!(acked), acked == 0);
         put("deadline", json!(self.session.deadline().map(MonoTime::as_nanos)), false);
@@ -311,6 +326,11 @@ impl Trace {
         let state = self.session.get(Some(sender), name);
         let is_stale = state.is_some_and(|state| self.session.is_stale(&state));
         self.step(json!({"asks_stale": [sender, name], "is_stale": is_stale}));
+    }
+
+    pub fn forget(&mut self, sender: &str, name: &str) {
+        self.forgets.extend(self.session.forget(sender, name).expect("the hub knows of it"));
+        self.step(json!({"forget": [sender, name]}));
     }
 
     pub fn ping(&mut self) {
