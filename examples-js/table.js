@@ -87,12 +87,13 @@ class Row {
     return (this.words ??= oneLine(this.state.value));
   }
 
-  show(now) {
+  show(now, isStale) {
     const { value, time, retained } = this.state;
     setText(this.value, this.isBytes && Number.isFinite(value) ? inWords(value) : this.text, this.text);
     const held = retained ? 'the hub held it when this page came' : 'it came while this page was there';
-    setText(this.age, time ? ageInWords(now - time) : '-', held);
+    setText(this.age, time ? ageInWords(now - time) : '-', isStale ? `${held}; the program that set it is gone` : held);
     this.element.classList.toggle('retained', retained);
+    this.element.classList.toggle('stale', isStale);
   }
 }
 
@@ -117,7 +118,7 @@ export function showStates(ns, { table, filter, count, isBytes }) {
     // Equal ones are in the order of their names.
     found.sort((a, b) => sign * orders[order](a, b) || orders.name(a, b));
     const shown = found.slice(0, MOST), now = Date.now();
-    shown.forEach((row) => row.show(now));
+    shown.forEach((row) => row.show(now, ns.isStale(row.state)));
     if (shown.length !== body.rows.length || shown.some(({ element }, i) => element !== body.rows[i])) {
       body.replaceChildren(...shown.map(({ element }) => element));
     }
@@ -133,6 +134,7 @@ export function showStates(ns, { table, filter, count, isBytes }) {
     else rows.set(key, new Row(state, isBytes(state.name)));
     soon();
   });
+  ns.onStale(soon);
   filter.oninput = show;
   for (const heading of headings) {
     const by = heading.dataset.by;

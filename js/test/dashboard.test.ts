@@ -141,6 +141,45 @@ test('what is withdrawn goes from the table, the figures and the controls, and f
   for (const one of [page, ...others]) await one.close();
 });
 
+test('what was set by a program that is gone says so, in the table, the figures and the controls, until somebody sets it anew', async () => {
+  await start();
+  const [stays, ends] = [app('stays'), app('ends')];
+  const values = { 'cpu/load': 1.5, 'mem/total': 4096, 'mem/available': 1024, 'dashboard/switch': true, 'dashboard/text': 'a text', 'dashboard/span': 40, image: new Uint8Array(3) };
+  for (const [name, value] of Object.entries(values)) ends.send(name, value);
+  stays.send('other', 1);
+  await Promise.all([stays.flush(), ends.flush()]);
+  const page = await visit();
+  await page.locator('#count', { hasText: /^8$/ }).waitFor();
+  await page.locator('#image-by', { hasText: 'which is no image' }).waitFor();
+  // What a rate is takes two states, of other milliseconds.
+  for (let sum = 0, end = Date.now() + BOUND; (await page.locator('#received').textContent()) === '-'; ) {
+    assert.ok(Date.now() < end, 'a rate');
+    ends.send('net/eth0/rx', (sum += 1000));
+    ends.send('net/eth0/tx', sum);
+  }
+  const rows = () => page.locator('tr.stale .name').allTextContents();
+  const marked = () => page.locator('.stale:not(tr)').evaluateAll((all) => (all as any[]).map(({ id, textContent }) => id || textContent.trim()));
+  assert.deepEqual([await rows(), await marked()], [[], []]);
+  await ends.close();
+  const names = [...Object.keys(values), 'net/eth0/rx', 'net/eth0/tx'].sort();
+  await page.waitForFunction((count) => document.querySelectorAll('tr.stale').length === count, names.length);
+  await page.waitForFunction(() => document.querySelectorAll('.stale:not(tr)').length === 9);
+  assert.deepEqual(await rows(), names);
+  assert.deepEqual(await marked(), ['load', 'memory', 'received', 'sent', 'by', 'Switch', 'Text', 'image', 'image-by']);
+  const age = page.locator('tr.stale .age').first();
+  assert.match((await age.getAttribute('title'))!, /the program that set it is gone$/);
+  // Somebody else, this page, and the hub that ends: which makes nothing stale.
+  stays.send('cpu/load', 2);
+  await page.locator('#switch').click();
+  await page.locator('#load', { hasText: '2.00' }).waitFor();
+  await page.waitForFunction(() => !document.querySelector('#load.stale, label.stale #switch'));
+  await hub.kill();
+  await page.locator('#status', { hasText: 'no connection' }).waitFor();
+  assert.deepEqual(await marked(), ['memory', 'received', 'sent', 'by', 'Text', 'image', 'image-by']);
+  assert.ok(!(await rows()).includes('other'));
+  await page.close();
+});
+
 test('a long name keeps its beginning and its end, and is whole in its tooltip, in wide pages and in narrow ones', async () => {
   await start();
   const one = app('one');
@@ -256,8 +295,10 @@ function tooFaint(): { texts: number; faint: string[] } {
     if (!element.checkVisibility() || ['SCRIPT', 'STYLE'].includes(element.tagName)) continue;
     const own = [...element.childNodes].filter((node: any) => node.nodeType === 3).map((node: any) => node.data).join('').trim();
     if (own) check(element, own);
-    const content = styleOf(element, '::before').content;
-    if (!['none', 'normal'].includes(content)) check(element, content, '::before');
+    for (const pseudo of ['::before', '::after']) {
+      const { content } = styleOf(element, pseudo);
+      if (!['none', 'normal', '""'].includes(content)) check(element, content, pseudo);
+    }
     if (element.placeholder) check(element, element.placeholder, '::placeholder');
     if (element.value && ['text', 'search'].includes(element.type)) check(element, element.value);
   }
@@ -267,11 +308,14 @@ function tooFaint(): { texts: number; faint: string[] } {
 for (const scheme of ['light', 'dark'] as const) {
   test(`each text of the dashboard stands out 4.5 to 1 in the ${scheme} theme, with and without a hub`, async () => {
     await start();
-    const one = app('one');
-    for (const [name, value] of [['cpu/load', 1.5], ['mem/total', 4096], ['mem/available', 1024], ['dashboard/text', 'a text'], [LONG, 1]] as const) one.send(name, value);
-    await one.flush();
+    const [one, ends] = [app('one'), app('ends')];
+    for (const [name, value] of [['cpu/load', 1.5], ['mem/total', 4096], ['mem/available', 1024], [LONG, 1]] as const) one.send(name, value);
+    for (const [name, value] of [['dashboard/text', 'a text'], ['dashboard/switch', true], ['dashboard/span', 40], ['cpu/load', 2]] as const) ends.send(name, value);
+    await Promise.all([one.flush(), ends.flush()]);
     const page = await visit(scheme);
-    await page.locator('td', { hasText: 'cpu/load' }).waitFor();
+    await page.locator('#count', { hasText: /^8$/ }).waitFor();
+    await ends.close();
+    await page.waitForFunction(() => document.querySelectorAll('tr.stale').length === 4 && document.querySelectorAll('.stale:not(tr)').length >= 3);
     await page.locator('#status', { hasText: /^$/ }).waitFor({ state: 'attached' });
     const connected = await page.evaluate(tooFaint);
     assert.deepEqual(connected.faint, []);
