@@ -53,8 +53,8 @@ impl App {
     /// apps that share an identity, the last one has to be lost. An app that was lost and comes back publishes its own values
     /// over its wills, unless it shares its identity.
     ///
-    /// Never waits. The hub keeps wills in memory, and is told them on every link, before the values. [`App::flush`] returns
-    /// when it has them. A hub that keeps none, such as an old one, is not told; the log says so.
+    /// Never waits. The hub is told wills on every link, before the values, and keeps them in its store, if it has one.
+    /// [`App::flush`] returns when it has them. A hub that keeps none, such as an old one, is not told; the log says so.
     ///
     /// # Errors
     /// [`Status::Name`]; [`Status::Msgpack`], [`Status::Utf8`]: not one well-formed value; [`Status::TooLarge`];

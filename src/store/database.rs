@@ -1,4 +1,4 @@
-//! The database of a store, in SQLite's format: entries by their slots, senders by their places, and the clock.
+//! The database of a store, in SQLite's format: entries by their slots, senders and apps by their places, and the clock.
 
 use std::io;
 use std::path::Path;
@@ -9,8 +9,9 @@ use rusqlite::types::FromSql;
 use rusqlite::{params, Connection, ErrorCode, OpenFlags, Row as SqlRow, TransactionBehavior};
 use sha1_smol::Sha1;
 
-use crate::engine::hub::{Batch, StoredEntry};
+use crate::engine::hub::{Batch, StoredApp, StoredEntry};
 use crate::time::{LogicalTime, WallTime};
+use crate::wire::{Digest, Instance};
 
 /// "nsta": what `file` and SQLite can tell a store by.
 const APPLICATION: i32 = 0x6E73_7461;
@@ -18,11 +19,14 @@ const APPLICATION: i32 = 0x6E73_7461;
 const VERSION: i32 = 1;
 
 /// `sum` is the checksum of the rest of a row. Times are in milliseconds since 1970; `cleared` is when an entry became a
-/// tombstone, and NULL for others; `reserved` is the bits of a logical time.
+/// tombstone, and NULL for others; `reserved` is the bits of a logical time. `wills` are bodies, each behind its length in
+/// four bytes; `alone` is 1 for an app that does not share its identity.
 const TABLES: &str = "
     CREATE TABLE states (slot INTEGER PRIMARY KEY, cleared INTEGER, body BLOB NOT NULL, sum INTEGER NOT NULL) STRICT;
     CREATE TABLE senders (place INTEGER PRIMARY KEY, name TEXT NOT NULL, departed INTEGER NOT NULL, sum INTEGER NOT NULL)
         STRICT;
+    CREATE TABLE apps (place INTEGER PRIMARY KEY, identity TEXT NOT NULL, instance BLOB NOT NULL, digest BLOB,
+        alone INTEGER NOT NULL, wills BLOB NOT NULL, sum INTEGER NOT NULL) STRICT;
     CREATE TABLE clock (id INTEGER PRIMARY KEY, reserved INTEGER NOT NULL, sum INTEGER NOT NULL) STRICT;
 ";
 
@@ -128,6 +132,28 @@ impl Database {
         })
     }
 
+    /// Shows every app that has left wills, in the order of their places; `None` for one that is damaged.
+    pub fn each_app(&self, mut app: impl FnMut(Option<StoredApp>)) -> Result<(), Fault> {
+        let query = "SELECT place, identity, instance, digest, alone, wills, sum FROM apps ORDER BY place";
+        self.each(query, |row| {
+            let (place, alone, sum): (i64, i64, i64) = (get(row, 0)?, get(row, 4)?, get(row, 6)?);
+            let (identity, wills) = (row.get_ref(1)?.as_bytes()?, row.get_ref(5)?.as_blob()?);
+            let (instance, digest) = (row.get_ref(2)?.as_blob()?, row.get_ref(3)?.as_blob_or_null()?);
+            let is_right = sum == sum_of_app(place, identity, instance, digest, alone, wills);
+            let read = || {
+                Some(StoredApp {
+                    identity: std::str::from_utf8(identity).ok()?.into(),
+                    instance: Instance(instance.try_into().ok()?),
+                    digest: digest.map(|digest| digest.try_into().map(Digest)).transpose().ok()?,
+                    is_alone: alone != 0,
+                    wills: split(wills)?,
+                })
+            };
+            app(is_right.then(read).flatten());
+            Ok(())
+        })
+    }
+
     fn each(&self, query: &str, mut row: impl FnMut(&SqlRow<'_>) -> rusqlite::Result<()>) -> Result<(), Fault> {
         let mut read = || {
             let mut statement = self.0.prepare(query)?;
@@ -197,8 +223,9 @@ fn write(connection: &mut Connection, batch: &Batch) -> rusqlite::Result<()> {
         for slot in &batch.freed {
             remove.execute([slot])?;
         }
-        if batch.forget_senders {
+        if batch.forget_others {
             transaction.execute("DELETE FROM senders", [])?;
+            transaction.execute("DELETE FROM apps", [])?;
         }
         let mut put = transaction.prepare("INSERT OR REPLACE INTO senders VALUES (?1, ?2, ?3, ?4)")?;
         let mut remove = transaction.prepare("DELETE FROM senders WHERE place = ?1")?;
@@ -210,6 +237,19 @@ fn write(connection: &mut Connection, batch: &Batch) -> rusqlite::Result<()> {
                 }
                 None => drop(remove.execute([place])?),
             }
+        }
+        let mut put = transaction.prepare("INSERT OR REPLACE INTO apps VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
+        let mut remove = transaction.prepare("DELETE FROM apps WHERE place = ?1")?;
+        for (place, app) in &batch.apps {
+            let place = *place as i64;
+            let Some(StoredApp { identity, instance, digest, is_alone, wills }) = app else {
+                remove.execute([place])?;
+                continue;
+            };
+            let (instance, digest) = (&instance.0[..], digest.as_ref().map(|digest| &digest.0[..]));
+            let (alone, wills) = (i64::from(*is_alone), joined(wills));
+            let sum = sum_of_app(place, identity.as_bytes(), instance, digest, alone, &wills);
+            put.execute(params![place, identity, instance, digest, alone, wills, sum])?;
         }
         let reserved = batch.reserved.to_bits() as i64;
         let sum = checksum(&[&reserved.to_be_bytes()]);
@@ -237,6 +277,34 @@ fn sum_of_entry(slot: i64, cleared: Option<i64>, body: &[u8]) -> i64 {
 
 fn sum_of_sender(place: i64, name: &str, departed: i64) -> i64 {
     checksum(&[&place.to_be_bytes(), &departed.to_be_bytes(), name.as_bytes()])
+}
+
+fn sum_of_app(place: i64, identity: &[u8], instance: &[u8], digest: Option<&[u8]>, alone: i64, wills: &[u8]) -> i64 {
+    let lens = [identity.len(), instance.len(), digest.map_or(usize::MAX, <[u8]>::len)].map(|len| len as u64);
+    let numbers = [place as u64, alone as u64, lens[0], lens[1], lens[2]].map(u64::to_be_bytes);
+    checksum(&[numbers.as_flattened(), identity, instance, digest.unwrap_or_default(), wills])
+}
+
+/// Bodies, each behind its length.
+fn joined(bodies: &[Box<[u8]>]) -> Vec<u8> {
+    let mut all = Vec::new();
+    for body in bodies {
+        all.extend((body.len() as u32).to_be_bytes());
+        all.extend_from_slice(body);
+    }
+    all
+}
+
+/// What [`joined`] was given, if it is of that.
+fn split(mut all: &[u8]) -> Option<Vec<Box<[u8]>>> {
+    let mut bodies = Vec::new();
+    while !all.is_empty() {
+        let (len, rest) = all.split_first_chunk()?;
+        let (body, rest) = rest.split_at_checked(u32::from_be_bytes(*len) as usize)?;
+        bodies.push(body.into());
+        all = rest;
+    }
+    Some(bodies)
 }
 
 /// The beginning of a SHA-1: against accidents, not against whoever may write to the file. SQLite sees damage only where

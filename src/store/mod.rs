@@ -107,6 +107,10 @@ fn load(database: &Database, now: Now, router: &mut Router) -> Result<u64, Fault
         Some((name, departed)) => router.restore_sender(now, name, departed),
         None => damaged += 1,
     })?;
+    database.each_app(|app| {
+        let taken = app.is_some_and(|app| router.restore_app(&app));
+        damaged += u64::from(!taken);
+    })?;
     reserved.map(|_| damaged)
 }
 

@@ -10,9 +10,9 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::engine::hub::{RouterConfig, StoredBody, StoredEntry};
+use crate::engine::hub::{RouterConfig, StoredApp, StoredBody, StoredEntry};
 use crate::time::{BootTime, LogicalTime, MonoTime, WallTime};
-use crate::wire::{self, Form, Instance, Meta, Stamp};
+use crate::wire::{self, Digest, Form, Instance, Meta, Stamp};
 use crate::Status;
 
 const NOW: Now = Now {
@@ -66,6 +66,25 @@ fn entry(slot: u32, name: &str, data: &[u8], flags: u32) -> StoredEntry {
     StoredEntry { slot, body: StoredBody::Small(body.into()), cleared }
 }
 
+/// An app with wills for so many names.
+fn app(identity: &str, digest: Option<u8>, wills: usize) -> StoredApp {
+    let will = |n: usize| {
+        let mut body = Vec::new();
+        wire::encode(&mut body, Form::V1, identity, &format!("n{n:03}"), &[7], &Meta::default());
+        body.into()
+    };
+    let (instance, digest) = (Instance([3; 16]), digest.map(|byte| Digest([byte; 16])));
+    StoredApp { identity: identity.into(), instance, digest, is_alone: true, wills: (0..wills).map(will).collect() }
+}
+
+/// The apps in a store that a hub has opened: it has written anew what it could read.
+fn apps(store: &Store) -> Vec<StoredApp> {
+    let mut apps = Vec::new();
+    let database = store.database.as_ref().unwrap();
+    database.each_app(|app| apps.push(app.expect("as it was written"))).unwrap();
+    apps
+}
+
 fn reserved() -> LogicalTime {
     LogicalTime::from_millis(1_800_000_007_000)
 }
@@ -106,6 +125,33 @@ fn what_is_written_is_read_again() {
     // In 24 hours less 10,000 s, for which it has been gone.
     assert_eq!(table.next_expiry(), Some(NOW.mono + (table.capacity.departed - Duration::from_secs(10_000))));
     assert!(router.take_last_batch(NOW).is_some_and(|batch| batch.reserved >= reserved()));
+}
+
+#[test]
+fn apps_and_their_wills_are_read_again_and_one_that_was_changed_is_left_out() {
+    let temp = Temp::new();
+    let (mut store, _) = temp.open().unwrap();
+    let told = [app("a", Some(1), 3), app("b", None, 30), StoredApp { is_alone: false, ..app("c", Some(2), 1) }];
+    let put = told.iter().cloned().enumerate().map(|(n, app)| (7 + n as u64, Some(app))).collect();
+    store.write(&Batch { apps: put, reserved: reserved(), ..Batch::default() }).unwrap();
+    store.write(&Batch { apps: vec![(6, Some(app("d", None, 1)))], ..Batch::default() }).unwrap();
+    store.write(&Batch { apps: vec![(6, None), (60, None)], ..Batch::default() }).unwrap();
+    drop(store);
+    let (mut store, _) = temp.open().unwrap();
+    assert!(apps(&store) == told);
+    store.write(&Batch { apps: vec![(6, Some(app("d", None, 1)))], ..Batch::default() }).unwrap();
+    drop(store);
+    let change = |sql: &str| rusqlite::Connection::open(temp.file()).unwrap().execute(sql, []).unwrap();
+    for sql in [
+        "UPDATE apps SET digest = NULL WHERE identity = 'a'",
+        "UPDATE apps SET wills = substr(wills, 1, 100) WHERE identity = 'b'",
+        "UPDATE apps SET alone = 1 WHERE identity = 'c'",
+    ] {
+        assert_eq!(change(sql), 1, "{sql}");
+    }
+    let (store, _) = temp.open().unwrap();
+    assert_eq!(apps(&store), [app("d", None, 1)]);
+    assert_eq!(temp.files(), ["lock", "states.db", "states.db.damaged-1"]);
 }
 
 #[test]
@@ -288,6 +334,9 @@ proptest! {
         let (mut store, _) = temp.open().unwrap();
         store.write(&values(0..40, 400)).unwrap();
         store.write(&values(40..50, 5000)).unwrap();
+        let left = [app("a", Some(1), 30), app("b", None, 3)];
+        let put = left.iter().cloned().enumerate().map(|(n, app)| (n as u64, Some(app))).collect();
+        store.write(&Batch { apps: put, reserved: reserved(), ..Batch::default() }).unwrap();
         let copy = Temp::new();
         fs::create_dir(&copy.0).unwrap();
         if closed {
@@ -313,6 +362,9 @@ proptest! {
         let written: Vec<_> = values(0..40, 400).entries.into_iter().chain(values(40..50, 5000).entries).collect();
         for entry in router.table().iter() {
             prop_assert!(written.iter().any(|written| *written.body == *entry.bytes()), "{} was never written", entry.name());
+        }
+        for app in apps(&store) {
+            prop_assert!(left.contains(&app), "{app:?} was never written");
         }
         store.write(&values(0..3, 10)).expect("it can be written");
         drop(store);

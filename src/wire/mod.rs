@@ -28,7 +28,7 @@ pub(crate) use json::json_text;
 pub use json::{from_msgpack, to_msgpack};
 pub use meta::{with_flags, with_lifetime, with_stamp, Instance, Meta, Stamp};
 pub use presence::{PeerState, Presence};
-pub use secret::{check_token, Hidden, Secret};
+pub use secret::{check_token, Digest, Hidden, Secret};
 pub use stats::{HubStats, PeerStats, StatsDraft, StatsPart};
 pub use texts::Texts;
 pub use time::Time;

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use sha1_smol::Sha1;
+
 use crate::{limits, Error, Result, Status};
 
 /// A random number that an app sends only to its hub, in each hello. The hub never forwards it.
@@ -13,7 +15,17 @@ impl Secret {
     pub fn matches(&self, other: &Secret) -> bool {
         self.0.iter().zip(&other.0).fold(0, |differs, (a, b)| differs | (a ^ b)) == 0
     }
+
+    /// What an app is known by without its secret, which cannot be found from it.
+    pub fn digest(&self) -> Digest {
+        let bytes = Sha1::from(self.0).digest().bytes();
+        Digest(*bytes.first_chunk().expect("20 bytes"))
+    }
 }
+
+/// Made of a secret, which it does not tell.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Digest(pub [u8; 16]);
 
 /// Without the value, which must not get into a log.
 impl fmt::Debug for Secret {
@@ -73,5 +85,7 @@ mod tests {
             assert!(!secret.matches(&other));
         }
         assert_eq!(format!("{secret:?}"), "Secret(..)");
+        assert_eq!(secret.digest(), Secret([7; 16]).digest());
+        assert!(secret.digest() != Secret([8; 16]).digest() && secret.digest().0 != secret.0);
     }
 }

@@ -30,6 +30,10 @@ fn watcher(hub: &mut Direct) -> ConnId {
 /// What a peer is told of others, in words.
 fn told(hub: &mut Direct, conn: ConnId) -> Vec<String> {
     hub.settle();
+    heard(hub, conn)
+}
+
+pub(crate) fn heard(hub: &mut Direct, conn: ConnId) -> Vec<String> {
     let words = |bytes: &Vec<u8>| {
         let body = wire::decode(bytes, Form::V1).expect("a body");
         match Control::decode(&body) {

@@ -17,7 +17,7 @@ const HUB: &str = "tcp://hub";
 const HOUR: u64 = 3600 * SEC;
 
 /// A hub with an empty store.
-fn hub_with(shelf: &mut Shelf) -> Direct {
+pub(crate) fn hub_with(shelf: &mut Shelf) -> Direct {
     let mut hub = Direct::new(RouterConfig::default());
     shelf.begin(hub.now, &mut hub.router);
     hub
@@ -29,7 +29,7 @@ fn app(hub: &mut Direct, identity: &str) -> ConnId {
 }
 
 /// Stores all that is to be stored, a while later.
-fn store(hub: &mut Direct, shelf: &mut Shelf) -> Vec<Batch> {
+pub(crate) fn store(hub: &mut Direct, shelf: &mut Shelf) -> Vec<Batch> {
     hub.pass(limits::STORE_EVERY.as_nanos() as u64);
     let mut batches = Vec::new();
     while let Some(batch) = hub.router.take_batch(hub.now) {
@@ -41,7 +41,7 @@ fn store(hub: &mut Direct, shelf: &mut Shelf) -> Vec<Batch> {
 }
 
 /// A hub that begins so many nanoseconds after the other one was killed, on the same machine.
-fn restarted(killed: &Direct, shelf: &mut Shelf, after_that: u64) -> Direct {
+pub(crate) fn restarted(killed: &Direct, shelf: &mut Shelf, after_that: u64) -> Direct {
     let mut hub = Direct::new(RouterConfig::default());
     hub.now = after(killed.now, after_that);
     shelf.begin(hub.now, &mut hub.router);

@@ -12,6 +12,7 @@ use crate::sim::{body, stamp, Direct, DirectApp, SEC};
 
 mod many;
 mod simulated;
+mod stored;
 mod tokens;
 
 const LOST: u64 = limits::CUT.as_nanos() as u64;
@@ -76,6 +77,10 @@ fn watcher(hub: &mut Direct) -> ConnId {
 /// What a peer is sent: names and their values, which are small numbers, or none if they are cleared.
 fn told(hub: &mut Direct, conn: ConnId) -> Vec<(String, Option<u8>)> {
     hub.settle();
+    read(hub, conn)
+}
+
+fn read(hub: &mut Direct, conn: ConnId) -> Vec<(String, Option<u8>)> {
     let mut told = Vec::new();
     for bytes in hub.bodies(conn) {
         let body = wire::decode(&bytes, Form::V1).expect("a body");

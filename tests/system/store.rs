@@ -29,7 +29,7 @@ fn sent(app: &App, name: &str, text: &str) {
 }
 
 /// Waits until the hub has written this state, which is its last.
-fn stored(directory: &Path, part: &str) {
+pub fn stored(directory: &Path, part: &str) {
     let has = |name: &str| {
         let bytes = fs::read(directory.join(name)).unwrap_or_default();
         bytes.windows(part.len()).any(|window| window == part.as_bytes())

@@ -2,7 +2,10 @@
 
 use nanostate::{App, Hub, HubOption, Kind, Value, Will};
 
-use crate::support::{app, c_program, hub, receive, receive_until, send, waiting, Process, PATIENCE};
+use crate::store::stored;
+use crate::support::{
+    app, c_program, hub, key, receive, receive_until, send, until, waiting, CliHub, Process, TempDir, PATIENCE,
+};
 
 /// A process with a value and a will for it, which the hub has.
 fn process(url: &str, identity: &str, will: &str) -> Process {
@@ -47,6 +50,40 @@ fn the_will_of_a_process_that_is_killed_or_hangs_is_published_once_and_that_of_o
     send(&app("last", &url), "n", "last");
     receive(&observer, "last", "n");
     assert!(waiting(&observer).is_empty());
+}
+
+#[test]
+fn the_wills_of_processes_that_are_killed_together_with_a_hub_that_has_a_store_are_published_by_the_next_one() {
+    let dir = TempDir::new();
+    let arguments = ["--store", dir.path().to_str().unwrap(), "--lost", "2s", "--listen"];
+    let mut hub = CliHub::start_with(arguments.into_iter().chain(["tcp://127.0.0.1:0"]));
+    let url = hub.url.clone();
+    let mut killed = process(&url, "killed", "killed");
+    let mut ends = process(&url, "ends", "ended");
+    let _stays = process(&url, "stays", "lost");
+    ends.end_of_input();
+    assert!(ends.ended().success());
+    let witness = app("witness", &url);
+    let is_gone = || !witness.peers(Some(PATIENCE)).unwrap().iter().any(|peer| peer.identity == "ends");
+    until("the hub knows that one has ended", is_gone);
+    send(&witness, "LAST-OF-ALL", "x");
+    stored(dir.path(), "LAST-OF-ALL");
+    drop(witness);
+    hub.process.kill();
+    killed.kill();
+    let next = CliHub::start_with(arguments.into_iter().chain([url.as_str()]));
+    let observer = app("observer", &next.url);
+    let mut said = Vec::new();
+    receive_until(&observer, "both wills", |state| {
+        let value = if state.kind() == Kind::Cleared { "cleared" } else { state.text().unwrap() };
+        said.push(format!("{} {} {value}", state.sender(), state.name()));
+        said.iter().filter(|line| line.starts_with("killed") && !line.ends_with("yes")).count() == 2
+    });
+    // The other one is back.
+    send(&app("last", &url), "n", "last");
+    receive(&observer, "last", "n");
+    said.extend(waiting(&observer).iter().map(key));
+    assert!(!said.iter().any(|line| line.contains("lost") || line.contains("ended")), "{said:?}");
 }
 
 #[test]

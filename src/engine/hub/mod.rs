@@ -23,6 +23,7 @@ mod pressure;
 pub mod queries;
 mod reclaim;
 mod reports;
+mod stored_wills;
 mod storing;
 mod subscribing;
 mod subscriptions;
@@ -47,6 +48,7 @@ use self::intake::NotTaken;
 pub use self::life::Silence;
 use self::peer::{Peer, Stage};
 use self::peers::{PeerId, Peers};
+pub use self::stored_wills::StoredApp;
 use self::storing::Unstored;
 pub use self::storing::{Batch, Restored, StoredBody, StoredEntry};
 use self::visitors::Visitors;
@@ -406,7 +408,9 @@ impl Router {
 impl Protocol for Router {
     fn opened(&mut self, now: Now, conn: ConnId, info: ConnInfo, _token: Option<u64>) {
         debug!("{} connected", info.from);
-        self.core.roster.begins(now);
+        if self.core.roster.begins(now) {
+            self.core.set_presence(now);
+        }
         let (has_header, is_ws) = (info.framing.has_handshake(), info.framing.is_ws());
         self.core.set_ceilings();
         let limit = self.limit(is_ws).filter(|limit| !self.make_place(now, *limit, is_ws));

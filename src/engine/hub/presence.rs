@@ -1,6 +1,7 @@
 //! Which apps are there, and who is told.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
 
 use hashbrown::HashMap;
 
@@ -16,7 +17,7 @@ use super::turns;
 use super::wills::{Left, Wills};
 use super::Router;
 use crate::time::MonoTime;
-use crate::wire::{self, Control, Instance, PeerState, Presence, Secret};
+use crate::wire::{self, Control, Digest, Instance, PeerState, Presence};
 use crate::{limits, Status};
 
 /// How the link of an app ended.
@@ -30,17 +31,33 @@ pub enum Ended {
     Lost,
 }
 
-/// An app that is there, or whose link was cut a short time ago.
-struct Member {
-    identity: Box<str>,
-    instance: Instance,
-    secret: Option<Secret>,
+/// An app's place among all that are there: those that came first stand first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Seat {
+    /// It was there when the hub ended whose store this one has.
+    Earlier(u32),
+    /// Over this link.
+    Here(ConnId),
+}
+
+/// Which app of an identity it is, and how it holds that.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Holder {
+    pub instance: Instance,
+    /// Of its secret. One without does not come back.
+    pub digest: Option<Digest>,
     /// Whether it holds its identity alone.
-    is_alone: bool,
+    pub is_alone: bool,
+}
+
+/// An app that is there, or whose link was cut a short time ago.
+pub(super) struct Member {
+    pub identity: Box<str>,
+    pub holder: Holder,
     /// Whether it may publish.
-    publishes: bool,
+    pub publishes: bool,
     /// What it leaves for the time when it is lost.
-    wills: Left,
+    pub wills: Left,
     is_suspect: bool,
     /// Its link was cut: until then it may come back.
     until: Option<MonoTime>,
@@ -58,7 +75,7 @@ pub struct Watch {
     /// The next change that it is told.
     next: u64,
     /// The list is on its way; what was connected from here on is still to come.
-    list: Option<ConnId>,
+    list: Option<Bound<Seat>>,
     /// How complete it was said to be.
     said: Complete,
     /// There is no room for what it is told next. Values wait for that, too: an app would take them for stale.
@@ -78,12 +95,13 @@ enum Complete {
 pub struct Roster {
     /// How long an app may be silent.
     pub silence: Silence,
-    /// By their links: those that came first stand first.
-    members: BTreeMap<ConnId, Member>,
+    pub(super) members: BTreeMap<Seat, Member>,
     /// Those whose links were cut, in that order.
-    cut: VecDeque<(MonoTime, ConnId)>,
-    /// The same by their secrets: others know their instances, and may use them. One without a secret does not come back.
-    cut_by: HashMap<[u8; 16], ConnId, KeyHasher>,
+    cut: VecDeque<(MonoTime, Seat)>,
+    /// When those of an earlier hub are lost.
+    earlier_until: Option<MonoTime>,
+    /// Those that may come back, by what is made of their secrets: others know their instances, and may use them.
+    cut_by: HashMap<Digest, Seat, KeyHasher>,
     log: VecDeque<Change>,
     /// The number of the first change in `log`.
     first: u64,
@@ -104,6 +122,7 @@ impl Roster {
             silence: Silence::default(),
             members: BTreeMap::new(),
             cut: VecDeque::new(),
+            earlier_until: None,
             cut_by: HashMap::with_hasher(key_hasher()),
             log: VecDeque::new(),
             // A watch that has been told nothing is behind that, and begins with the list.
@@ -115,67 +134,95 @@ impl Roster {
         }
     }
 
-    /// The hub has a connection.
-    pub fn begins(&mut self, now: Now) {
-        self.born.get_or_insert(now.mono);
+    /// The hub has a connection. Apps that were there before it was started have as long to come back as one may be silent.
+    /// Whether it is the first.
+    pub fn begins(&mut self, now: Now) -> bool {
+        let is_first = self.born.is_none();
+        if is_first {
+            self.born = Some(now.mono);
+            let lost = Some(self.silence.lost).filter(|lost| !lost.is_zero()).unwrap_or(limits::LOST);
+            self.earlier_until = (!self.members.is_empty()).then(|| now.mono + lost);
+        }
+        is_first
     }
 
     /// An app takes part, over this link.
     pub fn join(&mut self, conn: ConnId, identity: &str, hello: &Hello) {
-        let cut = hello.secret.and_then(|Secret(secret)| Some((*self.cut_by.get(&secret)?, secret)));
+        let Hello { instance, reads, .. } = *hello;
+        let (digest, seat) = (hello.secret.map(|secret| secret.digest()), Seat::Here(conn));
         let is_it = |member: &Member| {
-            *member.identity == *identity && member.instance == hello.instance && !is_on(Mutation::ReturnIgnored)
+            *member.identity == *identity && member.holder.instance == instance && !is_on(Mutation::ReturnIgnored)
         };
-        let back = cut.filter(|(old, _)| self.members.get(old).is_some_and(is_it));
-        if let Some((old, secret)) = back {
-            self.cut_by.remove(&secret);
-            self.renew(old, conn, hello.reads);
+        let cut = digest.and_then(|digest| self.cut_by.get(&digest).copied());
+        if let Some(old) = cut.filter(|old| self.members.get(old).is_some_and(is_it)) {
+            self.renew_seat(old, seat, reads);
         }
-        if self.members.contains_key(&conn) {
+        if self.members.contains_key(&seat) {
             // It came in the place of an older link.
-            return self.recovered(conn);
+            return self.recover(seat);
         }
-        let Hello { instance, secret, reads, .. } = *hello;
-        let (is_alone, publishes) = (!hello.is_shared(), !reads);
+        let (holder, publishes) = (Holder { instance, digest, is_alone: !hello.is_shared() }, !reads);
         if publishes {
-            self.wills.joined(identity, conn, is_alone);
+            self.wills.joined(identity, seat, holder.is_alone);
         }
         let (identity, wills) = (identity.into(), Left::default());
-        let member = Member { identity, instance, secret, is_alone, publishes, wills, is_suspect: false, until: None };
-        self.members.insert(conn, member);
-        self.changed(conn, PeerState::Present);
+        self.members.insert(seat, Member { identity, holder, publishes, wills, is_suspect: false, until: None });
+        self.changed(seat, PeerState::Present);
     }
 
     /// A newer link of the same app, over which it may only read or publish, takes the place of this one.
     pub fn renew(&mut self, old: ConnId, conn: ConnId, reads: bool) {
+        self.renew_seat(Seat::Here(old), Seat::Here(conn), reads);
+    }
+
+    fn renew_seat(&mut self, old: Seat, seat: Seat, reads: bool) {
         if let Some(mut member) = self.members.remove(&old) {
-            let Member { identity, is_alone, publishes, wills, .. } = &mut member;
+            self.is_no_more_cut(old, &member);
+            let Member { identity, holder, publishes, wills, .. } = &mut member;
             match (*publishes, reads) {
-                (true, false) => self.wills.moved(identity, old, conn, *is_alone, wills),
-                (true, true) => self.wills.ended(identity, old, std::mem::take(wills), false),
-                (false, false) => self.wills.joined(identity, conn, *is_alone),
+                (true, false) => self.wills.moved(identity, old, seat, holder.is_alone, wills),
+                (true, true) => self.wills.ended(identity, old, *holder, std::mem::take(wills), false),
+                (false, false) => self.wills.joined(identity, seat, holder.is_alone),
                 (false, true) => {}
             }
-            self.members.insert(conn, Member { publishes: !reads, until: None, ..member });
+            self.members.insert(seat, Member { publishes: !reads, until: None, ..member });
         }
+    }
+
+    /// Nobody comes back for this member.
+    fn is_no_more_cut(&mut self, seat: Seat, member: &Member) {
+        if let Some(digest) = member.holder.digest.filter(|digest| self.cut_by.get(digest) == Some(&seat)) {
+            self.cut_by.remove(&digest);
+        }
+    }
+
+    /// An app that was there when the hub ended whose store this one has: it may come back, and is suspect until then.
+    /// Before [`Roster::begins`], in the order of their seats.
+    pub(super) fn restore(&mut self, identity: &str, holder: Holder, wills: Left) {
+        let seat = Seat::Earlier(self.members.len() as u32);
+        self.wills.restored(identity, seat, holder.is_alone, &wills);
+        self.cut_by.extend(holder.digest.map(|digest| (digest, seat)));
+        let (identity, until) = (identity.into(), Some(MonoTime::default()));
+        self.members.insert(seat, Member { identity, holder, publishes: true, wills, is_suspect: true, until });
     }
 
     /// The wills of the app of this link, and all others.
     pub fn wills_of(&mut self, conn: ConnId) -> Option<(&mut Left, &mut Wills)> {
-        Some((&mut self.members.get_mut(&conn)?.wills, &mut self.wills))
+        Some((&mut self.members.get_mut(&Seat::Here(conn))?.wills, &mut self.wills))
     }
 
     /// The link of an app is gone, or of what would have become one.
     pub fn leave(&mut self, now: Now, conn: ConnId, how: Ended) {
-        let Some(member) = self.members.get_mut(&conn) else { return };
+        let seat = Seat::Here(conn);
+        let Some(member) = self.members.get_mut(&seat) else { return };
         match how {
-            Ended::Said => self.remove(conn, PeerState::Left),
-            Ended::Lost => self.remove(conn, PeerState::Lost),
+            Ended::Said => self.remove(seat, PeerState::Left),
+            Ended::Lost => self.remove(seat, PeerState::Lost),
             Ended::Cut => {
                 let until = now.mono + limits::CUT;
                 member.until = Some(until);
-                self.cut.push_back((until, conn));
-                self.cut_by.extend(member.secret.map(|Secret(secret)| (secret, conn)));
+                self.cut.push_back((until, seat));
+                self.cut_by.extend(member.holder.digest.map(|digest| (digest, seat)));
                 self.suspect(conn);
                 if self.cut.len() > limits::CUT_APPS {
                     self.lose_first();
@@ -186,17 +233,22 @@ impl Roster {
 
     /// Nothing is heard of the app of this link.
     pub fn suspect(&mut self, conn: ConnId) {
-        let Some(member) = self.members.get_mut(&conn) else { return };
+        let seat = Seat::Here(conn);
+        let Some(member) = self.members.get_mut(&seat) else { return };
         if !std::mem::replace(&mut member.is_suspect, true) {
-            self.changed(conn, PeerState::Suspect);
+            self.changed(seat, PeerState::Suspect);
         }
     }
 
     /// Something is heard of it again.
     pub fn recovered(&mut self, conn: ConnId) {
-        let Some(member) = self.members.get_mut(&conn) else { return };
+        self.recover(Seat::Here(conn));
+    }
+
+    fn recover(&mut self, seat: Seat) {
+        let Some(member) = self.members.get_mut(&seat) else { return };
         if std::mem::take(&mut member.is_suspect) {
-            self.changed(conn, PeerState::Present);
+            self.changed(seat, PeerState::Present);
         }
     }
 
@@ -205,19 +257,20 @@ impl Roster {
         while self.cut.front().is_some_and(|&(until, _)| until <= now.mono) {
             self.lose_first();
         }
+        if self.earlier_until.is_some_and(|until| until <= now.mono) {
+            self.earlier_until = None;
+            while let Some((&seat @ Seat::Earlier(_), _)) = self.members.first_key_value() {
+                self.remove(seat, PeerState::Lost);
+            }
+        }
         self.has_news |= self.is_old(now);
     }
 
     fn lose_first(&mut self) {
-        let Some((until, conn)) = self.cut.pop_front() else { return };
-        let Some(member) = self.members.get(&conn) else { return };
+        let Some((until, seat)) = self.cut.pop_front() else { return };
         // Otherwise it came back in between.
-        if member.until == Some(until) {
-            if let Some(Secret(secret)) = member.secret.filter(|Secret(secret)| self.cut_by.get(secret) == Some(&conn))
-            {
-                self.cut_by.remove(&secret);
-            }
-            self.remove(conn, PeerState::Lost);
+        if self.members.get(&seat).is_some_and(|member| member.until == Some(until)) {
+            self.remove(seat, PeerState::Lost);
         }
     }
 
@@ -229,7 +282,7 @@ impl Roster {
     /// When something is to be done by itself.
     pub fn deadline(&self, now: Now) -> Option<MonoTime> {
         let grown = self.born.map(|born| born + limits::YOUNG).filter(|&at| at > now.mono && !self.watchers.is_empty());
-        self.cut.front().map(|&(until, _)| until).into_iter().chain(grown).min()
+        self.cut.front().map(|&(until, _)| until).into_iter().chain(self.earlier_until).chain(grown).min()
     }
 
     /// Whether apps had their time to come back to this hub.
@@ -237,23 +290,25 @@ impl Roster {
         self.born.is_some_and(|born| now.mono >= born + limits::YOUNG)
     }
 
-    fn remove(&mut self, conn: ConnId, state: PeerState) {
-        if let Some(Member { identity, instance, secret, publishes, wills, .. }) = self.members.remove(&conn) {
+    fn remove(&mut self, seat: Seat, state: PeerState) {
+        if let Some(member) = self.members.remove(&seat) {
+            self.is_no_more_cut(seat, &member);
+            let Member { identity, holder, publishes, wills, .. } = member;
             if publishes {
-                self.wills.ended(&identity, conn, wills, state == PeerState::Lost);
+                self.wills.ended(&identity, seat, holder, wills, state == PeerState::Lost);
             }
             // Without a secret a new link is not known as that of the same app: that is there all the same.
-            let is_it = |member: &Member| member.instance == instance && member.identity == identity;
-            if secret.is_none() && self.members.values().any(is_it) {
+            let is_it = |member: &Member| member.holder.instance == holder.instance && member.identity == identity;
+            if holder.digest.is_none() && self.members.values().any(is_it) {
                 return;
             }
-            self.log(Change { state, identity, instance });
+            self.log(Change { state, identity, instance: holder.instance });
         }
     }
 
-    fn changed(&mut self, conn: ConnId, state: PeerState) {
-        if let Some(member) = self.members.get(&conn) {
-            self.log(Change { state, identity: member.identity.clone(), instance: member.instance });
+    fn changed(&mut self, seat: Seat, state: PeerState) {
+        if let Some(Member { identity, holder, .. }) = self.members.get(&seat) {
+            self.log(Change { state, identity: identity.clone(), instance: holder.instance });
         }
     }
 
@@ -289,14 +344,14 @@ impl Roster {
     /// What this watch is told next.
     fn next(&self, now: Now, watch: &mut Watch) -> Option<Presence<'_>> {
         if watch.next < self.first {
-            *watch = Watch { next: self.end(), list: Some(ConnId(0)), ..Watch::default() };
+            *watch = Watch { next: self.end(), list: Some(Bound::Unbounded), ..Watch::default() };
             return Some(Presence::Begins);
         }
         if let Some(from) = watch.list {
-            if let Some((conn, member)) = self.members.range(from..).next() {
-                watch.list = Some(ConnId(conn.0 + 1));
+            if let Some((&seat, member)) = self.members.range((from, Bound::Unbounded)).next() {
+                watch.list = Some(Bound::Excluded(seat));
                 let state = if member.is_suspect { PeerState::Suspect } else { PeerState::Present };
-                return Some(Presence::Peer { state, identity: &member.identity, instance: member.instance });
+                return Some(Presence::Peer { state, identity: &member.identity, instance: member.holder.instance });
             }
             watch.list = None;
         }

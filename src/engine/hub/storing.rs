@@ -13,7 +13,9 @@ use super::super::link::walk::{Met, Walk};
 use super::super::mutations::{is_on, Mutation};
 use super::super::table::{EntryBody, Slot, StoredSender, Table};
 use super::super::Now;
-use super::intake::{Intake, NotRestored};
+use super::core::Core;
+use super::intake::NotRestored;
+use super::stored_wills::{NotPutBack, StoredApp};
 use super::Router;
 use crate::limits;
 use crate::time::{LogicalTime, MonoTime, WallTime};
@@ -59,10 +61,12 @@ pub struct Batch {
     pub entries: Vec<StoredEntry>,
     /// Places that have no entry any more.
     pub freed: Vec<u32>,
-    /// What is stored of senders is to be forgotten first.
-    pub forget_senders: bool,
+    /// What is stored of senders and apps is to be forgotten first.
+    pub forget_others: bool,
     /// Senders by their places; `None`: nothing is to be stored at this place.
     pub senders: Vec<(u32, Option<Departed>)>,
+    /// Apps that have left wills, by their places; `None`: nothing is to be stored at this place.
+    pub apps: Vec<(u64, Option<StoredApp>)>,
     /// The hub stamps with no later time before another batch is stored.
     pub reserved: LogicalTime,
 }
@@ -85,7 +89,7 @@ pub struct Unstored {
     through: Option<u64>,
     /// Whether the last batch had no room for all that there was.
     has_more: bool,
-    forget_senders: bool,
+    forget_others: bool,
     /// Whether a batch is being stored.
     under_way: bool,
     /// No batch is taken before.
@@ -104,7 +108,7 @@ impl Unstored {
             walk: Walk::from(0),
             through: None,
             has_more: false,
-            forget_senders: true,
+            forget_others: true,
             under_way: false,
             next: MonoTime::default(),
             reserved: LogicalTime::default(),
@@ -114,27 +118,29 @@ impl Unstored {
     }
 
     /// Whether there is something to store, beside times.
-    fn is_behind(&self, table: &Table) -> bool {
-        self.through != Some(table.version()) || table.has_notes()
+    fn is_behind(&self, core: &Core) -> bool {
+        let table = &core.intake.table;
+        self.through != Some(table.version()) || table.has_notes() || core.roster.has_notes()
     }
 
     /// When the next batch is to be taken.
-    fn due(&self, intake: &Intake, has_peers: bool) -> Option<MonoTime> {
+    fn due(&self, core: &Core, has_peers: bool) -> Option<MonoTime> {
         if self.under_way {
             return None;
         }
         let half = limits::STORE_RESERVES / 2;
-        if self.is_behind(&intake.table) || intake.latest() > self.reserved - half {
+        if self.is_behind(core) || core.intake.latest() > self.reserved - half {
             return Some(if self.has_more { MonoTime::default() } else { self.next });
         }
         has_peers.then(|| self.reserve.max(self.next))
     }
 
-    fn take(&mut self, now: Now, intake: &mut Intake) -> Batch {
+    fn take(&mut self, now: Now, core: &mut Core) -> Batch {
         /// Slots, or pages of them, that are looked at for one batch.
         const LOOKS: usize = 16 << 10;
         /// What an entry counts for in bytes, beside those of its body.
         const EACH: usize = 128;
+        let Core { intake, roster, .. } = core;
         let table = &mut intake.table;
         let wall = |age: Duration| WallTime::from_millis(now.wall.as_millis().saturating_sub(age.as_millis() as u64));
         let (mut batch, mut room, mut steps) = (Batch::default(), limits::STORE_BATCH, LOOKS);
@@ -176,11 +182,17 @@ impl Unstored {
                 batch.freed.push(slot);
             }
         }
-        batch.forget_senders = std::mem::take(&mut self.forget_senders);
+        batch.forget_others = std::mem::take(&mut self.forget_others);
         while room > 0 {
             let Some(StoredSender { place, departed }) = table.take_sender(now.mono) else { break };
             room = room.saturating_sub(EACH);
             batch.senders.push((place, departed.map(|(name, age)| (name.into(), wall(age)))));
+        }
+        // A will that was published is stored as a value before it is forgotten.
+        while met_end && room > 0 {
+            let Some((place, app)) = roster.take_unstored() else { break };
+            room = room.saturating_sub(EACH + app.as_ref().map_or(0, StoredApp::size));
+            batch.apps.push((place, app));
         }
         if !self.has_more {
             self.next = now.mono + limits::STORE_EVERY;
@@ -198,9 +210,11 @@ impl Unstored {
 /// [`Router::stored`]. Meanwhile there is no other batch.
 impl Router {
     /// Begins to put back what an earlier hub has had stored: then come [`Router::restore`] for each entry in the order of
-    /// the slots, [`Router::restore_sender`], and [`Router::restored`]. Before the first peer.
+    /// the slots, [`Router::restore_sender`], [`Router::restore_app`] in the order of the places, and [`Router::restored`].
+    /// Before the first peer.
     pub fn begin_restore(&mut self, now: Now, reserved: LogicalTime) -> bool {
         self.core.intake.table.note_for_store();
+        self.core.roster.note_for_store();
         self.unstored = Some(Box::new(Unstored::new()));
         self.core.intake.resume_from(now, reserved)
     }
@@ -228,6 +242,15 @@ impl Router {
         table.restore_sender(name, now.mono, age);
     }
 
+    /// Puts back an app that was there, and its wills. False: it is damaged.
+    pub fn restore_app(&mut self, app: &StoredApp) -> bool {
+        let result = self.core.restore_app(app);
+        let Some(unstored) = &mut self.unstored else { return true };
+        unstored.restored.damaged += u64::from(result == Err(NotPutBack::Damaged));
+        unstored.restored.refused += u64::from(result == Err(NotPutBack::NoRoom));
+        result != Err(NotPutBack::Damaged)
+    }
+
     /// All has been put back. `is_whole`: what is stored is as it was read; otherwise all of it is to be stored anew.
     pub fn restored(&mut self, now: Now, is_whole: bool) -> Restored {
         let through = self.core.intake.table.restored(now.mono);
@@ -243,8 +266,8 @@ impl Router {
     pub fn take_batch(&mut self, now: Now) -> Option<Batch> {
         let has_peers = self.peers.len() > 0;
         let unstored = self.unstored.as_mut()?;
-        unstored.due(&self.core.intake, has_peers).filter(|&due| due <= now.mono)?;
-        Some(unstored.take(now, &mut self.core.intake))
+        unstored.due(&self.core, has_peers).filter(|&due| due <= now.mono)?;
+        Some(unstored.take(now, &mut self.core))
     }
 
     /// What is still to be stored when the hub ends: as [`Router::take_batch`], until there is nothing left. The hub stamps
@@ -252,10 +275,10 @@ impl Router {
     pub fn take_last_batch(&mut self, now: Now) -> Option<Batch> {
         let unstored = self.unstored.as_mut().filter(|unstored| !unstored.under_way)?;
         let latest = self.core.intake.latest();
-        if !unstored.is_behind(&self.core.intake.table) && unstored.reserved == latest {
+        if !unstored.is_behind(&self.core) && unstored.reserved == latest {
             return None;
         }
-        let mut batch = unstored.take(now, &mut self.core.intake);
+        let mut batch = unstored.take(now, &mut self.core);
         (batch.reserved, unstored.reserved) = (latest, latest);
         Some(batch)
     }
@@ -275,6 +298,7 @@ impl Router {
     /// Nothing is stored any more: all of it is to be stored again. The batch that was taken last is forgotten.
     pub fn store_anew(&mut self) {
         self.core.intake.table.note_for_store();
+        self.core.roster.note_for_store();
         if let Some(unstored) = &mut self.unstored {
             **unstored = Unstored { next: unstored.next, restored: unstored.restored, ..Unstored::new() };
         }
@@ -283,6 +307,7 @@ impl Router {
     /// Nothing is stored from here on.
     pub fn stop_storing(&mut self) {
         self.unstored = None;
+        self.core.roster.stop_noting();
     }
 
     /// There is no store after all, and nothing was put back from it. Before the first peer.
@@ -290,6 +315,7 @@ impl Router {
         self.stop_storing();
         let table = &mut self.core.intake.table;
         *table = Table::new(table.capacity);
+        self.core.roster.forget_earlier();
     }
 
     /// Whether there is a store.
@@ -299,7 +325,7 @@ impl Router {
 
     /// When [`Router::take_batch`] has something.
     pub fn next_batch(&self) -> Option<MonoTime> {
-        self.unstored.as_ref()?.due(&self.core.intake, self.peers.len() > 0)
+        self.unstored.as_ref()?.due(&self.core, self.peers.len() > 0)
     }
 }
 

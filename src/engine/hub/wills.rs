@@ -4,7 +4,7 @@
 //! belong to its identity: they are published when nobody holds that any more, each once, and are void when an app
 //! holds it that does not share it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::mem::size_of;
 
 use hashbrown::HashMap;
@@ -13,10 +13,11 @@ use log::info;
 use super::super::hash::{key_hasher, KeyHasher};
 use super::super::mutations::{is_on, Mutation};
 use super::super::table::{Refusal, Slot};
-use super::super::{ConnId, Now};
+use super::super::Now;
 use super::core::Core;
 use super::intake::{check, Intake, NotTaken};
 use super::peer::Peer;
+use super::presence::{Holder, Seat};
 use super::{turns, Router};
 use crate::effort::{did, Work};
 use crate::visible::one_line;
@@ -76,6 +77,23 @@ impl Left {
         Some(will)
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.wills.is_empty()
+    }
+
+    pub(super) fn bodies(&self) -> impl Iterator<Item = &[u8]> {
+        self.wills.values().map(|will| &*will.body)
+    }
+
+    /// A will that was stored. False: no app leaves that beside the others.
+    pub(super) fn put_back(&mut self, name: &str, body: &[u8]) -> bool {
+        let fits = !self.wills.contains_key(name) && self.has_room(true, body.len());
+        if fits {
+            self.insert(name.into(), Will { body: body.into(), is_told: false });
+        }
+        fits
+    }
+
     /// The app has not told its wills on its new link.
     fn on_new_link(&mut self) {
         self.has_untold = true;
@@ -104,13 +122,23 @@ impl Left {
 }
 
 /// An identity that apps hold who publish, those that are lost left something for, or both.
-struct Held {
+pub(super) struct Held {
     /// How many hold it, those among them whose links were cut.
     apps: usize,
     /// Whoever came before has been replaced.
-    since: ConnId,
+    pub since: Seat,
     /// What those left that are lost.
-    left: Left,
+    pub left: Left,
+    /// Who was lost last of those, if they left something.
+    pub lost: Option<(Seat, Holder)>,
+    /// Whose wills a store may have.
+    pub stored: BTreeSet<Seat>,
+}
+
+impl Held {
+    fn new(since: Seat) -> Held {
+        Held { apps: 0, since, left: Left::default(), lost: None, stored: BTreeSet::new() }
+    }
 }
 
 /// What has become of wills.
@@ -132,18 +160,21 @@ enum Due {
 
 /// What is known of wills, beside those of each app that is there.
 pub struct Wills {
-    held: HashMap<Box<str>, Held, KeyHasher>,
+    pub(super) held: HashMap<Box<str>, Held, KeyHasher>,
     /// Identities that nobody holds any more, and for which something was left.
     due: VecDeque<Box<str>>,
     /// What has become so far of those of the first of these.
     outcome: Outcome,
     /// What all wills cost, those of apps that are there among them, in bytes.
     cost: usize,
+    /// Whose wills have changed since a store was told of them, with their identities; if there is a store.
+    pub(super) unstored: Option<BTreeMap<Seat, Box<str>>>,
 }
 
 impl Default for Wills {
     fn default() -> Wills {
-        Wills { held: HashMap::with_hasher(key_hasher()), due: VecDeque::new(), outcome: Outcome::default(), cost: 0 }
+        let held = HashMap::with_hasher(key_hasher());
+        Wills { held, due: VecDeque::new(), outcome: Outcome::default(), cost: 0, unstored: None }
     }
 }
 
@@ -153,54 +184,96 @@ impl Wills {
         !self.due.is_empty()
     }
 
-    /// An app holds an identity over this link, alone or with others.
-    pub fn joined(&mut self, identity: &str, conn: ConnId, is_alone: bool) {
-        let new = || Held { apps: 0, since: conn, left: Left::default() };
-        let held = self.held.entry_ref(identity).or_insert_with(new);
+    /// The wills of this app are to be stored again, or no longer.
+    pub(super) fn note(&mut self, identity: &str, seat: Seat) {
+        let Some(unstored) = &mut self.unstored else { return };
+        unstored.entry(seat).or_insert_with(|| identity.into());
+        if let Some(held) = self.held.get_mut(identity) {
+            held.stored.insert(seat);
+        }
+    }
+
+    /// Nothing that was left for this identity counts any more.
+    fn forget(&mut self, identity: &str) {
+        let Some(held) = self.held.remove(identity) else { return };
+        self.cost -= held.left.cost;
+        if let Some(unstored) = &mut self.unstored {
+            unstored.extend(held.stored.into_iter().map(|seat| (seat, identity.into())));
+        }
+    }
+
+    /// An app holds an identity at this seat, alone or with others.
+    pub fn joined(&mut self, identity: &str, seat: Seat, is_alone: bool) {
         if is_alone {
-            self.cost -= held.left.cost;
-            *held = new();
-        } else if held.apps == 0 {
-            held.since = conn;
+            self.forget(identity);
+        }
+        let held = self.held.entry_ref(identity).or_insert_with(|| Held::new(seat));
+        if held.apps == 0 {
+            held.since = seat;
         }
         held.apps += 1;
     }
 
-    /// A newer link takes the place of an older one of the same app, which has left this. Others may have replaced it in
-    /// between.
-    pub fn moved(&mut self, identity: &str, old: ConnId, conn: ConnId, is_alone: bool, left: &mut Left) {
+    /// As [`Wills::joined`], for an app that has left this already.
+    pub(super) fn restored(&mut self, identity: &str, seat: Seat, is_alone: bool, left: &Left) {
+        self.joined(identity, seat, is_alone);
+        self.cost += left.cost;
+        self.note(identity, seat);
+    }
+
+    /// Whether all wills cost no more than `most` bytes with these.
+    pub(super) fn has_room_for(&self, left: &Left, most: usize) -> bool {
+        self.cost + left.cost <= most
+    }
+
+    /// An app has a newer seat, and has left this. Others may have replaced it in between.
+    pub fn moved(&mut self, identity: &str, old: Seat, seat: Seat, is_alone: bool, left: &mut Left) {
         if self.held.get(identity).is_some_and(|held| held.apps > 0 && old >= held.since) {
+            if !left.wills.is_empty() {
+                self.note(identity, old);
+                self.note(identity, seat);
+            }
             return left.on_new_link();
         }
         self.cost -= std::mem::take(left).cost;
-        self.joined(identity, conn, is_alone);
+        self.joined(identity, seat, is_alone);
     }
 
     /// An app does not hold its identity any more, and has left this. Its wills and those of others that were lost before
     /// are due if it is lost, and the last.
-    pub fn ended(&mut self, identity: &str, conn: ConnId, mut left: Left, is_lost: bool) {
-        let held = self.held.get_mut(identity).filter(|held| held.apps > 0 && conn >= held.since);
+    pub fn ended(&mut self, identity: &str, seat: Seat, holder: Holder, mut left: Left, is_lost: bool) {
+        let held = self.held.get_mut(identity).filter(|held| held.apps > 0 && seat >= held.since);
         let Some(held) = held else {
             self.cost -= left.cost;
             return;
         };
         held.apps -= 1;
+        let others = held.apps;
+        let was_left = !left.wills.is_empty();
+        let mut lost_before = None;
         if is_lost {
             self.cost -= held.left.cost + left.cost;
             left.inherit(std::mem::take(&mut held.left));
             self.cost += left.cost;
             held.left = left;
+            lost_before = held.lost.take();
+            held.lost = (!held.left.wills.is_empty()).then_some((seat, holder));
         } else {
             self.cost -= left.cost;
         }
-        if held.apps > 0 {
+        let is_due = is_lost && !held.left.wills.is_empty();
+        if was_left || lost_before.is_some() {
+            self.note(identity, seat);
+        }
+        if let Some((before, _)) = lost_before {
+            self.note(identity, before);
+        }
+        if others > 0 {
             return;
         }
-        if is_lost && !held.left.wills.is_empty() {
-            self.due.push_back(identity.into());
-        } else {
-            self.cost -= held.left.cost;
-            self.held.remove(identity);
+        match is_due {
+            true => self.due.push_back(identity.into()),
+            false => self.forget(identity),
         }
     }
 
@@ -209,19 +282,29 @@ impl Wills {
         let identity = self.due.front()?;
         // Otherwise it is held again.
         if let Some(held) = self.held.get_mut(identity).filter(|held| held.apps == 0) {
-            let before = held.left.cost;
+            let (before, lost) = (held.left.cost, held.lost);
             if let Some(Will { body, .. }) = held.left.take_first() {
                 self.cost -= before - held.left.cost;
+                if let Some((seat, _)) = lost {
+                    let identity = identity.clone();
+                    self.note(&identity, seat);
+                }
                 return Some(Due::Publish(body));
             }
-            self.held.remove(identity);
+            let identity = identity.clone();
+            self.forget(&identity);
         }
         let identity = self.due.pop_front()?;
         Some(Due::Tell(identity, std::mem::take(&mut self.outcome)))
     }
 
-    /// An app leaves this, if it may and all of them cost no more than `most` bytes then.
-    fn leave(&mut self, left: &mut Left, name: &str, body: &[u8], most: usize) -> bool {
+    /// An app at this seat leaves this, if it may and all wills cost no more than `most` bytes then. It may have left the same
+    /// before.
+    fn leave(&mut self, whose: (&str, Seat), left: &mut Left, name: &str, body: &[u8], most: usize) -> bool {
+        if let Some(will) = left.wills.get_mut(name).filter(|will| *will.body == *body) {
+            will.is_told = true;
+            return true;
+        }
         self.cost -= left.cost;
         let is_new = |left: &Left| !left.wills.contains_key(name);
         if !left.has_room(is_new(left), body.len()) {
@@ -233,15 +316,25 @@ impl Wills {
             left.insert(name.into(), Will { body: body.into(), is_told: true });
         }
         self.cost += left.cost;
+        self.note(whose.0, whose.1);
         fits
     }
 
-    /// The app withdraws a will, or has told all.
-    fn change(&mut self, left: &mut Left, change: impl FnOnce(&mut Left)) {
+    /// The app at this seat withdraws a will, or has told all.
+    fn change(&mut self, whose: (&str, Seat), left: &mut Left, change: impl FnOnce(&mut Left)) {
+        let before = left.wills.len();
         self.cost -= left.cost;
         change(left);
         self.cost += left.cost;
+        if left.wills.len() != before {
+            self.note(whose.0, whose.1);
+        }
     }
+}
+
+/// The identity and the seat of a peer.
+fn whose(peer: &Peer) -> (&str, Seat) {
+    (&peer.profile.identity, Seat::Here(peer.profile.conn))
 }
 
 impl Core {
@@ -290,7 +383,7 @@ impl Core {
 
     fn change_wills(&mut self, peer: &Peer, change: impl FnOnce(&mut Left)) {
         if let Some((left, all)) = self.roster.wills_of(peer.profile.conn) {
-            all.change(left, change);
+            all.change(whose(peer), left, change);
         }
     }
 
@@ -307,7 +400,7 @@ impl Core {
         let most = self.intake.table.room() / limits::TABLE_BYTES_PER_WILL_BYTE;
         // An observer is no member, and may not publish either.
         let (left, all) = self.roster.wills_of(peer.profile.conn).ok_or(NotTaken::Malformed(Malformed::Control))?;
-        let is_left = all.leave(left, body.name, bytes, most);
+        let is_left = all.leave(whose(peer), left, body.name, bytes, most);
         is_left.then_some(()).ok_or(NotTaken::WillFull(body.name))
     }
 
@@ -408,11 +501,12 @@ mod tests {
     #[test]
     fn an_app_that_says_again_and_again_that_it_has_told_all_has_its_wills_looked_at_once() {
         let (mut wills, mut left) = (Wills::default(), Left::default());
-        (0..500).for_each(|n| assert!(wills.leave(&mut left, &n.to_string(), b"x", usize::MAX)));
+        let whose = ("a", Seat::Earlier(0));
+        (0..500).for_each(|n| assert!(wills.leave(whose, &mut left, &n.to_string(), b"x", usize::MAX)));
         left.on_new_link();
-        assert!(wills.leave(&mut left, "7", b"y", usize::MAX));
+        assert!(wills.leave(whose, &mut left, "7", b"y", usize::MAX));
         let before = effort::steps();
-        (0..1000).for_each(|_| wills.change(&mut left, Left::drop_untold));
+        (0..1000).for_each(|_| wills.change(whose, &mut left, Left::drop_untold));
         assert!(effort::steps() - before <= 500);
         assert_eq!((left.wills.len(), left.bytes, wills.cost), (1, 1, left.cost));
     }

@@ -103,10 +103,10 @@ pub unsafe extern "C" fn ns_key_clear(key: *mut ns_key) -> ns_status {
 /// lost. An app that was lost and comes back publishes its own values over its wills, unless it shares
 /// its identity.
 ///
-/// The hub keeps wills in memory, and is told them on every link, before the values. A flush returns
-/// when it has them, and fails if it did not take one: with NS_ERR_PERMISSION if the app may only read,
-/// with NS_ERR_FULL if the hub has no room. A hub that keeps none, such as an old one, is not told; the
-/// log says so. An app may leave 1,000 wills, which may have 1 MiB together.
+/// The hub is told wills on every link, before the values, and keeps them in its store, if it has one.
+/// A flush returns when it has them, and fails if it did not take one: with NS_ERR_PERMISSION if the
+/// app may only read, with NS_ERR_FULL if the hub has no room. A hub that keeps none, such as an old
+/// one, is not told; the log says so. An app may leave 1,000 wills, which may have 1 MiB together.
 ///
 /// Does not block. Any thread.
 ///

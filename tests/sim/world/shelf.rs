@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use nanostate::engine::hub::{Batch, Restored, Router};
+use nanostate::engine::hub::{Batch, Restored, Router, StoredApp};
 use nanostate::engine::Now;
 use nanostate::time::{LogicalTime, WallTime};
 
@@ -13,6 +13,7 @@ use super::{Id, Process, World, MS};
 pub struct Shelf {
     pub entries: BTreeMap<u32, (Vec<u8>, Option<WallTime>)>,
     pub senders: BTreeMap<u32, (String, WallTime)>,
+    pub apps: BTreeMap<u64, StoredApp>,
     pub reserved: LogicalTime,
 }
 
@@ -25,8 +26,15 @@ impl Shelf {
         for slot in &batch.freed {
             self.entries.remove(slot);
         }
-        if batch.forget_senders {
+        if batch.forget_others {
             self.senders.clear();
+            self.apps.clear();
+        }
+        for (place, app) in &batch.apps {
+            match app {
+                Some(app) => drop(self.apps.insert(*place, app.clone())),
+                None => drop(self.apps.remove(place)),
+            }
         }
         for (place, sender) in &batch.senders {
             match sender {
@@ -45,6 +53,9 @@ impl Shelf {
         }
         for (name, departed) in self.senders.values() {
             router.restore_sender(now, name, *departed);
+        }
+        for app in self.apps.values() {
+            assert!(router.restore_app(app), "what a hub stored is what it takes back");
         }
         router.restored(now, true)
     }
