@@ -8,8 +8,8 @@ Rectangle {
     property string title
     // At the right of the title.
     property string note
-    // What is in it is not up to date.
-    property bool dimmed: false
+    // The program that sends what is in it is gone.
+    property bool stale: false
     default property alias content: body.data
 
     implicitHeight: heading.implicitHeight + Theme.padding * 2
@@ -26,18 +26,18 @@ Rectangle {
         font.weight: Font.DemiBold
     }
     Text {
+        objectName: "note"
         anchors { left: heading.right; right: parent.right; baseline: heading.baseline }
         anchors { leftMargin: Theme.gap; rightMargin: Theme.padding }
         horizontalAlignment: Text.AlignRight
         elide: Text.ElideRight
-        text: card.note
+        text: card.stale ? "stale" : card.note
         textFormat: Text.StyledText
-        color: Theme.muted
+        color: card.stale ? Theme.amber : Theme.muted
         font.pixelSize: Theme.small
     }
     Item {
         id: body
-        opacity: card.dimmed ? Theme.dimmed : 1
         anchors { fill: parent; margins: Theme.padding; topMargin: Theme.padding + heading.height + Theme.unit }
     }
 }

@@ -23,8 +23,8 @@ Rectangle {
     visible: needed && !patient
     implicitHeight: words.implicitHeight + 2 * Theme.gap
     radius: Theme.radius
-    color: Qt.rgba(tint.r, tint.g, tint.b, 0.09)
-    border.color: Qt.rgba(tint.r, tint.g, tint.b, 0.35)
+    color: Theme.tinted(tint, 0.09)
+    border.color: Theme.tinted(tint, 0.35)
 
     onNeededChanged: patient = needed
     Timer {

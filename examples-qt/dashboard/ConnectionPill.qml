@@ -14,7 +14,7 @@ Rectangle {
     implicitWidth: row.implicitWidth + 2 * Theme.gap
     implicitHeight: 34
     radius: height / 2
-    color: Qt.rgba(tint.r, tint.g, tint.b, 0.1)
+    color: Theme.tinted(tint, 0.1)
 
     Row {
         id: row

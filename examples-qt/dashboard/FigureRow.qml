@@ -9,6 +9,7 @@ Item {
     property string sign
     property color color: Theme.blue
     property real rate: NaN
+    property bool dimmed: false
     readonly property var parts: Units.splitBytes(rate)
 
     implicitHeight: figure.implicitHeight
@@ -18,14 +19,14 @@ Item {
         anchors.baseline: figure.baseline
         width: 28
         text: row.sign
-        color: row.color
+        color: row.dimmed ? Theme.muted : row.color
         font.pixelSize: Theme.title
     }
     Text {
         id: figure
         anchors.left: arrow.right
         text: row.parts.figure
-        color: Theme.text
+        color: row.dimmed ? Theme.muted : Theme.text
         font.pixelSize: 30
         font.weight: Font.DemiBold
     }

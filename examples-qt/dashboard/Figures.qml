@@ -13,11 +13,16 @@ Item {
     readonly property real memoryTotal: Units.number(totalState.value)
     readonly property real memoryAvailable: Units.number(availableState.value)
     readonly property real memoryUsed: memoryTotal - memoryAvailable
+    // The program that sends it is gone.
+    readonly property bool loadStale: loadState.stale
+    readonly property bool memoryStale: totalState.stale || availableState.stale
 
     // Bytes per second: of each interface, and of all but the loopback. [{ name, received, sent }], sorted by name.
     property var interfaces: []
     property real received: NaN
     property real sent: NaN
+    // All who have sent counters are gone.
+    property bool networkStale: false
 
     // [{ time: ms since 1970, value }], oldest first. Changed in place: `revision` tells when.
     readonly property var loadSamples: []
@@ -67,6 +72,8 @@ Item {
         target: figures.client
         // The first value after a connection is what the hub had kept, from whenever.
         function onConnected() { counters.known = {} }
+        // What a program has sent that is gone is no rate of now.
+        function onStaleChanged() { counters.changed = true }
     }
 
     Connections {
@@ -90,7 +97,7 @@ Item {
             var key = sender + "\n" + name
             var last = known[key]
             if (last === undefined) {
-                known[key] = { bytes: bytes, time: NaN, rate: NaN, name: name }
+                known[key] = { bytes: bytes, time: NaN, rate: NaN, sender: sender, name: name }
                 return
             }
             // The second one is the first whose time is known.
@@ -109,9 +116,15 @@ Item {
 
         function sum(time) {
             var byName = {}
+            var all = Object.keys(known)
+            var stale = 0
             changed = false
-            for (var key in known) {
-                var counter = known[key]
+            for (var i = 0; i < all.length; ++i) {
+                var counter = known[all[i]]
+                if (figures.client.isStale(counter.name, counter.sender)) {
+                    ++stale
+                    continue
+                }
                 if (!isFinite(counter.rate))
                     continue
                 var parts = counter.name.split("/")
@@ -126,14 +139,22 @@ Item {
             var rows = Object.keys(byName).sort().map(function(name) { return byName[name] })
             var outside = rows.filter(function(row) { return row.name !== "lo" })
             figures.interfaces = rows
-            figures.received = outside.reduce(function(sum, row) { return sum + row.received }, 0)
-            figures.sent = outside.reduce(function(sum, row) { return sum + row.sent }, 0)
+            figures.networkStale = all.length > 0 && stale === all.length
+            figures.received = figures.total(outside, "received")
+            figures.sent = figures.total(outside, "sent")
             figures.addSample(figures.receivedSamples, time, figures.received)
             figures.addSample(figures.sentSamples, time, figures.sent)
         }
     }
 
+    // NaN if there are no rows.
+    function total(rows, way) {
+        return rows.length ? rows.reduce(function(sum, row) { return sum + row[way] }, 0) : NaN
+    }
+
     function addSample(samples, time, value) {
+        if (!isFinite(value))
+            return
         samples.push({ time: time, value: value })
         var old = Math.max(0, samples.length - keptSamples)
         while (old < samples.length && samples[old].time < time - keptTime)

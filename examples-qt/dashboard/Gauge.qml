@@ -14,6 +14,8 @@ Item {
     property string minimum
     property string maximum
     property bool animated: true
+    // The value is not up to date.
+    property bool dimmed: false
 
     // What is drawn: it follows value.
     property real shown: isFinite(value) ? Math.max(from, Math.min(to, value)) : from
@@ -30,6 +32,11 @@ Item {
     onFromChanged: arc.requestPaint()
     onToChanged: arc.requestPaint()
     onColorChanged: arc.requestPaint()
+    onDimmedChanged: arc.requestPaint()
+    Connections {
+        target: Theme
+        function onDarkChanged() { arc.requestPaint() }
+    }
 
     Canvas {
         id: arc
@@ -62,6 +69,7 @@ Item {
             context.stroke()
             if (isFinite(gauge.value)) {
                 context.strokeStyle = gauge.color
+                context.globalAlpha = gauge.dimmed ? Theme.dimmed : 1
                 context.beginPath()
                 context.arc(centerX, centerY, radius, start, start + Math.max(0.001, sweep * part), false)
                 context.stroke()
@@ -75,7 +83,7 @@ Item {
         Text {
             anchors.horizontalCenter: parent.horizontalCenter
             text: gauge.figure
-            color: Theme.text
+            color: gauge.dimmed ? Theme.muted : Theme.text
             font.pixelSize: Math.max(16, Math.min(44, arc.diameter * 0.22))
             font.weight: Font.DemiBold
         }
@@ -90,14 +98,14 @@ Item {
         x: arc.centerX - arc.diameter * 0.33 - width / 2
         y: arc.centerY + arc.diameter * 0.36 + arc.stroke * 0.4
         text: gauge.minimum
-        color: Theme.faint
+        color: Theme.muted
         font.pixelSize: Theme.small - 1
     }
     Text {
         x: arc.centerX + arc.diameter * 0.33 - width / 2
         y: arc.centerY + arc.diameter * 0.36 + arc.stroke * 0.4
         text: gauge.maximum
-        color: Theme.faint
+        color: Theme.muted
         font.pixelSize: Theme.small - 1
     }
 }

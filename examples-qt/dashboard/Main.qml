@@ -15,6 +15,7 @@ Window {
     property bool secondWindow: false
     // Off for screenshots, which show what is, not how it got there.
     property bool animated: true
+    property bool light: false
 
     readonly property alias client: hub
     readonly property bool connected: hub.state === NanostateClient.Connected
@@ -32,6 +33,11 @@ Window {
     title: "nanostate dashboard"
     onClosing: Qt.quit()
 
+    Binding {
+        target: Theme
+        property: "dark"
+        value: !window.light
+    }
     NanostateClient { id: hub }
     Figures {
         id: figures
@@ -89,6 +95,12 @@ Window {
                 }
                 ConnectionPill { client: hub }
                 PushButton {
+                    objectName: "theme"
+                    text: window.light ? "Dark" : "Light"
+                    Accessible.description: "Another theme"
+                    onClicked: window.light = !window.light
+                }
+                PushButton {
                     visible: !window.narrow
                     text: window.secondWindow ? "Close second window" : "Open second window"
                     onClicked: window.secondWindow = !window.secondWindow
@@ -113,7 +125,7 @@ Window {
                 ColumnLayout {
                     Layout.fillWidth: true
                     Layout.fillHeight: true
-                    Layout.preferredWidth: 700
+                    Layout.preferredWidth: 660
                     spacing: Theme.gap
 
                     GridLayout {
@@ -127,7 +139,7 @@ Window {
                             Layout.preferredWidth: 200
                             implicitHeight: 230
                             title: "CPU load"
-                            dimmed: !window.connected
+                            stale: figures.loadStale
                             note: "1 min"
                             Gauge {
                                 objectName: "loadGauge"
@@ -137,6 +149,7 @@ Window {
                                 color: Theme.teal
                                 figure: Units.fixed(figures.load, 2)
                                 unit: "processes"
+                                dimmed: !window.connected || figures.loadStale
                                 minimum: "0"
                                 maximum: to.toString()
                                 animated: window.animated
@@ -147,7 +160,7 @@ Window {
                             Layout.preferredWidth: 200
                             implicitHeight: 230
                             title: "Memory"
-                            dimmed: !window.connected
+                            stale: figures.memoryStale
                             note: isFinite(figures.memoryUsed)
                                 ? Math.round(100 * figures.memoryUsed / figures.memoryTotal) + " % in use" : ""
                             Gauge {
@@ -158,6 +171,7 @@ Window {
                                 color: value > 0.9 * to ? Theme.red : value > 0.75 * to ? Theme.amber : Theme.violet
                                 figure: Units.splitBytes(figures.memoryUsed).figure
                                 unit: Units.splitBytes(figures.memoryUsed).unit
+                                dimmed: !window.connected || figures.memoryStale
                                 minimum: "0"
                                 maximum: isFinite(figures.memoryTotal) ? Units.bytes(figures.memoryTotal) : ""
                                 animated: window.animated
@@ -169,7 +183,7 @@ Window {
                             Layout.columnSpan: parent.columns === 2 ? 2 : 1
                             implicitHeight: 230
                             title: "Network"
-                            dimmed: !window.connected
+                            stale: figures.networkStale
                             note: "without loopback"
                             Column {
                                 anchors { left: parent.left; right: parent.right }
@@ -180,12 +194,14 @@ Window {
                                     sign: "\u2193"
                                     color: Theme.blue
                                     rate: figures.received
+                                    dimmed: !window.connected || figures.networkStale
                                 }
                                 FigureRow {
                                     width: parent.width
                                     sign: "\u2191"
                                     color: Theme.amber
                                     rate: figures.sent
+                                    dimmed: !window.connected || figures.networkStale
                                 }
                                 Item { width: 1; height: 6 }
                                 Repeater {
@@ -229,12 +245,13 @@ Window {
                         Layout.fillHeight: true
                         implicitHeight: 150
                         title: "CPU load"
-                        dimmed: !window.connected
+                        stale: figures.loadStale
                         note: "last " + slider.span + " s"
                         Plot {
                             objectName: "loadPlot"
                             anchors.fill: parent
                             series: [{ label: "load", color: Theme.teal, samples: figures.loadSamples }]
+                            dimmed: !window.connected || figures.loadStale
                             revision: figures.revision
                             span: slider.span
                         }
@@ -244,7 +261,7 @@ Window {
                         Layout.fillHeight: true
                         implicitHeight: 150
                         title: "Network"
-                        dimmed: !window.connected
+                        stale: figures.networkStale
                         note: '<font color="%1">\u2193</font> received &nbsp; <font color="%2">\u2191</font> sent'
                             .arg(Theme.blue).arg(Theme.amber)
                         Plot {
@@ -252,6 +269,7 @@ Window {
                             anchors.fill: parent
                             series: [{ label: "received", color: Theme.blue, samples: figures.receivedSamples },
                                      { label: "sent", color: Theme.amber, samples: figures.sentSamples }]
+                            dimmed: !window.connected || figures.networkStale
                             revision: figures.revision
                             span: slider.span
                             least: 1024
@@ -264,15 +282,14 @@ Window {
                 ColumnLayout {
                     Layout.fillWidth: true
                     Layout.fillHeight: true
-                    Layout.preferredWidth: 440
+                    Layout.preferredWidth: 480
                     spacing: Theme.gap
                     Card {
                         Layout.fillWidth: true
                         Layout.fillHeight: true
                         implicitHeight: 320
                         title: "All states"
-                        dimmed: !window.connected
-                        note: table.count
+                        note: table.summary
                         StateTable {
                             id: table
                             anchors.fill: parent
@@ -281,13 +298,23 @@ Window {
                     }
                     Card {
                         Layout.fillWidth: true
-                        implicitHeight: 92
-                        title: "Time span of the plots"
-                        note: "shared as dashboard/span"
-                        SpanSlider {
-                            id: slider
-                            anchors.fill: parent
-                            client: hub
+                        implicitHeight: controls.implicitHeight + 62
+                        title: "Controls"
+                        note: "shared by all on this hub"
+                        ColumnLayout {
+                            id: controls
+                            anchors { left: parent.left; right: parent.right }
+                            spacing: Theme.unit
+                            SpanSlider {
+                                id: slider
+                                Layout.fillWidth: true
+                                label: "Span"
+                                client: hub
+                            }
+                            Controls {
+                                Layout.fillWidth: true
+                                client: hub
+                            }
                         }
                     }
                 }

@@ -13,6 +13,8 @@ Item {
     // The top of the scale is nice(greatest value), and at least this.
     property real least: 1
     property var nice: Units.niceDecimal
+    // The samples are not up to date.
+    property bool dimmed: false
     property var format: function(value) { return value.toString() }
 
     implicitHeight: 140
@@ -20,6 +22,11 @@ Item {
     onSeriesChanged: canvas.requestPaint()
     onRevisionChanged: canvas.requestPaint()
     onSpanChanged: canvas.requestPaint()
+    onDimmedChanged: canvas.requestPaint()
+    Connections {
+        target: Theme
+        function onDarkChanged() { canvas.requestPaint() }
+    }
     Connections {
         target: Clock
         function onNowChanged() { canvas.requestPaint() }
@@ -61,6 +68,7 @@ Item {
             context.beginPath()
             context.rect(area.x, 0, area.width + 6, height)
             context.clip()
+            context.globalAlpha = plot.dimmed ? Theme.dimmed : 1
             for (i = 0; i < plot.series.length; ++i)
                 drawLine(context, area, plot.series[i], start)
             context.restore()
@@ -78,7 +86,7 @@ Item {
 
         function drawGrid(context, area) {
             context.font = metrics.font.pixelSize + "px sans-serif"
-            context.fillStyle = Theme.faint
+            context.fillStyle = Theme.muted
             context.strokeStyle = Theme.border
             context.lineWidth = 1
             context.textBaseline = "middle"

@@ -13,7 +13,7 @@ T.Button {
     background: Rectangle {
         radius: height / 2
         color: button.down ? Theme.border : button.hovered ? Theme.track : "transparent"
-        border.color: button.visualFocus ? Theme.teal : Theme.track
+        border.color: button.visualFocus ? Theme.teal : Theme.muted
     }
     contentItem: Text {
         text: button.text

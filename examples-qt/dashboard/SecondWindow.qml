@@ -52,12 +52,13 @@ Window {
             Layout.fillWidth: true
             Layout.fillHeight: true
             title: "CPU load"
-            dimmed: hub.state !== NanostateClient.Connected
+            stale: figures.loadStale
             note: Units.fixed(figures.load, 2)
             Plot {
                 objectName: "loadPlot"
                 anchors.fill: parent
                 series: [{ label: "load", color: Theme.teal, samples: figures.loadSamples }]
+                dimmed: hub.state !== NanostateClient.Connected || figures.loadStale
                 revision: figures.revision
                 span: slider.span
             }

@@ -11,6 +11,7 @@ RowLayout {
 
     property NanostateClient client: null
     readonly property real span: slider.value
+    property string label
 
     spacing: Theme.gap
 
@@ -21,6 +22,13 @@ RowLayout {
         name: "dashboard/span"
         defaultValue: 60
         held: slider.pressed
+    }
+    Text {
+        visible: control.label !== ""
+        Layout.preferredWidth: 43
+        text: control.label
+        color: Theme.text
+        font.pixelSize: Theme.body
     }
     T.Slider {
         id: slider
@@ -67,11 +75,9 @@ RowLayout {
         font.pixelSize: Theme.heading
         font.weight: Font.DemiBold
     }
-    Text {
-        Layout.preferredWidth: 130
-        text: span.pending ? "not sent yet" : span.valid ? "set by " + span.sender : "default"
-        elide: Text.ElideRight
-        color: span.pending ? Theme.amber : Theme.muted
-        font.pixelSize: Theme.small
+    Origin {
+        objectName: "spanOrigin"
+        Layout.preferredWidth: 140
+        of: span
     }
 }

@@ -1,22 +1,25 @@
 pragma Singleton
 import QtQuick 2.15
 
-// Colours, type sizes and distances, in one place.
+// Colours, type sizes and distances, in one place. Every colour but those of surfaces is for text, too: it has a contrast
+// of 4.5 to each surface.
 QtObject {
-    readonly property color background: "#0e1218"
-    readonly property color card: "#161c25"
-    readonly property color border: "#222b37"
-    readonly property color track: "#263141"
-    readonly property color text: "#e8edf4"
-    readonly property color muted: "#8d9aab"
-    readonly property color faint: "#5d6a7b"
+    property bool dark: true
 
-    readonly property color teal: "#2dd4bf"
-    readonly property color blue: "#5b9dff"
-    readonly property color violet: "#b18cff"
-    readonly property color amber: "#f7b955"
-    readonly property color red: "#ff6b6b"
-    readonly property color green: "#4ade80"
+    // Surfaces, and what stands out from them only a little.
+    readonly property color background: dark ? "#0e1218" : "#f3f5f7"
+    readonly property color card: dark ? "#161c25" : "#ffffff"
+    readonly property color border: dark ? "#222b37" : "#dce1e6"
+    readonly property color track: dark ? "#263141" : "#d5dbe2"
+
+    readonly property color text: dark ? "#e8edf4" : "#1b2430"
+    readonly property color muted: dark ? "#94a1b2" : "#57636f"
+    readonly property color teal: dark ? "#2dd4bf" : "#0f766e"
+    readonly property color blue: dark ? "#5b9dff" : "#1d4ed8"
+    readonly property color violet: dark ? "#b18cff" : "#6d28d9"
+    readonly property color amber: dark ? "#f7b955" : "#92400e"
+    readonly property color red: dark ? "#ff7b7b" : "#b3261e"
+    readonly property color green: dark ? "#4ade80" : "#166534"
 
     readonly property int unit: 8
     readonly property int gap: 14
@@ -29,6 +32,9 @@ QtObject {
     readonly property int title: 20
     readonly property int figure: 34
 
-    // How strongly figures show that are not up to date.
+    // How strongly lines and arcs show that are not up to date. Texts are muted then, so that they can be read.
     readonly property real dimmed: 0.4
+
+    // A surface that is tinted with a colour.
+    function tinted(color, strength) { return Qt.rgba(color.r, color.g, color.b, strength) }
 }

@@ -70,7 +70,7 @@ function oneLine(value) {
     if (typeof value === "number")
         return Number.isInteger(value) ? value.toString() : parseFloat(value.toPrecision(6)).toString()
     if (value instanceof ArrayBuffer)
-        return value.byteLength + " bytes"
+        return bytes(value.byteLength)
     if (value instanceof Date)
         return value.toISOString()
     return typeof value === "object" ? JSON.stringify(value) : String(value)

@@ -1,4 +1,4 @@
-// A dashboard of what examples-c/publish sends. All of it is in the QML files; this starts them.
+// A dashboard of what examples-c/publish sends. It is in the QML files; this starts them, and sorts the table.
 #include <QtCore/QByteArrayList>
 #include <QtCore/QCommandLineParser>
 #include <QtGui/QGuiApplication>
@@ -14,6 +14,7 @@
 #include <memory>
 
 #include "screenshot.h"
+#include "sortedstates.h"
 
 namespace {
 
@@ -61,6 +62,7 @@ int main(int argc, char **argv)
     const QCommandLineOption identity(QStringLiteral("identity"),
         QStringLiteral("The name on the hub, one for each running program. Default: dashboard."),
         QStringLiteral("NAME"), QStringLiteral("dashboard"));
+    const QCommandLineOption light(QStringLiteral("light"), QStringLiteral("Begin with the light theme."));
     const QCommandLineOption secondWindow(QStringLiteral("second-window"),
         QStringLiteral("Open the second window, too."));
     const QCommandLineOption screenshot(QStringLiteral("screenshot"),
@@ -74,7 +76,7 @@ int main(int argc, char **argv)
         QStringLiteral("SECONDS"), QStringLiteral("30"));
     const QCommandLineOption disconnected(QStringLiteral("disconnected"),
         QStringLiteral("With --screenshot: wait for figures, and then for the loss of the connection."));
-    parser.addOptions({url, identity, secondWindow, screenshot, after, within, disconnected});
+    parser.addOptions({url, identity, light, secondWindow, screenshot, after, within, disconnected});
     if (!parser.parse(QCoreApplication::arguments()))
         return fail(parser.errorText() + QStringLiteral(" (--help lists the options)"), exitUsage);
     if (parser.isSet(help))
@@ -104,11 +106,13 @@ int main(int argc, char **argv)
 #endif
     }
 
+    SortedStates::registerType();
     QQmlApplicationEngine engine;
     engine.setInitialProperties({
         {QStringLiteral("url"), parser.value(url)},
         {QStringLiteral("defaultUrl"), qEnvironmentVariable("NANOSTATE_URL", QLatin1String(NS_DEFAULT_URL))},
         {QStringLiteral("identity"), parser.value(identity)},
+        {QStringLiteral("light"), parser.isSet(light)},
         {QStringLiteral("secondWindow"), parser.isSet(secondWindow)},
         {QStringLiteral("animated"), shot.path.isEmpty()},
     });

@@ -1,55 +1,11 @@
 // The dashboard, and the start of the slider, as a user sees them, with a real hub and `nanostate send`.
-#include <QtCore/QProcess>
-#include <QtCore/QTemporaryDir>
-#include <QtGui/QPixmap>
-#include <QtGui/QScreen>
-#include <QtQml/QQmlApplicationEngine>
-#include <QtQuick/QQuickItem>
-#include <QtQuick/QQuickWindow>
-#include <QtTest/QSignalSpy>
-#include <QtTest/QTest>
+#include "contrast.h"
+#include "fixture.h"
 
-#include <memory>
+#include <QtCore/QBuffer>
+#include <QtQml/QQmlComponent>
 
 namespace {
-
-const int bound = 30000;
-
-class Hub
-{
-public:
-    // Whether it listens.
-    bool start()
-    {
-        m_process.setProcessChannelMode(QProcess::SeparateChannels);
-        m_process.start(QStringLiteral(NANOSTATE_COMMAND),
-            {QStringLiteral("hub"), QStringLiteral("--listen"), url()});
-        while (!m_process.canReadLine()) {
-            if (!m_process.waitForReadyRead(bound))
-                return false;
-        }
-        return QString::fromUtf8(m_process.readLine()).trimmed() == QStringLiteral("listening on ") + url();
-    }
-    void kill()
-    {
-        m_process.kill();
-        m_process.waitForFinished(bound);
-    }
-    ~Hub() { kill(); }
-    // All that it has logged.
-    QString log()
-    {
-        m_log += QString::fromUtf8(m_process.readAllStandardError());
-        return m_log;
-    }
-    // Its own also while it is killed, which a port would not be.
-    QString url() const { return QStringLiteral("ipc://") + m_directory.filePath(QStringLiteral("hub")); }
-
-private:
-    QTemporaryDir m_directory;
-    QProcess m_process;
-    QString m_log;
-};
 
 // How many pixels of an area are not the same.
 int differences(const QImage &a, const QImage &b, const QRect &area)
@@ -62,102 +18,34 @@ int differences(const QImage &a, const QImage &b, const QRect &area)
     return count;
 }
 
-// As it is seen, not as QObjects belong to each other: the second window is an object in the first one.
-QQuickItem *findItem(QQuickItem *parent, const QString &name)
-{
-    const QList<QQuickItem *> children = parent->childItems();
-    for (QQuickItem *child : children) {
-        QQuickItem *found = child->objectName() == name ? child : findItem(child, name);
-        if (found != nullptr)
-            return found;
-    }
-    return nullptr;
-}
-
-QImage grab(QQuickWindow *window)
-{
-    const QImage image = window->grabWindow();
-    // The offscreen platform of Qt 5 gives it only this way.
-    return image.isNull() ? window->screen()->grabWindow(window->winId()).toImage() : image;
-}
-
 } // namespace
 
-class TestDashboard : public QObject
+class TestDashboard : public Dashboard
 {
     Q_OBJECT
 
 private Q_SLOTS:
-    void init();
-    void cleanup();
     void aRemoteChangeIsSeenInTheGauge();
     void aSliderMovesInBothWindows();
     void aHubThatIsKilledDimsTheFiguresAndOneThatIsBackBringsThemBack();
+    void whatAProgramHasSentThatIsGoneIsShownAsStale();
+    void aSwitchATextAndAnImageAreShared();
+    void allTextsCanBeReadInBothThemes_data();
+    void allTextsCanBeReadInBothThemes();
+    void coloursOfTheThemesHaveContrastToEachSurface();
     void theScreenshotOptionWritesTheWindow();
     void theScreenshotOptionTellsWhyThereIsNothingToSee();
     void wrongOptionsAreNamed();
     void theSliderJoinsTheHubThatItIsTold();
 
 private:
-    bool send(const QString &name, const QString &value, const QString &type = QStringLiteral("double"));
-    QQuickItem *item(const char *name, QQuickWindow *window = nullptr) const;
-    QRect area(const char *name) const;
-    bool nextFrame();
+    // The texts that have too little contrast to what is behind them, each with its contrast.
+    QStringList unreadable(QQuickWindow *window) const;
     // Exit code; what it said on standard error is in m_said.
     int runDashboard(const QStringList &arguments);
 
-    std::unique_ptr<Hub> m_hub;
-    std::unique_ptr<QQmlApplicationEngine> m_engine;
-    QQuickWindow *m_window = nullptr;
     QString m_said;
 };
-
-void TestDashboard::init()
-{
-    m_hub.reset(new Hub);
-    QVERIFY(m_hub->start());
-    m_engine.reset(new QQmlApplicationEngine);
-    m_engine->setInitialProperties({{QStringLiteral("url"), m_hub->url()},
-                                    {QStringLiteral("identity"), QStringLiteral("dashboard")},
-                                    {QStringLiteral("animated"), false}});
-    m_engine->load(QUrl(QStringLiteral("qrc:/dashboard/Main.qml")));
-    QCOMPARE(m_engine->rootObjects().size(), 1);
-    m_window = qobject_cast<QQuickWindow *>(m_engine->rootObjects().first());
-    QVERIFY(m_window != nullptr);
-    QVERIFY(QTest::qWaitForWindowExposed(m_window, bound));
-    QTRY_VERIFY_WITH_TIMEOUT(m_window->property("connected").toBool(), bound);
-}
-
-void TestDashboard::cleanup()
-{
-    m_engine.reset();
-    m_hub.reset();
-}
-
-bool TestDashboard::send(const QString &name, const QString &value, const QString &type)
-{
-    return QProcess::execute(QStringLiteral(NANOSTATE_COMMAND),
-               {QStringLiteral("send"), name, value, QStringLiteral("--type"), type, QStringLiteral("--connect"),
-                m_hub->url(), QStringLiteral("--timeout"), QString::number(bound / 1000)}) == 0;
-}
-
-QQuickItem *TestDashboard::item(const char *name, QQuickWindow *window) const
-{
-    return findItem((window ? window : m_window)->contentItem(), QLatin1String(name));
-}
-
-QRect TestDashboard::area(const char *name) const
-{
-    const QQuickItem *found = item(name);
-    return found->mapRectToScene(found->boundingRect()).toRect();
-}
-
-bool TestDashboard::nextFrame()
-{
-    QSignalSpy swapped(m_window, &QQuickWindow::frameSwapped);
-    m_window->update();
-    return swapped.wait(bound);
-}
 
 int TestDashboard::runDashboard(const QStringList &arguments)
 {
@@ -171,9 +59,9 @@ int TestDashboard::runDashboard(const QStringList &arguments)
 
 void TestDashboard::aRemoteChangeIsSeenInTheGauge()
 {
-    QVERIFY(send(QStringLiteral("mem/total"), QStringLiteral("16000000000"), QStringLiteral("int")));
-    QVERIFY(send(QStringLiteral("mem/available"), QStringLiteral("12000000000"), QStringLiteral("int")));
-    QVERIFY(send(QStringLiteral("cpu/load"), QStringLiteral("0.5")));
+    QVERIFY(send("mem/total", qint64(16000000000)));
+    QVERIFY(send("mem/available", qint64(12000000000)));
+    QVERIFY(send("cpu/load", 0.5));
     QQuickItem *gauge = item("loadGauge");
     QTRY_COMPARE_WITH_TIMEOUT(gauge->property("value").toDouble(), 0.5, bound);
     QTRY_COMPARE_WITH_TIMEOUT(item("memoryGauge")->property("value").toDouble(), 4e9, bound);
@@ -190,7 +78,7 @@ void TestDashboard::aRemoteChangeIsSeenInTheGauge()
     QCOMPARE(differences(before, unchanged, load), 0);
 
     // From half of a scale to 1, to seven eighths of one to 4: as seen, 3 of 8 parts of the arc change their colour.
-    QVERIFY(send(QStringLiteral("cpu/load"), QStringLiteral("3.5")));
+    QVERIFY(send("cpu/load", 3.5));
     QTRY_COMPARE_WITH_TIMEOUT(gauge->property("value").toDouble(), 3.5, bound);
     QTRY_VERIFY_WITH_TIMEOUT(differences(before, grab(m_window), load) > 0.03 * load.width() * load.height(), bound);
     QCOMPARE(differences(before, grab(m_window), memory), 0);
@@ -224,7 +112,7 @@ void TestDashboard::aSliderMovesInBothWindows()
 
 void TestDashboard::aHubThatIsKilledDimsTheFiguresAndOneThatIsBackBringsThemBack()
 {
-    QVERIFY(send(QStringLiteral("cpu/load"), QStringLiteral("0.5")));
+    QVERIFY(send("cpu/load", 0.5));
     QTRY_COMPARE_WITH_TIMEOUT(item("loadGauge")->property("value").toDouble(), 0.5, bound);
     QQuickItem *banner = item("banner");
     QTRY_VERIFY_WITH_TIMEOUT(!banner->isVisible(), bound);
@@ -233,6 +121,7 @@ void TestDashboard::aHubThatIsKilledDimsTheFiguresAndOneThatIsBackBringsThemBack
     QTRY_VERIFY_WITH_TIMEOUT(banner->isVisible(), bound);
     QVERIFY(!m_window->property("connected").toBool());
     QCOMPARE(item("loadGauge")->property("value").toDouble(), 0.5);
+    QVERIFY(item("loadGauge")->property("dimmed").toBool());
     // Its text names the hub, and why it does not answer.
     QTRY_VERIFY_WITH_TIMEOUT(banner->property("explanation").toString().contains(QStringLiteral("connection refused")),
                              bound);
@@ -240,15 +129,178 @@ void TestDashboard::aHubThatIsKilledDimsTheFiguresAndOneThatIsBackBringsThemBack
 
     QVERIFY(m_hub->start());
     QTRY_VERIFY_WITH_TIMEOUT(m_window->property("connected").toBool(), bound);
-    QVERIFY(send(QStringLiteral("cpu/load"), QStringLiteral("0.75")));
+    QVERIFY(send("cpu/load", 0.75));
     QTRY_COMPARE_WITH_TIMEOUT(item("loadGauge")->property("value").toDouble(), 0.75, bound);
     QTRY_VERIFY_WITH_TIMEOUT(!banner->isVisible(), bound);
+    QVERIFY(!item("loadGauge")->property("dimmed").toBool());
+}
+
+QStringList TestDashboard::unreadable(QQuickWindow *window) const
+{
+    const QImage image = grab(window);
+    const double ratio = image.devicePixelRatio();
+    QStringList found;
+    int count = 0;
+    eachText(window->contentItem(), QRectF(QPointF(), window->size()), 1, [&](QQuickItem *text, const QRect &area, double opacity) {
+        const QRect pixels(area.topLeft() * ratio, area.size() * ratio);
+        const QColor behind = mostOf(image, pixels & image.rect());
+        const double seen = contrast(over(text->property("color").value<QColor>(), opacity, behind), behind);
+        ++count;
+        if (seen < 4.5)
+            found.append(QStringLiteral("%1: %2").arg(text->property("text").toString()).arg(seen));
+    });
+    return count > 3 ? found : QStringList(QStringLiteral("there are no texts"));
+}
+
+void TestDashboard::whatAProgramHasSentThatIsGoneIsShownAsStale()
+{
+    Client phone(QStringLiteral("phone"), m_hub->url());
+    phone.setActive(true);
+    QVERIFY(send("cpu/load", 0.5));
+    QVERIFY(phone.publish(QStringLiteral("dashboard/switch"), true));
+    QVERIFY(phone.publish(QStringLiteral("dashboard/span"), 30));
+    const QStringList senders{QStringLiteral("publish"), QStringLiteral("phone"), QStringLiteral("phone")};
+    QTRY_COMPARE_WITH_TIMEOUT(column("sender"), senders, bound);
+    QTRY_COMPARE_WITH_TIMEOUT(item("switchOrigin")->property("text").toString(), QStringLiteral("set by phone"), bound);
+    QVERIFY(!item("loadGauge")->property("dimmed").toBool());
+    const auto *const client = m_window->property("client").value<Client *>();
+    QTRY_COMPARE_WITH_TIMEOUT(client->peers().size(), 2, bound);
+
+    phone.setActive(false);
+    const QStringList withoutPhone{QStringLiteral("publish"), QStringLiteral("stale: phone"), QStringLiteral("stale: phone")};
+    QTRY_COMPARE_WITH_TIMEOUT(column("sender"), withoutPhone, bound);
+    for (const char *name : {"switchOrigin", "spanOrigin"})
+        QTRY_COMPARE_WITH_TIMEOUT(item(name)->property("text").toString(), QStringLiteral("stale: set by phone"), bound);
+    QVERIFY(!item("loadGauge")->property("dimmed").toBool());
+
+    m_sender->setActive(false);
+    QTRY_VERIFY_WITH_TIMEOUT(item("loadGauge")->property("dimmed").toBool(), bound);
+    QVERIFY(item("loadPlot")->property("dimmed").toBool());
+    QTRY_COMPARE_WITH_TIMEOUT(column("sender").first(), QStringLiteral("stale: publish"), bound);
+
+    m_sender->setActive(true);
+    QVERIFY(send("cpu/load", 0.75));
+    QTRY_VERIFY_WITH_TIMEOUT(!item("loadGauge")->property("dimmed").toBool(), bound);
+    QTRY_COMPARE_WITH_TIMEOUT(column("sender").first(), QStringLiteral("publish"), bound);
+}
+
+void TestDashboard::aSwitchATextAndAnImageAreShared()
+{
+    click("switch");
+    QTRY_COMPARE_WITH_TIMEOUT(m_sender->value(QStringLiteral("dashboard/switch")), QVariant(true), bound);
+    QVERIFY(send("dashboard/switch", false));
+    QTRY_VERIFY_WITH_TIMEOUT(!item("switch")->property("checked").toBool(), bound);
+    click("switch");
+    QTRY_COMPARE_WITH_TIMEOUT(m_sender->value(QStringLiteral("dashboard/switch"), QStringLiteral("dashboard")), QVariant(true), bound);
+    QVERIFY(send("dashboard/switch", false));
+    QTRY_VERIFY_WITH_TIMEOUT(!item("switch")->property("checked").toBool(), bound);
+
+    click("text");
+    type("Hello");
+    QTRY_COMPARE_WITH_TIMEOUT(m_sender->value(QStringLiteral("dashboard/text")), QVariant(QStringLiteral("Hello")), bound);
+    QVERIFY(send("dashboard/text", QStringLiteral("Good morning")));
+    QTRY_COMPARE_WITH_TIMEOUT(item("text")->property("text").toString(), QStringLiteral("Good morning"), bound);
+
+    QVERIFY(!item("image")->isVisible());
+    QImage red(6, 4, QImage::Format_RGB32);
+    red.fill(Qt::red);
+    QBuffer png;
+    png.open(QIODevice::WriteOnly);
+    QVERIFY(red.save(&png, "PNG"));
+    QVERIFY(send("image", png.data()));
+    QTRY_VERIFY_WITH_TIMEOUT(item("image")->isVisible(), bound);
+    QCOMPARE(item("image")->property("paintedWidth").toDouble() / item("image")->property("paintedHeight").toDouble(), 1.5);
+    QTRY_COMPARE_WITH_TIMEOUT(item("imageNote")->property("text").toString(),
+                              QStringLiteral("%1 B, set by publish").arg(png.data().size()), bound);
+    QVERIFY(nextFrame());
+    const QRect shown = area("image");
+    QCOMPARE(grab(m_window).pixelColor(shown.left() + 4, shown.center().y()), QColor(Qt::red));
+}
+
+void TestDashboard::allTextsCanBeReadInBothThemes_data()
+{
+    QTest::addColumn<bool>("light");
+    QTest::newRow("dark") << false;
+    QTest::newRow("light") << true;
+}
+
+void TestDashboard::allTextsCanBeReadInBothThemes()
+{
+    QFETCH(bool, light);
+    if (light)
+        click("theme");
+    QCOMPARE(m_window->property("light").toBool(), light);
+    Client phone(QStringLiteral("phone"), m_hub->url());
+    phone.setActive(true);
+    m_window->setProperty("secondWindow", true);
+    auto *const second = m_window->property("otherWindow").value<QQuickWindow *>();
+    QVERIFY(QTest::qWaitForWindowExposed(second, bound));
+    QVERIFY(send("cpu/load", 0.5));
+    QVERIFY(send("mem/total", 2000));
+    QVERIFY(send("mem/available", 1000));
+    QVERIFY(phone.publish(QStringLiteral("dashboard/switch"), true));
+    QVERIFY(phone.publish(QStringLiteral("dashboard/span"), 30));
+    QTRY_COMPARE_WITH_TIMEOUT(item("switchOrigin")->property("text").toString(), QStringLiteral("set by phone"), bound);
+    QTRY_COMPARE_WITH_TIMEOUT(column("name").size(), 5, bound);
+    QTRY_VERIFY_WITH_TIMEOUT(!item("banner")->isVisible(), bound);
+    const auto *const client = m_window->property("client").value<Client *>();
+    QTRY_COMPARE_WITH_TIMEOUT(client->peers().size(), 3, bound);
+    const auto check = [&](const char *when) {
+        QVERIFY(nextFrame());
+        QVERIFY(nextFrame());
+        for (QQuickWindow *window : {m_window, second}) {
+            const QStringList found = unreadable(window);
+            QVERIFY2(found.isEmpty(), qPrintable(QLatin1String(when) + QStringLiteral(": ") + found.join(QStringLiteral("; "))));
+        }
+    };
+    check("connected");
+    phone.setActive(false);
+    m_sender->setActive(false);
+    QTRY_COMPARE_WITH_TIMEOUT(column("sender").first(), QStringLiteral("stale: publish"), bound);
+    QTRY_COMPARE_WITH_TIMEOUT(item("switchOrigin")->property("text").toString(), QStringLiteral("stale: set by phone"), bound);
+    check("stale");
+    m_hub->kill();
+    QTRY_VERIFY_WITH_TIMEOUT(item("banner")->isVisible(), bound);
+    check("disconnected");
+}
+
+void TestDashboard::coloursOfTheThemesHaveContrastToEachSurface()
+{
+    QQmlComponent component(m_engine.get());
+    component.setData("import QtQml 2.15\nimport \"qrc:/dashboard\"\nQtObject { property var theme: Theme }", QUrl());
+    const std::unique_ptr<QObject> root(component.create());
+    QVERIFY2(root, qPrintable(component.errorString()));
+    QObject *const theme = root->property("theme").value<QObject *>();
+    const auto color = [&](const char *name) {
+        const QColor found = theme->property(name).value<QColor>();
+        if (!found.isValid())
+            qFatal("the theme has no %s", name);
+        return found;
+    };
+    for (const bool light : {false, true}) {
+        m_window->setProperty("light", light);
+        QCOMPARE(theme->property("dark").toBool(), !light);
+        for (const char *surface : {"background", "card"}) {
+            for (const char *text : {"text", "muted", "teal", "blue", "violet", "amber", "red", "green"}) {
+                const double seen = contrast(color(text), color(surface));
+                QVERIFY2(seen >= 4.5, qPrintable(QStringLiteral("%1 on %2: %3").arg(QLatin1String(text), QLatin1String(surface)).arg(seen)));
+            }
+            // The banner and the pill are tinted with the colours of their words.
+            for (const char *tint : {"amber", "red", "green", "blue"}) {
+                const QColor tinted = over(color(tint), 0.1, color(surface));
+                const double seen = std::min(contrast(color(tint), tinted), contrast(color("muted"), tinted));
+                QVERIFY2(seen >= 4.5, qPrintable(QStringLiteral("%1 on itself: %2").arg(QLatin1String(tint)).arg(seen)));
+            }
+        }
+        // What shows that something can be clicked.
+        QVERIFY(contrast(color("text"), color("track")) >= 4.5);
+    }
 }
 
 void TestDashboard::theScreenshotOptionWritesTheWindow()
 {
     m_engine.reset();
-    QVERIFY(send(QStringLiteral("cpu/load"), QStringLiteral("0.5")));
+    QVERIFY(send("cpu/load", 0.5));
     QTemporaryDir directory;
     const QString path = directory.filePath(QStringLiteral("shot.png"));
     const int code = runDashboard({QStringLiteral("--url"), m_hub->url(), QStringLiteral("--screenshot"), path,
@@ -303,11 +355,7 @@ void TestDashboard::theSliderJoinsTheHubThatItIsTold()
 
 int main(int argc, char **argv)
 {
-#if QT_VERSION >= QT_VERSION_CHECK(6, 0, 0)
-    QQuickWindow::setGraphicsApi(QSGRendererInterface::Software);
-#else
-    QQuickWindow::setSceneGraphBackend(QSGRendererInterface::Software);
-#endif
+    Dashboard::prepare();
     QGuiApplication app(argc, argv);
     TestDashboard test;
     QTEST_SET_MAIN_SOURCE_PATH
