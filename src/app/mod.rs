@@ -251,6 +251,12 @@ impl App {
         self.inner.open().is_ok_and(|driver| driver.protocol.hub_knows_transient_values())
     }
 
+    /// Whether the hub of this link, or of the last one, keeps wills.
+    #[doc(hidden)]
+    pub fn hub_keeps_wills(&self) -> bool {
+        self.inner.open().is_ok_and(|driver| driver.protocol.hub_keeps_wills())
+    }
+
     /// Accepts states of these kinds only: [`Kind::mask`](crate::Kind::mask)s or-ed together. Zero: the app receives
     /// nothing.
     ///

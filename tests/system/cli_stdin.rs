@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::support::{nanostate, run, CliHub, Process, TempDir};
+use crate::support::{self, app, hub, nanostate, receive, run, CliHub, Process, TempDir, PATIENCE};
 
 /// `send --stdin` at this hub, with time enough for a machine that does other things as well.
 fn send(hub: &CliHub, arguments: &[&str]) -> Command {
@@ -121,4 +121,18 @@ fn states_that_the_hub_does_not_take_are_counted() {
     assert_eq!(ended.code, Some(1), "{ended:?}");
     assert_eq!(ended.stderr, ["nanostate: 1 states were not taken by the hub"]);
     assert_eq!(held(&hub), ["nanostate a 1", "nanostate b 1"]);
+}
+
+#[test]
+fn what_others_publish_is_not_sent_to_it_and_is_not_counted_as_withheld_from_it() {
+    let (hub, url) = hub("tcp://127.0.0.1:0");
+    let other = app("other", &url);
+    for n in 0..100 {
+        support::send(&other, &n.to_string(), "x");
+    }
+    other.flush(Some(PATIENCE)).unwrap();
+    let ended = run(nanostate(["send", "--timeout", "50", "x", "1", "--connect", &url]), b"");
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(receive(&other, "nanostate", "x").text().unwrap(), "1");
+    assert_eq!(hub.stats().withheld, 0);
 }

@@ -36,6 +36,7 @@ mod cli_top;
 mod cli_transient;
 #[cfg(feature = "cli")]
 mod cli_ttl;
+mod cli_will;
 mod crash;
 mod docs;
 #[cfg(all(feature = "cli", feature = "capi"))]

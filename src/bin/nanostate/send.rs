@@ -1,6 +1,7 @@
 //! `nanostate send`
 
 mod lines;
+mod wills;
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -54,6 +55,8 @@ pub struct Arguments {
     /// Send only to those that are there: whoever comes later is not sent the value, or any of them
     #[arg(long)]
     transient: bool,
+    #[command(flatten)]
+    wills: wills::WillArguments,
     /// Give up after this many seconds without a hub, or without its confirmation at the end
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
     timeout: Duration,
@@ -151,9 +154,11 @@ fn run_one(name: &str, arguments: &Arguments) -> Result<(), Failure> {
 
 /// Sends a state for each line of standard input, as it comes. Lines with a fault are named, and the others sent.
 fn run_lines(arguments: &Arguments) -> Result<(), Failure> {
+    let wills = arguments.wills.read(arguments.kind)?;
     let (input, stopper) = lines::channel();
     // If there is no room for it, a line is there that ends the wait as well.
     let sender = Sender::connect(arguments, move || drop(stopper.try_send(Input::Stop)))?;
+    wills::leave(&sender.app, &wills)?;
     let reader = input.read()?;
     let (mut number, mut faults, mut unread) = (0_u64, 0_u64, None);
     loop {
@@ -206,6 +211,7 @@ struct Sender {
     app: App,
     ttl: Option<i64>,
     transient: bool,
+    has_wills: bool,
     stop: Stop,
     deadline: Deadline,
 }
@@ -221,16 +227,18 @@ impl Sender {
         })?;
         app.set(AppOption::Shared, 1)?;
         // What others publish is of no use here.
+        app.subscribe(None)?;
         app.set_accept(0)?;
         arguments.client.connect(&app)?;
         let deadline = Deadline::after(Some(arguments.timeout));
-        let sender = Sender { app, ttl: arguments.ttl, transient: arguments.transient, stop, deadline };
+        let Arguments { ttl, transient, .. } = *arguments;
+        let sender = Sender { app, ttl, transient, has_wills: arguments.wills.are_any(), stop, deadline };
         sender.app.wait_connected(sender.deadline.left()).map_err(|error| sender.why(error))?;
         sender.check_hub()?;
         Ok(sender)
     }
 
-    /// Fails if values are to expire or to be transient, and the hub does not see to it. The app would withdraw those that
+    /// Fails if values are to expire or to be transient, or there are wills, and the hub does not see to it. The app would withdraw those that
     /// expire itself, but it ends first.
     fn check_hub(&self) -> Result<(), Failure> {
         let fails = |text: &str| Err(Failure::Failed(text.to_owned()));
@@ -239,6 +247,9 @@ impl Sender {
         }
         if self.transient && !self.app.hub_knows_transient_values() {
             return fails("the hub would keep the values (--transient)");
+        }
+        if self.has_wills && !self.app.hub_keeps_wills() {
+            return fails("the hub keeps no wills (--will, --will-clear)");
         }
         Ok(())
     }

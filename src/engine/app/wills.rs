@@ -131,14 +131,19 @@ impl Session {
         Ok(())
     }
 
+    /// Whether the hub of this link, or of the last one, keeps wills.
+    pub fn hub_keeps_wills(&self) -> bool {
+        self.hub.features.contains(Features::WILL)
+    }
+
     /// Whether there is a hub that keeps wills.
-    fn hub_keeps_wills(&self) -> bool {
-        matches!(self.phase, Phase::Up) && self.hub.features.contains(Features::WILL)
+    fn has_hub_for_wills(&self) -> bool {
+        matches!(self.phase, Phase::Up) && self.hub_keeps_wills()
     }
 
     /// Tells the hub of a change, if it knows of wills.
     fn tell_of_wills(&mut self, said: WillMessage<'_>) {
-        if self.hub_keeps_wills() {
+        if self.has_hub_for_wills() {
             self.control(&Control::Will(said));
         }
     }
@@ -148,7 +153,7 @@ impl Session {
         if !matches!(self.phase, Phase::Up) {
             return;
         }
-        let (keeps, limit) = (self.hub_keeps_wills(), self.limit());
+        let (keeps, limit) = (self.has_hub_for_wills(), self.limit());
         let Session { own, hub, link, identity, buffers, actions, reports, .. } = self;
         let wills = &mut own.wills;
         let Some(left) = wills.left.get_mut(name) else { return };
