@@ -43,7 +43,7 @@ export class Driver {
   #isPumping = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #asks: ReturnType<typeof setTimeout> | undefined;
-  /** The page is put away: it has no connection and needs none. */
+  /** The page is put away, or all is over: there is no connection, and none is needed. */
   #isAway = false;
   #keepsRunning = true;
   #unwatch: () => void;
@@ -112,6 +112,8 @@ export class Driver {
     this.session.disconnect();
     this.pump();
     this.#next = undefined;
+    // No timer from here on: what expires would keep the process running.
+    this.#isAway = true;
     clearTimeout(this.#timer);
     clearTimeout(this.#asks);
     if (this.#attempt) {

@@ -167,14 +167,22 @@ test('a page comes back from the back/forward cache with its values, and connect
     const { ns, counts } = globalThis as any;
     addEventListener('pageshow', ({ persisted }) => ns.send('persisted', persisted));
     ns.on('late', ({ value }: any) => ns.send('heard', [value, counts.now, counts.most]));
+    // What has expired meanwhile has expired for the page as well.
+    ns.on('mortal', ({ kind }: any) => ns.send('mortal/kind', kind));
+    ns.send('own', 1, { ttl: 1_000 });
     return (ns.send('x', 1), ns.flush());
   });
+  node.send('mortal', 1, { ttl: 1_000 });
+  await until(() => node.get('mortal/kind') === 'int', 'what the page hears');
   await page.goto(`${origin}/other.html`);
+  await until(() => node.get('own') === undefined && node.get('mortal') === undefined, 'the end of both');
   node.send('late', 2);
   await node.flush();
   void page.evaluate(() => history.back()).catch(() => {});
   await until(() => node.get('heard') !== undefined, 'the page');
   assert.deepEqual([node.get('persisted'), node.get('heard'), node.get('x')], [true, [2, 1, 1], 1]);
+  await until(() => node.get('mortal/kind') === 'cleared', 'what the page hears of it');
+  assert.equal(node.get('own'), undefined);
   await page.close();
   await node.close();
   await hub.kill();

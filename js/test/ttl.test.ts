@@ -8,7 +8,7 @@ import type { State } from '../src/index.js';
 import type { Nanostate } from '../src/node.js';
 import { app } from './apps.js';
 import { eventually, inPage, join_, open } from './chromium.js';
-import { Hub, ROOT, until, within } from './support.js';
+import { Hub, Program, ROOT, until, within } from './support.js';
 import { Tap } from './tap.js';
 
 const DAY = 24 * 3600_000;
@@ -156,6 +156,22 @@ test('a life of years keeps no timer busy', async () => {
   await b.flush();
   assert.deepEqual(warnings, []);
   process.off('warning', note);
+  await hub.kill();
+});
+
+test('a program that has closed its client ends at once, whatever would expire later', async () => {
+  const hub = await Hub.start();
+  const text = `
+    const { Nanostate } = await import(${JSON.stringify(new URL('../src/node.js', import.meta.url).href)});
+    const [a, b] = ['a', 'b'].map((identity) => new Nanostate(identity, ${JSON.stringify(hub.url)}));
+    b.on('x', async ({ value }) => {
+      await Promise.all([a.close(), b.close()]);
+      console.log(value);
+    });
+    a.send('x', 1, { ttl: ${DAY} });`;
+  const program = new Program(process.execPath, ['--input-type=module', '--eval', text]);
+  assert.equal(await program.line(), '1');
+  assert.equal(await program.ended(), 0);
   await hub.kill();
 });
 
