@@ -147,16 +147,21 @@ protected:
         return swapped.wait(bound);
     }
 
-    // The texts in a column of the table, from above.
-    QStringList column(const char *cell) const
+    // A cell of the table; none if its row is not seen.
+    QQuickItem *cell(int row, const char *name) const
     {
-        QQuickItem *const list = item("states");
+        QQuickItem *found = nullptr;
+        QMetaObject::invokeMethod(item("states"), "itemAtIndex", Q_RETURN_ARG(QQuickItem *, found), Q_ARG(int, row));
+        return found != nullptr ? findItem(found, QLatin1String(name)) : nullptr;
+    }
+
+    // The texts in a column of the table, from above.
+    QStringList column(const char *name) const
+    {
         QStringList texts;
-        for (int i = 0; i < list->property("count").toInt(); ++i) {
-            QQuickItem *row = nullptr;
-            QMetaObject::invokeMethod(list, "itemAtIndex", Q_RETURN_ARG(QQuickItem *, row), Q_ARG(int, i));
-            if (row != nullptr)
-                texts.append(findItem(row, QLatin1String(cell))->property("text").toString());
+        for (int row = 0; row < item("states")->property("count").toInt(); ++row) {
+            if (const QQuickItem *found = cell(row, name))
+                texts.append(found->property("text").toString());
         }
         return texts;
     }
