@@ -107,7 +107,9 @@ export class Client {
   readonly #options: Options;
   #link: Link = { state: 'idle', code: undefined, text: '' };
   #closed: Promise<void> | undefined;
+  /** Whether stores may have other values than they show: since one came, or since own values had this version. */
   #isStale = false;
+  #version = 0;
 
   /** Connects by itself, and again whenever the link is lost. `url`: an address, or several of the same hub. */
   constructor(environment: Environment, identity: string, url?: string | readonly string[], options: Options = {}) {
@@ -184,7 +186,6 @@ export class Client {
     // Before it, what is in use: an answer may come at once.
     this.#session.subscribed.tell();
     act(this.#driver.now());
-    this.#isStale = true;
     this.#driver.pump();
   }
 
@@ -542,8 +543,10 @@ export class Client {
 
   /** The driver has dealt with whatever happened. */
   #settle() {
-    if (this.#isStale) {
+    const { version } = this.#session.publisher.own;
+    if (this.#isStale || version !== this.#version) {
       this.#isStale = false;
+      this.#version = version;
       this.#stores.forEach((store) => store.refresh());
     }
     for (const [end, ask] of this.#waiters) {

@@ -69,9 +69,9 @@ test('Node imports and requires it, and nothing else is installed', () => {
 });
 
 test('a bundler for browsers finds nothing of Node in it', () => {
-  writeFileSync(join(consumer, 'page.js'), `import { Nanostate } from '@nanostate/client'; globalThis.ns = Nanostate;`);
+  writeFileSync(join(consumer, 'page.js'), `import { Nanostate } from '@nanostate/client'; import { hubStats } from '@nanostate/client/stats'; Object.assign(globalThis, { Nanostate, hubStats });`);
   const bundle = run(tool('esbuild'), ['page.js', '--bundle', '--format=esm', '--platform=browser'], consumer);
-  assert.ok(bundle.includes('WebSocket') && !bundle.includes('node:') && !bundle.includes('process.'));
+  assert.ok(bundle.includes('WebSocket') && bundle.includes('uptimeMs') && !bundle.includes('node:') && !bundle.includes('process.'));
 });
 
 test('its types are right, for TypeScript with and without the DOM', () => {

@@ -105,6 +105,24 @@ test('a reconnect carries the rest of the life only, and nothing of what has exp
   await hub.kill();
 });
 
+test('stores show that an own value has expired, and functions are told once, with the option echo', async () => {
+  const hub = await Hub.start();
+  const [a, b] = [app('a', hub.url), app('b', hub.url, { echo: true })];
+  const shown: unknown[] = [];
+  a.store('x', { ttl: 200 }).subscribe((value) => shown.push(value));
+  const heard = hear(b);
+  await within(b.synced(), 'what the hub holds');
+  a.store('x', { ttl: 200 }).set(1);
+  b.send('own', 1, { ttl: 200 });
+  await until(() => shown.length === 3 && heard.length === 4, 'the ends of both');
+  assert.deepEqual(shown, [undefined, 1, undefined]);
+  a.send('last', 1);
+  await until(() => heard.length > 4, 'what is sent then');
+  assert.deepEqual(heard.filter((line) => line.startsWith('b')), ['b own int 1', 'b own cleared undefined']);
+  assert.deepEqual(heard.at(-1), 'a last int 1');
+  await hub.kill();
+});
+
 test('a value ends also where there is no hub, and is told of no more when there is one again', async () => {
   let hub = await Hub.start();
   const [a, b] = [app('a', hub.url), app('b', hub.url)];
