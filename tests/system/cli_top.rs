@@ -87,6 +87,19 @@ fn top_that_is_stopped_gives_the_terminal_back_until_it_goes_on() {
     terminal.writes("itself again", |text| text.rsplit_once(LEAVE).is_some_and(|(_, rest)| rest.contains("PEER ")));
     terminal.press("q");
     assert_eq!(terminal.ends(), Some(0));
+    // The same in a script, which is stopped with it.
+    let mut shell = Command::new("sh");
+    let script = "sh -c '\"$COMMAND\" top --interval 0.05 --connect \"$URL\"; exit 7'; read line; fg >/dev/null";
+    shell.args(["-m", "-c", script]).env("COMMAND", env!("CARGO_BIN_EXE_nanostate")).env("URL", &hub.url);
+    let mut terminal = Terminal::start(shell, (80, 24));
+    terminal.shows("itself", |lines| peers(lines).len() == 1);
+    terminal.press("\x1a");
+    // A shell that goes on before that would not see the second of the two stop.
+    terminal.jobs_stop();
+    terminal.press("\n");
+    terminal.writes("itself again", |text| text.rsplit_once(LEAVE).is_some_and(|(_, rest)| rest.contains("PEER ")));
+    terminal.press("q");
+    assert_eq!(terminal.ends(), Some(7));
     // Without a shell nobody could have it go on.
     let mut top = top(&hub, (80, 24), &[]);
     top.shows("itself", |lines| peers(lines).len() == 1);

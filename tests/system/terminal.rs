@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code)]
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd as _, FromRawFd as _};
@@ -76,6 +76,24 @@ impl Terminal {
     /// Gives the terminal another size.
     pub fn resize(&self, size: (u16, u16)) {
         set_size(&self.master, size);
+    }
+
+    /// Waits until all processes of the terminal are stopped but the first one, a shell.
+    pub fn jobs_stop(&self) {
+        let shell = self.child.id();
+        until("the jobs are stopped", || {
+            let states = fs::read_dir("/proc").unwrap().filter_map(|process| {
+                let path = process.ok()?.path();
+                let of: u32 = path.file_name()?.to_str()?.parse().ok()?;
+                let stat = fs::read_to_string(path.join("stat")).ok()?;
+                // State, parent, group, session.
+                let mut words = stat.rsplit_once(") ")?.1.split(' ');
+                let (state, session) = (words.next()?.to_owned(), words.nth(2)?.parse::<u32>().ok()?);
+                (session == shell && of != shell).then_some(state)
+            });
+            let states: Vec<_> = states.collect();
+            !states.is_empty() && states.iter().all(|state| state == "T")
+        });
     }
 
     /// Presses keys.

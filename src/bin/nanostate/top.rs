@@ -6,6 +6,7 @@ mod table;
 mod view;
 
 use std::io::{BufWriter, Read as _, Write as _};
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::Duration;
@@ -112,6 +113,8 @@ enum Event {
     Signal(i32),
     /// It is over: a signal, or there is no terminal any more.
     Stop,
+    /// The thread of this name has panicked.
+    Broken(&'static str),
 }
 
 fn show(arguments: Arguments) -> Result<(), Failure> {
@@ -154,6 +157,7 @@ fn follow(mut view: View, screen: &Screen, events: &Receiver<Event>) -> Result<(
         for event in std::iter::once(first).chain(events.try_iter()) {
             match event {
                 Event::Stop => return Ok(()),
+                Event::Broken(name) => return Err(Failure::Failed(format!("the thread of {name} has panicked"))),
                 Event::Key(key) if view.press(key) => return Ok(()),
                 Event::Counted(Ok(sample)) => view.counts(meter.take(*sample)),
                 Event::Counted(Err(error)) if error.status() == Status::Unsupported => return Err(error.into()),
@@ -170,14 +174,18 @@ fn follow(mut view: View, screen: &Screen, events: &Receiver<Event>) -> Result<(
 
 /// Reads the keys in a thread, which ends with the terminal.
 fn read_keys(events: Sender<Event>) -> Result<(), Failure> {
+    /// So soon the rest of a sequence follows the escape character; otherwise that was the key.
+    const SEQUENCE: Duration = Duration::from_millis(50);
     let mut input = stdio::input()?;
-    start("keys", move || {
+    start("keys", events, move |events| {
         let (mut buffer, mut read) = ([0; 256], Vec::new());
         while let Ok(length @ 1..) = input.read(&mut buffer) {
             read.extend_from_slice(&buffer[..length]);
-            for key in keys::keys(&mut read) {
-                let _ = events.send(Event::Key(key));
+            let mut keys = keys::keys(&mut read, true);
+            if !read.is_empty() && !screen::has_key(SEQUENCE) {
+                keys.extend(keys::keys(&mut read, false));
             }
+            keys.into_iter().for_each(|key| drop(events.send(Event::Key(key))));
         }
         let _ = events.send(Event::Stop);
     })
@@ -185,7 +193,7 @@ fn read_keys(events: Sender<Event>) -> Result<(), Failure> {
 
 /// Asks the hub again and again, in a thread.
 fn sample(app: App, interval: Duration, events: Sender<Event>) -> Result<(), Failure> {
-    start("samples", move || loop {
+    start("samples", events, move |events| loop {
         let next = Deadline::after(Some(interval.max(PAUSE)));
         if events.send(Event::Counted(app.hub_stats(Some(interval.max(ANSWER))).map(Box::new))).is_err() {
             return;
@@ -194,7 +202,18 @@ fn sample(app: App, interval: Duration, events: Sender<Event>) -> Result<(), Fai
     })
 }
 
-fn start(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
+/// Runs this in a thread. If it panics, that is an event.
+fn start(
+    name: &'static str,
+    events: Sender<Event>,
+    run: impl FnOnce(&Sender<Event>) + Send + 'static,
+) -> Result<(), Failure> {
+    let run = move || {
+        let ran = panic::catch_unwind(AssertUnwindSafe(|| run(&events)));
+        if ran.is_err() {
+            let _ = events.send(Event::Broken(name));
+        }
+    };
     let started = thread::Builder::new().name(name.to_owned()).spawn(run);
     started.map(drop).map_err(|error| Failure::Failed(format!("starting a thread: {}", Error::words(&error))))
 }

@@ -36,12 +36,13 @@ const SEQUENCES: [(&[u8], Key); 14] = [
     (b"[8~", Key::End),
 ];
 
-/// The keys in what was read from a terminal. What is left of `input` is the beginning of a character. A key that is not
-/// known gives nothing.
-pub fn keys(input: &mut Vec<u8>) -> Vec<Key> {
+/// The keys in what was read from a terminal. What is left of `input` is the beginning of a character, or, unless nothing
+/// more `is_to_come`, of a sequence. A key that is not known gives nothing.
+pub fn keys(input: &mut Vec<u8>, is_to_come: bool) -> Vec<Key> {
     let (mut keys, mut rest) = (Vec::new(), &input[..]);
     while let Some((&byte, behind)) = rest.split_first() {
         match byte {
+            0x1B if is_to_come && is_beginning(behind) => break,
             0x1B => match length(behind) {
                 0 => {
                     keys.push(Key::Escape);
@@ -76,6 +77,15 @@ pub fn keys(input: &mut Vec<u8>) -> Vec<Key> {
     keys
 }
 
+/// Whether these bytes behind an escape character may be the beginning of a sequence.
+fn is_beginning(bytes: &[u8]) -> bool {
+    match bytes {
+        [] | [b'O'] => true,
+        [b'[', rest @ ..] => rest.iter().all(|byte| (0x20..0x40).contains(byte)),
+        _ => false,
+    }
+}
+
 /// How long the sequence is whose escape character came before; 0 if that was the escape key.
 fn length(bytes: &[u8]) -> usize {
     match bytes {
@@ -104,7 +114,25 @@ mod tests {
 
     fn read(bytes: &[u8]) -> (Vec<Key>, Vec<u8>) {
         let mut input = bytes.to_vec();
-        (keys(&mut input), input)
+        (keys(&mut input, false), input)
+    }
+
+    #[test]
+    fn a_sequence_that_comes_in_pieces_is_one_key() {
+        for (_, key) in SEQUENCES {
+            let whole = SEQUENCES.iter().filter(|(_, of)| *of == key).map(|(rest, _)| [b"\x1b", *rest].concat());
+            for bytes in whole {
+                for at in 1..bytes.len() {
+                    let mut input = bytes[..at].to_vec();
+                    assert_eq!(keys(&mut input, true), [], "{bytes:?}");
+                    input.extend_from_slice(&bytes[at..]);
+                    assert_eq!((keys(&mut input, true), input), (vec![key], vec![]), "{bytes:?}");
+                }
+            }
+        }
+        let mut input = b"q\x1b".to_vec();
+        assert_eq!(keys(&mut input, true), [Key::Char('q')]);
+        assert_eq!(keys(&mut input, false), [Key::Escape]);
     }
 
     #[test]

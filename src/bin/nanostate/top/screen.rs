@@ -7,6 +7,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::mem::MaybeUninit;
 use std::panic;
 use std::sync::{Mutex, Once, PoisonError};
+use std::time::Duration;
 
 use nanostate::Error;
 
@@ -46,20 +47,20 @@ impl Screen {
         Ok(stdio::output()?.write_all(ENTER.as_bytes())?)
     }
 
-    /// Gives the terminal back and stops the process, as Ctrl-Z demands, until it is continued; if there is a shell that can
-    /// do that.
+    /// Gives the terminal back and stops the process, as Ctrl-Z demands, until it is continued. The system does not stop
+    /// one that nobody could continue.
     pub fn suspend(&self) -> Result<(), Failure> {
-        if !has_shell() {
-            return Ok(());
-        }
         restore();
-        // SAFETY: a signal that has no handler.
-        unsafe { libc::raise(libc::SIGSTOP) };
+        stop();
         self.begin()
     }
 
-    /// Shows these lines from the top, and nothing below them.
+    /// Shows these lines from the top, and nothing below them; unless the terminal has been given back, since a thread has
+    /// panicked.
     pub fn show(&self, lines: &[String]) -> io::Result<()> {
+        if BEFORE.lock().unwrap_or_else(PoisonError::into_inner).is_none() {
+            return Ok(());
+        }
         let text = format!("\x1b[H{}\x1b[K\x1b[J", lines.join("\x1b[K\r\n"));
         stdio::output()?.write_all(text.as_bytes())
     }
@@ -80,13 +81,24 @@ pub fn check() -> Result<(), &'static str> {
     }
 }
 
-/// Whether the parent is in the same session, and has made this a job: then it is told when the process stops.
-fn has_shell() -> bool {
-    // SAFETY: these calls take and return numbers.
+/// Does what SIGTSTP does to a program that does not handle it. Returns when the process goes on.
+fn stop() {
+    let mut action = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: all zeros are the default action; the places for actions live through the calls, which touch no other signal.
     unsafe {
-        let parent = libc::getppid();
-        libc::getsid(parent) == libc::getsid(0) && libc::getpgid(parent) != libc::getpgrp()
+        let default = action.assume_init();
+        if libc::sigaction(libc::SIGTSTP, &default, action.as_mut_ptr()) == 0 {
+            libc::raise(libc::SIGTSTP);
+            libc::sigaction(libc::SIGTSTP, action.as_ptr(), std::ptr::null_mut());
+        }
     }
+}
+
+/// Whether a key comes from standard input within this time.
+pub fn has_key(within: Duration) -> bool {
+    let mut input = libc::pollfd { fd: libc::STDIN_FILENO, events: libc::POLLIN, revents: 0 };
+    // SAFETY: one element, for the length of the call.
+    unsafe { libc::poll(&mut input, 1, within.as_millis() as libc::c_int) > 0 }
 }
 
 /// How many columns and lines the terminal has.
@@ -132,7 +144,24 @@ fn set(attributes: &libc::termios) -> io::Result<()> {
 fn restore() {
     if let Some(before) = BEFORE.lock().unwrap_or_else(PoisonError::into_inner).take() {
         let _ = stdio::output().and_then(|mut out| out.write_all(LEAVE.as_bytes()));
-        let _ = set(&before);
+        // A shell may have taken the terminal already, since what it has started together with this has stopped.
+        let _ = in_background(|| set(&before));
+    }
+}
+
+/// Changes the terminal, also if another program has it.
+fn in_background<T>(change: impl FnOnce() -> T) -> T {
+    let (mut blocked, mut before) = (MaybeUninit::uninit(), MaybeUninit::uninit());
+    // SAFETY: the places for sets of signals live through the calls, of which the first fills one in.
+    unsafe {
+        libc::sigemptyset(blocked.as_mut_ptr());
+        libc::sigaddset(blocked.as_mut_ptr(), libc::SIGTTOU);
+        let is_blocked = libc::pthread_sigmask(libc::SIG_BLOCK, blocked.as_ptr(), before.as_mut_ptr()) == 0;
+        let changed = change();
+        if is_blocked {
+            libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut());
+        }
+        changed
     }
 }
 
