@@ -30,11 +30,17 @@ pub enum Mutation {
     AckedEarly,
     /// A store writes every second of the entries that changed.
     StoreSkips,
+    /// A store is not told of wills.
+    WillsNotStored,
+    /// A newcomer is sent transient values.
+    TransientRetained,
+    /// The values of an app stay fresh when it is gone.
+    StaleMissed,
 }
 
 impl Mutation {
     /// All there are.
-    pub const ALL: [Mutation; 12] = [
+    pub const ALL: [Mutation; 15] = [
         Mutation::StampsReversed,
         Mutation::AnnounceDropped,
         Mutation::CursorOffByOne,
@@ -47,6 +53,9 @@ impl Mutation {
         Mutation::SyncedEarly,
         Mutation::AckedEarly,
         Mutation::StoreSkips,
+        Mutation::WillsNotStored,
+        Mutation::TransientRetained,
+        Mutation::StaleMissed,
     ];
 
     /// The variable that has the name of the one that is on, as [`Debug`](std::fmt::Debug) writes it.

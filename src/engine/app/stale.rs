@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::super::mutations::{is_on, Mutation};
 use super::{HubInfo, Notice, Session};
 use crate::limits;
 use crate::state::State;
@@ -48,6 +49,9 @@ impl Stale {
 
 /// Whether nobody vouches for this value: neither is the app there that set it, nor has this hub stamped it.
 fn is_left(hub: &HubInfo, own: (&str, Instance), state: &State) -> bool {
+    if is_on(Mutation::StaleMissed) {
+        return false;
+    }
     let (sender, setter) = (state.sender(), state.stamp().instance);
     !state.is_cleared()
         && (sender, setter) != own

@@ -186,7 +186,7 @@ impl Wills {
 
     /// The wills of this app are to be stored again, or no longer.
     pub(super) fn note(&mut self, identity: &str, seat: Seat) {
-        let Some(unstored) = &mut self.unstored else { return };
+        let Some(unstored) = self.unstored.as_mut().filter(|_| !is_on(Mutation::WillsNotStored)) else { return };
         unstored.entry(seat).or_insert_with(|| identity.into());
         if let Some(held) = self.held.get_mut(identity) {
             held.stored.insert(seat);

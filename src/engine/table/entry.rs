@@ -4,6 +4,7 @@ use std::mem::size_of;
 use std::sync::Arc;
 
 use super::super::hash::KeyHash;
+use super::super::mutations::{is_on, Mutation};
 use super::super::newest::Keyed;
 use super::super::ConnId;
 use super::owners::OwnerId;
@@ -179,7 +180,7 @@ impl Entry {
     /// Whether those are sent it that come after it.
     #[inline]
     pub fn is_for_newcomers(&self) -> bool {
-        !self.is_cleared() && !self.is_transient()
+        !self.is_cleared() && (!self.is_transient() || is_on(Mutation::TransientRetained))
     }
 
     /// Whether its meta has a stamp and nothing else, as that of nearly all.
