@@ -64,7 +64,10 @@ export interface SendOptions extends ValueOptions {
    * whoever comes later is not sent it.
    */
   transient?: boolean | undefined;
-  /** How long the value lives that is not sent again, in whole milliseconds; then it is as if it had been cleared. 0: for ever. */
+  /**
+   * The value is withdrawn, as if it had been cleared, unless it is sent again within this time: whole milliseconds, at most
+   * 1000 days. 0, the default: it stays.
+   */
   ttl?: number | undefined;
 }
 
@@ -86,7 +89,7 @@ export interface Key {
 /** The longest life of a value, in milliseconds. */
 export const MOST_TTL = 86_400_000_000;
 
-/** Where {@link Client} has a question to the hub, for the modules of this package. */
+/** The key of the method of {@link Client} that asks the hub a question, for the modules of this package. */
 export const ASK = Symbol();
 
 /** How a call that waits has ended: with an error or without one (`null`); `undefined` if it goes on. */
@@ -107,7 +110,7 @@ export class Client {
   readonly #options: Options;
   #link: Link = { state: 'idle', code: undefined, text: '' };
   #closed: Promise<void> | undefined;
-  /** Whether stores may have other values than they show: since one came, or since own values had this version. */
+  /** Whether stores may show outdated values: a value has come, or own values no longer have this version. */
   #isStale = false;
   #version = 0;
 
@@ -161,8 +164,8 @@ export class Client {
   }
 
   /**
-   * Leaves a value with the hub, which publishes it if this client is lost: if its page or process ends without `close`, or
-   * nothing is heard of it any more.
+   * Leaves a value with the hub, which publishes it if this client is lost: if its process ends without `close` and is not back
+   * within 5 s, or nothing is heard of it any more. A page that is closed or left is not lost.
    */
   will(name: string, value: Sendable, { type }: ValueOptions = {}) {
     this.#change(() => this.#session.publisher.leave(name, value, type === 'double'));
@@ -418,10 +421,10 @@ export class Client {
   }
 
   /**
-   * Has the hub withdraw the value of a sender that has departed: nobody finds it any more, as if its sender had cleared it.
-   * Rejects as `flush` does, and with the hub's reason: `NS_ERR_NOT_FOUND`: it holds no such value; `NS_ERR_STATE`: the sender
-   * is connected, and clears it itself; `NS_ERR_PERMISSION`: this program may only read; `NS_ERR_UNSUPPORTED`: the hub does
-   * not know of this; `NS_ERR_IO`: the link was lost before the answer came.
+   * Has the hub withdraw the value of a sender that has departed, as if the sender had cleared it. Rejects as `flush` does, or
+   * with: `NS_ERR_NOT_FOUND`: the hub holds no such value; `NS_ERR_STATE`: the sender is connected, and only it can clear the
+   * value; `NS_ERR_PERMISSION`: this program may only read; `NS_ERR_UNSUPPORTED`: the hub cannot do this; `NS_ERR_IO`: the link
+   * was lost before the answer came, and the value may be withdrawn or not.
    */
   async forget(sender: string, name: string, options?: WaitOptions): Promise<void> {
     checkIdentity(sender);

@@ -1,4 +1,4 @@
-// What a hub counts, for programs that want to know: an import of its own, which no other page has to load.
+// What a hub counts: an import of its own, so that pages that do not need it do not load it.
 
 import { ASK, type Client, type WaitOptions } from './client.js';
 import type { Value } from './msgpack.js';
@@ -21,35 +21,35 @@ export const OF_PEER = { connectedMs: 1, ...OF_BOTH, connection: 40 } as const;
 
 const [IDENTITY, FROM, FLAGS] = [41, 42, 43];
 const [OLD, BEHIND, SUSPECT] = [1, 2, 4];
-/** Peers of which counters are taken. */
+/** The most peers whose counters are taken. */
 const MOST = 65_536;
-/** Bytes that a hub puts into one answer, unless it is asked for less. */
+/** How many bytes a hub puts into one answer, unless it is asked for fewer. */
 const PART = 32 << 10;
 
 /** Counters of one peer since it connected; docs/counters.md says what each is. */
 export type PeerStats = Readonly<Record<keyof typeof OF_PEER, number>> & {
   /** Its identity; empty for an old peer. */
   readonly identity: string;
-  /** Where it is; empty if that is not told. */
+  /** Its address; empty if this client may not know it. */
   readonly from: string;
   /** Whether it is an old peer. */
   readonly old: boolean;
-  /** Whether it keeps up. */
+  /** Whether it keeps up; else it gets newest values only. */
   readonly live: boolean;
-  /** Whether nothing is heard of it. */
+  /** Whether the hub has not heard of it for a while. */
   readonly suspect: boolean;
 };
 
 /** Counters of a hub since it was made, what it holds now, and what it may hold; docs/counters.md says what each is. */
 export type HubStats = Readonly<Record<keyof typeof OF_HUB, number>> & {
-  /** The same of each peer that takes part, in no particular order. */
+  /** The counters of each peer, in no particular order. */
   readonly ofPeers: readonly PeerStats[];
 };
 
 /**
- * What the hub counts, of itself and of each peer, old ones too. A hub with many peers tells it in several messages, while the
- * counters go on. The addresses of the peers are told only to clients that may publish. Waits for a link, and asks again on the
- * next one if it is lost. Rejects as `flush` does, and with `NS_ERR_UNSUPPORTED` if the hub does not tell.
+ * The counters of the hub and of each peer, old ones included. A hub with many peers sends them in several messages, while it goes
+ * on counting. Only clients that may publish are told the addresses of peers. Waits for a link and the answer, by default
+ * indefinitely, and asks again if the link is lost. Rejects as `flush` does, or with `NS_ERR_UNSUPPORTED` if the hub does not tell.
  */
 export async function hubStats(client: Client, { timeout }: WaitOptions = {}): Promise<HubStats> {
   const end = performance.now() + (timeout ?? Infinity);
@@ -85,7 +85,7 @@ function field(map: Value, key: number): Value | undefined {
   return map instanceof Map ? map.get(key) : undefined;
 }
 
-/** The counters of a map; those that it does not have are 0. */
+/** The counters in a map; those that are absent are 0. */
 function numbers<T extends string>(keys: Record<T, number>, map: Value): Record<T, number> {
   const counters = Object.entries<number>(keys).map(([name, key]) => [name, Number(uint(field(map, key)))]);
   return Object.fromEntries(counters) as Record<T, number>;

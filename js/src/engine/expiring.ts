@@ -1,4 +1,4 @@
-// What lives for a limited time: which is over next.
+// Things that live for a limited time, in the order in which they expire.
 
 /** Something that may expire. */
 export interface Mortal {
@@ -7,13 +7,13 @@ export interface Mortal {
 }
 
 export class Expiring<T extends Mortal> {
-  /** Those that expire, in the order in which they do. */
+  /** Those that expire, the next one first. */
   readonly #queue: T[] = [];
 
-  /** It expires then, and at no other time. */
+  /** Sets when it expires, instead of any time set before. */
   set(one: T, end: number) {
     if (one.end < Infinity) {
-      // Those with the same end stand behind each other.
+      // Those with the same end are next to each other.
       this.#queue.splice(this.#queue.indexOf(one, this.#behind(one.end - 1)), 1);
     }
     one.end = end;
@@ -22,7 +22,7 @@ export class Expiring<T extends Mortal> {
     }
   }
 
-  /** How many expire before this time or at it. */
+  /** How many expire at this time or earlier. */
   #behind(end: number): number {
     let [from, to] = [0, this.#queue.length];
     while (from < to) {
@@ -41,7 +41,7 @@ export class Expiring<T extends Mortal> {
     return this.#queue[0]?.end ?? Infinity;
   }
 
-  /** Takes those that have expired by then. */
+  /** Removes and returns those that have expired by this time. */
   takeDue(mono: number): T[] {
     const due = this.#queue.splice(0, this.#behind(mono));
     due.forEach((one) => (one.end = Infinity));

@@ -1,9 +1,9 @@
-// What the app has asked its hub, beside pings, and what came of it.
+// What the app has asked its hub, beside pings, and the answers.
 
 import type { Value } from '../msgpack.js';
 import { refusal, type NanostateError } from '../status.js';
 
-/** What a hub answers, by keys; nil where there is nothing. */
+/** The fields of an answer, by key; nil where there is none. */
 export type Answer = (key: number) => Value;
 
 export type QuestionName = 'forget' | 'stats';
@@ -11,13 +11,13 @@ export type QuestionName = 'forget' | 'stats';
 export interface Question {
   readonly name: QuestionName;
   readonly token: number;
-  /** What the hub says, once it has. */
+  /** Set when the hub has answered. */
   answer: Answer | undefined;
-  /** Its link is gone: no answer comes. */
+  /** The link is gone, so no answer will come. */
   isLost: boolean;
 }
 
-/** Why a hub has not withdrawn a value, as its answer says; none if it has. */
+/** Why the hub has not withdrawn a value, according to its answer; undefined if it has. */
 export function notForgotten(answer: Answer): NanostateError | undefined {
   const [status, text] = [answer(1), answer(2)];
   return status === 0 ? undefined : refusal(Number(status), String(text ?? ''));
@@ -25,10 +25,10 @@ export function notForgotten(answer: Answer): NanostateError | undefined {
 
 export class Questions {
   #asked = 0;
-  /** Those that were asked on this link and are not answered, by token. */
+  /** Questions asked on this link and not answered yet, by token. */
   readonly #waiting = new Map<number, Question>();
 
-  /** One is asked now. None if a hub would leave another one unanswered for it: of those for counters it answers the last. */
+  /** Begins a question. Undefined while one for counters waits: a hub may answer only the latest of those. */
   ask(name: QuestionName): Question | undefined {
     if (name === 'stats' && [...this.#waiting.values()].some((other) => other.name === name)) {
       return undefined;
