@@ -1473,20 +1473,21 @@ ns_status ns_key_send(ns_key *key, ns_value value);
 ns_status ns_key_clear(ns_key *key);
 
 /**
- * Leaves with the hub what it does with the key's name when the app is lost: it publishes `*will` in
- * its place, or withdraws the value if that is ns_value_cleared. NULL takes that back. May be changed
- * at any time; what `will` leads to is copied.
+ * Leaves a will with the hub, for the key's name: when the app is lost, the hub publishes `*will`
+ * as its value, or withdraws the value if `*will` is ns_value_cleared. NULL takes the will back. It
+ * may be changed at any time. What `will` leads to is copied.
  *
- * An app is lost if its link ends before it is closed or disconnected, and it is not back within 5 s,
- * or if nothing is heard of it for NS_OPT_HUB_LOST_MS. A will has no effect after a goodbye, or once
- * another app has come in the place of this one. Of apps that share an identity the last one has to be
- * lost. An app that was lost and comes back publishes its own values over its wills, unless it shares
- * its identity.
+ * An app is lost if its link ends before it is closed or disconnected, and it is not back within
+ * 5 s, or if nothing is heard of it for NS_OPT_HUB_LOST_MS, by default 20 s. A will is void once the
+ * app is closed or disconnected, or another app has taken its place. If apps share an identity,
+ * their wills have no effect until the last of them is lost. An app that was lost and comes back
+ * publishes its own values over its wills, unless it shares its identity.
  *
- * The hub is told wills on every link, before the values, and keeps them in its store, if it has one.
- * A flush returns when it has them, and fails if it did not take one: with NS_ERR_PERMISSION if the
- * app may only read, with NS_ERR_FULL if the hub has no room. A hub that keeps none, such as an old
- * one, is not told; the log says so. An app may leave 1,000 wills, which may have 1 MiB together.
+ * The app tells its wills to the hub on every link, before its values. The hub keeps them in
+ * memory, and in its store if it has one. A flush returns when the hub has them, and fails if it
+ * did not take one: with NS_ERR_PERMISSION if the app may only read, with NS_ERR_FULL if the hub
+ * has no room. A hub that keeps no wills, such as an old one, is not told; the log says so. An app
+ * may leave 1,000 wills, of 1 MiB together.
  *
  * Does not block. Any thread.
  *
@@ -2297,9 +2298,10 @@ ns_status ns_hub_each_peer(ns_hub *hub, ns_each_peer_fn function, void *ctx, siz
 void ns_hub_free(ns_hub *hub);
 
 /**
- * Asks the app's hub for its counters, wherever it runs. `size` is sizeof *out, as in ns_hub_stats.
- * Waits for a link and the answer: `timeout_ms` milliseconds, -1 forever, 0 only tries; asks again on
- * the next link if this one is lost.
+ * Asks the app's hub for its counters, whether it runs in this program or not. `size` is sizeof
+ * *out: fields that the library or the hub does not know are 0, and so are all on failure. Waits
+ * for a link and the answer: `timeout_ms` milliseconds, -1 forever; 0 leaves no time for an answer.
+ * If the link is lost meanwhile, asks again on the next one.
  *
  * Blocks. Any thread, but not a callback on the app's own thread.
  *
@@ -2314,11 +2316,11 @@ void ns_hub_free(ns_hub *hub);
 ns_status ns_app_hub_stats(ns_app *app, int timeout_ms, ns_hub_stats_t *out, size_t size);
 
 /**
- * Asks the app's hub for the counters of its peers, and calls `function` for each of them: apps, this
- * one among them, and old programs. They come in no particular order. `size` is
- * sizeof(ns_peer_stats_t), as in ns_hub_each_peer. A hub with many peers tells them in several
- * messages, while the counters go on. Where a peer comes from is told only to apps that may publish,
- * or could if they were no observers. Waits as ns_app_hub_stats.
+ * Asks the app's hub for the counters of its peers, and then calls `function` for each: apps, this
+ * one among them, and old programs, in no particular order. `size` is sizeof(ns_peer_stats_t), as
+ * in ns_hub_each_peer. A hub with many peers sends their counters in several messages, so that they
+ * are not all of one moment. `from` is empty if the hub lets this app only read. Waits as
+ * ns_app_hub_stats, before the first call.
  *
  * The calls come in this thread, before it returns, until one returns false, which is a success too.
  * `function` may use the app.

@@ -1001,8 +1001,8 @@ public:
     }
     /// Withdraws the value, as App::clear.
     Status try_clear() noexcept { return detail::told(ns_key_clear(handle())); }
-    /// Leaves a value with the hub, which publishes it if the app is lost: if it ends without being closed, or nothing is
-    /// heard of it any more. ns_key_will says exactly when.
+    /// Leaves a value with the hub, which publishes it if the app is lost: if its link ends before it is closed, disconnected
+    /// or destroyed and it is not back within 5 s, or nothing is heard of it for 20 s. ns_key_will says more. Does not block.
     template <typename T> Status try_will(const T &value) noexcept
     {
         unsigned char room[12];
@@ -1015,7 +1015,7 @@ public:
         const ns_value will = ns_value_cleared();
         return detail::told(ns_key_will(handle(), &will));
     }
-    /// Takes back what was left with the hub.
+    /// Takes the will back.
     Status try_no_will() noexcept { return detail::told(ns_key_will(handle(), nullptr)); }
 
 #if NANOSTATE_EXCEPTIONS
@@ -1214,7 +1214,7 @@ public:
         const Status status = named(name, [&](ns_app *app, const char *text) { return ns_app_key(app, text, &key); });
         return ok(status) ? Result<Key>(Key(key)) : status;
     }
-    /// Has the hub withdraw the value of a sender that has departed. Status::state: it is connected, and clears it itself;
+    /// Has the hub withdraw the value of a sender that has departed. Status::state: it is connected, and only it can do that;
     /// Status::not_found: the hub holds no such value.
     Status try_forget(std::string_view sender, std::string_view name, Timeout timeout = wait_forever) noexcept
     {
@@ -1366,15 +1366,16 @@ public:
             std::rethrow_exception(call.caught);
         return status;
     }
-    /// Asks the app's hub for its counters, wherever it runs.
+    /// Asks the app's hub for its counters, whether it runs in this program or not. Blocks until the hub has answered.
+    /// Status::timeout: there is no link, or no answer; Status::unsupported: the hub does not tell.
     Result<HubStats> try_hub_stats(Timeout timeout = wait_forever)
     {
         HubStats stats;
         const Status status = detail::told(ns_app_hub_stats(handle(), timeout.ms(), &stats, sizeof stats));
         return ok(status) ? Result<HubStats>(stats) : status;
     }
-    /// Asks the app's hub for the counters of its peers, and calls `f(const PeerStats &)` for each of them, in no particular
-    /// order. If `f` returns a bool, false ends the walk.
+    /// Asks the app's hub for the counters of its peers, and then calls `f(const PeerStats &)` for each, in no particular
+    /// order. If `f` returns a bool, false ends the walk. Blocks and fails as try_hub_stats().
     template <typename F> Status try_each_hub_peer(F &&f, Timeout timeout = wait_forever)
     {
         struct Call {
@@ -1556,7 +1557,7 @@ public:
     {
         detail::check(try_each_hub_peer(f, timeout));
     }
-    /// The counters of all peers of the app's hub.
+    /// The counters of all peers of the app's hub, as each_hub_peer() shows them.
     std::vector<PeerStats> hub_peers(Timeout timeout = wait_forever)
     {
         std::vector<PeerStats> peers;

@@ -45,16 +45,17 @@ impl App {
         self.inner.clear(name)
     }
 
-    /// Leaves with the hub what it does with `name` when this app is lost: it publishes a [`Value`] in its place, or
-    /// withdraws the value ([`Will::Clear`]). [`Will::None`] takes that back. It may be changed at any time.
+    /// Leaves a will with the hub: when this app is lost, the hub publishes a [`Value`] of `name`, or withdraws the value
+    /// ([`Will::Clear`]). [`Will::None`] takes the will back. It may be changed at any time.
     ///
     /// An app is lost if it ends without [`App::close`] or [`App::disconnect`] and is not back within 5 s, or if nothing is
-    /// heard of it for long. A will has no effect after a goodbye, or once another app has come in the place of this one. Of
-    /// apps that share an identity, the last one has to be lost. An app that was lost and comes back publishes its own values
-    /// over its wills, unless it shares its identity.
+    /// heard of it for [`HubOption::LostMs`](crate::HubOption::LostMs), by default 20 s. A will is void once the app is closed
+    /// or disconnected, or another app has taken its place. If apps share an identity, their wills have no effect until the last of
+    /// them is lost. An app that was lost and comes back publishes its own values over its wills, unless it shares its identity.
     ///
-    /// Never waits. The hub is told wills on every link, before the values, and keeps them in its store, if it has one.
-    /// [`App::flush`] returns when it has them. A hub that keeps none, such as an old one, is not told; the log says so.
+    /// Does not block. The app tells its wills to the hub on every link, before its values. The hub keeps them in memory, and
+    /// in its store if it has one. [`App::flush`] returns when the hub has them. A hub that keeps no wills, such as an old one,
+    /// is not told; the log says so.
     ///
     /// # Errors
     /// [`Status::Name`]; [`Status::Msgpack`], [`Status::Utf8`]: not one well-formed value; [`Status::TooLarge`];

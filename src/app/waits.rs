@@ -124,10 +124,10 @@ impl App {
         inner.wait_for_hub(timeout, |session| session.others())
     }
 
-    /// What the hub counts: of itself, and of each peer that takes part, old ones too; in no particular order. A hub with many
-    /// peers tells them in several messages, while the counters go on. The addresses of the peers are told only to apps that
-    /// may publish, or could if they were no observers. Waits for a link, and asks again on the next one if it is lost. `None`
-    /// waits indefinitely. Blocks.
+    /// The counters of the hub, and of each peer that takes part, old ones included, in no particular order. A hub with many
+    /// peers sends them in several messages, so that they are not all of one moment. The addresses of peers are empty if the
+    /// hub lets this app only read. Blocks until there is a link and the hub has answered; asks again if the
+    /// link is lost. `None` waits indefinitely.
     ///
     /// # Errors
     /// As of [`App::wait_connected`]; [`Status::Unsupported`]: this hub does not tell.

@@ -49,10 +49,10 @@ pub struct Arguments {
     /// Send with this identity, which all runs of this command share
     #[arg(long = "as", value_name = "IDENTITY", default_value = IDENTITY)]
     identity: String,
-    /// Withdraw the value, or each of them, when it has not been sent again for this long, like 30s
+    /// Withdraw the value, or each of them, unless it is sent again within this time, like 30s; at most 1000d
     #[arg(long, value_name = "DURATION", value_parser = time_to_live)]
     ttl: Option<i64>,
-    /// Send only to those that are there: whoever comes later is not sent the value, or any of them
+    /// Send only to programs that are there: those that come later are not sent the value, or any of them
     #[arg(long)]
     transient: bool,
     #[command(flatten)]
@@ -238,8 +238,8 @@ impl Sender {
         Ok(sender)
     }
 
-    /// Fails if values are to expire or to be transient, or there are wills, and the hub does not see to it. The app would withdraw those that
-    /// expire itself, but it ends first.
+    /// Fails if an option asks for something that the hub cannot do. Where a hub does not let values expire, the app withdraws
+    /// them itself, but this one ends before that.
     fn check_hub(&self) -> Result<(), Failure> {
         let fails = |text: &str| Err(Failure::Failed(text.to_owned()));
         if self.ttl.is_some() && !self.app.hub_expires_values() {

@@ -93,20 +93,21 @@ pub unsafe extern "C" fn ns_key_clear(key: *mut ns_key) -> ns_status {
     status(|| unsafe { key_of(key)?.clear() })
 }
 
-/// Leaves with the hub what it does with the key's name when the app is lost: it publishes `*will` in
-/// its place, or withdraws the value if that is ns_value_cleared. NULL takes that back. May be changed
-/// at any time; what `will` leads to is copied.
+/// Leaves a will with the hub, for the key's name: when the app is lost, the hub publishes `*will`
+/// as its value, or withdraws the value if `*will` is ns_value_cleared. NULL takes the will back. It
+/// may be changed at any time. What `will` leads to is copied.
 ///
-/// An app is lost if its link ends before it is closed or disconnected, and it is not back within 5 s,
-/// or if nothing is heard of it for NS_OPT_HUB_LOST_MS. A will has no effect after a goodbye, or once
-/// another app has come in the place of this one. Of apps that share an identity the last one has to be
-/// lost. An app that was lost and comes back publishes its own values over its wills, unless it shares
-/// its identity.
+/// An app is lost if its link ends before it is closed or disconnected, and it is not back within
+/// 5 s, or if nothing is heard of it for NS_OPT_HUB_LOST_MS, by default 20 s. A will is void once the
+/// app is closed or disconnected, or another app has taken its place. If apps share an identity,
+/// their wills have no effect until the last of them is lost. An app that was lost and comes back
+/// publishes its own values over its wills, unless it shares its identity.
 ///
-/// The hub is told wills on every link, before the values, and keeps them in its store, if it has one.
-/// A flush returns when it has them, and fails if it did not take one: with NS_ERR_PERMISSION if the
-/// app may only read, with NS_ERR_FULL if the hub has no room. A hub that keeps none, such as an old
-/// one, is not told; the log says so. An app may leave 1,000 wills, which may have 1 MiB together.
+/// The app tells its wills to the hub on every link, before its values. The hub keeps them in
+/// memory, and in its store if it has one. A flush returns when the hub has them, and fails if it
+/// did not take one: with NS_ERR_PERMISSION if the app may only read, with NS_ERR_FULL if the hub
+/// has no room. A hub that keeps no wills, such as an old one, is not told; the log says so. An app
+/// may leave 1,000 wills, of 1 MiB together.
 ///
 /// Does not block. Any thread.
 ///

@@ -1,4 +1,4 @@
-//! What a hub counts, for an app that asks it.
+//! The counters of a hub, for an app that asks for them.
 
 use std::ffi::{c_int, c_void};
 
@@ -15,9 +15,10 @@ use crate::Status;
 pub type ns_hub_peer_fn =
     Option<unsafe extern "C" fn(app: *mut ns_app, peer: *const ns_peer_stats_t, ctx: *mut c_void) -> bool>;
 
-/// Asks the app's hub for its counters, wherever it runs. `size` is sizeof *out, as in ns_hub_stats.
-/// Waits for a link and the answer: `timeout_ms` milliseconds, -1 forever, 0 only tries; asks again on
-/// the next link if this one is lost.
+/// Asks the app's hub for its counters, whether it runs in this program or not. `size` is sizeof
+/// *out: fields that the library or the hub does not know are 0, and so are all on failure. Waits
+/// for a link and the answer: `timeout_ms` milliseconds, -1 forever; 0 leaves no time for an answer.
+/// If the link is lost meanwhile, asks again on the next one.
 ///
 /// Blocks. Any thread, but not a callback on the app's own thread.
 ///
@@ -46,11 +47,11 @@ pub unsafe extern "C" fn ns_app_hub_stats(
     })
 }
 
-/// Asks the app's hub for the counters of its peers, and calls `function` for each of them: apps, this
-/// one among them, and old programs. They come in no particular order. `size` is
-/// sizeof(ns_peer_stats_t), as in ns_hub_each_peer. A hub with many peers tells them in several
-/// messages, while the counters go on. Where a peer comes from is told only to apps that may publish,
-/// or could if they were no observers. Waits as ns_app_hub_stats.
+/// Asks the app's hub for the counters of its peers, and then calls `function` for each: apps, this
+/// one among them, and old programs, in no particular order. `size` is sizeof(ns_peer_stats_t), as
+/// in ns_hub_each_peer. A hub with many peers sends their counters in several messages, so that they
+/// are not all of one moment. `from` is empty if the hub lets this app only read. Waits as
+/// ns_app_hub_stats, before the first call.
 ///
 /// The calls come in this thread, before it returns, until one returns false, which is a success too.
 /// `function` may use the app.

@@ -225,8 +225,8 @@ fn fixed<const N: usize>(text: &str) -> [c_char; N] {
 /// No struct of a later version is larger.
 const LARGEST_STRUCT: usize = 65536;
 
-/// The counters of one peer after the other, in a struct as long as the program says that its own is: one made for a later
-/// version reads so far, and finds zeros behind what is known here.
+/// Room for the counters of a peer, reused for the next one, as large as the program says that its struct is. A program made for
+/// a later version finds zeros behind the fields that are known here.
 pub(super) struct ShownPeer(Vec<u64>);
 
 impl ShownPeer {

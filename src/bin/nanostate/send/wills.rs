@@ -1,4 +1,4 @@
-//! What the command leaves with the hub for the time when it is lost.
+//! The wills of the command.
 
 use nanostate::{wire, App, Error, Value, Will};
 
@@ -7,16 +7,16 @@ use crate::{output, Failure};
 
 #[derive(clap::Args)]
 pub struct WillArguments {
-    /// With --stdin: what the hub publishes if this command is lost, which is killed or cut off. There is no will after
-    /// the end of the input, or after SIGINT and SIGTERM. May be given several times
+    /// With --stdin: have the hub publish this value, of the type of the lines, if this command is killed, or cut off and not
+    /// back within 5 s; not after the end of the input, SIGINT or SIGTERM. May be given several times
     #[arg(long, num_args = 2, value_names = ["NAME", "VALUE"], requires = "stdin", conflicts_with = "name", allow_hyphen_values = true)]
     will: Vec<String>,
-    /// With --stdin: what the hub withdraws if this command is lost. May be given several times
+    /// With --stdin: have the hub withdraw the value of this name then. May be given several times
     #[arg(long, value_name = "NAME", requires = "stdin", conflicts_with = "name")]
     will_clear: Vec<String>,
 }
 
-/// A name, and the value that it gets as MessagePack; none: it is withdrawn.
+/// A will: a name, and its value as MessagePack; none: the value is withdrawn.
 pub struct Left<'a> {
     name: &'a str,
     value: Option<Vec<u8>>,
@@ -27,7 +27,7 @@ impl WillArguments {
         !self.will.is_empty() || !self.will_clear.is_empty()
     }
 
-    /// Reads the values as those of this type. Names and values that are wrong are wrong usage.
+    /// Parses the values as this type. A name or a value that is not allowed is wrong usage.
     pub fn read(&self, kind: Type) -> Result<Vec<Left<'_>>, Failure> {
         let mut all = Vec::new();
         for pair in self.will.chunks_exact(2) {
@@ -51,7 +51,7 @@ impl WillArguments {
     }
 }
 
-/// Leaves them with the hub, which has them when the app has flushed.
+/// Leaves the wills with the hub, which has them once the app has flushed.
 pub fn leave(app: &App, all: &[Left<'_>]) -> Result<(), Failure> {
     for Left { name, value } in all {
         let will = value.as_deref().map_or(Will::Clear, |value| Will::Value(Value::Msgpack(value)));
