@@ -71,7 +71,7 @@ export function hello(sender: string, hello: Hello): Uint8Array {
   return ask(sender, 'hello', [instance, epoch, accept, flags, time, secret, token, features]);
 }
 
-/** The body of `$ns/hello`, `$ns/forget` or `$ns/stats`, a map of these fields; those that are undefined are left out. */
+/** The body of `$ns/hello`, `$ns/forget` or `$ns/stats`: a map of the fields by their index; undefined ones are left out. */
 export function ask(sender: string, name: 'hello' | QuestionName, fields: (Value | undefined)[]): Uint8Array {
   return message(sender, name, (writer) => {
     writer.map(fields.filter((field) => field !== undefined).length);

@@ -16,7 +16,7 @@ const CONNECT = 10_000;
 const CLOSE = 3_000;
 /** A timer that is later than this, in milliseconds, tells that the program did not run. */
 const LATE = 1_000;
-/** A timer cannot be set for longer, in milliseconds. */
+/** The longest time for which a timer can be set, in milliseconds. */
 const LONGEST = 2 ** 31 - 1;
 
 /** What the program is told. */
@@ -112,7 +112,7 @@ export class Driver {
     this.session.disconnect();
     this.pump();
     this.#next = undefined;
-    // No timer from here on: what expires would keep the process running.
+    // No timer from here on: one for values that expire would keep the process running.
     this.#isAway = true;
     clearTimeout(this.#timer);
     clearTimeout(this.#asks);

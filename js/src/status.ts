@@ -25,7 +25,7 @@ export const STATUS = {
 /** The name of an error. */
 export type Code = keyof typeof STATUS;
 
-/** Why a hub may refuse an app, or what it is asked for. The other errors mean something else to the calls that return them. */
+/** Errors with which a hub refuses an app or a request. The others mean something else to the calls that return them. */
 const REFUSALS: readonly Code[] = [
   'NS_ERR_INVALID', 'NS_ERR_STATE', 'NS_ERR_UNSUPPORTED', 'NS_ERR_IDENTITY', 'NS_ERR_TOO_LARGE', 'NS_ERR_FULL', 'NS_ERR_REFUSED',
   'NS_ERR_PERMISSION', 'NS_ERR_IDENTITY_TAKEN', 'NS_ERR_NOT_FOUND',

@@ -63,8 +63,8 @@ export function stampOf(clock: LogicalTime, instance: string): Stamp {
 }
 
 /**
- * The stamp of what a value leaves when it expires, whoever lets it expire: later than that of the value, and earlier than that
- * of each value after it.
+ * The stamp of the tombstone of a value that expires, the same wherever that happens: later than that of the value, and earlier
+ * than that of every later value.
  */
 export function expired(stamp: Stamp): Stamp {
   return stampOf(next(clockOf(stamp)), '\0'.repeat(16));
@@ -94,7 +94,7 @@ export function toBytes(text: string): Uint8Array {
   return bytes;
 }
 
-/** All of them behind each other. */
+/** Concatenates them. */
 export function join(...parts: ArrayLike<number>[]): Uint8Array {
   const bytes = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
   let at = 0;
@@ -232,7 +232,7 @@ export function utf8Length(text: string): number {
   return encoder.encode(text).length;
 }
 
-/** Whether it uses a feature that nobody announced: it may have these flags, and a lifetime if `mayExpire`. */
+/** Whether a body uses a feature that was not announced: other flags than these, or a lifetime unless `mayExpire`. */
 export function usesFeatures({ flags, request, target, lifetime }: Body, may: number, mayExpire: boolean): boolean {
   return (flags & ~may) !== 0 || (request ?? target ?? (mayExpire ? undefined : lifetime)) !== undefined;
 }

@@ -19,10 +19,10 @@ class ClientPrivate;
 /*! How a value is published. */
 struct PublishOptions
 {
-    /*! The value is for those who are there, as the position of a mouse: whoever comes later is not sent it. */
+    /*! Only programs that are there are sent the value, such as the position of a mouse; those that come later are not. */
     bool transient = false;
-    /*! A value that is not published again within this time is withdrawn for all, also if this program is gone by then; 0:
-        it stays. At most 1000 days. */
+    /*! The value is withdrawn for all programs, this one included, unless it is published again within this time, also if
+        this program is gone by then. 0: it stays. At most 1000 days. */
     std::chrono::milliseconds timeToLive{0};
 };
 
@@ -31,7 +31,7 @@ struct PublishOptions
 
     It connects when \l active becomes true, and reconnects by itself whenever the hub goes away. Values published
     meanwhile are kept, the newest of each name. It works in the event loop of the thread that it lives in, without a
-    thread of its own, and with a timer only while values that it has published with a time to live wait for their end.
+    thread of its own, and with a timer only while values that it has published with a time to live have not expired.
     A client that is active before there is an event loop sends at once, and receives as soon as the loop runs. It is
     not thread-safe: use it in its thread, and move it to another one only while it is not active.
 
@@ -171,7 +171,8 @@ public:
         refused, and \l error says why: Value if it holds a type that cannot be sent, Utf8 if name or value has half a
         surrogate pair. A value published while there is no hub is sent once there is one. */
     Q_INVOKABLE bool publish(const QString &name, const QVariant &value);
-    /*! The same, with options. They count for this value only. False: also if timeToLive is out of its range. */
+    /*! The same with options, which count for this value only: the next publish() without them publishes a value that
+        stays. False also if timeToLive is negative or above 1000 days. */
     bool publish(const QString &name, const QVariant &value, const PublishOptions &options);
     /*! publish() for bytes, which a QString would change. */
     Q_INVOKABLE bool publishBytes(const QString &name, const QByteArray &bytes);
@@ -181,13 +182,13 @@ public:
     Q_INVOKABLE bool clear(const QString &name);
     /*! Leaves a value of \a name with the hub, which publishes it as this client's when the client is lost: when its
         process ends without deactivating or destroying it, and is not back within 5 s, or when nothing is heard of it for
-        long. It may be changed at any time, and is gone once the client is not active or has another identity. False: as
-        with publish(), and Full if 1,000 names have one, or if all would have more than 1 MiB together. If the hub does
-        not take it, the log says so. */
+        20 s (NS_OPT_HUB_LOST_MS). The will may be changed at any time, and is void once the client is not active or has
+        another identity. False: as with publish(), and Full if 1,000 names have one, or if all would have more than 1 MiB
+        together. If the hub does not take it, the log says so. */
     Q_INVOKABLE bool will(const QString &name, const QVariant &value);
     /*! The same, but the hub withdraws this client's value of \a name then. */
     Q_INVOKABLE bool willClear(const QString &name);
-    /*! Takes back what was left for \a name. */
+    /*! Takes the will for \a name back. */
     Q_INVOKABLE bool noWill(const QString &name);
     /*! Adds a pattern to \l subscriptions; the first one takes the place of the initial "**". The hub sends what it holds
         of it, and \l synced is false until all of that has arrived. Several subscriptions of one pass of the event loop
@@ -219,7 +220,8 @@ Q_SIGNALS:
         that identity. Each that is there is told to the first that connects; after a reconnect, what has changed. Losing
         the hub is nothing that happened to others. */
     void presenceChanged(const QString &identity, NanostateQt::Client::Presence presence, const QString &instance);
-    /*! Values of \a sender may be stale now, or no longer; of all senders, if it is empty: isStale() says which are. */
+    /*! Values of \a sender, or of all senders if it is empty, may have become stale or fresh: isStale() says which are
+        stale. */
     void staleChanged(const QString &sender);
     void connected();
     void disconnected();

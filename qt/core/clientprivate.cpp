@@ -18,7 +18,7 @@ namespace {
 // How long one pass may take before the rest of the event loop gets its turn, in milliseconds: a quarter of a frame.
 constexpr int PassMillis = 4;
 
-// How often it looks for own values that have expired, at most and at least.
+// The shortest and the longest time between two looks for own values that have expired.
 constexpr std::chrono::milliseconds OftenExpire(10);
 constexpr std::chrono::hours RarelyExpire(1);
 
@@ -470,13 +470,13 @@ bool ClientPrivate::tellCleared(const QByteArray &utf8)
 
 void ClientPrivate::expireLater(std::chrono::milliseconds rest)
 {
-    // A timer cannot wait for the longest times.
+    // A QTimer cannot wait for the longest times to live.
     const auto wait = std::clamp<std::chrono::milliseconds>(rest, OftenExpire, RarelyExpire);
     const QDeadlineTimer then(wait, Qt::PreciseTimer);
     if (!expiry.hasExpired() && expiry <= then)
         return;
     expiry = then;
-    // A client that is older than the QCoreApplication has no timers yet.
+    // A client that was made before the QCoreApplication cannot start a timer yet.
     const auto begin = [this, wait]() { QTimer::singleShot(wait, Qt::PreciseTimer, q, [this]() { expire(); }); };
     QMetaObject::invokeMethod(q, begin, Qt::QueuedConnection);
 }
@@ -486,7 +486,7 @@ void ClientPrivate::expire()
     const Moment before(this);
     for (const QByteArray &name : lifetimes.expired()) {
         ns_state *own = nullptr;
-        // The app may be about to withdraw it.
+        // The app may not have withdrawn it yet.
         const ns_status status = ns_app_get(app, ns_app_identity(app), name.constData(), &own);
         ns_state_free(own);
         if (status != NS_ERR_NOT_FOUND)

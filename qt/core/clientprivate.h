@@ -64,7 +64,7 @@ public:
     bool publish(const QByteArray &utf8, const QByteArray &encoded, const PublishOptions &options);
     // Leaves a will for the name, or takes it back. False: the error is reported.
     bool leave(const QByteArray &utf8, const ns_value *will);
-    // Handles the result of a call that sent a value, which lives so long.
+    // Handles the result of a call that sent a value with this time to live; 0: it stays.
     bool sent(const QByteArray &utf8, ns_status status, std::chrono::milliseconds life = std::chrono::milliseconds(0));
     bool cleared(const QByteArray &utf8, ns_status status);
     // Reports the failure of a call. Always false.
@@ -140,9 +140,9 @@ private:
     void syncedArrived();
     void peerChanged(const PeerInfo &peer);
     void loseSynced();
-    // Tells the observers that the own value of the name is no more. False: a slot deleted the client.
+    // Tells the observers that the own value of the name is gone. False: a slot deleted the client.
     bool tellCleared(const QByteArray &utf8);
-    // Has the event loop call expire() when an own value expires that lives so long.
+    // Has the event loop call expire() after this time, or earlier.
     void expireLater(std::chrono::milliseconds rest);
     void expire();
 
@@ -156,7 +156,7 @@ private:
     // subscribeNow() is queued.
     bool subscribing = false;
     Lifetimes lifetimes;
-    // When expire() is going to run; over while it is not.
+    // When expire() runs next; in the past if it is not going to.
     QDeadlineTimer expiry;
     // What the signals emitted so far have reported.
     struct

@@ -14,11 +14,11 @@
 
 namespace NanostateQt {
 
-/*! When the values expire that a client has published with a time to live: its app withdraws them without a word. */
+/*! When the values expire that a client has published with a time to live. The app withdraws them, and does not tell. */
 class Lifetimes
 {
 public:
-    /*! A value of this name was published that lives so long; 0: until it is withdrawn. */
+    /*! A value of this name was published with this time to live; 0: without one. */
     void set(const QByteArray &name, std::chrono::milliseconds life)
     {
         if (life.count() > 0)
@@ -28,7 +28,7 @@ public:
     }
     void clear() { m_ends.clear(); }
 
-    /*! The names of the values whose time is over. */
+    /*! The names of the values that have expired. */
     std::vector<QByteArray> expired() const
     {
         std::vector<QByteArray> names;
@@ -38,7 +38,7 @@ public:
         }
         return names;
     }
-    /*! How long it is until the next one expires; nothing if none does. */
+    /*! The time until the next one expires; nothing if there is none. */
     std::optional<std::chrono::milliseconds> rest() const
     {
         std::optional<std::chrono::milliseconds> least;

@@ -16,7 +16,7 @@ namespace NanostateQt {
 
 namespace {
 
-// Why an option of publish() cannot be taken; empty if it was.
+// Sets an option of publish(). Why it cannot; empty if it could.
 QString takeOption(const QString &option, const QJSValue &value, PublishOptions *options)
 {
     if (value.isUndefined())
@@ -28,7 +28,7 @@ QString takeOption(const QString &option, const QJSValue &value, PublishOptions 
     if (option != QLatin1String("timeToLive"))
         return QStringLiteral("\"%1\" is no option: there are transient and timeToLive").arg(option);
     const double millis = value.isNumber() ? value.toNumber() : qQNaN();
-    // Up to there it is exact.
+    // Beyond 2^53 a double is not exact.
     if (!(qAbs(millis) < 9007199254740992.0) || millis != std::floor(millis))
         return QStringLiteral("timeToLive is %1, and no whole number of milliseconds").arg(value.toString());
     options->timeToLive = std::chrono::milliseconds(qint64(millis));

@@ -29,9 +29,9 @@ public:
         where. */
     Q_INVOKABLE bool publish(const QString &name, const QJSValue &value);
 
-    /*! The same, with options: { transient: true } for a value that is for those who are there, { timeToLive: 5000 } for one
-        that is withdrawn when it is not published again within so many milliseconds, or both. If there is anything else in
-        them, this returns false, and a warning says what. */
+    /*! The same with options, which count for this value only: { transient: true }: only programs that are there are sent it;
+        { timeToLive: 5000 }: it is withdrawn unless it is published again within this time, in milliseconds. Any other
+        option or type is refused: this returns false, and a warning says why. */
     Q_INVOKABLE bool publish(const QString &name, const QJSValue &value, const QJSValue &options);
 
     using Client::will;
@@ -48,7 +48,7 @@ protected:
 private:
     // What a value of JavaScript is for C++. False: it contains something that is no value, which is reported.
     bool unwrap(const QString &name, const QJSValue &value, const char *done, QVariant *out);
-    // A call is refused because of an argument. Always false.
+    // Reports that an argument of a call is refused. Always false.
     bool refuse(const QString &name, ns_status status, const char *done, const QString &why);
 };
 

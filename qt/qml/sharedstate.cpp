@@ -106,7 +106,7 @@ void SharedState::setValue(const QVariant &given)
         qmlWarning(this) << "\"" << m_name << "\": value " << ValueType::mismatch(value, m_type);
         return;
     }
-    // One that replaces a value of another type is published in any case, and one that expires, so that it lives on.
+    // Published although it is the same: a value that replaces one of another type, and one that would expire otherwise.
     if (isSame(value, m_shown.value()) && m_shown.errorString().isEmpty() && m_options.timeToLive.count() == 0) {
         if (!m_held || !m_enabled)
             return;

@@ -60,12 +60,12 @@ class SharedState : public QObject, public ClientUser
     /*! The shortest time between two published values, in milliseconds: the first is sent at once, the newest of those
         that follow when the time is up. Initially 0: each is sent at once. */
     Q_PROPERTY(int publishInterval READ publishInterval WRITE setPublishInterval NOTIFY publishIntervalChanged)
-    /*! The values are for those who are there, as the position of a mouse: whoever comes later is not sent them. For what is
-        published from then on. Initially false. (QML reserves the word "transient".) */
+    /*! Only programs that are there are sent the values, such as the position of a mouse; those that come later are not.
+        Counts for what is published from then on. Initially false. (QML reserves the word "transient".) */
     Q_PROPERTY(bool transientValue READ isTransient WRITE setTransient NOTIFY transientValueChanged)
-    /*! How long a value lives that is not published again, in milliseconds: then it is withdrawn for all, also if this
-        program is gone by then. 0: it stays. For what is published from then on; while this is not 0, setting a value
-        publishes it also if it equals the one that is shown. Initially 0. */
+    /*! A value is withdrawn for all programs unless it is published again within this time, in milliseconds, also if this
+        program is gone by then. 0: it stays. Counts for what is published from then on. Unless this is 0, setting a value
+        publishes it even if it equals the one that is shown. Initially 0. */
     Q_PROPERTY(int timeToLive READ timeToLive WRITE setTimeToLive NOTIFY timeToLiveChanged)
     /*! While it is true, for instance during a drag, arriving values wait. When it becomes false, the newest value is
         shown; but a value that was set meanwhile stays, and is published once more if another one has arrived after it.

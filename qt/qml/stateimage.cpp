@@ -134,7 +134,7 @@ public:
     }
 
 private:
-    // An Image would not be told of another picture, and Qt keeps what a URL once was.
+    // An Image is not told that there is another picture, and Qt caches what a URL gave.
     static QImage refuse(const QString &id)
     {
         const QString name = QUrl::fromPercentEncoding(id.toUtf8());

@@ -12,7 +12,8 @@ QT_END_NAMESPACE
 
 namespace NanostateQt {
 
-/*! Has the engine, if it is one, take image://nanostate/ from StateImages, and tell of them whoever writes such a URL. */
+/*! Adds the provider of image://nanostate/ to the engine, unless that is null. It has the pictures of StateImages, and warns
+    of any other URL. */
 void providePictures(QQmlEngine *engine);
 
 /*!

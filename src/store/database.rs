@@ -132,7 +132,7 @@ impl Database {
         })
     }
 
-    /// Shows every app that has left wills, in the order of their places; `None` for one that is damaged.
+    /// Calls `app` for every stored app, in the order of their places; with `None` for one that is damaged.
     pub fn each_app(&self, mut app: impl FnMut(Option<StoredApp>)) -> Result<(), Fault> {
         let query = "SELECT place, identity, instance, digest, alone, wills, sum FROM apps ORDER BY place";
         self.each(query, |row| {
@@ -285,7 +285,7 @@ fn sum_of_app(place: i64, identity: &[u8], instance: &[u8], digest: Option<&[u8]
     checksum(&[numbers.as_flattened(), identity, instance, digest.unwrap_or_default(), wills])
 }
 
-/// Bodies, each behind its length.
+/// The bodies in a row, each after its length.
 fn joined(bodies: &[Box<[u8]>]) -> Vec<u8> {
     let mut all = Vec::new();
     for body in bodies {
@@ -295,7 +295,7 @@ fn joined(bodies: &[Box<[u8]>]) -> Vec<u8> {
     all
 }
 
-/// What [`joined`] was given, if it is of that.
+/// The inverse of [`joined`]; `None` if `all` is not what that returns.
 fn split(mut all: &[u8]) -> Option<Vec<Box<[u8]>>> {
     let mut bodies = Vec::new();
     while !all.is_empty() {

@@ -16,14 +16,14 @@ impl Secret {
         self.0.iter().zip(&other.0).fold(0, |differs, (a, b)| differs | (a ^ b)) == 0
     }
 
-    /// What an app is known by without its secret, which cannot be found from it.
+    /// A digest by which the app is recognised. The secret cannot be computed from it.
     pub fn digest(&self) -> Digest {
         let bytes = Sha1::from(self.0).digest().bytes();
         Digest(*bytes.first_chunk().expect("20 bytes"))
     }
 }
 
-/// Made of a secret, which it does not tell.
+/// The digest of a [`Secret`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Digest(pub [u8; 16]);
 

@@ -70,7 +70,7 @@ export class Feed {
     this.raw(this.frame(body));
   }
 
-  /** An entry changed, at this time. */
+  /** An entry has changed. `mono` is the present time. */
   change(own: Own, entry: Entry, mono: number) {
     if (this.#walk !== undefined) {
       entry.isDue = true;
@@ -84,10 +84,10 @@ export class Feed {
 
   #write(entry: Entry, mono: number) {
     entry.isDue = false;
-    // Rounded up, but for what was lost as clocks were read in milliseconds.
+    // Rounded up, except for rounding errors of the clocks.
     const left = Math.ceil(entry.end - mono - 1e-6);
     if (left <= 0) {
-      // What withdraws it follows.
+      // Its withdrawal follows.
       return;
     }
     if (this.isOld) {
@@ -105,7 +105,7 @@ export class Feed {
     return entry.version > this.#fellBehind;
   }
 
-  /** During a walk, queues what there is room for at this time: of the entries that `wanted` says yes to. */
+  /** During a walk, queues as many of the `wanted` entries as there is room for. `mono` is the present time. */
   fill(own: Own, mono: number, wanted: (entry: Entry) => boolean) {
     while (this.#walk !== undefined && this.waiting < FILL) {
       while (this.#walk < own.slots.length && !own.slots[this.#walk]?.isDue) {

@@ -77,7 +77,7 @@ export class Entry implements Mortal {
     this.#state = undefined;
   }
 
-  /** Its body with these flags, and how many milliseconds are left of its life: neither if 0. */
+  /** Its body with these flags and this rest of its life in milliseconds, each unless it is 0. */
   bodyWith(flags: number, left: number): Uint8Array {
     if (!flags && !left) {
       return this.body;
@@ -199,7 +199,7 @@ export class Own {
     const due = this.ends.takeDue(mono);
     for (const entry of due) {
       const { name, kindNumber, stamp, sentAt, sentVersion } = entry;
-      // There is room, since it takes no more than the value. It counts as what was sent with that.
+      // It takes no more room than the value did. A flush that waits for the value waits for this.
       this.put({ mono, wall, boot: sentAt }, name, this.head(name), encode(kindNumber), 'cleared', expired(stamp));
       entry.sentVersion = sentVersion;
     }

@@ -172,7 +172,7 @@ export class Publisher {
       return this.own.forget(current);
     }
     if (held === expired(offered)) {
-      // It is about to expire here.
+      // It has expired at the hub, and is about to here.
       this.observe(now, time);
       this.own.ends.set(current, now.mono);
       return this.expire(now);
@@ -194,7 +194,7 @@ export class Publisher {
     }
   }
 
-  /** Withdraws the values that have expired: own ones also at the hub, which does so by itself if it knows of this. */
+  /** Withdraws values that have expired, own ones also at the hub: it may be one that does not do so by itself. */
   expire(now: Now) {
     this.own.takeExpired(now).forEach((entry) => this.#change(now, entry));
     for (const known of this.received.ends.takeDue(now.mono)) {

@@ -151,7 +151,7 @@ export class Session {
     return ping;
   }
 
-  /** Asks the hub this, which can answer it. None without a link, and while another question has to be answered before. */
+  /** Asks the hub, which has to have the feature. Undefined without a link, and while an earlier question has to be answered. */
   ask(name: QuestionName, ...fields: (Value | undefined)[]): Question | undefined {
     const question = this.#phase === 'up' ? this.#questions.ask(name) : undefined;
     question && this.#link!.feed.message(ask(this.identity, name, [question.token, ...fields]));

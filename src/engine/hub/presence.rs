@@ -31,20 +31,20 @@ pub enum Ended {
     Lost,
 }
 
-/// An app's place among all that are there: those that came first stand first.
+/// An app's place in the order in which apps have come.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Seat {
-    /// It was there when the hub ended whose store this one has.
+    /// It was connected to the earlier hub whose store this one has.
     Earlier(u32),
-    /// Over this link.
+    /// It is connected by this link, or was.
     Here(ConnId),
 }
 
-/// Which app of an identity it is, and how it holds that.
+/// Which app holds an identity, and how.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Holder {
     pub instance: Instance,
-    /// Of its secret. One without does not come back.
+    /// The digest of its secret. An app without one cannot come back.
     pub digest: Option<Digest>,
     /// Whether it holds its identity alone.
     pub is_alone: bool,
@@ -98,9 +98,9 @@ pub struct Roster {
     pub(super) members: BTreeMap<Seat, Member>,
     /// Those whose links were cut, in that order.
     cut: VecDeque<(MonoTime, Seat)>,
-    /// When those of an earlier hub are lost.
+    /// When the apps of an earlier hub are lost, unless they have come back.
     earlier_until: Option<MonoTime>,
-    /// Those that may come back, by what is made of their secrets: others know their instances, and may use them.
+    /// Those that may come back, by the digest of their secret: an instance is known to others, who might use it.
     cut_by: HashMap<Digest, Seat, KeyHasher>,
     log: VecDeque<Change>,
     /// The number of the first change in `log`.
@@ -134,8 +134,8 @@ impl Roster {
         }
     }
 
-    /// The hub has a connection. Apps that were there before it was started have as long to come back as one may be silent.
-    /// Whether it is the first.
+    /// The hub has a connection. From the first one on, apps of an earlier hub have as long to come back as an app may be silent.
+    /// True: this is the first.
     pub fn begins(&mut self, now: Now) -> bool {
         let is_first = self.born.is_none();
         if is_first {
@@ -189,15 +189,15 @@ impl Roster {
         }
     }
 
-    /// Nobody comes back for this member.
+    /// This member is no longer one that may come back.
     fn is_no_more_cut(&mut self, seat: Seat, member: &Member) {
         if let Some(digest) = member.holder.digest.filter(|digest| self.cut_by.get(digest) == Some(&seat)) {
             self.cut_by.remove(&digest);
         }
     }
 
-    /// An app that was there when the hub ended whose store this one has: it may come back, and is suspect until then.
-    /// Before [`Roster::begins`], in the order of their seats.
+    /// Adds an app of an earlier hub. It is suspect until it comes back. Called before [`Roster::begins`], in the order of the
+    /// seats.
     pub(super) fn restore(&mut self, identity: &str, holder: Holder, wills: Left) {
         let seat = Seat::Earlier(self.members.len() as u32);
         self.wills.restored(identity, seat, holder.is_alone, &wills);

@@ -1,7 +1,7 @@
-//! The wills of apps, as a store keeps them: so that they outlive the hub.
+//! Wills in the store, by which they outlive the hub.
 //!
-//! Those of each app are stored all together. An app that was there when the hub ended counts as one of which nothing is
-//! heard: it may come back and tell its wills again, or is lost.
+//! A row of the store has all wills of an app. After a restart the app is suspect: it comes back and tells its wills again, or
+//! is lost.
 
 use std::collections::BTreeMap;
 
@@ -12,12 +12,12 @@ use super::wills::{Left, Wills};
 use crate::limits;
 use crate::wire::{self, Digest, Form, Instance, Meta};
 
-/// An app, and what it leaves for the time when it is lost.
+/// An app and its wills, as they are stored.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StoredApp {
     pub identity: Box<str>,
     pub instance: Instance,
-    /// Of its secret, by which it is known when it comes back.
+    /// The digest of its secret, by which the app is recognised when it comes back.
     pub digest: Option<Digest>,
     /// Whether it holds its identity alone.
     pub is_alone: bool,
@@ -37,13 +37,13 @@ impl StoredApp {
         }
     }
 
-    /// About as many bytes.
+    /// About how many bytes it takes.
     pub(super) fn size(&self) -> usize {
         self.identity.len() + self.wills.iter().map(|will| will.len()).sum::<usize>()
     }
 }
 
-/// The place of an app in the store, which holds those of one hub only.
+/// The place of an app in the store. Seats are unique within one hub, and a store has the apps of one.
 fn place(seat: Seat) -> u64 {
     match seat {
         Seat::Earlier(n) => n.into(),
@@ -54,13 +54,13 @@ fn place(seat: Seat) -> u64 {
 /// Why an app is not put back.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum NotPutBack {
-    /// It is not what a hub stores.
+    /// No hub has written it like this.
     Damaged,
     NoRoom,
 }
 
 impl Roster {
-    /// From here on it is noted whose wills change; all count as changed.
+    /// Begins to note whose wills change. At first, all count as changed.
     pub fn note_for_store(&mut self) {
         let mut all = BTreeMap::new();
         for (&seat, member) in self.members.iter().filter(|(_, member)| !member.wills.is_empty()) {
@@ -69,24 +69,24 @@ impl Roster {
         self.wills.note_all(all);
     }
 
-    /// Nobody was there when an earlier hub ended. Before the first peer.
+    /// Drops the apps of an earlier hub. Called before the first peer.
     pub fn forget_earlier(&mut self) {
         let silence = self.silence;
         *self = Roster::new();
         self.silence = silence;
     }
 
-    /// Nothing is noted any more.
+    /// Stops noting changes.
     pub fn stop_noting(&mut self) {
         self.wills.unstored = None;
     }
 
-    /// Whether something is noted.
+    /// Whether changes are noted that the store does not have.
     pub fn has_notes(&self) -> bool {
         self.wills.unstored.as_ref().is_some_and(|unstored| !unstored.is_empty())
     }
 
-    /// The next whose wills have changed: its place, and what is to be stored there from now on.
+    /// The next app whose wills have changed: its place, and what is to be stored there instead of what was; `None`: nothing.
     pub fn take_unstored(&mut self) -> Option<(u64, Option<StoredApp>)> {
         let (seat, identity) = self.wills.unstored.as_mut()?.pop_first()?;
         let stored = self.stored(seat, &identity);
@@ -96,7 +96,7 @@ impl Roster {
         Some((place(seat), stored))
     }
 
-    /// What is to be stored of the app of this identity that has this seat, or was lost there.
+    /// What is to be stored of the app of this identity that has this seat, or had it when it was lost.
     fn stored(&self, seat: Seat, identity: &str) -> Option<StoredApp> {
         let held = self.wills.held.get(identity)?;
         if let Some((_, holder)) = held.lost.filter(|&(lost, _)| lost == seat) {
@@ -144,7 +144,7 @@ impl Wills {
 }
 
 impl Core {
-    /// Puts an app back that was there when an earlier hub ended.
+    /// Puts back an app of an earlier hub, with its wills.
     pub(super) fn restore_app(&mut self, app: &StoredApp) -> Result<(), NotPutBack> {
         let most = self.intake.table.room() / limits::TABLE_BYTES_PER_WILL_BYTE;
         let result = self.roster.put_back(app, most);

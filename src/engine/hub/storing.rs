@@ -61,7 +61,7 @@ pub struct Batch {
     pub entries: Vec<StoredEntry>,
     /// Places that have no entry any more.
     pub freed: Vec<u32>,
-    /// What is stored of senders and apps is to be forgotten first.
+    /// All stored senders and apps are to be removed first.
     pub forget_others: bool,
     /// Senders by their places; `None`: nothing is to be stored at this place.
     pub senders: Vec<(u32, Option<Departed>)>,
@@ -188,7 +188,7 @@ impl Unstored {
             room = room.saturating_sub(EACH);
             batch.senders.push((place, departed.map(|(name, age)| (name.into(), wall(age)))));
         }
-        // A will that was published is stored as a value before it is forgotten.
+        // A published will is removed only once its value is stored, in this batch or an earlier one.
         while met_end && room > 0 {
             let Some((place, app)) = roster.take_unstored() else { break };
             room = room.saturating_sub(EACH + app.as_ref().map_or(0, StoredApp::size));
@@ -211,7 +211,7 @@ impl Unstored {
 impl Router {
     /// Begins to put back what an earlier hub has had stored: then come [`Router::restore`] for each entry in the order of
     /// the slots, [`Router::restore_sender`], [`Router::restore_app`] in the order of the places, and [`Router::restored`].
-    /// Before the first peer.
+    /// Called before the first peer.
     pub fn begin_restore(&mut self, now: Now, reserved: LogicalTime) -> bool {
         self.core.intake.table.note_for_store();
         self.core.roster.note_for_store();
@@ -242,7 +242,7 @@ impl Router {
         table.restore_sender(name, now.mono, age);
     }
 
-    /// Puts back an app that was there, and its wills. False: it is damaged.
+    /// Puts back an app of the earlier hub, with its wills. False: it is damaged.
     pub fn restore_app(&mut self, app: &StoredApp) -> bool {
         let result = self.core.restore_app(app);
         let Some(unstored) = &mut self.unstored else { return true };

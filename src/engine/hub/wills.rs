@@ -85,7 +85,7 @@ impl Left {
         self.wills.values().map(|will| &*will.body)
     }
 
-    /// A will that was stored. False: no app leaves that beside the others.
+    /// Puts a stored will back. False: no app could have left it beside the others.
     pub(super) fn put_back(&mut self, name: &str, body: &[u8]) -> bool {
         let fits = !self.wills.contains_key(name) && self.has_room(true, body.len());
         if fits {
@@ -129,9 +129,9 @@ pub(super) struct Held {
     pub since: Seat,
     /// What those left that are lost.
     pub left: Left,
-    /// Who was lost last of those, if they left something.
+    /// The last of those that were lost, if they left wills.
     pub lost: Option<(Seat, Holder)>,
-    /// Whose wills a store may have.
+    /// Apps whose wills may be in the store.
     pub stored: BTreeSet<Seat>,
 }
 
@@ -167,7 +167,7 @@ pub struct Wills {
     outcome: Outcome,
     /// What all wills cost, those of apps that are there among them, in bytes.
     cost: usize,
-    /// Whose wills have changed since a store was told of them, with their identities; if there is a store.
+    /// Apps whose wills have changed since they were stored, with their identities; `None` without a store.
     pub(super) unstored: Option<BTreeMap<Seat, Box<str>>>,
 }
 
@@ -184,7 +184,7 @@ impl Wills {
         !self.due.is_empty()
     }
 
-    /// The wills of this app are to be stored again, or no longer.
+    /// Notes that what is stored of the wills of this app is out of date.
     pub(super) fn note(&mut self, identity: &str, seat: Seat) {
         let Some(unstored) = self.unstored.as_mut().filter(|_| !is_on(Mutation::WillsNotStored)) else { return };
         unstored.entry(seat).or_insert_with(|| identity.into());
@@ -193,7 +193,7 @@ impl Wills {
         }
     }
 
-    /// Nothing that was left for this identity counts any more.
+    /// Voids all wills of this identity.
     fn forget(&mut self, identity: &str) {
         let Some(held) = self.held.remove(identity) else { return };
         self.cost -= held.left.cost;
@@ -214,14 +214,14 @@ impl Wills {
         held.apps += 1;
     }
 
-    /// As [`Wills::joined`], for an app that has left this already.
+    /// As [`Wills::joined`], for an app of an earlier hub that has left these wills.
     pub(super) fn restored(&mut self, identity: &str, seat: Seat, is_alone: bool, left: &Left) {
         self.joined(identity, seat, is_alone);
         self.cost += left.cost;
         self.note(identity, seat);
     }
 
-    /// Whether all wills cost no more than `most` bytes with these.
+    /// Whether all wills, including these, cost no more than `most` bytes.
     pub(super) fn has_room_for(&self, left: &Left, most: usize) -> bool {
         self.cost + left.cost <= most
     }
@@ -298,8 +298,8 @@ impl Wills {
         Some(Due::Tell(identity, std::mem::take(&mut self.outcome)))
     }
 
-    /// An app at this seat leaves this, if it may and all wills cost no more than `most` bytes then. It may have left the same
-    /// before.
+    /// The app at this seat leaves a will, if it may and all wills then cost no more than `most` bytes. It may be the same will
+    /// as before.
     fn leave(&mut self, whose: (&str, Seat), left: &mut Left, name: &str, body: &[u8], most: usize) -> bool {
         if let Some(will) = left.wills.get_mut(name).filter(|will| *will.body == *body) {
             will.is_told = true;
@@ -320,7 +320,7 @@ impl Wills {
         fits
     }
 
-    /// The app at this seat withdraws a will, or has told all.
+    /// The app at this seat takes a will back, or has told all its wills.
     fn change(&mut self, whose: (&str, Seat), left: &mut Left, change: impl FnOnce(&mut Left)) {
         let before = left.wills.len();
         self.cost -= left.cost;
