@@ -29,6 +29,11 @@
 //! # }
 //! ```
 //!
+//! By default a value stays until it is replaced or withdrawn ([`App::clear`]; [`App::forget`] for a sender that is gone). A
+//! [`Key`] may have values that expire or that only connected apps are sent ([`KeyOption`]). The hub publishes a will
+//! ([`App::set_will`]) when an app is lost, [`App::is_stale`] says whether the app that set a value is gone, and
+//! [`App::hub_stats`] asks the hub for its counters. `docs/semantics.md` says what is promised.
+//!
 //! Where things are (`docs/architecture.md` has more):
 //!
 //! * [`App`], [`Key`], [`Hub`], [`State`]: the handles that a program uses, with [`options`], [`limits`] and [`pattern`];

@@ -1,7 +1,7 @@
 import QtQuick 2.15
 import "."
 
-// A text in a table. What it leaves out, or `hint`, is in its tooltip.
+// A text in a table. Its tooltip shows `hint`, or all of the text if it is elided.
 Text {
     id: cell
 

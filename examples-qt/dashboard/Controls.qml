@@ -81,7 +81,7 @@ GridLayout {
         hint: "Write to all"
         Accessible.name: "Text"
         onTextEdited: textState.value = text
-        // What is the same already leaves the cursor where it is.
+        // Setting the same text would move the cursor.
         readonly property string shared: textState.value
         onSharedChanged: {
             if (text !== shared)
@@ -94,7 +94,7 @@ GridLayout {
         of: textState
     }
 
-    // The picture follows the state; who has sent it, the other one tells.
+    // StateImage has the picture, SharedState its sender.
     StateImage {
         id: picture
         client: controls.client

@@ -3,12 +3,12 @@ import QtQuick.Templates 2.15 as T
 import Dashboard 1.0
 import "."
 
-// The heading of a column: a click sorts the states by it, another one reverses that.
+// The heading of a column: a click sorts the states by it, a second click reverses the order.
 T.AbstractButton {
     id: heading
 
     property SortedStates sorted: null
-    // The column, as `by` of it has it.
+    // The column, as a value of SortedStates.by.
     property string by
     property int alignment: Text.AlignLeft
     readonly property bool chosen: sorted !== null && sorted.by === by

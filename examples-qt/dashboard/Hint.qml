@@ -2,7 +2,7 @@ import QtQuick 2.15
 import QtQuick.Templates 2.15 as T
 import "."
 
-// A tooltip with all of a text that is elided, or what it means.
+// A tooltip: all of a text that is elided, or an explanation.
 T.ToolTip {
     id: hint
 

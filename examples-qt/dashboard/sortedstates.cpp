@@ -64,7 +64,7 @@ void SortedStates::setBy(const QString &by)
     if (by == m_by)
         return;
     m_by = by;
-    // What changes in this role is sorted anew.
+    // The role whose changes make the model sort again.
     setSortRole(role(by));
     invalidate();
     Q_EMIT byChanged();
@@ -110,7 +110,7 @@ int SortedStates::compare(const QModelIndex &a, const QModelIndex &b, const QStr
         return compareValues(x, y);
     if (by != QLatin1String("age"))
         return compareTexts(x.toString(), y.toString());
-    // The later, the younger.
+    // A later time is a lower age.
     const QDateTime first = x.toDateTime();
     const QDateTime second = y.toDateTime();
     return first == second ? 0 : first > second ? -1 : 1;

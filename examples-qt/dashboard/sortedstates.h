@@ -5,14 +5,14 @@
 #include <QtCore/QSortFilterProxyModel>
 #include <QtCore/QString>
 
-// The rows of a StateModel, sorted by a column, and only those whose name or sender has a text in it. In QML:
+// The rows of a StateModel, sorted by a column, and only those whose name or sender contains the filter. In QML:
 //
 //     SortedStates { sourceModel: StateModel { client: hub }; filter: "net/"; by: "value"; descending: true }
 class SortedStates : public QSortFilterProxyModel
 {
     Q_OBJECT
     Q_PROPERTY(QString filter READ filter WRITE setFilter NOTIFY filterChanged)
-    // "name", "value", "sender" or "age". Rows that are equal in it are in the order of their names.
+    // "name", "value", "sender" or "age". Rows with the same value in that column are sorted by name.
     Q_PROPERTY(QString by READ by WRITE setBy NOTIFY byChanged)
     Q_PROPERTY(bool descending READ isDescending WRITE setDescending NOTIFY descendingChanged)
     Q_PROPERTY(int count READ count NOTIFY countChanged)

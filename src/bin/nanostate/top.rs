@@ -174,7 +174,7 @@ fn follow(mut view: View, screen: &Screen, events: &Receiver<Event>) -> Result<(
 
 /// Reads the keys in a thread, which ends with the terminal.
 fn read_keys(events: Sender<Event>) -> Result<(), Failure> {
-    /// So soon the rest of a sequence follows the escape character; otherwise that was the key.
+    /// How soon the rest of a sequence follows the escape character. If nothing does, Escape was pressed.
     const SEQUENCE: Duration = Duration::from_millis(50);
     let mut input = stdio::input()?;
     start("keys", events, move |events| {
@@ -202,7 +202,7 @@ fn sample(app: App, interval: Duration, events: Sender<Event>) -> Result<(), Fai
     })
 }
 
-/// Runs this in a thread. If it panics, that is an event.
+/// Calls `run` in a thread. If that panics, it is an event.
 fn start(
     name: &'static str,
     events: Sender<Event>,

@@ -36,8 +36,8 @@ const SEQUENCES: [(&[u8], Key); 14] = [
     (b"[8~", Key::End),
 ];
 
-/// The keys in what was read from a terminal. What is left of `input` is the beginning of a character, or, unless nothing
-/// more `is_to_come`, of a sequence. A key that is not known gives nothing.
+/// Takes the keys out of what was read from a terminal. An incomplete character stays in `input`; so does an incomplete
+/// sequence, if more of it `is_to_come`. Unknown keys are skipped.
 pub fn keys(input: &mut Vec<u8>, is_to_come: bool) -> Vec<Key> {
     let (mut keys, mut rest) = (Vec::new(), &input[..]);
     while let Some((&byte, behind)) = rest.split_first() {
@@ -77,7 +77,7 @@ pub fn keys(input: &mut Vec<u8>, is_to_come: bool) -> Vec<Key> {
     keys
 }
 
-/// Whether these bytes behind an escape character may be the beginning of a sequence.
+/// Whether these bytes after an escape character may be an incomplete sequence.
 fn is_beginning(bytes: &[u8]) -> bool {
     match bytes {
         [] | [b'O'] => true,

@@ -47,16 +47,16 @@ impl Screen {
         Ok(stdio::output()?.write_all(ENTER.as_bytes())?)
     }
 
-    /// Gives the terminal back and stops the process, as Ctrl-Z demands, until it is continued. The system does not stop
-    /// one that nobody could continue.
+    /// Restores the terminal and stops the process, as Ctrl-Z demands, until it is continued. The system ignores the stop if
+    /// no shell could continue the process.
     pub fn suspend(&self) -> Result<(), Failure> {
         restore();
         stop();
         self.begin()
     }
 
-    /// Shows these lines from the top, and nothing below them; unless the terminal has been given back, since a thread has
-    /// panicked.
+    /// Shows these lines from the top, and nothing below them. Does nothing if the terminal is restored already, because a
+    /// thread has panicked.
     pub fn show(&self, lines: &[String]) -> io::Result<()> {
         if BEFORE.lock().unwrap_or_else(PoisonError::into_inner).is_none() {
             return Ok(());
@@ -140,16 +140,16 @@ fn set(attributes: &libc::termios) -> io::Result<()> {
     }
 }
 
-/// Makes the terminal as it was, if it is different.
+/// Restores the terminal, if it was changed.
 fn restore() {
     if let Some(before) = BEFORE.lock().unwrap_or_else(PoisonError::into_inner).take() {
         let _ = stdio::output().and_then(|mut out| out.write_all(LEAVE.as_bytes()));
-        // A shell may have taken the terminal already, since what it has started together with this has stopped.
+        // The shell may have the terminal already, if another process of the same job has stopped.
         let _ = in_background(|| set(&before));
     }
 }
 
-/// Changes the terminal, also if another program has it.
+/// Runs `change`, which changes the terminal, without being stopped by SIGTTOU if another program has the terminal.
 fn in_background<T>(change: impl FnOnce() -> T) -> T {
     let (mut blocked, mut before) = (MaybeUninit::uninit(), MaybeUninit::uninit());
     // SAFETY: the places for sets of signals live through the calls, of which the first fills one in.
