@@ -1521,14 +1521,15 @@ void ns_key_free(ns_key *key);
 ns_status ns_app_get(ns_app *app, const char *sender, const char *name, ns_state **out);
 
 /**
- * Whether a value is stale: the app that set it is gone, or has been started anew and has not set it
- * since. An app that is suspect is not gone. What the hub itself has stamped is not stale while that
- * hub runs: values of old programs, of clients of gateways, and wills.
+ * Whether a value is stale: the app that set it is gone, or has been restarted and has not set it
+ * since. A suspect app is not gone. Values that the hub itself has stamped are not stale while that
+ * hub runs: those of old programs and of clients of gateways, and wills.
  *
- * The hub is asked from the first call on, and tells of changes: ns_app_on_stale. Until it has told
- * all apps that are there, on each link and for 10 s after it was started, only the values of those
- * become stale of which it says that they are gone. None does without a hub, and with one that does
- * not tell. False on failure, too: `app` is closed, or one of them is NULL.
+ * The first call makes the app ask the hub which apps are there; ns_app_on_stale tells of changes.
+ * Until the hub has told all of them, on each link and for 10 s after it was started, a value
+ * becomes stale only if the hub says that its app is gone. Without a hub, and with one that does
+ * not tell which apps are there, no value becomes stale. False on failure, too: `app` is closed, or
+ * an argument is NULL.
  *
  * Does not block. Any thread.
  */
@@ -1674,11 +1675,12 @@ ns_status ns_app_on_synced(ns_app *app, ns_synced_fn function, void *ctx);
 ns_status ns_app_on_presence(ns_app *app, ns_presence_fn function, void *ctx);
 
 /**
- * Sets the function for senders whose values may be stale now, or no longer; NULL for none. It is
- * called for all senders at once when the hub has told which apps are there, on each link, and then
- * for each sender of which an app comes or is gone. A program that shows values asks of each that
- * arrives whether it is stale, and asks again of those of the sender when this function is called.
- * Losing the hub makes no value stale. Otherwise as ns_app_on_state, with the same errors.
+ * Sets the function for senders whose values may have become stale or fresh; NULL for none. It is
+ * called once for all senders when the hub has told which apps are there, on each link, and then
+ * for each sender when one of its apps comes or goes. A program that shows values calls
+ * ns_app_is_stale for each value that arrives, and again for those of the sender when this function
+ * is called. Losing the hub makes no value stale. Otherwise as ns_app_on_state, with the same
+ * errors.
  */
 ns_status ns_app_on_stale(ns_app *app, ns_stale_fn function, void *ctx);
 

@@ -1330,14 +1330,14 @@ public:
         return detail::set_function(core_.get(), &Core::on_presence, ns_app_on_presence, run_presence,
                                     std::move(function));
     }
-    /// Sets the function for senders whose values may be stale now, or no longer: it is called for all senders at once when
-    /// the hub has told which apps are there, and then for each of which an app comes or is gone.
+    /// Sets the function for senders whose values may have become stale or fresh: it is called once for all senders when the
+    /// hub has told which apps are there, and then for each sender when one of its apps comes or goes.
     Status try_on_stale(StaleFunction function) noexcept
     {
         return detail::set_function(core_.get(), &Core::on_stale, ns_app_on_stale, run_stale, std::move(function));
     }
-    /// Whether a value is stale: the app that set it is gone, or has been started anew and has not set it since. The hub is
-    /// asked from the first call on.
+    /// Whether a value is stale: the app that set it is gone, or has been restarted and has not set it since. The first call
+    /// makes the app ask the hub which apps are there.
     bool is_stale(const State &state) const noexcept { return ns_app_is_stale(handle(), state.handle()); }
     /// Calls `f(std::string_view identity, const Instance &, bool suspect)` for each other app that is there, in the order
     /// of their identities, once the hub has told which they are. If `f` returns a bool, false ends the walk.

@@ -311,10 +311,10 @@ export class Client {
   }
 
   /**
-   * Whether a value is stale: the app that set it is gone, or was started anew and has not set it since. An app that is
-   * suspect is not gone. What the hub itself has stamped is not stale while that hub runs: values of old programs, of clients
-   * of gateways, and wills. The hub is asked from the first call on; until it has told of all who is there, only the values of
-   * those become stale of whom it says that they are gone.
+   * Whether a value is stale: the app that set it is gone, or was restarted and has not set it since. A suspect app is not
+   * gone. Values that the hub itself has stamped are not stale while that hub runs: those of old programs and of clients of
+   * gateways, and wills. The first call makes the client ask the hub which apps are there. Until the hub has told all of them,
+   * a value becomes stale only if the hub says that its app is gone.
    */
   isStale(state: Pick<State, 'sender' | 'name'>): boolean {
     this.#asksStale();
@@ -322,9 +322,9 @@ export class Client {
   }
 
   /**
-   * Calls `fn` with a sender whose values may be stale now, or no longer, until the function that is returned is called: with
-   * `undefined` for all senders, when the hub has told which apps are there, and then with each of which an app comes or is
-   * gone. Losing the hub makes no value stale.
+   * Calls `fn` with a sender whose values may have become stale or fresh: first with `undefined`, for all senders, when the hub
+   * has told which apps are there, and then with a sender when one of its apps comes or goes. Losing the hub makes no value
+   * stale. The function that is returned ends it.
    */
   onStale(fn: (sender: string | undefined) => void): () => void {
     this.#asksStale();

@@ -200,11 +200,11 @@ public:
     /*! The newest value of \a name that this client knows: that of \a sender, or without one that of any sender, itself
         included. An invalid QVariant if there is none. Does not ask the hub. */
     Q_INVOKABLE QVariant value(const QString &name, const QString &sender = QString()) const;
-    /*! Whether that value is stale: the app that set it is gone, or has been started anew and has not set it since. An app
-        that is suspect is not gone. What the hub itself has stamped is not stale while that hub runs: values of old
-        programs, of clients of gateways, and wills. The hub is asked once somebody calls this or connects to
-        staleChanged(). Until it has told of all who is there, only the values of those become stale of whom it says that
-        they are gone; without a hub, none. */
+    /*! Whether that value is stale: the app that set it is gone, or has been restarted and has not set it since. A suspect
+        app is not gone. Values that the hub itself has stamped are not stale while that hub runs: those of old programs
+        and of clients of gateways, and wills. The first call, or connection to staleChanged(), makes the client ask the
+        hub which apps are there. Until the hub has told all of them, a value becomes stale only if the hub says that its
+        app is gone; without a hub, none does. */
     Q_INVOKABLE bool isStale(const QString &name, const QString &sender = QString()) const;
     /*! The names of all values that this client knows, its own included, sorted. */
     Q_INVOKABLE QStringList names() const;

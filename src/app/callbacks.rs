@@ -88,9 +88,9 @@ impl App {
         inner.set_callback(&inner.callbacks.presence, function, |session| session.set_tells_others(set))
     }
 
-    /// Sets the callback for senders whose values may be *stale* now ([`App::is_stale`]), or no longer, or none. It runs for
-    /// all senders at once when it has become known which apps are there, and then for each of which an app comes or is
-    /// gone. Losing the hub makes no value stale. As [`App::on_state`].
+    /// Sets the callback for senders whose values may have become *stale* ([`App::is_stale`]) or fresh, or none. It runs once for
+    /// all senders when the hub has told which apps are there, and then for each sender when one of its apps comes or goes.
+    /// Losing the hub makes no value stale. As [`App::on_state`].
     pub fn on_stale(&self, function: Option<Box<OnStale>>) -> Result<()> {
         let inner = &self.inner;
         let set = function.is_some();

@@ -327,13 +327,14 @@ impl App {
         self.inner.open()?.protocol.find(sender, name)
     }
 
-    /// Whether a value is stale: the app that set it is gone, or has been started anew and has not set it since. Suspect is
-    /// not gone. What a hub itself has stamped is not stale while it runs: values of old programs, of clients of gateways,
-    /// and wills.
+    /// Whether a value is stale: the app that set it is gone, or has been restarted and has not set it since. A suspect app is
+    /// not gone. Values that the hub itself has stamped are not stale while that hub runs: those of old programs and of clients
+    /// of gateways, and wills.
     ///
-    /// The hub is asked from the first call on, and tells of changes ([`App::on_stale`]). Until it has told of all who is
-    /// there, on each link and for 10 s after it was started, only the values of those become stale of whom it says that they
-    /// are gone. Nothing does without a hub, and with one that does not tell. `false` on a closed app. Does not block.
+    /// The first call makes the app ask the hub which apps are there; [`App::on_stale`] tells of changes. Until the hub has told
+    /// all of them, on each link and for 10 s after it was started, a value becomes stale only if the hub says that its app is
+    /// gone. Without a hub, and with one that does not tell which apps are there, no value becomes stale. `false` on a closed
+    /// app. Does not block.
     pub fn is_stale(&self, state: &State) -> bool {
         let inner = &self.inner;
         let Ok(mut driver) = inner.open() else { return false };

@@ -199,11 +199,12 @@ pub unsafe extern "C" fn ns_app_on_presence(app: *mut ns_app, function: ns_prese
     })
 }
 
-/// Sets the function for senders whose values may be stale now, or no longer; NULL for none. It is
-/// called for all senders at once when the hub has told which apps are there, on each link, and then
-/// for each sender of which an app comes or is gone. A program that shows values asks of each that
-/// arrives whether it is stale, and asks again of those of the sender when this function is called.
-/// Losing the hub makes no value stale. Otherwise as ns_app_on_state, with the same errors.
+/// Sets the function for senders whose values may have become stale or fresh; NULL for none. It is
+/// called once for all senders when the hub has told which apps are there, on each link, and then
+/// for each sender when one of its apps comes or goes. A program that shows values calls
+/// ns_app_is_stale for each value that arrives, and again for those of the sender when this function
+/// is called. Losing the hub makes no value stale. Otherwise as ns_app_on_state, with the same
+/// errors.
 #[no_mangle]
 pub unsafe extern "C" fn ns_app_on_stale(app: *mut ns_app, function: ns_stale_fn, ctx: *mut c_void) -> ns_status {
     status(|| {

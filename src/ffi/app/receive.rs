@@ -50,14 +50,15 @@ pub unsafe extern "C" fn ns_app_get(
     })
 }
 
-/// Whether a value is stale: the app that set it is gone, or has been started anew and has not set it
-/// since. An app that is suspect is not gone. What the hub itself has stamped is not stale while that
-/// hub runs: values of old programs, of clients of gateways, and wills.
+/// Whether a value is stale: the app that set it is gone, or has been restarted and has not set it
+/// since. A suspect app is not gone. Values that the hub itself has stamped are not stale while that
+/// hub runs: those of old programs and of clients of gateways, and wills.
 ///
-/// The hub is asked from the first call on, and tells of changes: ns_app_on_stale. Until it has told
-/// all apps that are there, on each link and for 10 s after it was started, only the values of those
-/// become stale of which it says that they are gone. None does without a hub, and with one that does
-/// not tell. False on failure, too: `app` is closed, or one of them is NULL.
+/// The first call makes the app ask the hub which apps are there; ns_app_on_stale tells of changes.
+/// Until the hub has told all of them, on each link and for 10 s after it was started, a value
+/// becomes stale only if the hub says that its app is gone. Without a hub, and with one that does
+/// not tell which apps are there, no value becomes stale. False on failure, too: `app` is closed, or
+/// an argument is NULL.
 ///
 /// Does not block. Any thread.
 #[no_mangle]
