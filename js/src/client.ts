@@ -430,23 +430,23 @@ export class Client {
     checkIdentity(sender);
     checkName(name);
     const answer = await this[ASK]('forget', 'withdraw values of others', options, () => [sender, name]);
-    const error = notForgotten(answer);
+    const error = answer ? notForgotten(answer) : new NanostateError('NS_ERR_IO', 'the link was lost before the hub answered');
     if (error) {
       throw error;
     }
   }
 
-  /** Asks the hub, once there is a link, and waits for the answer. For the modules of this package. */
+  /**
+   * Asks the hub, once there is a link, and waits for the answer: `undefined` if the link was lost before it came. For the
+   * modules of this package.
+   */
   async [ASK](
     name: QuestionName, words: string, options: WaitOptions | undefined, fields: (config: Config) => (Value | undefined)[],
-  ): Promise<Answer> {
+  ): Promise<Answer | undefined> {
     let question: Question | undefined;
     await this.#wait(options, () => {
-      if (question?.answer) {
+      if (question?.answer || question?.isLost) {
         return null;
-      }
-      if (question?.isLost) {
-        return new NanostateError('NS_ERR_IO', 'the link was lost before the hub answered');
       }
       if (this.#session.link === 'connected') {
         if (!this.#session.publisher.hub.can(name)) {
@@ -459,7 +459,7 @@ export class Client {
       }
       return undefined;
     });
-    return question!.answer!;
+    return question!.answer;
   }
 
   #wait({ timeout }: WaitOptions = {}, ask: () => Outcome): Promise<void> {

@@ -2,7 +2,6 @@
 
 import { ASK, type Client, type WaitOptions } from './client.js';
 import type { Value } from './msgpack.js';
-import { NanostateError } from './status.js';
 
 /** The counters that a hub has of itself and of each peer, by their numbers on the wire. */
 const OF_BOTH = {
@@ -54,21 +53,22 @@ export type HubStats = Readonly<Record<keyof typeof OF_HUB, number>> & {
 export async function hubStats(client: Client, { timeout }: WaitOptions = {}): Promise<HubStats> {
   const end = performance.now() + (timeout ?? Infinity);
   for (;;) {
-    try {
-      return await ask(client, () => (timeout === undefined ? {} : { timeout: Math.max(0, end - performance.now()) }));
-    } catch (error) {
-      if ((error as NanostateError).code !== 'NS_ERR_IO') {
-        throw error;
-      }
+    const stats = await ask(client, () => (timeout === undefined ? {} : { timeout: Math.max(0, end - performance.now()) }));
+    if (stats) {
+      return stats;
     }
   }
 }
 
-async function ask(client: Client, options: () => WaitOptions): Promise<HubStats> {
+/** Asks for all parts. None if the link was lost before the last. */
+async function ask(client: Client, options: () => WaitOptions): Promise<HubStats | undefined> {
   const ofPeers: PeerStats[] = [];
   let stats: Record<keyof typeof OF_HUB, number> | undefined;
   for (let from: Value | undefined; ; ) {
     const answer = await client[ASK]('stats', 'say what it counts', options(), ({ maxMessage }) => [from, Math.min(maxMessage, PART)]);
+    if (!answer) {
+      return undefined;
+    }
     const [next, totals, peers] = [answer(1), answer(2), answer(3)];
     stats ??= numbers(OF_HUB, totals);
     const before = ofPeers.length;

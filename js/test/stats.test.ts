@@ -2,13 +2,19 @@
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
+import { connect, createServer, type AddressInfo, type Server } from 'node:net';
 import { test } from 'node:test';
 import { hubStats, OF_HUB, OF_PEER } from '../src/stats.js';
 import { app } from './apps.js';
-import { Hub, ROOT, until, within } from './support.js';
+import { Hub, Program, ROOT, until, within } from './support.js';
 
 const source = (name: string) => readFileSync(new URL(name, ROOT), 'utf8');
+/** Where a server listens from now on. */
+async function listen(server: Server): Promise<string> {
+  server.listen(0, '127.0.0.1');
+  await until(() => server.address() !== null, 'the address');
+  return `tcp://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
 const camel = (name: string) => name.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
 
 test('the counters are those of the library and of the list in the docs, each by its number', () => {
@@ -98,10 +104,41 @@ test('a question waits for a link, is asked again on the next, and no longer tha
   await hub.kill();
   const old = createServer((socket) => {
     socket.on('data', () => {}).on('error', () => {}).write(Uint8Array.from([0, 0x53, 0x50, 0, 0, 0x70, 0, 0]));
-  }).listen(0, '127.0.0.1');
-  await until(() => old.address() !== null, 'the address');
-  const b = app('b', `tcp://127.0.0.1:${(old.address() as AddressInfo).port}`);
+  });
+  const b = app('b', await listen(old));
   await assert.rejects(within(hubStats(b), 'the answer'), { code: 'NS_ERR_UNSUPPORTED', message: /does not say what it counts/ });
   await b.close();
   old.close();
+});
+
+test('a question of a program that was refused is rejected for the reason why there is no link, and does not block the program', async () => {
+  const hub = await Hub.start();
+  await app('a', hub.url).ping();
+  const { hostname, port } = new URL(hub.url);
+  // Of two connections the first leads to the hub, where the identity is taken, and the second is reset.
+  let isHub = false;
+  const first = createServer((socket) => {
+    socket.on('error', () => {});
+    isHub = !isHub;
+    isHub ? socket.pipe(connect(Number(port), hostname).on('error', () => {})).pipe(socket) : socket.resetAndDestroy();
+  });
+  // The next address is dialled for long: nobody says anything there.
+  const second = createServer((socket) => socket.on('error', () => {}));
+  const modules = ['node.js', 'stats.js'].map((name) => JSON.stringify(new URL(`../src/${name}`, import.meta.url).href));
+  const text = `
+    const [{ Nanostate }, { hubStats }] = [await import(${modules[0]}), await import(${modules[1]})];
+    const a = new Nanostate('a', ${JSON.stringify([await listen(first), await listen(second)])}, { log() {} });
+    const seen = new Set();
+    while (seen.size < 2) {
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      await hubStats(a, { timeout: 1 }).catch(({ code }) => code === 'NS_ERR_TIMEOUT' || seen.add(code));
+    }
+    console.log(a.link.state, ...seen);
+    await a.close();`;
+  const program = new Program(process.execPath, ['--input-type=module', '--eval', text]);
+  assert.equal(await program.line(), 'refused NS_ERR_IDENTITY_TAKEN NS_ERR_IO');
+  assert.equal(await program.ended(), 0);
+  first.close();
+  second.close();
+  await hub.kill();
 });
