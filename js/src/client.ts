@@ -130,7 +130,7 @@ export class Client {
     this.#session = new Session(identity, random(), random(), config);
     this.#session.subscribed.beginList();
     this.#watchers = new Watchers(
-      () => Array.from(this.#session.received.values(), ({ state }) => state),
+      () => Array.from(this.#alive().received.values(), ({ state }) => state),
       (pattern) => this.#use(pattern),
     );
     this.#driver = new Driver(this.#session, dial, (event) => this.#tell(event), () => this.#settle());
@@ -203,13 +203,17 @@ export class Client {
 
   /** As {@link get}, with sender, kind and time. */
   state(name: string, sender?: string): ValueState | undefined {
-    const { received, subscribed, publisher } = this.#session;
-    // Timers may be late.
-    publisher.expire(this.#driver.now());
+    const { received, subscribed, publisher } = this.#alive();
     if (!received.newest(name) && !subscribed.takes(name)) {
       this.#use(name);
     }
     return publisher.find(name, sender);
+  }
+
+  /** The session, in which nothing has expired by now: timers may be late. */
+  #alive(): Session {
+    this.#session.publisher.expire(this.#driver.now());
+    return this.#session;
   }
 
   /** A pattern is in use: the hub sends what it holds of it, and what comes. */
@@ -357,9 +361,8 @@ export class Client {
     const key = `${options.type} ${!!options.transient} ${options.ttl} ${name}`;
     let store = this.#stores.get(key);
     if (!store) {
-      checkName(name);
-      const get = () => this.get(name) as T | undefined;
-      store = new Store<T>(() => this.#use(name).end, get, (value) => this.send(name, value, options));
+      const { get, send } = this.key(name, options);
+      store = new Store<T>(() => this.#use(name).end, get as () => T | undefined, send);
       this.#stores.set(key, store);
     }
     return store;

@@ -43,8 +43,8 @@ export class Watchers {
   #isClosed = false;
 
   constructor(
-    /** The newest value of each key that was received. */
-    readonly known: () => Iterable<State>,
+    /** The newest value of each key that was received, in a new array. */
+    readonly known: () => readonly State[],
     /** A pattern is in use. Throws for what is none, and for one too many. */
     readonly use: (pattern: string) => Use,
   ) {}
@@ -62,7 +62,7 @@ export class Watchers {
       begin: () => {
         if (!isOver && !this.#isClosed) {
           this.#all.add(watcher);
-          Array.from(this.known()).forEach(watcher);
+          this.known().forEach(watcher);
         }
       },
       end: () => {

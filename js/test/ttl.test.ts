@@ -162,6 +162,26 @@ test('what has expired is not found either by a program whose timers are late', 
   await hub.kill();
 });
 
+test('functions and loops that begin while timers are late are not given what has expired', async () => {
+  const hub = await Hub.start();
+  const [a, b] = [app('a', hub.url), app('b', hub.url)];
+  hear(b);
+  a.send('x', 1, { ttl: 2_000 });
+  a.send('stays', 1);
+  await until(() => b.get('x') === 1 && b.get('stays') === 1, 'the values');
+  const loop = b.states('**');
+  const end = performance.now() + 2_100;
+  while (performance.now() < end);
+  const heard = hear(b);
+  const { value } = await loop.next();
+  await Promise.resolve();
+  assert.deepEqual([value?.name, heard], ['stays', ['a stays int 1']]);
+  a.send('last', 1);
+  await until(() => heard.at(-1) === 'a last int 1', 'what is sent then');
+  assert.deepEqual(heard.filter((line) => line.includes(' x int')), []);
+  await hub.kill();
+});
+
 test('a life of years keeps no timer busy', async () => {
   const warnings: string[] = [];
   const note = ({ name }: Error) => warnings.push(name);
@@ -200,6 +220,7 @@ test('a time to live is a whole number of milliseconds, as long as in the other 
   for (const ttl of [-1, 0.5, NaN, Infinity, MOST_TTL + 1, '5' as unknown as number, null as unknown as number]) {
     assert.throws(() => a.send('x', 1, { ttl }), { code: 'NS_ERR_INVALID', message: new RegExp(`^ttl not allowed: ${ttl}:`) });
     assert.throws(() => a.key('x', { ttl }), { code: 'NS_ERR_INVALID' });
+    assert.throws(() => a.store('x', { ttl }), { code: 'NS_ERR_INVALID' });
   }
   assert.equal(a.get('x'), undefined);
   a.send('x', 1, { ttl: 0 });
