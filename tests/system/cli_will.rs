@@ -32,10 +32,15 @@ fn the_wills_of_a_command_that_is_killed_are_published_and_those_of_one_that_end
         values += 1;
         values == 6
     });
-    killed.kill();
     at_end.end_of_input();
     assert!(at_end.ended().success());
+    let mut faulty = sender(&url, "faulty", &wills);
+    faulty.write(b"line without a value that is JSON\n");
+    faulty.end_of_input();
+    assert_eq!(faulty.ended().code(), Some(1));
     assert_eq!(stopped.stop("TERM").code, Some(143));
+    // The last of all: the wills of the others would be published before its own.
+    killed.kill();
     let mut told = receive_until(&observer, "all wills of the one that was killed", |state| state.name() == "why");
     told.extend(waiting(&observer));
     let all = told.iter().map(|state| {
@@ -57,21 +62,26 @@ fn a_will_that_cannot_be_left_is_wrong_usage_or_names_the_hub_as_the_reason() {
         let mut command = nanostate(["send", "--timeout", "50", "--connect", url]);
         command.args(arguments);
         let ended = run(command, b"");
-        (ended.stderr.first().cloned().unwrap_or_default(), ended.code)
+        (ended.stderr.join("\n"), ended.code)
     };
     for (arguments, error) in [
-        (&["--stdin", "--type", "int", "--will", "n", "x"][..], "--will \"n\": expected a 64-bit integer, not \"x\""),
-        (&["--stdin", "--type", "json", "--will", "n", "{"], "--will \"n\": JSON: EOF"),
-        (&["--stdin", "--will", "", "x"], "name not allowed: \"\": empty"),
-        (&["--stdin", "--will-clear", "$ns/x"], "name not allowed: \"$ns/x\""),
+        (
+            &["--stdin", "--as", "a", "--type", "int", "--will", "n", "x"][..],
+            "--will \"n\": expected a 64-bit integer, not \"x\"",
+        ),
+        (&["--stdin", "--as", "a", "--type", "json", "--will", "n", "{"], "--will \"n\": JSON: EOF"),
+        (&["--stdin", "--as", "a", "--will", "", "x"], "name not allowed: \"\": empty"),
+        (&["--stdin", "--as", "a", "--will-clear", "$ns/x"], "name not allowed: \"$ns/x\""),
         (&["--stdin", "--will", "n"], "2 values required for '--will <NAME> <VALUE>' but 1 was provided"),
+        (&["--stdin", "--will", "n", "x"], "--as <IDENTITY>"),
+        (&["--stdin", "--will-clear", "n"], "--as <IDENTITY>"),
         (&["n", "x", "--will", "n", "y"], "the argument '[NAME]' cannot be used with '--will <NAME> <VALUE>'"),
     ] {
         let (line, code) = failed(&url, arguments);
         assert!(code == Some(2) && line.contains(error), "{arguments:?}: {line} {code:?}");
     }
     let (url, bodies) = old_hub();
-    let told = failed(&url, &["--stdin", "--will", "n", "x"]);
+    let told = failed(&url, &["--stdin", "--as", "a", "--will", "n", "x"]);
     assert_eq!(told, ("nanostate: the hub keeps no wills (--will, --will-clear)".to_owned(), Some(1)));
     assert!(bodies.recv_timeout(Duration::ZERO).is_err());
 }

@@ -158,7 +158,22 @@ fn run_lines(arguments: &Arguments) -> Result<(), Failure> {
     let (input, stopper) = lines::channel();
     // If there is no room for it, a line is there that ends the wait as well.
     let sender = Sender::connect(arguments, move || drop(stopper.try_send(Input::Stop)))?;
-    wills::leave(&sender.app, &wills)?;
+    let sent = send_lines(&sender, &wills, input, arguments);
+    // A goodbye, whatever came of it: the hub would publish the wills.
+    let closed = sender.close();
+    sent.and(closed)
+}
+
+fn send_lines(
+    sender: &Sender,
+    wills: &[wills::Left<'_>],
+    input: lines::Unread,
+    arguments: &Arguments,
+) -> Result<(), Failure> {
+    if !wills.is_empty() {
+        wills::leave(&sender.app, wills)?;
+        sender.flush(sender.deadline)?;
+    }
     let reader = input.read()?;
     let (mut number, mut faults, mut unread) = (0_u64, 0_u64, None);
     loop {
@@ -180,7 +195,6 @@ fn run_lines(arguments: &Arguments) -> Result<(), Failure> {
         }
     }
     if let Some(signal) = sender.stop.signal() {
-        sender.close()?;
         return Err(Failure::Signal(signal));
     }
     // The input may have taken any time.
@@ -197,8 +211,7 @@ fn run_lines(arguments: &Arguments) -> Result<(), Failure> {
         return Err(Failure::Failed(failures.join("; ")));
     }
     flushed?;
-    sender.check_hub()?;
-    sender.close()
+    sender.check_hub()
 }
 
 /// What an old hub accepts, which everything else is withheld from.

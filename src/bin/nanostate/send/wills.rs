@@ -9,10 +9,10 @@ use crate::{output, Failure};
 pub struct WillArguments {
     /// With --stdin: have the hub publish this value, of the type of the lines, if this command is killed, or cut off and not
     /// back within 5 s; not after the end of the input, SIGINT or SIGTERM. May be given several times
-    #[arg(long, num_args = 2, value_names = ["NAME", "VALUE"], requires = "stdin", conflicts_with = "name", allow_hyphen_values = true)]
+    #[arg(long, num_args = 2, value_names = ["NAME", "VALUE"], requires_all = ["stdin", "identity"], conflicts_with = "name", allow_hyphen_values = true)]
     will: Vec<String>,
     /// With --stdin: have the hub withdraw the value of this name then. May be given several times
-    #[arg(long, value_name = "NAME", requires = "stdin", conflicts_with = "name")]
+    #[arg(long, value_name = "NAME", requires_all = ["stdin", "identity"], conflicts_with = "name")]
     will_clear: Vec<String>,
 }
 

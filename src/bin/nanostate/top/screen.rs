@@ -97,8 +97,14 @@ fn stop() {
 /// Whether a key comes from standard input within this time.
 pub fn has_key(within: Duration) -> bool {
     let mut input = libc::pollfd { fd: libc::STDIN_FILENO, events: libc::POLLIN, revents: 0 };
-    // SAFETY: one element, for the length of the call.
-    unsafe { libc::poll(&mut input, 1, within.as_millis() as libc::c_int) > 0 }
+    loop {
+        // SAFETY: one element, for the length of the call.
+        match unsafe { libc::poll(&mut input, 1, within.as_millis() as libc::c_int) } {
+            // A signal: the time begins anew, which is short.
+            -1 if io::Error::last_os_error().kind() == io::ErrorKind::Interrupted => {}
+            ready => return ready > 0,
+        }
+    }
 }
 
 /// How many columns and lines the terminal has.
