@@ -377,7 +377,7 @@ impl Hub {
         role.into_iter().for_each(|role| router.serves(role));
         if router.about_mut().addresses.is_empty() && !self.inner.keeping.is_used() {
             log::info!(
-                "no store: when the hub is restarted, it has forgotten the states of senders that are gone by then"
+                "no store: when the hub is restarted, it has forgotten the states of senders that are gone by then, and all wills"
             );
         }
         router.about_mut().addresses.push(bound.clone());

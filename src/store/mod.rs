@@ -58,15 +58,20 @@ impl Store {
             }
             Err(fault) => return Err(directory.fault(&fault)),
         };
-        let Restored { entries, refused, .. } = restored;
+        let Restored { entries, refused, refused_apps, .. } = restored;
         info!("{entries} states from the store in {}", Quoted(directory.name()));
         if refused > 0 {
             warn!("{refused} states of the store in {} are forgotten: no room for them", Quoted(directory.name()));
         }
+        if refused_apps > 0 {
+            let name = Quoted(directory.name());
+            warn!("the wills of {refused_apps} apps in the store in {name} are forgotten: no room for them");
+        }
         database.is_whole().map_err(|fault| directory.fault(&fault))?;
         let mut store = Store { directory, database: Some(database) };
         // The times of the first stamps are reserved before anybody is let in; and it shows whether it can be written.
-        if let Some(batch) = router.take_batch(now) {
+        // What the first batch removes, to write it anew, is there again before the hub goes on.
+        while let Some(batch) = router.take_batch(now) {
             store.write(&batch).map_err(|fault| store.directory.fault(&fault))?;
             router.stored(batch.entries.len() as u64);
         }

@@ -55,7 +55,7 @@ fn the_will_of_a_process_that_is_killed_or_hangs_is_published_once_and_that_of_o
 #[test]
 fn the_wills_of_processes_that_are_killed_together_with_a_hub_that_has_a_store_are_published_by_the_next_one() {
     let dir = TempDir::new();
-    let arguments = ["--store", dir.path().to_str().unwrap(), "--lost", "2s", "--listen"];
+    let arguments = ["--store", dir.path().to_str().unwrap(), "--lost", "3s", "--listen"];
     let mut hub = CliHub::start_with(arguments.into_iter().chain(["tcp://127.0.0.1:0"]));
     let url = hub.url.clone();
     let mut killed = process(&url, "killed", "killed");

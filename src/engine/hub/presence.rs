@@ -134,14 +134,14 @@ impl Roster {
         }
     }
 
-    /// The hub has a connection. From the first one on, apps of an earlier hub have as long to come back as an app may be silent.
-    /// True: this is the first.
+    /// The hub has a connection. From the first one on, apps of an earlier hub have as long to come back as an app may be silent,
+    /// and no less than it takes all to connect again. True: this is the first.
     pub fn begins(&mut self, now: Now) -> bool {
         let is_first = self.born.is_none();
         if is_first {
             self.born = Some(now.mono);
-            let lost = Some(self.silence.lost).filter(|lost| !lost.is_zero()).unwrap_or(limits::LOST);
-            self.earlier_until = (!self.members.is_empty()).then(|| now.mono + lost);
+            let silent = if self.silence.lost.is_zero() { limits::LOST } else { self.silence.lost };
+            self.earlier_until = (!self.members.is_empty()).then(|| now.mono + silent.max(limits::YOUNG));
         }
         is_first
     }

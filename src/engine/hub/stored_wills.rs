@@ -10,7 +10,7 @@ use super::core::Core;
 use super::presence::{Holder, Roster, Seat};
 use super::wills::{Left, Wills};
 use crate::limits;
-use crate::wire::{self, Digest, Form, Instance, Meta};
+use crate::wire::{self, Digest, Features, Form, Instance, Meta};
 
 /// An app and its wills, as they are stored.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -40,6 +40,33 @@ impl StoredApp {
     /// About how many bytes it takes.
     pub(super) fn size(&self) -> usize {
         self.identity.len() + self.wills.iter().map(|will| will.len()).sum::<usize>()
+    }
+}
+
+/// An app whose wills have changed.
+struct Note {
+    identity: Box<str>,
+    /// Whether the store may have something of it.
+    is_stored: bool,
+}
+
+/// The apps whose wills have changed since the store was told of them.
+#[derive(Default)]
+pub(super) struct Notes {
+    /// Changed since the present pass over the table began.
+    fresh: BTreeMap<Seat, Note>,
+    /// Changed before that. If a will was published, this pass finds its value.
+    ripe: BTreeMap<Seat, Note>,
+}
+
+impl Notes {
+    /// The wills of this app have changed. If none `is_left`, there is nothing to do unless it `is_stored`.
+    pub fn add(&mut self, identity: &str, seat: Seat, is_left: bool, is_stored: bool) {
+        let before = self.ripe.remove(&seat).or_else(|| self.fresh.remove(&seat));
+        let is_stored = is_stored || before.is_some_and(|note| note.is_stored);
+        if is_left || is_stored {
+            self.fresh.insert(seat, Note { identity: identity.into(), is_stored });
+        }
     }
 }
 
@@ -78,22 +105,37 @@ impl Roster {
 
     /// Stops noting changes.
     pub fn stop_noting(&mut self) {
-        self.wills.unstored = None;
+        self.wills.notes = None;
     }
 
     /// Whether changes are noted that the store does not have.
     pub fn has_notes(&self) -> bool {
-        self.wills.unstored.as_ref().is_some_and(|unstored| !unstored.is_empty())
+        self.wills.notes.as_ref().is_some_and(|notes| !notes.fresh.is_empty() || !notes.ripe.is_empty())
     }
 
-    /// The next app whose wills have changed: its place, and what is to be stored there instead of what was; `None`: nothing.
-    pub fn take_unstored(&mut self) -> Option<(u64, Option<StoredApp>)> {
-        let (seat, identity) = self.wills.unstored.as_mut()?.pop_first()?;
-        let stored = self.stored(seat, &identity);
-        if let Some(held) = self.wills.held.get_mut(&identity).filter(|_| stored.is_none()) {
-            held.stored.remove(&seat);
+    /// The store begins a pass over the table.
+    pub fn begin_pass(&mut self) {
+        if let Some(notes) = &mut self.wills.notes {
+            notes.ripe.append(&mut notes.fresh);
         }
-        Some((place(seat), stored))
+    }
+
+    /// The next app whose wills had changed when the pass began that is over now, and have not changed since: its place, and
+    /// what is to be stored there instead of what was; `None`: nothing.
+    pub fn take_unstored(&mut self) -> Option<(u64, Option<StoredApp>)> {
+        loop {
+            let (seat, Note { identity, is_stored }) = self.wills.notes.as_mut()?.ripe.pop_first()?;
+            let stored = self.stored(seat, &identity);
+            if let Some(held) = self.wills.held.get_mut(&identity) {
+                match stored {
+                    Some(_) => held.stored.insert(seat),
+                    None => held.stored.remove(&seat),
+                };
+            }
+            if stored.is_some() || is_stored {
+                return Some((place(seat), stored));
+            }
+        }
     }
 
     /// What is to be stored of the app of this identity that has this seat, or had it when it was lost.
@@ -109,15 +151,19 @@ impl Roster {
         Some(StoredApp::new(identity, &member.holder, &member.wills))
     }
 
-    fn put_back(&mut self, app: &StoredApp, most: usize) -> Result<(), NotPutBack> {
+    /// Puts an app back, unless all wills would cost more than `most` bytes, or one has more than `max`.
+    fn put_back(&mut self, app: &StoredApp, most: usize, max: usize) -> Result<(), NotPutBack> {
         let mut left = Left::default();
         for bytes in &app.wills {
             let body = wire::decode(bytes, Form::V1).map_err(|_| NotPutBack::Damaged)?;
-            let fits = !body.is_reserved() && body.sender == &*app.identity && body.meta.flags & Meta::TRANSIENT == 0;
-            if !fits {
-                return Err(NotPutBack::Damaged);
+            if body.meta_at > max {
+                return Err(NotPutBack::NoRoom);
             }
-            if !left.put_back(body.name, bytes) {
+            let is_of_app = !body.is_reserved() && body.sender == &*app.identity;
+            let is_known =
+                body.raw_meta.len() <= limits::MAX_META && body.meta.check_features(Features::ALL, 0).is_ok();
+            let lasts = body.meta.flags & Meta::TRANSIENT == 0;
+            if !is_of_app || !is_known || !lasts || !left.put_back(body.name, bytes) {
                 return Err(NotPutBack::Damaged);
             }
         }
@@ -134,12 +180,14 @@ impl Roster {
 }
 
 impl Wills {
+    /// Notes all of these, and the wills of apps that are lost: the store has none of them.
     fn note_all(&mut self, mut all: BTreeMap<Seat, Box<str>>) {
-        for (identity, held) in &self.held {
+        for (identity, held) in &mut self.held {
+            held.stored.clear();
             all.extend(held.lost.map(|(seat, _)| (seat, identity.clone())));
         }
-        self.unstored = Some(BTreeMap::new());
-        all.iter().for_each(|(&seat, identity)| self.note(identity, seat));
+        self.notes = Some(Notes::default());
+        all.iter().for_each(|(&seat, identity)| self.note(identity, seat, true));
     }
 }
 
@@ -147,7 +195,7 @@ impl Core {
     /// Puts back an app of an earlier hub, with its wills.
     pub(super) fn restore_app(&mut self, app: &StoredApp) -> Result<(), NotPutBack> {
         let most = self.intake.table.room() / limits::TABLE_BYTES_PER_WILL_BYTE;
-        let result = self.roster.put_back(app, most);
+        let result = self.roster.put_back(app, most, self.config.max_message);
         self.reserve_for_wills();
         result
     }

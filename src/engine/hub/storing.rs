@@ -80,11 +80,15 @@ pub struct Restored {
     pub damaged: u64,
     /// Entries for which there was no room.
     pub refused: u64,
+    /// Apps for whose wills there was none.
+    pub refused_apps: u64,
 }
 
 /// The cursor of a store in a hub's table.
 pub struct Unstored {
     walk: Walk,
+    /// Whether a pass over the table has begun, and is not over.
+    is_passing: bool,
     /// The version of the table up to which nothing is left.
     through: Option<u64>,
     /// Whether the last batch had no room for all that there was.
@@ -106,6 +110,7 @@ impl Unstored {
     fn new() -> Unstored {
         Unstored {
             walk: Walk::from(0),
+            is_passing: false,
             through: None,
             has_more: false,
             forget_others: true,
@@ -145,11 +150,15 @@ impl Unstored {
         let wall = |age: Duration| WallTime::from_millis(now.wall.as_millis().saturating_sub(age.as_millis() as u64));
         let (mut batch, mut room, mut steps) = (Batch::default(), limits::STORE_BATCH, LOOKS);
         let mut met_end = self.through == Some(table.version());
+        if !self.is_passing {
+            roster.begin_pass();
+            self.is_passing = !met_end;
+        }
         while !met_end && room > 0 {
             match self.walk.next(table, &mut steps) {
                 Met::Pause => break,
                 Met::End => {
-                    met_end = true;
+                    (met_end, self.is_passing) = (true, false);
                     self.through = self.walk.again(table).then(|| table.version());
                 }
                 Met::Entry(slot) if is_on(Mutation::StoreSkips) && slot.0 % 2 == 1 => {}
@@ -215,6 +224,8 @@ impl Router {
     pub fn begin_restore(&mut self, now: Now, reserved: LogicalTime) -> bool {
         self.core.intake.table.note_for_store();
         self.core.roster.note_for_store();
+        // What is put back has the room that it had.
+        self.core.set_ceilings();
         self.unstored = Some(Box::new(Unstored::new()));
         self.core.intake.resume_from(now, reserved)
     }
@@ -247,7 +258,7 @@ impl Router {
         let result = self.core.restore_app(app);
         let Some(unstored) = &mut self.unstored else { return true };
         unstored.restored.damaged += u64::from(result == Err(NotPutBack::Damaged));
-        unstored.restored.refused += u64::from(result == Err(NotPutBack::NoRoom));
+        unstored.restored.refused_apps += u64::from(result == Err(NotPutBack::NoRoom));
         result != Err(NotPutBack::Damaged)
     }
 

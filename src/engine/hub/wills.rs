@@ -18,6 +18,7 @@ use super::core::Core;
 use super::intake::{check, Intake, NotTaken};
 use super::peer::Peer;
 use super::presence::{Holder, Seat};
+use super::stored_wills::Notes;
 use super::{turns, Router};
 use crate::effort::{did, Work};
 use crate::visible::one_line;
@@ -167,14 +168,14 @@ pub struct Wills {
     outcome: Outcome,
     /// What all wills cost, those of apps that are there among them, in bytes.
     cost: usize,
-    /// Apps whose wills have changed since they were stored, with their identities; `None` without a store.
-    pub(super) unstored: Option<BTreeMap<Seat, Box<str>>>,
+    /// The apps whose wills the store does not have as they are, if there is a store.
+    pub(super) notes: Option<Notes>,
 }
 
 impl Default for Wills {
     fn default() -> Wills {
         let held = HashMap::with_hasher(key_hasher());
-        Wills { held, due: VecDeque::new(), outcome: Outcome::default(), cost: 0, unstored: None }
+        Wills { held, due: VecDeque::new(), outcome: Outcome::default(), cost: 0, notes: None }
     }
 }
 
@@ -184,21 +185,19 @@ impl Wills {
         !self.due.is_empty()
     }
 
-    /// Notes that what is stored of the wills of this app is out of date.
-    pub(super) fn note(&mut self, identity: &str, seat: Seat) {
-        let Some(unstored) = self.unstored.as_mut().filter(|_| !is_on(Mutation::WillsNotStored)) else { return };
-        unstored.entry(seat).or_insert_with(|| identity.into());
-        if let Some(held) = self.held.get_mut(identity) {
-            held.stored.insert(seat);
-        }
+    /// Notes for the store that the wills of this app have changed, and whether any `is_left`.
+    pub(super) fn note(&mut self, identity: &str, seat: Seat, is_left: bool) {
+        let Some(notes) = self.notes.as_mut().filter(|_| !is_on(Mutation::WillsNotStored)) else { return };
+        let is_stored = self.held.get(identity).is_some_and(|held| held.stored.contains(&seat));
+        notes.add(identity, seat, is_left, is_stored);
     }
 
     /// Voids all wills of this identity.
     fn forget(&mut self, identity: &str) {
         let Some(held) = self.held.remove(identity) else { return };
         self.cost -= held.left.cost;
-        if let Some(unstored) = &mut self.unstored {
-            unstored.extend(held.stored.into_iter().map(|seat| (seat, identity.into())));
+        if let Some(notes) = &mut self.notes {
+            held.stored.into_iter().for_each(|seat| notes.add(identity, seat, false, true));
         }
     }
 
@@ -218,7 +217,7 @@ impl Wills {
     pub(super) fn restored(&mut self, identity: &str, seat: Seat, is_alone: bool, left: &Left) {
         self.joined(identity, seat, is_alone);
         self.cost += left.cost;
-        self.note(identity, seat);
+        self.note(identity, seat, true);
     }
 
     /// Whether all wills, including these, cost no more than `most` bytes.
@@ -230,8 +229,8 @@ impl Wills {
     pub fn moved(&mut self, identity: &str, old: Seat, seat: Seat, is_alone: bool, left: &mut Left) {
         if self.held.get(identity).is_some_and(|held| held.apps > 0 && old >= held.since) {
             if !left.wills.is_empty() {
-                self.note(identity, old);
-                self.note(identity, seat);
+                self.note(identity, old, false);
+                self.note(identity, seat, true);
             }
             return left.on_new_link();
         }
@@ -245,35 +244,30 @@ impl Wills {
         let held = self.held.get_mut(identity).filter(|held| held.apps > 0 && seat >= held.since);
         let Some(held) = held else {
             self.cost -= left.cost;
-            return;
+            return self.note(identity, seat, false);
         };
         held.apps -= 1;
         let others = held.apps;
-        let was_left = !left.wills.is_empty();
-        let mut lost_before = None;
+        let mut before = None;
         if is_lost {
             self.cost -= held.left.cost + left.cost;
             left.inherit(std::mem::take(&mut held.left));
             self.cost += left.cost;
             held.left = left;
-            lost_before = held.lost.take();
-            held.lost = (!held.left.wills.is_empty()).then_some((seat, holder));
+            before = held.lost.take();
+            held.lost = (!held.left.is_empty()).then_some((seat, holder));
         } else {
             self.cost -= left.cost;
         }
-        let is_due = is_lost && !held.left.wills.is_empty();
-        if was_left || lost_before.is_some() {
-            self.note(identity, seat);
+        let is_left = is_lost && !held.left.is_empty();
+        self.note(identity, seat, is_left);
+        if let Some((before, _)) = before {
+            self.note(identity, before, false);
         }
-        if let Some((before, _)) = lost_before {
-            self.note(identity, before);
-        }
-        if others > 0 {
-            return;
-        }
-        match is_due {
-            true => self.due.push_back(identity.into()),
-            false => self.forget(identity),
+        match (others, is_left) {
+            (0, true) => self.due.push_back(identity.into()),
+            (0, false) => self.forget(identity),
+            _ => {}
         }
     }
 
@@ -286,8 +280,8 @@ impl Wills {
             if let Some(Will { body, .. }) = held.left.take_first() {
                 self.cost -= before - held.left.cost;
                 if let Some((seat, _)) = lost {
-                    let identity = identity.clone();
-                    self.note(&identity, seat);
+                    let (identity, is_left) = (identity.clone(), !held.left.is_empty());
+                    self.note(&identity, seat, is_left);
                 }
                 return Some(Due::Publish(body));
             }
@@ -316,7 +310,7 @@ impl Wills {
             left.insert(name.into(), Will { body: body.into(), is_told: true });
         }
         self.cost += left.cost;
-        self.note(whose.0, whose.1);
+        self.note(whose.0, whose.1, !left.is_empty());
         fits
     }
 
@@ -327,7 +321,7 @@ impl Wills {
         change(left);
         self.cost += left.cost;
         if left.wills.len() != before {
-            self.note(whose.0, whose.1);
+            self.note(whose.0, whose.1, !left.is_empty());
         }
     }
 }

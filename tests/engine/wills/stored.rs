@@ -1,14 +1,16 @@
 //! Wills of a hub with a store, which is restarted.
 
+use std::time::Duration;
+
 use nanostate::engine::hub::{RouterConfig, Silence, StoredApp};
 use nanostate::engine::ConnId;
 use nanostate::limits;
-use nanostate::wire::{Control, Digest, Features, HelloFlags, Instance, Secret, WillMessage};
+use nanostate::wire::{Control, Digest, Features, Form, HelloFlags, Instance, Meta, Secret, WillMessage};
 use nanostate::Kind;
 
 use super::{bye, hello, join, join_shared, leave, of, publish, read, watcher, will_body, LOST};
 use crate::presence::heard;
-use crate::sim::{value, Direct, Shelf, SEC};
+use crate::sim::{body, value, Direct, Shelf, SEC};
 use crate::store::{hub_with, restarted, store};
 
 /// As long as an app may be silent, those have to come back that were there before a hub was restarted.
@@ -185,7 +187,8 @@ fn how_long_it_is_waited_for_apps_follows_from_how_long_they_may_be_silent() {
     let a = join(&mut hub, "a", 1, 1);
     leave(&mut hub, a, "a", "on", Some(0));
     store(&mut hub, &mut shelf);
-    for (lost, waited) in [(limits::LOST / 4, SILENT / 4), (std::time::Duration::ZERO, SILENT)] {
+    let (young, never) = (limits::YOUNG.as_nanos() as u64, Duration::ZERO);
+    for (lost, waited) in [(2 * limits::LOST, 2 * SILENT), (limits::YOUNG / 10, young), (never, SILENT)] {
         kill(&mut hub, &mut shelf);
         *hub.router.silence_mut() = Silence { suspect: lost / 2, lost };
         let observer = watcher(&mut hub);
@@ -198,26 +201,83 @@ fn how_long_it_is_waited_for_apps_follows_from_how_long_they_may_be_silent() {
 
 #[test]
 fn a_will_is_forgotten_in_the_store_no_sooner_than_its_value_is_stored() {
-    let (mut hub, mut shelf) = start();
-    let (a, b) = (join(&mut hub, "a", 1, 1), join(&mut hub, "b", 2, 1));
-    leave(&mut hub, a, "a", "on", Some(0));
-    store(&mut hub, &mut shelf);
-    // More than one batch takes.
-    (0..30).for_each(|n| publish(&mut hub, b, "b", &n.to_string(), &value(Kind::Text, n, 100_000)));
-    hub.lose(a);
-    hub.pass(LOST);
-    hub.pass(0);
-    let mut batches = 0;
-    while let Some(batch) = hub.router.take_batch(hub.now) {
-        shelf.put(&batch);
-        hub.router.stored(0);
-        batches += 1;
-        let mut next = Direct::new(RouterConfig::default());
-        shelf.restore(next.now, &mut next.router);
-        let is_published = next.router.table().find("a", "on").is_some();
-        assert!(is_published || !shelf.apps.is_empty(), "it is in neither");
+    // The app is lost before the first batch or between two, and its value is in a slot of its own or one of the first.
+    for (lost_in, has_value) in [(0, false), (0, true), (1, false), (1, true), (2, true)] {
+        let (mut hub, mut shelf) = start();
+        let (a, b) = (join(&mut hub, "a", 1, 1), join(&mut hub, "b", 2, 1));
+        if has_value {
+            publish(&mut hub, a, "a", "on", &[1]);
+        }
+        leave(&mut hub, a, "a", "on", Some(0));
+        store(&mut hub, &mut shelf);
+        // More than one batch takes.
+        (0..30).for_each(|n| publish(&mut hub, b, "b", &n.to_string(), &value(Kind::Text, n, 100_000)));
+        hub.pass(SEC);
+        let mut batches = 0;
+        while !shelf.apps.is_empty() {
+            if batches == lost_in {
+                hub.lose(a);
+                hub.pass(LOST);
+                hub.pass(0);
+            }
+            hub.pass(SEC);
+            let batch = hub.router.take_batch(hub.now).expect("there is something");
+            shelf.put(&batch);
+            hub.router.stored(0);
+            batches += 1;
+            let mut next = Direct::new(RouterConfig::default());
+            shelf.restore(next.now, &mut next.router);
+            let is_published = next.router.table().find("a", "on").is_some_and(|value| value.data() == [0]);
+            assert!(is_published || !shelf.apps.is_empty(), "it is in neither: {lost_in}, {has_value}, {batches}");
+        }
+        assert!(batches > lost_in + 1, "{batches} batches");
     }
-    assert!(batches > 1 && shelf.apps.is_empty(), "{batches} batches, then {:?}", shelf.apps);
+}
+
+#[test]
+fn what_nobody_is_to_publish_any_more_leaves_no_trace_while_the_store_cannot_be_written() {
+    let (mut hub, mut shelf) = start();
+    let stays = join(&mut hub, "stays", 1, 1);
+    leave(&mut hub, stays, "stays", "on", Some(0));
+    hub.pass(SEC);
+    let first = hub.router.take_batch(hub.now).expect("there is something");
+    for n in 0..1000_u64 {
+        let comes = join(&mut hub, "comes", 2, n + 1);
+        leave(&mut hub, comes, "comes", "on", Some(0));
+        match n % 3 {
+            0 => bye(&mut hub, comes, "comes"),
+            1 => hub.control(comes, "comes", Control::Will(WillMessage::Withdraws("on"))),
+            _ => hub.lose(comes),
+        }
+        if n % 100 == 0 {
+            hub.pass(LOST);
+            hub.pass(0);
+        }
+    }
+    shelf.put(&first);
+    hub.router.stored(0);
+    hub.pass(10 * LOST);
+    hub.pass(0);
+    let told: Vec<_> = store(&mut hub, &mut shelf).into_iter().flat_map(|batch| batch.apps).collect();
+    assert!(told.is_empty(), "{told:?}");
+    assert_eq!(shelf.apps.len(), 1);
+}
+
+#[test]
+fn wills_that_are_put_back_take_no_more_room_than_the_hub_has_now() {
+    let (mut hub, mut shelf) = start();
+    let a = join(&mut hub, "a", 1, 1);
+    for n in 0..8 {
+        let body = body(Form::V1, "a", &n.to_string(), &value(Kind::Text, n, 100_000), &Meta::default());
+        hub.control(a, "a", Control::Will(WillMessage::Leaves(&body)));
+    }
+    store(&mut hub, &mut shelf);
+    // An eighth of the table may be wills, and the table has half of the memory.
+    for (memory, is_put_back) in [(16 << 20, true), (12 << 20, false)] {
+        let mut next = Direct::new(RouterConfig { memory, ..RouterConfig::default() });
+        let restored = shelf.restore(next.now, &mut next.router);
+        assert_eq!(restored.refused_apps, u64::from(!is_put_back), "{memory}");
+    }
 }
 
 #[test]
@@ -264,7 +324,7 @@ fn put_back(identity: &str, wills: Vec<Vec<u8>>, most: usize) -> (bool, u64) {
     let now = nanostate::engine::Now::default();
     router.begin_restore(now, Default::default());
     let whole = router.restore_app(&app);
-    (whole, router.restored(now, whole).refused)
+    (whole, router.restored(now, whole).refused_apps)
 }
 
 #[test]
@@ -277,5 +337,11 @@ fn what_is_no_will_of_the_app_is_not_put_back_nor_what_there_is_no_room_for() {
     assert_eq!(put_back("a", vec![b"\xC1".to_vec()], most), (false, 0));
     assert_eq!(put_back("a", vec![], most), (false, 0));
     assert_eq!(put_back("a", vec![will("a", "x"), will("a", "x")], most), (false, 0));
+    let of = |meta: &Meta| vec![body(Form::V1, "a", "x", &[7], meta)];
+    assert_eq!(put_back("a", of(&Meta { lifetime: Some(7), ..Meta::default() }), most), (true, 0));
+    assert_eq!(put_back("a", of(&Meta { flags: Meta::TRANSIENT, ..Meta::default() }), most), (false, 0));
+    assert_eq!(put_back("a", of(&Meta { flags: Meta::RETAINED, ..Meta::default() }), most), (false, 0));
+    let large = body(Form::V1, "a", "x", &value(Kind::Text, 1, RouterConfig::default().max_message), &Meta::default());
+    assert_eq!(put_back("a", vec![large], most), (true, 1));
     assert_eq!(put_back("a", (0..100).map(|n| will("a", &n.to_string())).collect(), 10_000), (true, 1));
 }
