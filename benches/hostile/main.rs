@@ -6,8 +6,9 @@
 //! cargo bench --bench hostile -- --list            the rows, and what attackers do in each
 //! cargo bench --bench hostile -- --json            a JSON object for each row
 //! cargo bench --bench hostile -- --pages 9         what 197 pages do beside three that attack, in 9 pairs of runs
+//! cargo bench --bench hostile -- --stopped 5      what a receiver that is stopped costs the others, in 5 pairs of runs
 //! cargo bench --bench hostile -- --page FILE       also writes the table into a page, between its marks
-//! cargo bench --bench hostile -- --seconds 30      of each storm, instead of 10
+//! cargo bench --bench hostile -- --seconds 30      of each storm or run, instead of 10
 //! ```
 //!
 //! For each row a hub is started as a process, beside it the attackers as another; the honest programs are in this one.
@@ -21,6 +22,7 @@ mod hub;
 mod pages;
 mod peer;
 mod report;
+mod stopped;
 mod storm;
 #[allow(dead_code, unused_imports)]
 #[path = "../../tests/support/mod.rs"]
@@ -52,12 +54,20 @@ struct Arguments {
     page: Option<PathBuf>,
     storm: Duration,
     pages: Option<usize>,
+    stopped: Option<usize>,
 }
 
 impl Arguments {
     fn parse(arguments: Vec<String>) -> Result<Arguments, String> {
-        let mut parsed =
-            Arguments { words: Vec::new(), list: false, json: false, page: None, storm: STORM, pages: None };
+        let mut parsed = Arguments {
+            words: Vec::new(),
+            list: false,
+            json: false,
+            page: None,
+            storm: STORM,
+            pages: None,
+            stopped: None,
+        };
         let mut arguments = arguments.into_iter();
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
@@ -67,13 +77,14 @@ impl Arguments {
                 "--list" => parsed.list = true,
                 "--json" => parsed.json = true,
                 "--page" => parsed.page = Some(value()?.into()),
-                "--seconds" | "--pages" => {
+                "--seconds" | "--pages" | "--stopped" => {
                     let number: u32 = value()?.parse().unwrap_or(0);
                     if number == 0 {
                         return Err(format!("{argument} needs a number above 0"));
                     }
                     match argument.as_str() {
                         "--pages" => parsed.pages = Some(number as usize),
+                        "--stopped" => parsed.stopped = Some(number as usize),
                         _ => parsed.storm = Duration::from_secs(number.into()),
                     }
                 }
@@ -131,6 +142,9 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     support::allow_descriptors(OPEN_FILES)?;
     if let Some(pairs) = arguments.pages {
         return pages::compare(pairs, arguments.storm);
+    }
+    if let Some(pairs) = arguments.stopped {
+        return stopped::compare(pairs, arguments.storm);
     }
     let mut rows = Vec::new();
     if !arguments.json {

@@ -35,11 +35,11 @@ pub struct Row {
     pub cut: u64,
 }
 
-fn milliseconds(time: Duration) -> f64 {
+pub fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 
-fn mebibytes(bytes: u64) -> u64 {
+pub fn mebibytes(bytes: u64) -> u64 {
     bytes >> 20
 }
 
