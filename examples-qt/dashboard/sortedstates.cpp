@@ -10,9 +10,12 @@
 
 namespace {
 
+// NaN is none: it has no place among the others.
 bool isNumber(const QVariant &value)
 {
     const int type = value.userType();
+    if (type == QMetaType::Double && qIsNaN(value.toDouble()))
+        return false;
     return type == QMetaType::LongLong || type == QMetaType::ULongLong || type == QMetaType::Double;
 }
 
@@ -21,6 +24,8 @@ QString words(const QVariant &value)
     const int type = value.userType();
     if (type == QMetaType::QVariantList || type == QMetaType::QVariantMap)
         return QString::fromUtf8(QJsonDocument(QJsonArray{QJsonValue::fromVariant(value)}).toJson(QJsonDocument::Compact));
+    if (type == QMetaType::QByteArray)
+        return QString::number(value.toByteArray().size());
     return value.toString();
 }
 

@@ -477,7 +477,15 @@ void ClientPrivate::expireLater(std::chrono::milliseconds rest)
         return;
     expiry = then;
     // A client that was made before the QCoreApplication cannot start a timer yet.
-    const auto begin = [this, wait]() { QTimer::singleShot(wait, Qt::PreciseTimer, q, [this]() { expire(); }); };
+    const auto begin = [this, wait]() {
+        if (expiryTimer == nullptr) {
+            expiryTimer = new QTimer(q);
+            expiryTimer->setSingleShot(true);
+            expiryTimer->setTimerType(Qt::PreciseTimer);
+            QObject::connect(expiryTimer, &QTimer::timeout, q, [this]() { expire(); });
+        }
+        expiryTimer->start(wait);
+    };
     QMetaObject::invokeMethod(q, begin, Qt::QueuedConnection);
 }
 

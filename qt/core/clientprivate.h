@@ -16,6 +16,7 @@
 
 QT_BEGIN_NAMESPACE
 class QSocketNotifier;
+class QTimer;
 QT_END_NAMESPACE
 
 namespace NanostateQt {
@@ -158,6 +159,8 @@ private:
     Lifetimes lifetimes;
     // When expire() runs next; in the past if it is not going to.
     QDeadlineTimer expiry;
+    // A child of the client; none before the first value that expires.
+    QTimer *expiryTimer = nullptr;
     // What the signals emitted so far have reported.
     struct
     {

@@ -93,12 +93,14 @@ private Q_SLOTS:
         client->setActive(true);
         QVERIFY(client->publish(text("alive"), 1, expiring(30ms)));
         client->setActive(false);
-        client->setActive(true);
         // It expires later than the first one would have.
         Client other(text("other"), hub.url());
         other.setActive(true);
         QVERIFY(other.publish(text("after"), 1, expiring(60ms)));
         EVENTUALLY(!other.value(text("after")).isValid());
+        // Any sooner, the hub would send the value that the client had left there.
+        client->setActive(true);
+        EVENTUALLY(client->isSynced());
         QCOMPARE(observer.told, 1);
         QVERIFY(client->publish(text("alive"), 1, expiring(30ms)));
         delete client;
