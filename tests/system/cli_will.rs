@@ -75,6 +75,7 @@ fn a_will_that_cannot_be_left_is_wrong_usage_or_names_the_hub_as_the_reason() {
         (&["--stdin", "--will", "n"], "2 values required for '--will <NAME> <VALUE>' but 1 was provided"),
         (&["--stdin", "--will", "n", "x"], "--as <IDENTITY>"),
         (&["--stdin", "--will-clear", "n"], "--as <IDENTITY>"),
+        (&["--stdin", "--as", "nanostate", "--will", "n", "x"], "an identity other than nanostate (--as)"),
         (&["n", "x", "--will", "n", "y"], "the argument '[NAME]' cannot be used with '--will <NAME> <VALUE>'"),
     ] {
         let (line, code) = failed(&url, arguments);

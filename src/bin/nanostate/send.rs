@@ -155,6 +155,10 @@ fn run_one(name: &str, arguments: &Arguments) -> Result<(), Failure> {
 /// Sends a state for each line of standard input, as it comes. Lines with a fault are named, and the others sent.
 fn run_lines(arguments: &Arguments) -> Result<(), Failure> {
     let wills = arguments.wills.read(arguments.kind)?;
+    if !wills.is_empty() && arguments.identity == IDENTITY {
+        // The hub would publish none as long as another run is there, nor after one has said goodbye.
+        return Err(Failure::Usage(format!("--will and --will-clear need an identity other than {IDENTITY} (--as)")));
+    }
     let (input, stopper) = lines::channel();
     // If there is no room for it, a line is there that ends the wait as well.
     let sender = Sender::connect(arguments, move || drop(stopper.try_send(Input::Stop)))?;
@@ -172,7 +176,7 @@ fn send_lines(
 ) -> Result<(), Failure> {
     if !wills.is_empty() {
         wills::leave(&sender.app, wills)?;
-        sender.flush(sender.deadline)?;
+        sender.flush(Deadline::after(Some(arguments.timeout)))?;
     }
     let reader = input.read()?;
     let (mut number, mut faults, mut unread) = (0_u64, 0_u64, None);
