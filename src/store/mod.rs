@@ -40,6 +40,7 @@ impl Store {
         let directory = Directory::lock(path)?;
         let opened = directory.check().and_then(|()| Database::open(&directory.database()));
         let loaded = opened.and_then(|database| Ok((load(&database, now, router)?, database)));
+        let is_whole = matches!(loaded, Ok((0, _)));
         let (database, restored) = match loaded {
             Ok((0, database)) => (database, router.restored(now, true)),
             Ok((damaged, database)) => {
@@ -69,9 +70,14 @@ impl Store {
         }
         database.is_whole().map_err(|fault| directory.fault(&fault))?;
         let mut store = Store { directory, database: Some(database) };
-        // The times of the first stamps are reserved before anybody is let in; and it shows whether it can be written.
-        // What the first batch removes, to write it anew, is there again before the hub goes on.
-        while let Some(batch) = router.take_batch(now) {
+        // The times of the first stamps are reserved before anybody is let in; and it shows whether it can be written. What is
+        // to be removed and written anew of a store is so in one transaction. A new one is filled later, as far as there is room.
+        let mut first = router.take_batch(now);
+        while let Some(batch) = first.as_mut().filter(|_| is_whole) {
+            let Some(more) = router.take_next_batch(now) else { break };
+            batch.append(more);
+        }
+        if let Some(batch) = first {
             store.write(&batch).map_err(|fault| store.directory.fault(&fault))?;
             router.stored(batch.entries.len() as u64);
         }

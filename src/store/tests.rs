@@ -155,6 +155,20 @@ fn apps_and_their_wills_are_read_again_and_one_that_was_changed_is_left_out() {
 }
 
 #[test]
+fn apps_without_number_are_written_anew_before_a_hub_begins() {
+    let temp = Temp::new();
+    let (mut store, _) = temp.open().unwrap();
+    // More than a batch has room for.
+    let put = (0..20_000).map(|n| (n, Some(app(&format!("a{n}"), None, 1)))).collect();
+    store.write(&Batch { apps: put, reserved: reserved(), ..Batch::default() }).unwrap();
+    drop(store);
+    for _ in 0..2 {
+        let (store, _) = temp.open().unwrap();
+        assert_eq!(apps(&store).len(), 20_000);
+    }
+}
+
+#[test]
 fn a_directory_has_one_hub_at_a_time() {
     let temp = Temp::new();
     let first = temp.open().unwrap();

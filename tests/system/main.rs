@@ -36,6 +36,7 @@ mod cli_top;
 mod cli_transient;
 #[cfg(feature = "cli")]
 mod cli_ttl;
+#[cfg(feature = "cli")]
 mod cli_will;
 mod crash;
 mod docs;

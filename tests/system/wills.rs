@@ -2,10 +2,7 @@
 
 use nanostate::{App, Hub, HubOption, Kind, Value, Will};
 
-use crate::store::stored;
-use crate::support::{
-    app, c_program, hub, key, receive, receive_until, send, until, waiting, CliHub, Process, TempDir, PATIENCE,
-};
+use crate::support::{app, c_program, hub, receive, receive_until, send, waiting, Process, PATIENCE};
 
 /// A process with a value and a will for it, which the hub has.
 fn process(url: &str, identity: &str, will: &str) -> Process {
@@ -52,8 +49,12 @@ fn the_will_of_a_process_that_is_killed_or_hangs_is_published_once_and_that_of_o
     assert!(waiting(&observer).is_empty());
 }
 
+#[cfg(all(feature = "cli", target_os = "linux"))]
 #[test]
 fn the_wills_of_processes_that_are_killed_together_with_a_hub_that_has_a_store_are_published_by_the_next_one() {
+    use crate::store::stored;
+    use crate::support::{key, until, CliHub, TempDir};
+
     let dir = TempDir::new();
     let arguments = ["--store", dir.path().to_str().unwrap(), "--lost", "3s", "--listen"];
     let mut hub = CliHub::start_with(arguments.into_iter().chain(["tcp://127.0.0.1:0"]));

@@ -199,7 +199,16 @@ impl Roster {
     /// Adds an app of an earlier hub. It is suspect until it comes back. Called before [`Roster::begins`], in the order of the
     /// seats.
     pub(super) fn restore(&mut self, identity: &str, holder: Holder, wills: Left) {
-        let seat = Seat::Earlier(self.members.len() as u32);
+        let next =
+            self.members.last_key_value().map_or(0, |(&seat, _)| if let Seat::Earlier(n) = seat { n + 1 } else { 0 });
+        let seat = Seat::Earlier(next);
+        // The hub was killed when it had stored the app at its new place, and not removed it at the old one.
+        let old = holder.digest.and_then(|digest| self.cut_by.remove(&digest));
+        if let Some((old, Member { identity, holder, wills, .. })) =
+            old.and_then(|old| Some((old, self.members.remove(&old)?)))
+        {
+            self.wills.ended(&identity, old, holder, wills, false);
+        }
         self.wills.restored(identity, seat, holder.is_alone, &wills);
         self.cut_by.extend(holder.digest.map(|digest| (digest, seat)));
         let (identity, until) = (identity.into(), Some(MonoTime::default()));

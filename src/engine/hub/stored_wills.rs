@@ -53,20 +53,47 @@ struct Note {
 /// The apps whose wills have changed since the store was told of them.
 #[derive(Default)]
 pub(super) struct Notes {
-    /// Changed since the present pass over the table began.
+    /// Apps that have wills.
+    left: BTreeMap<Seat, Note>,
+    /// Apps that have none any more.
+    gone: BTreeMap<Seat, Note>,
+    /// Lost apps of which wills were published since the present pass over the table began.
     fresh: BTreeMap<Seat, Note>,
-    /// Changed before that. If a will was published, this pass finds its value.
+    /// The same before that: the pass finds the values.
     ripe: BTreeMap<Seat, Note>,
 }
 
 impl Notes {
+    fn is_empty(&self) -> bool {
+        [&self.left, &self.gone, &self.fresh, &self.ripe].iter().all(|notes| notes.is_empty())
+    }
+
     /// The wills of this app have changed. If none `is_left`, there is nothing to do unless it `is_stored`.
     pub fn add(&mut self, identity: &str, seat: Seat, is_left: bool, is_stored: bool) {
-        let before = self.ripe.remove(&seat).or_else(|| self.fresh.remove(&seat));
-        let is_stored = is_stored || before.is_some_and(|note| note.is_stored);
-        if is_left || is_stored {
-            self.fresh.insert(seat, Note { identity: identity.into(), is_stored });
+        if let Some(note) = self.fresh.get_mut(&seat).or_else(|| self.ripe.get_mut(&seat)) {
+            note.is_stored |= is_stored;
+            return;
         }
+        let is_stored = is_stored || self.remove(seat);
+        let notes = match (is_left, is_stored) {
+            (true, _) => &mut self.left,
+            (false, true) => &mut self.gone,
+            (false, false) => return,
+        };
+        notes.insert(seat, Note { identity: identity.into(), is_stored });
+    }
+
+    /// A will of this app was published.
+    pub fn add_published(&mut self, identity: &str, seat: Seat, is_stored: bool) {
+        let before = self.ripe.remove(&seat).or_else(|| self.fresh.remove(&seat)).is_some_and(|note| note.is_stored);
+        let is_stored = is_stored | before | self.remove(seat);
+        self.fresh.insert(seat, Note { identity: identity.into(), is_stored });
+    }
+
+    /// Whether what is removed may be stored.
+    fn remove(&mut self, seat: Seat) -> bool {
+        let note = self.left.remove(&seat).or_else(|| self.gone.remove(&seat));
+        note.is_some_and(|note| note.is_stored)
     }
 }
 
@@ -110,7 +137,7 @@ impl Roster {
 
     /// Whether changes are noted that the store does not have.
     pub fn has_notes(&self) -> bool {
-        self.wills.notes.as_ref().is_some_and(|notes| !notes.fresh.is_empty() || !notes.ripe.is_empty())
+        self.wills.notes.as_ref().is_some_and(|notes| !notes.is_empty())
     }
 
     /// The store begins a pass over the table.
@@ -120,11 +147,20 @@ impl Roster {
         }
     }
 
-    /// The next app whose wills had changed when the pass began that is over now, and have not changed since: its place, and
-    /// what is to be stored there instead of what was; `None`: nothing.
+    /// The next app whose wills have changed: its place, and what is to be stored there instead of what was; `None`: nothing.
+    /// One that takes the place of another comes before that is removed.
     pub fn take_unstored(&mut self) -> Option<(u64, Option<StoredApp>)> {
+        self.take_noted(|notes| notes.left.pop_first().or_else(|| notes.gone.pop_first()))
+    }
+
+    /// The same for an app of which wills were published before the pass began that is over now.
+    pub fn take_published(&mut self) -> Option<(u64, Option<StoredApp>)> {
+        self.take_noted(|notes| notes.ripe.pop_first())
+    }
+
+    fn take_noted(&mut self, next: impl Fn(&mut Notes) -> Option<(Seat, Note)>) -> Option<(u64, Option<StoredApp>)> {
         loop {
-            let (seat, Note { identity, is_stored }) = self.wills.notes.as_mut()?.ripe.pop_first()?;
+            let (seat, Note { identity, is_stored }) = next(self.wills.notes.as_mut()?)?;
             let stored = self.stored(seat, &identity);
             if let Some(held) = self.wills.held.get_mut(&identity) {
                 match stored {

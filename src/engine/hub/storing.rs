@@ -71,6 +71,19 @@ pub struct Batch {
     pub reserved: LogicalTime,
 }
 
+impl Batch {
+    /// Adds what is to be stored after this.
+    pub fn append(&mut self, more: Batch) {
+        let Batch { entries, freed, forget_others, senders, apps, reserved } = more;
+        debug_assert!(!forget_others);
+        self.entries.extend(entries);
+        self.freed.extend(freed);
+        self.senders.extend(senders);
+        self.apps.extend(apps);
+        self.reserved = reserved;
+    }
+}
+
 /// How much was put back of what was stored, and how much was not.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Restored {
@@ -154,6 +167,12 @@ impl Unstored {
             roster.begin_pass();
             self.is_passing = !met_end;
         }
+        // Others have half of it at least.
+        while room > limits::STORE_BATCH / 2 {
+            let Some((place, app)) = roster.take_unstored() else { break };
+            room = room.saturating_sub(EACH + app.as_ref().map_or(0, StoredApp::size));
+            batch.apps.push((place, app));
+        }
         while !met_end && room > 0 {
             match self.walk.next(table, &mut steps) {
                 Met::Pause => break,
@@ -199,7 +218,7 @@ impl Unstored {
         }
         // A published will is removed only once its value is stored, in this batch or an earlier one.
         while met_end && room > 0 {
-            let Some((place, app)) = roster.take_unstored() else { break };
+            let Some((place, app)) = roster.take_published() else { break };
             room = room.saturating_sub(EACH + app.as_ref().map_or(0, StoredApp::size));
             batch.apps.push((place, app));
         }
@@ -278,6 +297,13 @@ impl Router {
         let has_peers = self.peers.len() > 0;
         let unstored = self.unstored.as_mut()?;
         unstored.due(&self.core, has_peers).filter(|&due| due <= now.mono)?;
+        Some(unstored.take(now, &mut self.core))
+    }
+
+    /// What is to be stored together with the batch that was taken last, which is not stored yet, if that had no room for it.
+    pub fn take_next_batch(&mut self, now: Now) -> Option<Batch> {
+        let has_notes = self.core.roster.has_notes();
+        let unstored = self.unstored.as_mut().filter(|unstored| unstored.has_more || has_notes)?;
         Some(unstored.take(now, &mut self.core))
     }
 

@@ -280,8 +280,10 @@ impl Wills {
             if let Some(Will { body, .. }) = held.left.take_first() {
                 self.cost -= before - held.left.cost;
                 if let Some((seat, _)) = lost {
-                    let (identity, is_left) = (identity.clone(), !held.left.is_empty());
-                    self.note(&identity, seat, is_left);
+                    let (identity, is_stored) = (identity.clone(), held.stored.contains(&seat));
+                    if let Some(notes) = &mut self.notes {
+                        notes.add_published(&identity, seat, is_stored);
+                    }
                 }
                 return Some(Due::Publish(body));
             }

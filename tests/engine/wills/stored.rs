@@ -281,6 +281,47 @@ fn wills_that_are_put_back_take_no_more_room_than_the_hub_has_now() {
 }
 
 #[test]
+fn wills_that_change_all_the_time_are_stored_beside_a_table_that_does_too() {
+    let (mut hub, mut shelf) = start();
+    let (a, b) = (join(&mut hub, "a", 1, 1), join(&mut hub, "b", 2, 1));
+    for round in 0..20_u8 {
+        // More than a batch has room for: a pass over the table takes several.
+        let large = |n: u64| value(Kind::Text, n + u64::from(round), 100_000);
+        (0..30).for_each(|n| publish(&mut hub, b, "b", &n.to_string(), &large(n)));
+        leave(&mut hub, a, "a", "on", Some(round));
+        hub.pass(limits::STORE_EVERY.as_nanos() as u64);
+        let batch = hub.router.take_batch(hub.now).expect("there is something");
+        shelf.put(&batch);
+        hub.router.stored(0);
+        let stored: Vec<_> = shelf.apps.values().flat_map(|app| app.wills.clone()).collect();
+        assert_eq!(stored, [will_body("a", "on", Some(round)).into()]);
+    }
+}
+
+#[test]
+fn an_app_that_was_stored_at_a_new_place_and_not_yet_removed_at_the_old_one_is_one_app() {
+    let (mut hub, mut shelf) = start();
+    let a = join(&mut hub, "a", 1, 1);
+    leave(&mut hub, a, "a", "x", Some(1));
+    leave(&mut hub, a, "a", "y", Some(1));
+    store(&mut hub, &mut shelf);
+    let (old, before) = shelf.apps.pop_first().expect("it is stored");
+    hub.lose(a);
+    let a = join(&mut hub, "a", 1, 2);
+    leave(&mut hub, a, "a", "x", Some(2));
+    hub.control(a, "a", Control::Will(WillMessage::Complete));
+    store(&mut hub, &mut shelf);
+    shelf.apps.insert(old, before);
+    assert_eq!(shelf.apps.len(), 2);
+    kill(&mut hub, &mut shelf);
+    let observer = watcher(&mut hub);
+    hub.control(observer, "watcher", Control::Watch);
+    assert_eq!(heard(&mut hub, observer), ["begins", "a suspect", "complete, young"]);
+    hub.pass(SILENT);
+    assert_eq!(told(&mut hub, observer), of(&[("x", Some(2))]));
+}
+
+#[test]
 fn wills_that_are_told_again_as_they_were_are_not_stored_again() {
     let (mut hub, mut shelf) = start();
     let a = join(&mut hub, "a", 1, 1);
