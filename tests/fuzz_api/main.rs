@@ -44,11 +44,15 @@ const MARK: &[u8] = b"mark\xff\0";
 
 const HEADER: &str = include_str!("../../include/nanostate.h");
 
+/// Where the header declares a function that returns a status.
+fn declared(function: &str) -> Option<usize> {
+    let plain = [" ", "*"].iter().find_map(|before| HEADER.find(&format!("\nns_status{before}{function}(")));
+    plain.or_else(|| HEADER.find(&format!("\nNS_MUST_CHECK ns_status {function}(")))
+}
+
 /// The comment before a function in the header, on one line for each of its items.
 fn comment(function: &str) -> &'static str {
-    let declared = [" ", "*"].iter().find_map(|before| HEADER.find(&format!("\nns_status{before}{function}(")));
-    let declared = declared.or_else(|| HEADER.find(&format!("\nNS_MUST_CHECK ns_status {function}(")));
-    let before = &HEADER[..declared.unwrap_or_else(|| panic!("{function} is not in the header"))];
+    let before = &HEADER[..declared(function).unwrap_or_else(|| panic!("{function} is not in the header"))];
     &before[before.rfind("/**").expect("a comment")..]
 }
 
@@ -73,7 +77,7 @@ fn listed(function: &'static str) -> &'static [ns_status] {
     let mut statuses: Vec<_> = items.flatten().flat_map(|item| names(item, "NS_ERR_")).map(number).collect();
     if comment.contains("errors") {
         let others = names(comment, "ns_app_").chain(names(comment, "ns_hub_"));
-        let others = others.filter(|&other| other != function);
+        let others = others.filter(|&other| other != function && declared(other).is_some());
         others.for_each(|other| statuses.extend_from_slice(listed(other)));
     }
     assert!(!statuses.is_empty(), "no errors are listed for {function}");
