@@ -142,6 +142,8 @@ fn logs(level: &str) -> (Vec<String>, Vec<String>) {
     let hub = CliHub::start_with(["--listen", "tcp://127.0.0.1:0", "--log", level]);
     let ended = run(hub.nanostate(["send", "room/temperature", "21.5", "--log", level]), b"");
     assert_eq!(ended.code, Some(0), "{ended:?}");
+    // An app that is sent what the hub holds, which the one above is not.
+    app("reader", &hub.url).wait_synced(Some(PATIENCE)).unwrap();
     (ended.stderr, hub.process.stop("TERM").stderr)
 }
 
