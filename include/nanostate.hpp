@@ -968,6 +968,31 @@ template <typename F, typename... Items> bool goes_on(F &f, const Items &...item
     }
 }
 
+/// Has `walk(function, ctx)` call `f` for the counters of each peer. An exception of `f` ends the walk, and is thrown on.
+template <typename Handle, typename F, typename Walk> Status walk_counters(F &f, Walk walk)
+{
+    struct Call {
+        F &f;
+        std::exception_ptr caught;
+    } call{f, nullptr};
+    const auto run = [](Handle *, const PeerStats *peer, void *ctx) noexcept {
+        Call &current = *static_cast<Call *>(ctx);
+        NANOSTATE_TRY
+        {
+            return goes_on(current.f, *peer);
+        }
+        NANOSTATE_CATCH
+        {
+            current.caught = std::current_exception();
+            return false;
+        }
+    };
+    const Status status = told(walk(run, &call));
+    if (call.caught)
+        std::rethrow_exception(call.caught);
+    return status;
+}
+
 } // namespace detail
 
 // Key ----------------------------------------------------------------------------------------------------------------
@@ -1378,27 +1403,9 @@ public:
     /// order. If `f` returns a bool, false ends the walk. Blocks and fails as try_hub_stats().
     template <typename F> Status try_each_hub_peer(F &&f, Timeout timeout = wait_forever)
     {
-        struct Call {
-            std::remove_reference_t<F> &f;
-            std::exception_ptr caught;
-        } call{f, nullptr};
-        const auto run = [](ns_app *, const PeerStats *peer, void *ctx) noexcept {
-            Call &current = *static_cast<Call *>(ctx);
-            NANOSTATE_TRY
-            {
-                return detail::goes_on(current.f, *peer);
-            }
-            NANOSTATE_CATCH
-            {
-                current.caught = std::current_exception();
-                return false;
-            }
-        };
-        const Status status =
-            detail::told(ns_app_each_hub_peer(handle(), timeout.ms(), run, &call, sizeof(PeerStats)));
-        if (call.caught)
-            std::rethrow_exception(call.caught);
-        return status;
+        return detail::walk_counters<ns_app>(f, [&](auto run, void *ctx) {
+            return ns_app_each_hub_peer(handle(), timeout.ms(), run, ctx, sizeof(PeerStats));
+        });
     }
     /// Sets the function for when the hub has sent everything that it held, as for wait_synced(). It is called behind
     /// the states that came before: on each link, each time the app asked for more, as by accept(), and soon if it is
@@ -1861,26 +1868,8 @@ public:
     /// before the first call. `f` returns nothing, or a bool: false ends it. So does an exception.
     template <typename F> Status try_each_peer(F &&f) const
     {
-        struct Call {
-            F &f;
-            std::exception_ptr caught;
-        } call{f, nullptr};
-        const auto run = [](ns_hub *, const PeerStats *peer, void *ctx) noexcept {
-            Call &current = *static_cast<Call *>(ctx);
-            NANOSTATE_TRY
-            {
-                return detail::goes_on(current.f, *peer);
-            }
-            NANOSTATE_CATCH
-            {
-                current.caught = std::current_exception();
-                return false;
-            }
-        };
-        const Status status = detail::told(ns_hub_each_peer(handle(), run, &call, sizeof(PeerStats)));
-        if (call.caught)
-            std::rethrow_exception(call.caught);
-        return status;
+        return detail::walk_counters<ns_hub>(
+            f, [&](auto run, void *ctx) { return ns_hub_each_peer(handle(), run, ctx, sizeof(PeerStats)); });
     }
 
 #if NANOSTATE_EXCEPTIONS
