@@ -155,7 +155,7 @@ fn apps_and_their_wills_are_read_again_and_one_that_was_changed_is_left_out() {
 }
 
 #[test]
-fn apps_without_number_are_written_anew_before_a_hub_begins() {
+fn more_apps_than_a_batch_has_room_for_are_written_anew_before_a_hub_begins() {
     let temp = Temp::new();
     let (mut store, _) = temp.open().unwrap();
     // More than a batch has room for.

@@ -177,7 +177,7 @@ impl Roster {
 
     fn renew_seat(&mut self, old: Seat, seat: Seat, reads: bool) {
         if let Some(mut member) = self.members.remove(&old) {
-            self.is_no_more_cut(old, &member);
+            self.forget_return(old, &member);
             let Member { identity, holder, publishes, wills, .. } = &mut member;
             match (*publishes, reads) {
                 (true, false) => self.wills.moved(identity, old, seat, holder.is_alone, wills),
@@ -189,8 +189,8 @@ impl Roster {
         }
     }
 
-    /// This member is no longer one that may come back.
-    fn is_no_more_cut(&mut self, seat: Seat, member: &Member) {
+    /// From here on, nobody comes back as this member, which is gone or has returned.
+    fn forget_return(&mut self, seat: Seat, member: &Member) {
         if let Some(digest) = member.holder.digest.filter(|digest| self.cut_by.get(digest) == Some(&seat)) {
             self.cut_by.remove(&digest);
         }
@@ -199,15 +199,14 @@ impl Roster {
     /// Adds an app of an earlier hub. It is suspect until it comes back. Called before [`Roster::begins`], in the order of the
     /// seats.
     pub(super) fn restore(&mut self, identity: &str, holder: Holder, wills: Left) {
-        let next =
-            self.members.last_key_value().map_or(0, |(&seat, _)| if let Seat::Earlier(n) = seat { n + 1 } else { 0 });
-        let seat = Seat::Earlier(next);
+        let seat = match self.members.last_key_value() {
+            Some((&Seat::Earlier(last), _)) => Seat::Earlier(last + 1),
+            _ => Seat::Earlier(0),
+        };
         // The hub was killed when it had stored the app at its new place, and not removed it at the old one.
         let old = holder.digest.and_then(|digest| self.cut_by.remove(&digest));
-        if let Some((old, Member { identity, holder, wills, .. })) =
-            old.and_then(|old| Some((old, self.members.remove(&old)?)))
-        {
-            self.wills.ended(&identity, old, holder, wills, false);
+        if let Some((old, member)) = old.and_then(|old| self.members.remove_entry(&old)) {
+            self.wills.ended(&member.identity, old, member.holder, member.wills, false);
         }
         self.wills.restored(identity, seat, holder.is_alone, &wills);
         self.cut_by.extend(holder.digest.map(|digest| (digest, seat)));
@@ -301,7 +300,7 @@ impl Roster {
 
     fn remove(&mut self, seat: Seat, state: PeerState) {
         if let Some(member) = self.members.remove(&seat) {
-            self.is_no_more_cut(seat, &member);
+            self.forget_return(seat, &member);
             let Member { identity, holder, publishes, wills, .. } = member;
             if publishes {
                 self.wills.ended(&identity, seat, holder, wills, state == PeerState::Lost);
