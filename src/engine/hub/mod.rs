@@ -12,6 +12,7 @@ mod core;
 mod counting;
 mod events;
 mod forgetting;
+mod groups;
 mod identities;
 mod intake;
 mod life;

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use super::super::patterns::PatternIndex;
+use super::super::mutations::{is_on, Mutation};
+use super::super::patterns::{PatternIndex, KEPT};
 use super::super::table::Entry;
+use super::groups::Groups;
 use crate::limits;
 use crate::pattern::{Beginning, Pattern};
 
@@ -81,6 +83,8 @@ pub struct Subscriptions {
     /// The peers that are sent every name, in the order of their places.
     everyone: Vec<u32>,
     index: PatternIndex<u32, SETS>,
+    /// What was found in it, as entries keep it.
+    groups: Groups,
     held: Held,
 }
 
@@ -95,7 +99,8 @@ struct Held {
 impl Subscriptions {
     /// Nobody is sent anything.
     pub fn new() -> Subscriptions {
-        Subscriptions { everyone: Vec::new(), index: PatternIndex::default(), held: Held::default() }
+        let (everyone, index, held) = Default::default();
+        Subscriptions { everyone, index, groups: Groups::new(), held }
     }
 
     /// The peers that are sent every name, and those that have a pattern for that of this entry, both in the order of their
@@ -105,8 +110,23 @@ impl Subscriptions {
         if self.index.patterns() == 0 {
             return (&self.everyone, &[], 0);
         }
-        let (listed, steps) = self.index.listed(entry.name());
-        (&self.everyone, listed, steps)
+        let mut steps = 0;
+        if self.groups.get(entry.audience()).is_none() {
+            let (listed, looked) = self.index.listed(entry.name());
+            if listed.len() > KEPT {
+                return (&self.everyone, listed, looked);
+            }
+            entry.set_audience(self.groups.audience(listed));
+            steps = looked;
+        }
+        (&self.everyone, self.groups.get(entry.audience()).unwrap_or_default(), steps)
+    }
+
+    /// Who is sent a name may be others now.
+    fn changed(&mut self) {
+        if !is_on(Mutation::AudienceKept) {
+            self.groups.clear();
+        }
     }
 
     /// The peer at this place is sent every name from now on.
@@ -134,6 +154,7 @@ impl Subscriptions {
     /// The peer at this place has a pattern, which it had not.
     pub fn add(&mut self, place: usize, pattern: &Arc<Pattern>) {
         self.index.add(place as u32, pattern);
+        self.changed();
         self.held.stars += usize::from(has_star(pattern));
         self.held.bytes += pattern.as_str().len();
     }
@@ -144,6 +165,7 @@ impl Subscriptions {
             self.held.stars -= usize::from(has_star(pattern));
             self.held.bytes -= pattern.as_str().len();
         }
+        self.changed();
         self.index.remove(place as u32, patterns)
     }
 }
@@ -160,6 +182,8 @@ mod tests {
     use proptest::prelude::*;
     use proptest::sample::select;
 
+    use super::super::super::table::tests::put;
+    use super::super::super::table::{Capacity, Table};
     use super::*;
 
     impl Subscriptions {
@@ -181,6 +205,7 @@ mod tests {
             changes in vec((any::<bool>(), 0..5_usize, select(&PATTERNS[..]), select(&NAMES[..])), 0..200),
         ) {
             let mut subscriptions = Subscriptions::new();
+            let mut table = Table::new(Capacity::default());
             let mut model = BTreeMap::<usize, BTreeMap<&str, Arc<Pattern>>>::new();
             for (adds, place, text, name) in changes {
                 let has = model.entry(place).or_default();
@@ -200,7 +225,10 @@ mod tests {
                 }
                 let wants = |has: &BTreeMap<&str, Arc<Pattern>>| has.values().any(|pattern| pattern.matches(name));
                 let expected: Vec<_> = model.iter().filter(|(_, has)| wants(has)).map(|(&at, _)| at as u32).collect();
-                for _ in 0..2 {
+                // Each sender has an entry of the name, some of which have kept what was found before.
+                for sender in ["a", "b", "a"] {
+                    let slot = table.find_at(sender, name).unwrap_or_else(|| put(&mut table, sender, name, 1));
+                    prop_assert_eq!(subscriptions.audience(table.get(slot).expect("it was put there")).1, &expected[..]);
                     prop_assert_eq!(subscriptions.listed(name).0, &expected[..]);
                 }
             }
@@ -225,6 +253,30 @@ mod tests {
     }
 
     #[test]
+    fn an_entry_knows_who_is_sent_it_until_a_pattern_changes_or_there_are_too_many_audiences() {
+        let mut subscriptions = Subscriptions::new();
+        let mut table = Table::new(Capacity::default());
+        // Each name is of another audience: of the places whose bits its number has.
+        const NAMES: usize = 3 << 11;
+        for name in 0..NAMES {
+            let one = pattern(&format!("n/{name}"));
+            (0..13).filter(|place| name >> place & 1 == 1).for_each(|place| subscriptions.add(place, &one));
+        }
+        let slots: Vec<_> = (0..NAMES).map(|name| put(&mut table, "a", &format!("n/{name}"), 1)).collect();
+        for _ in 0..2 {
+            for (name, &slot) in slots.iter().enumerate() {
+                let entry = table.get(slot).expect("it was put there");
+                let expected: Vec<_> = (0..13).filter(|place| name >> place & 1 == 1).collect();
+                assert_eq!(subscriptions.audience(entry).1, expected);
+                assert!(subscriptions.groups.get(entry.audience()).is_some());
+            }
+        }
+        let last = table.get(slots[NAMES - 1]).expect("it was put there");
+        subscriptions.add(20, &pattern("elsewhere"));
+        assert!(subscriptions.groups.get(last.audience()).is_none());
+    }
+
+    #[test]
     fn names_in_use_at_the_same_time_do_not_drive_each_other_out() {
         let mut subscriptions = Subscriptions::new();
         subscriptions.add(1, &pattern("**"));
@@ -237,7 +289,7 @@ mod tests {
     #[test]
     fn many_are_found_each_time_and_nothing_is_kept_when_nobody_has_a_pattern() {
         let mut subscriptions = Subscriptions::new();
-        let many = super::super::super::patterns::KEPT + 1;
+        let many = KEPT + 1;
         let x = pattern("x");
         (0..many).for_each(|place| subscriptions.add(place, &x));
         for _ in 0..2 {

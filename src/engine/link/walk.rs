@@ -111,29 +111,12 @@ impl Walk {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::super::table::{Capacity, Entry, Offer};
+    use super::super::super::table::{self, Capacity, Entry};
     use super::*;
-    use crate::time::{LogicalTime, MonoTime};
-    use crate::wire::{self, Form, Instance, Kind, Meta, Stamp};
 
     /// Puts a value with this stamp under this key.
     pub fn put(table: &mut Table, key: usize, bits: u64) -> Slot {
-        let stamp = Stamp { clock: LogicalTime::from_bits(bits), instance: Instance([1; 16]) };
-        let (mut body, name) = (Vec::new(), format!("k{key}"));
-        wire::encode(&mut body, Form::V1, "a", &name, &[0xC3], &Meta { stamp: Some(stamp), ..Meta::default() });
-        let meta_at = wire::decode(&body, Form::V1).expect("a body").meta_at;
-        let offer = Offer {
-            body: &body,
-            shared: None,
-            meta_at,
-            sender: "a",
-            name: &name,
-            kind: Kind::Bool,
-            stamp,
-            origin: None,
-            mono: MonoTime::default(),
-        };
-        table.offer(offer).expect("there is room")
+        table::tests::put(table, "a", &format!("k{key}"), bits)
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A newest value, and where its bytes are.
 
+use std::cell::Cell;
 use std::mem::size_of;
 use std::sync::Arc;
 
@@ -94,6 +95,26 @@ impl Stored {
     }
 }
 
+/// A connection, or none, in eight bytes.
+#[derive(Clone, Copy)]
+pub(super) struct Origin(u64);
+
+impl From<Option<ConnId>> for Origin {
+    fn from(conn: Option<ConnId>) -> Origin {
+        Origin(conn.map_or(u64::MAX, |ConnId(conn)| conn))
+    }
+}
+
+impl Origin {
+    fn conn(self) -> Option<ConnId> {
+        (self.0 != u64::MAX).then_some(ConnId(self.0))
+    }
+}
+
+/// Who is sent the states of a name, as whoever looks for them has numbered them; at first, nothing that was numbered.
+#[derive(Clone, Copy, Default)]
+pub struct Audience(pub u64);
+
 /// A newest value.
 pub struct Entry {
     pub(super) body: Stored,
@@ -103,7 +124,8 @@ pub struct Entry {
     pub(super) kind: Kind,
     pub(super) stamp: Stamp,
     pub(super) version: u64,
-    pub(super) origin: Option<ConnId>,
+    pub(super) origin: Origin,
+    pub(super) audience: Cell<Audience>,
     pub(super) hash: KeyHash,
     pub(super) owner: OwnerId,
     pub(super) previous: u32,
@@ -216,7 +238,18 @@ impl Entry {
 
     /// The connection that it last came from.
     pub fn origin(&self) -> Option<ConnId> {
-        self.origin
+        self.origin.conn()
+    }
+
+    /// Who was last found to be sent the states of its name.
+    #[inline]
+    pub fn audience(&self) -> Audience {
+        self.audience.get()
+    }
+
+    /// Keeps that until it is asked for again.
+    pub fn set_audience(&self, audience: Audience) {
+        self.audience.set(audience);
     }
 
     /// Whether this one published it: costs less than a look at [`Entry::sender`].

@@ -12,15 +12,16 @@ mod pinned;
 mod since;
 mod stored;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod tombstones;
 mod transients;
 
+use std::cell::Cell;
 use std::mem;
 use std::time::Duration;
 
 use self::entry::Stored;
-pub use self::entry::{Entry, EntryBody};
+pub use self::entry::{Audience, Entry, EntryBody};
 pub use self::lifetimes::tombstone;
 use self::lifetimes::Lifetimes;
 pub use self::offer::{Offer, Refusal};
@@ -339,7 +340,7 @@ impl Table {
         entry.meta_at = offer.meta_at as u32;
         let was_cleared = mem::replace(&mut entry.kind, offer.kind) == Kind::Cleared;
         entry.stamp = offer.stamp;
-        entry.origin = offer.origin;
+        entry.origin = offer.origin.into();
         self.version += 1;
         entry.version = self.version;
         self.pages[slot as usize / PAGE] = self.version;
@@ -391,7 +392,8 @@ impl Table {
             kind: offer.kind,
             stamp: offer.stamp,
             version: self.version,
-            origin: offer.origin,
+            origin: offer.origin.into(),
+            audience: Cell::default(),
             hash,
             owner,
             previous: NONE,

@@ -30,6 +30,11 @@ fn offer_by(
     offer_body(conn, table, sender, name, clock, (&value, 0), at(0))
 }
 
+/// Puts a value with this stamp under this key.
+pub fn put(table: &mut Table, sender: &str, name: &str, clock: u64) -> Slot {
+    offer(table, sender, name, clock, 1).expect("there is room")
+}
+
 /// That a key has no value any more.
 fn clear(table: &mut Table, sender: &str, name: &str, clock: u64, mono: MonoTime) -> Result<Slot, Refusal> {
     offer_body(ConnId(1), table, sender, name, clock, (&[2], Meta::CLEAR), mono)
