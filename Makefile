@@ -55,10 +55,12 @@ screenshots: build
 	@scripts/screenshots
 
 PARTS = $(TARGET)/parts
+# How the network of an app was cut, as its test says.
+CUT = $(TARGET)/tmp/cut-network
 PART = @scripts/part $(PARTS)
 # Everything that has to hold. The tests build what they need themselves. At the end stands what each part took.
 test:
-	@rm -f $(PARTS)
+	@rm -f $(PARTS) $(CUT)
 	@scripts/setup test
 	$(PART) lint $(MAKE) lint
 	$(PART) build $(CARGO) test --locked --no-run
@@ -70,6 +72,7 @@ test:
 	$(PART) cmake $(MAKE) test-cmake
 	$(PART)
 	@echo "make test: passed: format, clippy, C warnings, header, unit and integration tests, real peers, nanostate-cat, valgrind, fuzz (bounded), loom, JavaScript, C++, Qt 6, Qt 5, QML, the installed package"
+	@echo "the network of an app was cut by $$(cat $(CUT))"
 
 # The Node that scripts/setup installs if that of PATH is too old, or none is there.
 NPM = cd js && PATH="$(abspath $(TARGET))/venv/bin:$$PATH" npm
