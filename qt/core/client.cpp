@@ -2,6 +2,7 @@
 #include "client_p.h"
 #include "clientprivate.h"
 #include "codec.h"
+#include "counters.h"
 #include "failure.h"
 
 #include <QtCore/qpointer.h>
@@ -220,6 +221,44 @@ bool Client::noWill(const QString &name)
 {
     QByteArray utf8;
     return d->checkSend(name, "taken back", &utf8) && d->leave(utf8, nullptr);
+}
+
+bool Client::forget(const QString &sender, const QString &name, int timeout)
+{
+    QByteArray sender8;
+    QByteArray name8;
+    Failure why;
+    if (!d->checkSend(name, "forgotten", &name8))
+        return false;
+    if (!toCString(sender, NS_ERR_IDENTITY, "the sender", &sender8, &why))
+        return d->refuse(why);
+    return d->ask([=](ns_app *app) {
+        const Failure failed = resultOf(ns_app_forget(app, sender8.constData(), name8.constData(), timeout));
+        return [=]() { Q_EMIT forgotten(sender, name, failed.error, failed.text); };
+    });
+}
+
+bool Client::requestHubStats(int timeout)
+{
+    return d->ask([=](ns_app *app) {
+        ns_hub_stats_t stats;
+        const Failure failed = resultOf(ns_app_hub_stats(app, timeout, &stats, sizeof stats));
+        const QVariantMap counters = failed ? QVariantMap() : countersOf(stats);
+        return [=]() { Q_EMIT hubStatsReceived(counters, failed.error, failed.text); };
+    });
+}
+
+bool Client::requestHubPeers(int timeout)
+{
+    return d->ask([=](ns_app *app) {
+        QVariantList peers;
+        const auto add = [](ns_app *, const ns_peer_stats_t *peer, void *ctx) {
+            static_cast<QVariantList *>(ctx)->append(countersOf(*peer));
+            return true;
+        };
+        const Failure failed = resultOf(ns_app_each_hub_peer(app, timeout, add, &peers, sizeof(ns_peer_stats_t)));
+        return [=]() { Q_EMIT hubPeersReceived(peers, failed.error, failed.text); };
+    });
 }
 
 QStringList Client::subscriptions() const

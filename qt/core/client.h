@@ -31,7 +31,8 @@ struct PublishOptions
 
     It connects when \l active becomes true, and reconnects by itself whenever the hub goes away. Values published
     meanwhile are kept, the newest of each name. It works in the event loop of the thread that it lives in, without a
-    thread of its own, and with a timer only while values that it has published with a time to live have not expired.
+    thread of its own, except for forget(), requestHubStats() and requestHubPeers(), and with a timer only while values
+    that it has published with a time to live have not expired.
     A client that is active before there is an event loop sends at once, and receives as soon as the loop runs. It is
     not thread-safe: use it in its thread, and move it to another one only while it is not active.
 
@@ -124,6 +125,7 @@ public:
         Utf8 = NS_ERR_UTF8,
         Kind = NS_ERR_KIND,
         Value = NS_ERR_MSGPACK,
+        Range = NS_ERR_RANGE,
         TooLarge = NS_ERR_TOO_LARGE,
         Full = NS_ERR_FULL,
         ConnectionRefused = NS_ERR_REFUSED,
@@ -209,6 +211,16 @@ public:
     /*! The names of all values that this client knows, its own included, sorted. */
     Q_INVOKABLE QStringList names() const;
 
+    /*! Has the hub withdraw the value of \a name of a program that is gone, as clear() withdraws an own one; forgotten()
+        tells what has come of it. Does not wait: a thread does, also for a connection, up to \a timeout milliseconds; -1:
+        for as long as this client is active. False: it is refused, and \l error says why: NotActive, or Full if 16 calls
+        of this function, requestHubStats() and requestHubPeers() wait already. */
+    Q_INVOKABLE bool forget(const QString &sender, const QString &name, int timeout = -1);
+    /*! Asks the hub what it counts, which hubStatsReceived() tells. Waits, and is refused, as forget(). */
+    Q_INVOKABLE bool requestHubStats(int timeout = -1);
+    /*! Asks the hub what it counts of each peer, which hubPeersReceived() tells. Waits, and is refused, as forget(). */
+    Q_INVOKABLE bool requestHubPeers(int timeout = -1);
+
 Q_SIGNALS:
     /*! A state of another program has arrived. Each state of a burst is reported, unless this program falls so far
         behind that the queue is full; then only the newest values are. A state is \a retained if the hub held it
@@ -223,6 +235,22 @@ Q_SIGNALS:
     /*! Values of \a sender, or of all senders if it is empty, may have become stale or fresh: isStale() says which are
         stale. */
     void staleChanged(const QString &sender);
+    /*! A forget() that was not refused has come to its end. NoError: the value is withdrawn, and stateCleared() and the
+        like tell of it. NotFound: the hub holds no such value. NotActive: the sender is connected, and clears its value
+        itself. Permission: this client may only read. Timeout: the hub has not answered in time. Closed: this client was
+        deactivated, or has got another identity. Io: the connection was lost before the answer came, so that the value
+        may be withdrawn or not. Others: as errorString says.
+
+        Each call is told of once, also if the client is no longer active by then, unless it is destroyed. */
+    void forgotten(const QString &sender, const QString &name, NanostateQt::Client::Error error,
+                   const QString &errorString);
+    /*! A requestHubStats() that was not refused has come to its end. \a stats are the counters of ns_hub_stats_t without
+        malformed_by, by their names in camelCase, such as messagesIn; it is empty if there is an \a error. Unsupported: the
+        hub does not tell. Each call is told of once, as by forgotten(). */
+    void hubStatsReceived(const QVariantMap &stats, NanostateQt::Client::Error error, const QString &errorString);
+    /*! The same for requestHubPeers(): a map for each peer, this client among them, with the fields of ns_peer_stats_t in
+        camelCase: identity, from, the flags old, live and suspect, and counters. In no particular order. */
+    void hubPeersReceived(const QVariantList &peers, NanostateQt::Client::Error error, const QString &errorString);
     void connected();
     void disconnected();
     /*! An error occurred; \l error and \l errorString have it from now on. */

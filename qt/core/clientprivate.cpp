@@ -22,6 +22,9 @@ constexpr int PassMillis = 4;
 constexpr std::chrono::milliseconds OftenExpire(10);
 constexpr std::chrono::hours RarelyExpire(1);
 
+// How many calls may wait for the hub at once, each in a thread.
+constexpr int MostAsked = 16;
+
 } // namespace
 
 bool ClientPrivate::settle()
@@ -239,6 +242,8 @@ void ClientPrivate::close()
     if (!app)
         return;
     ns_app_close(app, ns_app_link(app) == NS_LINK_CONNECTED ? -1 : 0);
+    // Calls that still run in there end at once, for the app is closed.
+    waiting.reset();
     ns_app_free(std::exchange(app, nullptr));
     arrivals.clear();
     lifetimes.clear();
@@ -419,7 +424,7 @@ bool ClientPrivate::leave(const QByteArray &utf8, const ns_value *will)
     ns_status status = ns_app_key(app, utf8.constData(), &key);
     if (status == NS_OK)
         status = ns_key_will(key, will);
-    callFailure = status == NS_OK ? Failure() : lastFailure(status);
+    callFailure = resultOf(status);
     ns_key_free(key);
     settle();
     return status == NS_OK;
@@ -506,6 +511,31 @@ void ClientPrivate::expire()
     }
     if (const auto rest = lifetimes.rest())
         expireLater(*rest);
+}
+
+bool ClientPrivate::ask(std::function<Outcome(ns_app *)> call)
+{
+    if (!app)
+        return refuse(failure(NS_ERR_STATE, QStringLiteral("the hub was not asked: not active")));
+    if (asked == MostAsked) {
+        const QString why = QStringLiteral("%1 calls of this client wait for the hub already");
+        return refuse(failure(NS_ERR_FULL, why.arg(MostAsked)));
+    }
+    if (!waiting) {
+        waiting.emplace();
+        waiting->setMaxThreadCount(MostAsked);
+    }
+    ++asked;
+    waiting->start([this, call = std::move(call), asks = app]() {
+        const auto report = [this, outcome = call(asks)]() {
+            --asked;
+            outcome();
+        };
+        QMetaObject::invokeMethod(q, report, Qt::QueuedConnection);
+    });
+    callFailure = Failure();
+    settle();
+    return true;
 }
 
 bool ClientPrivate::refuse(const Failure &why)

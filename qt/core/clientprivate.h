@@ -13,6 +13,10 @@
 #include "subscriptions.h"
 
 #include <QtCore/qpointer.h>
+#include <QtCore/qthreadpool.h>
+
+#include <functional>
+#include <optional>
 
 QT_BEGIN_NAMESPACE
 class QSocketNotifier;
@@ -68,6 +72,11 @@ public:
     // Handles the result of a call that sent a value with this time to live; 0: it stays.
     bool sent(const QByteArray &utf8, ns_status status, std::chrono::milliseconds life = std::chrono::milliseconds(0));
     bool cleared(const QByteArray &utf8, ns_status status);
+    // What a call has come to: reports it in the client's thread.
+    using Outcome = std::function<void()>;
+    // Makes a call that waits for the hub, in another thread, where it must not touch the client. False: it is refused,
+    // and the error is reported.
+    bool ask(std::function<Outcome(ns_app *)> call);
     // Reports the failure of a call. Always false.
     bool refuse(const Failure &why);
 
@@ -156,6 +165,10 @@ private:
     int peersChanges = 0;
     // subscribeNow() is queued.
     bool subscribing = false;
+    // For calls that wait for the hub. Reset before the app is freed, which waits for their end.
+    std::optional<QThreadPool> waiting;
+    // How many of these calls are not reported yet.
+    int asked = 0;
     Lifetimes lifetimes;
     // When expire() runs next; in the past if it is not going to.
     QDeadlineTimer expiry;

@@ -37,6 +37,12 @@ inline Failure lastFailure(ns_status status)
     return failure(status, fromCString(ns_last_error()));
 }
 
+/*! What a call of the C API in this thread has just returned. */
+inline Failure resultOf(ns_status status)
+{
+    return status == NS_OK ? Failure() : lastFailure(status);
+}
+
 /*! Makes a NUL-terminated string for the C API. False: the text contains a NUL, for which \a why has \a status, or half
     a surrogate pair. \a what names the text in \a why. */
 inline bool toCString(const QString &text, ns_status status, const char *what, QByteArray *out, Failure *why)
