@@ -1,0 +1,198 @@
+//! The right to read a connection, and the sleep of the thread that has it.
+
+use std::io::Write;
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::*;
+use crate::transport::waiter::SocketWaiter;
+
+/// What a thread sleeps on, which counts its wakes and finds something to read at once.
+#[derive(Clone, Default)]
+struct Wakes(Arc<AtomicUsize>);
+
+impl Wakes {
+    fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Wait for Wakes {
+    type Source = ();
+
+    fn wait(&self, (): (), _: Option<Duration>) -> io::Result<Woken> {
+        Ok(Woken::Readable)
+    }
+
+    fn wake(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Connections of which at most one is lent, and how each thread is treated.
+#[derive(Default)]
+struct Connections {
+    lent: Option<u32>,
+    paused: bool,
+    /// Only the loop can wait for them.
+    only_loop: bool,
+}
+
+impl Lender for Connections {
+    type Conn = u32;
+    type Wait = Wakes;
+
+    fn lend(&mut self, conn: u32) -> bool {
+        if !self.only_loop {
+            self.lent = Some(conn);
+        }
+        !self.only_loop
+    }
+
+    fn take_back(&mut self, conn: u32) {
+        assert_eq!(self.lent.take(), Some(conn), "it is given back once");
+    }
+
+    fn is_paused(&self, _: u32) -> bool {
+        self.paused
+    }
+
+    fn source(&self, _: u32) -> Option<()> {
+        Some(())
+    }
+
+    fn waiter(&self) -> io::Result<Wakes> {
+        Ok(Wakes::default())
+    }
+}
+
+/// A reader, the connections, and connection 1 borrowed by a thread.
+fn borrowed() -> (Reader<Connections>, Connections) {
+    let (mut reader, mut conns) = (Reader::default(), Connections::default());
+    assert!(reader.borrow(&mut conns, 1) && reader.is_borrowed(&conns, 1) && conns.lent == Some(1));
+    (reader, conns)
+}
+
+/// As [`borrowed`], then passed on to so many threads that wait.
+fn passed_on(waiting: usize) -> (Reader<Connections>, Connections) {
+    let (mut reader, mut conns) = borrowed();
+    (0..waiting).for_each(|_| reader.begin_wait());
+    assert!(reader.give_back(&mut conns, 1) && conns.lent == Some(1), "the loop does not read meanwhile");
+    (reader, conns)
+}
+
+/// The thread that reads sleeps from now on: counts how often it is woken.
+fn asleep(reader: &Reader<Connections>) -> Wakes {
+    let sleeper = reader.sleeper.as_ref().expect("a thread reads");
+    assert!(sleeper.flag.sleep());
+    sleeper.waiter.clone()
+}
+
+#[test]
+fn one_thread_at_a_time_reads_and_the_loop_once_nobody_waits() {
+    let (mut reader, mut conns) = borrowed();
+    assert!(!reader.borrow(&mut conns, 1), "another thread reads");
+    assert!(!reader.give_back(&mut conns, 1) && conns.lent.is_none());
+}
+
+#[test]
+fn what_is_passed_on_is_read_by_the_first_that_borrows_it_or_by_the_loop_after_the_last_has_left() {
+    let (mut reader, mut conns) = passed_on(2);
+    reader.end_wait();
+    reader.leave(&mut conns);
+    assert_eq!(conns.lent, Some(1), "one still waits");
+    reader.end_wait();
+    assert!(reader.borrow(&mut conns, 1));
+    let (mut reader, mut conns) = passed_on(1);
+    reader.end_wait();
+    reader.leave(&mut conns);
+    assert_eq!(conns.lent, None);
+}
+
+#[test]
+fn what_is_passed_on_and_cannot_be_borrowed_belongs_to_the_loop() {
+    let (mut reader, mut conns) = passed_on(1);
+    conns.only_loop = true;
+    assert!(!reader.borrow(&mut conns, 1));
+    assert_eq!((conns.lent, reader.is_lent()), (None, false));
+    let (mut reader, mut conns) = borrowed();
+    reader.begin_wait();
+    conns.paused = true;
+    assert!(!reader.is_borrowed(&conns, 1) && reader.give_back(&mut conns, 1));
+    assert_eq!((conns.lent, reader.is_lent()), (None, false));
+}
+
+#[test]
+fn once_the_loop_keeps_reading_no_thread_reads() {
+    // From a thread that reads.
+    let (mut reader, mut conns) = borrowed();
+    let woken = asleep(&reader);
+    reader.keep(&mut conns);
+    assert!(woken.count() == 1 && !reader.is_borrowed(&conns, 1));
+    reader.begin_wait();
+    assert!(!reader.give_back(&mut conns, 1) && conns.lent.is_none(), "it is not passed on");
+    assert!(!reader.borrow(&mut conns, 1));
+    // From threads to whom it was passed on and who have not looked yet.
+    let (mut reader, mut conns) = passed_on(1);
+    reader.keep(&mut conns);
+    assert_eq!((conns.lent, reader.is_lent()), (None, false));
+}
+
+#[test]
+fn a_connection_that_is_closed_is_forgotten_and_the_next_has_a_sleeper_of_its_own() {
+    let (mut reader, mut conns) = borrowed();
+    let first = asleep(&reader);
+    conns.lent = None;
+    reader.close();
+    assert!(first.count() == 1 && !reader.is_lent() && !reader.is_borrowed(&conns, 1));
+    assert!(reader.borrow(&mut conns, 2), "another thread");
+    assert!(!reader.give_back(&mut conns, 1) && reader.is_borrowed(&conns, 2), "the first gives nothing back");
+    let second = asleep(&reader);
+    reader.wake();
+    assert_eq!((first.count(), second.count()), (1, 1));
+}
+
+fn sleeper() -> Sleeper<SocketWaiter> {
+    Sleeper { flag: WakeFlag::new(), waiter: SocketWaiter::new().unwrap() }
+}
+
+#[test]
+fn bytes_a_hang_up_and_a_wake_each_end_a_wait() {
+    let sleeper = sleeper();
+    let (mine, mut theirs) = UnixStream::pair().unwrap();
+    let wait = |timeout| sleeper.wait(mine.as_raw_fd(), timeout).unwrap();
+    assert_eq!(wait(Some(Duration::ZERO)), Woken::Otherwise);
+    theirs.write_all(b"x").unwrap();
+    assert_eq!(wait(None), Woken::Readable);
+    drop(theirs);
+    assert_eq!(wait(None), Woken::Broken);
+}
+
+#[test]
+fn a_wait_is_not_shorter_than_asked_for() {
+    let sleeper = sleeper();
+    let (mine, _theirs) = UnixStream::pair().unwrap();
+    let begin = Instant::now();
+    assert_eq!(sleeper.wait(mine.as_raw_fd(), Some(Duration::from_micros(10_100))).unwrap(), Woken::Otherwise);
+    assert!(begin.elapsed() >= Duration::from_micros(10_100));
+    sleeper.wake();
+    assert_eq!(sleeper.wait(mine.as_raw_fd(), Some(Duration::MAX)).unwrap(), Woken::Otherwise);
+}
+
+#[test]
+fn a_wake_that_came_before_the_wait_ends_it() {
+    let sleeper = Arc::new(sleeper());
+    let (mine, _theirs) = UnixStream::pair().unwrap();
+    sleeper.wake();
+    assert_eq!(sleeper.wait(mine.as_raw_fd(), None).unwrap(), Woken::Otherwise);
+    for _ in 0..1000 {
+        let waker = {
+            let sleeper = sleeper.clone();
+            std::thread::spawn(move || sleeper.wake())
+        };
+        // For ever, if the wake was lost.
+        assert_eq!(sleeper.wait(mine.as_raw_fd(), None).unwrap(), Woken::Otherwise);
+        waker.join().unwrap();
+    }
+}
