@@ -7,7 +7,7 @@ use super::{Ender, Inner};
 use crate::app::LinkState;
 use crate::runtime;
 use crate::runtime::deadline::Deadline;
-use crate::runtime::reader::{self, Monitor};
+use crate::runtime::reader;
 use crate::runtime::thread::join;
 
 impl Inner {
@@ -36,7 +36,7 @@ impl Inner {
                     if left.is_zero() || deadline.is_over() {
                         break;
                     }
-                    Monitor::wait(self, &mut driver, until);
+                    reader::wait_for_others(self, &mut driver, until);
                 }
             }
         }

@@ -324,7 +324,7 @@ impl App {
     /// # Errors
     /// [`Status::NoMemory`] for a copy of a large own value; [`Status::Closed`].
     pub fn find(&self, sender: Option<&str>, name: &str) -> Result<Option<State>> {
-        self.inner.open()?.protocol.find(sender, name)
+        self.inner.look()?.protocol.find(sender, name)
     }
 
     /// Whether a value is stale: the app that set it is gone, or has been restarted and has not set it since. A suspect app is
@@ -337,7 +337,7 @@ impl App {
     /// app. Does not block.
     pub fn is_stale(&self, state: &State) -> bool {
         let inner = &self.inner;
-        let Ok(mut driver) = inner.open() else { return false };
+        let Ok(mut driver) = inner.look() else { return false };
         let is_stale = driver.protocol.is_stale(state);
         inner.act(&mut driver);
         is_stale
@@ -350,7 +350,7 @@ impl App {
     /// [`Status::NoMemory`] for copies of large own values; [`Status::Closed`].
     pub fn states(&self, pattern: Option<&Pattern>) -> Result<Vec<State>> {
         let wanted = |name: &str| pattern.is_none_or(|pattern| pattern.matches(name));
-        self.inner.open()?.protocol.states(wanted)
+        self.inner.look()?.protocol.states(wanted)
     }
 
     /// Counters since it was made.
@@ -395,6 +395,13 @@ impl Inner {
         self.check_usable()?;
         let driver = self.shared.lock();
         self.check_usable()?;
+        Ok(driver)
+    }
+
+    /// As [`Inner::open`], to look at what came.
+    fn look(&self) -> Result<Guard<'_>> {
+        let mut driver = self.open()?;
+        driver.refresh();
         Ok(driver)
     }
 
@@ -500,7 +507,13 @@ impl Monitor for Inner {
     fn read(&self, driver: &mut Guard<'_>, conn: ConnId, broken: bool) {
         let _broken = BreakDown(self);
         driver.read_borrowed(conn, broken);
+        // What the program sends now answers that, and more will hardly follow at once.
+        self.last_inline.store(0, Ordering::Relaxed);
         self.log_warnings(driver);
+    }
+
+    fn is_expected_back(&self, driver: &mut Driver<Session>) -> bool {
+        driver.expects_reader(runtime::now())
     }
 
     fn cannot_wait(&self, error: &io::Error) {

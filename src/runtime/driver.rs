@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::absence::{Absence, Expected};
 use super::address::Encoding;
 use super::channel::Channel;
 use super::clock::now as this_moment;
@@ -49,6 +50,8 @@ pub struct Driver<P> {
     troubles: Repeats<Trouble>,
     /// The thread that reads an app's connection.
     pub(super) reader: Reader<Conns>,
+    /// When that thread was last away.
+    absence: Absence,
     /// Until when the loop sleeps if nothing happens; `None` while it runs.
     pub(super) sleeps: Option<Sleep>,
     birth: Birth,
@@ -73,6 +76,7 @@ impl<P: Protocol> Driver<P> {
             closing: Closing::default(),
             troubles: Repeats::default(),
             reader: Reader::default(),
+            absence: Absence::default(),
             // Not yet started: as if it slept indefinitely.
             sleeps: Some(Sleep { until: None }),
             birth: Birth::here(),
@@ -85,15 +89,17 @@ impl<P: Protocol> Driver<P> {
     pub fn run_actions(&mut self, now: Now) {
         self.each_action(now, |driver, key| driver.flush(now, key));
         self.conns.resume(&self.protocol);
-        if let Some(sleep) = self.sleeps {
-            let sooner = match (self.next_time(), sleep.until) {
-                (Some(time), Some(until)) => time < until,
-                (Some(_), None) => true,
-                (None, _) => false,
-            };
-            if sooner || self.goes_on() {
-                self.reactor.poller.wake();
-            }
+        if self.sleeps.is_some() && self.goes_on() {
+            self.reactor.poller.wake();
+        } else if let Some(time) = self.next_time() {
+            self.wake_at(time);
+        }
+    }
+
+    /// Sees to it that the loop runs a turn at this time, which is the next or later.
+    fn wake_at(&self, time: MonoTime) {
+        if self.sleeps.is_some_and(|sleep| sleep.until.is_none_or(|until| time < until)) {
+            self.reactor.poller.wake();
         }
     }
 
@@ -123,10 +129,8 @@ impl<P: Protocol> Driver<P> {
 
     /// When the loop has to run its next turn at the latest.
     pub(super) fn next_time(&self) -> Option<MonoTime> {
-        match (self.protocol.deadline(), self.reactor.next_timer()) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        }
+        let times = [self.protocol.deadline(), self.reactor.next_timer(), self.absence.alarm()];
+        times.into_iter().flatten().min()
     }
 
     /// How many connections there are, without those that are being closed.
@@ -143,6 +147,23 @@ impl<P: Protocol> Driver<P> {
     /// The parts that decide which thread reads.
     pub(crate) fn parts(&mut self) -> (&mut Reader<Conns>, &mut Conns) {
         (&mut self.reader, &mut self.conns)
+    }
+
+    /// As [`Monitor::is_expected_back`](super::reader::Monitor::is_expected_back).
+    pub(crate) fn expects_reader(&mut self, now: Now) -> bool {
+        let expected = self.absence.begin(now.mono);
+        if let (Expected::Newly, Some(alarm)) = (expected, self.absence.alarm()) {
+            self.wake_at(alarm);
+        }
+        expected != Expected::No
+    }
+
+    /// Before a program looks at what came: if nobody has read for a while since a thread is expected back, the loop does
+    /// from now on.
+    pub(crate) fn refresh(&mut self) {
+        if self.reader.is_away() && self.absence.is_noticeable(this_moment().mono) {
+            self.reader.recall(&mut self.conns);
+        }
     }
 
     /// The thread that reads an app's connection.
@@ -349,7 +370,10 @@ impl<P: Protocol> Driver<P> {
             self.conns.wait_to_write(key);
         }
         if lent {
-            // Reported before it was lent, or because it is writable.
+            // Reported before it was lent, because it is writable, or because the other side is gone.
+            if event.broken {
+                self.reader.recall(&mut self.conns);
+            }
             return self.conns.watch_lent(key);
         }
         if event.broken {
@@ -413,6 +437,9 @@ impl<P: Protocol> Driver<P> {
                 Kind::Closing => self.closing.close(&mut self.reactor, key),
                 Kind::Conn => {}
             }
+        }
+        if self.absence.is_over(now.mono) {
+            self.reader.recall(&mut self.conns);
         }
         if self.protocol.is_due(now) {
             self.protocol.tick(now);

@@ -7,12 +7,14 @@
 //! * `conns`, `dialler`, `listeners`, `closing`: the parts of a driver, each with its own data; `reactor`: what they
 //!   share; `channel`: what carries the bytes of a connection; `fair`, `share`, `stint`: which of the connections that are ready goes first, how much is read of it, and
 //!   when it is time to look for others;
-//! * `reader`: how a thread of the program waits, and reads a connection in the loop's place;
+//! * `reader`: how a thread of the program waits, and reads a connection in the loop's place; `absence`: how long one that
+//!   has stopped is expected back;
 //! * [`address`], [`gateway_address`]: what engines need to know about addresses;
 //! * [`thread`]: threads of the library; [`now`]: the clocks that engines receive.
 
 #![allow(unsafe_code)]
 
+mod absence;
 pub mod address;
 mod channel;
 mod clock;

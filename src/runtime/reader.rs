@@ -7,6 +7,10 @@
 //! nothing to return borrows it, and the last of them that leaves without borrowing it gives it back to the loop. So
 //! there is always somebody who will read.
 //!
+//! A thread that stops reading and is expected back soon, by [`Monitor::is_expected_back`], keeps the connection while it
+//! is away. Whoever needs what the connection brings meanwhile [recalls](Reader::recall) it for the loop, which also does
+//! so itself once the thread has been away for too long.
+//!
 //! [`Reader`] is behind the lock of the driver, and everything here except the sleep happens under that lock. Its needs
 //! are traits, [`Lender`] for the connections and [`Monitor`] for the lock, so that `make loom` runs this file in every
 //! order of its threads.
@@ -86,6 +90,10 @@ pub trait Monitor {
     /// so it is read whether or not the engine accepts bytes.
     fn read(&self, guard: &mut Self::Guard<'_>, conn: <Self::Conns as Lender>::Conn, broken: bool);
 
+    /// Whether the calling thread, which stops reading, will soon read again. If so, the loop [recalls](Reader::recall)
+    /// the connection if it does not.
+    fn is_expected_back(&self, driver: &mut Self::Driver) -> bool;
+
     /// Threads cannot wait for connections, so the loop reads from now on.
     fn cannot_wait(&self, error: &io::Error);
 }
@@ -98,6 +106,8 @@ enum Holder {
     Thread,
     /// Passed on to the threads that wait.
     Waiting,
+    /// Kept for a thread that will read again.
+    Away,
 }
 
 /// The right to read one connection, and what the thread with that right sleeps on.
@@ -107,6 +117,8 @@ pub struct Reader<L: Lender> {
     lent: Option<L::Conn>,
     /// Threads that wait while another reads.
     waiting: usize,
+    /// Threads that wait and would not read themselves.
+    relying: usize,
     /// The loop reads permanently.
     kept: bool,
     /// Created for the first thread that reads.
@@ -115,7 +127,7 @@ pub struct Reader<L: Lender> {
 
 impl<L: Lender> Default for Reader<L> {
     fn default() -> Reader<L> {
-        Reader { holder: Holder::Loop, lent: None, waiting: 0, kept: false, sleeper: None }
+        Reader { holder: Holder::Loop, lent: None, waiting: 0, relying: 0, kept: false, sleeper: None }
     }
 }
 
@@ -153,10 +165,11 @@ impl<L: Lender> Reader<L> {
         self.lent == Some(conn) && !self.kept && !conns.is_paused(conn)
     }
 
-    /// Ends the calling thread's [`borrow`](Reader::borrow) of `conn`, closed or not. Returns whether the waiting
-    /// threads have to be woken, so that one of them reads.
+    /// Ends the calling thread's [`borrow`](Reader::borrow) of `conn`, closed or not. `is_expected_back`: nobody else reads
+    /// until it does so again, if nobody waits. Returns whether the waiting threads have to be woken, so that one of them
+    /// reads.
     #[must_use]
-    pub fn give_back(&mut self, conns: &mut L, conn: L::Conn) -> bool {
+    pub fn give_back(&mut self, conns: &mut L, conn: L::Conn, is_expected_back: bool) -> bool {
         if self.lent != Some(conn) {
             return false;
         }
@@ -168,8 +181,35 @@ impl<L: Lender> Reader<L> {
             }
             return true;
         }
-        self.return_to_loop(conns);
+        if is_expected_back && self.holder == Holder::Thread && self.relying == 0 && self.is_borrowed(conns, conn) {
+            self.holder = Holder::Away;
+        } else {
+            self.return_to_loop(conns);
+        }
         false
+    }
+
+    /// Whether the connection is kept for a thread that is away.
+    pub fn is_away(&self) -> bool {
+        self.holder == Holder::Away
+    }
+
+    /// The thread that is away, if one is, has been away for too long: the loop reads again.
+    pub fn recall(&mut self, conns: &mut L) {
+        if self.is_away() {
+            self.return_to_loop(conns);
+        }
+    }
+
+    /// The calling thread begins to wait for what others read.
+    pub fn begin_to_rely(&mut self, conns: &mut L) {
+        self.relying += 1;
+        self.recall(conns);
+    }
+
+    /// It stops waiting.
+    pub fn end_to_rely(&mut self) {
+        self.relying -= 1;
     }
 
     /// The calling thread begins to wait while another reads.
@@ -185,8 +225,8 @@ impl<L: Lender> Reader<L> {
     /// The calling thread leaves without reading. If it was the last of those that the connection was passed on to, the
     /// loop reads again.
     pub fn leave(&mut self, conns: &mut L) {
-        if self.waiting == 0 {
-            self.decline(conns);
+        if self.waiting == 0 && self.holder == Holder::Waiting {
+            self.return_to_loop(conns);
         }
     }
 
@@ -227,9 +267,9 @@ impl<L: Lender> Reader<L> {
         self.sleeper.as_ref().map(|sleeper| &sleeper.waiter)
     }
 
-    /// No thread borrows a connection that was passed on: the loop reads again.
+    /// No thread borrows a connection that was passed on, or kept: the loop reads again.
     fn decline(&mut self, conns: &mut L) {
-        if self.holder == Holder::Waiting {
+        if matches!(self.holder, Holder::Waiting | Holder::Away) {
             self.return_to_loop(conns);
         }
     }
@@ -257,8 +297,16 @@ pub fn wait<M: Monitor, T>(
         if deadline.is_over() {
             return None;
         }
-        monitor.wait(guard, deadline.at());
+        wait_for_others(monitor, guard, deadline.at());
     }
+}
+
+/// As [`Monitor::wait`], in a thread that relies on others to read.
+pub fn wait_for_others<M: Monitor>(monitor: &M, guard: &mut M::Guard<'_>, until: Option<Instant>) {
+    let (reader, conns) = M::parts(guard);
+    reader.begin_to_rely(conns);
+    monitor.wait(guard, until);
+    M::parts(guard).0.end_to_rely();
 }
 
 /// As [`wait`], for something that comes by the connection: the calling thread reads the connection if no other does.
@@ -268,16 +316,20 @@ pub fn wait_reading<M: Monitor, T>(
     deadline: &mut Deadline,
     mut look: impl FnMut(&mut M::Driver) -> Option<T>,
 ) -> Option<T> {
-    let mut reads = None;
+    let (mut reads, mut last) = (None, false);
     let found = loop {
         if let Some(found) = look(guard) {
             break Some(found);
         }
         if deadline.is_over() {
-            break None;
+            // Of what is kept nobody has read what is there.
+            if last || !M::parts(guard).0.is_away() {
+                break None;
+            }
+            last = true;
         }
         if reads.is_some_and(|conn| !is_borrowed::<M>(guard, conn)) {
-            stop_reading(monitor, guard, &mut reads);
+            stop_reading(monitor, guard, &mut reads, false);
         }
         if reads.is_none() {
             reads = monitor.connection(guard).filter(|&conn| {
@@ -297,7 +349,10 @@ pub fn wait_reading<M: Monitor, T>(
             }
         }
     };
-    stop_reading(monitor, guard, &mut reads);
+    if reads.is_some() {
+        let is_expected_back = monitor.is_expected_back(guard);
+        stop_reading(monitor, guard, &mut reads, is_expected_back);
+    }
     let (reader, conns) = M::parts(guard);
     reader.leave(conns);
     found
@@ -317,10 +372,15 @@ fn is_borrowed<M: Monitor>(driver: &mut M::Driver, conn: <M::Conns as Lender>::C
     reader.is_borrowed(conns, conn)
 }
 
-fn stop_reading<M: Monitor>(monitor: &M, driver: &mut M::Driver, reads: &mut Option<<M::Conns as Lender>::Conn>) {
+fn stop_reading<M: Monitor>(
+    monitor: &M,
+    driver: &mut M::Driver,
+    reads: &mut Option<<M::Conns as Lender>::Conn>,
+    is_expected_back: bool,
+) {
     let Some(conn) = reads.take() else { return };
     let (reader, conns) = M::parts(driver);
-    if reader.give_back(conns, conn) {
+    if reader.give_back(conns, conn, is_expected_back) {
         monitor.notify();
     }
 }

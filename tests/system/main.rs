@@ -57,6 +57,8 @@ mod memory;
 mod packaging;
 mod peers;
 mod receive;
+#[cfg(feature = "cli")]
+mod round_trips;
 #[cfg(target_os = "linux")]
 mod static_library;
 #[cfg(all(feature = "cli", target_os = "linux"))]

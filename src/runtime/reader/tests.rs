@@ -78,7 +78,7 @@ fn borrowed() -> (Reader<Connections>, Connections) {
 fn passed_on(waiting: usize) -> (Reader<Connections>, Connections) {
     let (mut reader, mut conns) = borrowed();
     (0..waiting).for_each(|_| reader.begin_wait());
-    assert!(reader.give_back(&mut conns, 1) && conns.lent == Some(1), "the loop does not read meanwhile");
+    assert!(reader.give_back(&mut conns, 1, false) && conns.lent == Some(1), "the loop does not read meanwhile");
     (reader, conns)
 }
 
@@ -93,7 +93,49 @@ fn asleep(reader: &Reader<Connections>) -> Wakes {
 fn one_thread_at_a_time_reads_and_the_loop_once_nobody_waits() {
     let (mut reader, mut conns) = borrowed();
     assert!(!reader.borrow(&mut conns, 1), "another thread reads");
-    assert!(!reader.give_back(&mut conns, 1) && conns.lent.is_none());
+    assert!(!reader.give_back(&mut conns, 1, false) && conns.lent.is_none());
+}
+
+/// As [`borrowed`], then kept for the thread, which is away.
+fn away() -> (Reader<Connections>, Connections) {
+    let (mut reader, mut conns) = borrowed();
+    assert!(!reader.give_back(&mut conns, 1, true) && reader.is_away() && conns.lent == Some(1));
+    (reader, conns)
+}
+
+#[test]
+fn what_is_kept_for_a_thread_is_read_by_it_or_another_or_by_the_loop_once_it_is_recalled() {
+    let (mut reader, mut conns) = away();
+    reader.leave(&mut conns);
+    assert!(reader.is_away(), "one that has not read changes nothing");
+    assert!(reader.borrow(&mut conns, 1) && reader.is_borrowed(&conns, 1) && !reader.is_away());
+    reader.recall(&mut conns);
+    assert!(reader.is_borrowed(&conns, 1), "nobody is away");
+    let (mut reader, mut conns) = away();
+    reader.recall(&mut conns);
+    assert_eq!((conns.lent, reader.is_lent(), reader.is_away()), (None, false, false));
+    let (mut reader, mut conns) = away();
+    reader.keep(&mut conns);
+    assert_eq!((conns.lent, reader.is_lent()), (None, false));
+    let (mut reader, mut conns) = away();
+    conns.only_loop = true;
+    assert!(!reader.borrow(&mut conns, 1) && conns.lent.is_none() && !reader.is_away());
+    let (mut reader, mut conns) = away();
+    conns.lent = None;
+    reader.close();
+    assert!(!reader.is_away() && reader.borrow(&mut conns, 2));
+}
+
+#[test]
+fn nothing_is_kept_while_a_thread_relies_on_others_to_read_or_nothing_can_be_read() {
+    let (mut reader, mut conns) = away();
+    reader.begin_to_rely(&mut conns);
+    assert!(conns.lent.is_none());
+    assert!(reader.borrow(&mut conns, 1) && !reader.give_back(&mut conns, 1, true) && conns.lent.is_none());
+    reader.end_to_rely();
+    assert!(reader.borrow(&mut conns, 1));
+    conns.paused = true;
+    assert!(!reader.give_back(&mut conns, 1, true) && conns.lent.is_none());
 }
 
 #[test]
@@ -119,7 +161,7 @@ fn what_is_passed_on_and_cannot_be_borrowed_belongs_to_the_loop() {
     let (mut reader, mut conns) = borrowed();
     reader.begin_wait();
     conns.paused = true;
-    assert!(!reader.is_borrowed(&conns, 1) && reader.give_back(&mut conns, 1));
+    assert!(!reader.is_borrowed(&conns, 1) && reader.give_back(&mut conns, 1, false));
     assert_eq!((conns.lent, reader.is_lent()), (None, false));
 }
 
@@ -131,7 +173,7 @@ fn once_the_loop_keeps_reading_no_thread_reads() {
     reader.keep(&mut conns);
     assert!(woken.count() == 1 && !reader.is_borrowed(&conns, 1));
     reader.begin_wait();
-    assert!(!reader.give_back(&mut conns, 1) && conns.lent.is_none(), "it is not passed on");
+    assert!(!reader.give_back(&mut conns, 1, false) && conns.lent.is_none(), "it is not passed on");
     assert!(!reader.borrow(&mut conns, 1));
     // From threads to whom it was passed on and who have not looked yet.
     let (mut reader, mut conns) = passed_on(1);
@@ -147,7 +189,7 @@ fn a_connection_that_is_closed_is_forgotten_and_the_next_has_a_sleeper_of_its_ow
     reader.close();
     assert!(first.count() == 1 && !reader.is_lent() && !reader.is_borrowed(&conns, 1));
     assert!(reader.borrow(&mut conns, 2), "another thread");
-    assert!(!reader.give_back(&mut conns, 1) && reader.is_borrowed(&conns, 2), "the first gives nothing back");
+    assert!(!reader.give_back(&mut conns, 1, false) && reader.is_borrowed(&conns, 2), "the first gives nothing back");
     let second = asleep(&reader);
     reader.wake();
     assert_eq!((first.count(), second.count()), (1, 1));

@@ -66,6 +66,10 @@ impl Monitor for Node {
         driver.read_borrowed(conn, broken);
     }
 
+    fn is_expected_back(&self, driver: &mut Driver<Recorder>) -> bool {
+        driver.expects_reader(now())
+    }
+
     fn cannot_wait(&self, error: &io::Error) {
         panic!("{error}");
     }
@@ -82,7 +86,7 @@ fn is_borrowed(driver: &Guard<'_>, conn: ConnId) -> bool {
 
 fn give_back(driver: &mut Guard<'_>, conn: ConnId) -> bool {
     let (reader, conns) = driver.parts();
-    reader.give_back(conns, conn)
+    reader.give_back(conns, conn, false)
 }
 
 fn leave(driver: &mut Guard<'_>) {
