@@ -401,7 +401,9 @@ impl Inner {
     /// As [`Inner::open`], to look at what came.
     fn look(&self) -> Result<Guard<'_>> {
         let mut driver = self.open()?;
-        driver.refresh();
+        if reader::read_kept(self, &mut driver) {
+            self.show(&driver);
+        }
         Ok(driver)
     }
 
@@ -513,7 +515,12 @@ impl Monitor for Inner {
     }
 
     fn is_expected_back(&self, driver: &mut Driver<Session>) -> bool {
-        driver.expects_reader(runtime::now())
+        // An old hub drops what there is no room for on the way: it is taken as it comes.
+        !driver.protocol.is_old() && driver.expects_reader(runtime::now())
+    }
+
+    fn kept(&self, driver: &mut Driver<Session>) -> Option<ConnId> {
+        driver.kept()
     }
 
     fn cannot_wait(&self, error: &io::Error) {

@@ -14,8 +14,8 @@ use crate::visible::Quoted;
 use crate::wire::{self, Value};
 use crate::{Error, Result, Status};
 
-/// A write in the sender's own thread is worth it if the last one was this long ago, or if the program has received
-/// something since: what comes faster is written together by the loop.
+/// A write in the sender's own thread is worth it if the last one was this long ago, or if a thread of the program has
+/// read the socket since: what comes faster is written together by the loop.
 const INLINE_AFTER: Duration = Duration::from_micros(20);
 
 impl App {

@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use crate::time::MonoTime;
 
-/// A thread that stops reading so soon after the last time is expected back.
+/// A thread that stops reading twice within this time is expected back, from then on until it stays away for [`LONGEST`].
 const SOON: Duration = Duration::from_millis(10);
 /// After so long it is not expected any more.
 const LONGEST: Duration = Duration::from_millis(50);
-/// What a program looks up may be so much older than what the connection has.
+/// Whoever looks a value up does not notice that a thread has been away for less.
 const FRESH: Duration = Duration::from_millis(1);
 
-/// When a thread that reads was last away. It costs the loop one wake when such a thread is expected for the first time
-/// in a while, and then one for each [`LONGEST`].
+/// When a thread last stopped reading. Expecting it back costs the loop one wake the first time, and then
+/// one for each [`LONGEST`].
 #[derive(Default)]
 pub struct Absence {
     began: Option<MonoTime>,
@@ -48,7 +48,7 @@ impl Absence {
         }
     }
 
-    /// Whether a thread that is away has been so for too long for what a program looks up.
+    /// Whether a thread that is away has been so for long enough to be noticed.
     pub fn is_noticeable(&self, now: MonoTime) -> bool {
         self.began.is_none_or(|began| now.since(began) >= FRESH)
     }
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_looked_up_is_as_old_as_a_millisecond_at_most() {
+    fn a_millisecond_is_noticed_and_less_is_not() {
         let mut absence = Absence::default();
         absence.begin(at(1000));
         assert!(!absence.is_noticeable(at(1000)) && absence.is_noticeable(at(1001)));

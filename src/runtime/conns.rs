@@ -511,6 +511,10 @@ impl Lender for Conns {
         }
     }
 
+    fn is_due(&self, conn: ConnId) -> bool {
+        self.conns.get(&conn.0).is_some_and(|conn| conn.reads.waits() || conn.hung || conn.broken)
+    }
+
     fn is_paused(&self, conn: ConnId) -> bool {
         self.conns.get(&conn.0).is_some_and(|conn| conn.paused)
     }

@@ -50,7 +50,7 @@ pub struct Driver<P> {
     troubles: Repeats<Trouble>,
     /// The thread that reads an app's connection.
     pub(super) reader: Reader<Conns>,
-    /// When that thread was last away.
+    /// When that thread last stopped.
     absence: Absence,
     /// Until when the loop sleeps if nothing happens; `None` while it runs.
     pub(super) sleeps: Option<Sleep>,
@@ -96,7 +96,7 @@ impl<P: Protocol> Driver<P> {
         }
     }
 
-    /// Sees to it that the loop runs a turn at this time, which is the next or later.
+    /// Sees to it that the loop does not sleep beyond this time.
     fn wake_at(&self, time: MonoTime) {
         if self.sleeps.is_some_and(|sleep| sleep.until.is_none_or(|until| time < until)) {
             self.reactor.poller.wake();
@@ -158,12 +158,9 @@ impl<P: Protocol> Driver<P> {
         expected != Expected::No
     }
 
-    /// Before a program looks at what came: if nobody has read for a while since a thread is expected back, the loop does
-    /// from now on.
-    pub(crate) fn refresh(&mut self) {
-        if self.reader.is_away() && self.absence.is_noticeable(this_moment().mono) {
-            self.reader.recall(&mut self.conns);
-        }
+    /// As [`Monitor::kept`](super::reader::Monitor::kept).
+    pub(crate) fn kept(&self) -> Option<ConnId> {
+        self.reader.kept().filter(|_| self.absence.is_noticeable(this_moment().mono))
     }
 
     /// The thread that reads an app's connection.
@@ -372,6 +369,7 @@ impl<P: Protocol> Driver<P> {
         if lent {
             // Reported before it was lent, because it is writable, or because the other side is gone.
             if event.broken {
+                self.conns.mark_hung(key);
                 self.reader.recall(&mut self.conns);
             }
             return self.conns.watch_lent(key);

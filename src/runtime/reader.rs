@@ -8,8 +8,8 @@
 //! there is always somebody who will read.
 //!
 //! A thread that stops reading and is expected back soon, by [`Monitor::is_expected_back`], keeps the connection while it
-//! is away. Whoever needs what the connection brings meanwhile [recalls](Reader::recall) it for the loop, which also does
-//! so itself once the thread has been away for too long.
+//! is away. Whoever needs what the connection brings meanwhile reads it itself ([`read_kept`]) or
+//! [recalls](Reader::recall) it for the loop, which also does so itself once the thread has been away for too long.
 //!
 //! [`Reader`] is behind the lock of the driver, and everything here except the sleep happens under that lock. Its needs
 //! are traits, [`Lender`] for the connections and [`Monitor`] for the lock, so that `make loom` runs this file in every
@@ -49,6 +49,9 @@ pub trait Lender {
 
     /// The loop watches the connection again, if it still exists, and learns at once of what is there.
     fn take_back(&mut self, conn: Self::Conn);
+
+    /// Whether the loop has something to read of the connection, or knows that it has ended.
+    fn is_due(&self, conn: Self::Conn) -> bool;
 
     /// Whether the engine accepts no bytes of the connection for now.
     fn is_paused(&self, conn: Self::Conn) -> bool;
@@ -94,6 +97,9 @@ pub trait Monitor {
     /// the connection if it does not.
     fn is_expected_back(&self, driver: &mut Self::Driver) -> bool;
 
+    /// The connection that is kept for a thread that is away, if that has been so for long enough to be noticed.
+    fn kept(&self, driver: &mut Self::Driver) -> Option<<Self::Conns as Lender>::Conn>;
+
     /// Threads cannot wait for connections, so the loop reads from now on.
     fn cannot_wait(&self, error: &io::Error);
 }
@@ -117,7 +123,7 @@ pub struct Reader<L: Lender> {
     lent: Option<L::Conn>,
     /// Threads that wait while another reads.
     waiting: usize,
-    /// Threads that wait and would not read themselves.
+    /// Threads that wait for what others read.
     relying: usize,
     /// The loop reads permanently.
     kept: bool,
@@ -181,7 +187,7 @@ impl<L: Lender> Reader<L> {
             }
             return true;
         }
-        if is_expected_back && self.holder == Holder::Thread && self.relying == 0 && self.is_borrowed(conns, conn) {
+        if is_expected_back && self.may_keep() && self.is_borrowed(conns, conn) && !conns.is_due(conn) {
             self.holder = Holder::Away;
         } else {
             self.return_to_loop(conns);
@@ -189,12 +195,22 @@ impl<L: Lender> Reader<L> {
         false
     }
 
+    /// Whether the calling thread, which reads, may keep the connection when it stops: nobody else waits.
+    pub fn may_keep(&self) -> bool {
+        self.holder == Holder::Thread && self.waiting == 0 && self.relying == 0
+    }
+
     /// Whether the connection is kept for a thread that is away.
     pub fn is_away(&self) -> bool {
         self.holder == Holder::Away
     }
 
-    /// The thread that is away, if one is, has been away for too long: the loop reads again.
+    /// That connection.
+    pub fn kept(&self) -> Option<L::Conn> {
+        self.lent.filter(|_| self.is_away())
+    }
+
+    /// If the connection is kept for a thread that is away, the loop reads it again.
     pub fn recall(&mut self, conns: &mut L) {
         if self.is_away() {
             self.return_to_loop(conns);
@@ -295,7 +311,7 @@ pub fn wait<M: Monitor, T>(
             return Some(found);
         }
         if deadline.is_over() {
-            return None;
+            return if read_kept(monitor, guard) { look(guard) } else { None };
         }
         wait_for_others(monitor, guard, deadline.at());
     }
@@ -316,17 +332,13 @@ pub fn wait_reading<M: Monitor, T>(
     deadline: &mut Deadline,
     mut look: impl FnMut(&mut M::Driver) -> Option<T>,
 ) -> Option<T> {
-    let (mut reads, mut last) = (None, false);
+    let mut reads = None;
     let found = loop {
         if let Some(found) = look(guard) {
             break Some(found);
         }
         if deadline.is_over() {
-            // Of what is kept nobody has read what is there.
-            if last || !M::parts(guard).0.is_away() {
-                break None;
-            }
-            last = true;
+            break if read_kept(monitor, guard) { look(guard) } else { None };
         }
         if reads.is_some_and(|conn| !is_borrowed::<M>(guard, conn)) {
             stop_reading(monitor, guard, &mut reads, false);
@@ -350,7 +362,7 @@ pub fn wait_reading<M: Monitor, T>(
         }
     };
     if reads.is_some() {
-        let is_expected_back = monitor.is_expected_back(guard);
+        let is_expected_back = M::parts(guard).0.may_keep() && monitor.is_expected_back(guard);
         stop_reading(monitor, guard, &mut reads, is_expected_back);
     }
     let (reader, conns) = M::parts(guard);
@@ -365,6 +377,14 @@ pub fn tell<M: Monitor>(monitor: &M, reader: &Reader<M::Conns>, news: bool) {
     if news {
         reader.wake();
     }
+}
+
+/// Reads at most one round of a connection that is kept for a thread that is away, without waiting. False: there is none.
+pub fn read_kept<M: Monitor>(monitor: &M, guard: &mut M::Guard<'_>) -> bool {
+    let Some(conn) = monitor.kept(guard) else { return false };
+    monitor.read(guard, conn, false);
+    monitor.notify();
+    true
 }
 
 fn is_borrowed<M: Monitor>(driver: &mut M::Driver, conn: <M::Conns as Lender>::Conn) -> bool {

@@ -106,6 +106,10 @@ impl Lender for Connection {
         }
     }
 
+    fn is_due(&self, (): ()) -> bool {
+        false
+    }
+
     fn is_paused(&self, (): ()) -> bool {
         false
     }
@@ -219,6 +223,10 @@ impl Monitor for App {
 
     fn is_expected_back(&self, _: &mut Driver) -> bool {
         self.expects
+    }
+
+    fn kept(&self, driver: &mut Driver) -> Option<()> {
+        driver.reader.kept()
     }
 
     fn cannot_wait(&self, error: &io::Error) {

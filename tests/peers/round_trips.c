@@ -95,8 +95,8 @@ int main(int count, char **words)
 {
     ns_app *app;
     int echoes, tries, n = 0;
-    check(count >= 3, "usage");
-    echoes = !strcmp(words[2], "echo");
+    echoes = count > 2 && !strcmp(words[2], "echo");
+    check(echoes || count > 4, "usage");
     check(ns_app_new(words[2], &app) == NS_OK, "new");
     check(ns_app_connect(app, words[1]) == NS_OK && ns_app_wait_connected(app, 60000) == NS_OK, "connect");
     if (echoes)
@@ -105,9 +105,8 @@ int main(int count, char **words)
             check(ns_app_send_int(app, "answer", n++) == NS_OK, "send");
         }
     for (tries = atoi(words[4]); tries > 0; tries--) {
-        long before = atomic_load(&calls), slept = sleeps(), cost;
+        long slept = sleeps(), before = atomic_load(&calls), cost;
         int end = n + 1000;
-        before = atomic_load(&calls);
         for (; n < end; n++) {
             check(ns_app_send_int(app, "question", n) == NS_OK, "send");
             receive(app, "answer");

@@ -57,7 +57,7 @@ mod memory;
 mod packaging;
 mod peers;
 mod receive;
-#[cfg(feature = "cli")]
+#[cfg(all(feature = "cli", target_os = "linux"))]
 mod round_trips;
 #[cfg(target_os = "linux")]
 mod static_library;

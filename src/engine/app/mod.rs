@@ -293,7 +293,7 @@ impl Session {
     }
 
     /// Whether the hub of the link is an old one.
-    fn is_old(&self) -> bool {
+    pub fn is_old(&self) -> bool {
         self.link.as_ref().is_some_and(Link::is_old)
     }
 

@@ -51,7 +51,7 @@ impl Groups {
     pub fn audience(&mut self, places: &[u32]) -> Audience {
         let hash = self.hasher.hash_one(places);
         let known = self.numbers.find(hash, |&number| self.of(number) == places).copied();
-        // A new one may begin a generation.
+        // First: it may begin a new generation.
         let number = known.unwrap_or_else(|| self.add(hash, places));
         Audience(self.generation << BITS | u64::from(number))
     }
@@ -74,5 +74,28 @@ impl Groups {
             hasher.hash_one(&places[group.start as usize..group.end as usize])
         });
         number
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_good_until_there_are_too_many_groups_or_places() {
+        for (many, len) in [(5_000, 1), (1_100, 64)] {
+            let mut groups = Groups::new();
+            assert!(groups.get(Audience::default()).is_none(), "nothing was looked for");
+            let none = groups.audience(&[]);
+            assert_eq!(groups.get(none), Some(&[][..]));
+            for first in 0..many {
+                let places: Vec<u32> = (first..first + len).collect();
+                let audience = groups.audience(&places);
+                assert_eq!(groups.get(audience), Some(&places[..]));
+                assert_eq!(groups.audience(&places).0, audience.0, "it is kept once");
+                assert!(groups.groups.len() <= 1 << BITS && groups.places.len() <= PLACES);
+            }
+            assert!(groups.get(none).is_none());
+        }
     }
 }

@@ -111,7 +111,7 @@ impl Origin {
     }
 }
 
-/// Who is sent the states of a name, as whoever looks for them has numbered them; at first, nothing that was numbered.
+/// The number of a set of peers that a name is sent to, as the hub's `Groups` give it. The default is that of no set.
 #[derive(Clone, Copy, Default)]
 pub struct Audience(pub u64);
 
@@ -241,13 +241,13 @@ impl Entry {
         self.origin.conn()
     }
 
-    /// Who was last found to be sent the states of its name.
+    /// The set of peers that was last found for its name.
     #[inline]
     pub fn audience(&self) -> Audience {
         self.audience.get()
     }
 
-    /// Keeps that until it is asked for again.
+    /// Remembers the set that was found for its name. Whether the number is still good, `Groups` say.
     pub fn set_audience(&self, audience: Audience) {
         self.audience.set(audience);
     }

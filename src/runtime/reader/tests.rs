@@ -35,6 +35,8 @@ impl Wait for Wakes {
 struct Connections {
     lent: Option<u32>,
     paused: bool,
+    /// The loop has something to read of them.
+    due: bool,
     /// Only the loop can wait for them.
     only_loop: bool,
 }
@@ -52,6 +54,10 @@ impl Lender for Connections {
 
     fn take_back(&mut self, conn: u32) {
         assert_eq!(self.lent.take(), Some(conn), "it is given back once");
+    }
+
+    fn is_due(&self, _: u32) -> bool {
+        self.due
     }
 
     fn is_paused(&self, _: u32) -> bool {
@@ -136,6 +142,9 @@ fn nothing_is_kept_while_a_thread_relies_on_others_to_read_or_nothing_can_be_rea
     assert!(reader.borrow(&mut conns, 1));
     conns.paused = true;
     assert!(!reader.give_back(&mut conns, 1, true) && conns.lent.is_none());
+    let (mut reader, mut conns) = borrowed();
+    conns.due = true;
+    assert!(!reader.give_back(&mut conns, 1, true) && conns.lent.is_none() && reader.kept().is_none());
 }
 
 #[test]

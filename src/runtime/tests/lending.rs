@@ -70,6 +70,10 @@ impl Monitor for Node {
         driver.expects_reader(now())
     }
 
+    fn kept(&self, driver: &mut Driver<Recorder>) -> Option<ConnId> {
+        driver.kept()
+    }
+
     fn cannot_wait(&self, error: &io::Error) {
         panic!("{error}");
     }
@@ -231,4 +235,56 @@ fn a_thread_that_reads_a_connection_in_the_handshake_has_written_what_waited_for
             read_borrowed(app, &mut driver, conn, Some(Duration::from_millis(10)));
         }
     });
+}
+
+/// Has a thread receive from the hub in turn until it keeps the connection while it is away. Returns how many bytes came.
+fn go_away<'a>(hub: &Node, accepted: ConnId, app: &'a Node, conn: ConnId) -> (Guard<'a>, usize) {
+    let (end, mut sent, mut driver) = (Instant::now() + PATIENCE, 0, app.shared.lock());
+    // On a busy machine it comes back too late at first.
+    while !driver.reader.is_away() {
+        assert!(Instant::now() < end, "it is never expected back");
+        MutexGuard::unlocked(&mut driver, || hub.act(|r| r.send(accepted, b"x")));
+        sent += 1;
+        let has_come = |driver: &mut Driver<Recorder>| (received(driver, conn) == sent).then_some(());
+        assert_eq!(wait_reading(app, &mut driver, &mut Deadline::after(Some(PATIENCE)), has_come), Some(()));
+    }
+    (driver, sent)
+}
+
+fn received(driver: &Driver<Recorder>, conn: ConnId) -> usize {
+    driver.protocol.open[&conn].received.len()
+}
+
+#[test]
+fn what_comes_while_a_thread_is_away_is_read_by_the_loop_in_the_end() {
+    lending(|hub, accepted, app, conn| {
+        let (driver, came) = go_away(hub, accepted, app, conn);
+        drop(driver);
+        hub.act(|r| r.send(accepted, b"x"));
+        app.received(conn, &b"x".repeat(came + 1));
+        let driver = app.shared.lock();
+        assert!(!driver.reader.is_lent() && driver.next_time().is_none(), "the loop has nothing to look at any more");
+    });
+}
+
+#[test]
+fn a_call_without_time_to_wait_finds_what_came_while_a_thread_is_away() {
+    type Waits =
+        fn(&Node, &mut Guard<'_>, &mut Deadline, &mut dyn FnMut(&mut Driver<Recorder>) -> Option<()>) -> Option<()>;
+    let waits: [Waits; 2] = [
+        |app, driver, at, look| wait(app, driver, at, look),
+        |app, driver, at, look| wait_reading(app, driver, at, look),
+    ];
+    for wait in waits {
+        lending(|hub, accepted, app, conn| {
+            // The lock is held from here on, so that the loop does nothing.
+            let (mut driver, came) = go_away(hub, accepted, app, conn);
+            let end = Instant::now() + PATIENCE;
+            hub.act(|r| r.send(accepted, b"x"));
+            let mut has_come = |driver: &mut Driver<Recorder>| (received(driver, conn) > came).then_some(());
+            while wait(app, &mut driver, &mut Deadline::after(Some(Duration::ZERO)), &mut has_come).is_none() {
+                assert!(Instant::now() < end, "nobody reads it");
+            }
+        });
+    }
 }

@@ -19,8 +19,9 @@ use parking_lot::{Condvar, MutexGuard, RwLock, RwLockWriteGuard};
 
 use super::address;
 use super::conns::Conns;
+use super::deadline::Deadline;
 use super::listeners::Service;
-use super::reader::{read_borrowed, Monitor, Reader};
+use super::reader::{read_borrowed, wait, wait_reading, Monitor, Reader};
 use super::shared::Loop;
 use super::thread::spawn;
 use super::*;
