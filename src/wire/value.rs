@@ -290,16 +290,31 @@ pub(super) fn infallible<T, E>(result: Result<T, E>) {
     debug_assert!(result.is_ok());
 }
 
+// The shortest heads, which nearly all bodies consist of, are written here: `rmp` makes several calls for each. The tests
+// compare them with what it writes.
+
 /// Appends a str.
 #[inline]
 pub(super) fn put_str(out: &mut Vec<u8>, text: &str) {
-    infallible(put::write_str(out, text));
+    match text.len() {
+        len @ 0..=31 => {
+            out.push(0xA0 | len as u8);
+            out.extend_from_slice(text.as_bytes());
+        }
+        _ => infallible(put::write_str(out, text)),
+    }
 }
 
 /// Appends a bin.
 #[inline]
 pub(super) fn put_bin(out: &mut Vec<u8>, bytes: &[u8]) {
-    infallible(put::write_bin(out, bytes));
+    match bytes.len() {
+        len @ 0..=0xFF => {
+            out.extend_from_slice(&[0xC4, len as u8]);
+            out.extend_from_slice(bytes);
+        }
+        _ => infallible(put::write_bin(out, bytes)),
+    }
 }
 
 /// Appends nil.
@@ -316,7 +331,10 @@ pub(super) fn put_int(out: &mut Vec<u8>, value: i64) {
 /// Appends an integer in its shortest form.
 #[inline]
 pub(super) fn put_uint(out: &mut Vec<u8>, value: u64) {
-    infallible(put::write_uint(out, value));
+    match value {
+        0..=0x7F => out.push(value as u8),
+        _ => infallible(put::write_uint(out, value)),
+    }
 }
 
 /// Appends an extension.
@@ -327,14 +345,19 @@ pub(super) fn put_ext(out: &mut Vec<u8>, number: i8, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
-/// Appends the head of a map.
+/// Appends the head of an array.
 #[inline]
 pub(super) fn put_array(out: &mut Vec<u8>, count: u32) {
     infallible(put::write_array_len(out, count));
 }
 
+/// Appends the head of a map.
+#[inline]
 pub(super) fn put_map(out: &mut Vec<u8>, pairs: u32) {
-    infallible(put::write_map_len(out, pairs));
+    match pairs {
+        0..=15 => out.push(0x80 | pairs as u8),
+        _ => infallible(put::write_map_len(out, pairs)),
+    }
 }
 
 #[cfg(test)]
@@ -345,6 +368,28 @@ mod tests {
         let mut out = Vec::new();
         value.encode(&mut out);
         out
+    }
+
+    #[test]
+    fn heads_are_the_shortest_as_rmp_writes_them() {
+        fn both<T: Copy>(value: T, ours: fn(&mut Vec<u8>, T), theirs: fn(&mut Vec<u8>, T)) {
+            let (mut a, mut b) = (vec![1], vec![1]);
+            ours(&mut a, value);
+            theirs(&mut b, value);
+            assert_eq!(a, b);
+        }
+        let text = "x".repeat(70_000);
+        for len in [0, 1, 31, 32, 255, 256, 65_535, 65_536] {
+            both(&text[..len], put_str, |out, text| infallible(put::write_str(out, text)));
+            both(&text.as_bytes()[..len], put_bin, |out, bytes| infallible(put::write_bin(out, bytes)));
+            both(len as u32, put_map, |out, pairs| infallible(put::write_map_len(out, pairs)));
+        }
+        for value in (0..70_000).chain([u64::from(u32::MAX), 1 << 32, u64::MAX]) {
+            both(value, put_uint, |out, value| infallible(put::write_uint(out, value)));
+        }
+        for pairs in 0..20 {
+            both(pairs, put_map, |out, pairs| infallible(put::write_map_len(out, pairs)));
+        }
     }
 
     #[test]
