@@ -232,33 +232,43 @@ bool Client::forget(const QString &sender, const QString &name, int timeout)
         return false;
     if (!toCString(sender, NS_ERR_IDENTITY, "the sender", &sender8, &why))
         return d->refuse(why);
-    return d->ask([=](ns_app *app) {
-        const Failure failed = resultOf(ns_app_forget(app, sender8.constData(), name8.constData(), timeout));
-        return [=]() { Q_EMIT forgotten(sender, name, failed.error, failed.text); };
-    });
+    const auto tell = [=](const Failure &failed) { Q_EMIT forgotten(sender, name, failed.error, failed.text); };
+    const auto call = [=](ns_app *app, int rest) {
+        const ns_status status = ns_app_forget(app, sender8.constData(), name8.constData(), rest);
+        return Questions::Answer{resultOf(status), tell};
+    };
+    return d->ask(call, timeout, Questions::Again::IfNotConnected);
 }
 
 bool Client::requestHubStats(int timeout)
 {
-    return d->ask([=](ns_app *app) {
+    const auto call = [=](ns_app *app, int rest) {
         ns_hub_stats_t stats;
-        const Failure failed = resultOf(ns_app_hub_stats(app, timeout, &stats, sizeof stats));
-        const QVariantMap counters = failed ? QVariantMap() : countersOf(stats);
-        return [=]() { Q_EMIT hubStatsReceived(counters, failed.error, failed.text); };
-    });
+        const Failure why = resultOf(ns_app_hub_stats(app, rest, &stats, sizeof stats));
+        const QVariantMap counters = why ? QVariantMap() : countersOf(stats);
+        const auto tell = [=](const Failure &failed) {
+            Q_EMIT hubStatsReceived(failed ? QVariantMap() : counters, failed.error, failed.text);
+        };
+        return Questions::Answer{why, tell};
+    };
+    return d->ask(call, timeout, Questions::Again::Always);
 }
 
 bool Client::requestHubPeers(int timeout)
 {
-    return d->ask([=](ns_app *app) {
+    const auto call = [=](ns_app *app, int rest) {
         QVariantList peers;
         const auto add = [](ns_app *, const ns_peer_stats_t *peer, void *ctx) {
             static_cast<QVariantList *>(ctx)->append(countersOf(*peer));
             return true;
         };
-        const Failure failed = resultOf(ns_app_each_hub_peer(app, timeout, add, &peers, sizeof(ns_peer_stats_t)));
-        return [=]() { Q_EMIT hubPeersReceived(peers, failed.error, failed.text); };
-    });
+        const Failure why = resultOf(ns_app_each_hub_peer(app, rest, add, &peers, sizeof(ns_peer_stats_t)));
+        const auto tell = [=](const Failure &failed) {
+            Q_EMIT hubPeersReceived(failed ? QVariantList() : peers, failed.error, failed.text);
+        };
+        return Questions::Answer{why, tell};
+    };
+    return d->ask(call, timeout, Questions::Again::Always);
 }
 
 QStringList Client::subscriptions() const

@@ -71,8 +71,9 @@ class NANOSTATEQT_EXPORT Client : public QObject
         has none on the hub. False until then, after each further subscription, and once the link is lost; always false
         with a hub that does not say so. */
     Q_PROPERTY(bool synced READ isSynced NOTIFY syncedChanged)
-    /*! The current error: why the last publish failed, else why it is not connected, else what QML types use although it
-        is no pattern. The next successful publish clears the first, and a connection the first two. */
+    /*! The current error: why the last publish failed or a call was refused since, else why it is not connected, else
+        what QML types use although it is no pattern. The next successful publish clears the first, and a connection the
+        first two. */
     Q_PROPERTY(Error error READ error NOTIFY errorChanged)
     /*! The error as text, which names the value at fault; empty if there is none. */
     Q_PROPERTY(QString errorString READ errorString NOTIFY errorChanged)
@@ -212,9 +213,11 @@ public:
     Q_INVOKABLE QStringList names() const;
 
     /*! Has the hub withdraw the value of \a name of a program that is gone, as clear() withdraws an own one; forgotten()
-        tells what has come of it. Does not wait: a thread does, also for a connection, up to \a timeout milliseconds; -1:
-        for as long as this client is active. False: it is refused, and \l error says why: NotActive, or Full if 16 calls
-        of this function, requestHubStats() and requestHubPeers() wait already. */
+        tells what has come of it. Does not wait: a thread does, also for a connection, for \a timeout milliseconds: a
+        whole number from 0 to 2147483647, or -1 for no limit. No code of your program runs in it. While the hub refuses
+        the client, the call ends at once with the reason. False: it is refused, and \l error says why: NotActive, Full
+        if 16 calls of this function, requestHubStats() and requestHubPeers() wait already, or Io if there is no memory
+        or thread left. */
     Q_INVOKABLE bool forget(const QString &sender, const QString &name, int timeout = -1);
     /*! Asks the hub what it counts, which hubStatsReceived() tells. Waits, and is refused, as forget(). */
     Q_INVOKABLE bool requestHubStats(int timeout = -1);
@@ -237,16 +240,17 @@ Q_SIGNALS:
     void staleChanged(const QString &sender);
     /*! A forget() that was not refused has come to its end. NoError: the value is withdrawn, and stateCleared() and the
         like tell of it. NotFound: the hub holds no such value. NotActive: the sender is connected, and clears its value
-        itself. Permission: this client may only read. Timeout: the hub has not answered in time. Closed: this client was
-        deactivated, or has got another identity. Io: the connection was lost before the answer came, so that the value
-        may be withdrawn or not. Others: as errorString says.
+        itself. Permission: this client may only read. Timeout: the hub has not answered in time. Closed: it was still
+        open when this client was deactivated, or got another identity. Io: the connection was lost before the answer
+        came, so that the value may be withdrawn or not. Others: as errorString says.
 
         Each call is told of once, also if the client is no longer active by then, unless it is destroyed. */
     void forgotten(const QString &sender, const QString &name, NanostateQt::Client::Error error,
                    const QString &errorString);
     /*! A requestHubStats() that was not refused has come to its end. \a stats are the counters of ns_hub_stats_t without
         malformed_by, by their names in camelCase, such as messagesIn; it is empty if there is an \a error. Unsupported: the
-        hub does not tell. Each call is told of once, as by forgotten(). */
+        hub does not tell. If the client connects to another hub meanwhile, that one is asked, in the time that is left.
+        Each call is told of once, as by forgotten(). */
     void hubStatsReceived(const QVariantMap &stats, NanostateQt::Client::Error error, const QString &errorString);
     /*! The same for requestHubPeers(): a map for each peer, this client among them, with the fields of ns_peer_stats_t in
         camelCase: identity, from, the flags old, live and suspect, and counters. In no particular order. */

@@ -22,9 +22,6 @@ constexpr int PassMillis = 4;
 constexpr std::chrono::milliseconds OftenExpire(10);
 constexpr std::chrono::hours RarelyExpire(1);
 
-// How many calls may wait for the hub at once, each in a thread.
-constexpr int MostAsked = 16;
-
 } // namespace
 
 bool ClientPrivate::settle()
@@ -203,6 +200,7 @@ void ClientPrivate::reconnect()
         return;
     linkFailure = Failure();
     loseSynced();
+    questions.reconnecting();
     if (const ns_status status = ns_app_disconnect(app))
         return giveUp(lastFailure(status));
     const ns_status status = arrivals.dropLink(app);
@@ -242,8 +240,7 @@ void ClientPrivate::close()
     if (!app)
         return;
     ns_app_close(app, ns_app_link(app) == NS_LINK_CONNECTED ? -1 : 0);
-    // Calls that still run in there end at once, for the app is closed.
-    waiting.reset();
+    questions.end();
     ns_app_free(std::exchange(app, nullptr));
     arrivals.clear();
     lifetimes.clear();
@@ -513,29 +510,12 @@ void ClientPrivate::expire()
         expireLater(*rest);
 }
 
-bool ClientPrivate::ask(std::function<Outcome(ns_app *)> call)
+bool ClientPrivate::ask(const Questions::Call &call, int timeout, Questions::Again again)
 {
     if (!app)
         return refuse(failure(NS_ERR_STATE, QStringLiteral("the hub was not asked: not active")));
-    if (asked == MostAsked) {
-        const QString why = QStringLiteral("%1 calls of this client wait for the hub already");
-        return refuse(failure(NS_ERR_FULL, why.arg(MostAsked)));
-    }
-    if (!waiting) {
-        waiting.emplace();
-        waiting->setMaxThreadCount(MostAsked);
-    }
-    ++asked;
-    waiting->start([this, call = std::move(call), asks = app]() {
-        const auto report = [this, outcome = call(asks)]() {
-            --asked;
-            outcome();
-        };
-        QMetaObject::invokeMethod(q, report, Qt::QueuedConnection);
-    });
-    callFailure = Failure();
-    settle();
-    return true;
+    const Failure why = questions.ask(app, call, timeout, again);
+    return !why || refuse(why);
 }
 
 bool ClientPrivate::refuse(const Failure &why)

@@ -10,12 +10,11 @@
 #include "lifetimes.h"
 #include "observers.h"
 #include "others.h"
+#include "questions.h"
 #include "subscriptions.h"
 
 #include <QtCore/qpointer.h>
-#include <QtCore/qthreadpool.h>
 
-#include <functional>
 #include <optional>
 
 QT_BEGIN_NAMESPACE
@@ -36,7 +35,7 @@ namespace NanostateQt {
 class ClientPrivate
 {
 public:
-    explicit ClientPrivate(Client *client) : q(client) {}
+    explicit ClientPrivate(Client *client) : q(client), questions(client) {}
     ~ClientPrivate() { close(); }
 
     static ClientPrivate *of(const Client *client) { return client->d.data(); }
@@ -72,11 +71,8 @@ public:
     // Handles the result of a call that sent a value with this time to live; 0: it stays.
     bool sent(const QByteArray &utf8, ns_status status, std::chrono::milliseconds life = std::chrono::milliseconds(0));
     bool cleared(const QByteArray &utf8, ns_status status);
-    // What a call has come to: reports it in the client's thread.
-    using Outcome = std::function<void()>;
-    // Makes a call that waits for the hub, in another thread, where it must not touch the client. False: it is refused,
-    // and the error is reported.
-    bool ask(std::function<Outcome(ns_app *)> call);
+    // Asks the hub by a call that waits, in another thread. False: it is refused, and the error is reported.
+    bool ask(const Questions::Call &call, int timeout, Questions::Again again);
     // Reports the failure of a call. Always false.
     bool refuse(const Failure &why);
 
@@ -165,10 +161,8 @@ private:
     int peersChanges = 0;
     // subscribeNow() is queued.
     bool subscribing = false;
-    // For calls that wait for the hub. Reset before the app is freed, which waits for their end.
-    std::optional<QThreadPool> waiting;
-    // How many of these calls are not reported yet.
-    int asked = 0;
+    // Ended before the app is freed.
+    Questions questions;
     Lifetimes lifetimes;
     // When expire() runs next; in the past if it is not going to.
     QDeadlineTimer expiry;
