@@ -332,6 +332,8 @@ const BACKENDS: [Backend; 2] = [Backend::Best, Backend::Poll];
 /// A port that is free and below those that the system gives away: nobody gets it while a test does not listen there.
 fn free_port(host: &str) -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
+    // A child would have the port for a while longer. The caller may have done the same.
+    let _no_children = FORKS.read_recursive();
     loop {
         let n = std::process::id().wrapping_mul(97).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
         let port = 10_000 + (n % 20_000) as u16;
