@@ -11,7 +11,7 @@ use crate::time::MonoTime;
 const SOON: Duration = Duration::from_millis(10);
 /// After so long it is not expected any more.
 const LONGEST: Duration = Duration::from_millis(50);
-/// Whoever looks a value up does not notice that a thread has been away for less.
+/// A look-up reads the connection only if the thread has been away for at least this long.
 const FRESH: Duration = Duration::from_millis(1);
 
 /// When a thread last stopped reading. Expecting it back costs the loop one wake the first time, and then

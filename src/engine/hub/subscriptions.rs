@@ -122,7 +122,7 @@ impl Subscriptions {
         (&self.everyone, self.groups.get(entry.audience()).unwrap_or_default(), steps)
     }
 
-    /// Who is sent a name may be others now.
+    /// A pattern came or went: no set that was found before is good any more.
     fn changed(&mut self) {
         if !is_on(Mutation::AudienceKept) {
             self.groups.clear();
