@@ -55,9 +55,9 @@ screenshots: build
 	@scripts/screenshots
 
 PARTS = $(TARGET)/parts
+PART = @scripts/part $(PARTS)
 # How the network of an app was cut, as its test says.
 CUT = $(TARGET)/tmp/cut-network
-PART = @scripts/part $(PARTS)
 # Everything that has to hold. The tests build what they need themselves. At the end stands what each part took.
 test:
 	@rm -f $(PARTS) $(CUT)
