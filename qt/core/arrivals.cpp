@@ -66,9 +66,11 @@ ns_status Arrivals::dropLink(ns_app *app)
     return status;
 }
 
-void Arrivals::dropSynced()
+ns_status Arrivals::expectSynced(ns_app *app)
 {
     drop([](const Arrival &arrival) { return std::holds_alternative<Synced>(arrival); });
+    // The hub may have sent all of it by now. To set the function has it called for that, too.
+    return ns_app_on_synced(app, queueSynced, this);
 }
 
 template<typename Unwanted>

@@ -59,8 +59,8 @@ public:
     /*! Drops what \a app has not reported yet of the link that ns_app_disconnect() ended. States stay, and what happened
         to other apps. The result is that of take(). */
     ns_status dropLink(ns_app *app);
-    /*! Drops what says that the app is synced, which it is no longer: it has asked for more. */
-    void dropSynced();
+    /*! \a app has asked for more: what says that it is synced is dropped, and comes again behind all of that. */
+    ns_status expectSynced(ns_app *app);
     void clear() { m_queue.clear(); }
 
 private:

@@ -97,16 +97,16 @@ bool ClientPrivate::subscribe()
     static const QMetaMethod updated = QMetaMethod::fromSignal(&Client::stateUpdated);
     static const QMetaMethod cleared = QMetaMethod::fromSignal(&Client::stateCleared);
     const bool signalUsed = q->isSignalConnected(updated) || q->isSignalConnected(cleared);
-    if (const ns_status status = subscriptions.tell(app, signalUsed)) {
-        giveUp(lastFailure(status));
-        return false;
-    }
-    // It may have asked for more.
-    if (ns_app_wait_synced(app, 0) != NS_OK) {
-        arrivals.dropSynced();
+    bool asks = false;
+    ns_status status = subscriptions.tell(app, signalUsed, &asks);
+    if (status == NS_OK && asks) {
         loseSynced();
+        status = arrivals.expectSynced(app);
     }
-    return true;
+    if (status == NS_OK)
+        return true;
+    giveUp(lastFailure(status));
+    return false;
 }
 
 void ClientPrivate::watchPeers()

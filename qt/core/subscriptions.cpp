@@ -100,7 +100,7 @@ std::optional<Subscriptions::Patterns> Subscriptions::wanted(bool signalUsed) co
     return patterns;
 }
 
-ns_status Subscriptions::tell(ns_app *app, bool signalUsed)
+ns_status Subscriptions::tell(ns_app *app, bool signalUsed, bool *asks)
 {
     m_behind = false;
     const Patterns everyName{everything().toUtf8()};
@@ -112,6 +112,7 @@ ns_status Subscriptions::tell(ns_app *app, bool signalUsed)
         const Patterns &patterns = now ? *now : everyName;
         const ns_status status = tell(app, patterns);
         if (status == NS_OK) {
+            *asks = !m_told || !m_told->contains(patterns);
             m_told = patterns;
             return NS_OK;
         }

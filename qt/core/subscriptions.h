@@ -48,8 +48,9 @@ public:
 
     /*! The app is another one, which is sent everything. */
     void forgetApp();
-    /*! Tells the app what is wanted; \a signalUsed: by a handler of stateUpdated(), for all names. */
-    ns_status tell(ns_app *app, bool signalUsed);
+    /*! Tells the app what is wanted; \a signalUsed: by a handler of stateUpdated(), for all names. \a asks is set if the
+        app has asked the hub for more. */
+    ns_status tell(ns_app *app, bool signalUsed, bool *asks);
     /*! Why something that is used is not among them: it is no pattern. */
     const Failure &fault() const { return m_fault; }
     /*! Whether something is wanted that the app has not been told of. */
