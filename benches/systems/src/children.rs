@@ -12,6 +12,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::cores::Core;
 use crate::order::{Answer, Job, Line, Order};
 use crate::system::{Place, Result, System};
 
@@ -29,9 +30,16 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts it; what it says on standard error goes to a file in `directory`, and standard output too unless it is
-    /// set. To be called in the main thread: the child is killed when the thread that started it ends.
-    pub fn spawn(mut command: Command, name: &str, directory: &Path, output: Option<Stdio>) -> Result<Process> {
+    /// Starts it, on one core if there is one; what it says on standard error goes to a file in `directory`, and
+    /// standard output too unless it is set. To be called in the main thread: the child is killed when the thread that
+    /// started it ends.
+    pub fn spawn(
+        mut command: Command,
+        name: &str,
+        directory: &Path,
+        output: Option<Stdio>,
+        core: Option<Core>,
+    ) -> Result<Process> {
         let failed = |error: io::Error| format!("cannot start {name} ({:?}): {error}", command.get_program());
         let log = directory.join(format!("{}.log", name.replace([' ', '/'], "-")));
         let file = File::options().create(true).append(true).open(&log).map_err(failed)?;
@@ -42,7 +50,7 @@ impl Process {
         let input = if name == HUB { Stdio::null() } else { Stdio::piped() };
         let parent = std::process::id() as libc::pid_t;
         command.stdin(input).stdout(output).stderr(file);
-        // SAFETY: both calls are async-signal-safe, and nothing is allocated between fork and exec.
+        // SAFETY: all calls are async-signal-safe, and nothing is allocated between fork and exec.
         unsafe {
             command.pre_exec(move || {
                 if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) < 0 {
@@ -52,7 +60,7 @@ impl Process {
                 if libc::getppid() != parent {
                     return Err(io::Error::from_raw_os_error(libc::ESRCH));
                 }
-                Ok(())
+                core.map_or(Ok(()), |core| core.take())
             });
         }
         let child = command.spawn().map_err(|error| {
@@ -112,13 +120,13 @@ struct Host {
 }
 
 impl Host {
-    fn spawn(system: &dyn System, place: &Place, jobs: &[Job]) -> Result<Host> {
+    fn spawn(system: &dyn System, place: &Place, jobs: &[Job], core: Option<Core>) -> Result<Host> {
         let program = std::env::current_exe().map_err(|e| format!("this program has no path: {e}"))?;
         let mut command = Command::new(program);
         command.args(["client", system.name(), "--directory"]).arg(&place.directory);
         command.args(["--port", &place.port.to_string()]).args(jobs.iter().map(|job| job.name()));
         let name = jobs.first().map_or("client", |job| job.name());
-        let mut process = Process::spawn(command, name, &place.directory, Some(Stdio::piped()))?;
+        let mut process = Process::spawn(command, name, &place.directory, Some(Stdio::piped()), core)?;
         let (Some(input), Some(output)) = (process.child.stdin.take(), process.child.stdout.take()) else {
             return Err(format!("{name} has no pipes"));
         };
@@ -220,16 +228,26 @@ pub struct Stage<'a> {
     system: &'a dyn System,
     place: Place,
     hub: Option<RefCell<Process>>,
+    core: Option<Core>,
 }
 
 impl<'a> Stage<'a> {
     /// Starts the hub, if it has a process of its own.
     pub fn new(system: &'a dyn System, place: Place) -> Result<Stage<'a>> {
+        Stage::on(None, system, place)
+    }
+
+    /// As [`Stage::new`], with the hub and all clients on one core.
+    pub fn pinned(system: &'a dyn System, place: Place) -> Result<Stage<'a>> {
+        Stage::on(Some(Core::last()?), system, place)
+    }
+
+    fn on(core: Option<Core>, system: &'a dyn System, place: Place) -> Result<Stage<'a>> {
         let hub = match system.hub(&place) {
-            Some(command) => Some(RefCell::new(Process::spawn(command?, HUB, &place.directory, None)?)),
+            Some(command) => Some(RefCell::new(Process::spawn(command?, HUB, &place.directory, None, core)?)),
             None => None,
         };
-        Ok(Stage { system, place, hub })
+        Ok(Stage { system, place, hub, core })
     }
 
     /// The hub's process id.
@@ -253,7 +271,7 @@ impl<'a> Stage<'a> {
 
     /// Starts clients in one process and waits until they are connected.
     pub fn together(&self, jobs: &[Job]) -> Result<Vec<Actor>> {
-        let host = Rc::new(RefCell::new(self.explain(Host::spawn(self.system, &self.place, jobs))?));
+        let host = Rc::new(RefCell::new(self.explain(Host::spawn(self.system, &self.place, jobs, self.core))?));
         let actor = |(index, job): (usize, &Job)| Actor { host: host.clone(), index, job: *job };
         let actors: Vec<Actor> = jobs.iter().enumerate().map(actor).collect();
         for actor in &actors {

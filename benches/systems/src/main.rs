@@ -2,6 +2,7 @@
 
 mod actors;
 mod children;
+mod cores;
 mod drain;
 mod figures;
 mod machine;

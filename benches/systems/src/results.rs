@@ -16,6 +16,8 @@ use crate::system::{Result, Role};
 pub enum Figure {
     /// Client → hub → echo → hub → client. Parameter: bytes of payload.
     RoundTrip,
+    /// The same with the hub and all clients on one core.
+    RoundTripPinned,
     /// States of distinct names, 1 → 1. Parameter: states.
     Burst,
     /// Updates of 100 names, 1 → 1, until the last value of each is there. Parameter: updates.
@@ -37,6 +39,7 @@ impl Figure {
     pub fn name(self) -> &'static str {
         match self {
             Figure::RoundTrip => "round_trip",
+            Figure::RoundTripPinned => "round_trip_pinned",
             Figure::Burst => "burst",
             Figure::Updates => "updates",
             Figure::FanOut => "fan_out",
@@ -50,7 +53,7 @@ impl Figure {
     /// What its parameter counts.
     pub fn parameter(self) -> &'static str {
         match self {
-            Figure::RoundTrip | Figure::Large => "B",
+            Figure::RoundTrip | Figure::RoundTripPinned | Figure::Large => "B",
             Figure::Burst => "states",
             Figure::Updates => "updates",
             Figure::FanOut => "receivers",

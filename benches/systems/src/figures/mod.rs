@@ -90,6 +90,7 @@ pub trait Scenario {
 pub fn all() -> Vec<Box<dyn Scenario>> {
     vec![
         Box::new(round_trip::RoundTrip),
+        Box::new(round_trip::PinnedRoundTrip),
         Box::new(burst::Burst),
         Box::new(updates::Updates),
         Box::new(fan_out::FanOut),

@@ -1,15 +1,19 @@
-//! Client → hub → echo → hub → client, one state at a time.
+//! Client → hub → echo → hub → client, one state at a time: where the kernel places them, and all on one core.
 
 use std::time::Duration;
 
 use crate::children::Stage;
-use crate::figures::{Plan, Sampler, Scenario};
+use crate::figures::{Plan, Sampler, Scenario, SMALL};
 use crate::order::{Answer, Job, Order};
 use crate::place::Places;
 use crate::results::{Figure, Metric};
 use crate::system::{Result, System};
 
+/// Each process on the core that the kernel gives it.
 pub struct RoundTrip;
+
+/// The hub and all clients on one core: what it costs, whatever the kernel's luck.
+pub struct PinnedRoundTrip;
 
 /// Trips of a sample that do not count.
 const WARM_UP: usize = 200;
@@ -23,7 +27,7 @@ impl Scenario for RoundTrip {
     }
 
     fn parameters(&self, _plan: &Plan) -> Vec<u64> {
-        vec![64, 1 << 10, LARGE]
+        vec![SMALL as u64, 1 << 10, LARGE]
     }
 
     fn in_one_process(&self) -> bool {
@@ -37,24 +41,54 @@ impl Scenario for RoundTrip {
         parameter: u64,
         _plan: &Plan,
     ) -> Result<Sampler<'a>> {
-        let trips = if parameter >= LARGE { 500 } else { 2000 };
         let stage = Stage::new(system, places.place()?)?;
-        let clients = stage.clients(&[Job::Echo, Job::Pinger])?;
-        let settled = clients[1].tell(Order::Settle { sources: 1 }).and_then(|()| clients[1].ready());
-        stage.explain(settled)?;
-        Ok(Box::new(move || {
-            let pinger = &clients[1];
-            pinger.tell(Order::Trips { payload: parameter as usize, warm_up: WARM_UP, trips })?;
-            // An echo that has failed does not answer pings: its words are the better ones.
-            let answer = pinger.hear().map_err(|error| clients[0].hear_within(Duration::ZERO).err().unwrap_or(error));
-            match stage.explain(answer)? {
-                Answer::Trips { p50, p99, p99_9 } => {
-                    let micros = |nanos| nanos as f64 / 1e3;
-                    let values = [(Metric::P50, p50), (Metric::P99, p99), (Metric::P999, p99_9)];
-                    Ok(values.map(|(metric, nanos)| (metric, micros(nanos))).into())
-                }
-                answer => Err(pinger.unexpected(&answer)),
-            }
-        }))
+        trips_sampler(stage, parameter)
     }
+}
+
+impl Scenario for PinnedRoundTrip {
+    fn figure(&self) -> Figure {
+        Figure::RoundTripPinned
+    }
+
+    fn parameters(&self, _plan: &Plan) -> Vec<u64> {
+        vec![SMALL as u64]
+    }
+
+    fn in_one_process(&self) -> bool {
+        true
+    }
+
+    fn sampler<'a>(
+        &self,
+        system: &'a dyn System,
+        places: &'a Places,
+        parameter: u64,
+        _plan: &Plan,
+    ) -> Result<Sampler<'a>> {
+        let stage = Stage::pinned(system, places.place()?)?;
+        trips_sampler(stage, parameter)
+    }
+}
+
+/// Trips with so many bytes of payload.
+fn trips_sampler(stage: Stage<'_>, payload: u64) -> Result<Sampler<'_>> {
+    let trips = if payload >= LARGE { 500 } else { 2000 };
+    let clients = stage.clients(&[Job::Echo, Job::Pinger])?;
+    let settled = clients[1].tell(Order::Settle { sources: 1 }).and_then(|()| clients[1].ready());
+    stage.explain(settled)?;
+    Ok(Box::new(move || {
+        let pinger = &clients[1];
+        pinger.tell(Order::Trips { payload: payload as usize, warm_up: WARM_UP, trips })?;
+        // An echo that has failed does not answer pings: its words are the better ones.
+        let answer = pinger.hear().map_err(|error| clients[0].hear_within(Duration::ZERO).err().unwrap_or(error));
+        match stage.explain(answer)? {
+            Answer::Trips { p50, p99, p99_9 } => {
+                let micros = |nanos| nanos as f64 / 1e3;
+                let values = [(Metric::P50, p50), (Metric::P99, p99), (Metric::P999, p99_9)];
+                Ok(values.map(|(metric, nanos)| (metric, micros(nanos))).into())
+            }
+            answer => Err(pinger.unexpected(&answer)),
+        }
+    }))
 }

@@ -60,10 +60,10 @@ impl<'a> Question<'a> {
         self.best(self.results.systems.iter().filter(|s| s.role == Role::Peer))
     }
 
-    /// The plain relay over the same kind of socket.
+    /// The plain relay over the same kind of socket, or what threads of one process can do.
     pub fn floor_of(&self, system: &Measured) -> Option<&'a Measured> {
-        let floors = || self.results.systems.iter().filter(|s| s.role == Role::Floor);
-        floors().find(|floor| is_over_tcp(floor) == is_over_tcp(system))
+        let kind = |system: &Measured| (is_over_tcp(system), is_in_one_process(system));
+        self.results.systems.iter().find(|floor| floor.role == Role::Floor && kind(floor) == kind(system))
     }
 }
 

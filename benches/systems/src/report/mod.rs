@@ -21,6 +21,7 @@ use crate::system::Result;
 fn title(figure: Figure) -> &'static str {
     match figure {
         Figure::RoundTrip => "Round trip",
+        Figure::RoundTripPinned => "Round trip on one core",
         Figure::Burst => "Burst",
         Figure::Updates => "Updates",
         Figure::FanOut => "Fan-out",

@@ -15,7 +15,7 @@ pub const NOTHING: &str = "–";
 /// What the numbers and marks in tables mean.
 pub const LEGEND: &str = "\
     The median of the samples, and their quartiles. A ratio is the median of the ratios within each round: to the \
-    floor over the same kind of socket, and to the peer with the best median. The best are marked among the \
+    floor over the same kind of socket, or of one process, and to the peer with the best median. The best are marked among the \
     systems whose hub is a process of its own, without the floor. A system that loses states has no ratios and is \
     not among the best.";
 

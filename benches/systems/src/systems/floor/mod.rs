@@ -1,8 +1,10 @@
-//! The floor: a relay that does nothing else, and clients that read their own socket. What a hub can cost at least.
+//! The floor: a relay that does nothing else, and clients that read their own socket. What a hub can cost at least. In one
+//! process it is no relay at all: see [`inproc`].
 //!
 //! On the wire: a client begins with one byte, whether it wants to receive; then messages, each the length of its body
 //! as 8 bytes, big-endian, and the body: the length of the name as 2 bytes, the name, the payload.
 
+mod inproc;
 mod lengths;
 mod relay;
 #[cfg(test)]
@@ -40,6 +42,7 @@ pub fn systems() -> Vec<Box<dyn System>> {
     vec![
         Box::new(Floor { name: "floor ipc", transport: Transport::Ipc }),
         Box::new(Floor { name: "floor tcp", transport: Transport::Tcp }),
+        Box::new(inproc::Inproc),
     ]
 }
 

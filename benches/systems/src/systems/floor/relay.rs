@@ -9,7 +9,7 @@ use super::lengths::Lengths;
 use super::{READ, SUBSCRIBES};
 
 /// With more than this for a receiver nothing is read until it has taken it.
-const FULL: usize = 4 << 20;
+pub(super) const FULL: usize = 4 << 20;
 /// Descriptors of one wait.
 const EVENTS: usize = 256;
 
