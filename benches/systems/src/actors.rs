@@ -7,8 +7,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::order::Answer::Ready;
-use crate::order::{Answer, Job, Line, Order};
+use crate::order::{self, Answer, Job, Line, Order};
 use crate::procfs::monotonic;
+use crate::seen::{Seen, Told};
 use crate::stats::percentile;
 use crate::system::{Flow, Place, Publisher, Result, Subscriber, System};
 
@@ -179,8 +180,14 @@ impl Client<'_> {
                     client.flush()?;
                 }
                 Order::Names { prefix, count } => {
-                    let digits = count.saturating_sub(1).to_string().len();
-                    names = (0..count).map(|i| format!("{prefix}{i:0digits$}")).collect();
+                    names = order::names(&prefix, count).collect();
+                    client.declare(&names)?;
+                }
+                Order::PublishInTurn { states, payload } => {
+                    let started = monotonic();
+                    self.publish_in_turn(&mut *client, &names, states, payload)?;
+                    self.cue.answer(Answer::Published { started, ended: monotonic() })?;
+                    continue;
                 }
                 Order::Publish { states, first, payload, interval } => {
                     let numbers = first..first.saturating_add(states);
@@ -200,6 +207,22 @@ impl Client<'_> {
             self.cue.answer(Ready)?;
         }
         Ok(())
+    }
+
+    fn publish_in_turn(&self, client: &mut dyn Publisher, names: &[String], states: u64, payload: usize) -> Result<()> {
+        let mut told = Told::open(&self.place.directory)?;
+        let mut payload = vec![0; payload];
+        let mut allowed = names.len() as u64;
+        for (number, (index, name)) in (0..states).zip(names.iter().enumerate().cycle()) {
+            if number == allowed {
+                client.flush()?;
+                let lost = || format!("a state before the {number}th was not seen within {} s", LOST.as_secs());
+                allowed = names.len() as u64 + told.hear(LOST)?.ok_or_else(lost)?;
+            }
+            put_number(&mut payload, number);
+            client.publish_declared(index, name, &payload)?;
+        }
+        client.flush()
     }
 
     fn publish_paced(
@@ -230,8 +253,9 @@ impl Client<'_> {
         while let Some(order) = self.cue.next() {
             match order {
                 Order::Settle { sources } => settle(&mut *client, sources)?,
-                Order::Collect { states, names, payload } => {
-                    let answer = self.collect(&mut *client, states, names, payload)?;
+                Order::Collect { states, names, payload, tells } => {
+                    let mut told = if tells { Some(Told::open(&self.place.directory)?) } else { None };
+                    let answer = self.collect(&mut *client, states, names, payload, told.as_mut())?;
                     self.cue.answer(answer)?;
                     continue;
                 }
@@ -249,7 +273,14 @@ impl Client<'_> {
         Ok(())
     }
 
-    fn collect(&self, client: &mut dyn Subscriber, states: u64, names: u64, size: usize) -> Result<Answer> {
+    fn collect(
+        &self,
+        client: &mut dyn Subscriber,
+        states: u64,
+        names: u64,
+        size: usize,
+        mut told: Option<&mut Told>,
+    ) -> Result<Answer> {
         let mut last = monotonic();
         let mut seen = Seen::new(states, if names == 0 { states } else { names });
         let mut outcome = Ok(());
@@ -269,6 +300,9 @@ impl Client<'_> {
                         let found = payload.len();
                         outcome = Err(format!("{name} arrived as nobody published it, with {found} bytes of {size}"));
                     }
+                }
+                if let (Some(told), Ok(())) = (&mut told, &outcome) {
+                    outcome = told.tell(seen.without_gap());
                 }
                 if seen.missing == 0 || outcome.is_err() {
                     Flow::Stop
@@ -346,9 +380,9 @@ fn unknown(order: &Order) -> String {
 /// Publishes as fast as it is taken, going through the names.
 fn publish(client: &mut dyn Publisher, names: &[String], numbers: Range<u64>, payload: usize) -> Result<()> {
     let mut payload = vec![0; payload];
-    for (number, name) in numbers.zip(names.iter().cycle()) {
+    for (number, (index, name)) in numbers.zip(names.iter().enumerate().cycle()) {
         put_number(&mut payload, number);
-        client.publish(name, &payload)?;
+        client.publish_declared(index, name, &payload)?;
     }
     client.flush()
 }
@@ -445,42 +479,6 @@ fn trip_times(
     Ok(times)
 }
 
-/// Which of the numbered states have arrived, each counted once however often it comes.
-struct Seen {
-    /// A bit for each.
-    bits: Vec<u64>,
-    states: u64,
-    /// Those from here on are waited for.
-    awaited_from: u64,
-    arrived: u64,
-    repeated: u64,
-    /// Of those waited for.
-    missing: u64,
-}
-
-impl Seen {
-    /// Waits for the last `awaited` of so many states.
-    fn new(states: u64, awaited: u64) -> Seen {
-        let bits = vec![0; states.div_ceil(u64::BITS.into()) as usize];
-        Seen { bits, states, awaited_from: states - awaited, arrived: 0, repeated: 0, missing: awaited }
-    }
-
-    /// Whether it has arrived for the first time; none if there is no such state.
-    fn insert(&mut self, number: u64) -> Option<bool> {
-        if number >= self.states {
-            return None;
-        }
-        let word = self.bits.get_mut((number / u64::from(u64::BITS)) as usize)?;
-        let bit = 1 << (number % u64::from(u64::BITS));
-        let is_new = *word & bit == 0;
-        *word |= bit;
-        self.arrived += u64::from(is_new);
-        self.repeated += u64::from(!is_new);
-        self.missing -= u64::from(is_new && number >= self.awaited_from);
-        Some(is_new)
-    }
-}
-
 fn put_number(payload: &mut [u8], number: u64) {
     if let Some(head) = payload.first_chunk_mut() {
         *head = number.to_le_bytes();
@@ -501,34 +499,4 @@ fn sleep_until(time: u64) {
     while unsafe { libc::clock_nanosleep(libc::CLOCK_MONOTONIC, libc::TIMER_ABSTIME, &until, std::ptr::null_mut()) }
         == libc::EINTR
     {}
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_state_that_comes_again_does_not_count_as_another_one() {
-        let mut seen = Seen::new(130, 130);
-        assert!((0..129).all(|number| seen.insert(number) == Some(true)));
-        assert!((0..129).all(|number| seen.insert(number) == Some(false)));
-        assert_eq!((seen.arrived, seen.repeated, seen.missing), (129, 129, 1));
-        assert_eq!(seen.insert(129), Some(true));
-        assert_eq!(seen.missing, 0);
-    }
-
-    #[test]
-    fn only_the_last_states_are_waited_for_where_names_are_updated() {
-        let mut seen = Seen::new(1000, 10);
-        assert!((0..990).all(|number| seen.insert(number) == Some(true)));
-        assert_eq!((seen.arrived, seen.missing), (990, 10));
-        assert!((990..1000).all(|number| seen.insert(number) == Some(true)));
-        assert_eq!((seen.arrived, seen.missing), (1000, 0));
-    }
-
-    #[test]
-    fn a_number_that_was_not_published_is_none_of_the_states() {
-        assert_eq!(Seen::new(100, 100).insert(100), None);
-        assert_eq!(Seen::new(100, 100).insert(u64::MAX), None);
-    }
 }

@@ -13,6 +13,7 @@ mod progress;
 mod report;
 mod results;
 mod run;
+mod seen;
 mod stats;
 mod system;
 mod systems;

@@ -53,9 +53,11 @@ pub enum Order {
     /// Source: publish states, numbered from `first`, with `interval` nanoseconds between two, or as fast as they are
     /// taken if that is 0. Paced ones end also with the next order.
     Publish { states: u64, first: u64, payload: usize, interval: u64 },
+    /// Source: publish states, numbered from 0, as fast as they are taken, but a name only after its state before was seen.
+    PublishInTurn { states: u64, payload: usize },
     /// Sink: receive, until `states` numbered from 0 have come, or with `names` the last value of each of them.
-    /// Each has a payload of so many bytes.
-    Collect { states: u64, names: u64, payload: usize },
+    /// Each has a payload of so many bytes. With `tells` tell the source what was seen.
+    Collect { states: u64, names: u64, payload: usize, tells: bool },
     /// Sink: the sources are done. Paced source: it is enough.
     Finished,
     /// Pinger: measure `trips` after `warm_up`.
@@ -68,6 +70,12 @@ pub enum Order {
     Rest,
     /// Latecomer: connect and leave again, so many times.
     Join { times: usize },
+}
+
+/// The names that a source goes through: all as long as the last one.
+pub fn names(prefix: &str, count: usize) -> impl Iterator<Item = String> + '_ {
+    let digits = count.saturating_sub(1).to_string().len();
+    (0..count).map(move |i| format!("{prefix}{i:0digits$}"))
 }
 
 /// To the driver. Times are nanoseconds of the clock that all processes share.

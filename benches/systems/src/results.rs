@@ -20,6 +20,8 @@ pub enum Figure {
     RoundTripPinned,
     /// States of distinct names, 1 → 1. Parameter: states.
     Burst,
+    /// States of 1,000 names that are known, 1 → 1, each name again once its state before was seen. Parameter: states.
+    KnownNames,
     /// Updates of 100 names, 1 → 1, until the last value of each is there. Parameter: updates.
     Updates,
     /// 1 → many at a fixed rate. Parameter: receivers.
@@ -28,8 +30,12 @@ pub enum Figure {
     ManyToOne,
     /// Large states, 1 → 1. Parameter: bytes of payload.
     Large,
+    /// One large state that is replaced, 1 → 1, until the last value is there. Parameter: bytes of payload.
+    Camera,
     /// Memory and wake-ups of what is connected and idle. Parameter: connections, those of a hub or the one of an app.
     Memory,
+    /// Memory of the hub for what it keeps. Parameter: states.
+    StateMemory,
     /// A new subscriber, until something arrives. Parameter: microseconds between two states of the publisher.
     FirstState,
 }
@@ -41,11 +47,14 @@ impl Figure {
             Figure::RoundTrip => "round_trip",
             Figure::RoundTripPinned => "round_trip_pinned",
             Figure::Burst => "burst",
+            Figure::KnownNames => "known_names",
             Figure::Updates => "updates",
             Figure::FanOut => "fan_out",
             Figure::ManyToOne => "many_to_one",
             Figure::Large => "large",
+            Figure::Camera => "camera",
             Figure::Memory => "memory",
+            Figure::StateMemory => "state_memory",
             Figure::FirstState => "first_state",
         }
     }
@@ -53,8 +62,8 @@ impl Figure {
     /// What its parameter counts.
     pub fn parameter(self) -> &'static str {
         match self {
-            Figure::RoundTrip | Figure::RoundTripPinned | Figure::Large => "B",
-            Figure::Burst => "states",
+            Figure::RoundTrip | Figure::RoundTripPinned | Figure::Large | Figure::Camera => "B",
+            Figure::Burst | Figure::KnownNames | Figure::StateMemory => "states",
             Figure::Updates => "updates",
             Figure::FanOut => "receivers",
             Figure::ManyToOne => "sources",
@@ -99,6 +108,8 @@ pub enum Metric {
     WakeUps,
     /// Private memory of a hub for one idle connection.
     HubMemory,
+    /// Private memory of a hub for one state, over its name and its payload.
+    StateMemory,
     /// From the start of connecting until the first state.
     FirstState,
 }
@@ -119,6 +130,7 @@ impl Metric {
             Metric::AppMemory => "app memory",
             Metric::WakeUps => "wake-ups",
             Metric::HubMemory => "hub memory",
+            Metric::StateMemory => "over name and payload",
             Metric::FirstState => "first state",
         }
     }
@@ -134,6 +146,7 @@ impl Metric {
             Metric::Throughput => "MB/s",
             Metric::AppMemory => "KiB",
             Metric::HubMemory => "KiB/connection",
+            Metric::StateMemory => "B/state",
             Metric::WakeUps => "in 2 s",
         }
     }

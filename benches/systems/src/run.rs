@@ -89,6 +89,7 @@ fn suited<'a>(scenario: &dyn Scenario, parameter: u64, plan: &Plan, systems: &[&
     systems
         .iter()
         .copied()
+        .filter(|system| system.suits(scenario.figure()))
         .filter(|system| scenario.in_one_process() || !system.in_one_process())
         .filter(|system| !repeats(*system))
         .collect()

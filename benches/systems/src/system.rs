@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::results::Figure;
+
 /// An error is a text; the figure is then shown without this system.
 pub type Result<T> = std::result::Result<T, String>;
 
@@ -47,6 +49,8 @@ pub enum Role {
 pub enum Subject {
     /// All of it.
     Whole,
+    /// All of it, where names are published more than once: a program can declare them.
+    KnownNames,
     /// The hub.
     Hub,
     /// An app that waits for what does not come.
@@ -60,6 +64,16 @@ pub type Handler<'a> = dyn FnMut(&mut dyn Publisher, &str, &[u8]) -> Flow + Send
 pub trait Publisher {
     /// Publishes one state. May write later, and waits while the system reports that it can take no more.
     fn publish(&mut self, name: &str, payload: &[u8]) -> Result<()>;
+
+    /// Tells which names are published next, for systems that can do something about a name in advance.
+    fn declare(&mut self, _names: &[String]) -> Result<()> {
+        Ok(())
+    }
+
+    /// Publishes one state as [`Publisher::publish`], of the declared name with this index.
+    fn publish_declared(&mut self, _index: usize, name: &str, payload: &[u8]) -> Result<()> {
+        self.publish(name, payload)
+    }
 
     /// Sends everything published so far, for clients that buffer.
     fn flush(&mut self) -> Result<()> {
@@ -93,6 +107,11 @@ pub trait System: Sync {
 
     /// The version that is measured, or why it cannot be here, with what to install.
     fn version(&self) -> Result<String>;
+
+    /// Whether a figure is measured with it. Only some systems keep states.
+    fn suits(&self, figure: Figure) -> bool {
+        figure != Figure::StateMemory
+    }
 
     /// The configuration that has the same: what is measured of that one need not be measured of this one.
     fn same_as(&self, _subject: Subject) -> Option<&'static str> {

@@ -24,7 +24,8 @@ impl Scenario for Large {
         plan: &Plan,
     ) -> Result<Sampler<'a>> {
         let states = plan.choose(32, 128);
-        let load = Load { states, payload: parameter as usize, names: states as usize, last_only: false };
+        let load =
+            Load { states, payload: parameter as usize, names: states as usize, last_only: false, in_turn: false };
         Ok(Box::new(move || {
             let transfer = fresh_transfer(system, places, &load)?;
             let megabytes = (transfer.arrived * parameter) as f64 / 1e6;

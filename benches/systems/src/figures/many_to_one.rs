@@ -26,7 +26,7 @@ impl Scenario for ManyToOne {
         plan: &Plan,
     ) -> Result<Sampler<'a>> {
         let states = plan.choose(6_250, 25_000);
-        let load = Load { states, payload: SMALL, names: states as usize, last_only: false };
+        let load = Load { states, payload: SMALL, names: states as usize, last_only: false, in_turn: false };
         Ok(Box::new(move || {
             let stage = Stage::new(system, places.place()?)?;
             let sink = stage.together(&[Job::Sink])?;

@@ -1,10 +1,10 @@
-//! What being connected costs while nothing happens.
+//! What being connected costs while nothing happens, and what a state costs that the hub keeps.
 
 use std::thread;
 use std::time::Duration;
 
 use crate::children::Stage;
-use crate::figures::{gather, settle, Plan, Sampler, Scenario, Values};
+use crate::figures::{gather, settle, transfer, Load, Plan, Sampler, Scenario, Values, SMALL};
 use crate::order::{Job, Order};
 use crate::place::Places;
 use crate::procfs::{private_memory, voluntary_switches};
@@ -12,6 +12,9 @@ use crate::results::{Figure, Metric};
 use crate::system::{Result, Subject, System};
 
 pub struct Memory;
+
+/// Of the hub, for states of 64 B.
+pub struct StateMemory;
 
 /// One connection is that of an app; more are those of a hub.
 const APP: u64 = 1;
@@ -92,4 +95,47 @@ fn hub(stage: &Stage<'_>, connections: u64) -> Result<Values> {
     thread::sleep(CALM);
     let after = private_memory(hub)? as f64;
     Ok([(Metric::HubMemory, (after - before) / 1024.0 / connections as f64)].into())
+}
+
+impl Scenario for StateMemory {
+    fn figure(&self) -> Figure {
+        Figure::StateMemory
+    }
+
+    fn parameters(&self, plan: &Plan) -> Vec<u64> {
+        vec![plan.choose(20_000, 100_000)]
+    }
+
+    fn rounds(&self, plan: &Plan) -> u32 {
+        plan.rounds.min(plan.choose(1, ROUNDS))
+    }
+
+    fn subject(&self, _parameter: u64, _plan: &Plan) -> Subject {
+        Subject::Hub
+    }
+
+    fn sampler<'a>(
+        &self,
+        system: &'a dyn System,
+        places: &'a Places,
+        parameter: u64,
+        _plan: &Plan,
+    ) -> Result<Sampler<'a>> {
+        let few = Load { states: 1, payload: SMALL, names: 1, last_only: false, in_turn: false };
+        let load = Load { states: parameter, names: parameter as usize, ..few };
+        Ok(Box::new(move || {
+            let stage = Stage::new(system, places.place()?)?;
+            let hub = stage.hub()?;
+            let mut clients = stage.clients(&[Job::Sink, Job::Source])?;
+            let sources = clients.split_off(1);
+            stage.explain(transfer(&sources, &clients[0], &few))?;
+            thread::sleep(CALM);
+            let before = private_memory(hub)? as f64;
+            stage.explain(transfer(&sources, &clients[0], &load))?;
+            thread::sleep(CALM);
+            let each = (private_memory(hub)? as f64 - before) / parameter as f64;
+            let name = load.name_length() as f64;
+            Ok([(Metric::StateMemory, each - name - SMALL as f64)].into())
+        }))
+    }
 }

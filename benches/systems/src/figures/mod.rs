@@ -1,6 +1,7 @@
 //! What is measured: one scenario each, the same for every system.
 
 mod burst;
+mod camera;
 mod fan_out;
 mod first_state;
 mod large;
@@ -12,7 +13,7 @@ mod updates;
 use std::time::{Duration, Instant};
 
 use crate::children::{Actor, Stage, PATIENCE};
-use crate::order::{Answer, Order};
+use crate::order::{names, Answer, Order};
 use crate::place::Places;
 use crate::results::{Figure, Metric};
 use crate::system::{Result, Subject, System};
@@ -92,11 +93,14 @@ pub fn all() -> Vec<Box<dyn Scenario>> {
         Box::new(round_trip::RoundTrip),
         Box::new(round_trip::PinnedRoundTrip),
         Box::new(burst::Burst),
+        Box::new(burst::KnownNames),
         Box::new(updates::Updates),
         Box::new(fan_out::FanOut),
         Box::new(many_to_one::ManyToOne),
         Box::new(large::Large),
+        Box::new(camera::Camera),
         Box::new(memory::Memory),
+        Box::new(memory::StateMemory),
         Box::new(first_state::FirstState),
     ]
 }
@@ -181,6 +185,15 @@ struct Transfer {
 }
 
 impl Transfer {
+    /// That the last value of each name arrived.
+    fn has_last_values(&self, load: &Load) -> Result<()> {
+        if self.missing == 0 {
+            return Ok(());
+        }
+        let (missing, names, arrived) = (self.missing, load.names, percent(self.arrived, load.states));
+        Err(format!("the last value of {missing} of {names} names never came ({arrived:.1} % arrived)"))
+    }
+
     /// Numbers of it, and what they do not say.
     fn values<const N: usize>(&self, numbers: [(Metric, f64); N]) -> Values {
         let note = (self.repeated > 0).then(|| format!("{} states came more than once", self.repeated));
@@ -198,21 +211,38 @@ struct Load {
     names: usize,
     /// The sink waits for the last value of each name, not for all states.
     last_only: bool,
+    /// A name is published again only after its state before was seen; for one source.
+    in_turn: bool,
+}
+
+impl Load {
+    /// Bytes of each name of the first source.
+    fn name_length(&self) -> usize {
+        names(&prefix(0), self.names).next().map_or(0, |name| name.len())
+    }
+}
+
+/// What the names of a source begin with.
+fn prefix(source: usize) -> String {
+    format!("bench/{source}/")
 }
 
 /// One transfer, once all clients are connected.
 fn transfer(sources: &[Actor], sink: &Actor, load: &Load) -> Result<Transfer> {
     settle(sink, sources)?;
     for (i, source) in sources.iter().enumerate() {
-        source.tell(Order::Names { prefix: format!("bench/{i}/"), count: load.names })?;
+        source.tell(Order::Names { prefix: prefix(i), count: load.names })?;
         source.ready()?;
     }
     let names = if load.last_only { load.names as u64 } else { 0 };
     let states = load.states * sources.len() as u64;
-    sink.tell(Order::Collect { states, names, payload: load.payload })?;
+    sink.tell(Order::Collect { states, names, payload: load.payload, tells: load.in_turn })?;
     for (i, source) in sources.iter().enumerate() {
-        let first = load.states * i as u64;
-        source.tell(Order::Publish { states: load.states, first, payload: load.payload, interval: 0 })?;
+        let (states, payload, first) = (load.states, load.payload, load.states * i as u64);
+        source.tell(match load.in_turn {
+            true => Order::PublishInTurn { states, payload },
+            false => Order::Publish { states, first, payload, interval: 0 },
+        })?;
     }
     let mut first = u64::MAX;
     for source in sources {

@@ -3,7 +3,7 @@
 use crate::figures::{fresh_transfer, percent, Load, Plan, Sampler, Scenario, SMALL};
 use crate::place::Places;
 use crate::results::{Figure, Metric};
-use crate::system::{Result, System};
+use crate::system::{Result, Subject, System};
 
 pub struct Updates;
 
@@ -19,6 +19,10 @@ impl Scenario for Updates {
         vec![plan.choose(200_000, 2_000_000)]
     }
 
+    fn subject(&self, _parameter: u64, _plan: &Plan) -> Subject {
+        Subject::KnownNames
+    }
+
     fn in_one_process(&self) -> bool {
         true
     }
@@ -30,16 +34,10 @@ impl Scenario for Updates {
         parameter: u64,
         _plan: &Plan,
     ) -> Result<Sampler<'a>> {
-        let load = Load { states: parameter, payload: SMALL, names: NAMES, last_only: true };
+        let load = Load { states: parameter, payload: SMALL, names: NAMES, last_only: true, in_turn: false };
         Ok(Box::new(move || {
             let transfer = fresh_transfer(system, places, &load)?;
-            if transfer.missing > 0 {
-                let arrived = percent(transfer.arrived, load.states);
-                let missing = transfer.missing;
-                return Err(format!(
-                    "the last value of {missing} of {NAMES} names never came ({arrived:.1} % arrived)"
-                ));
-            }
+            transfer.has_last_values(&load)?;
             Ok(transfer.values([
                 (Metric::WallTime, transfer.seconds),
                 (Metric::Skipped, percent(load.states - transfer.arrived, load.states)),

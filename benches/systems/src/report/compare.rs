@@ -67,9 +67,9 @@ impl<'a> Question<'a> {
     }
 }
 
-/// Whether a system is measured over TCP; the others use Unix sockets, or none.
+/// Whether a system is measured over TCP, as all WebSockets are; the others use Unix sockets, or none.
 fn is_over_tcp(system: &Measured) -> bool {
-    system.name.split(' ').any(|word| word == "tcp")
+    system.name.split(' ').any(|word| ["tcp", "ws", "wss"].contains(&word))
 }
 
 /// Whether hub and clients are one process: not what the others do.

@@ -8,12 +8,24 @@ use crate::results::{Figure, Measured, Metric, Results};
 use crate::stats::Spread;
 use crate::system::Role;
 
-/// A round trip may take this many times that of the floor.
-const ROUND_TRIP_TO_FLOOR: f64 = 1.35;
-/// A burst, and updates until the last is seen, are to be this many times as fast as over ZeroMQ.
-const SPEED_TO_ZEROMQ: f64 = 3.0;
-/// The hub may take this share of the CPU time of the best peer's for a delivery.
-const HUB_CPU_TO_PEER: f64 = 0.5;
+/// What a round trip on one core may take, as a multiple of what the floor takes.
+const ROUND_TRIPS: [(&str, f64); 5] = [
+    (NANOSTATE, 1.1),
+    ("nanostate ipc callback", 1.1),
+    ("nanostate ipc fd", 1.25),
+    ("nanostate tcp recv", 1.15),
+    ("nanostate inproc recv", 1.3),
+];
+/// Those of them that are to be faster than every peer.
+const FASTER_THAN_PEERS: usize = 3;
+/// Updates until the last is seen are to be this many times as fast as over ZeroMQ: by keys, and by name.
+const UPDATES_TO_ZEROMQ: [(&str, f64); 2] = [("nanostate ipc key", 3.0), (NANOSTATE, 2.0)];
+/// The same for a burst over names that are known, and for one of new names.
+const KNOWN_NAMES_TO_ZEROMQ: f64 = 1.5;
+const BURST_TO_ZEROMQ: f64 = 1.0;
+/// CPU time of the hub for a delivery, compared with the best peer's and with the floor's.
+const HUB_CPU_TO_PEER: f64 = 0.7;
+const HUB_CPU_TO_FLOOR: f64 = 1.1;
 /// The CPU time for a delivery may differ by this between few and many receivers.
 const HUB_CPU_FLATNESS: f64 = 1.5;
 /// Large states are to be at least this fast, compared with the floor.
@@ -21,11 +33,12 @@ const LARGE_TO_FLOOR: f64 = 0.7;
 /// What an idle app may have of private memory over an empty process, in KiB.
 const APP_MEMORY: f64 = 1024.0;
 /// What an idle connection may cost the hub, in KiB.
-const HUB_MEMORY: f64 = 8.0;
+const HUB_MEMORY: [(&str, f64); 3] = [(NANOSTATE, 4.0), ("nanostate ws recv", 8.0), ("nanostate wss recv", 16.0)];
+/// What the hub may need for a state of 64 B, over its name and its payload, in bytes.
+const STATE_MEMORY: f64 = 200.0;
 
 /// The configuration that a goal is about where it names no other.
 const NANOSTATE: &str = "nanostate ipc recv";
-const NANOSTATE_CALLBACK: &str = "nanostate ipc callback";
 const ZEROMQ: &str = "zeromq ";
 
 /// One goal.
@@ -59,12 +72,13 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// Which side of a limit is the right one; below means less than the other, whose ratio is 1.
+/// Which side of a limit is the right one; below means less than the other, whose ratio is 1, and above more.
 #[derive(Clone, Copy, PartialEq)]
 enum Limit {
     AtMost(f64),
     Below,
     AtLeast(f64),
+    Above,
 }
 
 impl Limit {
@@ -73,6 +87,7 @@ impl Limit {
             Limit::AtMost(limit) => (value <= limit, limit, "over"),
             Limit::Below => (value < 1.0, 1.0, "over"),
             Limit::AtLeast(limit) => (value >= limit, limit, "short"),
+            Limit::Above => (value > 1.0, 1.0, "short"),
         };
         if met {
             return Verdict::Met;
@@ -90,47 +105,61 @@ impl Limit {
 /// Every goal, in the order of the figures.
 pub fn goals(results: &Results) -> Vec<Goal> {
     let mut goals = Vec::new();
-    for system in [NANOSTATE, NANOSTATE_CALLBACK] {
-        goals.push(round_trip_to_floor(results, system));
+    for (system, limit) in ROUND_TRIPS {
+        goals.push(round_trip_to_floor(results, system, limit));
+    }
+    for (system, _) in &ROUND_TRIPS[..FASTER_THAN_PEERS] {
         goals.push(round_trip_to_peers(results, system));
     }
-    goals.push(burst_to_zeromq(results));
-    goals.push(burst_delivered(results));
-    goals.push(updates_to_zeromq(results));
-    goals.push(hub_cpu_to_peers(results));
+    for (system, limit) in UPDATES_TO_ZEROMQ {
+        goals.push(updates_to_zeromq(results, system, limit));
+    }
+    for (figure, limit) in [(Figure::KnownNames, KNOWN_NAMES_TO_ZEROMQ), (Figure::Burst, BURST_TO_ZEROMQ)] {
+        goals.push(burst_to_zeromq(results, figure, limit));
+        goals.push(burst_delivered(results, figure));
+    }
+    goals.push(hub_cpu(results, "the best peer", HUB_CPU_TO_PEER, |q| to_peers(q, NANOSTATE, is_peer)));
+    goals.push(hub_cpu(results, "the floor", HUB_CPU_TO_FLOOR, |q| to_floor(q, NANOSTATE)));
     goals.push(hub_cpu_flatness(results));
-    goals.push(large_to_floor(results));
+    goals.push(large_to_floor(results, Figure::Camera));
+    goals.push(camera_to_peers(results));
+    goals.push(large_to_floor(results, Figure::Large));
     goals.push(app_memory(results));
     goals.push(wake_ups(results));
-    goals.push(hub_memory(results));
+    for (system, limit) in HUB_MEMORY {
+        goals.push(hub_memory(results, system, limit));
+    }
+    goals.push(state_memory(results));
     goals
 }
 
 /// A ratio that was found, and to what; or what is said instead.
 type Found = Result<(Spread, String), Verdict>;
 
-fn round_trip_to_floor(results: &Results, system: &str) -> Goal {
-    let figure = format!("{}, 64 B, {system}, p50", title(Figure::RoundTrip));
-    let found = question(results, Figure::RoundTrip, Metric::P50, Some(64)).and_then(|q| to_floor(q, system));
-    ratio_goal(figure, Limit::AtMost(ROUND_TRIP_TO_FLOOR), "the floor", found)
+fn round_trip<'a>(results: &'a Results, system: &str) -> (String, Result<Question<'a>, Verdict>) {
+    let figure = Figure::RoundTripPinned;
+    (format!("{}, {system}", name(results, figure)), question(results, figure, Metric::P50, None))
+}
+
+fn round_trip_to_floor(results: &Results, system: &str, limit: f64) -> Goal {
+    let (figure, question) = round_trip(results, system);
+    ratio_goal(figure, Limit::AtMost(limit), "the floor", question.and_then(|q| to_floor(q, system)))
 }
 
 fn round_trip_to_peers(results: &Results, system: &str) -> Goal {
-    let figure = format!("{}, 64 B, {system}, p50", title(Figure::RoundTrip));
-    let found = question(results, Figure::RoundTrip, Metric::P50, Some(64)).and_then(|q| to_peers(q, system, is_peer));
-    ratio_goal(figure, Limit::Below, "every peer", found)
+    let (figure, question) = round_trip(results, system);
+    ratio_goal(figure, Limit::Below, "every peer", question.and_then(|q| to_peers(q, system, is_peer)))
 }
 
-fn burst_to_zeromq(results: &Results) -> Goal {
-    let found = question(results, Figure::Burst, Metric::Rate, None).and_then(|q| to_peers(q, NANOSTATE, is_zeromq));
-    let figure = format!("{}, states per second", name(results, Figure::Burst));
-    ratio_goal(figure, Limit::AtLeast(SPEED_TO_ZEROMQ), "ZeroMQ", found)
+fn burst_to_zeromq(results: &Results, figure: Figure, limit: f64) -> Goal {
+    let found = question(results, figure, Metric::Rate, None).and_then(|q| to_peers(q, NANOSTATE, is_zeromq));
+    ratio_goal(format!("{}, states per second", name(results, figure)), Limit::AtLeast(limit), "ZeroMQ", found)
 }
 
-fn burst_delivered(results: &Results) -> Goal {
-    let figure = format!("{}, delivered", name(results, Figure::Burst));
-    let samples = question(results, Figure::Burst, Metric::Delivered, None).and_then(|q| own(q, NANOSTATE).map(|_| q));
-    let worst = samples.map(|q| q.samples(NANOSTATE).iter().map(|s| s.value).fold(100.0, f64::min));
+fn burst_delivered(results: &Results, figure: Figure) -> Goal {
+    let found = question(results, figure, Metric::Delivered, None).and_then(|q| own(q, NANOSTATE).map(|_| q));
+    let worst = found.map(|q| q.samples(NANOSTATE).iter().map(|s| s.value).fold(100.0, f64::min));
+    let figure = format!("{}, delivered", name(results, figure));
     let goal = "100 % in every sample".to_string();
     match worst {
         Ok(worst) => Goal {
@@ -143,22 +172,23 @@ fn burst_delivered(results: &Results) -> Goal {
     }
 }
 
-fn updates_to_zeromq(results: &Results) -> Goal {
+fn updates_to_zeromq(results: &Results, system: &str, limit: f64) -> Goal {
     let found = question(results, Figure::Updates, Metric::WallTime, None)
-        .and_then(|q| to_peers(q, NANOSTATE, is_zeromq))
+        .and_then(|q| to_peers(q, system, is_zeromq))
         .map(|(ratio, peer)| (inverse(ratio), peer));
-    let figure = format!("{}, speed to the last value", name(results, Figure::Updates));
-    ratio_goal(figure, Limit::AtLeast(SPEED_TO_ZEROMQ), "ZeroMQ", found)
+    let figure = format!("{}, speed to the last value, {system}", name(results, Figure::Updates));
+    ratio_goal(figure, Limit::AtLeast(limit), "ZeroMQ", found)
 }
 
-fn hub_cpu_to_peers(results: &Results) -> Goal {
-    let worst = each(results, Figure::FanOut, Metric::HubCpu, |q| {
-        let (ratio, peer) = to_peers(q, NANOSTATE, is_peer)?;
-        Ok((ratio, format!("{peer}, {}", number::parameter(q.figure, q.parameter))))
+/// The worst of all numbers of receivers.
+fn hub_cpu<'a>(results: &'a Results, to: &str, limit: f64, find: impl Fn(Question<'a>) -> Found) -> Goal {
+    let ratios = each(results, Figure::FanOut, Metric::HubCpu, |q| {
+        let (ratio, other) = find(q)?;
+        Ok((ratio, format!("{other}, {}", number::parameter(q.figure, q.parameter))))
     });
-    let found = worst.map(|all| all.into_iter().max_by(|(a, _), (b, _)| a.median.total_cmp(&b.median)));
+    let found = ratios.map(|all| all.into_iter().max_by(|(a, _), (b, _)| a.median.total_cmp(&b.median)));
     let found = found.and_then(|worst| worst.ok_or(unknown("no figure")));
-    ratio_goal("Fan-out, hub CPU per delivery".into(), Limit::AtMost(HUB_CPU_TO_PEER), "the best peer", found)
+    ratio_goal("Fan-out, hub CPU per delivery".into(), Limit::AtMost(limit), to, found)
 }
 
 fn hub_cpu_flatness(results: &Results) -> Goal {
@@ -179,10 +209,17 @@ fn hub_cpu_flatness(results: &Results) -> Goal {
     ratio_goal("Fan-out, from few to many receivers".into(), Limit::AtMost(HUB_CPU_FLATNESS), "any other", found)
 }
 
-fn large_to_floor(results: &Results) -> Goal {
-    let found = question(results, Figure::Large, Metric::Throughput, None).and_then(|q| to_floor(q, NANOSTATE));
-    let figure = format!("{}, bytes per second", name(results, Figure::Large));
+fn large_to_floor(results: &Results, figure: Figure) -> Goal {
+    let found = question(results, figure, Metric::Throughput, None).and_then(|q| to_floor(q, NANOSTATE));
+    let figure = format!("{}, bytes per second", name(results, figure));
     ratio_goal(figure, Limit::AtLeast(LARGE_TO_FLOOR), "the floor", found)
+}
+
+fn camera_to_peers(results: &Results) -> Goal {
+    let found = question(results, Figure::Camera, Metric::Throughput, None);
+    let found = found.and_then(|q| to_peers(q, NANOSTATE, is_peer));
+    let figure = format!("{}, bytes per second", name(results, Figure::Camera));
+    ratio_goal(figure, Limit::Above, "every peer", found)
 }
 
 fn app_memory(results: &Results) -> Goal {
@@ -195,19 +232,25 @@ fn wake_ups(results: &Results) -> Goal {
     value_goal("Idle app, wake-ups", 0.0, Metric::WakeUps, found)
 }
 
-fn hub_memory(results: &Results) -> Goal {
-    let found = question(results, Figure::Memory, Metric::HubMemory, None).and_then(|q| own(q, NANOSTATE));
-    value_goal("Hub, memory of an idle connection", HUB_MEMORY, Metric::HubMemory, found)
+fn hub_memory(results: &Results, system: &str, limit: f64) -> Goal {
+    let found = question(results, Figure::Memory, Metric::HubMemory, None).and_then(|q| own(q, system));
+    value_goal(&format!("Hub, memory of an idle connection, {system}"), limit, Metric::HubMemory, found)
+}
+
+fn state_memory(results: &Results) -> Goal {
+    let found = question(results, Figure::StateMemory, Metric::StateMemory, None).and_then(|q| own(q, NANOSTATE));
+    value_goal(&name(results, Figure::StateMemory), STATE_MEMORY, Metric::StateMemory, found)
 }
 
 /// A figure with the largest parameter that it was measured with.
 fn name(results: &Results, figure: Figure) -> String {
-    let largest = results.parameters(figure).into_iter().next_back();
-    let parameter = largest.map_or(String::new(), |p| format!(" of {}", number::parameter(figure, p)));
+    let Some(largest) = results.parameters(figure).into_iter().next_back() else { return title(figure).to_string() };
+    let parameter = number::parameter(figure, largest);
     match figure {
         // Their parameter says what they are.
-        Figure::Updates => largest.map_or(title(figure).to_string(), |p| number::parameter(figure, p)),
-        _ => format!("{}{parameter}", title(figure)),
+        Figure::Updates => parameter,
+        Figure::RoundTripPinned | Figure::KnownNames | Figure::StateMemory => format!("{}, {parameter}", title(figure)),
+        _ => format!("{} of {parameter}", title(figure)),
     }
 }
 
@@ -302,6 +345,7 @@ fn ratio_goal(figure: String, limit: Limit, to: &str, found: Found) -> Goal {
         Limit::AtMost(limit) => format!("≤ {limit} × {to}"),
         Limit::Below => format!("below {to}"),
         Limit::AtLeast(limit) => format!("≥ {limit} × {to}"),
+        Limit::Above => format!("above {to}"),
     };
     match found {
         Ok((ratio, to)) => Goal {
@@ -336,39 +380,75 @@ mod tests {
     use super::*;
     use crate::report::made_up;
 
-    fn shown(results: &Results) -> Vec<(String, String)> {
-        goals(results).into_iter().map(|g| (g.measured, g.verdict.to_string())).collect()
+    /// The measured and the verdict of the only goal whose figure and goal contain these words.
+    fn shown(results: &Results, figure: &str, goal: &str) -> (String, String) {
+        let mut found: Vec<Goal> = goals(results);
+        found.retain(|g| g.figure.contains(figure) && g.goal.contains(goal));
+        assert_eq!(found.len(), 1, "{figure}, {goal}: {:?}", found.iter().map(|g| &g.figure).collect::<Vec<_>>());
+        (found[0].measured.clone(), found[0].verdict.to_string())
     }
 
     fn met(measured: &str) -> (String, String) {
         (measured.to_string(), "met".to_string())
     }
 
-    #[test]
-    fn every_goal_is_computed_from_the_samples() {
-        let expected = [
-            met("1.25 (1.25–1.25), floor ipc"),
-            met("0.67 (0.67–0.67), redis unix"),
-            ("1.50 (1.50–1.50), floor ipc".to_string(), "missed: 11 % over".to_string()),
-            met("0.80 (0.80–0.80), redis unix"),
-            met("4.00 (4.00–4.00), zeromq ipc"),
-            met("100 % in the worst"),
-            ("2.00 (2.00–2.00), zeromq ipc".to_string(), "missed: 33 % short".to_string()),
-            met("0.40 (0.40–0.40), zeromq ipc, 1,000 receivers"),
-            met("1.33 (1.33–1.33), 1,000 to 32 receivers"),
-            met("0.80 (0.80–0.80), floor ipc"),
-            met("300 (300–300) KiB"),
-            met("0 (0–0) in 2 s"),
-            met("4.00 (4.00–4.00) KiB/connection"),
-        ];
-        assert_eq!(shown(&made_up::results()), expected);
+    fn missed(measured: &str, how: &str) -> (String, String) {
+        (measured.to_string(), format!("missed: {how}"))
     }
 
     #[test]
+    fn every_goal_is_computed_from_the_samples() {
+        let expected = [
+            ("one core, 64 B, nanostate ipc recv", "1.1 × the floor", met("1.05 (1.05–1.05), floor ipc")),
+            ("ipc callback", "1.1 × the floor", missed("1.25 (1.25–1.25), floor ipc", "14 % over")),
+            ("ipc fd", "1.25 × the floor", missed("2.00 (2.00–2.00), floor ipc", "60 % over")),
+            ("tcp recv", "1.15 × the floor", met("1.10 (1.10–1.10), floor tcp")),
+            ("inproc recv", "1.3 × the floor", missed("2.00 (2.00–2.00), floor inproc", "54 % over")),
+            ("one core, 64 B, nanostate ipc recv", "below every peer", met("0.84 (0.84–0.84), redis unix")),
+            ("ipc callback", "below every peer", missed("1.00 (1.00–1.00), redis unix", "less than 1 % over")),
+            ("ipc fd", "below every peer", missed("1.60 (1.60–1.60), redis unix", "60 % over")),
+            (
+                "2,000,000 updates, speed to the last value, nanostate ipc key",
+                "3 × ZeroMQ",
+                met("4.00 (4.00–4.00), zeromq ipc"),
+            ),
+            ("value, nanostate ipc recv", "2 × ZeroMQ", missed("1.60 (1.60–1.60), zeromq ipc", "20 % short")),
+            (
+                "known names, 200,000 states, states per",
+                "1.5 × ZeroMQ",
+                missed("1.20 (1.20–1.20), zeromq ipc", "20 % short"),
+            ),
+            ("known names, 200,000 states, delivered", "100 %", met("100 % in the worst")),
+            ("Burst of 200,000 states, states per", "1 × ZeroMQ", met("4.00 (4.00–4.00), zeromq ipc")),
+            ("Burst of 200,000 states, delivered", "100 %", met("100 % in the worst")),
+            ("Fan-out", "the best peer", met("0.40 (0.40–0.40), zeromq ipc, 1,000 receivers")),
+            ("Fan-out", "the floor", met("0.24 (0.24–0.24), floor ipc, 1,000 receivers")),
+            ("Fan-out", "any other", met("1.33 (1.33–1.33), 1,000 to 32 receivers")),
+            ("Camera of 1 MiB", "0.7 × the floor", missed("0.50 (0.50–0.50), floor ipc", "29 % short")),
+            ("Camera of 1 MiB", "above every peer", met("1.25 (1.25–1.25), zeromq ipc")),
+            ("Large states of 1 MiB", "0.7 × the floor", met("0.80 (0.80–0.80), floor ipc")),
+            ("Idle app, private memory", "", met("300 (300–300) KiB")),
+            ("Idle app, wake-ups", "none", met("0 (0–0) in 2 s")),
+            ("connection, nanostate ipc recv", "≤ 4.00", met("4.00 (4.00–4.00) KiB/connection")),
+            ("connection, nanostate ws recv", "≤ 8.00", met("6.00 (6.00–6.00) KiB/connection")),
+            ("connection, nanostate wss recv", "≤ 16.0", missed("20.0 (20.0–20.0) KiB/connection", "25 % over")),
+            ("for states, 100,000 states", "≤ 200 B/state", met("190 (190–190) B/state")),
+        ];
+        let results = made_up::results();
+        assert_eq!(goals(&results).len(), expected.len());
+        for (figure, goal, expected) in expected {
+            assert_eq!(shown(&results, figure, goal), expected, "{figure}, {goal}");
+        }
+    }
+
+    const RECV: (&str, &str) = ("one core, 64 B, nanostate ipc recv", "the floor");
+
+    #[test]
     fn ratios_are_of_samples_of_one_round_and_not_of_medians() {
-        let results = made_up::with(Figure::RoundTrip, 64, "nanostate ipc recv", Metric::P50, &[64.0, 32.0 * 0.9]);
+        let samples = [64.0, 32.0 * 0.9];
+        let results = made_up::with(Figure::RoundTripPinned, 64, "nanostate ipc recv", Metric::P50, &samples);
         assert_eq!(
-            shown(&results)[0].0,
+            shown(&results, RECV.0, RECV.1).0,
             "1.50 (1.25–1.75), floor ipc",
             "2 in one round, 1 in the other, none in the third"
         );
@@ -376,24 +456,25 @@ mod tests {
 
     #[test]
     fn without_a_peer_the_goal_is_held_against_the_others_or_not_known() {
-        let goals = shown(&made_up::without("redis unix"));
-        assert_eq!(goals[1], met("0.17 (0.17–0.17), zeromq ipc"));
-        let goals = shown(&made_up::without("zeromq ipc"));
-        assert_eq!(goals[4], (String::new(), "not known: zeromq ipc: no sample, 200,000 states".to_string()));
+        let results = made_up::without("redis unix");
+        assert_eq!(shown(&results, RECV.0, "every peer"), met("0.14 (0.14–0.14), zeromq ipc"));
+        let results = made_up::without("zeromq ipc");
+        let unknown = "not known: zeromq ipc: no sample, 200,000 states".to_string();
+        assert_eq!(shown(&results, "Burst of 200,000", "ZeroMQ"), (String::new(), unknown));
     }
 
     #[test]
     fn a_goal_without_samples_of_nanostate_is_not_known_and_an_empty_run_knows_none() {
-        let goals = shown(&made_up::without("nanostate ipc recv"));
-        assert_eq!(goals[0].1, "not known: nanostate ipc recv: no sample, 64 B");
-        assert_eq!(goals[9].1, "not known: nanostate ipc recv: no sample, 1 MiB");
+        let results = made_up::without("nanostate ipc recv");
+        assert_eq!(shown(&results, RECV.0, RECV.1).1, "not known: nanostate ipc recv: no sample, 64 B");
+        assert_eq!(shown(&results, "Large", "").1, "not known: nanostate ipc recv: no sample, 1 MiB");
         let empty = Results { series: Vec::new(), ..made_up::results() };
-        assert!(goals_unknown(&empty), "{:?}", shown(&empty));
+        assert!(knows_none(&empty));
         let none = Results { systems: Vec::new(), ..empty };
-        assert!(goals_unknown(&none), "{:?}", shown(&none));
+        assert!(knows_none(&none));
     }
 
-    fn goals_unknown(results: &Results) -> bool {
+    fn knows_none(results: &Results) -> bool {
         goals(results).iter().all(|g| matches!(g.verdict, Verdict::Unknown(_)) && g.measured.is_empty())
     }
 
@@ -402,29 +483,28 @@ mod tests {
         let mut results = made_up::without("zeromq ipc");
         let zeromq = results.systems.iter_mut().find(|s| s.name == "zeromq ipc").unwrap();
         zeromq.skipped = Some("install libzmq3-dev".to_string());
-        assert_eq!(shown(&results)[6].1, "not known: zeromq ipc: install libzmq3-dev");
+        assert_eq!(shown(&results, "updates", "2 ×").1, "not known: zeromq ipc: install libzmq3-dev");
     }
 
     #[test]
     fn one_state_that_does_not_arrive_misses_the_goal() {
-        let results =
-            made_up::with(Figure::Burst, 200_000, "nanostate ipc recv", Metric::Delivered, &[100.0, 99.9995, 100.0]);
-        let goals = shown(&results);
-        assert_eq!(goals[5].0, "99.99 % in the worst");
-        assert_eq!(goals[5].1, "missed: less than 1 % short");
-        let half = made_up::with(Figure::Burst, 200_000, "nanostate ipc recv", Metric::Delivered, &[50.0]);
-        assert_eq!(shown(&half)[4].1, "missed: 50.0 % of the states arrived");
+        let burst =
+            |values: &[f64]| made_up::with(Figure::Burst, 200_000, "nanostate ipc recv", Metric::Delivered, values);
+        let goal = shown(&burst(&[100.0, 99.9995, 100.0]), "Burst of 200,000 states, delivered", "");
+        assert_eq!(goal, missed("99.99 % in the worst", "less than 1 % short"));
+        let goal = shown(&burst(&[50.0]), "Burst of 200,000 states, states per", "");
+        assert_eq!(goal, missed("", "50.0 % of the states arrived"));
     }
 
     #[test]
     fn a_peer_that_loses_states_sets_no_mark() {
         let results = made_up::with(Figure::Burst, 200_000, "zeromq ipc", Metric::Delivered, &[80.0]);
-        assert_eq!(shown(&results)[4].1, "not known: zeromq ipc: loses states");
+        assert_eq!(shown(&results, "Burst of 200,000", "ZeroMQ").1, "not known: zeromq ipc: loses states");
     }
 
     #[test]
     fn wake_ups_that_should_not_be_are_counted() {
         let results = made_up::with(Figure::Memory, 1, "nanostate ipc recv", Metric::WakeUps, &[2.0, 2.0, 2.0]);
-        assert_eq!(shown(&results)[11], ("2 (2–2) in 2 s".to_string(), "missed: 2 too many".to_string()));
+        assert_eq!(shown(&results, "Idle app, wake-ups", ""), missed("2 (2–2) in 2 s", "2 too many"));
     }
 }

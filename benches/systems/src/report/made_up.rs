@@ -22,9 +22,14 @@ pub fn results() -> Results {
         systems: vec![
             measured("floor ipc", Role::Floor),
             measured("floor tcp", Role::Floor),
+            measured("floor inproc", Role::Floor),
             measured("nanostate ipc recv", Role::Nanostate),
             measured("nanostate ipc callback", Role::Nanostate),
+            measured("nanostate ipc fd", Role::Nanostate),
+            measured("nanostate ipc key", Role::Nanostate),
             measured("nanostate tcp recv", Role::Nanostate),
+            measured("nanostate ws recv", Role::Nanostate),
+            measured("nanostate wss recv", Role::Nanostate),
             measured("nanostate inproc recv", Role::Nanostate),
             measured("zeromq ipc", Role::Peer),
             measured("redis unix", Role::Peer),
@@ -55,6 +60,31 @@ pub fn results() -> Results {
             add(&mut results, Figure::RoundTrip, 64, system, metric, trip * times);
         }
     }
+    for (system, trip) in [
+        ("floor ipc", 32.0),
+        ("floor tcp", 40.0),
+        ("floor inproc", 10.0),
+        ("nanostate ipc recv", 33.6),
+        ("nanostate ipc callback", 40.0),
+        ("nanostate ipc fd", 64.0),
+        ("nanostate tcp recv", 44.0),
+        ("nanostate inproc recv", 20.0),
+        ("zeromq ipc", 240.0),
+        ("redis unix", 40.0),
+    ] {
+        add(&mut results, Figure::RoundTripPinned, 64, system, Metric::P50, trip);
+    }
+    for (system, rate) in [("nanostate ipc recv", 1.2e6), ("zeromq ipc", 1e6)] {
+        add(&mut results, Figure::KnownNames, 200_000, system, Metric::Rate, rate);
+        always(&mut results, Figure::KnownNames, 200_000, system, Metric::Delivered, 100.0);
+    }
+    for (system, throughput) in [("floor ipc", 2000.0), ("nanostate ipc recv", 1000.0), ("zeromq ipc", 800.0)] {
+        add(&mut results, Figure::Camera, 1 << 20, system, Metric::Throughput, throughput);
+    }
+    for (system, memory) in [("nanostate ws recv", 6.0), ("nanostate wss recv", 20.0)] {
+        always(&mut results, Figure::Memory, 1000, system, Metric::HubMemory, memory);
+    }
+    always(&mut results, Figure::StateMemory, 100_000, "nanostate ipc recv", Metric::StateMemory, 190.0);
     for (system, rate, delivered) in [
         ("floor ipc", 600e3, 100.0),
         ("nanostate ipc recv", 4e6, 100.0),
@@ -65,7 +95,8 @@ pub fn results() -> Results {
         add(&mut results, Figure::Burst, 200_000, system, Metric::Rate, rate);
         always(&mut results, Figure::Burst, 200_000, system, Metric::Delivered, delivered);
     }
-    for (system, time) in [("floor ipc", 4.0), ("nanostate ipc recv", 0.8), ("zeromq ipc", 1.6)] {
+    let updates = [("floor ipc", 4.0), ("nanostate ipc recv", 1.0), ("nanostate ipc key", 0.4), ("zeromq ipc", 1.6)];
+    for (system, time) in updates {
         add(&mut results, Figure::Updates, 2_000_000, system, Metric::WallTime, time);
     }
     for (receivers, nanostate) in [(8, 200.0), (32, 180.0), (1000, 240.0)] {

@@ -23,11 +23,14 @@ fn title(figure: Figure) -> &'static str {
         Figure::RoundTrip => "Round trip",
         Figure::RoundTripPinned => "Round trip on one core",
         Figure::Burst => "Burst",
+        Figure::KnownNames => "Burst of known names",
         Figure::Updates => "Updates",
         Figure::FanOut => "Fan-out",
         Figure::ManyToOne => "Many to one",
         Figure::Large => "Large states",
+        Figure::Camera => "Camera",
         Figure::Memory => "Memory and wake-ups",
+        Figure::StateMemory => "Memory of the hub for states",
         Figure::FirstState => "First state",
     }
 }

@@ -39,7 +39,7 @@ mod tests {
     #[test]
     fn who_has_something_in_common_has_it_with_a_system_that_is_measured_itself() {
         let systems = all();
-        for subject in [Subject::Whole, Subject::Hub, Subject::IdleApp] {
+        for subject in [Subject::Whole, Subject::KnownNames, Subject::Hub, Subject::IdleApp] {
             for system in &systems {
                 let Some(same) = system.same_as(subject) else { continue };
                 let other = systems.iter().find(|other| other.name() == same);
@@ -55,9 +55,9 @@ mod tests {
             let all = all().into_iter().filter(|system| system.same_as(subject).is_none());
             all.map(|system| system.name()).filter(|name| name.starts_with("nanostate")).collect::<Vec<_>>()
         };
-        let hubs = ["nanostate ipc recv", "nanostate tcp recv", "nanostate inproc recv"];
+        let hubs = ["ipc", "tcp", "ws", "wss", "inproc"].map(|transport| format!("nanostate {transport} recv"));
         assert_eq!(measured(Subject::Hub), hubs);
-        let [ipc, tcp, inproc] = hubs;
-        assert_eq!(measured(Subject::IdleApp), [ipc, "nanostate ipc callback", tcp, inproc]);
+        let [ipc, others @ ..] = hubs.each_ref().map(String::as_str);
+        assert_eq!(measured(Subject::IdleApp), [&[ipc, "nanostate ipc callback"], &others[..]].concat());
     }
 }

@@ -1,20 +1,22 @@
 //! nanostate: its hub in a process of its own, and apps that receive in each of the ways they can.
 
+mod crowd;
+
 use std::ffi::{c_char, CStr};
-use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use nanostate::framing::{self, Decoder, Frame, Framing, Version, HEADER_LEN};
-use nanostate::wire::{self, Control, Features, Form, HelloFlags, Instance};
-use nanostate::{App, AppOption, Hub, OnState, State, Status, Value};
+use nanostate::framing::Framing;
+use nanostate::{App, AppOption, AppText, Hub, HubOption, HubText, Key, OnState, State, Status, Value};
 
-use crate::drain::{Drain, FrameCounter};
+use crate::results::Figure;
 use crate::system::{hub_role, Crowd, Flow, Handler, Place, Publisher, Result, Role, Subject, Subscriber, System};
 
 /// A hub that starts is there by then, and what waits has gone to it.
@@ -28,16 +30,28 @@ extern "C" {
     fn ns_version() -> *const c_char;
 }
 
+/// Makes certificates.
+const OPENSSL: &str = "openssl";
+
 /// Its hub is that of all apps on this transport.
 const IPC_RECV: &str = "nanostate ipc recv";
 
 pub fn systems() -> Vec<Box<dyn System>> {
-    let system = |name, transport, receive| Box::new(Nanostate { name, transport, receive }) as Box<dyn System>;
+    let system =
+        |name, transport, receive| Box::new(Nanostate { name, transport, receive, keys: false }) as Box<dyn System>;
     vec![
         system(IPC_RECV, Transport::Ipc, Receive::Recv),
         system("nanostate ipc callback", Transport::Ipc, Receive::Callback),
         system("nanostate ipc fd", Transport::Ipc, Receive::Fd),
+        Box::new(Nanostate {
+            name: "nanostate ipc key",
+            transport: Transport::Ipc,
+            receive: Receive::Recv,
+            keys: true,
+        }),
         system("nanostate tcp recv", Transport::Tcp, Receive::Recv),
+        system("nanostate ws recv", Transport::Ws, Receive::Recv),
+        system("nanostate wss recv", Transport::Wss, Receive::Recv),
         system("nanostate inproc recv", Transport::Inproc, Receive::Recv),
     ]
 }
@@ -46,6 +60,8 @@ pub fn systems() -> Vec<Box<dyn System>> {
 enum Transport {
     Ipc,
     Tcp,
+    Ws,
+    Wss,
     Inproc,
 }
 
@@ -64,6 +80,8 @@ struct Nanostate {
     name: &'static str,
     transport: Transport,
     receive: Receive,
+    /// Sends what it has declared by keys.
+    keys: bool,
 }
 
 /// The hub of a process whose clients are in it too.
@@ -74,12 +92,21 @@ impl Nanostate {
         match self.transport {
             Transport::Ipc => format!("ipc://{}", place.directory.join("hub.sock").display()),
             Transport::Tcp => format!("tcp://127.0.0.1:{}", place.port),
+            Transport::Ws => format!("ws://127.0.0.1:{}/ws", place.port),
+            Transport::Wss => format!("wss://127.0.0.1:{}/ws", place.port),
             Transport::Inproc => "inproc://bench".to_string(),
         }
     }
 
     fn listen(&self, place: &Place) -> Result<Hub> {
         let hub = Hub::new().map_err(words)?;
+        // All of a crowd come at once, from one address.
+        hub.set(HubOption::HttpRate, 0).map_err(words)?;
+        if self.transport == Transport::Wss {
+            for (option, file) in [(HubText::TlsCert, certificate(place)), (HubText::TlsKey, key(place))] {
+                hub.set_text(option, file.to_str()).map_err(words)?;
+            }
+        }
         hub.listen(&self.url(place)).map_err(words)?;
         Ok(hub)
     }
@@ -90,10 +117,35 @@ impl Nanostate {
         }
         let app = App::new(identity).map_err(words)?;
         app.set(AppOption::SendQueue, SEND_QUEUE).map_err(words)?;
+        if self.transport == Transport::Wss {
+            app.set_text(AppText::TlsCa, certificate(place).to_str()).map_err(words)?;
+        }
         set(&app).map_err(words)?;
         app.connect(Some(&self.url(place))).map_err(words)?;
         app.wait_connected(Some(PATIENCE)).map_err(words)?;
         Ok(app)
+    }
+}
+
+/// What the hub shows that it is.
+fn certificate(place: &Place) -> PathBuf {
+    place.directory.join("hub.pem")
+}
+
+/// What it proves it with.
+fn key(place: &Place) -> PathBuf {
+    place.directory.join("hub.key")
+}
+
+/// Makes a certificate for this machine.
+fn certify(place: &Place) -> Result<()> {
+    let mut command = Command::new(OPENSSL);
+    command.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]);
+    command.args(["-subj", "/CN=nanostate", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout"]).arg(key(place));
+    let output = command.arg("-out").arg(certificate(place)).output().map_err(|e| format!("no {OPENSSL}: {e}"))?;
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(format!("{OPENSSL} makes no certificate: {}", String::from_utf8_lossy(&output.stderr))),
     }
 }
 
@@ -111,6 +163,9 @@ impl System for Nanostate {
     }
 
     fn version(&self) -> Result<String> {
+        if self.transport == Transport::Wss && Command::new(OPENSSL).arg("version").output().is_err() {
+            return Err(format!("needs the command {OPENSSL}, of the package {OPENSSL}"));
+        }
         // SAFETY: it returns a text with a NUL behind it, which lives for ever.
         let version = unsafe { CStr::from_ptr(ns_version()) };
         Ok(version.to_string_lossy().into_owned())
@@ -118,6 +173,8 @@ impl System for Nanostate {
 
     fn same_as(&self, subject: Subject) -> Option<&'static str> {
         match (self.receive, subject) {
+            (_, Subject::KnownNames) => None,
+            _ if self.keys => Some(IPC_RECV),
             (_, Subject::Whole) | (Receive::Recv, _) => None,
             // It has a thread more.
             (Receive::Callback, Subject::IdleApp) => None,
@@ -130,6 +187,12 @@ impl System for Nanostate {
     }
 
     fn hub(&self, place: &Place) -> Option<Result<Command>> {
+        if self.transport == Transport::Wss {
+            // Before any client looks for it.
+            if let Err(error) = certify(place) {
+                return Some(Err(error));
+            }
+        }
         (!self.in_one_process()).then(|| hub_role(self.name, place))
     }
 
@@ -141,7 +204,11 @@ impl System for Nanostate {
     }
 
     fn publisher(&self, place: &Place, identity: &str) -> Result<Box<dyn Publisher>> {
-        Ok(Box::new(Sender(self.connect(place, identity, |app| app.set_accept(0))?)))
+        let sender = Sender(self.connect(place, identity, |app| app.set_accept(0))?);
+        match self.keys {
+            true => Ok(Box::new(KeySender { sender, keys: Vec::new() })),
+            false => Ok(Box::new(sender)),
+        }
     }
 
     fn subscriber(&self, place: &Place, identity: &str, names: &[&str]) -> Result<Box<dyn Subscriber>> {
@@ -152,38 +219,72 @@ impl System for Nanostate {
         Ok(Box::new(Receiver { sender, receive: self.receive, names }))
     }
 
+    fn suits(&self, figure: Figure) -> bool {
+        match self.transport {
+            Transport::Ws | Transport::Wss => matches!(figure, Figure::RoundTripPinned | Figure::Memory),
+            Transport::Tcp | Transport::Inproc if figure == Figure::StateMemory => false,
+            _ => true,
+        }
+    }
+
     fn crowd(&self, place: &Place, n: usize) -> Result<Box<dyn Crowd>> {
         let path = place.directory.join("hub.sock");
-        let connection = |i: usize| {
-            let failed = |e: std::io::Error| format!("connection {i} of {n} to {}: {e}", path.display());
-            let mut socket = match self.transport {
-                Transport::Ipc => UnixStream::connect(&path).map_err(failed)?,
-                Transport::Tcp => {
-                    let stream = std::net::TcpStream::connect(("127.0.0.1", place.port)).map_err(failed)?;
-                    // Only what both kinds of sockets can do is used.
-                    UnixStream::from(OwnedFd::from(stream))
-                }
-                Transport::Inproc => return Err("an inproc hub has no sockets".to_string()),
-            };
-            let framing = if self.transport == Transport::Ipc { Framing::Ipc } else { Framing::Tcp };
-            let counter = shake_hands(&mut socket, framing, i).map_err(failed)?;
-            Ok((OwnedFd::from(socket), Box::new(counter) as Box<dyn FrameCounter>))
-        };
-        Ok(Box::new(Drain::new((0..n).map(connection).collect::<Result<Vec<_>>>()?)?))
+        match self.transport {
+            Transport::Ipc => crowd::raw(n, Framing::Ipc, || UnixStream::connect(&path)),
+            Transport::Tcp => {
+                let connect = || TcpStream::connect(("127.0.0.1", place.port));
+                crowd::raw(n, Framing::Tcp, || connect().map(|stream| UnixStream::from(OwnedFd::from(stream))))
+            }
+            // A WebSocket is more than a socket, and what its hub needs is looked at, not what it takes to read it.
+            Transport::Ws | Transport::Wss => {
+                let app = |i| self.connect(place, &format!("crowd-{i}"), |_| Ok(()));
+                Ok(Box::new(crowd::Apps((0..n).map(app).collect::<Result<Vec<_>>>()?)))
+            }
+            Transport::Inproc => Err("an inproc hub has no sockets".to_string()),
+        }
     }
 }
 
 struct Sender(App);
 
-impl Publisher for Sender {
-    fn publish(&mut self, name: &str, payload: &[u8]) -> Result<()> {
-        match self.0.send(name, Value::Bytes(payload)) {
+impl Sender {
+    /// Sends; where there is no room, once there is.
+    fn send(&self, send: impl Fn() -> nanostate::Result<()>) -> Result<()> {
+        match send() {
             Err(error) if error.status() == Status::Full => {
                 self.0.flush(Some(PATIENCE)).map_err(words)?;
-                self.0.send(name, Value::Bytes(payload)).map_err(words)
+                send().map_err(words)
             }
             sent => sent.map_err(words),
         }
+    }
+}
+
+impl Publisher for Sender {
+    fn publish(&mut self, name: &str, payload: &[u8]) -> Result<()> {
+        self.send(|| self.0.send(name, Value::Bytes(payload)))
+    }
+}
+
+/// Sends what was declared by keys.
+struct KeySender {
+    sender: Sender,
+    keys: Vec<Key>,
+}
+
+impl Publisher for KeySender {
+    fn publish(&mut self, name: &str, payload: &[u8]) -> Result<()> {
+        self.sender.publish(name, payload)
+    }
+
+    fn declare(&mut self, names: &[String]) -> Result<()> {
+        let keys = names.iter().map(|name| self.sender.0.key(name).map_err(words));
+        self.keys = keys.collect::<Result<_>>()?;
+        Ok(())
+    }
+
+    fn publish_declared(&mut self, index: usize, _name: &str, payload: &[u8]) -> Result<()> {
+        self.sender.send(|| self.keys[index].send(Value::Bytes(payload)))
     }
 }
 
@@ -309,95 +410,6 @@ impl Subscriber for Receiver {
             Receive::Recv => self.serve_recv(patience, handler),
             Receive::Callback => self.serve_callback(patience, handler),
             Receive::Fd => self.serve_fd(patience, handler),
-        }
-    }
-}
-
-/// Says hello as the `i`th app of a crowd, and waits to be welcome.
-fn shake_hands(socket: &mut UnixStream, framing: Framing, i: usize) -> std::io::Result<States> {
-    let invalid = |text: String| std::io::Error::new(std::io::ErrorKind::InvalidData, text);
-    let identity = format!("crowd-{i}");
-    let mut instance = [0; 16];
-    instance[..8].copy_from_slice(&(i as u64).to_be_bytes());
-    let hello = Control::Hello {
-        instance: Instance(instance),
-        epoch: 1,
-        accept: wire::ACCEPT_ANY,
-        flags: HelloFlags::default(),
-        time: None,
-        secret: None,
-        token: None,
-        features: Features::NONE,
-    };
-    let mut body = Vec::new();
-    hello.encode(&identity, &mut body);
-    let mut bytes = framing::header(Version::V1).to_vec();
-    bytes.extend_from_slice(&framing::frame_head(framing, body.len()));
-    bytes.extend_from_slice(&body);
-    socket.write_all(&bytes)?;
-
-    socket.set_read_timeout(Some(PATIENCE))?;
-    let mut header = [0; HEADER_LEN];
-    socket.read_exact(&mut header)?;
-    match framing::parse_header(&header) {
-        Ok(Version::V1) => {}
-        other => return Err(invalid(format!("the hub answers with the header {other:?}"))),
-    }
-    let mut states = States { decoder: Decoder::new(framing, usize::MAX), welcome: false };
-    let mut byte = [0];
-    // A byte at a time, so that nothing behind the welcome is taken.
-    while !states.welcome {
-        socket.read_exact(&mut byte)?;
-        if states.count(&byte) > 0 {
-            return Err(invalid("the hub sends states before its welcome".to_string()));
-        }
-    }
-    Ok(states)
-}
-
-/// Counts states, and not what the hub says itself.
-struct States {
-    decoder: Decoder,
-    welcome: bool,
-}
-
-impl FrameCounter for States {
-    fn count(&mut self, mut bytes: &[u8]) -> u64 {
-        let mut count = 0;
-        while let Ok(Some(frame)) = self.decoder.next(&mut bytes) {
-            let Frame::Body(body) = frame else { continue };
-            match wire::decode(body, Form::V1) {
-                Ok(body) if body.is_reserved() => {
-                    self.welcome |= matches!(Control::decode(&body), Ok(Control::Welcome { .. }));
-                }
-                Ok(_) => count += 1,
-                Err(_) => {}
-            }
-        }
-        count
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use nanostate::wire::Meta;
-
-    fn frame(body: &[u8]) -> Vec<u8> {
-        [&framing::frame_head(Framing::Ipc, body.len())[..], body].concat()
-    }
-
-    #[test]
-    fn states_count_and_what_the_hub_says_does_not() {
-        let (mut state, mut ping, mut value) = (Vec::new(), Vec::new(), Vec::new());
-        Value::Bytes(&[7; 64]).encode(&mut value);
-        wire::encode(&mut state, Form::V1, "source", "name", &value, &Meta::default());
-        Control::Ping { token: 1 }.encode(wire::HUB_SENDER, &mut ping);
-        let stream = [frame(&state), frame(&ping), frame(&state)].concat();
-        for size in 1..stream.len() {
-            let mut states = States { decoder: Decoder::new(Framing::Ipc, usize::MAX), welcome: false };
-            assert_eq!(stream.chunks(size).map(|chunk| states.count(chunk)).sum::<u64>(), 2, "{size} bytes at a time");
-            assert!(!states.welcome);
         }
     }
 }
