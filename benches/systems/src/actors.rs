@@ -6,6 +6,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::calls;
 use crate::order::Answer::Ready;
 use crate::order::{self, Answer, Job, Line, Order};
 use crate::procfs::monotonic;
@@ -37,6 +38,9 @@ const FOREVER: Duration = Duration::from_secs(24 * 3600);
 const CLOCK_EVERY: u64 = 64;
 /// From here on a look at the clock costs nothing in comparison.
 const LARGE: usize = 4096;
+
+/// The name of the thread that reads orders: it is not part of what is measured.
+pub const ORDERS: &str = "orders";
 
 /// Where a client gets its orders, and answers.
 struct Cue {
@@ -73,7 +77,9 @@ pub fn perform(system: &dyn System, place: &Place, jobs: &[Job]) -> Result<()> {
             (sender, Cue { job, orders })
         })
         .unzip();
-    thread::spawn(move || {
+    calls::allow();
+    let orders = thread::Builder::new().name(ORDERS.to_string());
+    let started = orders.spawn(move || {
         for line in io::stdin().lock().lines().map_while(io::Result::ok) {
             match serde_json::from_str::<Line<Order>>(&line) {
                 // A client that failed takes no more orders.
@@ -83,6 +89,7 @@ pub fn perform(system: &dyn System, place: &Place, jobs: &[Job]) -> Result<()> {
         }
         std::process::exit(0);
     });
+    started.map_err(|e| format!("cannot start a thread: {e}"))?;
     thread::scope(|scope| {
         let mut clients = jobs.iter().zip(cues).map(|(job, cue)| {
             move || {
@@ -154,7 +161,9 @@ impl Client<'_> {
             match order {
                 Order::Settle { .. } => settle_pings(&mut *client, &mut number)?,
                 Order::Trips { payload, warm_up, trips } => {
+                    calls::mark();
                     let mut times = trip_times(&mut *client, &mut number, payload, warm_up, trips)?;
+                    calls::mark();
                     times.sort_unstable();
                     let share = |share| percentile(&times, share).ok_or("no trips");
                     let (p50, p99, p99_9) = (share(0.5)?, share(0.99)?, share(0.999)?);

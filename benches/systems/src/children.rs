@@ -6,12 +6,13 @@ use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::rc::Rc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::calls::Counter;
 use crate::cores::Core;
 use crate::order::{Answer, Job, Line, Order};
 use crate::system::{Place, Result, System};
@@ -81,6 +82,21 @@ impl Process {
         Some(self.words(status))
     }
 
+    /// Ends it; how it ended, and what it said last.
+    pub fn end(&mut self) -> String {
+        // It may have ended already.
+        let _ = self.child.kill();
+        match self.child.wait() {
+            Ok(status) => self.words(status),
+            Err(error) => format!("{}: {error}", self.name),
+        }
+    }
+
+    /// Its standard output, if that is a pipe that nobody has taken.
+    pub fn take_output(&mut self) -> Option<ChildStdout> {
+        self.child.stdout.take()
+    }
+
     fn words(&self, status: ExitStatus) -> String {
         let how = match (status.signal(), status.code()) {
             (Some(signal), _) => format!("was killed by signal {signal}"),
@@ -127,7 +143,7 @@ impl Host {
         command.args(["--port", &place.port.to_string()]).args(jobs.iter().map(|job| job.name()));
         let name = jobs.first().map_or("client", |job| job.name());
         let mut process = Process::spawn(command, name, &place.directory, Some(Stdio::piped()), core)?;
-        let (Some(input), Some(output)) = (process.child.stdin.take(), process.child.stdout.take()) else {
+        let (Some(input), Some(output)) = (process.child.stdin.take(), process.take_output()) else {
             return Err(format!("{name} has no pipes"));
         };
         let (sender, lines) = mpsc::channel();
@@ -169,11 +185,7 @@ impl Host {
 
     /// Why there is nothing to hear any more.
     fn gone(&mut self, error: &str) -> String {
-        let _ = self.process.child.kill();
-        match self.process.child.wait() {
-            Ok(status) => format!("{} ({error})", self.process.words(status)),
-            Err(_) => format!("{}: {error}", self.process.name),
-        }
+        format!("{} ({error})", self.process.end())
     }
 }
 
@@ -254,6 +266,11 @@ impl<'a> Stage<'a> {
     pub fn hub(&self) -> Result<u32> {
         let hub = self.hub.as_ref().ok_or_else(|| format!("the hub of {} is no process", self.system.name()))?;
         Ok(hub.borrow().id())
+    }
+
+    /// Counts the system calls of a client.
+    pub fn counter(&self, client: &Actor) -> Result<Counter> {
+        Counter::start(client.id(), &self.place.directory)
     }
 
     /// Starts clients and waits until they are connected: each in a process of its own, or all in one if the hub has

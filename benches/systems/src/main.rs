@@ -1,6 +1,7 @@
 //! Measures nanostate, a plain relay, and other systems that pass states on: see docs/benchmarks.md.
 
 mod actors;
+mod calls;
 mod children;
 mod cores;
 mod drain;
@@ -66,6 +67,9 @@ enum Command {
         #[command(flatten)]
         at: At,
     },
+    /// Count the system calls of a client
+    #[command(hide = true)]
+    CountCalls { pid: u32 },
     /// Be clients, which get their orders on standard input
     #[command(hide = true)]
     Client {
@@ -129,6 +133,7 @@ fn main() -> ExitCode {
         Command::List => list(),
         Command::Report { input, svg, markdown } => report(&input, svg.as_deref(), markdown.as_deref()),
         Command::Hub { system, at } => find(&system).and_then(|system| system.serve_hub(&at.into())),
+        Command::CountCalls { pid } => calls::serve_counter(pid),
         Command::Client { system, at, jobs } => {
             find(&system).and_then(|system| actors::perform(&*system, &at.into(), &jobs))
         }

@@ -58,6 +58,35 @@ pub fn voluntary_switches(pid: u32) -> Result<u64> {
     Ok(sum)
 }
 
+/// How often the threads of a process have left the processor.
+#[derive(Clone, Copy, Default)]
+pub struct Switches {
+    /// By themselves, or because another one's turn came.
+    pub all: u64,
+    /// By themselves, without the first thread.
+    pub asleep_beside_first: u64,
+}
+
+/// The switches of a process without its thread of this name.
+pub fn switches(pid: u32, without: &str) -> Result<Switches> {
+    let directory = format!("/proc/{pid}/task");
+    let tasks = fs::read_dir(&directory).map_err(|e| format!("cannot read {directory}: {e}"))?;
+    let mut sum = Switches::default();
+    for task in tasks.flatten() {
+        // A thread may end meanwhile.
+        let Ok(text) = fs::read_to_string(task.path().join("status")) else { continue };
+        if field(&text, "Name") == Some(without) {
+            continue;
+        }
+        let asleep = number(&text, "voluntary_ctxt_switches").unwrap_or(0);
+        sum.all += asleep + number(&text, "nonvoluntary_ctxt_switches").unwrap_or(0);
+        if task.file_name() != *pid.to_string() {
+            sum.asleep_beside_first += asleep;
+        }
+    }
+    Ok(sum)
+}
+
 /// The text behind `key:` at the beginning of a line.
 pub fn field<'a>(text: &'a str, key: &str) -> Option<&'a str> {
     let mut fields = text.lines().filter_map(|line| line.split_once(':'));
@@ -110,10 +139,33 @@ Private_Dirty:       384 kB
         while cpu_time(pid).unwrap() <= before {}
         assert!(private_memory(pid).unwrap() > 0);
         assert!(voluntary_switches(pid).is_ok());
+        assert!(switches(pid, "").unwrap().all >= switches(pid, "").unwrap().asleep_beside_first);
         // Above what Linux gives to any process.
         let nobody = (1 << 22) + 1;
         assert!(cpu_time(nobody).unwrap_err().contains(&nobody.to_string()));
         assert!(private_memory(nobody).is_err());
         assert!(voluntary_switches(nobody).is_err());
+        assert!(switches(nobody, "").is_err());
+    }
+
+    #[test]
+    fn the_sleeps_of_a_thread_count_unless_it_is_left_out() {
+        let (sender, receiver) = std::sync::mpsc::channel::<()>();
+        let (woken, has_woken) = std::sync::mpsc::channel();
+        let sleeper = std::thread::Builder::new().name("sleeper".to_string());
+        let sleeper = sleeper.spawn(move || receiver.iter().for_each(|()| woken.send(()).unwrap())).unwrap();
+        let pid = std::process::id();
+        let of_sleeper = || {
+            let (all, others) = (switches(pid, "").unwrap(), switches(pid, "sleeper").unwrap());
+            all.asleep_beside_first.saturating_sub(others.asleep_beside_first)
+        };
+        // Other tests run meanwhile: what they do between the two looks may hide a sleep, but not for ever.
+        let before = of_sleeper();
+        while of_sleeper() < before + 3 {
+            sender.send(()).unwrap();
+            has_woken.recv().unwrap();
+        }
+        drop(sender);
+        sleeper.join().unwrap();
     }
 }

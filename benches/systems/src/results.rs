@@ -18,6 +18,8 @@ pub enum Figure {
     RoundTrip,
     /// The same with the hub and all clients on one core.
     RoundTripPinned,
+    /// What a program that sends and receives in turn asks of the system, on one core. Parameter: bytes of payload.
+    RoundTripCalls,
     /// States of distinct names, 1 → 1. Parameter: states.
     Burst,
     /// States of 1,000 names that are known, 1 → 1, each name again once its state before was seen. Parameter: states.
@@ -46,6 +48,7 @@ impl Figure {
         match self {
             Figure::RoundTrip => "round_trip",
             Figure::RoundTripPinned => "round_trip_pinned",
+            Figure::RoundTripCalls => "round_trip_calls",
             Figure::Burst => "burst",
             Figure::KnownNames => "known_names",
             Figure::Updates => "updates",
@@ -62,7 +65,8 @@ impl Figure {
     /// What its parameter counts.
     pub fn parameter(self) -> &'static str {
         match self {
-            Figure::RoundTrip | Figure::RoundTripPinned | Figure::Large | Figure::Camera => "B",
+            Figure::RoundTrip | Figure::RoundTripPinned | Figure::RoundTripCalls => "B",
+            Figure::Large | Figure::Camera => "B",
             Figure::Burst | Figure::KnownNames | Figure::StateMemory => "states",
             Figure::Updates => "updates",
             Figure::FanOut => "receivers",
@@ -90,6 +94,12 @@ pub enum Metric {
     /// 999 of 1000 trips were faster.
     #[serde(rename = "p99_9")]
     P999,
+    /// System calls of the program for one round trip.
+    SystemCalls,
+    /// How often its threads left the processor for one round trip.
+    Switches,
+    /// How often its other threads went to sleep, beside the one that measures.
+    OtherThreads,
     /// States that arrived, per second.
     Rate,
     /// Share of the states that arrived.
@@ -121,6 +131,9 @@ impl Metric {
             Metric::P50 => "p50",
             Metric::P99 => "p99",
             Metric::P999 => "p99.9",
+            Metric::SystemCalls => "system calls",
+            Metric::Switches => "context switches",
+            Metric::OtherThreads => "wake-ups of other threads",
             Metric::Rate => "rate",
             Metric::Delivered => "delivered",
             Metric::WallTime => "wall time",
@@ -139,6 +152,8 @@ impl Metric {
     pub fn unit(self) -> &'static str {
         match self {
             Metric::P50 | Metric::P99 | Metric::P999 | Metric::FirstState => "µs",
+            Metric::SystemCalls | Metric::Switches => "per trip",
+            Metric::OtherThreads => "in 10,000 trips",
             Metric::Rate => "states/s",
             Metric::Delivered | Metric::Skipped => "%",
             Metric::WallTime => "s",

@@ -58,7 +58,7 @@ pub fn run(
         .flat_map(|scenario| scenario.parameters(plan).into_iter().map(move |parameter| (&**scenario, parameter)))
         .map(|(scenario, parameter)| Part { scenario, parameter, systems: suited(scenario, parameter, plan, &here) })
         .collect();
-    let samples = |part: &Part| part.scenario.rounds(plan) as usize * part.systems.len();
+    let samples = |part: &Part| part.scenario.rounds(part.parameter, plan) as usize * part.systems.len();
     let progress = Progress::new(parts.iter().map(samples).sum());
     let random = fastrand::Rng::with_seed(seed);
     let mut runner = Runner { plan, places, results: &mut results, progress, random };
@@ -116,7 +116,7 @@ impl<'a> Runner<'a> {
     /// Measures until `end`, and every system at least once.
     fn measure(&mut self, part: &Part<'a>, end: Option<Instant>) {
         let (scenario, parameter) = (part.scenario, part.parameter);
-        let (figure, rounds) = (scenario.figure(), scenario.rounds(self.plan));
+        let (figure, rounds) = (scenario.figure(), scenario.rounds(parameter, self.plan));
         let entry = |system: &&'a dyn System| Entry { system: *system, sampler: None, rounds, failures: 0 };
         let mut entries: Vec<Entry<'a>> = part.systems.iter().map(entry).collect();
         for round in 1..=rounds {

@@ -108,9 +108,14 @@ pub trait System: Sync {
     /// The version that is measured, or why it cannot be here, with what to install.
     fn version(&self) -> Result<String>;
 
-    /// Whether a figure is measured with it. Only some systems keep states.
+    /// Whether a figure is measured with it. Only some systems keep states; the source of a burst of known names waits for
+    /// ever for one that is lost.
     fn suits(&self, figure: Figure) -> bool {
-        figure != Figure::StateMemory
+        match figure {
+            Figure::StateMemory => false,
+            Figure::KnownNames => !self.is_lossy(),
+            _ => true,
+        }
     }
 
     /// The configuration that has the same: what is measured of that one need not be measured of this one.

@@ -68,7 +68,7 @@ fn a_run_leaves_every_sample_and_nothing_else() {
         "--systems",
         "floor ipc,nanostate ipc callback,nanostate inproc",
         "--figures",
-        "round_trip,many_to_one,large,first_state",
+        "round_trip,round_trip_pinned,known_names,many_to_one,large,camera,first_state",
         "--output",
         file.to_str().unwrap(),
     ]);
@@ -92,12 +92,32 @@ fn a_run_leaves_every_sample_and_nothing_else() {
             }
         }
     }
-    assert!(series
-        .iter()
-        .all(|series| series["figure"] == "round_trip" || series["system"] != "nanostate inproc recv"));
+    let in_one_process = ["round_trip", "round_trip_pinned", "known_names"];
+    assert!(series.iter().all(|series| {
+        in_one_process.iter().any(|figure| series["figure"] == *figure) || series["system"] != "nanostate inproc recv"
+    }));
     let shown = directory.run(&["report", "--input", file.to_str().unwrap()]);
     assert!(shown.status.success());
     assert_eq!(text(&shown.stdout), text(&output.stdout));
+}
+
+#[test]
+fn a_client_that_reads_and_writes_in_turn_makes_two_system_calls_for_a_round_trip() {
+    let directory = Directory::new("calls");
+    let file = directory.0.join("results.json");
+    let arguments = ["run", "--quick", "--systems", "floor ipc", "--figures", "round_trip_calls", "--output"];
+    let output = directory.run(&[&arguments[..], &[file.to_str().unwrap()]].concat());
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let results: serde_json::Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    let value = |metric: &str| {
+        let mut series = results["series"].as_array().unwrap().iter();
+        let found = series.find(|series| series["metric"] == metric);
+        found.unwrap_or_else(|| panic!("no {metric}: {}", results["notes"]))["samples"][0]["value"].as_f64().unwrap()
+    };
+    // And one or two around all of them.
+    assert!((2.0..2.01).contains(&value("system_calls")), "{}", value("system_calls"));
+    assert!(value("switches") > 0.0);
+    assert_eq!(value("other_threads"), 0.0);
 }
 
 #[test]

@@ -23,7 +23,7 @@ impl Scenario for Camera {
         parameter: u64,
         plan: &Plan,
     ) -> Result<Sampler<'a>> {
-        let states = plan.choose(64, 256);
+        let states = plan.choose(64, 128);
         let load = Load { states, payload: parameter as usize, names: 1, last_only: true, in_turn: false };
         Ok(Box::new(move || {
             let transfer = fresh_transfer(system, places, &load)?;

@@ -1,7 +1,7 @@
 //! A new subscriber, while others are at it already: until it has something.
 
 use crate::children::Stage;
-use crate::figures::{Plan, Sampler, Scenario, SMALL};
+use crate::figures::{Plan, Sampler, Scenario, ROUNDS_BESIDE, SMALL};
 use crate::order::{Answer, Job, Order};
 use crate::place::Places;
 use crate::results::{Figure, Metric};
@@ -22,6 +22,10 @@ impl Scenario for FirstState {
 
     fn parameters(&self, _plan: &Plan) -> Vec<u64> {
         vec![INTERVAL]
+    }
+
+    fn rounds(&self, _parameter: u64, plan: &Plan) -> u32 {
+        plan.rounds.min(ROUNDS_BESIDE)
     }
 
     fn subject(&self, _parameter: u64, plan: &Plan) -> Subject {

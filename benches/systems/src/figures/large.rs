@@ -1,6 +1,6 @@
 //! Large states of distinct names, as fast as possible.
 
-use crate::figures::{fresh_transfer, percent, Load, Plan, Sampler, Scenario};
+use crate::figures::{fresh_transfer, percent, Load, Plan, Sampler, Scenario, ROUNDS_BESIDE};
 use crate::place::Places;
 use crate::results::{Figure, Metric};
 use crate::system::{Result, System};
@@ -14,6 +14,10 @@ impl Scenario for Large {
 
     fn parameters(&self, _plan: &Plan) -> Vec<u64> {
         vec![1 << 20]
+    }
+
+    fn rounds(&self, _parameter: u64, plan: &Plan) -> u32 {
+        plan.rounds.min(ROUNDS_BESIDE)
     }
 
     fn sampler<'a>(

@@ -1,7 +1,7 @@
 //! Small states of distinct names from several sources at once, as fast as possible.
 
 use crate::children::Stage;
-use crate::figures::{percent, transfer, Load, Plan, Sampler, Scenario, SMALL};
+use crate::figures::{percent, transfer, Load, Plan, Sampler, Scenario, ROUNDS_BESIDE, SMALL};
 use crate::order::Job;
 use crate::place::Places;
 use crate::results::{Figure, Metric};
@@ -16,6 +16,10 @@ impl Scenario for ManyToOne {
 
     fn parameters(&self, _plan: &Plan) -> Vec<u64> {
         vec![8]
+    }
+
+    fn rounds(&self, _parameter: u64, plan: &Plan) -> u32 {
+        plan.rounds.min(ROUNDS_BESIDE)
     }
 
     fn sampler<'a>(

@@ -36,7 +36,7 @@ impl Scenario for Memory {
         vec![APP, CROWD]
     }
 
-    fn rounds(&self, plan: &Plan) -> u32 {
+    fn rounds(&self, _parameter: u64, plan: &Plan) -> u32 {
         plan.rounds.min(plan.choose(1, ROUNDS))
     }
 
@@ -106,7 +106,7 @@ impl Scenario for StateMemory {
         vec![plan.choose(20_000, 100_000)]
     }
 
-    fn rounds(&self, plan: &Plan) -> u32 {
+    fn rounds(&self, _parameter: u64, plan: &Plan) -> u32 {
         plan.rounds.min(plan.choose(1, ROUNDS))
     }
 

@@ -8,6 +8,7 @@ mod large;
 mod many_to_one;
 mod memory;
 mod round_trip;
+mod round_trip_calls;
 mod updates;
 
 use std::time::{Duration, Instant};
@@ -63,7 +64,7 @@ pub trait Scenario {
     fn parameters(&self, plan: &Plan) -> Vec<u64>;
 
     /// Samples of each system.
-    fn rounds(&self, plan: &Plan) -> u32 {
+    fn rounds(&self, _parameter: u64, plan: &Plan) -> u32 {
         plan.rounds
     }
 
@@ -92,6 +93,7 @@ pub fn all() -> Vec<Box<dyn Scenario>> {
     vec![
         Box::new(round_trip::RoundTrip),
         Box::new(round_trip::PinnedRoundTrip),
+        Box::new(round_trip_calls::RoundTripCalls),
         Box::new(burst::Burst),
         Box::new(burst::KnownNames),
         Box::new(updates::Updates),
@@ -104,6 +106,9 @@ pub fn all() -> Vec<Box<dyn Scenario>> {
         Box::new(first_state::FirstState),
     ]
 }
+
+/// Samples of each system in figures that stand beside those that say how fast nanostate is to be.
+const ROUNDS_BESIDE: u32 = 5;
 
 /// Payload of small states, in bytes.
 const SMALL: usize = 64;

@@ -18,6 +18,13 @@ const ROUND_TRIPS: [(&str, f64); 5] = [
 ];
 /// Those of them that are to be faster than every peer.
 const FASTER_THAN_PEERS: usize = 3;
+/// System calls of a round trip: one each to wait, to read and to write, and those of the app's own thread when it looks
+/// whether the program still receives.
+const SYSTEM_CALLS: f64 = 3.05;
+/// How often that thread may wake up in 10,000 round trips.
+const OTHER_THREADS: f64 = 10.0;
+/// The configurations that leave it asleep.
+const READERS: [&str; 2] = [NANOSTATE, "nanostate ipc fd"];
 /// Updates until the last is seen are to be this many times as fast as over ZeroMQ: by keys, and by name.
 const UPDATES_TO_ZEROMQ: [(&str, f64); 2] = [("nanostate ipc key", 3.0), (NANOSTATE, 2.0)];
 /// The same for a burst over names that are known, and for one of new names.
@@ -111,6 +118,10 @@ pub fn goals(results: &Results) -> Vec<Goal> {
     for (system, _) in &ROUND_TRIPS[..FASTER_THAN_PEERS] {
         goals.push(round_trip_to_peers(results, system));
     }
+    for system in READERS {
+        goals.push(round_trip_calls(results, system, Metric::SystemCalls, SYSTEM_CALLS));
+        goals.push(round_trip_calls(results, system, Metric::OtherThreads, OTHER_THREADS));
+    }
     for (system, limit) in UPDATES_TO_ZEROMQ {
         goals.push(updates_to_zeromq(results, system, limit));
     }
@@ -149,6 +160,11 @@ fn round_trip_to_floor(results: &Results, system: &str, limit: f64) -> Goal {
 fn round_trip_to_peers(results: &Results, system: &str) -> Goal {
     let (figure, question) = round_trip(results, system);
     ratio_goal(figure, Limit::Below, "every peer", question.and_then(|q| to_peers(q, system, is_peer)))
+}
+
+fn round_trip_calls(results: &Results, system: &str, metric: Metric, limit: f64) -> Goal {
+    let found = question(results, Figure::RoundTripCalls, metric, None).and_then(|q| own(q, system));
+    value_goal(&format!("Round trip, {metric}, {system}"), limit, metric, found)
 }
 
 fn burst_to_zeromq(results: &Results, figure: Figure, limit: f64) -> Goal {
@@ -407,6 +423,10 @@ mod tests {
             ("one core, 64 B, nanostate ipc recv", "below every peer", met("0.84 (0.84–0.84), redis unix")),
             ("ipc callback", "below every peer", missed("1.00 (1.00–1.00), redis unix", "less than 1 % over")),
             ("ipc fd", "below every peer", missed("1.60 (1.60–1.60), redis unix", "60 % over")),
+            ("system calls, nanostate ipc recv", "≤ 3.05 per trip", met("3.00 (3.00–3.00) per trip")),
+            ("system calls, nanostate ipc fd", "≤ 3.05", missed("6.10 (6.10–6.10) per trip", "100 % over")),
+            ("other threads, nanostate ipc recv", "≤ 10 in 10,000 trips", met("4 (4–4) in 10,000 trips")),
+            ("other threads, nanostate ipc fd", "≤ 10", missed("30 (30–30) in 10,000 trips", "200 % over")),
             (
                 "2,000,000 updates, speed to the last value, nanostate ipc key",
                 "3 × ZeroMQ",

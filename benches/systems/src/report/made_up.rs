@@ -74,6 +74,10 @@ pub fn results() -> Results {
     ] {
         add(&mut results, Figure::RoundTripPinned, 64, system, Metric::P50, trip);
     }
+    for (system, calls, wake_ups) in [("nanostate ipc recv", 3.0, 4.0), ("nanostate ipc fd", 6.1, 30.0)] {
+        always(&mut results, Figure::RoundTripCalls, 64, system, Metric::SystemCalls, calls);
+        always(&mut results, Figure::RoundTripCalls, 64, system, Metric::OtherThreads, wake_ups);
+    }
     for (system, rate) in [("nanostate ipc recv", 1.2e6), ("zeromq ipc", 1e6)] {
         add(&mut results, Figure::KnownNames, 200_000, system, Metric::Rate, rate);
         always(&mut results, Figure::KnownNames, 200_000, system, Metric::Delivered, 100.0);

@@ -22,6 +22,7 @@ fn title(figure: Figure) -> &'static str {
     match figure {
         Figure::RoundTrip => "Round trip",
         Figure::RoundTripPinned => "Round trip on one core",
+        Figure::RoundTripCalls => "System calls of a round trip",
         Figure::Burst => "Burst",
         Figure::KnownNames => "Burst of known names",
         Figure::Updates => "Updates",

@@ -8,7 +8,7 @@ pub fn value(metric: Metric, value: f64) -> String {
     match metric {
         Metric::Rate => scaled(value),
         Metric::Delivered | Metric::Skipped => share(value),
-        Metric::WakeUps => count(value),
+        Metric::WakeUps | Metric::OtherThreads => count(value),
         _ => plain(value),
     }
 }
@@ -40,7 +40,8 @@ pub fn ratio_range(spread: &Spread) -> String {
 /// What a figure was measured with: `64 KiB`, `200,000 states`.
 pub fn parameter(figure: Figure, parameter: u64) -> String {
     match figure {
-        Figure::RoundTrip | Figure::RoundTripPinned | Figure::Large | Figure::Camera => bytes(parameter),
+        Figure::RoundTrip | Figure::RoundTripPinned | Figure::RoundTripCalls => bytes(parameter),
+        Figure::Large | Figure::Camera => bytes(parameter),
         Figure::FirstState => format!("{} {}", grouped(parameter as f64), figure.parameter()),
         _ if parameter == 1 => format!("1 {}", figure.parameter().trim_end_matches('s')),
         _ => format!("{} {}", grouped(parameter as f64), figure.parameter()),

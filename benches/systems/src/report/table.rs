@@ -55,7 +55,7 @@ pub struct Cell {
 
 /// Whether a metric shows which system is better, and by how much: shares and counts, mostly all or none, do not.
 fn is_compared(metric: Metric) -> bool {
-    !matches!(metric, Metric::Delivered | Metric::Skipped | Metric::WakeUps)
+    !matches!(metric, Metric::Delivered | Metric::Skipped | Metric::WakeUps | Metric::OtherThreads)
 }
 
 impl<'a> Group<'a> {
