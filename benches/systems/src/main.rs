@@ -120,7 +120,7 @@ impl From<At> for Place {
 /// Rounds of a quick run.
 const QUICK_ROUNDS: u32 = 3;
 /// A quick run on a machine that is busy or slow has fewer rounds rather than taking longer.
-const QUICK_BUDGET: Duration = Duration::from_secs(200);
+const QUICK_BUDGET: Duration = Duration::from_secs(160);
 /// Rounds of any other.
 const ROUNDS: u32 = 15;
 

@@ -104,7 +104,7 @@ impl Limit {
         }
         match ((value / limit - 1.0).abs() * 100.0).round() {
             0.0 => Verdict::Missed(format!("less than 1 % {word}")),
-            percent => Verdict::Missed(format!("{percent} % {word}")),
+            percent => Verdict::Missed(format!("{} % {word}", number::grouped(percent))),
         }
     }
 }

@@ -206,10 +206,13 @@ fn panels(results: &Results) -> Vec<Panel<'_>> {
     };
     [
         bars(Figure::RoundTrip, Metric::P50, ", median"),
+        bars(Figure::RoundTripPinned, Metric::P50, ", median"),
         bars(Figure::Burst, Metric::Rate, " of distinct names, 64 B"),
+        bars(Figure::KnownNames, Metric::Rate, ""),
         bars(Figure::Updates, Metric::WallTime, "100 names: until the last is seen"),
         fan_out(results),
         bars(Figure::Large, Metric::Throughput, ""),
+        bars(Figure::Camera, Metric::Throughput, ", replaced at full speed"),
         bars(Figure::FirstState, Metric::FirstState, ""),
         bars(Figure::Memory, Metric::AppMemory, "Private memory of an idle app"),
         bars(Figure::Memory, Metric::HubMemory, "Memory of the hub for an idle connection"),

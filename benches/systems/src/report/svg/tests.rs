@@ -73,7 +73,8 @@ fn the_picture_is_well_formed_with_a_mark_for_each_system() {
     for panel in ["Round trip, 64 B, median", "Burst, 200,000 states of distinct names, 64 B", "Large states, 1 MiB"] {
         assert_eq!(texts.iter().filter(|text| **text == panel).count(), 1, "{panel}");
     }
-    assert_eq!(texts.iter().filter(|text| **text == "nanostate ipc callback").count(), 1);
+    let panels = texts.iter().filter(|text| **text == "nanostate ipc callback").count();
+    assert_eq!(panels, 2, "round trips, free and on one core");
     assert!(texts.contains(&"5.00 M/s (14.0 %)"), "{texts:?}");
 }
 
