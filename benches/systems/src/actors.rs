@@ -359,7 +359,7 @@ impl Client<'_> {
         self.cue.answer(Ready)?;
         let mut number = 0;
         while let Some(order) = self.cue.next() {
-            let Order::Join { times } = order else { return Err(unknown(&order)) };
+            let Order::Join { times, states } = order else { return Err(unknown(&order)) };
             let mut all = Vec::with_capacity(times);
             for _ in 0..times {
                 number += 1;
@@ -368,13 +368,20 @@ impl Client<'_> {
                 let mut client = self.system.subscriber(self.place, &identity, &[])?;
                 let mut arrived = 0;
                 let came = client.serve(LOST, &mut |_, _, _| {
-                    arrived = monotonic();
-                    Flow::Stop
+                    arrived += 1;
+                    match arrived == states {
+                        true => Flow::Stop,
+                        false => Flow::More,
+                    }
                 })?;
+                let ended = monotonic();
                 if !came {
-                    return Err(format!("nothing arrived within {} s after connecting", LOST.as_secs()));
+                    let seconds = LOST.as_secs();
+                    return Err(format!(
+                        "{arrived} of {states} states came to a newcomer, and no more for {seconds} s"
+                    ));
                 }
-                all.push(arrived - started);
+                all.push(ended - started);
             }
             self.cue.answer(Answer::Joined { times: all })?;
         }

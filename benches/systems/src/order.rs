@@ -68,8 +68,8 @@ pub enum Order {
     Drain { states: u64, payload: usize, patience: u64 },
     /// Idle: wait for ever, as an app does.
     Rest,
-    /// Latecomer: connect and leave again, so many times.
-    Join { times: usize },
+    /// Latecomer: connect, wait until so many states have arrived, and leave again; so many times.
+    Join { times: usize, states: u64 },
 }
 
 /// The names that a source goes through: all as long as the last one.

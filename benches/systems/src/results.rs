@@ -36,7 +36,7 @@ pub enum Figure {
     Camera,
     /// Memory and wake-ups of what is connected and idle. Parameter: connections, those of a hub or the one of an app.
     Memory,
-    /// Memory of the hub for what it keeps. Parameter: states.
+    /// Memory of the hub for what it keeps, and what that costs others. Parameter: states.
     StateMemory,
     /// A new subscriber, until something arrives. Parameter: microseconds between two states of the publisher.
     FirstState,
@@ -120,6 +120,8 @@ pub enum Metric {
     HubMemory,
     /// Private memory of a hub for one state, over its name and its payload.
     StateMemory,
+    /// From the start of connecting until a newcomer has every state.
+    Join,
     /// From the start of connecting until the first state.
     FirstState,
 }
@@ -144,6 +146,7 @@ impl Metric {
             Metric::WakeUps => "wake-ups",
             Metric::HubMemory => "hub memory",
             Metric::StateMemory => "over name and payload",
+            Metric::Join => "newcomer has all",
             Metric::FirstState => "first state",
         }
     }
@@ -162,6 +165,7 @@ impl Metric {
             Metric::AppMemory => "KiB",
             Metric::HubMemory => "KiB/connection",
             Metric::StateMemory => "B/state",
+            Metric::Join => "ms",
             Metric::WakeUps => "in 2 s",
         }
     }

@@ -1,8 +1,8 @@
 //! A new subscriber, while others are at it already: until it has something.
 
 use crate::children::Stage;
-use crate::figures::{Plan, Sampler, Scenario, ROUNDS_BESIDE, SMALL};
-use crate::order::{Answer, Job, Order};
+use crate::figures::{joined, Plan, Sampler, Scenario, ROUNDS_BESIDE, SMALL};
+use crate::order::{Job, Order};
 use crate::place::Places;
 use crate::results::{Figure, Metric};
 use crate::stats::spread;
@@ -49,11 +49,8 @@ impl Scenario for FirstState {
             let sample = || {
                 let interval = parameter * 1_000;
                 source.tell(Order::Publish { states: u64::MAX, first: 0, payload: SMALL, interval })?;
-                latecomer.tell(Order::Join { times: TIMES })?;
-                let times = match latecomer.hear()? {
-                    Answer::Joined { times } => times,
-                    answer => return Err(latecomer.unexpected(&answer)),
-                };
+                latecomer.tell(Order::Join { times: TIMES, states: 1 })?;
+                let times = joined(latecomer)?;
                 source.tell(Order::Finished)?;
                 source.hear()?;
                 let micros: Vec<f64> = times.iter().map(|nanos| *nanos as f64 / 1e3).collect();

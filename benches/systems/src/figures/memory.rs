@@ -4,7 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::children::Stage;
-use crate::figures::{gather, settle, transfer, Load, Plan, Sampler, Scenario, Values, SMALL};
+use crate::figures::{gather, joined, settle, transfer, Load, Plan, Sampler, Scenario, Values, SMALL};
 use crate::order::{Job, Order};
 use crate::place::Places;
 use crate::procfs::{private_memory, voluntary_switches};
@@ -13,7 +13,7 @@ use crate::system::{Result, Subject, System};
 
 pub struct Memory;
 
-/// Of the hub, for states of 64 B.
+/// Of the hub, for states of 64 B; and what a state costs that joins so many, and a newcomer that gets them.
 pub struct StateMemory;
 
 /// One connection is that of an app; more are those of a hub.
@@ -103,7 +103,8 @@ impl Scenario for StateMemory {
     }
 
     fn parameters(&self, plan: &Plan) -> Vec<u64> {
-        vec![plan.choose(20_000, 100_000)]
+        // One sender may have half of what a hub keeps.
+        plan.choose(vec![100_000], vec![10, 1_000, 10_000, 100_000, 400_000])
     }
 
     fn rounds(&self, _parameter: u64, plan: &Plan) -> u32 {
@@ -131,11 +132,19 @@ impl Scenario for StateMemory {
             stage.explain(transfer(&sources, &clients[0], &few))?;
             thread::sleep(CALM);
             let before = private_memory(hub)? as f64;
-            stage.explain(transfer(&sources, &clients[0], &load))?;
+            let transfer = stage.explain(transfer(&sources, &clients[0], &load))?;
             thread::sleep(CALM);
             let each = (private_memory(hub)? as f64 - before) / parameter as f64;
             let name = load.name_length() as f64;
-            Ok([(Metric::StateMemory, each - name - SMALL as f64)].into())
+            let latecomer = stage.together(&[Job::Latecomer])?;
+            latecomer[0].tell(Order::Join { times: 1, states: parameter })?;
+            let took: u64 = stage.explain(joined(&latecomer[0]))?.into_iter().sum();
+            Ok([
+                (Metric::StateMemory, each - name - SMALL as f64),
+                (Metric::Rate, transfer.arrived as f64 / transfer.seconds),
+                (Metric::Join, took as f64 / 1e6),
+            ]
+            .into())
         }))
     }
 }

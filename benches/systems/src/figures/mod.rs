@@ -171,6 +171,14 @@ fn drain(crowd: &Actor, states: u64, patience: u64) -> Result<u64> {
     drained(crowd)
 }
 
+/// What a newcomer took, for each time.
+fn joined(latecomer: &Actor) -> Result<Vec<u64>> {
+    match latecomer.hear()? {
+        Answer::Joined { times } => Ok(times),
+        answer => Err(latecomer.unexpected(&answer)),
+    }
+}
+
 fn drained(crowd: &Actor) -> Result<u64> {
     match crowd.hear()? {
         Answer::Drained { arrived } => Ok(arrived),

@@ -31,7 +31,7 @@ fn title(figure: Figure) -> &'static str {
         Figure::Large => "Large states",
         Figure::Camera => "Camera",
         Figure::Memory => "Memory and wake-ups",
-        Figure::StateMemory => "Memory of the hub for states",
+        Figure::StateMemory => "States that the hub keeps",
         Figure::FirstState => "First state",
     }
 }
