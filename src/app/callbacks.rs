@@ -171,7 +171,7 @@ impl Inner {
         let mut driver = self.open()?;
         told(&mut driver.protocol);
         self.act(&mut driver);
-        self.tell(&driver);
+        self.tell(&mut driver);
         // What it waits for may be another from now on.
         driver.reader().wake();
         // What waits may be for the new function.

@@ -44,7 +44,7 @@ impl Inner {
         self.handle_state.close();
         driver.protocol.disconnect();
         self.act(&mut driver);
-        self.tell(&driver);
+        self.tell(&mut driver);
         driver.reader().wake();
         if may_wait {
             // What was written to a TCP connection is lost if it is closed with something unread.
@@ -63,7 +63,7 @@ impl Inner {
     pub(super) fn end_loop(&self) {
         let mut driver = self.shared.lock();
         driver.close_all();
-        self.tell(&driver);
+        self.tell(&mut driver);
     }
 
     /// Closes the app and ends its thread, as far as it has one.

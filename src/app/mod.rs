@@ -5,7 +5,6 @@ mod closing;
 mod handlers;
 mod key;
 mod options;
-mod readiness;
 mod receive;
 mod send;
 mod waits;
@@ -36,7 +35,6 @@ use crate::wire;
 use crate::{Error, Result, Status};
 
 use self::callbacks::Callbacks;
-use self::readiness::Readiness;
 
 pub use self::callbacks::{OnLink, OnPresence, OnReject, OnStale, OnState, OnSynced};
 pub use self::handlers::Handler;
@@ -111,7 +109,6 @@ struct Inner {
     /// Of the thread that made the app: callbacks on the app's own thread run with it.
     mask: SignalMask,
     callbacks: Callbacks,
-    readiness: Mutex<Option<Readiness>>,
 }
 
 /// A panic while a thread of the program reads closes the app, as one in its own thread does.
@@ -151,7 +148,6 @@ impl App {
             last_inline: AtomicU64::new(0),
             mask: SignalMask::here(),
             callbacks: Callbacks::default(),
-            readiness: Mutex::new(None),
         };
         let inner = Arc::new(inner);
         let left = Arc::downgrade(&inner);
@@ -201,7 +197,7 @@ impl App {
         let mut driver = inner.open()?;
         driver.protocol.disconnect();
         inner.act(&mut driver);
-        inner.tell(&driver);
+        inner.tell(&mut driver);
         Ok(())
     }
 
@@ -401,8 +397,8 @@ impl Inner {
     /// As [`Inner::open`], to look at what came.
     fn look(&self) -> Result<Guard<'_>> {
         let mut driver = self.open()?;
-        if reader::read_kept(self, &mut driver) {
-            self.show(&driver);
+        if reader::read_kept(self, &mut driver, false) {
+            self.show(&mut driver);
         }
         Ok(driver)
     }
@@ -427,16 +423,8 @@ impl Inner {
         self.interrupted.swap(false, Ordering::SeqCst).then(|| Err(Status::Interrupted.into()))
     }
 
-    /// Makes the descriptor tell whether something waits. Under the driver's lock.
-    fn show(&self, driver: &Driver<Session>) {
-        if let Some(readiness) = &mut *self.readiness.lock() {
-            let session = &driver.protocol;
-            readiness.set(session.has_notice() || session.has_state() || self.handle_state.is_closed());
-        }
-    }
-
-    /// Wakes the threads that wait. Under the driver's lock.
-    fn tell(&self, driver: &Driver<Session>) {
+    /// Wakes the threads that wait, and the program's own event loop.
+    fn tell(&self, driver: &mut Driver<Session>) {
         self.show(driver);
         let session = &driver.protocol;
         let news = session.has_notice() || session.has_state() || self.interrupted.load(Ordering::SeqCst);
@@ -465,7 +453,7 @@ impl Inner {
         let mut driver = self.shared.lock();
         self.log_warnings(&mut driver);
         if !self.callback_thread.load(Ordering::Relaxed) {
-            return self.tell(&driver);
+            return self.tell(&mut driver);
         }
         self.changed.notify_all();
         let mut worn = None;
@@ -519,8 +507,14 @@ impl Monitor for Inner {
         !driver.protocol.is_old() && driver.expects_reader(runtime::now())
     }
 
-    fn kept(&self, driver: &mut Driver<Session>) -> Option<ConnId> {
-        driver.kept()
+    fn kept(&self, driver: &mut Driver<Session>, receives: bool) -> Option<ConnId> {
+        driver.kept(receives)
+    }
+
+    fn show(&self, driver: &mut Driver<Session>) -> bool {
+        let session = &driver.protocol;
+        let ready = session.has_notice() || session.has_state() || self.handle_state.is_closed();
+        driver.set_ready(ready)
     }
 
     fn cannot_wait(&self, error: &io::Error) {

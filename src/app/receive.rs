@@ -3,11 +3,11 @@
 use std::os::fd::RawFd;
 use std::time::Duration;
 
-use super::readiness::Readiness;
 use super::{timed_out, App, Inner};
 use crate::engine::app::{Notice, Session};
 use crate::runtime::deadline::Deadline;
-use crate::runtime::{self, reader, Driver};
+use crate::runtime::reader::{self, Monitor};
+use crate::runtime::{self, Driver};
 use crate::state::State;
 use crate::{Error, Result, Status};
 
@@ -66,7 +66,7 @@ impl App {
                     // For the next call.
                     if let Ok(mut driver) = inner.open() {
                         driver.protocol.keep_refusal(error);
-                        inner.show(&driver);
+                        inner.show(&mut driver);
                     }
                     break;
                 }
@@ -88,8 +88,8 @@ impl App {
     }
 
     /// A descriptor that is readable while recv or dispatch has something; it may also wake for nothing. It is the
-    /// app's, the same for its life: never read, write or close it. From the first call on the app's own thread reads
-    /// the socket, also while another waits in recv.
+    /// app's, the same for its life: never read, write or close it. While a program takes often what it tells of, its calls
+    /// read the socket; otherwise the app's own thread does.
     ///
     /// # Errors
     /// [`Status::State`]: callbacks have their own thread; [`Status::Io`]: no descriptors left; [`Status::Closed`].
@@ -97,19 +97,8 @@ impl App {
         let inner = &self.inner;
         inner.check_no_callback_thread()?;
         let mut driver = inner.open()?;
-        let mut readiness = inner.readiness.lock();
-        let fd = match &*readiness {
-            Some(readiness) => readiness.fd(),
-            None => {
-                let fd = readiness.insert(Readiness::new()?).fd();
-                // From now on states have to come in while nobody waits in here.
-                let (reader, conns) = driver.parts();
-                reader.keep(conns);
-                fd
-            }
-        };
-        drop(readiness);
-        inner.show(&driver);
+        let fd = driver.readiness().map_err(|error| Error::io(&error, "creating the descriptor of ns_app_fd"))?;
+        inner.show(&mut driver);
         Ok(fd)
     }
 }
@@ -126,7 +115,6 @@ impl Inner {
             })
         };
         let outcome = reader::wait_reading(self, &mut driver, deadline, look);
-        self.show(&driver);
         outcome.unwrap_or_else(|| Err(timed_out(&driver)))
     }
 }

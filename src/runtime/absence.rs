@@ -21,6 +21,43 @@ pub struct Absence {
     began: Option<MonoTime>,
     /// When the loop looks whether it has lasted too long.
     alarm: Option<MonoTime>,
+    again: Again,
+}
+
+/// Whether a program that has taken what was read asks again for the sole purpose of learning that this was all. Such a
+/// call need not read. Most programs ask until there is nothing; others take one state, and wait again.
+#[derive(Default)]
+struct Again {
+    /// The last read brought something, and all that there was.
+    all_read: bool,
+    /// The present read follows such a one.
+    is_second: bool,
+    /// Such a one found nothing when it was last tried.
+    finds_nothing: bool,
+    /// How often it was not tried.
+    skipped: u8,
+}
+
+impl Again {
+    /// Each so many times it is tried whether the habit is still the same.
+    const TRIED: u8 = 64;
+
+    fn has_read(&mut self, bytes: usize, more: bool) {
+        if std::mem::take(&mut self.is_second) {
+            self.finds_nothing = bytes == 0;
+        }
+        self.all_read = bytes > 0 && !more;
+    }
+
+    fn skips(&mut self) -> bool {
+        self.is_second = std::mem::take(&mut self.all_read);
+        if self.is_second && self.finds_nothing {
+            self.skipped = (self.skipped + 1) % Again::TRIED;
+            self.is_second = self.skipped == 0;
+            return !self.is_second;
+        }
+        false
+    }
 }
 
 /// What follows when a thread stops reading.
@@ -46,6 +83,21 @@ impl Absence {
             }
             None => Expected::No,
         }
+    }
+
+    /// A thread has read so many bytes; `is_away`: without having waited, so that it has stopped again. `more`: there may
+    /// be more.
+    pub fn has_read(&mut self, now: MonoTime, is_away: bool, bytes: usize, more: bool) {
+        self.again.has_read(bytes, more);
+        if is_away {
+            self.began = Some(now);
+        }
+    }
+
+    /// Whether a thread that has taken all that was read, and asks again without waiting, need not read: it is likely that
+    /// there is nothing. If it asks once more, it reads.
+    pub fn skips_read(&mut self) -> bool {
+        self.again.skips()
     }
 
     /// Whether a thread that is away has been so for long enough to be noticed.
@@ -88,6 +140,43 @@ mod tests {
         assert!(absence.is_over(at(1110)) && absence.alarm().is_none());
         assert!(!absence.is_over(at(2000)), "it is over once");
         assert_eq!(absence.begin(at(2000)), Expected::No);
+    }
+
+    #[test]
+    fn a_thread_that_reads_without_waiting_is_expected_from_then_on() {
+        let mut absence = Absence::default();
+        (absence.begin(at(1000)), absence.begin(at(1001)));
+        absence.has_read(at(1040), true, 64, false);
+        assert!(!absence.is_over(at(1051)) && absence.alarm() == Some(at(1090)));
+        absence.has_read(at(1060), false, 64, false);
+        assert!(absence.is_over(at(1090)), "one that waits has not stopped yet");
+    }
+
+    /// How many of so many calls that follow a read of everything skip theirs, which would bring so many bytes.
+    fn skipped(absence: &mut Absence, calls: usize, bytes: usize) -> usize {
+        let mut skips = || {
+            absence.has_read(at(0), true, 64, false);
+            let skips = absence.skips_read();
+            if !skips {
+                absence.has_read(at(0), true, bytes, false);
+            }
+            skips
+        };
+        (0..calls).filter(|_| skips()).count()
+    }
+
+    #[test]
+    fn a_program_that_asks_until_there_is_nothing_skips_the_last_read_and_one_that_finds_something_reads_always() {
+        let mut absence = Absence::default();
+        assert_eq!(skipped(&mut absence, 1 + 63, 0), 63, "the first shows what it is like");
+        assert_eq!(skipped(&mut absence, 1 + 63, 0), 63, "it is tried now and then");
+        assert_eq!(skipped(&mut absence, 1 + 10, 0), 10);
+        assert_eq!(skipped(&mut absence, 1000, 64), 53, "until one that is tried finds something");
+        assert_eq!(skipped(&mut absence, 2, 0), 1, "until it finds nothing");
+        absence.has_read(at(0), true, 0, false);
+        assert!(!absence.skips_read(), "the last read brought nothing");
+        absence.has_read(at(0), true, 64, true);
+        assert!(!absence.skips_read(), "there may be more");
     }
 
     #[test]

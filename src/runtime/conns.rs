@@ -18,6 +18,7 @@ use crate::engine::{Closed, ConnId, Gateway, Now, Protocol};
 use crate::framing::Framing;
 use crate::transport::inproc;
 use crate::transport::poller::{Interest, Poller};
+use crate::transport::readiness::Readiness;
 use crate::transport::waiter::SocketWaiter;
 use crate::transport::wake::Woken;
 use crate::Error;
@@ -84,6 +85,8 @@ pub struct Conn {
     paused: bool,
     /// Lent to a thread that reads it: see [`Lender`].
     pub lent: bool,
+    /// [`Conns::readiness`] watches it.
+    shown: bool,
 }
 
 impl Conn {
@@ -148,6 +151,8 @@ pub struct Conns {
     slices: Vec<IoSlice<'static>>,
     /// The buffer of all reads, of any thread.
     buffer: Vec<u8>,
+    /// What the program waits for in its own event loop, if it does.
+    readiness: Option<Readiness>,
 }
 
 /// The empty vector `slices` with another lifetime, to reuse its allocation.
@@ -171,6 +176,7 @@ impl Conns {
             paused: Vec::new(),
             slices: Vec::new(),
             buffer: Vec::new(),
+            readiness: None,
         }
     }
 
@@ -201,6 +207,7 @@ impl Conns {
             hung: false,
             paused: false,
             lent: false,
+            shown: false,
         };
         self.conns.insert(key, conn);
         Ok(())
@@ -211,6 +218,9 @@ impl Conns {
         let conn = self.conns.remove(&key)?;
         if let Some(fd) = conn.channel.fd() {
             self.poller.remove(fd);
+            if let (true, Some(readiness)) = (conn.shown, &self.readiness) {
+                readiness.unwatch(fd);
+            }
         }
         Some(conn)
     }
@@ -220,6 +230,9 @@ impl Conns {
         for (_, conn) in self.conns.drain() {
             if let Some(fd) = conn.channel.fd() {
                 self.poller.remove(fd);
+                if let (true, Some(readiness)) = (conn.shown, &self.readiness) {
+                    readiness.unwatch(fd);
+                }
             }
             if let Some(stream) = conn.channel.end() {
                 stream.discard_unread();
@@ -473,6 +486,21 @@ impl Conns {
         });
         self.paused = paused;
     }
+
+    // ---- the program's own event loop
+
+    /// The descriptor for it, which is made when there is none.
+    pub fn readiness(&mut self) -> io::Result<RawFd> {
+        if let Some(readiness) = &self.readiness {
+            return Ok(readiness.fd());
+        }
+        Ok(self.readiness.insert(Readiness::new()?).fd())
+    }
+
+    /// Makes it readable, or not, as far as that depends on what was read. True if that ends with this call.
+    pub fn set_ready(&mut self, ready: bool) -> bool {
+        self.readiness.as_mut().is_some_and(|readiness| readiness.set(ready))
+    }
 }
 
 impl Wait for SocketWaiter {
@@ -491,13 +519,18 @@ impl Lender for Conns {
     type Conn = ConnId;
     type Wait = SocketWaiter;
 
-    fn lend(&mut self, conn: ConnId) -> bool {
-        let Some(c) = self.conns.get_mut(&conn.0) else { return false };
+    fn can_lend(&self, conn: ConnId) -> bool {
+        let Some(c) = self.conns.get(&conn.0) else { return false };
         // With TLS there may be more to read than the socket has, but then it waits for the loop.
         let only_loop = c.paused || c.broken || c.reads.waits() || c.channel.fd().is_none();
-        if only_loop || !self.poller.tells_once() {
+        !only_loop && self.poller.tells_once()
+    }
+
+    fn lend(&mut self, conn: ConnId) -> bool {
+        if !self.can_lend(conn) {
             return false;
         }
+        let Some(c) = self.conns.get_mut(&conn.0) else { return false };
         if !std::mem::replace(&mut c.lent, true) && c.watch(&self.poller, conn.0).is_err() {
             c.lent = false;
         }
@@ -508,6 +541,22 @@ impl Lender for Conns {
         if let Some(c) = self.conns.get_mut(&conn.0) {
             c.lent = false;
             let _ = c.watch(&self.poller, conn.0);
+        }
+    }
+
+    fn show(&mut self, conn: ConnId) -> bool {
+        let Some(c) = self.conns.get_mut(&conn.0) else { return false };
+        if let (Some(readiness), Some(fd)) = (&self.readiness, c.channel.fd()) {
+            c.shown = c.shown || readiness.watch(fd).is_ok();
+            return c.shown;
+        }
+        true
+    }
+
+    fn hide(&mut self, conn: ConnId) {
+        let Some(c) = self.conns.get_mut(&conn.0) else { return };
+        if let (true, Some(readiness), Some(fd)) = (std::mem::take(&mut c.shown), &self.readiness, c.channel.fd()) {
+            readiness.unwatch(fd);
         }
     }
 

@@ -1,5 +1,7 @@
 //! An engine with its connections and listeners.
 
+use std::io;
+use std::os::fd::RawFd;
 use std::sync::Arc;
 
 use super::absence::{Absence, Expected};
@@ -159,8 +161,22 @@ impl<P: Protocol> Driver<P> {
     }
 
     /// As [`Monitor::kept`](super::reader::Monitor::kept).
-    pub(crate) fn kept(&self) -> Option<ConnId> {
-        self.reader.kept().filter(|_| self.absence.is_noticeable(this_moment().mono))
+    pub(crate) fn kept(&mut self, receives: bool) -> Option<ConnId> {
+        let conn = self.reader.kept()?;
+        let reads = (receives && !self.absence.skips_read()) || self.absence.is_noticeable(this_moment().mono);
+        reads.then_some(conn)
+    }
+
+    /// The descriptor for the program's own event loop, which is made when there is none.
+    pub(crate) fn readiness(&mut self) -> io::Result<RawFd> {
+        let fd = self.conns.readiness()?;
+        self.reader.show(&mut self.conns);
+        Ok(fd)
+    }
+
+    /// Makes it readable or not, as [`Conns::set_ready`].
+    pub(crate) fn set_ready(&mut self, ready: bool) -> bool {
+        self.conns.set_ready(ready)
     }
 
     /// The thread that reads an app's connection.
@@ -242,9 +258,11 @@ impl<P: Protocol> Driver<P> {
         if broken {
             self.conns.mark_hung(conn.0);
         }
-        if let (_, true) = self.read(now, conn, &mut buffer, MOST) {
+        let (bytes, more) = self.read(now, conn, &mut buffer, MOST);
+        if more {
             self.conns.wait_to_read(conn.0);
         }
+        self.absence.has_read(now.mono, self.reader.is_away(), bytes, more);
         self.conns.put_buffer(buffer);
         self.run_actions(now);
     }

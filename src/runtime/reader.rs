@@ -43,12 +43,21 @@ pub trait Lender {
     /// How a thread waits for one of them.
     type Wait: Wait;
 
+    /// Whether threads can wait for the connection.
+    fn can_lend(&self, conn: Self::Conn) -> bool;
+
     /// The loop stops watching the connection, if it still does, so that a thread can read it. False if only the loop
     /// can wait for it.
     fn lend(&mut self, conn: Self::Conn) -> bool;
 
     /// The loop watches the connection again, if it still exists, and learns at once of what is there.
     fn take_back(&mut self, conn: Self::Conn);
+
+    /// The program's own event loop, if it has one, watches the connection. False: it cannot.
+    fn show(&mut self, conn: Self::Conn) -> bool;
+
+    /// It does so no longer.
+    fn hide(&mut self, conn: Self::Conn);
 
     /// Whether the loop has something to read of the connection, or knows that it has ended.
     fn is_due(&self, conn: Self::Conn) -> bool;
@@ -97,8 +106,13 @@ pub trait Monitor {
     /// the connection if it does not.
     fn is_expected_back(&self, driver: &mut Self::Driver) -> bool;
 
-    /// The connection that is kept for a thread that is away, if that has been so for long enough to be noticed.
-    fn kept(&self, driver: &mut Self::Driver) -> Option<<Self::Conns as Lender>::Conn>;
+    /// The connection that is kept for a thread that is away, if the calling thread is to read it. `receives`: it takes
+    /// what the connection brings, and calls again if the connection is still readable.
+    fn kept(&self, driver: &mut Self::Driver, receives: bool) -> Option<<Self::Conns as Lender>::Conn>;
+
+    /// Has the program's own event loop know whether there is something to take. True if there is such a loop, which knew of
+    /// something that has now been taken.
+    fn show(&self, driver: &mut Self::Driver) -> bool;
 
     /// Threads cannot wait for connections, so the loop reads from now on.
     fn cannot_wait(&self, error: &io::Error);
@@ -145,6 +159,9 @@ impl<L: Lender> Reader<L> {
             return false;
         }
         if self.lend(conns, conn) {
+            if self.is_away() {
+                conns.hide(conn);
+            }
             (self.holder, self.lent) = (Holder::Thread, Some(conn));
             return true;
         }
@@ -187,12 +204,35 @@ impl<L: Lender> Reader<L> {
             }
             return true;
         }
-        if is_expected_back && self.may_keep() && self.is_borrowed(conns, conn) && !conns.is_due(conn) {
+        let keeps = is_expected_back && self.may_keep() && self.is_borrowed(conns, conn) && !conns.is_due(conn);
+        if keeps && conns.show(conn) {
             self.holder = Holder::Away;
         } else {
             self.return_to_loop(conns);
         }
         false
+    }
+
+    /// Whether `conn`, which the loop reads, may be [set aside](Reader::set_aside): nobody waits.
+    pub fn may_set_aside(&self, conns: &L, conn: L::Conn) -> bool {
+        let is_idle = self.holder == Holder::Loop && self.waiting == 0 && self.relying == 0 && !self.kept;
+        is_idle && conns.can_lend(conn) && !conns.is_due(conn)
+    }
+
+    /// Keeps `conn`, which the loop reads, for a thread of a program with an event loop of its own: it will read when that
+    /// loop tells it to.
+    pub fn set_aside(&mut self, conns: &mut L, conn: L::Conn) {
+        if conns.lend(conn) {
+            (self.holder, self.lent) = (Holder::Away, Some(conn));
+            self.show(conns);
+        }
+    }
+
+    /// If the connection is kept for a thread that is away, the program's own event loop, if it has one, watches it.
+    pub fn show(&mut self, conns: &mut L) {
+        if self.kept().is_some_and(|conn| !conns.show(conn)) {
+            self.return_to_loop(conns);
+        }
     }
 
     /// Whether the calling thread, which reads, may keep the connection when it stops: nobody else waits.
@@ -291,8 +331,11 @@ impl<L: Lender> Reader<L> {
     }
 
     fn return_to_loop(&mut self, conns: &mut L) {
-        self.holder = Holder::Loop;
+        let was_away = std::mem::take(&mut self.holder) == Holder::Away;
         if let Some(conn) = self.lent.take() {
+            if was_away {
+                conns.hide(conn);
+            }
             conns.take_back(conn);
         }
     }
@@ -311,7 +354,7 @@ pub fn wait<M: Monitor, T>(
             return Some(found);
         }
         if deadline.is_over() {
-            return if read_kept(monitor, guard) { look(guard) } else { None };
+            return if read_kept(monitor, guard, false) { look(guard) } else { None };
         }
         wait_for_others(monitor, guard, deadline.at());
     }
@@ -338,7 +381,7 @@ pub fn wait_reading<M: Monitor, T>(
             break Some(found);
         }
         if deadline.is_over() {
-            break if read_kept(monitor, guard) { look(guard) } else { None };
+            break if read_kept(monitor, guard, true) { look(guard) } else { None };
         }
         if reads.is_some_and(|conn| !is_borrowed::<M>(guard, conn)) {
             stop_reading(monitor, guard, &mut reads, false);
@@ -367,7 +410,20 @@ pub fn wait_reading<M: Monitor, T>(
     }
     let (reader, conns) = M::parts(guard);
     reader.leave(conns);
+    if monitor.show(guard) {
+        set_aside(monitor, guard);
+    }
     found
+}
+
+/// The program has taken what its own event loop has told it of: if it is expected back, the connection is kept for it.
+fn set_aside<M: Monitor>(monitor: &M, guard: &mut M::Guard<'_>) {
+    let Some(conn) = monitor.connection(guard) else { return };
+    let (reader, conns) = M::parts(guard);
+    if reader.may_set_aside(conns, conn) && monitor.is_expected_back(guard) {
+        let (reader, conns) = M::parts(guard);
+        reader.set_aside(conns, conn);
+    }
 }
 
 /// Informs the waiting threads that something changed. `news`: also the one that reads, since the connection does not
@@ -379,10 +435,15 @@ pub fn tell<M: Monitor>(monitor: &M, reader: &Reader<M::Conns>, news: bool) {
     }
 }
 
-/// Reads at most one round of a connection that is kept for a thread that is away, without waiting. False: there is none.
-pub fn read_kept<M: Monitor>(monitor: &M, guard: &mut M::Guard<'_>) -> bool {
-    let Some(conn) = monitor.kept(guard) else { return false };
+/// Reads at most one round of a connection that is kept for a thread that is away, without waiting, if the calling thread is
+/// to do that, by [`Monitor::kept`]. What is left, the loop reads. False: there is none.
+pub fn read_kept<M: Monitor>(monitor: &M, guard: &mut M::Guard<'_>, receives: bool) -> bool {
+    let Some(conn) = monitor.kept(guard, receives) else { return false };
     monitor.read(guard, conn, false);
+    let (reader, conns) = M::parts(guard);
+    if !reader.is_borrowed(conns, conn) || conns.is_due(conn) {
+        reader.recall(conns);
+    }
     monitor.notify();
     true
 }

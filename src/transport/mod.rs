@@ -8,7 +8,7 @@
 //! * [`socket`], [`listener`], [`inproc`]: what carries the bytes; [`tls`]: the same, encrypted; [`ByteStream`]: streams
 //!   that are not sockets;
 //! * [`Ready`]: how a loop learns of readiness of what is not a socket; `waiter`: how a thread of the program waits for
-//!   one socket;
+//!   one socket; `readiness`: what a program waits for in its own event loop;
 //! * [`fork`]: whether this process is a child of the one that made a handle; [`host_name`]: the machine.
 
 #![allow(unsafe_code)]
@@ -21,6 +21,7 @@ pub mod inproc;
 pub mod listener;
 mod lock_file;
 pub mod poller;
+pub mod readiness;
 mod ready;
 pub mod socket;
 mod socket_file;

@@ -256,7 +256,7 @@ pub fn milliseconds(timeout: Option<Duration>) -> i32 {
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
-mod epoll {
+pub(super) mod epoll {
     use std::mem::MaybeUninit;
 
     use super::*;
@@ -290,6 +290,10 @@ mod epoll {
         pub fn new() -> io::Result<Epoll> {
             // SAFETY: no pointers.
             Ok(Epoll(Fd::made(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?))
+        }
+
+        pub fn raw(&self) -> RawFd {
+            self.0.raw()
         }
 
         pub fn close(&self) {

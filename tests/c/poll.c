@@ -43,7 +43,9 @@ static void poll_loop(void)
         (void)ns_app_dispatch(to, 0, 1);
     }
     EQUAL(100, came);
-    CHECK(!readable(fd, 0));
+    /* There may be something else to read, which is not for the program. */
+    while (readable(fd, 0))
+        IS(NS_ERR_TIMEOUT, ns_app_dispatch(to, 0, 0));
     IS(NS_ERR_TIMEOUT, ns_app_dispatch(to, 0, 0));
     ns_app_free(from);
     ns_app_free(to);

@@ -1,5 +1,6 @@
-//! A thread that waits may read the connection in the loop's place: the models run the loop of `App::recv`, the file that is
-//! shipped, with a connection that is a counter and a kernel that reports it.
+//! A thread that waits may read the connection in the loop's place, and one that comes when its program's own event loop
+//! tells it to: the models run the loop of `App::recv`, the file that is shipped, with a connection that is a counter and a
+//! kernel that reports it.
 
 use std::io;
 use std::ops::{Deref, DerefMut};
@@ -23,12 +24,16 @@ struct Socket {
     armed: bool,
     /// Threads of the program that sleep on it.
     polled: Vec<Arc<Notify>>,
+    /// `Readiness` watches it.
+    watched: bool,
 }
 
 /// The kernel's part of the connection, and of the loop's sleep.
 struct Kernel {
     socket: Mutex<Socket>,
     poller: Loop,
+    /// What a program's own event loop sleeps on, if it has one.
+    readiness: Option<Arc<Notify>>,
 }
 
 impl Kernel {
@@ -40,6 +45,18 @@ impl Kernel {
             self.poller.descriptor.notify();
         }
         socket.polled.iter().for_each(|thread| thread.notify());
+        if socket.watched {
+            self.readiness.iter().for_each(|readiness| readiness.notify());
+        }
+    }
+
+    /// `Readiness::watch` and `unwatch`.
+    fn watch(&self, watched: bool) {
+        let mut socket = self.socket.lock().unwrap();
+        socket.watched = watched && self.readiness.is_some();
+        if socket.watched && (socket.unread > 0 || socket.closed) {
+            self.readiness.iter().for_each(|readiness| readiness.notify());
+        }
     }
 
     /// `Poller::set`: level-triggered, it tells at once of what is there.
@@ -92,6 +109,10 @@ impl Lender for Connection {
     type Conn = ();
     type Wait = Waiter;
 
+    fn can_lend(&self, (): ()) -> bool {
+        self.open
+    }
+
     fn lend(&mut self, (): ()) -> bool {
         if self.open && !std::mem::replace(&mut self.lent, true) {
             self.kernel.arm(false);
@@ -104,6 +125,15 @@ impl Lender for Connection {
             self.lent = false;
             self.kernel.arm(true);
         }
+    }
+
+    fn show(&mut self, (): ()) -> bool {
+        self.kernel.watch(true);
+        true
+    }
+
+    fn hide(&mut self, (): ()) {
+        self.kernel.watch(false);
     }
 
     fn is_due(&self, (): ()) -> bool {
@@ -131,6 +161,10 @@ struct Driver {
     interrupted: bool,
     /// Reads that ran at the same time would be one too many.
     reads: usize,
+    /// `Readiness` is set.
+    ready: bool,
+    /// The next call that does not wait need not read.
+    skips: bool,
 }
 
 impl Driver {
@@ -138,6 +172,7 @@ impl Driver {
     fn close(&mut self) {
         self.connection.open = false;
         if std::mem::take(&mut self.connection.lent) {
+            self.connection.kernel.watch(false);
             self.reader.close();
         }
     }
@@ -148,9 +183,13 @@ impl Driver {
         self.reads += 1;
         assert_eq!(self.reads, 1, "two threads read");
         let kernel = self.connection.kernel.clone();
-        let mut socket = kernel.socket.lock().unwrap();
-        self.inbox += std::mem::take(&mut socket.unread);
-        if socket.closed {
+        let (unread, closed) = {
+            let mut socket = kernel.socket.lock().unwrap();
+            (std::mem::take(&mut socket.unread), socket.closed)
+        };
+        self.inbox += unread;
+        self.skips = unread > 0;
+        if closed {
             self.close();
         }
         self.reads -= 1;
@@ -225,8 +264,18 @@ impl Monitor for App {
         self.expects
     }
 
-    fn kept(&self, driver: &mut Driver) -> Option<()> {
-        driver.reader.kept()
+    fn kept(&self, driver: &mut Driver, receives: bool) -> Option<()> {
+        let skips = receives && std::mem::take(&mut driver.skips);
+        driver.reader.kept().filter(|()| !skips)
+    }
+
+    fn show(&self, driver: &mut Driver) -> bool {
+        let Some(readiness) = &self.kernel.readiness else { return false };
+        let ready = driver.inbox > 0 || !driver.connection.open;
+        if ready && !driver.ready {
+            readiness.notify();
+        }
+        std::mem::replace(&mut driver.ready, ready) && !ready
     }
 
     fn cannot_wait(&self, error: &io::Error) {
@@ -235,11 +284,14 @@ impl Monitor for App {
 }
 
 impl App {
-    fn new(expects: bool) -> Arc<App> {
+    fn new(expects: bool, polls: bool) -> Arc<App> {
         let socket = Mutex::new(Socket { armed: true, ..Socket::default() });
-        let kernel = Arc::new(Kernel { socket, poller: Loop::new() });
+        let readiness = polls.then(|| Arc::new(Notify::new()));
+        let kernel = Arc::new(Kernel { socket, poller: Loop::new(), readiness });
         let connection = Connection { kernel: kernel.clone(), open: true, lent: false };
-        let driver = Driver { reader: Reader::default(), connection, inbox: 0, interrupted: false, reads: 0 };
+        let (ready, skips) = (false, false);
+        let driver =
+            Driver { reader: Reader::default(), connection, inbox: 0, interrupted: false, reads: 0, ready, skips };
         let (driver, changed) = (Mutex::new(driver), Condvar::new());
         Arc::new(App { driver, changed, kernel, stopped: AtomicBool::new(false), expects })
     }
@@ -261,7 +313,40 @@ impl App {
                 driver.read();
             }
             let news = driver.interrupted || driver.inbox > 0 || !driver.connection.open;
+            self.show(&mut driver);
             reader::tell(self, &driver.reader, news);
+        }
+    }
+
+    /// `App::recv` without waiting: a message, if there is one.
+    fn try_recv(&self) -> bool {
+        let take = |driver: &mut Driver| {
+            (driver.inbox > 0).then(|| driver.inbox -= 1)
+        };
+        reader::wait_reading(self, &mut self.lock(), &mut Deadline::after(Some(Duration::ZERO)), take).is_some()
+    }
+
+    /// A program with an event loop of its own, which takes so many messages, or all until the connection ends.
+    fn polls_for(&self, messages: Option<usize>) {
+        let readiness = self.kernel.readiness.clone().expect("there is a descriptor");
+        let mut taken = 0;
+        let wants = |taken| messages.is_none_or(|messages| taken < messages);
+        while wants(taken) {
+            // Level-triggered: it returns at once while there is something.
+            let is_readable = {
+                let driver = self.lock();
+                let socket = self.kernel.socket.lock().unwrap();
+                driver.ready || (socket.watched && (socket.unread > 0 || socket.closed))
+            };
+            if !is_readable {
+                readiness.wait();
+            }
+            while wants(taken) && self.try_recv() {
+                taken += 1;
+            }
+            if !self.lock().connection.open && messages.is_none() {
+                return;
+            }
         }
     }
 
@@ -299,19 +384,24 @@ type Act = fn(&App);
 
 /// Runs these threads beside the loop, which the last of them stops.
 fn check_app(preemptions: usize, acts: &'static [Act]) {
-    check_app_with(false, preemptions, acts);
+    check_app_with(false, false, preemptions, acts);
 }
 
 /// The same where threads that stop reading keep the connection, since they are expected back.
 fn check_app_that_expects(preemptions: usize, acts: &'static [Act]) {
-    check_app_with(true, preemptions, acts);
+    check_app_with(true, false, preemptions, acts);
 }
 
-fn check_app_with(expects: bool, preemptions: usize, acts: &'static [Act]) {
+/// The same where the program has an event loop of its own, too.
+fn check_app_that_polls(preemptions: usize, acts: &'static [Act]) {
+    check_app_with(true, true, preemptions, acts);
+}
+
+fn check_app_with(expects: bool, polls: bool, preemptions: usize, acts: &'static [Act]) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(preemptions);
     builder.check(move || {
-        let (app, left) = (App::new(expects), Arc::new(AtomicUsize::new(acts.len())));
+        let (app, left) = (App::new(expects, polls), Arc::new(AtomicUsize::new(acts.len())));
         let threads: Vec<_> = acts
             .iter()
             .map(|act| {
@@ -489,4 +579,58 @@ fn once_the_loop_keeps_reading_it_reads_for_every_thread_that_waits() {
             a_message_arrives(app);
         }],
     );
+}
+
+fn polls_for_two(app: &App) {
+    app.polls_for(Some(2));
+}
+
+fn polls_for_one(app: &App) {
+    app.polls_for(Some(1));
+}
+
+#[test]
+fn a_program_with_an_event_loop_of_its_own_gets_each_message_whoever_reads_it() {
+    check_app_that_polls(2, &[two_messages_arrive, polls_for_two]);
+}
+
+#[test]
+fn it_gets_a_message_that_came_when_it_had_stayed_away_for_too_long() {
+    check_app_that_polls(
+        2,
+        &[two_messages_arrive, |app| {
+            polls_for_one(app);
+            is_away_for_too_long(app);
+            polls_for_one(app);
+        }],
+    );
+}
+
+#[test]
+fn it_gets_a_message_beside_a_thread_that_waits_for_another() {
+    check_app_that_polls(1, &[two_messages_arrive, polls_for_one, receives]);
+}
+
+#[test]
+fn a_thread_that_waits_without_reading_hears_of_a_message_beside_it() {
+    check_app_that_polls(1, &[a_message_arrives, App::waits_for_a_message, polls_for_none]);
+}
+
+#[test]
+fn it_learns_of_the_end_of_the_connection() {
+    check_app_that_polls(
+        2,
+        &[|app| app.polls_for(None), |app| {
+            a_message_arrives(app);
+            the_connection_ends(app);
+        }],
+    );
+}
+
+/// As a program whose own event loop has woken it for nothing.
+fn polls_for_none(app: &App) {
+    if app.try_recv() {
+        app.lock().inbox += 1;
+        app.notify();
+    }
 }

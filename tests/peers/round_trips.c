@@ -1,9 +1,11 @@
 /* Sends and receives in turn, and counts what that costs: the system calls of the whole process that read, write, wait or
  * watch, and how often the app's own thread has slept.
  *
- *     round_trips URL echo            answers for ever
- *     round_trips URL ask MOST TRIES  prints "CALLS SLEEPS" of 1,000 round trips, TRIES times at most: until a thousand cost
- *                                     at most MOST calls */
+ *     round_trips URL HOW echo            answers for ever
+ *     round_trips URL HOW ask MOST TRIES  prints "CALLS SLEEPS" of 1,000 round trips, TRIES times at most: until a thousand
+ *                                         cost at most MOST calls
+ *
+ * HOW: wait, in ns_app_recv; or poll, as an event loop that takes all there is, or pick, as one that takes what it wants. */
 #define _GNU_SOURCE
 #include <nanostate.h>
 
@@ -80,31 +82,47 @@ static long sleeps(void)
     return all;
 }
 
+/* How it waits. */
+static enum { WAIT, POLL, PICK } how;
+
+static void wait_readable(ns_app *app)
+{
+    struct pollfd fd;
+    fd.fd = ns_app_fd(app);
+    fd.events = POLLIN;
+    check(poll(&fd, 1, 60000) == 1, "poll");
+}
+
 static void receive(ns_app *app, const char *name)
 {
-    ns_state *state;
-    int is_it;
-    do {
-        check(ns_app_recv(app, 60000, &state) == NS_OK, "recv");
+    for (int is_it = 0; !is_it;) {
+        ns_state *state;
+        ns_status status;
+        if (how == PICK)
+            wait_readable(app);
+        while ((status = ns_app_recv(app, how == WAIT ? 60000 : 0, &state)) == NS_ERR_TIMEOUT && how != WAIT)
+            wait_readable(app);
+        check(status == NS_OK, "recv");
         is_it = !strcmp(ns_state_name(state), name);
         ns_state_free(state);
-    } while (!is_it);
+    }
 }
 
 int main(int count, char **words)
 {
     ns_app *app;
     int echoes, tries, n = 0;
-    echoes = count > 2 && !strcmp(words[2], "echo");
-    check(echoes || count > 4, "usage");
-    check(ns_app_new(words[2], &app) == NS_OK, "new");
+    echoes = count > 3 && !strcmp(words[3], "echo");
+    check(echoes || count > 5, "usage");
+    how = !strcmp(words[2], "poll") ? POLL : !strcmp(words[2], "pick") ? PICK : WAIT;
+    check(ns_app_new(words[3], &app) == NS_OK, "new");
     check(ns_app_connect(app, words[1]) == NS_OK && ns_app_wait_connected(app, 60000) == NS_OK, "connect");
     if (echoes)
         for (puts("ready"), fflush(stdout);;) {
             receive(app, "question");
             check(ns_app_send_int(app, "answer", n++) == NS_OK, "send");
         }
-    for (tries = atoi(words[4]); tries > 0; tries--) {
+    for (tries = atoi(words[5]); tries > 0; tries--) {
         long slept = sleeps(), before = atomic_load(&calls), cost;
         int end = n + 1000;
         for (; n < end; n++) {
@@ -113,7 +131,7 @@ int main(int count, char **words)
         }
         cost = atomic_load(&calls) - before;
         printf("%ld %ld\n", cost, sleeps() - slept);
-        if (cost <= atol(words[3]))
+        if (cost <= atol(words[4]))
             break;
     }
     ns_app_free(app);

@@ -169,8 +169,8 @@ pub unsafe extern "C" fn ns_app_dispatch(app: *mut ns_app, timeout_ms: c_int, ma
 /// anything to take. Level-triggered; may be readable without cause. -1 on failure.
 ///
 /// It belongs to the app, is the same for its whole life, and is closed by ns_app_free: never read,
-/// write or close it. From the first call on the app's own thread reads the socket, also while another
-/// waits in ns_app_recv: each state then takes one extra thread switch. Does not block.
+/// write or close it. While the program often takes what it tells of, these calls read the socket, and
+/// the app's own thread sleeps; otherwise that thread reads, and wakes the program. Does not block.
 /// Any thread.
 ///
 /// - NS_ERR_STATE (see ns_last_error): NS_OPT_CALLBACK_THREAD is set

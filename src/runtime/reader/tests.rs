@@ -39,11 +39,18 @@ struct Connections {
     due: bool,
     /// Only the loop can wait for them.
     only_loop: bool,
+    /// The one that the program's own event loop watches.
+    shown: Option<u32>,
+    cannot_show: bool,
 }
 
 impl Lender for Connections {
     type Conn = u32;
     type Wait = Wakes;
+
+    fn can_lend(&self, _: u32) -> bool {
+        !self.only_loop
+    }
 
     fn lend(&mut self, conn: u32) -> bool {
         if !self.only_loop {
@@ -53,7 +60,18 @@ impl Lender for Connections {
     }
 
     fn take_back(&mut self, conn: u32) {
-        assert_eq!(self.lent.take(), Some(conn), "it is given back once");
+        assert_eq!((self.lent.take(), self.shown), (Some(conn), None), "it is given back once");
+    }
+
+    fn show(&mut self, conn: u32) -> bool {
+        if !self.cannot_show {
+            self.shown = Some(conn);
+        }
+        !self.cannot_show
+    }
+
+    fn hide(&mut self, _: u32) {
+        self.shown = None;
     }
 
     fn is_due(&self, _: u32) -> bool {
@@ -105,7 +123,8 @@ fn one_thread_at_a_time_reads_and_the_loop_once_nobody_waits() {
 /// As [`borrowed`], then kept for the thread, which is away.
 fn away() -> (Reader<Connections>, Connections) {
     let (mut reader, mut conns) = borrowed();
-    assert!(!reader.give_back(&mut conns, 1, true) && reader.is_away() && conns.lent == Some(1));
+    assert!(!reader.give_back(&mut conns, 1, true) && reader.is_away());
+    assert_eq!((conns.lent, conns.shown), (Some(1), Some(1)));
     (reader, conns)
 }
 
@@ -115,6 +134,7 @@ fn what_is_kept_for_a_thread_is_read_by_it_or_another_or_by_the_loop_once_it_is_
     reader.leave(&mut conns);
     assert!(reader.is_away(), "one that has not read changes nothing");
     assert!(reader.borrow(&mut conns, 1) && reader.is_borrowed(&conns, 1) && !reader.is_away());
+    assert!(conns.shown.is_none(), "nobody else is told of what it reads");
     reader.recall(&mut conns);
     assert!(reader.is_borrowed(&conns, 1), "nobody is away");
     let (mut reader, mut conns) = away();
@@ -127,9 +147,40 @@ fn what_is_kept_for_a_thread_is_read_by_it_or_another_or_by_the_loop_once_it_is_
     conns.only_loop = true;
     assert!(!reader.borrow(&mut conns, 1) && conns.lent.is_none() && !reader.is_away());
     let (mut reader, mut conns) = away();
-    conns.lent = None;
+    (conns.lent, conns.shown) = (None, None);
     reader.close();
     assert!(!reader.is_away() && reader.borrow(&mut conns, 2));
+}
+
+#[test]
+fn what_the_loop_reads_is_set_aside_for_a_program_with_a_loop_of_its_own_unless_somebody_waits_or_it_cannot_watch() {
+    let mut conns = Connections::default();
+    let mut reader = Reader::default();
+    assert!(reader.may_set_aside(&conns, 1));
+    reader.begin_wait();
+    assert!(!reader.may_set_aside(&conns, 1));
+    reader.end_wait();
+    reader.begin_to_rely(&mut conns);
+    assert!(!reader.may_set_aside(&conns, 1));
+    reader.end_to_rely();
+    (conns.due, conns.only_loop) = (true, false);
+    assert!(!reader.may_set_aside(&conns, 1));
+    (conns.due, conns.only_loop) = (false, true);
+    assert!(!reader.may_set_aside(&conns, 1));
+    conns.only_loop = false;
+    conns.cannot_show = true;
+    reader.set_aside(&mut conns, 1);
+    assert_eq!((reader.kept(), conns.lent), (None, None));
+    conns.cannot_show = false;
+    reader.set_aside(&mut conns, 1);
+    assert_eq!((reader.kept(), conns.lent, conns.shown), (Some(1), Some(1), Some(1)));
+    assert!(!reader.may_set_aside(&conns, 1), "the loop does not read it");
+    // A loop of the program's own that begins now, and cannot watch it.
+    conns.cannot_show = true;
+    reader.show(&mut conns);
+    assert_eq!((reader.kept(), conns.lent, conns.shown), (None, None, None));
+    reader.keep(&mut conns);
+    assert!(!reader.may_set_aside(&conns, 1));
 }
 
 #[test]

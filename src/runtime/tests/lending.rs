@@ -70,8 +70,12 @@ impl Monitor for Node {
         driver.expects_reader(now())
     }
 
-    fn kept(&self, driver: &mut Driver<Recorder>) -> Option<ConnId> {
-        driver.kept()
+    fn kept(&self, driver: &mut Driver<Recorder>, receives: bool) -> Option<ConnId> {
+        driver.kept(receives)
+    }
+
+    fn show(&self, driver: &mut Driver<Recorder>) -> bool {
+        driver.set_ready(false)
     }
 
     fn cannot_wait(&self, error: &io::Error) {
@@ -287,4 +291,90 @@ fn a_call_without_time_to_wait_finds_what_came_while_a_thread_is_away() {
             }
         });
     }
+}
+
+/// Whether the descriptor for the program's own event loop is readable within this time.
+fn is_readable(fd: RawFd, timeout: Duration) -> bool {
+    let mut poll = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+    // SAFETY: one element, for the length of the call.
+    (unsafe { libc::poll(&mut poll, 1, timeout.as_millis() as i32) }) == 1
+}
+
+/// The program's own event loop has found the descriptor readable, and takes what there is.
+fn take(app: &Node, driver: &mut Guard<'_>) {
+    assert_eq!(wait_reading(app, driver, &mut Deadline::after(Some(Duration::ZERO)), |_| None::<()>), None);
+}
+
+/// Has a program with an event loop of its own take what comes, after so many bytes, until the connection is kept for
+/// it. Returns its descriptor, and how many bytes have come by then.
+fn poll_until_away<'a>(
+    hub: &Node,
+    accepted: ConnId,
+    app: &'a Node,
+    conn: ConnId,
+    mut sent: usize,
+) -> (Guard<'a>, RawFd, usize) {
+    let end = Instant::now() + PATIENCE;
+    let fd = app.shared.lock().readiness().unwrap();
+    loop {
+        hub.act(|r| r.send(accepted, b"x"));
+        sent += 1;
+        app.received(conn, &b"x".repeat(sent));
+        let mut driver = app.shared.lock();
+        // As the app does when its loop has read something for the program.
+        driver.set_ready(true);
+        assert!(is_readable(fd, Duration::ZERO));
+        take(app, &mut driver);
+        if driver.reader.is_away() {
+            return (driver, fd, sent);
+        }
+        assert!(Instant::now() < end, "it is never expected back");
+    }
+}
+
+#[test]
+fn a_program_with_an_event_loop_of_its_own_reads_what_its_descriptor_tells_of() {
+    lending(|hub, accepted, app, conn| {
+        // The lock is held from here on, so that the loop does nothing.
+        let (mut driver, fd, mut came) = poll_until_away(hub, accepted, app, conn, 0);
+        assert!(!is_readable(fd, Duration::ZERO));
+        for _ in 0..10 {
+            hub.act(|r| r.send(accepted, b"x"));
+            came += 1;
+            while received(&driver, conn) < came {
+                assert!(is_readable(fd, PATIENCE));
+                take(app, &mut driver);
+            }
+            assert!(driver.reader.is_away() && !is_readable(fd, Duration::ZERO));
+        }
+    });
+}
+
+#[test]
+fn what_comes_while_such_a_program_stays_away_is_read_by_the_loop_and_the_end_of_the_connection_too() {
+    lending(|hub, accepted, app, conn| {
+        let (driver, fd, came) = poll_until_away(hub, accepted, app, conn, 0);
+        drop(driver);
+        hub.act(|r| r.send(accepted, b"x"));
+        app.received(conn, &b"x".repeat(came + 1));
+        assert!(!is_readable(fd, Duration::ZERO), "it does not watch any more");
+        drop(poll_until_away(hub, accepted, app, conn, came + 1));
+        hub.act(|r| r.close(accepted));
+        app.closed(conn);
+        assert!(!is_readable(fd, Duration::ZERO));
+    });
+}
+
+#[test]
+fn a_descriptor_that_is_made_while_a_thread_is_away_tells_of_what_comes() {
+    lending(|hub, accepted, app, conn| {
+        let (mut driver, came) = go_away(hub, accepted, app, conn);
+        let fd = driver.readiness().unwrap();
+        assert!(!is_readable(fd, Duration::ZERO));
+        hub.act(|r| r.send(accepted, b"x"));
+        while received(&driver, conn) == came {
+            assert!(is_readable(fd, PATIENCE));
+            take(app, &mut driver);
+        }
+    });
 }
