@@ -49,6 +49,7 @@ fn assert_costs(how: &str) {
     let counts = |line: &String| line.split_once(' ').map(|(calls, sleeps)| (calls.parse(), sleeps.parse()));
     let Some((Ok(calls), Ok(sleeps))) = ended.stdout.last().and_then(counts) else { panic!("{ended:?}") };
     let (calls, sleeps): (usize, usize) = (calls, sleeps);
-    assert!((3_000..=MOST).contains(&calls), "calls and sleeps in 1,000 round trips: {:?}", ended.stdout);
+    // One that looks before it waits sometimes finds the answer there.
+    assert!((2_000..=MOST).contains(&calls), "calls and sleeps in 1,000 round trips: {:?}", ended.stdout);
     assert!(sleeps <= MOST - 3_000, "calls and sleeps in 1,000 round trips: {:?}", ended.stdout);
 }
