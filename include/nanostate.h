@@ -1592,7 +1592,8 @@ ns_status ns_app_dispatch(ns_app *app, int timeout_ms, size_t max);
 
 /**
  * A descriptor for poll, select or an event loop: readable while ns_app_recv or ns_app_dispatch has
- * anything to take. Level-triggered; may be readable without cause. -1 on failure.
+ * anything to take. For level-triggered pollers (not EPOLLET, nor on Linux EPOLLEXCLUSIVE); may be
+ * readable without cause. -1 on failure.
  *
  * It belongs to the app, is the same for its whole life, and is closed by ns_app_free: never read,
  * write or close it. While the program often takes what it tells of, these calls read the socket, and

@@ -397,9 +397,7 @@ impl Inner {
     /// As [`Inner::open`], to look at what came.
     fn look(&self) -> Result<Guard<'_>> {
         let mut driver = self.open()?;
-        if reader::read_kept(self, &mut driver, false) {
-            self.show(&mut driver);
-        }
+        reader::read_kept(self, &mut driver, false);
         Ok(driver)
     }
 
@@ -513,7 +511,7 @@ impl Monitor for Inner {
 
     fn show(&self, driver: &mut Driver<Session>) -> bool {
         let session = &driver.protocol;
-        let ready = session.has_notice() || session.has_state() || self.handle_state.is_closed();
+        let ready = session.has_notice() || session.has_state() || self.check_usable().is_err();
         driver.set_ready(ready)
     }
 

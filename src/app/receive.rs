@@ -87,8 +87,8 @@ impl App {
         Ok(ran)
     }
 
-    /// A descriptor that is readable while recv or dispatch has something; it may also wake for nothing. It is the
-    /// app's, the same for its life: never read, write or close it. While a program takes often what it tells of, its calls
+    /// A descriptor that is readable while recv or dispatch has something; it may also wake for nothing. It is for
+    /// level-triggered pollers, so not for `EPOLLET`, nor, on Linux, for `EPOLLEXCLUSIVE`. It is the app's, the same for its life: never read, write or close it. While a program takes often what it tells of, its calls
     /// read the socket; otherwise the app's own thread does.
     ///
     /// # Errors

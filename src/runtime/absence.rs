@@ -11,14 +11,20 @@ use crate::time::MonoTime;
 const SOON: Duration = Duration::from_millis(10);
 /// After so long it is not expected any more.
 const LONGEST: Duration = Duration::from_millis(50);
-/// A look-up reads the connection only if the thread has been away for at least this long.
+/// A look-up reads the connection only if nobody has for at least this long.
 const FRESH: Duration = Duration::from_millis(1);
+/// A call that asks [again](Again) for so long after a read does not read.
+const JUST: Duration = Duration::from_micros(50);
 
 /// When a thread last stopped reading. Expecting it back costs the loop one wake the first time, and then
 /// one for each [`LONGEST`].
 #[derive(Default)]
 pub struct Absence {
     began: Option<MonoTime>,
+    /// The last read, also of a look-up.
+    read: Option<MonoTime>,
+    /// The present read is that of a thread that would otherwise be away.
+    comes: bool,
     /// When the loop looks whether it has lasted too long.
     alarm: Option<MonoTime>,
     again: Again,
@@ -75,6 +81,7 @@ impl Absence {
     /// A thread stops reading.
     pub fn begin(&mut self, now: MonoTime) -> Expected {
         let is_soon = self.began.replace(now).is_some_and(|before| now.since(before) <= SOON);
+        self.read = Some(now);
         match self.alarm {
             Some(_) => Expected::Still,
             None if is_soon => {
@@ -85,24 +92,27 @@ impl Absence {
         }
     }
 
-    /// A thread has read so many bytes; `is_away`: without having waited, so that it has stopped again. `more`: there may
-    /// be more.
-    pub fn has_read(&mut self, now: MonoTime, is_away: bool, bytes: usize, more: bool) {
+    /// Whether a call without time to wait is to read while a thread is away. `receives`: it takes what has come, as that
+    /// thread does. Otherwise it is a look-up.
+    pub fn reads(&mut self, receives: bool, now: impl FnOnce() -> MonoTime) -> bool {
+        let least = match receives {
+            true if !self.again.skips() => Duration::ZERO,
+            true => JUST,
+            false => FRESH,
+        };
+        let reads = least.is_zero() || self.read.is_none_or(|read| now().since(read) >= least);
+        self.comes = receives && reads;
+        reads
+    }
+
+    /// A thread has read so many bytes. `more`: there may be more.
+    pub fn has_read(&mut self, now: MonoTime, bytes: usize, more: bool) {
         self.again.has_read(bytes, more);
-        if is_away {
+        self.read = Some(now);
+        if std::mem::take(&mut self.comes) {
+            // And is away again.
             self.began = Some(now);
         }
-    }
-
-    /// Whether a thread that has taken all that was read, and asks again without waiting, need not read: it is likely that
-    /// there is nothing. If it asks once more, it reads.
-    pub fn skips_read(&mut self) -> bool {
-        self.again.skips()
-    }
-
-    /// Whether a thread that is away has been so for long enough to be noticed.
-    pub fn is_noticeable(&self, now: MonoTime) -> bool {
-        self.began.is_none_or(|began| now.since(began) >= FRESH)
     }
 
     /// When [`Absence::is_over`] is to be asked.
@@ -143,24 +153,35 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_that_reads_without_waiting_is_expected_from_then_on() {
+    fn a_thread_that_reads_without_waiting_is_expected_from_then_on_and_a_look_up_changes_nothing() {
         let mut absence = Absence::default();
         (absence.begin(at(1000)), absence.begin(at(1001)));
-        absence.has_read(at(1040), true, 64, false);
+        assert!(absence.reads(true, || at(1040)));
+        absence.has_read(at(1040), 64, false);
         assert!(!absence.is_over(at(1051)) && absence.alarm() == Some(at(1090)));
-        absence.has_read(at(1060), false, 64, false);
-        assert!(absence.is_over(at(1090)), "one that waits has not stopped yet");
+        assert!(absence.reads(false, || at(1060)));
+        absence.has_read(at(1060), 64, false);
+        assert!(absence.is_over(at(1090)));
+    }
+
+    #[test]
+    fn a_look_up_reads_what_may_be_a_millisecond_old() {
+        let mut absence = Absence::default();
+        absence.begin(at(1000));
+        assert!(!absence.reads(false, || at(1000)) && absence.reads(false, || at(1001)));
+        absence.has_read(at(1001), 64, false);
+        assert!(!absence.reads(false, || at(1001)) && absence.reads(false, || at(1002)));
     }
 
     /// How many of so many calls that follow a read of everything skip theirs, which would bring so many bytes.
     fn skipped(absence: &mut Absence, calls: usize, bytes: usize) -> usize {
         let mut skips = || {
-            absence.has_read(at(0), true, 64, false);
-            let skips = absence.skips_read();
-            if !skips {
-                absence.has_read(at(0), true, bytes, false);
+            absence.has_read(at(0), 64, false);
+            let reads = absence.reads(true, || at(0));
+            if reads {
+                absence.has_read(at(0), bytes, false);
             }
-            skips
+            !reads
         };
         (0..calls).filter(|_| skips()).count()
     }
@@ -173,16 +194,11 @@ mod tests {
         assert_eq!(skipped(&mut absence, 1 + 10, 0), 10);
         assert_eq!(skipped(&mut absence, 1000, 64), 53, "until one that is tried finds something");
         assert_eq!(skipped(&mut absence, 2, 0), 1, "until it finds nothing");
-        absence.has_read(at(0), true, 0, false);
-        assert!(!absence.skips_read(), "the last read brought nothing");
-        absence.has_read(at(0), true, 64, true);
-        assert!(!absence.skips_read(), "there may be more");
-    }
-
-    #[test]
-    fn a_millisecond_is_noticed_and_less_is_not() {
-        let mut absence = Absence::default();
-        absence.begin(at(1000));
-        assert!(!absence.is_noticeable(at(1000)) && absence.is_noticeable(at(1001)));
+        absence.has_read(at(0), 0, false);
+        assert!(absence.reads(true, || at(0)), "the last read brought nothing");
+        absence.has_read(at(0), 64, true);
+        assert!(absence.reads(true, || at(0)), "there may be more");
+        absence.has_read(at(0), 64, false);
+        assert!(absence.reads(true, || at(1)), "that was a while ago");
     }
 }

@@ -245,6 +245,7 @@ impl Conns {
     /// In a child after `fork`: closes the descriptors and does nothing else.
     pub fn abandon(&mut self) {
         self.conns.clear();
+        self.readiness = None;
     }
 
     // ---- rounds

@@ -163,8 +163,7 @@ impl<P: Protocol> Driver<P> {
     /// As [`Monitor::kept`](super::reader::Monitor::kept).
     pub(crate) fn kept(&mut self, receives: bool) -> Option<ConnId> {
         let conn = self.reader.kept()?;
-        let reads = (receives && !self.absence.skips_read()) || self.absence.is_noticeable(this_moment().mono);
-        reads.then_some(conn)
+        self.absence.reads(receives, || this_moment().mono).then_some(conn)
     }
 
     /// The descriptor for the program's own event loop, which is made when there is none.
@@ -262,7 +261,7 @@ impl<P: Protocol> Driver<P> {
         if more {
             self.conns.wait_to_read(conn.0);
         }
-        self.absence.has_read(now.mono, self.reader.is_away(), bytes, more);
+        self.absence.has_read(now.mono, bytes, more);
         self.conns.put_buffer(buffer);
         self.run_actions(now);
     }

@@ -375,7 +375,7 @@ pub fn wait_reading<M: Monitor, T>(
     deadline: &mut Deadline,
     mut look: impl FnMut(&mut M::Driver) -> Option<T>,
 ) -> Option<T> {
-    let mut reads = None;
+    let (mut reads, mut has_waited) = (None, false);
     let found = loop {
         if let Some(found) = look(guard) {
             break Some(found);
@@ -386,12 +386,15 @@ pub fn wait_reading<M: Monitor, T>(
         if reads.is_some_and(|conn| !is_borrowed::<M>(guard, conn)) {
             stop_reading(monitor, guard, &mut reads, false);
         }
+        has_waited = true;
         if reads.is_none() {
             reads = monitor.connection(guard).filter(|&conn| {
                 let (reader, conns) = M::parts(guard);
                 reader.borrow(conns, conn)
             });
         }
+        // What others take may have come, for which this thread goes on waiting.
+        monitor.show(guard);
         match reads {
             Some(conn) => {
                 read_borrowed(monitor, guard, conn, deadline.left());
@@ -410,7 +413,7 @@ pub fn wait_reading<M: Monitor, T>(
     }
     let (reader, conns) = M::parts(guard);
     reader.leave(conns);
-    if monitor.show(guard) {
+    if monitor.show(guard) && !has_waited {
         set_aside(monitor, guard);
     }
     found
@@ -443,6 +446,9 @@ pub fn read_kept<M: Monitor>(monitor: &M, guard: &mut M::Guard<'_>, receives: bo
     let (reader, conns) = M::parts(guard);
     if !reader.is_borrowed(conns, conn) || conns.is_due(conn) {
         reader.recall(conns);
+    }
+    if !receives {
+        monitor.show(guard);
     }
     monitor.notify();
     true

@@ -26,14 +26,23 @@ struct Socket {
     polled: Vec<Arc<Notify>>,
     /// `Readiness` watches it.
     watched: bool,
+    /// Event loops of the program that sleep on `Readiness`.
+    pollers: Vec<Arc<Notify>>,
+}
+
+impl Socket {
+    /// `Readiness` may be readable now.
+    fn tell_pollers(&self) {
+        self.pollers.iter().for_each(|poller| poller.notify());
+    }
 }
 
 /// The kernel's part of the connection, and of the loop's sleep.
 struct Kernel {
     socket: Mutex<Socket>,
     poller: Loop,
-    /// What a program's own event loop sleeps on, if it has one.
-    readiness: Option<Arc<Notify>>,
+    /// The program has an event loop of its own.
+    polls: bool,
 }
 
 impl Kernel {
@@ -46,16 +55,16 @@ impl Kernel {
         }
         socket.polled.iter().for_each(|thread| thread.notify());
         if socket.watched {
-            self.readiness.iter().for_each(|readiness| readiness.notify());
+            socket.tell_pollers();
         }
     }
 
     /// `Readiness::watch` and `unwatch`.
     fn watch(&self, watched: bool) {
         let mut socket = self.socket.lock().unwrap();
-        socket.watched = watched && self.readiness.is_some();
+        socket.watched = watched && self.polls;
         if socket.watched && (socket.unread > 0 || socket.closed) {
-            self.readiness.iter().for_each(|readiness| readiness.notify());
+            socket.tell_pollers();
         }
     }
 
@@ -270,12 +279,15 @@ impl Monitor for App {
     }
 
     fn show(&self, driver: &mut Driver) -> bool {
-        let Some(readiness) = &self.kernel.readiness else { return false };
-        let ready = driver.inbox > 0 || !driver.connection.open;
-        if ready && !driver.ready {
-            readiness.notify();
+        if !self.kernel.polls {
+            return false;
         }
-        std::mem::replace(&mut driver.ready, ready) && !ready
+        let ready = driver.inbox > 0 || !driver.connection.open;
+        let was_ready = std::mem::replace(&mut driver.ready, ready);
+        if ready && !was_ready {
+            self.kernel.socket.lock().unwrap().tell_pollers();
+        }
+        was_ready && !ready
     }
 
     fn cannot_wait(&self, error: &io::Error) {
@@ -286,8 +298,7 @@ impl Monitor for App {
 impl App {
     fn new(expects: bool, polls: bool) -> Arc<App> {
         let socket = Mutex::new(Socket { armed: true, ..Socket::default() });
-        let readiness = polls.then(|| Arc::new(Notify::new()));
-        let kernel = Arc::new(Kernel { socket, poller: Loop::new(), readiness });
+        let kernel = Arc::new(Kernel { socket, poller: Loop::new(), polls });
         let connection = Connection { kernel: kernel.clone(), open: true, lent: false };
         let (ready, skips) = (false, false);
         let driver =
@@ -326,21 +337,27 @@ impl App {
         reader::wait_reading(self, &mut self.lock(), &mut Deadline::after(Some(Duration::ZERO)), take).is_some()
     }
 
+    /// `poll` of the descriptor: it returns at once while there is something, and remembers nothing.
+    fn poll(&self) {
+        let woken = Arc::new(Notify::new());
+        self.kernel.socket.lock().unwrap().pollers.push(woken.clone());
+        let is_readable = {
+            let driver = self.lock();
+            let socket = self.kernel.socket.lock().unwrap();
+            driver.ready || (socket.watched && (socket.unread > 0 || socket.closed))
+        };
+        if !is_readable {
+            woken.wait();
+        }
+        self.kernel.socket.lock().unwrap().pollers.retain(|poller| !Arc::ptr_eq(poller, &woken));
+    }
+
     /// A program with an event loop of its own, which takes so many messages, or all until the connection ends.
     fn polls_for(&self, messages: Option<usize>) {
-        let readiness = self.kernel.readiness.clone().expect("there is a descriptor");
         let mut taken = 0;
         let wants = |taken| messages.is_none_or(|messages| taken < messages);
         while wants(taken) {
-            // Level-triggered: it returns at once while there is something.
-            let is_readable = {
-                let driver = self.lock();
-                let socket = self.kernel.socket.lock().unwrap();
-                driver.ready || (socket.watched && (socket.unread > 0 || socket.closed))
-            };
-            if !is_readable {
-                readiness.wait();
-            }
+            self.poll();
             while wants(taken) && self.try_recv() {
                 taken += 1;
             }
@@ -363,6 +380,19 @@ impl App {
             (!driver.connection.open).then_some(false)
         })
         .expect("there is no time here")
+    }
+
+    /// `App::dispatch` where only callbacks for the link are set: until there is no connection.
+    fn waits_for_the_end(&self) {
+        reader::wait_reading(self, &mut self.lock(), &mut Deadline::after(None), |driver| {
+            (!driver.connection.open).then_some(())
+        })
+        .expect("there is no time here");
+    }
+
+    /// `App::flush` without waiting: it finds out whether something has come, and takes nothing.
+    fn looks(&self) {
+        reader::wait(self, &mut self.lock(), &mut Deadline::after(Some(Duration::ZERO)), |_| None::<()>);
     }
 
     /// `App::flush`: for a message that another thread takes, or until there is no connection.
@@ -623,6 +653,30 @@ fn it_learns_of_the_end_of_the_connection() {
         &[|app| app.polls_for(None), |app| {
             a_message_arrives(app);
             the_connection_ends(app);
+        }],
+    );
+}
+
+#[test]
+fn it_gets_a_message_beside_a_thread_that_reads_and_takes_none() {
+    check_app_that_polls(
+        1,
+        &[App::waits_for_the_end, |app| {
+            a_message_arrives(app);
+            polls_for_one(app);
+            the_connection_ends(app);
+        }],
+    );
+}
+
+#[test]
+fn it_gets_a_message_after_a_call_that_has_only_looked() {
+    check_app_that_polls(
+        2,
+        &[two_messages_arrive, |app| {
+            polls_for_one(app);
+            app.looks();
+            polls_for_one(app);
         }],
     );
 }

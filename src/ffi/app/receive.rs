@@ -166,7 +166,8 @@ pub unsafe extern "C" fn ns_app_dispatch(app: *mut ns_app, timeout_ms: c_int, ma
 }
 
 /// A descriptor for poll, select or an event loop: readable while ns_app_recv or ns_app_dispatch has
-/// anything to take. Level-triggered; may be readable without cause. -1 on failure.
+/// anything to take. For level-triggered pollers (not EPOLLET, nor on Linux EPOLLEXCLUSIVE); may be
+/// readable without cause. -1 on failure.
 ///
 /// It belongs to the app, is the same for its whole life, and is closed by ns_app_free: never read,
 /// write or close it. While the program often takes what it tells of, these calls read the socket, and
