@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::gateway::Gateway;
 use crate::framing::http::server::Site;
-use crate::framing::Framing;
+use crate::framing::{Framing, Room};
 use crate::time::{BootTime, MonoTime, WallTime};
 use crate::Error;
 
@@ -97,6 +97,13 @@ pub trait Protocol {
     fn dial_failed(&mut self, now: Now, token: u64, error: Error);
     /// Bytes arrived; `input` is not kept.
     fn bytes(&mut self, now: Now, conn: ConnId, input: &[u8]);
+    /// Where the next bytes may be put instead of being given to [`Protocol::bytes`]: a large body is under way. The driver
+    /// appends what it reads, and calls [`Protocol::placed`] before anything else.
+    fn room(&mut self, _now: Now, _conn: ConnId) -> Option<Room<'_>> {
+        None
+    }
+    /// So many bytes were appended where there was [room](Protocol::room).
+    fn placed(&mut self, _now: Now, _conn: ConnId, _n: usize) {}
     /// Whether more bytes are taken now. While not, the driver leaves them where they are, so that the other side feels
     /// it, and asks again whenever it has taken the actions.
     fn reads(&self, _conn: ConnId) -> bool {

@@ -179,6 +179,17 @@ impl Decoder {
         }
     }
 
+    /// Where the rest of a large body may be put by itself instead of being given to [`Decoder::next`], if one is
+    /// unfinished. That is to be called then, without input if there is none.
+    #[inline]
+    pub fn room(&mut self) -> Option<Room<'_>> {
+        match self {
+            Decoder::Sp(decoder) => decoder.room(),
+            // What a WebSocket carries may be masked, and in pieces.
+            Decoder::Ws(_) => None,
+        }
+    }
+
     /// Bytes allocated for the unfinished frame. They grow with the bytes that came, and are freed with the frame,
     /// except for a small buffer.
     pub fn allocated(&self) -> usize {
@@ -197,6 +208,15 @@ impl Decoder {
     }
 }
 
+/// The place of the rest of an unfinished large body.
+#[derive(Debug)]
+pub struct Room<'a> {
+    /// What came of it. The rest is to be appended.
+    pub body: &'a mut Vec<u8>,
+    /// At most so many bytes may be appended now, for which there is memory. More may be missing.
+    pub most: usize,
+}
+
 /// Unexpected bytes in a form for the log: as text if they look like text, else in hexadecimal.
 pub(crate) fn shown(bytes: &[u8]) -> String {
     let printable = |byte: &u8| matches!(byte, b' '..=b'~' | b'\t' | b'\r' | b'\n');
@@ -212,18 +232,28 @@ const KEPT: usize = 4096;
 /// What is kept of a frame for which there is no memory: the heads of array, sender and name, and the latter two.
 const START_LEN: usize = 5 + 5 + MAX_SENDER + 5 + MAX_NAME;
 
-/// Adds to a body of at most `len` bytes; false if there is no memory for it. The claimed length is only a bound:
-/// allocations follow the bytes that came.
+/// Adds to a body of at most `len` bytes; false if there is no memory for it.
 fn append(buffer: &mut Vec<u8>, piece: &[u8], len: usize) -> bool {
-    let needed = buffer.len() + piece.len();
-    if needed > buffer.capacity() {
-        let capacity = needed.max(buffer.capacity().saturating_mul(2)).min(len);
-        if buffer.try_reserve_exact(capacity - buffer.len()).is_err() {
-            return false;
-        }
+    let has_room = make_room(buffer, piece.len(), len);
+    if has_room {
+        buffer.extend_from_slice(piece);
     }
-    buffer.extend_from_slice(piece);
-    true
+    has_room
+}
+
+/// Makes room for `more` bytes of a body of at most `len` bytes; false if there is no memory for it. The claimed length is
+/// only a bound: allocations follow the bytes that came.
+fn make_room(buffer: &mut Vec<u8>, more: usize, len: usize) -> bool {
+    let needed = buffer.len() + more;
+    if needed <= buffer.capacity() {
+        return true;
+    }
+    // In halves of the whole, so that the last one is not followed by a small rest for which all is copied again.
+    let mut capacity = len;
+    while capacity > 1 && capacity.div_ceil(2) >= needed {
+        capacity = capacity.div_ceil(2);
+    }
+    buffer.try_reserve_exact(capacity - buffer.len()).is_ok()
 }
 
 /// Keeps the start of a body for which there is no memory: of what came and of the next piece, as far as there is room in the

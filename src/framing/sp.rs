@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use super::{append, frame_head_len, keep_start, shown, Frame, FrameError, Framing, IPC_MARK, KEPT, MAX_HEAD};
+use super::{
+    append, frame_head_len, keep_start, make_room, shown, Frame, FrameError, Framing, Room, IPC_MARK, KEPT, MAX_HEAD,
+};
 use crate::limits::ABSURD_FRAME;
 
 /// The length of an SP header.
@@ -166,6 +168,8 @@ pub struct Decoder {
     state: Position,
     /// The bytes that came of an unfinished frame.
     buffer: Vec<u8>,
+    /// The length of the last large body, until room for another one is made by it.
+    credit: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -182,13 +186,16 @@ enum Position {
     Broken(FrameError),
 }
 
+/// If fewer bytes of a body are missing, they are copied: what follows them comes in the same read.
+const WORTH_A_READ: usize = 16 << 10;
+
 /// Between two frames.
 const START: Position = Position::Head { bytes: [0; MAX_HEAD], have: 0 };
 
 impl Decoder {
     /// A decoder for a stream whose SP header, if it has one, was already read. `max` is the largest body, in bytes.
     pub fn new(framing: Framing, max: usize) -> Decoder {
-        Decoder { framing, max, state: START, buffer: Vec::new() }
+        Decoder { framing, max, state: START, buffer: Vec::new(), credit: 0 }
     }
 
     /// The largest body from the next frame on, in bytes.
@@ -264,6 +271,12 @@ impl Decoder {
                         return Ok(Some(Frame::Body(body)));
                     }
                     self.state = Position::Body(len);
+                    if len > KEPT {
+                        // One that is as large as the one before is not moved while it grows. Without memory it grows as
+                        // any other.
+                        let credit = std::mem::take(&mut self.credit).min(len);
+                        make_room(&mut self.buffer, credit, len);
+                    }
                 }
                 Position::Body(len) => {
                     let (piece, rest) = input.split_at(input.len().min(len - self.buffer.len()));
@@ -278,6 +291,7 @@ impl Decoder {
                     }
                     if self.buffer.capacity() > KEPT {
                         self.state = START;
+                        self.credit = len;
                         return Ok(Some(Frame::Large(std::mem::take(&mut self.buffer))));
                     }
                     self.state = Position::Given;
@@ -285,6 +299,29 @@ impl Decoder {
                 }
             }
         }
+    }
+
+    /// As [`Decoder::room`](super::Decoder::room).
+    #[inline]
+    pub fn room(&mut self) -> Option<Room<'_>> {
+        match self.state {
+            Position::Body(len) if self.is_worth_a_read(len) => self.more_room(len),
+            _ => None,
+        }
+    }
+
+    fn is_worth_a_read(&self, len: usize) -> bool {
+        let have = self.buffer.len();
+        len - have >= WORTH_A_READ && self.buffer.capacity() >= WORTH_A_READ
+    }
+
+    fn more_room(&mut self, len: usize) -> Option<Room<'_>> {
+        // Without memory the next input is told so.
+        if !make_room(&mut self.buffer, 1, len) {
+            return None;
+        }
+        let most = self.buffer.capacity().min(len) - self.buffer.len();
+        Some(Room { body: &mut self.buffer, most })
     }
 
     /// Bytes allocated for the unfinished frame.
@@ -350,6 +387,69 @@ mod tests {
         assert_eq!((decoder.allocated(), decoder.unfinished()), (0, false));
         assert_eq!(decoder.next(&mut input), Ok(None));
         assert_eq!((decoder.allocated(), decoder.unfinished()), (0, true));
+    }
+
+    /// A frame with a body of so many bytes, which do not repeat.
+    fn frame(len: usize) -> Vec<u8> {
+        let body = (0..len).map(|at| (at % 251) as u8 ^ (at / 65_521) as u8);
+        frame_head(Framing::Tcp, len).iter().copied().chain(body).collect()
+    }
+
+    /// Takes a frame whose first piece is given to it, and whose rest is put where there is room, so many bytes at a time.
+    /// Returns its body, and how often that was moved meanwhile.
+    fn place(decoder: &mut Decoder, frame: &[u8], first: usize, most: usize) -> (Vec<u8>, usize) {
+        let (mut first, mut rest) = frame.split_at(first);
+        assert_eq!(decoder.next(&mut first), Ok(None));
+        let (mut at, mut moved) = (decoder.buffer.as_ptr(), 0);
+        loop {
+            let Some(room) = decoder.room() else {
+                let Ok(Some(Frame::Large(body))) = decoder.next(&mut rest) else { panic!("a large body") };
+                assert!(rest.is_empty());
+                moved += usize::from(body.as_ptr() != at);
+                return (body, moved);
+            };
+            let (piece, behind) = rest.split_at(most.min(room.most));
+            room.body.extend_from_slice(piece);
+            moved += usize::from(std::mem::replace(&mut at, room.body.as_ptr()) != room.body.as_ptr());
+            rest = behind;
+            let came = frame.len() - rest.len();
+            assert!(decoder.allocated() >= came - 8, "{} of {came}", decoder.allocated());
+            if !rest.is_empty() {
+                assert_eq!(decoder.next(&mut &[][..]), Ok(None));
+            }
+        }
+    }
+
+    #[test]
+    fn the_rest_of_a_large_body_is_put_where_it_stays() {
+        for (first, most) in [(WORTH_A_READ + 8, 1), (64 << 10, 5_000), (100_000, usize::MAX)] {
+            let frame = frame(300_000);
+            let mut decoder = Decoder::new(Framing::Tcp, MAX);
+            let (body, _) = place(&mut decoder, &frame, first, most);
+            assert!(body == frame[8..] && body.capacity() == body.len());
+            assert_eq!((decoder.allocated(), decoder.unfinished(), decoder.room().is_none()), (0, false, true));
+        }
+    }
+
+    #[test]
+    fn a_body_of_the_size_of_the_one_before_is_never_moved_and_nothing_else_is_allocated_by_a_claim() {
+        const LEN: usize = 1 << 20;
+        let (mut decoder, first) = (Decoder::new(Framing::Tcp, MAX), 64 << 10);
+        place(&mut decoder, &frame(LEN), first, usize::MAX);
+        // Values of a camera, of which no two are of the same length.
+        for len in [LEN, LEN + 20, LEN - 20, LEN / 2] {
+            let (body, moved) = place(&mut decoder, &frame(len), first, usize::MAX);
+            assert_eq!((body.len(), body.capacity(), moved), (len, len, 0));
+        }
+        // One that claims more has no more than came before, twice at most, and only once.
+        let claim = frame_head(Framing::Tcp, MAX);
+        assert_eq!(decoder.next(&mut &claim[..]), Ok(None));
+        assert!(decoder.allocated() <= LEN, "{} bytes", decoder.allocated());
+        let mut rest = &vec![0; MAX][..];
+        assert!(matches!(decoder.next(&mut rest), Ok(Some(Frame::Large(_)))));
+        decoder.credit = 0;
+        assert_eq!(decoder.next(&mut &claim[..]), Ok(None));
+        assert_eq!((decoder.allocated(), decoder.room().is_none()), (0, true));
     }
 
     #[test]

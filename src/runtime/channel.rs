@@ -53,6 +53,14 @@ impl Channel {
         }
     }
 
+    /// What can read into memory that is not initialized.
+    pub fn plain(&self) -> Option<&Stream> {
+        match self {
+            Channel::Socket(stream) => Some(stream),
+            Channel::Tls(_) | Channel::Other(_) => None,
+        }
+    }
+
     pub fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
             Channel::Socket(stream) => stream.write(slices),

@@ -26,6 +26,9 @@ use crate::Error;
 /// How many bytes one read takes at most.
 pub const READ: usize = 64 << 10;
 
+/// How many bytes of a large body one read takes at most: as many as there can be, in most systems.
+const READ_BODY: usize = 256 << 10;
+
 /// A connection that is new to the driver.
 pub struct Opened {
     pub channel: Channel,
@@ -339,6 +342,8 @@ impl Conns {
         /// How long that may take: a mebibyte of small messages takes 50 ms and more.
         const TIME: Duration = Duration::from_millis(2);
         let n = buffer.len().min(READ).min(most);
+        // What others wait for is not held up by more.
+        let body = if n == READ { READ_BODY } else { n };
         let buffer = &mut buffer[..n];
         let mut bytes = 0;
         let Some(c) = self.conns.get_mut(&conn.0) else { return Read { bytes, more: false, ended: None } };
@@ -352,13 +357,25 @@ impl Conns {
                 }
                 break (false, None);
             }
-            match c.channel.read(buffer) {
+            let room = c.channel.plain().and_then(|stream| Some((stream, engine.room(now, conn)?)));
+            let (read, asked, placed) = match room {
+                Some((stream, room)) => {
+                    let most = room.most.min(body);
+                    (stream.read_to(room.body, most), most, true)
+                }
+                None => (c.channel.read(buffer), buffer.len(), false),
+            };
+            match read {
                 Ok(0) => break (false, Some(Closed::ByPeer)),
                 Ok(n) => {
                     // The poller reports what comes later.
-                    let all = !c.broken && c.channel.is_drained(n, buffer.len());
+                    let all = !c.broken && c.channel.is_drained(n, asked);
                     bytes += n;
-                    engine.bytes(now, conn, &buffer[..n]);
+                    if placed {
+                        engine.placed(now, conn, n);
+                    } else {
+                        engine.bytes(now, conn, &buffer[..n]);
+                    }
                     if all {
                         break (false, None);
                     }

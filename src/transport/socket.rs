@@ -106,7 +106,6 @@ impl Stream {
     }
 
     /// Reads what is there, at most `most`, and appends it to `buffer`; 0 is the end of the stream.
-    #[cfg(feature = "tls")]
     pub fn read_to(&self, buffer: &mut Vec<u8>, most: usize) -> io::Result<usize> {
         buffer.reserve(most);
         let room = &mut buffer.spare_capacity_mut()[..most];

@@ -15,6 +15,7 @@ mod flush;
 mod forget;
 mod gateways;
 mod identities;
+mod large;
 mod lifetimes;
 mod memory;
 #[cfg(feature = "mutations")]

@@ -25,7 +25,6 @@ mod synced;
 mod uptake;
 mod wills;
 
-use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::time::Duration;
@@ -54,16 +53,16 @@ use self::synced::Synced;
 pub use self::wills::Will;
 use super::link::handshake::Side;
 use super::link::outbox::Pool;
-use super::link::{end_of, Link, LinkLimits};
+use super::link::{Link, LinkLimits};
 use super::mutations::{is_on, Mutation};
 use super::table::Entry;
 use super::timers::{TimerKey, Timers};
 use super::{Action, Closed, ConnId, ConnInfo, Now, Protocol};
-use crate::framing::Frame;
+use crate::framing::Room;
 use crate::state::State;
 use crate::time::{LogicalTime, MonoTime};
 use crate::visible::one_line;
-use crate::wire::{Control, Features, Instance, Malformed};
+use crate::wire::{Control, Features, Instance};
 use crate::{limits, Error, Status};
 
 enum Phase {
@@ -481,25 +480,15 @@ impl Protocol for Session {
         if !link.is_open() && !self.greet(now, &mut input) {
             return;
         }
-        let Some(link) = &mut self.link else { return };
-        let mut decoder = link.take_decoder();
-        while let Some(link) = self.link.as_mut().filter(|link| link.conn() == conn) {
-            match link.next(&mut decoder, &mut input) {
-                Ok(Some(Frame::Body(body))) => self.body(now, Cow::Borrowed(body)),
-                Ok(Some(Frame::Large(body))) => self.body(now, Cow::Owned(body)),
-                Ok(Some(Frame::TooLarge(len))) => self.reports.too_large(len),
-                Ok(Some(Frame::NoMemory { len, .. })) => {
-                    self.reports.stats.too_large += 1;
-                    self.reports.no_memory(&self.identity, &format!("message of {len} bytes dropped"));
-                }
-                Ok(Some(Frame::Text(_))) => self.reports.malformed(Malformed::Text),
-                Ok(None) => {
-                    link.put_decoder(decoder, &mut self.actions);
-                    return self.pause_if_full(now);
-                }
-                Err(error) => return self.drop_link(now, Error::new(end_of(&error), error.to_string())),
-            }
-        }
+        self.frames(now, conn, input);
+    }
+
+    fn room(&mut self, _now: Now, conn: ConnId) -> Option<Room<'_>> {
+        self.link.as_mut().filter(|link| link.conn() == conn)?.room()
+    }
+
+    fn placed(&mut self, now: Now, conn: ConnId, _n: usize) {
+        self.bytes(now, conn, &[]);
     }
 
     fn reads(&self, _conn: ConnId) -> bool {

@@ -5,19 +5,44 @@ use std::sync::Arc;
 
 use log::trace;
 
+use super::super::link::end_of;
 use super::super::newest::Place;
 use super::super::table::{Offer, Refusal};
 use super::super::told::Told;
-use super::super::Now;
+use super::super::{ConnId, Now};
 use super::{Notice, Phase, Policy, Session};
+use crate::framing::Frame;
 use crate::memory;
 use crate::state::{Outline, State};
 use crate::visible::{one_line, Quoted};
 use crate::wire::{self, Body, Control, Features, Form, Kind, Malformed, Meta, Stamp, Value};
-use crate::Status;
+use crate::{Error, Status};
 
 impl Session {
-    pub(super) fn body(&mut self, now: Now, bytes: Cow<'_, [u8]>) {
+    /// Takes the frames in `input`, behind what has come of the first one.
+    pub(super) fn frames(&mut self, now: Now, conn: ConnId, mut input: &[u8]) {
+        let Some(link) = &mut self.link else { return };
+        let mut decoder = link.take_decoder();
+        while let Some(link) = self.link.as_mut().filter(|link| link.conn() == conn) {
+            match link.next(&mut decoder, &mut input) {
+                Ok(Some(Frame::Body(body))) => self.body(now, Cow::Borrowed(body)),
+                Ok(Some(Frame::Large(body))) => self.body(now, Cow::Owned(body)),
+                Ok(Some(Frame::TooLarge(len))) => self.reports.too_large(len),
+                Ok(Some(Frame::NoMemory { len, .. })) => {
+                    self.reports.stats.too_large += 1;
+                    self.reports.no_memory(&self.identity, &format!("message of {len} bytes dropped"));
+                }
+                Ok(Some(Frame::Text(_))) => self.reports.malformed(Malformed::Text),
+                Ok(None) => {
+                    link.put_decoder(decoder, &mut self.actions);
+                    return self.pause_if_full(now);
+                }
+                Err(error) => return self.drop_link(now, Error::new(end_of(&error), error.to_string())),
+            }
+        }
+    }
+
+    fn body(&mut self, now: Now, bytes: Cow<'_, [u8]>) {
         let form = if self.is_old() { Form::Old } else { Form::V1 };
         let body = match wire::decode(&bytes, form) {
             Ok(body) => body,

@@ -60,7 +60,7 @@ use super::{Action, Closed, ConnId, ConnInfo, Now, Protocol};
 use crate::effort::{did, Work};
 use crate::framing::http::server::Refusal;
 use crate::framing::ws::CloseCode;
-use crate::framing::Frame;
+use crate::framing::{Frame, Room};
 use crate::options::HubOption;
 use crate::time::MonoTime;
 use crate::wire::{Control, Instance, Malformed};
@@ -458,6 +458,27 @@ impl Protocol for Router {
             let more = deferred.capacity() - before;
             self.holds(now, i, more);
         }
+    }
+
+    fn room(&mut self, now: Now, conn: ConnId) -> Option<Room<'_>> {
+        let Router { peers, core, .. } = self;
+        let i = peers.find(conn)?;
+        let peer = &mut peers[i];
+        if peer.is_closing() {
+            return None;
+        }
+        let room = peer.link.room()?;
+        core.unfinished.set(now, &mut peer.unfinished, room.body.capacity());
+        Some(room)
+    }
+
+    fn placed(&mut self, now: Now, conn: ConnId, n: usize) {
+        let Some(i) = self.peers.find(conn) else { return };
+        did(Work::Byte, n);
+        self.core.intake.table.tell_time(now.mono);
+        self.peers[i].unfinished.came(now, n, self.core.config.floor());
+        self.frames(now, i, &[]);
+        self.tell_all_presence(now);
     }
 
     fn reads(&self, conn: ConnId) -> bool {

@@ -19,7 +19,7 @@ use self::outbox::Pool;
 use super::{Action, ConnId, ConnInfo, Now, Web};
 use crate::framing::http::server::Refusal;
 use crate::framing::ws::{self, CloseCode, Masks, Pings};
-use crate::framing::{Decoder, Frame, FrameError, Framing};
+use crate::framing::{Decoder, Frame, FrameError, Framing, Room};
 use crate::time::MonoTime;
 use crate::wire::Control;
 use crate::Status;
@@ -185,6 +185,12 @@ impl Link {
             self.say_close(error.code(), "");
         }
         next
+    }
+
+    /// As [`Decoder::room`].
+    #[inline]
+    pub fn room(&mut self) -> Option<Room<'_>> {
+        self.decoder.room()
     }
 
     /// Takes the decoder back. The pings of a WebSocket that it found are answered.

@@ -27,7 +27,7 @@ use super::shared::Loop;
 use super::thread::spawn;
 use super::*;
 use crate::engine::{Action, Closed, ConnId, ConnInfo, Now, Protocol};
-use crate::framing::Framing;
+use crate::framing::{Framing, Room};
 use crate::limits::IPC_MODE;
 use crate::time::MonoTime;
 use crate::transport::tls::{Acceptor, Connector};
@@ -45,6 +45,8 @@ struct Recorder {
     refuse: bool,
     /// Takes no bytes.
     full: bool,
+    /// Every second time it is asked, there is room for so many bytes.
+    room: usize,
     /// How long it takes for bytes, each time.
     nap: Duration,
     opened: Vec<(ConnId, ConnInfo, Option<u64>)>,
@@ -66,6 +68,10 @@ struct Open {
     received: Vec<u8>,
     /// Received bytes that were checked against [`pattern`] and not kept.
     checked: Option<usize>,
+    /// What it gives as room, how often it was asked for that, and how many bytes came there.
+    place: Vec<u8>,
+    asked: usize,
+    placed: usize,
     queue: VecDeque<u8>,
     gathered: usize,
     writes: usize,
@@ -131,6 +137,22 @@ impl Protocol for Recorder {
             }
             Some(open) => open.received.extend_from_slice(input),
         }
+    }
+
+    fn room(&mut self, _: Now, conn: ConnId) -> Option<Room<'_>> {
+        let (most, open) = (self.room, self.open.get_mut(&conn)?);
+        open.asked += 1;
+        (most > 0 && open.asked % 2 == 0).then_some(Room { body: &mut open.place, most })
+    }
+
+    fn placed(&mut self, now: Now, conn: ConnId, n: usize) {
+        let (room, open) = (self.room, self.open.get_mut(&conn).expect("an open connection"));
+        let place = std::mem::take(&mut open.place);
+        open.placed += n;
+        if place.len() != n || n > room {
+            self.wrong.push(format!("{n} bytes placed, {} are there, of {room}", place.len()));
+        }
+        self.bytes(now, conn, &place);
     }
 
     fn reads(&self, _: ConnId) -> bool {

@@ -80,6 +80,28 @@ fn fifty_megabytes_come_back_through_an_echo_that_is_slower_than_the_sender() {
 }
 
 #[test]
+fn what_has_room_in_the_engine_is_read_there_and_the_rest_through_the_buffer() {
+    const LEN: usize = 8 << 20;
+    const ROOM: usize = 100_003;
+    everywhere("room", |url, backend| {
+        let (hub, app) = (Node::with(backend, Recorder { room: ROOM, ..Recorder::default() }), Node::new(backend));
+        let url = listen(&hub, url);
+        let conn = app.dial(&url);
+        let (accepted, ..) = hub.opened(0);
+        hub.act(|r| r.open.get_mut(&accepted).unwrap().checked = Some(0));
+        app.act(|r| r.send(conn, &pattern(0)[..LEN]));
+        let placed = hub.wait("all of it", |r| {
+            let open = &r.open[&accepted];
+            (open.checked == Some(LEN)).then_some(open.placed)
+        });
+        // What TLS and a pipe in memory give is not read from the system.
+        let is_plain = url.starts_with("ipc") || url.starts_with("tcp:");
+        assert_eq!(placed >= LEN / 4, is_plain, "{url}: {placed} bytes");
+        assert!(is_plain || placed == 0, "{url}: {placed} bytes");
+    });
+}
+
+#[test]
 fn many_threads_write_inline_and_through_the_loop_at_once() {
     const THREADS: usize = 4;
     const EACH: usize = 2_500;

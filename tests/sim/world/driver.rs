@@ -110,12 +110,22 @@ impl World {
         } else {
             end.pipe.len().min(256 << 10)
         };
-        let piece: Vec<u8> = end.pipe.drain(..n).collect();
         let now = self.now(id);
-        if let Some(process) = &mut self.nodes[id].process {
-            process.protocol().bytes(now, conn, &piece);
-            self.act(id);
+        let pipe = &mut self.wires[w].ends[side].pipe;
+        let Some(process) = &mut self.nodes[id].process else {
+            pipe.drain(..n);
+            return;
+        };
+        let protocol = process.protocol();
+        if let Some(room) = protocol.room(now, conn) {
+            let n = n.min(room.most);
+            room.body.extend(pipe.drain(..n));
+            protocol.placed(now, conn, n);
+        } else {
+            let piece: Vec<u8> = pipe.drain(..n).collect();
+            protocol.bytes(now, conn, &piece);
         }
+        self.act(id);
     }
 
     pub(super) fn connect(&mut self, dial: Dial) {
