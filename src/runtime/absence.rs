@@ -155,7 +155,8 @@ mod tests {
     #[test]
     fn a_thread_that_reads_without_waiting_is_expected_from_then_on_and_a_look_up_changes_nothing() {
         let mut absence = Absence::default();
-        (absence.begin(at(1000)), absence.begin(at(1001)));
+        absence.begin(at(1000));
+        absence.begin(at(1001));
         assert!(absence.reads(true, || at(1040)));
         absence.has_read(at(1040), 64, false);
         assert!(!absence.is_over(at(1051)) && absence.alarm() == Some(at(1090)));
