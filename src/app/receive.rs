@@ -88,8 +88,9 @@ impl App {
     }
 
     /// A descriptor that is readable while recv or dispatch has something; it may also wake for nothing. It is for
-    /// level-triggered pollers, so not for `EPOLLET`, nor, on Linux, for `EPOLLEXCLUSIVE`. It is the app's, the same for its life: never read, write or close it. While a program takes often what it tells of, its calls
-    /// read the socket; otherwise the app's own thread does.
+    /// level-triggered pollers, so not for `EPOLLET`, nor, on Linux, for `EPOLLEXCLUSIVE`. It is the app's, the same for
+    /// its life: never read, write or close it. While a program often takes what it tells of, these calls read the
+    /// socket; otherwise the app's own thread does.
     ///
     /// # Errors
     /// [`Status::State`]: callbacks have their own thread; [`Status::Io`]: no descriptors left; [`Status::Closed`].
