@@ -11,6 +11,10 @@
 //! is away. Whoever needs what the connection brings meanwhile reads it itself ([`read_kept`]) or
 //! [recalls](Reader::recall) it for the loop, which also does so itself once the thread has been away for too long.
 //!
+//! A program with an event loop of its own does not wait here. While it often takes what the loop has read, the connection
+//! is [set aside](Reader::set_aside) for it, as for a thread that is away: its event loop watches the connection, and the
+//! calls that it then makes read it, as look-ups do.
+//!
 //! [`Reader`] is behind the lock of the driver, and everything here except the sleep happens under that lock. Its needs
 //! are traits, [`Lender`] for the connections and [`Monitor`] for the lock, so that `make loom` runs this file in every
 //! order of its threads.

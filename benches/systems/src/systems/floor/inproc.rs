@@ -38,7 +38,7 @@ impl Mailbox {
         messages.extend_from_slice(head);
         messages.extend_from_slice(payload);
         drop(messages);
-        // Whoever has not taken everything does not wait.
+        // The receiver waits only while there is nothing.
         if was_empty {
             self.arrived.notify_one();
         }
