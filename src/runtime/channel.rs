@@ -6,7 +6,7 @@ use std::os::fd::{AsRawFd, RawFd};
 
 use crate::transport::socket::Stream;
 use crate::transport::tls::TlsStream;
-use crate::transport::ByteStream;
+use crate::transport::{ByteStream, Notices};
 
 /// What carries the bytes of a connection.
 pub enum Channel {
@@ -24,6 +24,14 @@ impl Channel {
             Channel::Socket(stream) => Some(stream.as_raw_fd()),
             Channel::Tls(stream) => Some(stream.as_raw_fd()),
             Channel::Other(_) => None,
+        }
+    }
+
+    /// It, if it is not a socket of the system.
+    pub fn memory(&self) -> Option<&dyn ByteStream> {
+        match self {
+            Channel::Socket(_) | Channel::Tls(_) => None,
+            Channel::Other(stream) => Some(&**stream),
         }
     }
 
@@ -61,11 +69,12 @@ impl Channel {
         }
     }
 
-    pub fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    /// Who is to be told of it is added to `notices`.
+    pub fn write(&mut self, slices: &[IoSlice<'_>], notices: &mut Notices) -> io::Result<usize> {
         match self {
             Channel::Socket(stream) => stream.write(slices),
             Channel::Tls(stream) => stream.write(slices),
-            Channel::Other(stream) => stream.write(slices),
+            Channel::Other(stream) => stream.write(slices, notices),
         }
     }
 

@@ -1,5 +1,7 @@
 //! The connections of a driver: reads and writes them in rounds.
 
+pub mod lending;
+
 use std::io::{self, IoSlice};
 use std::os::fd::RawFd;
 use std::sync::Arc;
@@ -11,7 +13,6 @@ use super::address::Encoding;
 use super::channel::Channel;
 use super::clock::now as this_moment;
 use super::fair::{Fair, Served};
-use super::reader::{Lender, Wait};
 use super::share::Share;
 use super::stint::{cost_of_reading, cost_of_writing};
 use crate::engine::{Closed, ConnId, Gateway, Now, Protocol};
@@ -19,8 +20,7 @@ use crate::framing::Framing;
 use crate::transport::inproc;
 use crate::transport::poller::{Interest, Poller};
 use crate::transport::readiness::Readiness;
-use crate::transport::waiter::SocketWaiter;
-use crate::transport::wake::Woken;
+use crate::transport::{Notices, ReadyList};
 use crate::Error;
 
 /// How many bytes one read takes at most.
@@ -143,6 +143,8 @@ pub enum Written {
 /// The connections of a driver. The engine whose bytes they carry is passed in.
 pub struct Conns {
     poller: Arc<Poller>,
+    /// What those report to that the poller does not watch.
+    ready: Arc<ReadyList>,
     conns: HashMap<u64, Conn>,
     /// Those that wait to be read.
     reading: Fair,
@@ -156,6 +158,8 @@ pub struct Conns {
     buffer: Vec<u8>,
     /// What the program waits for in its own event loop, if it does.
     readiness: Option<Readiness>,
+    /// Who has been written to in this process and is not told yet.
+    notices: Notices,
 }
 
 /// The empty vector `slices` with another lifetime, to reuse its allocation.
@@ -170,9 +174,10 @@ fn is_gone(error: &io::Error) -> bool {
 }
 
 impl Conns {
-    pub fn new(poller: Arc<Poller>) -> Conns {
+    pub fn new(poller: Arc<Poller>, ready: Arc<ReadyList>) -> Conns {
         Conns {
             poller,
+            ready,
             conns: HashMap::new(),
             reading: Fair::default(),
             writing: Fair::default(),
@@ -180,6 +185,7 @@ impl Conns {
             slices: Vec::new(),
             buffer: Vec::new(),
             readiness: None,
+            notices: Notices::default(),
         }
     }
 
@@ -225,12 +231,18 @@ impl Conns {
                 readiness.unwatch(fd);
             }
         }
+        if conn.lent {
+            self.ready.take_back(key);
+        }
         Some(conn)
     }
 
     /// Closes all of them, without writing what is queued.
     pub fn close_all(&mut self) {
-        for (_, conn) in self.conns.drain() {
+        for (key, conn) in self.conns.drain() {
+            if conn.lent {
+                self.ready.take_back(key);
+            }
             if let Some(fd) = conn.channel.fd() {
                 self.poller.remove(fd);
                 if let (true, Some(readiness)) = (conn.shown, &self.readiness) {
@@ -415,7 +427,11 @@ impl Conns {
             let mut slices = recycle(std::mem::take(&mut self.slices));
             engine.gather(now, ConnId(key), &mut slices);
             let offered: usize = slices.iter().map(|slice| slice.len()).sum();
-            let written = if offered == 0 { conn.channel.flush().map(|()| 0) } else { conn.channel.write(&slices) };
+            let written = if offered == 0 {
+                conn.channel.flush().map(|()| 0)
+            } else {
+                conn.channel.write(&slices, &mut self.notices)
+            };
             self.slices = recycle(slices);
             let whole = match written {
                 Ok(n) => {
@@ -441,6 +457,7 @@ impl Conns {
                 break Written::Some;
             }
         };
+        self.notices.tell();
         (round, result)
     }
 
@@ -518,79 +535,5 @@ impl Conns {
     /// Makes it readable, or not, as far as that depends on what was read. True if that ends with this call.
     pub fn set_ready(&mut self, ready: bool) -> bool {
         self.readiness.as_mut().is_some_and(|readiness| readiness.set(ready))
-    }
-}
-
-impl Wait for SocketWaiter {
-    type Source = RawFd;
-
-    fn wait(&self, fd: RawFd, timeout: Option<Duration>) -> io::Result<Woken> {
-        SocketWaiter::wait(self, fd, timeout)
-    }
-
-    fn wake(&self) {
-        SocketWaiter::wake(self);
-    }
-}
-
-impl Lender for Conns {
-    type Conn = ConnId;
-    type Wait = SocketWaiter;
-
-    fn can_lend(&self, conn: ConnId) -> bool {
-        let Some(c) = self.conns.get(&conn.0) else { return false };
-        // With TLS there may be more to read than the socket has, but then it waits for the loop.
-        let only_loop = c.paused || c.broken || c.reads.waits() || c.channel.fd().is_none();
-        !only_loop && self.poller.tells_once()
-    }
-
-    fn lend(&mut self, conn: ConnId) -> bool {
-        if !self.can_lend(conn) {
-            return false;
-        }
-        let Some(c) = self.conns.get_mut(&conn.0) else { return false };
-        if !std::mem::replace(&mut c.lent, true) && c.watch(&self.poller, conn.0).is_err() {
-            c.lent = false;
-        }
-        c.lent
-    }
-
-    fn take_back(&mut self, conn: ConnId) {
-        if let Some(c) = self.conns.get_mut(&conn.0) {
-            c.lent = false;
-            let _ = c.watch(&self.poller, conn.0);
-        }
-    }
-
-    fn show(&mut self, conn: ConnId) -> bool {
-        let Some(c) = self.conns.get_mut(&conn.0) else { return false };
-        if let (Some(readiness), Some(fd)) = (&self.readiness, c.channel.fd()) {
-            c.shown = c.shown || readiness.watch(fd).is_ok();
-            return c.shown;
-        }
-        true
-    }
-
-    fn hide(&mut self, conn: ConnId) {
-        let Some(c) = self.conns.get_mut(&conn.0) else { return };
-        if let (true, Some(readiness), Some(fd)) = (std::mem::take(&mut c.shown), &self.readiness, c.channel.fd()) {
-            readiness.unwatch(fd);
-        }
-    }
-
-    fn is_due(&self, conn: ConnId) -> bool {
-        self.conns.get(&conn.0).is_some_and(|conn| conn.reads.waits() || conn.hung || conn.broken)
-    }
-
-    fn is_paused(&self, conn: ConnId) -> bool {
-        self.conns.get(&conn.0).is_some_and(|conn| conn.paused)
-    }
-
-    fn source(&self, conn: ConnId) -> Option<RawFd> {
-        self.conns.get(&conn.0)?.channel.fd()
-    }
-
-    fn waiter(&self) -> io::Result<SocketWaiter> {
-        SocketWaiter::new()
     }
 }

@@ -69,10 +69,11 @@ pub(super) struct Sleep {
 
 impl<P: Protocol> Driver<P> {
     pub(super) fn new(protocol: P, poller: Arc<Poller>) -> Driver<P> {
+        let reactor = Reactor::new(poller.clone());
         Driver {
             protocol,
-            conns: Conns::new(poller.clone()),
-            reactor: Reactor::new(poller),
+            conns: Conns::new(poller, reactor.ready.clone()),
+            reactor,
             dialler: Dialler::default(),
             listeners: Listeners::default(),
             closing: Closing::default(),

@@ -50,9 +50,9 @@ pub trait Lender {
     /// Whether threads can wait for the connection.
     fn can_lend(&self, conn: Self::Conn) -> bool;
 
-    /// The loop stops watching the connection, if it still does, so that a thread can read it. False if only the loop
-    /// can wait for it.
-    fn lend(&mut self, conn: Self::Conn) -> bool;
+    /// The loop stops watching the connection, if it still does, so that a thread can read it, which sleeps on `sleeper`.
+    /// False if only the loop can wait for it.
+    fn lend(&mut self, conn: Self::Conn, sleeper: &Arc<Sleeper<Self::Wait>>) -> bool;
 
     /// The loop watches the connection again, if it still exists, and learns at once of what is there.
     fn take_back(&mut self, conn: Self::Conn);
@@ -72,8 +72,8 @@ pub trait Lender {
     /// What a thread that reads the connection waits for.
     fn source(&self, conn: Self::Conn) -> Option<<Self::Wait as Wait>::Source>;
 
-    /// A new object to wait with. Fails if there are no descriptors left.
-    fn waiter(&self) -> io::Result<Self::Wait>;
+    /// A new object to wait for the connection with. Fails if there are no descriptors left.
+    fn waiter(&self, conn: Self::Conn) -> io::Result<Self::Wait>;
 }
 
 /// The lock around a driver, for threads that wait.
@@ -134,6 +134,9 @@ enum Holder {
     Away,
 }
 
+/// A connection, and what the thread that reads it sleeps on.
+type Place<L> = (<L as Lender>::Conn, Arc<Sleeper<<L as Lender>::Wait>>);
+
 /// The right to read one connection, and what the thread with that right sleeps on.
 pub struct Reader<L: Lender> {
     holder: Holder,
@@ -145,8 +148,8 @@ pub struct Reader<L: Lender> {
     relying: usize,
     /// The loop reads permanently.
     kept: bool,
-    /// Created for the first thread that reads.
-    sleeper: Option<Arc<Sleeper<L::Wait>>>,
+    /// Created for the first thread that reads the connection.
+    sleeper: Option<Place<L>>,
 }
 
 impl<L: Lender> Default for Reader<L> {
@@ -174,16 +177,14 @@ impl<L: Lender> Reader<L> {
     }
 
     fn lend(&mut self, conns: &mut L, conn: L::Conn) -> bool {
-        if !conns.lend(conn) {
+        if !conns.can_lend(conn) {
             return false;
         }
-        if self.sleeper.is_none() {
-            self.sleeper = conns.waiter().ok().map(|waiter| Arc::new(Sleeper { flag: WakeFlag::new(), waiter }));
+        if self.sleeper.as_ref().is_none_or(|(of, _)| *of != conn) {
+            let waiter = conns.waiter(conn).ok();
+            self.sleeper = waiter.map(|waiter| (conn, Arc::new(Sleeper { flag: WakeFlag::new(), waiter })));
         }
-        if self.sleeper.is_none() {
-            conns.take_back(conn);
-        }
-        self.sleeper.is_some()
+        self.sleeper.as_ref().is_some_and(|(_, sleeper)| conns.lend(conn, sleeper))
     }
 
     /// Whether the calling thread, which borrowed `conn`, still reads it: not once it is closed, the loop wants it
@@ -226,7 +227,7 @@ impl<L: Lender> Reader<L> {
     /// Keeps `conn`, which the loop reads, for a thread of a program with an event loop of its own: it will read when that
     /// loop tells it to.
     pub fn set_aside(&mut self, conns: &mut L, conn: L::Conn) {
-        if conns.lend(conn) {
+        if self.lend(conns, conn) {
             (self.holder, self.lent) = (Holder::Away, Some(conn));
             self.show(conns);
         }
@@ -299,7 +300,7 @@ impl<L: Lender> Reader<L> {
 
     /// Has the thread that reads, if there is one, check whether it has something to return, and otherwise read on.
     pub fn wake(&self) {
-        if let (Holder::Thread, Some(sleeper)) = (self.holder, &self.sleeper) {
+        if let (Holder::Thread, Some((_, sleeper))) = (self.holder, &self.sleeper) {
             sleeper.wake();
         }
     }
@@ -310,7 +311,7 @@ impl<L: Lender> Reader<L> {
         if std::mem::take(&mut self.holder) == Holder::Thread {
             // It may still sleep when another thread reads the next connection, which therefore gets a sleeper of its
             // own.
-            if let Some(sleeper) = self.sleeper.take() {
+            if let Some((_, sleeper)) = self.sleeper.take() {
                 sleeper.wake();
             }
         }
@@ -324,7 +325,7 @@ impl<L: Lender> Reader<L> {
 
     /// What the thread that reads sleeps on.
     pub fn waiter(&self) -> Option<&L::Wait> {
-        self.sleeper.as_ref().map(|sleeper| &sleeper.waiter)
+        self.sleeper.as_ref().map(|(_, sleeper)| &sleeper.waiter)
     }
 
     /// No thread borrows a connection that was passed on, or kept: the loop reads again.
@@ -485,7 +486,7 @@ pub fn read_borrowed<M: Monitor>(
     timeout: Option<Duration>,
 ) {
     let (reader, conns) = M::parts(guard);
-    let (Some(source), Some(sleeper)) = (conns.source(conn), reader.sleeper.clone()) else { return };
+    let (Some(source), Some((_, sleeper))) = (conns.source(conn), reader.sleeper.clone()) else { return };
     // If the connection is closed meanwhile and its number is reused, it is not read below.
     let woken = monitor.unlocked(guard, || sleeper.wait(source, timeout));
     let broken = match woken {
@@ -505,7 +506,7 @@ pub fn read_borrowed<M: Monitor>(
 }
 
 /// What one thread at a time sleeps on; any thread may wake it.
-pub(super) struct Sleeper<W> {
+pub struct Sleeper<W> {
     flag: WakeFlag,
     waiter: W,
 }
@@ -520,7 +521,7 @@ impl<W: Wait> Sleeper<W> {
     }
 
     /// Ends the current or the next wait. Several wakes before the thread runs cost one write.
-    fn wake(&self) {
+    pub fn wake(&self) {
         if self.flag.wake() {
             self.waiter.wake();
         }

@@ -1,7 +1,7 @@
 //! Connections inside one process: two bounded pipes of bytes, without a socket.
 //!
-//! A read or a write that would block is remembered, and the other side's next call wakes the loop that waits. Nothing
-//! here takes the lock of a loop, so loops cannot wait for each other.
+//! A read or a write that would block is remembered, and the other side's next call wakes whoever waits: the loop, or a
+//! thread that reads in its place. Nothing here takes the lock of a loop, so loops cannot wait for each other.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
@@ -12,7 +12,7 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 
 use super::fork::{Birth, PerProcess};
-use super::ready::Ready;
+use super::ready::{Notices, Ready};
 use super::stream::ByteStream;
 use crate::{Error, Result, Status};
 
@@ -87,7 +87,11 @@ impl ByteStream for End {
         Ok(n)
     }
 
-    fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    fn is_drained(&self) -> bool {
+        self.read.lock().reader_waits.is_some()
+    }
+
+    fn write(&mut self, slices: &[IoSlice<'_>], notices: &mut Notices) -> io::Result<usize> {
         let mut pipe = self.write.lock();
         if pipe.reader_gone {
             return Err(io::ErrorKind::BrokenPipe.into());
@@ -116,7 +120,7 @@ impl ByteStream for End {
         let reader = if n > 0 { pipe.reader_waits.take() } else { None };
         drop(pipe);
         if let Some(reader) = reader {
-            reader.notify();
+            notices.add(reader);
         }
         if n == 0 && !whole {
             return Err(io::ErrorKind::WouldBlock.into());
@@ -143,8 +147,11 @@ impl Drop for End {
             pipe.reader_waits = None;
             (pipe.writer_waits.take(), std::mem::take(&mut pipe.bytes))
         };
-        for owner in [reader, writer].into_iter().flatten() {
-            owner.notify();
+        if let Some(reader) = reader {
+            reader.notify_reader();
+        }
+        if let Some(writer) = writer {
+            writer.notify();
         }
     }
 }

@@ -1,8 +1,10 @@
-//! How a thread waits for one socket, or for another thread.
+//! How a thread waits for one connection, or for another thread.
 
 use std::io;
 use std::os::fd::RawFd;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
 
 use super::descriptor::WakeFd;
 use super::wake::Woken;
@@ -52,6 +54,39 @@ impl SocketWaiter {
         self.wake.close();
     }
 }
+
+/// One thread at a time waits for a connection in memory, which wakes it as any other thread does.
+#[derive(Default)]
+pub struct MemoryWaiter {
+    woken: Mutex<bool>,
+    wakes: Condvar,
+}
+
+impl MemoryWaiter {
+    /// Waits for a wake, or until `timeout` is over; if that is zero, it is as if there had been one.
+    pub fn wait(&self, timeout: Option<Duration>) -> Woken {
+        let mut woken = self.woken.lock();
+        // Beyond the range of the clock is for ever.
+        match timeout.filter(|timeout| !timeout.is_zero()).map(|timeout| Instant::now().checked_add(timeout)) {
+            Some(Some(until)) => drop(self.wakes.wait_while_until(&mut woken, |woken| !*woken, until)),
+            _ if timeout == Some(Duration::ZERO) => *woken = true,
+            _ => self.wakes.wait_while(&mut woken, |woken| !*woken),
+        }
+        if std::mem::take(&mut *woken) {
+            Woken::Readable
+        } else {
+            Woken::Otherwise
+        }
+    }
+
+    /// Ends the running or the next wait.
+    pub fn wake(&self) {
+        *self.woken.lock() = true;
+        // Without the lock, which the thread takes first of all.
+        self.wakes.notify_one();
+    }
+}
+
 /// With microseconds, which a wait in milliseconds would round up.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn poll(fds: &mut [libc::pollfd], timeout: Option<Duration>) -> libc::c_int {

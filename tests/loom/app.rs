@@ -14,7 +14,7 @@ use loom::sync::{Arc, Condvar, Mutex, MutexGuard, Notify};
 use loom::thread;
 
 use crate::deadline::Deadline;
-use crate::reader::{self, Lender, Monitor, Reader, Wait};
+use crate::reader::{self, Lender, Monitor, Reader, Sleeper, Wait};
 use crate::wake::Woken;
 use crate::Loop;
 
@@ -125,7 +125,7 @@ impl Lender for Connection {
         self.open
     }
 
-    fn lend(&mut self, (): ()) -> bool {
+    fn lend(&mut self, (): (), _: &std::sync::Arc<Sleeper<Waiter>>) -> bool {
         if self.open && !std::mem::replace(&mut self.lent, true) {
             self.kernel.arm(false);
         }
@@ -160,7 +160,7 @@ impl Lender for Connection {
         self.open.then_some(())
     }
 
-    fn waiter(&self) -> io::Result<Waiter> {
+    fn waiter(&self, (): ()) -> io::Result<Waiter> {
         Ok(Waiter { kernel: self.kernel.clone(), woken: Arc::new(Notify::new()) })
     }
 }

@@ -6,7 +6,8 @@ use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
-use crate::transport::waiter::SocketWaiter;
+use crate::runtime::conns::lending::{Source, Waiter};
+use crate::transport::waiter::{MemoryWaiter, SocketWaiter};
 
 /// What a thread sleeps on, which counts its wakes and finds something to read at once.
 #[derive(Clone, Default)]
@@ -52,7 +53,7 @@ impl Lender for Connections {
         !self.only_loop
     }
 
-    fn lend(&mut self, conn: u32) -> bool {
+    fn lend(&mut self, conn: u32, _: &Arc<Sleeper<Wakes>>) -> bool {
         if !self.only_loop {
             self.lent = Some(conn);
         }
@@ -86,7 +87,7 @@ impl Lender for Connections {
         Some(())
     }
 
-    fn waiter(&self) -> io::Result<Wakes> {
+    fn waiter(&self, _: u32) -> io::Result<Wakes> {
         Ok(Wakes::default())
     }
 }
@@ -108,7 +109,7 @@ fn passed_on(waiting: usize) -> (Reader<Connections>, Connections) {
 
 /// The thread that reads sleeps from now on: counts how often it is woken.
 fn asleep(reader: &Reader<Connections>) -> Wakes {
-    let sleeper = reader.sleeper.as_ref().expect("a thread reads");
+    let (_, sleeper) = reader.sleeper.as_ref().expect("a thread reads");
     assert!(sleeper.flag.sleep());
     sleeper.waiter.clone()
 }
@@ -255,46 +256,62 @@ fn a_connection_that_is_closed_is_forgotten_and_the_next_has_a_sleeper_of_its_ow
     assert_eq!((first.count(), second.count()), (1, 1));
 }
 
-fn sleeper() -> Sleeper<SocketWaiter> {
-    Sleeper { flag: WakeFlag::new(), waiter: SocketWaiter::new().unwrap() }
+fn sleeper(waiter: Waiter) -> Sleeper<Waiter> {
+    Sleeper { flag: WakeFlag::new(), waiter }
+}
+
+/// What a thread sleeps on that waits for a socket, or for a connection in memory, which has nothing to read; and what a
+/// wake ends the wait as.
+fn kinds(socket: &UnixStream) -> [(Sleeper<Waiter>, Source, Woken); 2] {
+    let memory = sleeper(Waiter::Memory(MemoryWaiter::default()));
+    let to_socket = sleeper(Waiter::Socket(SocketWaiter::new().unwrap()));
+    [
+        (to_socket, Source::Socket(socket.as_raw_fd()), Woken::Otherwise),
+        // It is not known who woke it.
+        (memory, Source::Memory { has_more: false }, Woken::Readable),
+    ]
 }
 
 #[test]
 fn bytes_a_hang_up_and_a_wake_each_end_a_wait() {
-    let sleeper = sleeper();
     let (mine, mut theirs) = UnixStream::pair().unwrap();
-    let wait = |timeout| sleeper.wait(mine.as_raw_fd(), timeout).unwrap();
+    let [(sleeper, source, _), (memory, ..)] = kinds(&mine);
+    let wait = |timeout| sleeper.wait(source, timeout).unwrap();
     assert_eq!(wait(Some(Duration::ZERO)), Woken::Otherwise);
     theirs.write_all(b"x").unwrap();
     assert_eq!(wait(None), Woken::Readable);
     drop(theirs);
     assert_eq!(wait(None), Woken::Broken);
+    assert_eq!(memory.wait(Source::Memory { has_more: true }, None).unwrap(), Woken::Readable);
 }
 
 #[test]
 fn a_wait_is_not_shorter_than_asked_for() {
-    let sleeper = sleeper();
     let (mine, _theirs) = UnixStream::pair().unwrap();
-    let begin = Instant::now();
-    assert_eq!(sleeper.wait(mine.as_raw_fd(), Some(Duration::from_micros(10_100))).unwrap(), Woken::Otherwise);
-    assert!(begin.elapsed() >= Duration::from_micros(10_100));
-    sleeper.wake();
-    assert_eq!(sleeper.wait(mine.as_raw_fd(), Some(Duration::MAX)).unwrap(), Woken::Otherwise);
+    for (sleeper, source, woken) in kinds(&mine) {
+        let begin = Instant::now();
+        assert_eq!(sleeper.wait(source, Some(Duration::from_micros(10_100))).unwrap(), Woken::Otherwise);
+        assert!(begin.elapsed() >= Duration::from_micros(10_100));
+        sleeper.wake();
+        assert_eq!(sleeper.wait(source, Some(Duration::MAX)).unwrap(), woken);
+    }
 }
 
 #[test]
 fn a_wake_that_came_before_the_wait_ends_it() {
-    let sleeper = Arc::new(sleeper());
     let (mine, _theirs) = UnixStream::pair().unwrap();
-    sleeper.wake();
-    assert_eq!(sleeper.wait(mine.as_raw_fd(), None).unwrap(), Woken::Otherwise);
-    for _ in 0..1000 {
-        let waker = {
-            let sleeper = sleeper.clone();
-            std::thread::spawn(move || sleeper.wake())
-        };
-        // For ever, if the wake was lost.
-        assert_eq!(sleeper.wait(mine.as_raw_fd(), None).unwrap(), Woken::Otherwise);
-        waker.join().unwrap();
+    for (sleeper, source, woken) in kinds(&mine) {
+        let sleeper = Arc::new(sleeper);
+        sleeper.wake();
+        assert_eq!(sleeper.wait(source, None).unwrap(), woken);
+        for _ in 0..1000 {
+            let waker = {
+                let sleeper = sleeper.clone();
+                std::thread::spawn(move || sleeper.wake())
+            };
+            // For ever, if the wake was lost.
+            assert_eq!(sleeper.wait(source, None).unwrap(), woken);
+            waker.join().unwrap();
+        }
     }
 }

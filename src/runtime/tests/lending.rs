@@ -4,6 +4,15 @@ use super::*;
 
 /// Two nodes for each transport whose connections may be read by a thread, and the address at which the first listens.
 fn transports(test: impl Fn(&Node, &Node, &str)) {
+    static NAMES: AtomicUsize = AtomicUsize::new(0);
+    sockets(&test);
+    let (hub, app) = (Node::new(Backend::Best), Node::new(Backend::Best));
+    let url = listen(&hub, &format!("inproc://lending-{}", NAMES.fetch_add(1, Ordering::Relaxed)));
+    test(&hub, &app, &url);
+}
+
+/// As [`transports`], for those with sockets, which also the program's own event loop can watch.
+fn sockets(test: impl Fn(&Node, &Node, &str)) {
     let directory = Directory::new();
     let mut urls = vec!["tcp://127.0.0.1:0".to_owned(), format!("ipc://{}", directory.path("s"))];
     if cfg!(feature = "tls") {
@@ -21,15 +30,21 @@ fn transports(test: impl Fn(&Node, &Node, &str)) {
 
 /// The accepting node of a connection with its side of it, and the other with its own. Neither has anything to read, not
 /// even of a TLS handshake.
+fn connected(hub: &Node, app: &Node, url: &str, test: impl Fn(&Node, ConnId, &Node, ConnId)) {
+    let conn = app.dial(url);
+    let (accepted, ..) = hub.opened(0);
+    hub.act(|r| r.send(accepted, b"welcome"));
+    app.received(conn, b"welcome");
+    app.act(|r| r.open.get_mut(&conn).unwrap().received.clear());
+    test(hub, accepted, app, conn);
+}
+
 fn lending(test: impl Fn(&Node, ConnId, &Node, ConnId)) {
-    transports(|hub, app, url| {
-        let conn = app.dial(url);
-        let (accepted, ..) = hub.opened(0);
-        hub.act(|r| r.send(accepted, b"welcome"));
-        app.received(conn, b"welcome");
-        app.act(|r| r.open.get_mut(&conn).unwrap().received.clear());
-        test(hub, accepted, app, conn);
-    });
+    transports(|hub, app, url| connected(hub, app, url, &test));
+}
+
+fn showing(test: impl Fn(&Node, ConnId, &Node, ConnId)) {
+    sockets(|hub, app, url| connected(hub, app, url, &test));
 }
 
 type Guard<'a> = MutexGuard<'a, Driver<Recorder>>;
@@ -224,7 +239,7 @@ fn a_connection_that_a_thread_reads_is_written_to_the_end() {
 
 #[test]
 fn a_thread_that_reads_a_connection_in_the_handshake_has_written_what_waited_for_it() {
-    transports(|hub, app, url| {
+    sockets(|hub, app, url| {
         let waits = hub.shared.lock();
         let conn = app.dial(url);
         let mut driver = app.shared.lock();
@@ -334,7 +349,7 @@ fn poll_until_away<'a>(
 
 #[test]
 fn a_program_with_an_event_loop_of_its_own_reads_what_its_descriptor_tells_of() {
-    lending(|hub, accepted, app, conn| {
+    showing(|hub, accepted, app, conn| {
         // The lock is held from here on, so that the loop does nothing.
         let (mut driver, fd, mut came) = poll_until_away(hub, accepted, app, conn, 0);
         assert!(!is_readable(fd, Duration::ZERO));
@@ -352,7 +367,7 @@ fn a_program_with_an_event_loop_of_its_own_reads_what_its_descriptor_tells_of() 
 
 #[test]
 fn what_comes_while_such_a_program_stays_away_is_read_by_the_loop_and_the_end_of_the_connection_too() {
-    lending(|hub, accepted, app, conn| {
+    showing(|hub, accepted, app, conn| {
         let (driver, fd, came) = poll_until_away(hub, accepted, app, conn, 0);
         drop(driver);
         hub.act(|r| r.send(accepted, b"x"));
@@ -367,13 +382,32 @@ fn what_comes_while_such_a_program_stays_away_is_read_by_the_loop_and_the_end_of
 
 #[test]
 fn a_descriptor_that_is_made_while_a_thread_is_away_tells_of_what_comes() {
-    lending(|hub, accepted, app, conn| {
+    showing(|hub, accepted, app, conn| {
         let (mut driver, came) = go_away(hub, accepted, app, conn);
         let fd = driver.readiness().unwrap();
         assert!(!is_readable(fd, Duration::ZERO));
         hub.act(|r| r.send(accepted, b"x"));
         while received(&driver, conn) == came {
             assert!(is_readable(fd, PATIENCE));
+            take(app, &mut driver);
+        }
+    });
+}
+
+#[test]
+fn a_program_with_an_event_loop_of_its_own_is_told_by_the_loop_of_what_comes_in_memory() {
+    let (hub, app) = (Node::new(Backend::Best), Node::new(Backend::Best));
+    let url = listen(&hub, "inproc://lending-with-a-descriptor");
+    connected(&hub, &app, &url, |hub, accepted, app, conn| {
+        let (driver, came) = go_away(hub, accepted, app, conn);
+        drop(driver);
+        app.shared.lock().readiness().unwrap();
+        assert!(!app.shared.lock().reader.is_lent(), "nothing but the loop can tell it");
+        for sent in came + 1..came + 10 {
+            hub.act(|r| r.send(accepted, b"x"));
+            app.received(conn, &b"x".repeat(sent));
+            let mut driver = app.shared.lock();
+            driver.set_ready(true);
             take(app, &mut driver);
         }
     });

@@ -1,7 +1,5 @@
 //! Connections: bytes, closes, many of them at once, and the loop that serves them.
 
-use std::os::fd::RawFd;
-
 use super::super::reader::Lender;
 use super::*;
 
@@ -332,8 +330,8 @@ fn a_flood_from_one_peer_does_not_keep_another_waiting() {
 }
 
 /// Waits until the system has handed something on to a socket, which it need not do at once.
-fn is_readable(socket: Option<RawFd>) {
-    let Some(fd) = socket else { return };
+fn is_readable(source: Option<Source>) {
+    let Some(Source::Socket(fd)) = source else { return };
     let mut poll = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
     // SAFETY: there is one of them.
     let ready = unsafe { libc::poll(&mut poll, 1, PATIENCE.as_millis() as libc::c_int) };
