@@ -51,11 +51,11 @@ fn is_retained(body: &wire::Body<'_>) -> bool {
 impl Outline {
     /// Of a body that was decoded from these bytes.
     pub fn of(body: &wire::Body<'_>, bytes: &[u8]) -> Outline {
-        let place = |part: &str| {
+        let place = |part: &[u8]| {
             let at = part.as_ptr() as usize - bytes.as_ptr() as usize;
             at..at + part.len()
         };
-        let (sender, name, retained) = (place(body.sender), place(body.name), is_retained(body));
+        let (sender, name, retained) = (place(body.sender_bytes()), place(body.name_bytes()), is_retained(body));
         Outline { sender, name, data_end: body.meta_at, kind: body.kind, retained }
     }
 }
@@ -99,7 +99,7 @@ impl State {
         scratch.clear();
         // The data of a tombstone is for hubs.
         let data = if body.kind == Kind::Cleared { NIL } else { body.data };
-        for piece in [body.sender.as_bytes(), body.name.as_bytes(), data] {
+        for piece in [body.sender_bytes(), body.name_bytes(), data] {
             scratch.extend_from_slice(piece);
             scratch.push(0);
         }
@@ -107,8 +107,8 @@ impl State {
             stamp,
             time,
             kind: body.kind,
-            sender_len: body.sender.len() as u8,
-            name_len: body.name.len() as u16,
+            sender_len: body.sender_bytes().len() as u8,
+            name_len: body.name_bytes().len() as u16,
             retained: is_retained(body),
             json: OnceLock::new(),
             large: None,
@@ -185,14 +185,14 @@ impl State {
     }
 
     /// Whether these are its sender and name. Compared as bytes, since a comparison as text would check UTF-8 again.
-    pub(crate) fn is_of(&self, sender: &str, name: &str) -> bool {
-        self.is_named(name) && self.all()[..self.sender_len()] == *sender.as_bytes()
+    pub(crate) fn is_of(&self, sender: &[u8], name: &[u8]) -> bool {
+        self.is_named(name) && self.all()[..self.sender_len()] == *sender
     }
 
     /// Whether this is its name.
-    pub(crate) fn is_named(&self, name: &str) -> bool {
+    pub(crate) fn is_named(&self, name: &[u8]) -> bool {
         let from = self.sender_len() + 1;
-        self.all()[from..from + self.name_len()] == *name.as_bytes()
+        self.all()[from..from + self.name_len()] == *name
     }
 
     /// The identity of the app that published it.
@@ -410,7 +410,10 @@ mod tests {
                     assert_eq!(made.all(), copied.all());
                     assert_eq!((made.sender(), made.name()), (copied.sender(), copied.name()));
                     assert_eq!((made.msgpack(), made.kind()), (copied.msgpack(), copied.kind()));
-                    assert!(made.is_of(copied.sender(), copied.name()) && made.allocated() > copied.allocated());
+                    assert!(
+                        made.is_of(copied.sender().as_bytes(), copied.name().as_bytes())
+                            && made.allocated() > copied.allocated()
+                    );
                 }
             }
         }

@@ -88,7 +88,7 @@ impl Format {
         let mut value = Vec::with_capacity(text.len());
         wire::to_msgpack(text, &mut value)?;
         match wire::decode(&value, Form::Old) {
-            Ok(state) if topic => Ok([state.name.as_bytes(), b"\0", &value].concat()),
+            Ok(state) if topic => Ok([state.name().as_bytes(), b"\0", &value].concat()),
             _ => Ok(value),
         }
     }
@@ -127,7 +127,7 @@ fn json(message: &[u8]) -> String {
     });
     // Before the whole: a name and its state are never anything else.
     if let Some((topic, body)) = topic {
-        if wire::decode(body, Form::Old).is_ok_and(|state| state.name == topic) {
+        if wire::decode(body, Form::Old).is_ok_and(|state| state.name() == topic) {
             return wire::from_msgpack(body);
         }
     }

@@ -24,13 +24,16 @@ fn body_of(bytes: &[u8], form: Form) {
     let Ok(body) = wire::decode(bytes, form) else { return };
     let kind = wire::check(body.data).expect("the data is one value");
     assert_eq!(body.kind, if body.meta.flags & Meta::CLEAR == 0 { kind } else { Kind::Cleared });
-    assert!(!body.sender.is_empty() && !body.sender.contains('\0') && !body.name.contains('\0'));
-    assert_eq!(wire::decode_start(bytes, form), Some((body.sender, body.name)), "the start of a body is its head");
+    assert!(!body.sender().is_empty() && !body.sender().contains('\0') && !body.name().contains('\0'));
+    assert_eq!(wire::decode_start(bytes, form), Some((body.sender(), body.name())), "the start of a body is its head");
     value(body.data);
     let mut out = Vec::new();
-    wire::encode(&mut out, form, body.sender, body.name, body.data, &body.meta);
+    wire::encode(&mut out, form, body.sender(), body.name(), body.data, &body.meta);
     let second = wire::decode(&out, form).expect("what was written reads back");
-    assert_eq!((second.sender, second.name, second.data, second.kind), (body.sender, body.name, body.data, body.kind));
+    assert_eq!(
+        (second.sender(), second.name(), second.data, second.kind),
+        (body.sender(), body.name(), body.data, body.kind)
+    );
     assert_eq!(second.meta, body.meta);
     assert!(second.canonical);
     if body.canonical {
@@ -43,7 +46,7 @@ fn body_of(bytes: &[u8], form: Form) {
     wire::with_stamp(body.raw_meta, stamp, &mut meta);
     assert_eq!(Meta::decode(&meta).map(|(meta, len)| (meta.stamp, len)), Ok((Some(stamp), meta.len())));
     if let (true, Ok(control)) = (body.is_reserved(), Control::decode(&body)) {
-        written_again(&control, body.sender);
+        written_again(&control, body.sender());
     }
 }
 
@@ -67,7 +70,7 @@ pub fn control(bytes: &[u8]) {
     let Ok(body) = wire::decode(&out, Form::V1) else { return };
     assert!(body.is_reserved());
     if let Ok(control) = Control::decode(&body) {
-        written_again(&control, body.sender);
+        written_again(&control, body.sender());
     }
 }
 

@@ -22,7 +22,7 @@ impl<'a> Told<'a> {
 
     /// A state that came.
     pub fn body(body: &Body<'a>) -> Told<'a> {
-        Told { sender: body.sender, name: body.name, kind: body.kind, len: body.meta_at }
+        Told { sender: body.sender(), name: body.name(), kind: body.kind, len: body.meta_at }
     }
 }
 

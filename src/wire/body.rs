@@ -114,10 +114,8 @@ impl From<Malformed> for Error {
 /// A body that was checked, borrowed from the bytes it was read from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Body<'a> {
-    /// The identity that published it; 1 to 255 bytes without NUL.
-    pub sender: &'a str,
-    /// Its name; 1 to 1024 bytes without NUL.
-    pub name: &'a str,
+    sender: &'a [u8],
+    name: &'a [u8],
     /// The value, as MessagePack.
     pub data: &'a [u8],
     /// What `data` is; [`Kind::Cleared`] with [`Meta::CLEAR`], when `data` is the number of the kind that was cleared, or
@@ -134,7 +132,30 @@ pub struct Body<'a> {
     pub canonical: bool,
 }
 
-impl Body<'_> {
+impl<'a> Body<'a> {
+    /// The identity that published it; 1 to 255 bytes without NUL. What only compares or copies it, as on the way of a
+    /// state, takes [`Body::sender_bytes`]: a `str` costs another check.
+    pub fn sender(&self) -> &'a str {
+        std::str::from_utf8(self.sender).unwrap_or_default()
+    }
+
+    /// Its name; 1 to 1024 bytes without NUL. For its cost see [`Body::sender`].
+    pub fn name(&self) -> &'a str {
+        std::str::from_utf8(self.name).unwrap_or_default()
+    }
+
+    /// The bytes of [`Body::sender`].
+    #[inline]
+    pub fn sender_bytes(&self) -> &'a [u8] {
+        self.sender
+    }
+
+    /// The bytes of [`Body::name`].
+    #[inline]
+    pub fn name_bytes(&self) -> &'a [u8] {
+        self.name
+    }
+
     /// The bits of an accept mask of which one is enough for it.
     #[inline]
     pub fn accepted_by(&self) -> u32 {
@@ -143,7 +164,7 @@ impl Body<'_> {
 
     /// Whether it is a message between an app and its hub.
     pub fn is_reserved(&self) -> bool {
-        self.name.starts_with(RESERVED)
+        self.name.starts_with(RESERVED.as_bytes())
     }
 }
 
@@ -187,7 +208,7 @@ pub fn decode_start(bytes: &[u8], form: Form) -> Option<(&str, &str)> {
     array_head(bytes, &mut reader, form).ok()?;
     let (sender, _) = key(&mut reader, form, MAX_SENDER, Malformed::Sender).ok()?;
     let (name, _) = key(&mut reader, form, MAX_NAME, Malformed::Name).ok()?;
-    Some((sender, name))
+    Some((std::str::from_utf8(sender).ok()?, std::str::from_utf8(name).ok()?))
 }
 
 /// Reads the head of the outer array. True if it is the one byte that [`encode`] writes.
@@ -215,7 +236,7 @@ fn key<'a>(
     form: Form,
     max: usize,
     fault: Malformed,
-) -> Result<(&'a str, bool), Malformed> {
+) -> Result<(&'a [u8], bool), Malformed> {
     let before = reader.rest().len();
     let (string, len) = reader.string_head()?.ok_or(fault)?;
     let head_len = before - reader.rest().len();
@@ -223,19 +244,38 @@ fn key<'a>(
         return Err(fault);
     }
     let bytes = reader.take(len)?;
-    let text = std::str::from_utf8(bytes).map_err(|_| Malformed::Utf8)?;
-    if has_nul(bytes) {
-        return Err(fault);
+    if !is_plain(bytes) {
+        std::str::from_utf8(bytes).map_err(|_| Malformed::Utf8)?;
+        if has_nul(bytes) {
+            return Err(fault);
+        }
     }
-    Ok((text, string == StringType::Str && head_len == str_head_len(len)))
+    Ok((bytes, string == StringType::Str && head_len == str_head_len(len)))
 }
 
-/// Eight bytes at a time, the last eight perhaps twice: names are too short for the standard library's search to pay
-/// off.
+const ONES: u64 = u64::from_ne_bytes([0x01; 8]);
+const TOPS: u64 = u64::from_ne_bytes([0x80; 8]);
+
+/// Whether it is ASCII without NUL, as nearly all keys are. Eight bytes at a time, the last eight perhaps twice: keys are too
+/// short for the standard library's check to pay off.
 #[inline]
+fn is_plain(bytes: &[u8]) -> bool {
+    // The borrow of a subtraction sets the top bit of a byte that was zero.
+    let plain = |word: u64| (word | word.wrapping_sub(ONES)) & TOPS == 0;
+    if let Some(last) = bytes.last_chunk() {
+        let mut words = bytes.chunks_exact(8).map(|word| u64::from_ne_bytes(word.try_into().expect("eight bytes")));
+        return plain(u64::from_ne_bytes(*last)) && words.all(plain);
+    }
+    match (bytes.first_chunk(), bytes.last_chunk()) {
+        (Some(&first), Some(&last)) => {
+            plain(u64::from(u32::from_ne_bytes(first)) << 32 | u64::from(u32::from_ne_bytes(last)))
+        }
+        _ => bytes.iter().all(|byte| (0x01..0x80).contains(byte)),
+    }
+}
+
+/// As [`is_plain`], for the NUL alone.
 fn has_nul(bytes: &[u8]) -> bool {
-    const ONES: u64 = u64::from_ne_bytes([0x01; 8]);
-    const TOPS: u64 = u64::from_ne_bytes([0x80; 8]);
     // The borrow of a subtraction sets the top bit of a byte that was zero, or of one behind it.
     let zero = |word: &[u8; 8]| {
         let word = u64::from_ne_bytes(*word);
@@ -357,6 +397,23 @@ mod tests {
                 let before = std::mem::replace(&mut bytes[at], 0);
                 assert!(has_nul(&bytes), "at {at} of {len}");
                 bytes[at] = before;
+            }
+        }
+    }
+
+    #[test]
+    fn keys_are_plain_without_nul_and_without_a_byte_beyond_ascii() {
+        for len in 0..40 {
+            for around in [0x01, 0x02, 0x7E, 0x7F] {
+                let mut bytes = vec![around; len];
+                assert!(is_plain(&bytes));
+                for at in 0..len {
+                    for byte in 0..=0xFF {
+                        bytes[at] = byte;
+                        assert_eq!(is_plain(&bytes), (0x01..0x80).contains(&byte), "{byte} at {at} of {len}");
+                    }
+                    bytes[at] = around;
+                }
             }
         }
     }

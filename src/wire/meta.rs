@@ -60,10 +60,29 @@ impl Stamp {
 
     /// The stamp in these bytes, if they have the right length.
     pub fn from_bytes(bytes: &[u8]) -> Option<Stamp> {
-        let (clock, instance) = bytes.split_first_chunk()?;
-        let clock = LogicalTime::from_bits(u64::from_be_bytes(*clock));
-        Some(Stamp { clock, instance: Instance(instance.try_into().ok()?) })
+        bytes.try_into().ok().map(Stamp::of_bytes)
     }
+
+    #[inline]
+    fn of_bytes(bytes: &[u8; Stamp::LEN]) -> Stamp {
+        let (mut clock, mut instance) = ([0; 8], [0; 16]);
+        clock.copy_from_slice(&bytes[..8]);
+        instance.copy_from_slice(&bytes[8..]);
+        Stamp { clock: LogicalTime::from_bits(u64::from_be_bytes(clock)), instance: Instance(instance) }
+    }
+}
+
+/// What a meta begins with that has a stamp and nothing else, as that of nearly all bodies: the heads of map and bin, and the
+/// key.
+const BARE: [u8; Stamp::META_LEN - Stamp::LEN] = [0x81, key::STAMP as u8, 0xC4, Stamp::LEN as u8];
+
+/// Such a meta, in one piece.
+#[inline]
+fn bare(stamp: Stamp) -> [u8; Stamp::META_LEN] {
+    let mut bytes = [0; Stamp::META_LEN];
+    bytes[..BARE.len()].copy_from_slice(&BARE);
+    bytes[BARE.len()..].copy_from_slice(&stamp.to_bytes());
+    bytes
 }
 
 /// The known keys of a body's `meta`. Unknown keys stay in [`super::Body::raw_meta`] and are passed on with it.
@@ -112,7 +131,17 @@ impl<'a> Meta<'a> {
     }
 
     /// Appends the map, with what is set in the order of the keys.
+    #[inline]
     pub fn encode(&self, out: &mut Vec<u8>) {
+        match *self {
+            Meta { stamp: Some(stamp), sequence: None, flags: 0, request: None, target: None, lifetime: None } => {
+                out.extend_from_slice(&bare(stamp));
+            }
+            _ => self.encode_any(out),
+        }
+    }
+
+    fn encode_any(&self, out: &mut Vec<u8>) {
         let pairs = [self.stamp.is_some(), self.sequence.is_some(), self.flags != 0, self.request.is_some()];
         let others = u32::from(self.target.is_some()) + u32::from(self.lifetime.is_some());
         put_map(out, pairs.iter().filter(|set| **set).count() as u32 + others);
@@ -144,7 +173,16 @@ impl<'a> Meta<'a> {
     ///
     /// # Errors
     /// [`Malformed::Meta`] if that does not hold, else what [`super::skip`] finds.
+    #[inline]
     pub fn decode(bytes: &'a [u8]) -> Result<(Meta<'a>, usize), Malformed> {
+        if let Some(stamp) = bytes.strip_prefix(&BARE).and_then(<[u8]>::first_chunk) {
+            let stamp = Some(Stamp::of_bytes(stamp));
+            return Ok((Meta { stamp, ..Meta::default() }, Stamp::META_LEN));
+        }
+        Meta::decode_any(bytes)
+    }
+
+    fn decode_any(bytes: &'a [u8]) -> Result<(Meta<'a>, usize), Malformed> {
         let mut meta = Meta::default();
         let mut reader = ValueReader::new(bytes);
         // Bit n: key n was there.
@@ -306,6 +344,26 @@ mod tests {
         assert_eq!(Stamp::from_bytes(&[0; Stamp::LEN + 1]), None);
         let clock = LogicalTime::from_bits(1_700_000_000_000 << 16 | 0xFFFF);
         assert_eq!(Stamp { clock, ..NEWER }.millis(), 1_700_000_000_000);
+    }
+
+    #[test]
+    fn a_bare_meta_is_written_and_read_as_any_other() {
+        let meta = Meta { stamp: Some(OLDER), ..Meta::default() };
+        let (mut bare, mut any) = (Vec::new(), Vec::new());
+        meta.encode(&mut bare);
+        meta.encode_any(&mut any);
+        assert_eq!(bare, any);
+        for len in 0..=bare.len() {
+            assert_eq!(Meta::decode(&bare[..len]), Meta::decode_any(&bare[..len]), "{len} bytes");
+        }
+        bare.push(0xC0);
+        assert_eq!(Meta::decode(&bare), Meta::decode_any(&bare));
+        for at in 0..bare.len() {
+            for byte in 0..=0xFF {
+                let bytes = [&bare[..at], &[byte], &bare[at + 1..]].concat();
+                assert_eq!(Meta::decode(&bytes), Meta::decode_any(&bytes), "{byte} at {at}");
+            }
+        }
     }
 
     #[test]

@@ -119,6 +119,11 @@ impl<'a> ValueReader<'a> {
     /// The type and length of a str or bin, if one is next. Its bytes are left in the input.
     #[inline]
     pub(super) fn string_head(&mut self) -> Result<Option<(StringType, usize)>, Malformed> {
+        // Nearly all.
+        if let Some((&head @ 0xA0..=0xBF, rest)) = self.rest.split_first() {
+            self.rest = rest;
+            return Ok(Some((StringType::Str, usize::from(head & 0x1F))));
+        }
         Ok(Some(match Marker::from_u8(self.byte()?) {
             Marker::FixStr(len) => (StringType::Str, usize::from(len)),
             Marker::Str8 => (StringType::Str, self.len8()?),
@@ -208,7 +213,10 @@ impl<'a> ValueReader<'a> {
     fn checked(&mut self) -> Result<Token<'a>, Malformed> {
         let token = self.token()?;
         if let Token::Str(text) = token {
-            std::str::from_utf8(text).map_err(|_| Malformed::Utf8)?;
+            // Short ones cost less in this way.
+            if !text.is_ascii() {
+                std::str::from_utf8(text).map_err(|_| Malformed::Utf8)?;
+            }
         }
         Ok(token)
     }

@@ -28,7 +28,7 @@ impl Reader {
         self.header -= skip;
         let mut input = &bytes[skip..];
         while let Some(Frame::Body(body)) = self.decoder.next(&mut input).expect("frames") {
-            let name = wire::decode(body, Form::V1).expect("a body").name;
+            let name = wire::decode(body, Form::V1).expect("a body").name();
             if !name.starts_with(wire::RESERVED) {
                 self.names.push(name.to_owned());
             }
@@ -88,7 +88,7 @@ fn a_receiver_that_fell_behind_gets_the_newest_of_each_key_once_and_is_live_agai
     let mut newest = BTreeMap::new();
     for bytes in hub.bodies(receiver) {
         let body = wire::decode(&bytes, Form::V1).unwrap();
-        newest.insert(body.name.to_owned(), body.data.to_vec());
+        newest.insert(body.name().to_owned(), body.data.to_vec());
     }
     let stats = hub.peer(receiver);
     assert!(stats.live);

@@ -43,7 +43,7 @@ fn said(hub: &mut Direct, conn: ConnId) -> Vec<String> {
         let body = wire::decode(&bytes, Form::V1).expect("a body");
         let sign = if body.kind == Kind::Cleared { "-" } else { "" };
         let held = if body.meta.flags & Meta::RETAINED != 0 { " held" } else { "" };
-        (!body.is_reserved()).then(|| format!("{sign}{}{held}", body.name))
+        (!body.is_reserved()).then(|| format!("{sign}{}{held}", body.name()))
     };
     hub.bodies(conn).into_iter().filter_map(words).collect()
 }
@@ -210,7 +210,7 @@ fn written(app: &mut DirectApp) -> Vec<(String, Kind, Vec<u8>)> {
     let bodies = app.bodies();
     let states = bodies.iter().map(|bytes| wire::decode(bytes, Form::V1).expect("a body"));
     let states = states.filter(|body| !body.is_reserved());
-    states.map(|body| (body.name.to_owned(), body.kind, body.data.to_vec())).collect()
+    states.map(|body| (body.name().to_owned(), body.kind, body.data.to_vec())).collect()
 }
 
 #[test]

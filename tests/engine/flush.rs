@@ -19,7 +19,7 @@ fn an_acknowledgement_comes_behind_everything_it_covers() {
     let version = app.session.request_ack();
     assert!(!app.session.is_acked(version));
     let bodies = app.bodies();
-    let names: Vec<_> = bodies.iter().map(|bytes| wire::decode(bytes, Form::V1).unwrap().name).collect();
+    let names: Vec<_> = bodies.iter().map(|bytes| wire::decode(bytes, Form::V1).unwrap().name()).collect();
     assert_eq!(names.last(), Some(&"$ns/ping"));
     assert!(names.contains(&"x") && names.contains(&"y"));
     let Ok(Control::Ping { token }) = Control::decode(&wire::decode(bodies.last().unwrap(), Form::V1).unwrap()) else {
@@ -126,7 +126,7 @@ fn an_acknowledgement_comes_while_others_go_on_publishing_over_a_slow_link_and_c
         header = header.saturating_sub(bytes.len());
         while let Ok(Some(Frame::Body(bytes))) = reader.next(&mut input) {
             let body = wire::decode(bytes, Form::V1).unwrap();
-            if let Some(key) = body.name.strip_prefix('k') {
+            if let Some(key) = body.name().strip_prefix('k') {
                 let number = wire::text(body.data).unwrap().trim_end_matches('.');
                 seen[key.parse::<usize>().unwrap()] = number.parse::<usize>().unwrap();
             } else if let Ok(Control::Ping { token }) = Control::decode(&body) {

@@ -62,7 +62,7 @@ fn forget(hub: &mut Direct, conn: ConnId, identity: &str, sender: &str, name: &s
                 return (before, Status::from_code(status).expect("a status"), text.to_owned());
             }
             Ok(Control::Unknown) => {
-                before.push(format!("{}{}", if body.kind == Kind::Cleared { "-" } else { "" }, body.name))
+                before.push(format!("{}{}", if body.kind == Kind::Cleared { "-" } else { "" }, body.name()))
             }
             other => panic!("{other:?}"),
         }
@@ -78,7 +78,7 @@ fn a_value_of_a_departed_sender_is_withdrawn_and_everybody_is_told_before_the_an
     assert_eq!(done, (vec!["-x".to_owned()], Status::Ok, String::new()));
     let told = hub.bodies(other);
     let cleared = wire::decode(&told[0], Form::V1).expect("a body");
-    assert_eq!((cleared.sender, cleared.name, cleared.data), ("gone", "x", &[Kind::Int as u8][..]));
+    assert_eq!((cleared.sender(), cleared.name(), cleared.data), ("gone", "x", &[Kind::Int as u8][..]));
     assert_eq!((told.len(), cleared.meta.flags), (1, Meta::CLEAR));
     assert_eq!((hub.router.table().values(), hub.router.table().newest("x").is_none()), (1, true));
     // A newcomer knows neither value nor tombstone.

@@ -31,7 +31,7 @@ fn states(bodies: Vec<Vec<u8>>) -> Vec<(String, Kind, Stamp, Option<u64>)> {
     let state = |bytes: Vec<u8>| {
         let body = wire::decode(&bytes, Form::V1).expect("a body");
         let stamp = body.meta.stamp.unwrap_or_default();
-        (!body.is_reserved()).then(|| (body.name.to_owned(), body.kind, stamp, body.meta.lifetime))
+        (!body.is_reserved()).then(|| (body.name().to_owned(), body.kind, stamp, body.meta.lifetime))
     };
     bodies.into_iter().filter_map(state).collect()
 }

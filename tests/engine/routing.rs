@@ -64,7 +64,7 @@ fn an_old_peer_gets_three_elements_of_plain_kind_up_to_its_limit() {
     hub.publish(a, "a", "L", &value(Kind::Text, 1, 1000 - 5 - 3));
     hub.publish(a, "a", "M", &value(Kind::Text, 1, 1001 - 5 - 3));
     let bodies = hub.bodies(old);
-    let names: Vec<_> = bodies.iter().map(|bytes| wire::decode(bytes, Form::Old).unwrap().name).collect();
+    let names: Vec<_> = bodies.iter().map(|bytes| wire::decode(bytes, Form::Old).unwrap().name()).collect();
     assert_eq!(names, ["text", "bytes", "L"]);
     assert_eq!(bodies[2].len(), 1000);
     assert_eq!(hub.peer(old).withheld, 9);
@@ -217,7 +217,7 @@ fn a_meta_is_at_most_one_kibibyte_and_stays_whole() {
     assert_eq!(bodies.len(), 1);
     // The hub's stamp comes on top.
     let body = wire::decode(&bodies[0], Form::V1).unwrap();
-    assert!(body.name == "n1024" && body.meta.stamp.is_some() && body.raw_meta.len() > 1024);
+    assert!(body.name() == "n1024" && body.meta.stamp.is_some() && body.raw_meta.len() > 1024);
 }
 
 #[test]
@@ -225,7 +225,7 @@ fn what_the_hub_held_is_marked_as_retained_and_what_comes_later_is_not() {
     let flags = |hub: &mut Direct, conn| {
         let flag = |bytes: Vec<u8>| {
             let body = wire::decode(&bytes, Form::V1).unwrap();
-            (!body.is_reserved()).then(|| (body.name.to_owned(), body.meta.flags, body.meta.stamp.is_some()))
+            (!body.is_reserved()).then(|| (body.name().to_owned(), body.meta.flags, body.meta.stamp.is_some()))
         };
         hub.bodies(conn).into_iter().filter_map(flag).collect::<Vec<_>>()
     };

@@ -147,7 +147,7 @@ fn a_program_that_never_asks_has_the_hub_tell_nothing() {
     value(&mut app, "b", "x", 1, 2);
     let asks = |app: &mut DirectApp| {
         let bodies = app.bodies();
-        bodies.iter().filter(|bytes| wire::decode(bytes, Form::V1).is_ok_and(|body| body.name == "$ns/watch")).count()
+        bodies.iter().filter(|bytes| wire::decode(bytes, Form::V1).is_ok_and(|body| body.name() == "$ns/watch")).count()
     };
     assert_eq!(asks(&mut app), 0);
     assert!(!is_stale(&mut app, "b", "x"));
@@ -218,7 +218,7 @@ fn order(hub: &mut Direct, conn: nanostate::engine::ConnId) -> Vec<String> {
                 Some(format!("{identity} {}", state.name()))
             }
             _ if body.is_reserved() => None,
-            _ => Some(format!("{} {}", body.sender, body.name)),
+            _ => Some(format!("{} {}", body.sender(), body.name())),
         }
     };
     let mut order = Vec::new();

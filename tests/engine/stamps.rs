@@ -72,7 +72,7 @@ fn an_app_is_told_before_the_pong_that_the_hub_holds_a_later_value() {
     hub.control(b, "s", Control::Ping { token: 7 });
     let bodies = hub.bodies(b);
     let decoded: Vec<_> = bodies.iter().map(|bytes| wire::decode(bytes, Form::V1).expect("a body")).collect();
-    assert_eq!(decoded.iter().map(|body| body.name).collect::<Vec<_>>(), ["$ns/stale", "x", "$ns/pong"]);
+    assert_eq!(decoded.iter().map(|body| body.name()).collect::<Vec<_>>(), ["$ns/stale", "x", "$ns/pong"]);
     let Ok(Control::Stale { name: "x", offered: told, held: Some(later), time }) = Control::decode(&decoded[0]) else {
         panic!("{:?}", Control::decode(&decoded[0]));
     };

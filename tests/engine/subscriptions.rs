@@ -131,7 +131,7 @@ fn a_slow_app_that_subscribes_again_and_again_misses_nothing() {
         match Control::decode(&body) {
             Ok(Control::Synced { asks }) => synced = Some(asks),
             _ if body.is_reserved() => {}
-            _ => _ = newest.insert(body.name.to_owned(), body.data.to_vec()),
+            _ => _ = newest.insert(body.name().to_owned(), body.data.to_vec()),
         }
     }
     assert_eq!((newest.len(), synced), (NAMES, Some(10)));

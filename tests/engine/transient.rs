@@ -33,7 +33,7 @@ fn transient(sender: &str, name: &str, by: u64) -> Vec<u8> {
 fn states(bodies: Vec<Vec<u8>>) -> Vec<(String, u32)> {
     let state = |bytes: Vec<u8>| {
         let body = wire::decode(&bytes, Form::V1).expect("a body");
-        (!body.is_reserved()).then(|| (body.name.to_owned(), body.meta.flags))
+        (!body.is_reserved()).then(|| (body.name().to_owned(), body.meta.flags))
     };
     bodies.into_iter().filter_map(state).collect()
 }
@@ -187,7 +187,7 @@ fn a_slow_receiver_and_one_that_comes_back_are_sent_the_newest() {
         .bodies(b)
         .iter()
         .map(|bytes| wire::decode(bytes, Form::V1).expect("a body"))
-        .filter_map(|body| Some((body.name.to_owned(), body.meta.stamp?)))
+        .filter_map(|body| Some((body.name().to_owned(), body.meta.stamp?)))
         .collect();
     let expected = (950..1000).map(|n| (format!("n{}", n % 50), stamp(n)));
     assert_eq!(newest, expected.collect());
@@ -367,7 +367,7 @@ fn who_is_there_ends_with_the_newest_transient_values_and_newcomers_without_what
                 .hub(hub)
                 .table()
                 .iter()
-                .filter(|entry| entry.is_from(&identity))
+                .filter(|entry| entry.is_from(identity.as_bytes()))
                 .map(|entry| (entry.name().to_owned(), entry.is_transient()))
                 .collect();
             assert!(held.values().all(|is_transient| !is_transient), "{held:?}");

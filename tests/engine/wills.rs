@@ -85,7 +85,7 @@ fn read(hub: &mut Direct, conn: ConnId) -> Vec<(String, Option<u8>)> {
     for bytes in hub.bodies(conn) {
         let body = wire::decode(&bytes, Form::V1).expect("a body");
         if !body.is_reserved() {
-            told.push((body.name.to_owned(), (body.kind != Kind::Cleared).then(|| body.data[0])));
+            told.push((body.name().to_owned(), (body.kind != Kind::Cleared).then(|| body.data[0])));
         }
     }
     told
@@ -410,14 +410,14 @@ fn app_said(app: &mut DirectApp) -> Vec<String> {
                 let body = wire::decode(bytes, Form::V1).expect("a body");
                 assert_eq!(body.meta.stamp, None);
                 let value = if body.kind == Kind::Cleared { "nothing".into() } else { wire::from_msgpack(body.data) };
-                Some(format!("leaves {} {value}", body.name))
+                Some(format!("leaves {} {value}", body.name()))
             }
             Ok(Control::Will(WillMessage::Withdraws(name))) => Some(format!("withdraws {name}")),
             Ok(Control::Will(WillMessage::Complete)) => Some("complete".to_owned()),
             Ok(Control::Bye) => Some("bye".to_owned()),
             Ok(Control::Ping { .. }) => Some("ping".to_owned()),
             _ if body.is_reserved() => None,
-            _ => Some(body.name.to_owned()),
+            _ => Some(body.name().to_owned()),
         }
     };
     app.bodies().iter().filter_map(words).collect()

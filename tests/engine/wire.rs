@@ -56,8 +56,8 @@ fn valid_bodies() -> Vec<(Form, Vec<u8>)> {
 
 /// What a decoder accepts holds together, and every reader can take it.
 fn assert_sound(body: &Body, raw: &[u8], form: Form) {
-    assert!((1..=MAX_SENDER).contains(&body.sender.len()) && (1..=MAX_NAME).contains(&body.name.len()));
-    assert!(!body.sender.contains('\0') && !body.name.contains('\0'));
+    assert!((1..=MAX_SENDER).contains(&body.sender().len()) && (1..=MAX_NAME).contains(&body.name().len()));
+    assert!(!body.sender().contains('\0') && !body.name().contains('\0'));
     let kind = check(body.data).expect("one value");
     assert_eq!(body.kind, if body.meta.flags & Meta::CLEAR == 0 { kind } else { Kind::Cleared });
     assert_eq!(raw[body.meta_at..], *body.raw_meta);
@@ -65,7 +65,7 @@ fn assert_sound(body: &Body, raw: &[u8], form: Form) {
     assert_eq!(form == Form::Old, body.raw_meta.is_empty());
 
     let mut again = Vec::new();
-    encode(&mut again, Form::Old, body.sender, body.name, body.data, &Meta::default());
+    encode(&mut again, Form::Old, body.sender(), body.name(), body.data, &Meta::default());
     let sliced = [&[0x93], &raw[1..body.meta_at]].concat();
     assert_eq!(again == sliced, body.canonical, "forwarded by slices exactly if that is the same");
 
@@ -97,8 +97,8 @@ fn every_body_vector_gets_its_verdict() {
             }
         };
         assert_eq!(str_at(row, "verdict"), "ok", "{case}");
-        assert_eq!(body.sender, str_at(row, "sender"), "{case}");
-        assert_eq!(body.name, str_at(row, "name"), "{case}");
+        assert_eq!(body.sender(), str_at(row, "sender"), "{case}");
+        assert_eq!(body.name(), str_at(row, "name"), "{case}");
         assert_eq!(body.kind.name(), str_at(row, "kind"), "{case}");
         assert_eq!(from_msgpack(body.data), str_at(row, "json"), "{case}");
         assert_eq!(body.canonical, row["canonical"].as_bool().expect("canonical"), "{case}");
@@ -383,7 +383,7 @@ proptest! {
             let data = if form == Form::V1 && flags & Meta::CLEAR != 0 { &[5][..] } else { &data };
             encode(&mut raw, form, &sender, &name, data, &meta);
             let body = decode(&raw, form).expect("what is encoded is valid");
-            prop_assert_eq!((body.sender, body.name, body.data), (&*sender, &*name, data));
+            prop_assert_eq!((body.sender(), body.name(), body.data), (&*sender, &*name, data));
             prop_assert!(body.canonical);
             prop_assert_eq!(body.meta, if form == Form::V1 { meta } else { Meta::default() });
             assert_sound(&body, &raw, form);
@@ -429,7 +429,7 @@ proptest! {
             let mut raw = Vec::new();
             control.encode(&sender, &mut raw);
             let body = decode(&raw, Form::V1).expect("a body");
-            prop_assert_eq!(body.sender, &*sender);
+            prop_assert_eq!(body.sender(), &*sender);
             prop_assert!(body.is_reserved() && body.raw_meta == [0x80]);
             prop_assert_eq!(Control::decode(&body), Ok(control));
         }

@@ -27,7 +27,7 @@ pub fn words(bytes: &[u8]) -> Option<String> {
     match Control::decode(&body) {
         Ok(Control::Synced { asks }) => Some(format!("synced {asks}")),
         _ if body.is_reserved() => None,
-        _ if body.meta.flags & Meta::RETAINED != 0 => Some(format!("{} held", body.name)),
-        _ => Some(body.name.to_owned()),
+        _ if body.meta.flags & Meta::RETAINED != 0 => Some(format!("{} held", body.name())),
+        _ => Some(body.name().to_owned()),
     }
 }

@@ -171,11 +171,11 @@ impl Door {
             let nul = frame.iter().position(|&byte| byte == 0).expect("a NUL behind the name");
             let (name, bytes) = (&frame[..nul], &frame[nul + 1..]);
             let body = wire::decode(bytes, Form::Old).unwrap_or_else(|why| panic!("{why}: {frame:02x?}"));
-            assert!(body.canonical && !body.is_reserved() && name == body.name.as_bytes());
+            assert!(body.canonical && !body.is_reserved() && name == body.name().as_bytes());
             assert!(body.kind.is_plain() || self.structured() || config.legacy_structured, "{:?}", body.kind);
-            assert!(gateway::prefix_len(body.name) + bytes.len() <= config.legacy_max, "{} bytes", bytes.len());
+            assert!(gateway::prefix_len(body.name()) + bytes.len() <= config.legacy_max, "{} bytes", bytes.len());
             if let Some(newest) = &mut self.newest {
-                newest.insert((body.sender.to_owned(), body.name.to_owned()), body.data.to_vec());
+                newest.insert((body.sender().to_owned(), body.name().to_owned()), body.data.to_vec());
             }
         }
         self.decoder = decoder;
@@ -378,7 +378,7 @@ fn a_hub_bears_whatever_comes_in_by_its_gateways() {
             assert!(table.bytes() <= TABLE && table.len() <= 40);
             for entry in table.iter() {
                 let body = wire::decode(entry.bytes(), Form::V1).expect("the table holds valid bodies");
-                assert_eq!((body.sender, body.name, body.kind), (entry.sender(), entry.name(), entry.kind()));
+                assert_eq!((body.sender(), body.name(), body.kind), (entry.sender(), entry.name(), entry.kind()));
             }
         }
         // Everything is said and answered.

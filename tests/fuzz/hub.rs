@@ -192,7 +192,7 @@ fn a_hub_stays_within_its_limits_whatever_its_peers_send() {
             for entry in table.iter() {
                 let body = wire::decode(entry.bytes(), Form::V1).expect("the table holds valid bodies");
                 assert!(body.canonical && body.meta.stamp == Some(entry.stamp()));
-                assert_eq!((body.sender, body.name, body.kind), (entry.sender(), entry.name(), entry.kind()));
+                assert_eq!((body.sender(), body.name(), body.kind), (entry.sender(), entry.name(), entry.kind()));
                 assert_eq!((body.data, body.meta_at), (entry.data(), entry.meta_at()));
             }
         }

@@ -273,7 +273,7 @@ impl Direct {
     pub fn said(&mut self, conn: ConnId) -> Vec<String> {
         let name = |body: Vec<u8>| {
             let body = wire::decode(&body, Form::V1).expect("a body");
-            body.name.trim_start_matches("$ns/").to_owned()
+            body.name().trim_start_matches("$ns/").to_owned()
         };
         self.bodies(conn).into_iter().map(name).collect()
     }

@@ -176,11 +176,11 @@ impl Protocol for OldPeer {
         for bytes in bodies {
             assert!(bytes.len() <= self.legacy_max, "an old peer gets at most {} bytes", self.legacy_max);
             let body = wire::decode(&bytes, Form::Old).expect("an old peer gets three elements");
-            assert!(!body.is_reserved(), "an old peer never gets {}", body.name);
+            assert!(!body.is_reserved(), "an old peer never gets {}", body.name());
             assert!(body.kind.is_plain() || self.structured, "an old peer never gets a {}", body.kind.name());
-            assert!(body.sender != self.identity || self.echo, "a state goes not back to where it came from");
+            assert!(body.sender() != self.identity || self.echo, "a state goes not back to where it came from");
             self.received += 1;
-            self.newest.insert((body.sender.into(), body.name.into()), body.data.to_vec());
+            self.newest.insert((body.sender().into(), body.name().into()), body.data.to_vec());
         }
     }
 
@@ -238,7 +238,7 @@ impl Protocol for OldHub {
         }
         for bytes in bodies {
             let body = wire::decode(&bytes, Form::Old).expect("an old hub gets three elements");
-            assert!(!body.is_reserved(), "an old hub never gets {}", body.name);
+            assert!(!body.is_reserved(), "an old hub never gets {}", body.name());
             assert!(body.kind.is_plain(), "an old hub never gets a {}", body.kind.name());
             assert!(bytes.len() <= nanostate::limits::LEGACY_MAX);
             let others: Vec<_> = self.lines.lines.keys().copied().filter(|&to| to != conn || self.echo).collect();

@@ -221,7 +221,7 @@ impl Raw {
         let mut all = Vec::new();
         loop {
             let bytes = self.receive().unwrap_or_else(|| panic!("{}: closed", self.identity));
-            let found = self.decode(&bytes).name == name;
+            let found = self.decode(&bytes).name() == name;
             all.push(bytes);
             if found {
                 return all;
@@ -331,7 +331,7 @@ impl RawListener {
     pub fn accept_v1(&self, max_message: u64) -> (Raw, String) {
         let (mut raw, hello) = self.accept_hello();
         raw.welcome(max_message);
-        let identity = raw.decode(&hello).sender.to_owned();
+        let identity = raw.decode(&hello).sender().to_owned();
         (raw, identity)
     }
 }

@@ -186,12 +186,12 @@ impl Expected {
                 Ok(_) => return false,
                 Err(reason) => self.malformed.push(reason),
             },
-            Ok(body) if form == Form::V1 && body.sender != ATTACKER => self.foreign += 1,
+            Ok(body) if form == Form::V1 && body.sender() != ATTACKER => self.foreign += 1,
             Ok(body) if form == Form::V1 && body.meta.check_features(Features::NONE, 0).is_err() => {
                 self.malformed.push(Malformed::Feature)
             }
             Ok(body) if form == Form::V1 && others(body.meta.stamp) => self.foreign += 1,
-            Ok(body) if form == Form::Old && held.contains(&body.sender) => self.foreign += 1,
+            Ok(body) if form == Form::Old && held.contains(&body.sender()) => self.foreign += 1,
             Ok(_) => self.states += 1,
         }
         true

@@ -80,7 +80,7 @@ fn look_at_all(bodies: impl IntoIterator<Item = Vec<u8>>, kinds: &[Kind]) -> usi
         let words = format!("{bytes:02x?}");
         assert_eq!(bytes.first(), Some(&0x93), "not three elements: {words}");
         let body = wire::decode(&bytes, Form::Old).unwrap_or_else(|error| panic!("{error}: {words}"));
-        assert!(!body.name.starts_with(RESERVED), "{words}");
+        assert!(!body.name().starts_with(RESERVED), "{words}");
         assert!(kinds.contains(&body.kind), "a state that is {}: {words}", body.kind.name());
         // A name cannot hide in a body's other parts either.
         let reserved = RESERVED.as_bytes();
@@ -370,7 +370,7 @@ fn nanocat_talks_with_our_apps(transport: Transport) {
     nanocat
         .line("the end", |line| nanocat_body_of(line).is_some_and(|body| body == old_body("ours", "to/end", b"\xa0")));
     let bodies: Vec<_> = nanocat.lines().iter().filter_map(|line| nanocat_body_of(line)).collect();
-    let names: Vec<_> = bodies.iter().map(|body| wire::decode(body, Form::Old).unwrap().name.to_owned()).collect();
+    let names: Vec<_> = bodies.iter().map(|body| wire::decode(body, Form::Old).unwrap().name().to_owned()).collect();
     let expected: Vec<_> = (0..100).map(|i| format!("to/{i}")).chain(["to/end".to_owned()]).collect();
     assert_eq!(names, expected, "whole, in order, and nothing of its own");
     look_at_all(bodies, &PLAIN);
@@ -402,7 +402,7 @@ fn nanostate_watch_beside_nanocat_shows_the_same_texts() {
         let body = nanocat_body_of(line)?;
         let body = wire::decode(&body, Form::Old).unwrap();
         let text = wire::text(body.data).or_else(|| std::str::from_utf8(wire::bytes(body.data)?).ok())?;
-        Some(format!("{} {} {text}", body.sender, body.name))
+        Some(format!("{} {} {text}", body.sender(), body.name()))
     };
     until("all join", || hub.stats().peers == 4);
     // A BUS drops what is said before the other side has answered.

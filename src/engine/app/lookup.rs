@@ -68,6 +68,6 @@ fn own_state(own: &Entry, scratch: &mut Vec<u8>) -> Result<Option<State>> {
         return Ok(Some(State::new(scratch, &body, stamp, time)));
     }
     // Copied once, and not by way of what stays.
-    let copy = memory::copy(bytes).map_err(|NoMemory| memory::none_for(bytes.len(), body.name))?;
+    let copy = memory::copy(bytes).map_err(|NoMemory| memory::none_for(bytes.len(), body.name()))?;
     Ok(Some(State::in_place(copy, &Outline::of(&body, bytes), stamp, time)))
 }

@@ -89,8 +89,9 @@ impl Session {
             let text = format!("{} would be a message of {meta_at} bytes; the limit is {limit}", Quoted(name));
             return Err(Error::new(Status::TooLarge, text));
         }
-        let (sender, origin, mono) = (&self.identity, None, now.mono);
-        let offer = Offer { body, shared, meta_at, sender, name, kind, stamp, origin, mono };
+        let (sender, origin, mono) = (self.identity.as_bytes(), None, now.mono);
+        let key = name.as_bytes();
+        let offer = Offer { body, shared, meta_at, sender, name: key, kind, stamp, origin, mono };
         let slot = match self.own.put(now, offer) {
             Ok(slot) => slot,
             Err(Refusal::NoMemory) => return Err(memory::none_for(body.len(), name)),

@@ -56,7 +56,7 @@ impl Session {
                 let Some((place, stamp, time)) = self.receive(now, &body) else { return };
                 trace!("{}: receives {}", one_line(&self.identity), Told::body(&body));
                 let lifetime = body.meta.lifetime;
-                let key = lifetime.map(|_| (body.sender.to_owned(), body.name.to_owned()));
+                let key = lifetime.map(|_| (body.sender().to_owned(), body.name().to_owned()));
                 let state = if matches!(bytes, Cow::Owned(_)) && body.kind != Kind::Cleared {
                     let outline = Outline::of(&body, &bytes);
                     State::in_place(bytes.into_owned(), &outline, stamp, time)
@@ -85,7 +85,7 @@ impl Session {
         if !matches!(self.phase, Phase::Up) {
             return None;
         }
-        if self.is_old() && body.sender == self.identity && !self.config.echo {
+        if self.is_old() && body.sender_bytes() == self.identity.as_bytes() && !self.config.echo {
             self.reports.stats.echoes += 1;
             return None;
         }
@@ -96,8 +96,8 @@ impl Session {
             }
             None => (self.stamper.next(now), 0),
         };
-        let own = match body.sender == self.identity {
-            true => self.own.table.find_at(body.sender, body.name),
+        let own = match body.sender_bytes() == self.identity.as_bytes() {
+            true => self.own.table.find_at(body.sender_bytes(), body.name_bytes()),
             false => None,
         };
         let own = own.and_then(|slot| Some((slot, self.own.table.get(slot)?.stamp())));
@@ -119,9 +119,9 @@ impl Session {
                 return None;
             }
         }
-        let place = self.received.place(body.sender, body.name);
+        let place = self.received.place(body.sender_bytes(), body.name_bytes());
         // What is known is taken: keys of other names are forgotten.
-        if self.received.at(place).is_none() && !self.accepted.names.takes(body.name) {
+        if self.received.at(place).is_none() && !self.accepted.names.takes(body.name()) {
             return None;
         }
         if !self.accepted.takes(body.accepted_by()) {
@@ -131,7 +131,7 @@ impl Session {
             }
             self.reports.stats.rejected += 1;
             if self.accepted.tells_rejects() {
-                let (sender, name) = (body.sender.to_owned(), body.name.to_owned());
+                let (sender, name) = (body.sender().to_owned(), body.name().to_owned());
                 self.reports.notice(Notice::Reject { sender, name, kind: body.kind });
             }
             return None;
@@ -153,7 +153,7 @@ impl Session {
     /// Another app that shares the identity has sent a newer value of a key of this one: it is announced in the own
     /// one's place, so that a hub that is killed gets it back also without that app.
     pub(super) fn adopt(&mut self, now: Now, body: &Body<'_>, stamp: Stamp) {
-        let (sender, name, kind) = (body.sender, body.name, body.kind);
+        let (sender, name, kind) = (body.sender(), body.name(), body.kind);
         let value = Value::Msgpack(body.data);
         let copied = memory::with_capacity(wire::max_head_len(sender, name, &value) + Stamp::META_LEN + Policy::LEN);
         let adopted = copied.map_err(Refusal::from).and_then(|mut bytes| {
@@ -164,6 +164,7 @@ impl Session {
             let meta_at = wire::encode_value(&mut bytes, Form::V1, sender, name, value, &meta);
             let bytes = Arc::new(bytes);
             let (shared, origin, mono) = (Some(&bytes), None, now.mono);
+            let (sender, name) = (body.sender_bytes(), body.name_bytes());
             let offer = Offer { body: &bytes, shared, meta_at, sender, name, kind, stamp, origin, mono };
             let slot = self.own.put(now, offer)?;
             if let Some(lifetime) = lifetime {

@@ -76,11 +76,13 @@ impl Keyed for Known {
         self.state.name()
     }
 
-    fn is_of(&self, sender: &str, name: &str) -> bool {
+    #[inline]
+    fn is_of(&self, sender: &[u8], name: &[u8]) -> bool {
         self.state.is_of(sender, name)
     }
 
-    fn is_named(&self, name: &str) -> bool {
+    #[inline]
+    fn is_named(&self, name: &[u8]) -> bool {
         self.state.is_named(name)
     }
 
@@ -176,7 +178,7 @@ impl Received {
     }
 
     /// The place of a key.
-    pub fn place(&self, sender: &str, name: &str) -> Place {
+    pub fn place(&self, sender: impl AsRef<[u8]>, name: impl AsRef<[u8]>) -> Place {
         self.values.place(sender, name)
     }
 
@@ -186,7 +188,7 @@ impl Received {
     }
 
     /// The value of a key.
-    pub fn find(&self, sender: &str, name: &str) -> Option<&State> {
+    pub fn find(&self, sender: impl AsRef<[u8]>, name: impl AsRef<[u8]>) -> Option<&State> {
         self.at(self.place(sender, name))
     }
 

@@ -149,14 +149,16 @@ impl Profile {
         }
         let is_app = !self.is_old();
         // Any peer may claim this instance, which is no secret. It says where a value comes from only under this identity.
-        let stamped_here = || is_app && entry.stamp().instance == self.instance && entry.is_from(&self.identity);
+        let stamped_here =
+            || is_app && entry.stamp().instance == self.instance && entry.is_from(self.identity.as_bytes());
         let own = entry.origin() == Some(self.conn) || stamped_here();
         if own && !config.echo && !self.echo {
             return Verdict::Skip;
         }
         let takes = if is_app {
             // An app has to know of the values of an earlier run under its identity, to make newer ones.
-            (entry.accepted_by() & self.accept != 0 || entry.is_from(&self.identity)) && self.understands(entry)
+            (entry.accepted_by() & self.accept != 0 || entry.is_from(self.identity.as_bytes()))
+                && self.understands(entry)
         } else {
             self.takes_as_old(config, entry) == Takes::Yes
         };
@@ -224,7 +226,17 @@ mod tests {
         let meta_at = wire::encode(&mut body, Form::V1, sender, "name", &data, &meta);
         let (kind, origin) = (wire::check(&data).expect("one value"), Some(ConnId(origin)));
         let mono = MonoTime::default();
-        let offer = Offer { body: &body, shared: None, meta_at, sender, name: "name", kind, stamp, origin, mono };
+        let offer = Offer {
+            body: &body,
+            shared: None,
+            meta_at,
+            sender: sender.as_bytes(),
+            name: b"name",
+            kind,
+            stamp,
+            origin,
+            mono,
+        };
         table.offer(offer).expect("there is room");
     }
 

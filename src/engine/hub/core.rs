@@ -403,7 +403,7 @@ impl Core {
                 if matches!(peer.stage, Stage::Hello) =>
             {
                 let profile = &mut peer.profile;
-                profile.identity = body.sender.into();
+                profile.identity = body.sender().into();
                 profile.instance = instance;
                 profile.accept = accept;
                 profile.features = features.and(Features::ALL);
@@ -416,7 +416,7 @@ impl Core {
                 }
                 let (name, flag_bits) = (profile.name(), flags.0);
                 debug!("{name}: hello, connection {epoch}, accepts {accept:#x}, flags {flag_bits:#x}");
-                if let Err(error) = wire::check_identity(body.sender) {
+                if let Err(error) = wire::check_identity(body.sender()) {
                     return Next::Refuse(Box::new((error.status(), error.to_string())));
                 }
                 let hello = Hello { instance, epoch, secret, flags, time, reads: false };
@@ -561,7 +561,9 @@ impl Core {
                     false
                 }
                 Verdict::Send
-                    if profile.shares && feed.came_while_behind(entry) && entry.is_from(&profile.identity) =>
+                    if profile.shares
+                        && feed.came_while_behind(entry)
+                        && entry.is_from(profile.identity.as_bytes()) =>
                 {
                     true
                 }

@@ -92,7 +92,17 @@ impl Intake {
         let (mut body, data) = (Vec::new(), Value::Int(kind.code().into()));
         let meta_at = wire::encode_value(&mut body, Form::V1, sender, name, data, &meta);
         let (kind, mono) = (Kind::Cleared, now.mono);
-        let offer = Offer { body: &body, shared: None, meta_at, sender, name, kind, stamp, origin: None, mono };
+        let offer = Offer {
+            body: &body,
+            shared: None,
+            meta_at,
+            sender: sender.as_bytes(),
+            name: name.as_bytes(),
+            kind,
+            stamp,
+            origin: None,
+            mono,
+        };
         self.table.offer_by_another(offer)
     }
 }

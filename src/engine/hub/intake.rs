@@ -133,8 +133,8 @@ impl Intake {
             body: bytes,
             shared: shared.as_ref(),
             meta_at: body.meta_at,
-            sender: body.sender,
-            name: body.name,
+            sender: body.sender_bytes(),
+            name: body.name_bytes(),
             kind: body.kind,
             stamp,
             origin: None,
@@ -191,13 +191,13 @@ impl Intake {
     ) -> Result<Taken, NotTaken<'b>> {
         let body = wire::decode(bytes, Form::Old).map_err(NotTaken::Malformed)?;
         if body.is_reserved() {
-            return Err(NotTaken::Reserved(body.name));
+            return Err(NotTaken::Reserved(body.name()));
         }
-        if is_held(body.sender) {
-            return Err(NotTaken::ForeignSender(body.sender));
+        if is_held(body.sender()) {
+            return Err(NotTaken::ForeignSender(body.sender()));
         }
         if let Some(why) = from.read_only {
-            return Err(NotTaken::ReadOnly { name: body.name, why });
+            return Err(NotTaken::ReadOnly { name: body.name(), why });
         }
         if body.meta_at > max {
             return Err(NotTaken::TooLarge { len: body.meta_at as u64, max });
@@ -222,10 +222,10 @@ impl Intake {
         };
         // An app that shares its identity also announces what others under it have sent last.
         if stamp.instance != from.instance && !from.shares && !is_expiry(body, stamp) {
-            return Err(NotTaken::ForeignInstance(body.name));
+            return Err(NotTaken::ForeignInstance(body.name()));
         }
         if self.clock.is_beyond(now, stamp.clock) {
-            return Err(NotTaken::Ahead(body.name));
+            return Err(NotTaken::Ahead(body.name()));
         }
         self.observe(now, stamp.clock);
         self.take(now, Some(from.conn), body, stamp, body.canonical.then_some(came))
@@ -241,7 +241,7 @@ impl Intake {
         stamp: Stamp,
         bytes: Option<Canonical<'_>>,
     ) -> Result<Taken, NotTaken<'b>> {
-        let (sender, name, kind) = (body.sender, body.name, body.kind);
+        let (sender, name, kind) = (body.sender_bytes(), body.name_bytes(), body.kind);
         let large;
         let (bytes, shared, meta_at) = match bytes {
             Some((bytes, shared)) => (bytes, shared, body.meta_at),
@@ -253,8 +253,9 @@ impl Intake {
             // Written where it stays.
             None => {
                 let data = Value::Msgpack(body.data);
-                let len = wire::max_head_len(sender, name, &data) + body.raw_meta.len() + Stamp::MAX_ADDED;
-                let no_memory = |_| NotTaken::NoMemory { name, len: len as u64 };
+                let len =
+                    wire::max_head_len(body.sender(), body.name(), &data) + body.raw_meta.len() + Stamp::MAX_ADDED;
+                let no_memory = |_| NotTaken::NoMemory { name: body.name(), len: len as u64 };
                 let mut room = memory::with_capacity(len).map_err(no_memory)?;
                 let meta_at = stamped(body, stamp, &mut room);
                 large = Arc::new(room);
@@ -272,9 +273,9 @@ impl Intake {
                 }
                 Ok(Taken { slot, len })
             }
-            Err(Refusal::Stale) => Err(NotTaken::Stale(name)),
-            Err(Refusal::Full) => Err(NotTaken::Full(name)),
-            Err(Refusal::NoMemory) => Err(NotTaken::NoMemory { name, len }),
+            Err(Refusal::Stale) => Err(NotTaken::Stale(body.name())),
+            Err(Refusal::Full) => Err(NotTaken::Full(body.name())),
+            Err(Refusal::NoMemory) => Err(NotTaken::NoMemory { name: body.name(), len }),
         }
     }
 
@@ -287,11 +288,11 @@ impl Intake {
 /// Whether an app may publish this body, which has at most `max` bytes, whatever its stamp.
 #[inline]
 pub(super) fn check<'b>(from: &Profile, body: &Body<'b>, max: usize) -> Result<(), NotTaken<'b>> {
-    if body.sender != &*from.identity {
-        return Err(NotTaken::ForeignSender(body.sender));
+    if body.sender_bytes() != from.identity.as_bytes() {
+        return Err(NotTaken::ForeignSender(body.sender()));
     }
     if let Some(why) = from.read_only {
-        return Err(NotTaken::ReadOnly { name: body.name, why });
+        return Err(NotTaken::ReadOnly { name: body.name(), why });
     }
     if body.meta_at > max {
         return Err(NotTaken::TooLarge { len: body.meta_at as u64, max });
@@ -312,7 +313,7 @@ pub fn is_expiry(body: &Body<'_>, stamp: Stamp) -> bool {
 /// Writes a body again, canonical and with this stamp; returns where its meta begins.
 fn stamped(body: &Body<'_>, stamp: Stamp, out: &mut Vec<u8>) -> usize {
     let meta = Meta { stamp: Some(stamp), ..Meta::default() };
-    let meta_at = wire::encode(out, Form::V1, body.sender, body.name, body.data, &meta);
+    let meta_at = wire::encode(out, Form::V1, body.sender(), body.name(), body.data, &meta);
     if !body.raw_meta.is_empty() {
         out.truncate(meta_at);
         wire::with_stamp(body.raw_meta, stamp, out);

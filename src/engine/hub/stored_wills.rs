@@ -195,11 +195,11 @@ impl Roster {
             if body.meta_at > max {
                 return Err(NotPutBack::NoRoom);
             }
-            let is_of_app = !body.is_reserved() && body.sender == &*app.identity;
+            let is_of_app = !body.is_reserved() && body.sender() == &*app.identity;
             let is_known =
                 body.raw_meta.len() <= limits::MAX_META && body.meta.check_features(Features::ALL, 0).is_ok();
             let lasts = body.meta.flags & Meta::TRANSIENT == 0;
-            if !is_of_app || !is_known || !lasts || !left.put_back(body.name, bytes) {
+            if !is_of_app || !is_known || !lasts || !left.put_back(body.name(), bytes) {
                 return Err(NotPutBack::Damaged);
             }
         }

@@ -386,7 +386,7 @@ impl Core {
     fn leave_will<'b>(&mut self, peer: &Peer, bytes: &'b [u8]) -> Result<(), NotTaken<'b>> {
         let body = wire::decode(bytes, Form::V1).map_err(NotTaken::Malformed)?;
         if body.is_reserved() {
-            return Err(NotTaken::Reserved(body.name));
+            return Err(NotTaken::Reserved(body.name()));
         }
         check(&peer.profile, &body, self.config.max_message)?;
         if body.meta.flags & Meta::TRANSIENT != 0 {
@@ -396,8 +396,8 @@ impl Core {
         let most = self.intake.table.room() / limits::TABLE_BYTES_PER_WILL_BYTE;
         // An observer is no member, and may not publish either.
         let (left, all) = self.roster.wills_of(peer.profile.conn).ok_or(NotTaken::Malformed(Malformed::Control))?;
-        let is_left = all.leave(whose(peer), left, body.name, bytes, most);
-        is_left.then_some(()).ok_or(NotTaken::WillFull(body.name))
+        let is_left = all.leave(whose(peer), left, body.name(), bytes, most);
+        is_left.then_some(()).ok_or(NotTaken::WillFull(body.name()))
     }
 
     /// Publishes a will. Where it is, if that changes anything.
@@ -441,7 +441,7 @@ impl Intake {
             let stamp = self.stamp(now);
             return self.take(now, None, body, stamp, None).map(|taken| Some(taken.slot));
         }
-        let (sender, name) = (body.sender, body.name);
+        let (sender, name) = (body.sender(), body.name());
         let Some((_, kind)) = self.held_value(sender, name) else { return Ok(None) };
         match self.bury(now, sender, name, kind) {
             Ok(slot) => Ok(Some(slot)),

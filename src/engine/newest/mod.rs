@@ -20,9 +20,9 @@ pub trait Keyed {
     /// Its name.
     fn name(&self) -> &str;
     /// Whether these are its sender and name.
-    fn is_of(&self, sender: &str, name: &str) -> bool;
+    fn is_of(&self, sender: &[u8], name: &[u8]) -> bool;
     /// Whether this is its name.
-    fn is_named(&self, name: &str) -> bool;
+    fn is_named(&self, name: &[u8]) -> bool;
     /// Its stamp.
     fn stamp(&self) -> Stamp;
     /// Whether it says that its key has no value any more.
@@ -75,14 +75,15 @@ impl<T: Keyed> Newest<T> {
 
     /// The place of a key.
     #[inline]
-    pub fn place(&self, sender: &str, name: &str) -> Place {
+    pub fn place(&self, sender: impl AsRef<[u8]>, name: impl AsRef<[u8]>) -> Place {
+        let (sender, name) = (sender.as_ref(), name.as_ref());
         let hash = self.keys.hash(sender, name);
         let same = |slot| self.values.get(slot).expect("the index names values only").is_of(sender, name);
         Place { hash, slot: self.keys.find(hash, same) }
     }
 
     /// The value of a key.
-    pub fn find(&self, sender: &str, name: &str) -> Option<&T> {
+    pub fn find(&self, sender: impl AsRef<[u8]>, name: impl AsRef<[u8]>) -> Option<&T> {
         self.get(self.place(sender, name).slot?)
     }
 
@@ -149,7 +150,10 @@ impl<T: Keyed> Newest<T> {
     pub fn newest(&self, name: &str) -> Option<&T> {
         let newest = match &self.names {
             Some(names) => self.get(names.newest(&self.values, name)?),
-            None => self.iter().filter(|value| value.is_named(name)).max_by(|a, b| a.age_order().cmp(&b.age_order())),
+            None => self
+                .iter()
+                .filter(|value| value.is_named(name.as_bytes()))
+                .max_by(|a, b| a.age_order().cmp(&b.age_order())),
         };
         newest.filter(|value| !value.is_cleared())
     }

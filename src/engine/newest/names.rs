@@ -85,11 +85,11 @@ impl NameIndex {
     }
 
     fn hash(&self, name: &str) -> KeyHash {
-        self.roots.hash_text(name)
+        self.roots.hash_text(name.as_bytes())
     }
 
     fn root<T: Keyed>(&self, values: &Slots<T>, hash: KeyHash, name: &str) -> Option<u32> {
-        self.roots.find(hash, |slot| values.get(slot).is_some_and(|value| value.is_named(name)))
+        self.roots.find(hash, |slot| values.get(slot).is_some_and(|value| value.is_named(name.as_bytes())))
     }
 
     /// Melds a tree with the heap of its name, or makes it that.

@@ -37,12 +37,12 @@ impl Keyed for Value {
         &self.name
     }
 
-    fn is_of(&self, sender: &str, name: &str) -> bool {
-        self.sender == sender && self.name == name
+    fn is_of(&self, sender: &[u8], name: &[u8]) -> bool {
+        self.sender.as_bytes() == sender && self.name.as_bytes() == name
     }
 
-    fn is_named(&self, name: &str) -> bool {
-        self.name == name
+    fn is_named(&self, name: &[u8]) -> bool {
+        self.name.as_bytes() == name
     }
 
     fn stamp(&self) -> Stamp {
@@ -89,7 +89,7 @@ impl World {
     }
 
     fn remove(&mut self, sender: usize, name: usize) -> bool {
-        let slot = self.newest.place(&sender.to_string(), &name.to_string()).slot;
+        let slot = self.newest.place(sender.to_string(), name.to_string()).slot;
         slot.is_some_and(|slot| self.newest.remove(slot).is_some())
     }
 
@@ -139,7 +139,7 @@ proptest! {
             }
         }
         for (&(name, sender), &clock) in &model {
-            let found = world.newest.find(&sender.to_string(), &name.to_string());
+            let found = world.newest.find(sender.to_string(), name.to_string());
             prop_assert_eq!(found.map(|value| value.clock), Some(clock));
         }
     }

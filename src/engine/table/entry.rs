@@ -253,9 +253,10 @@ impl Entry {
     }
 
     /// Whether this one published it: costs less than a look at [`Entry::sender`].
-    pub fn is_from(&self, sender: &str) -> bool {
+    #[inline]
+    pub fn is_from(&self, sender: &[u8]) -> bool {
         let sender_at = self.sender_at();
-        self.bytes()[sender_at..sender_at + self.sender_len as usize] == *sender.as_bytes()
+        self.bytes()[sender_at..sender_at + self.sender_len as usize] == *sender
     }
 
     fn sender_at(&self) -> usize {
@@ -286,13 +287,15 @@ impl Keyed for Entry {
         self.name()
     }
 
-    fn is_of(&self, sender: &str, name: &str) -> bool {
+    #[inline]
+    fn is_of(&self, sender: &[u8], name: &[u8]) -> bool {
         self.is_named(name) && self.is_from(sender)
     }
 
-    fn is_named(&self, name: &str) -> bool {
+    #[inline]
+    fn is_named(&self, name: &[u8]) -> bool {
         let name_at = self.name_at();
-        self.bytes()[name_at..name_at + self.name_len as usize] == *name.as_bytes()
+        self.bytes()[name_at..name_at + self.name_len as usize] == *name
     }
 
     fn stamp(&self) -> Stamp {

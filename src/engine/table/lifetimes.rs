@@ -57,7 +57,17 @@ impl Table {
             let (sender, name) = (entry.sender().to_owned(), entry.name().to_owned());
             let meta_at = tombstone(&mut body, &sender, &name, entry.kind(), stamp);
             let (sender, name, kind) = (&*sender, &*name, Kind::Cleared);
-            let offer = Offer { body: &body, shared: None, meta_at, sender, name, kind, stamp, origin, mono };
+            let offer = Offer {
+                body: &body,
+                shared: None,
+                meta_at,
+                sender: sender.as_bytes(),
+                name: name.as_bytes(),
+                kind,
+                stamp,
+                origin,
+                mono,
+            };
             match self.offer_by_another(offer) {
                 Ok(slot) => return Some(slot),
                 Err(_) => self.forget(slot),

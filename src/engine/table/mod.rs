@@ -193,12 +193,12 @@ impl Table {
     }
 
     /// The entry of a key.
-    pub fn find(&self, sender: &str, name: &str) -> Option<&Entry> {
+    pub fn find(&self, sender: impl AsRef<[u8]>, name: impl AsRef<[u8]>) -> Option<&Entry> {
         self.entries.find(sender, name)
     }
 
     /// The place of the entry of a key.
-    pub fn find_at(&self, sender: &str, name: &str) -> Option<Slot> {
+    pub fn find_at(&self, sender: impl AsRef<[u8]>, name: impl AsRef<[u8]>) -> Option<Slot> {
         self.entries.place(sender, name).slot.map(Slot)
     }
 

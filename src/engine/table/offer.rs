@@ -17,10 +17,10 @@ pub struct Offer<'a> {
     pub shared: Option<&'a Arc<Vec<u8>>>,
     /// Where its `meta` begins.
     pub meta_at: usize,
-    /// What the body says.
-    pub sender: &'a str,
-    /// What the body says.
-    pub name: &'a str,
+    /// What the body says, as its bytes.
+    pub sender: &'a [u8],
+    /// What the body says, as its bytes.
+    pub name: &'a [u8],
     /// What the body says.
     pub kind: Kind,
     /// What the body says.

@@ -115,21 +115,23 @@ impl Owners {
         self.bytes
     }
 
-    fn hash(&self, name: &str) -> KeyHash {
+    fn hash(&self, name: &[u8]) -> KeyHash {
         self.index.hash_text(name)
     }
 
-    fn find(&self, hash: KeyHash, name: &str) -> Option<OwnerId> {
-        let same = |slot| self.owners.get(slot).is_some_and(|owner| &*owner.name == name);
+    fn find(&self, hash: KeyHash, name: &[u8]) -> Option<OwnerId> {
+        let same = |slot| self.owners.get(slot).is_some_and(|owner| owner.name.as_bytes() == name);
         self.index.find(hash, same).map(OwnerId)
     }
 
     /// The owner with this name, added if there is none.
-    pub fn find_or_add(&mut self, name: &str) -> OwnerId {
+    pub fn find_or_add(&mut self, name: &[u8]) -> OwnerId {
         let hash = self.hash(name);
         if let Some(owner) = self.find(hash, name) {
             return owner;
         }
+        // Checked when the body was decoded.
+        let name = std::str::from_utf8(name).unwrap_or_default();
         let mut owner =
             Owner { name: name.into(), states: 0, bytes: 0, first: NONE, holder: None, departed: None, doomed: false };
         owner.bytes = owner.cost();
@@ -145,7 +147,7 @@ impl Owners {
             self.hold(id, None);
             let owner = self.owners.remove(id.0).expect("looked at above");
             self.bytes -= owner.cost();
-            self.index.remove(self.hash(&owner.name), id.0);
+            self.index.remove(self.hash(owner.name.as_bytes()), id.0);
         }
     }
 
@@ -174,7 +176,7 @@ impl Owners {
 
     /// `sender` has a connection that speaks for it.
     pub fn arrived(&mut self, sender: &str, conn: ConnId) {
-        if let Some(id) = self.find(self.hash(sender), sender) {
+        if let Some(id) = self.find(self.hash(sender.as_bytes()), sender.as_bytes()) {
             self.hold(id, Some(conn));
         }
     }
@@ -291,7 +293,7 @@ impl Owners {
 
     /// A sender for which nobody speaks yet has departed, since then.
     pub fn restore(&mut self, name: &str, since: Since) {
-        let found = self.find(self.hash(name), name);
+        let found = self.find(self.hash(name.as_bytes()), name.as_bytes());
         let absent = |id: &OwnerId| self.get(*id).is_held_by(None);
         if let Some(id) = found.filter(absent) {
             self.departs(id, since);
@@ -341,12 +343,12 @@ mod tests {
         let stays = Duration::from_nanos(5);
         let mut owners = Owners::new();
         for n in 0..OWNERS {
-            let id = owners.find_or_add(&n.to_string());
+            let id = owners.find_or_add(n.to_string().as_bytes());
             owners.hold(id, Some(ConnId(n as u64 / 2)));
         }
         depart(&mut owners, at(1), 17);
         assert!(owners.looked_at <= 3, "{} owners were looked at", owners.looked_at);
-        let but = owners.find_or_add("34");
+        let but = owners.find_or_add(b"34");
         assert_eq!((owners.doom_first(but).map(|id| id.0), owners.doom_first(but)), (Some(35), None));
         assert_eq!(
             (owners.next_expiry(stays), owners.doom_expired(at(5), stays), owners.doom_expired(at(6), stays)),
@@ -388,7 +390,7 @@ mod tests {
             for (mono, step) in (0..).map(at).zip(steps) {
                 match step {
                     Step::Hold { name, conn } => {
-                        let id = owners.find_or_add(&name.to_string());
+                        let id = owners.find_or_add(name.to_string().as_bytes());
                         owners.get_mut(id).states = 1;
                         owners.hold(id, conn.map(ConnId));
                         model.insert(name, (conn, None));
@@ -404,7 +406,7 @@ mod tests {
                     }
                     Step::Forget { name } => {
                         if model.remove(&name).is_some() {
-                            let id = owners.find_or_add(&name.to_string());
+                            let id = owners.find_or_add(name.to_string().as_bytes());
                             owners.get_mut(id).states = 0;
                             owners.forget_if_empty(id);
                         }

@@ -54,7 +54,17 @@ fn offer_body(
     wire::encode(&mut body, Form::V1, sender, name, data, &Meta { stamp: Some(stamp), flags, ..Meta::default() });
     let wire::Body { meta_at, kind, .. } = wire::decode(&body, Form::V1).expect("a body");
     let (body, shared, origin) = (&body[..], None, Some(conn));
-    table.offer(Offer { body, shared, meta_at, sender, name, kind, stamp, origin, mono })
+    table.offer(Offer {
+        body,
+        shared,
+        meta_at,
+        sender: sender.as_bytes(),
+        name: name.as_bytes(),
+        kind,
+        stamp,
+        origin,
+        mono,
+    })
 }
 
 /// Forgets what has expired, in small steps.
@@ -209,10 +219,10 @@ fn tombstones_make_room_before_all_others() {
     for i in 0..4 {
         offer(&mut table, "b", &format!("n{i}"), 1, 1).unwrap();
     }
-    let names: Vec<_> = table.iter().filter(|entry| entry.is_from("a")).map(Entry::name).collect();
+    let names: Vec<_> = table.iter().filter(|entry| entry.is_from(b"a")).map(Entry::name).collect();
     assert_eq!((names, table.values(), table.len()), (vec!["more"], 8, 8), "before those of who has left");
     offer(&mut table, "a", "n0", 1, 1).unwrap();
-    assert_eq!(table.iter().filter(|entry| entry.is_from("left")).count(), 2);
+    assert_eq!(table.iter().filter(|entry| entry.is_from(b"left")).count(), 2);
     // One that grows does not go for itself.
     let mut table = Table::new(Capacity { bytes: 3_000, share: 1, ..Capacity::default() });
     clear(&mut table, "a", "x", 1, at(1)).unwrap();

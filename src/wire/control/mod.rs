@@ -387,7 +387,7 @@ impl<'a> Control<'a> {
     /// # Errors
     /// [`Malformed::Control`] if the name is known and the data does not have its form.
     pub fn decode(body: &Body<'a>) -> Result<Control<'a>, Malformed> {
-        let name = body.name.strip_prefix(RESERVED).unwrap_or_default();
+        let name = body.name().strip_prefix(RESERVED).unwrap_or_default();
         Ok(match name {
             HELLO => {
                 let [instance, epoch, accept, flags, time, secret, token, features] = fields(body.data, 4)?;

@@ -166,7 +166,7 @@ fn each_client_that_pushes_is_a_peer_with_counters_of_its_own() {
         assert_eq!(hub.bodies(subscriber), [named(&format!("k{i}"), &state)]);
         let bodies = hub.bodies(app);
         let body = wire::decode(&bodies[0], Form::V1).expect("a body");
-        assert_eq!((body.sender, body.name), ("script", &*format!("k{i}")));
+        assert_eq!((body.sender(), body.name()), ("script", &*format!("k{i}")));
         for malformed in [&[][..], &[0xC1], &[0x93, 0xA1, b'a']] {
             hub.send(client, malformed);
         }

@@ -36,7 +36,7 @@ impl DirectApp {
     fn sends(&mut self) -> Vec<(String, Stamp)> {
         let stamp = |bytes: Vec<u8>| {
             let body = wire::decode(&bytes, Form::V1).expect("a body");
-            (!body.is_reserved()).then(|| (body.name.to_owned(), body.meta.stamp.expect("a stamp")))
+            (!body.is_reserved()).then(|| (body.name().to_owned(), body.meta.stamp.expect("a stamp")))
         };
         self.bodies().into_iter().filter_map(stamp).collect()
     }

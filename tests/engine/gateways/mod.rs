@@ -25,13 +25,13 @@ pub fn named(name: &str, body: &[u8]) -> Vec<u8> {
 fn published(message: &[u8]) -> wire::Body<'_> {
     let nul = message.iter().position(|&byte| byte == 0).expect("a NUL behind the name");
     let body = wire::decode(&message[nul + 1..], Form::Old).expect("three elements");
-    assert_eq!(body.name.as_bytes(), &message[..nul]);
+    assert_eq!(body.name().as_bytes(), &message[..nul]);
     body
 }
 
 /// The names in the frames of a pub gateway, in order.
 fn names(frames: &[Vec<u8>]) -> Vec<&str> {
-    frames.iter().map(|frame| published(frame).name).collect()
+    frames.iter().map(|frame| published(frame).name()).collect()
 }
 
 /// A value from its JSON.

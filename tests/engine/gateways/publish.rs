@@ -38,7 +38,7 @@ fn who_subscribes_gets_the_newest_values_and_then_what_changes() {
 
 /// Of each name the data that came last.
 fn newest_of(frames: &[Vec<u8>]) -> BTreeMap<&str, &[u8]> {
-    frames.iter().map(|frame| published(frame)).map(|body| (body.name, body.data)).collect()
+    frames.iter().map(|frame| published(frame)).map(|body| (body.name(), body.data)).collect()
 }
 
 #[test]

@@ -20,7 +20,7 @@ fn what_is_pushed_goes_to_apps_to_old_peers_and_to_subscribers() {
     hub.message(pull, b"", &old_state("another", "y", &[7]));
     let bodies = hub.bodies(app);
     let names: Vec<_> = bodies.iter().map(|bytes| wire::decode(bytes, Form::V1).expect("a body")).collect();
-    assert_eq!([names[0].name, names[1].name], ["x", "y"]);
+    assert_eq!([names[0].name(), names[1].name()], ["x", "y"]);
     assert!(
         names[0].meta.stamp.is_some_and(|stamp| stamp.millis() >= hub.now.wall.as_millis()),
         "the hub has stamped it"

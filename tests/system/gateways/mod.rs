@@ -127,7 +127,7 @@ fn published(message: &[u8]) -> Json {
     let end = message.iter().position(|byte| *byte == 0).expect("a NUL behind the name");
     let (name, state) = (&message[..end], &message[end + 1..]);
     let body = wire::decode(state, Form::Old).unwrap_or_else(|error| panic!("{error}: {state:02x?}"));
-    assert_eq!(body.name.as_bytes(), name);
+    assert_eq!(body.name().as_bytes(), name);
     read(state)
 }
 

@@ -66,7 +66,7 @@ impl Client {
         };
         client.control(identity, &hello);
         let welcome = client.body();
-        assert_eq!(wire::decode(&welcome, Form::V1).unwrap().name, "$ns/welcome");
+        assert_eq!(wire::decode(&welcome, Form::V1).unwrap().name(), "$ns/welcome");
         client
     }
 
@@ -155,7 +155,7 @@ fn a_page_publishes_if_it_is_invited_and_one_of_this_machine_is_told_that_it_may
             support::until("what the others publish", || {
                 let body = page.body();
                 let body = wire::decode(&body, Form::V1).unwrap();
-                body.name == "shown" && wire::text(body.data) == Some(identity)
+                body.name() == "shown" && wire::text(body.data) == Some(identity)
             });
         }
     }
@@ -238,7 +238,7 @@ fn a_plain_client_is_an_old_program_and_stays_whatever_it_sends() {
         send(&ours, "for it", identity);
         let came = client.body();
         let came = wire::decode(&came, Form::Old).unwrap();
-        assert_eq!((came.sender, wire::text(came.data)), ("ours", Some(identity)));
+        assert_eq!((came.sender(), wire::text(came.data)), ("ours", Some(identity)));
         // It reads whatever there is, and more than nanomsg takes.
         let large = vec![7; limits::LEGACY_MAX + 1];
         let (mut number, mut bytes) = (Vec::new(), Vec::new());

@@ -188,7 +188,7 @@ fn owed_keys_are_not_forgotten_for_others_and_take_the_limit_of_the_queue_too() 
     };
     assert!(!fill(&mut kept, 10..20) && taken(&mut kept).len() == 10 && kept.find("a", "k10").is_some());
     assert!(!fill(&mut kept, 20..40), "what was taken before is forgotten, what is owed is not");
-    assert!((10..40).all(|key| kept.find("a", &format!("k{key}")).is_some() == (key >= 20)));
+    assert!((10..40).all(|key| kept.find("a", format!("k{key}")).is_some() == (key >= 20)));
     assert!(fill(&mut kept, 40..43));
     assert_eq!((kept.dropped, kept.conflated, kept.waiting_bytes()), (3, 0, 20 * size));
     assert_eq!(taken(&mut kept), (23..43).map(|key| format!("k{key}{key}")).collect::<Vec<_>>());

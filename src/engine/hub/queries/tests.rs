@@ -46,7 +46,17 @@ fn table(states: &[(&str, &str, Vec<u8>)]) -> Table {
         let meta_at = wire::encode(&mut body, Form::V1, sender, name, data, &meta);
         let kind = wire::check(data).expect("one value");
         let mono = MonoTime::default();
-        let offer = Offer { body: &body, shared: None, meta_at, sender, name, kind, stamp, origin: None, mono };
+        let offer = Offer {
+            body: &body,
+            shared: None,
+            meta_at,
+            sender: sender.as_bytes(),
+            name: name.as_bytes(),
+            kind,
+            stamp,
+            origin: None,
+            mono,
+        };
         table.offer(offer).expect("newer, and there is room");
     }
     table
