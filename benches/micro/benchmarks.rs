@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::io::IoSlice;
 
-use nanostate::engine::app::Session;
+use nanostate::engine::app::{Found, Policy, Session};
 use nanostate::engine::hub::{Router, RouterConfig};
 use nanostate::engine::link::feed::Feed;
 use nanostate::engine::link::outbox::Pool;
@@ -79,6 +79,7 @@ pub const ALL: &[Benchmark] = &[
     benchmark("receive/new-names", NAMES, receive_new_names),
     benchmark("send/one-at-a-time", FEW, || send(FEW, 1)),
     benchmark("send/updates", NAMES, || send(NAMES, NAMES)),
+    benchmark("send/updates-by-key", NAMES, send_by_key),
 ];
 
 fn instance(number: u8) -> Instance {
@@ -468,5 +469,19 @@ fn send(names: u32, at_once: u32) -> Round {
             }
             assert!(app.run() > names.len() * value.len());
         }
+    })
+}
+
+/// The same of names that were declared, all at once.
+fn send_by_key() -> Round {
+    let mut app = app(SENDER);
+    let mut names: Vec<_> = (0..NAMES).map(|number| (name(number), Found::default())).collect();
+    let value = Value::Bytes(&[0xA5; PAYLOAD]);
+    Box::new(move || {
+        for (name, found) in &mut names {
+            let policy = Policy::default();
+            app.engine.publish_at(NOW, found, name, value, Kind::Bytes, policy).expect("published");
+        }
+        assert!(app.run() > NAMES as usize * PAYLOAD);
     })
 }

@@ -1,10 +1,10 @@
 //! A name that a program declares once.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::sync::Arc;
 
 use super::{Inner, Will};
-use crate::engine::app::Policy;
+use crate::engine::app::{Found, Policy};
 use crate::options::KeyOption;
 use crate::wire::{self, Value};
 use crate::Result;
@@ -34,13 +34,37 @@ pub struct Key {
     ttl: AtomicI64,
     /// [`KeyOption::Transient`].
     is_transient: AtomicBool,
+    remembered: Remembered,
+}
+
+/// Where the own value of a key was found. Used with the app's lock only, so that the parts belong together.
+struct Remembered {
+    slot: AtomicU32,
+    removed: AtomicU64,
+}
+
+impl Remembered {
+    fn new() -> Remembered {
+        let Found { slot, removed } = Found::default();
+        Remembered { slot: AtomicU32::new(slot), removed: AtomicU64::new(removed) }
+    }
+
+    fn get(&self) -> Found {
+        Found { slot: self.slot.load(Ordering::Relaxed), removed: self.removed.load(Ordering::Relaxed) }
+    }
+
+    fn set(&self, found: Found) {
+        self.slot.store(found.slot, Ordering::Relaxed);
+        self.removed.store(found.removed, Ordering::Relaxed);
+    }
 }
 
 impl Key {
     /// See [`App::key`](crate::App::key).
     pub(super) fn new(inner: Arc<Inner>, name: &str) -> Result<Key> {
         wire::check_name(name)?;
-        Ok(Key { inner, name: name.into(), ttl: AtomicI64::new(0), is_transient: AtomicBool::new(false) })
+        let (ttl, is_transient, remembered) = (AtomicI64::new(0), AtomicBool::new(false), Remembered::new());
+        Ok(Key { inner, name: name.into(), ttl, is_transient, remembered })
     }
 
     /// The name it was declared with.
@@ -66,7 +90,12 @@ impl Key {
     /// # Errors
     /// Those of [`App::send`](crate::App::send).
     pub fn send(&self, value: Value<'_>) -> Result<()> {
-        self.inner.send(&self.name, value, self.policy())
+        self.inner.send_as(&self.name, value, self.policy(), |driver, now, kind, policy| {
+            let mut found = self.remembered.get();
+            let sent = driver.protocol.publish_at(now, &mut found, &self.name, value, kind, policy);
+            self.remembered.set(found);
+            sent
+        })
     }
 
     /// Sends a value given as JSON, as [`App::send_json`](crate::App::send_json).

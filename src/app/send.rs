@@ -11,7 +11,7 @@ use crate::options::AppOption;
 use crate::runtime;
 use crate::time::MonoTime;
 use crate::visible::Quoted;
-use crate::wire::{self, Value};
+use crate::wire::{self, Kind, Value};
 use crate::{Error, Result, Status};
 
 /// A write in the sender's own thread is worth it if the last one was this long ago, or if a thread of the program has
@@ -87,6 +87,20 @@ impl App {
 impl Inner {
     /// See [`App::send`]; in this way.
     pub(super) fn send(&self, name: &str, value: Value<'_>, policy: Policy) -> Result<()> {
+        self.send_as(name, value, policy, |driver, now, kind, policy| {
+            driver.protocol.publish_as(now, name, value, kind, policy)
+        })
+    }
+
+    /// The same; `publish` hands a small value to the engine.
+    #[inline]
+    pub(super) fn send_as(
+        &self,
+        name: &str,
+        value: Value<'_>,
+        policy: Policy,
+        publish: impl FnOnce(&mut Guard<'_>, Now, Kind, Policy) -> Result<()>,
+    ) -> Result<()> {
         let kind = value.kind()?;
         if value.max_encoded_len() > AppOption::MaxMessage.about().high as usize {
             return Err(Error::new(Status::TooLarge, format!("{} exceeds the largest possible message", Quoted(name))));
@@ -101,7 +115,7 @@ impl Inner {
         let now = runtime::now();
         match draft {
             Some(draft) => driver.protocol.publish_draft(now, draft)?,
-            None => driver.protocol.publish_as(now, name, value, kind, policy)?,
+            None => publish(&mut driver, now, kind, policy)?,
         }
         self.write(&mut driver, now, nothing_waits);
         if policy.lifetime.is_some() {

@@ -2,6 +2,7 @@
 
 use rmp::encode as put;
 
+use super::body::str_head_len;
 use super::time::Time;
 use super::token::{integer, Token, ValueReader};
 use super::Malformed;
@@ -130,16 +131,25 @@ impl Value<'_> {
         }
     }
 
-    /// An upper bound of what [`Value::encode`] appends, at most 9 bytes too high, so that a limit can be checked
-    /// before anything is copied.
+    /// How much [`Value::encode`] appends, so that a limit can be checked before anything is copied; of an extension or a
+    /// time an upper bound, at most 9 bytes too high.
+    #[inline]
     pub fn max_encoded_len(&self) -> usize {
-        match self {
-            Value::Text(text) => text.len().saturating_add(5),
-            Value::Bytes(bytes) => bytes.len().saturating_add(5),
+        match *self {
+            Value::Text(text) => text.len().saturating_add(str_head_len(text.len())),
+            Value::Bytes(bytes) => bytes.len().saturating_add(bin_head_len(bytes.len())),
             Value::Ext(_, bytes) => bytes.len().saturating_add(6),
             Value::Msgpack(bytes) => bytes.len(),
             Value::Time(_) => 15,
-            _ => 9,
+            Value::Nil | Value::Bool(_) => 1,
+            Value::Int(value) => match u64::try_from(value) {
+                Ok(value) => uint_len(value),
+                // As long as the positive number with as many bits, but that five bits and the sign are in the head.
+                Err(_) if value >= -32 => 1,
+                Err(_) => uint_len((!(value as u64) << 1).max(0x80)),
+            },
+            Value::Uint(value) => uint_len(value),
+            Value::Double(_) => 9,
         }
     }
 
@@ -281,6 +291,26 @@ pub fn payload(value: &[u8]) -> Option<usize> {
     match ValueReader::new(value).token() {
         Ok(Token::Str(bytes) | Token::Bin(bytes) | Token::Ext(_, bytes)) => Some(value.len() - bytes.len()),
         _ => None,
+    }
+}
+
+/// The length of the shortest head of a bin of `len` bytes, which is the one that is written.
+const fn bin_head_len(len: usize) -> usize {
+    match len {
+        0..=0xFF => 2,
+        0x100..=0xFFFF => 3,
+        _ => 5,
+    }
+}
+
+/// The length of an integer in its shortest form.
+const fn uint_len(value: u64) -> usize {
+    match value {
+        0..=0x7F => 1,
+        0x80..=0xFF => 2,
+        0x100..=0xFFFF => 3,
+        0x1_0000..=0xFFFF_FFFF => 5,
+        _ => 9,
     }
 }
 
@@ -432,8 +462,16 @@ mod tests {
             let bytes = encoded(value);
             assert_eq!(check(&bytes), value.kind());
             assert!(value.kind().is_ok());
-            let slack = value.max_encoded_len() - bytes.len();
-            assert!(slack <= 9, "{slack} bytes too much");
+            assert_eq!(value.max_encoded_len(), bytes.len(), "{:?}", value.kind());
+        }
+        for len in (0..20).chain([255, 256, 65_535, 65_536]) {
+            let value = Value::Ext(1, &long.as_bytes()[..len]);
+            assert!((0..=9).contains(&(value.max_encoded_len() as isize - encoded(value).len() as isize)));
+        }
+        for value in (0..64).flat_map(|bit| [(1u64 << bit) - 1, 1 << bit, (1 << bit) + 1]) {
+            for value in [Value::Uint(value), Value::Int(value as i64), Value::Int((value as i64).wrapping_neg())] {
+                assert_eq!(value.max_encoded_len(), encoded(value).len(), "{value:?}");
+            }
         }
         assert_eq!(Value::Msgpack(&[0xC1]).kind(), Err(Malformed::Reserved));
     }

@@ -17,6 +17,13 @@ impl Policy {
     /// The most that it adds to a meta.
     pub(super) const LEN: usize = Meta::FLAGS_LEN + Meta::LIFETIME_LEN;
 
+    /// What it adds to a meta, at most.
+    #[inline]
+    pub(super) fn len(self) -> usize {
+        let flags = if self.is_transient { Meta::FLAGS_LEN } else { 0 };
+        flags + self.lifetime.map_or(0, |_| Meta::LIFETIME_LEN)
+    }
+
     /// The meta of a value that is sent so.
     pub(super) fn meta(self, stamp: Stamp) -> Meta<'static> {
         let flags = if self.is_transient { Meta::TRANSIENT } else { 0 };

@@ -56,6 +56,7 @@ use super::link::outbox::Pool;
 use super::link::{Link, LinkLimits};
 use super::mutations::{is_on, Mutation};
 use super::table::Entry;
+pub use super::table::Found;
 use super::timers::{TimerKey, Timers};
 use super::{Action, Closed, ConnId, ConnInfo, Now, Protocol};
 use crate::framing::Room;

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 
-use super::super::table::{Capacity, Entry, Offer, Refusal, Slot, Table};
+use super::super::newest::Place;
+use super::super::table::{Capacity, Entry, Offer, Refusal, Rewrite, Slot, Table};
 use super::super::Now;
 use super::wills::Wills;
 use crate::limits::{RESTAMPS, TRANSIENT};
@@ -57,12 +58,35 @@ impl Own {
     /// [`Refusal::Full`]; [`Refusal::NoMemory`].
     pub fn put(&mut self, now: Now, offer: Offer<'_>) -> Result<Slot, Refusal> {
         let slot = self.table.replace(offer)?;
+        self.note_sent(now, slot);
+        Ok(slot)
+    }
+
+    /// As [`Own::put`], where the place of the key is known.
+    ///
+    /// # Errors
+    /// [`Refusal::Full`]; [`Refusal::NoMemory`].
+    pub fn put_at(&mut self, now: Now, place: Place, offer: Offer<'_>) -> Result<Slot, Refusal> {
+        let slot = self.table.replace_at(place, offer)?;
+        self.note_sent(now, slot);
+        Ok(slot)
+    }
+
+    /// As [`Table::rewrite`], of a value that is sent now.
+    #[inline]
+    pub fn rewrite(&mut self, now: Now, slot: Slot, new: &Rewrite<'_>, most: usize) -> Option<usize> {
+        let len = self.table.rewrite(slot, new, most)?;
+        self.note_sent(now, slot);
+        Some(len)
+    }
+
+    #[inline]
+    fn note_sent(&mut self, now: Now, slot: Slot) {
         let at = slot.0 as usize;
         if at >= self.sent.len() {
             self.sent.resize(at + 1, Sent::default());
         }
         self.sent[at] = Sent { boot: now.boot, version: self.table.version() };
-        Ok(slot)
     }
 
     /// The value of this name has this stamp: where it is. Anything that is said of another stamp is out of date.

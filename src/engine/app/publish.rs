@@ -6,7 +6,8 @@ use std::sync::Arc;
 use log::{debug, trace};
 
 use super::super::clock::is_beyond;
-use super::super::table::{Offer, Refusal, Slot};
+use super::super::newest::Place;
+use super::super::table::{Found, Offer, Refusal, Rewrite, Slot};
 use super::super::told::Told;
 use super::super::Now;
 use super::{wanted, Draft, Phase, Policy, Session};
@@ -24,17 +25,57 @@ impl Session {
     }
 
     /// As [`Session::publish`], in this way.
+    #[inline]
     pub fn publish_as(&mut self, now: Now, name: &str, value: Value<'_>, kind: Kind, policy: Policy) -> Result<()> {
+        self.publish_at(now, &mut Found::default(), name, value, kind, policy)
+    }
+
+    /// As [`Session::publish_as`], where the value before it was found. Of nothing but this name.
+    pub fn publish_at(
+        &mut self,
+        now: Now,
+        found: &mut Found,
+        name: &str,
+        value: Value<'_>,
+        kind: Kind,
+        policy: Policy,
+    ) -> Result<()> {
         if Draft::is_worthwhile(&value) {
             return self.publish_draft(now, Draft::new(&self.identity, name, value, kind)?.with_policy(policy));
         }
-        wire::check_name(name)?;
+        let place = self.own.table.place(found, &self.identity, name);
+        if place.slot.is_none() {
+            wire::check_name(name)?;
+        }
         let stamp = self.stamper.next(now);
         let meta = policy.meta(stamp);
+        if let Some(slot) = place.slot.map(Slot) {
+            let (meta_room, mono, limit) = (Stamp::META_LEN + policy.len(), now.mono, self.limit());
+            let new = Rewrite { value, kind, stamp, meta, meta_room, mono };
+            if let Some(len) = self.own.rewrite(now, slot, &new, limit) {
+                self.published(now, slot, policy.lifetime, limit);
+                self.reports.sent(len);
+                return Ok(());
+            }
+        }
+        self.publish_anew(now, place, name, value, kind, (meta, stamp, policy.lifetime))
+    }
+
+    /// One that is not written where one before it is.
+    #[inline(never)]
+    fn publish_anew(
+        &mut self,
+        now: Now,
+        place: Place,
+        name: &str,
+        value: Value<'_>,
+        kind: Kind,
+        (meta, stamp, lifetime): (Meta<'_>, Stamp, Option<u64>),
+    ) -> Result<()> {
         let mut body = mem::take(&mut self.buffers.scratch);
         body.clear();
         let meta_at = wire::encode_value(&mut body, Form::V1, &self.identity, name, value, &meta);
-        let done = self.publish_body(now, &body, None, meta_at, name, kind, stamp, policy.lifetime);
+        let done = self.publish_body(now, place, (&body, None, meta_at), name, kind, stamp, lifetime);
         let len = body.len();
         self.buffers.scratch = body;
         done.inspect(|()| self.reports.sent(len))
@@ -54,7 +95,8 @@ impl Session {
         let meta = Meta { stamp: Some(stamp), flags: Meta::CLEAR, ..Meta::default() };
         let mut body = Vec::new();
         let meta_at = wire::encode_value(&mut body, Form::V1, &self.identity, name, value, &meta);
-        self.publish_body(now, &body, None, meta_at, name, Kind::Cleared, stamp, None)?;
+        let place = self.own.table.place(&mut Found::default(), &self.identity, name);
+        self.publish_body(now, place, (&body, None, meta_at), name, Kind::Cleared, stamp, None)?;
         self.received.forget_key(&self.identity, name);
         self.reports.sent(body.len());
         Ok(())
@@ -67,18 +109,19 @@ impl Session {
         let meta_at = body.len();
         policy.meta(stamp).encode(&mut body);
         let body = Arc::new(body);
-        let done = self.publish_body(now, &body, Some(&body), meta_at, name, kind, stamp, policy.lifetime);
+        let place = self.own.table.place(&mut Found::default(), &self.identity, name);
+        let encoded = (&body[..], Some(&body), meta_at);
+        let done = self.publish_body(now, place, encoded, name, kind, stamp, policy.lifetime);
         done.inspect(|()| self.reports.sent(body.len()))
     }
 
-    /// `shared`: the body, where it has an allocation that may be kept.
+    /// A body, once more where it has an allocation that may be kept, and where its meta begins. `place`: of its key.
     #[allow(clippy::too_many_arguments)]
     pub(super) fn publish_body(
         &mut self,
         now: Now,
-        body: &[u8],
-        shared: Option<&Arc<Vec<u8>>>,
-        meta_at: usize,
+        place: Place,
+        (body, shared, meta_at): (&[u8], Option<&Arc<Vec<u8>>>, usize),
         name: &str,
         kind: Kind,
         stamp: Stamp,
@@ -92,7 +135,7 @@ impl Session {
         let (sender, origin, mono) = (self.identity.as_bytes(), None, now.mono);
         let key = name.as_bytes();
         let offer = Offer { body, shared, meta_at, sender, name: key, kind, stamp, origin, mono };
-        let slot = match self.own.put(now, offer) {
+        let slot = match self.own.put_at(now, place, offer) {
             Ok(slot) => slot,
             Err(Refusal::NoMemory) => return Err(memory::none_for(body.len(), name)),
             Err(Refusal::Full | Refusal::Stale) => {
@@ -102,12 +145,18 @@ impl Session {
                 return Err(Error::new(Status::Full, text));
             }
         };
+        self.published(now, slot, lifetime, limit);
+        Ok(())
+    }
+
+    /// An own value was set: it is sent, and expires after so many milliseconds.
+    #[inline]
+    fn published(&mut self, now: Now, slot: Slot, lifetime: Option<u64>, limit: usize) {
         if let Some(lifetime) = lifetime {
-            self.own.table.set_lifetime(slot, mono, lifetime);
+            self.own.table.set_lifetime(slot, now.mono, lifetime);
             self.set_expiry();
         }
         self.change(slot, limit);
-        Ok(())
     }
 
     /// Sends an own value that changed, if there is a link.

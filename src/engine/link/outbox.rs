@@ -73,6 +73,14 @@ enum Chunk {
 }
 
 impl Chunk {
+    #[inline]
+    fn len(&self) -> usize {
+        match self {
+            Chunk::Copied(bytes) => bytes.len(),
+            Chunk::Shared(start, _, range) => usize::from(start.len) + range.len(),
+        }
+    }
+
     fn parts(&self) -> [&[u8]; 2] {
         match self {
             Chunk::Copied(bytes) => [bytes, &[]],
@@ -193,6 +201,14 @@ impl Outbox {
         /// How many slices one gather gives, and how many bytes make a write large enough.
         const MAX_SLICES: usize = 64;
         const MAX_GATHER: usize = 1 << 20;
+        // As of nearly all that keep up.
+        if let (Some(Chunk::Copied(only)), 1) = (self.chunks.front(), self.chunks.len()) {
+            did(Work::Look, 1);
+            if !self.is_empty() {
+                slices.push(IoSlice::new(&only[self.written..]));
+            }
+            return;
+        }
         let mut skip = self.written;
         let mut total = 0;
         for part in self.chunks.iter().flat_map(Chunk::parts) {
@@ -218,7 +234,7 @@ impl Outbox {
         self.written += n;
         while let Some(first) = self.chunks.front() {
             did(Work::Look, 1);
-            let size = first.parts().map(<[u8]>::len).iter().sum();
+            let size = first.len();
             if self.written < size {
                 return;
             }

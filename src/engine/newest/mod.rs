@@ -50,12 +50,13 @@ pub struct Newest<T> {
     keys: KeyIndex,
     /// Most hubs and apps are never asked for a name without a sender.
     names: Option<NameIndex>,
+    removed: u64,
 }
 
 impl<T: Keyed> Newest<T> {
     /// No values.
     pub fn new() -> Newest<T> {
-        Newest { values: Slots::new(), keys: KeyIndex::new(), names: None }
+        Newest { values: Slots::new(), keys: KeyIndex::new(), names: None, removed: 0 }
     }
 
     /// How many values there are.
@@ -77,9 +78,21 @@ impl<T: Keyed> Newest<T> {
     #[inline]
     pub fn place(&self, sender: impl AsRef<[u8]>, name: impl AsRef<[u8]>) -> Place {
         let (sender, name) = (sender.as_ref(), name.as_ref());
+        self.place_by(sender, name, |value| value.is_of(sender, name))
+    }
+
+    /// The same, of the key for whose value `same` says yes.
+    #[inline]
+    pub fn place_by(&self, sender: &[u8], name: &[u8], same: impl Fn(&T) -> bool) -> Place {
         let hash = self.keys.hash(sender, name);
-        let same = |slot| self.values.get(slot).expect("the index names values only").is_of(sender, name);
+        let same = |slot| same(self.values.get(slot).expect("the index names values only"));
         Place { hash, slot: self.keys.find(hash, same) }
+    }
+
+    /// How many values were taken out so far: a slot is that of another key only after that.
+    #[inline]
+    pub fn removed(&self) -> u64 {
+        self.removed
     }
 
     /// The value of a key.
@@ -127,6 +140,7 @@ impl<T: Keyed> Newest<T> {
     /// Takes the value out of a slot.
     pub fn remove(&mut self, slot: u32) -> Option<T> {
         let value = self.values.remove(slot)?;
+        self.removed += 1;
         self.keys.remove(value.key_hash(), slot);
         if let Some(names) = &mut self.names {
             names.remove(&self.values, slot, value.name());

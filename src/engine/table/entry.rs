@@ -9,7 +9,7 @@ use super::super::mutations::{is_on, Mutation};
 use super::super::newest::Keyed;
 use super::super::ConnId;
 use super::owners::OwnerId;
-use super::SHARE_FROM;
+use super::{Offer, SHARE_FROM};
 use crate::memory::{self, NoMemory};
 use crate::wire::{str_head_len, Kind, Meta, Stamp};
 
@@ -37,7 +37,7 @@ impl Stored {
         match self {
             Stored::Small(old) if body.len() < SHARE_FROM => {
                 old.clear();
-                if old.capacity() > 4 * body.len() + 64 {
+                if is_too_much(old, body.len()) {
                     old.shrink_to(body.len());
                 }
                 old.reserve_exact(body.len());
@@ -46,6 +46,17 @@ impl Stored {
             _ => *self = Stored::new(body, shared)?,
         }
         Ok(())
+    }
+
+    /// Its allocation, if a body of this length is written where this one is.
+    #[inline]
+    pub(super) fn room_for(&mut self, len: usize) -> Option<&mut Vec<u8>> {
+        match self {
+            Stored::Small(bytes) if len <= bytes.capacity() && len < SHARE_FROM && !is_too_much(bytes, len) => {
+                Some(bytes)
+            }
+            _ => None,
+        }
     }
 
     pub(super) fn bytes(&self) -> &[u8] {
@@ -93,6 +104,12 @@ impl Stored {
     pub(super) fn cost(capacity: usize) -> usize {
         memory::allocated(capacity) + if capacity < SHARE_FROM { 0 } else { SHARED }
     }
+}
+
+/// Whether an allocation gives up what a body of this length leaves of it.
+#[inline]
+fn is_too_much(bytes: &Vec<u8>, len: usize) -> bool {
+    bytes.capacity() > 4 * len + 64
 }
 
 /// A connection, or none, in eight bytes.
@@ -171,7 +188,7 @@ impl Entry {
 
     /// Its encoded value.
     pub fn data(&self) -> &[u8] {
-        &self.bytes()[self.name_at() + self.name_len as usize..self.meta_at()]
+        &self.bytes()[self.data_at()..self.meta_at()]
     }
 
     /// Its kind.
@@ -265,6 +282,19 @@ impl Entry {
 
     fn name_at(&self) -> usize {
         self.sender_at() + self.sender_len as usize + str_head_len(self.name_len as usize)
+    }
+
+    /// Where its value begins.
+    #[inline]
+    pub(super) fn data_at(&self) -> usize {
+        self.name_at() + self.name_len as usize
+    }
+
+    /// Whether it is of the key of this offer: what stands before their values is the same.
+    #[inline]
+    pub(super) fn begins_as(&self, offer: &Offer<'_>) -> bool {
+        let is_as_long = self.sender_len as usize == offer.sender.len() && self.name_len as usize == offer.name.len();
+        is_as_long && self.bytes()[..self.data_at()] == offer.body[..self.data_at()]
     }
 
     fn str_at(&self, at: usize, len: usize) -> &str {

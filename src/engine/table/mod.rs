@@ -9,6 +9,7 @@ mod lifetimes;
 mod offer;
 mod owners;
 mod pinned;
+mod rewrite;
 mod since;
 mod stored;
 #[cfg(test)]
@@ -27,13 +28,14 @@ use self::lifetimes::Lifetimes;
 pub use self::offer::{Offer, Refusal};
 use self::owners::{OwnerId, Owners};
 use self::pinned::Pinned;
+pub use self::rewrite::{Found, Rewrite};
 use self::stored::Freed;
 pub use self::stored::StoredSender;
 use self::tombstones::Tombstones;
 use self::transients::Transients;
 use super::hash::KeyHash;
 use super::mutations::{is_on, Mutation};
-use super::newest::Newest;
+use super::newest::{Newest, Place};
 use super::slots::NONE;
 use super::ConnId;
 use crate::limits;
@@ -225,7 +227,7 @@ impl Table {
 
     /// Takes a value if it is newer than the one held and there is room.
     pub fn offer(&mut self, offer: Offer<'_>) -> Result<Slot, Refusal> {
-        let place = self.entries.place(offer.sender, offer.name);
+        let place = self.place_of(&offer);
         match place.slot {
             Some(slot) if !offer.is_newer_than(self.entries.get(slot).expect("found in the index")) => {
                 Err(Refusal::Stale)
@@ -238,7 +240,7 @@ impl Table {
     /// As [`Table::offer`], by another than its sender: who speaks for the sender, and whether it has departed, stays as it
     /// is. A sender that is new has departed now.
     pub fn offer_by_another(&mut self, offer: Offer<'_>) -> Result<Slot, Refusal> {
-        let (place, mono) = (self.entries.place(offer.sender, offer.name), offer.mono);
+        let (place, mono) = (self.place_of(&offer), offer.mono);
         match place.slot {
             Some(slot) if !offer.is_newer_than(self.entries.get(slot).expect("found in the index")) => {
                 Err(Refusal::Stale)
@@ -264,7 +266,13 @@ impl Table {
 
     /// Takes a value, whatever the stamp of the one held, if there is room.
     pub fn replace(&mut self, offer: Offer<'_>) -> Result<Slot, Refusal> {
-        let place = self.entries.place(offer.sender, offer.name);
+        let place = self.place_of(&offer);
+        self.replace_at(place, offer)
+    }
+
+    /// As [`Table::replace`], where the place of the key is known.
+    #[inline]
+    pub fn replace_at(&mut self, place: Place, offer: Offer<'_>) -> Result<Slot, Refusal> {
         match place.slot {
             Some(slot) => self.update(slot, offer),
             None => self.add(place.hash, offer),
@@ -327,20 +335,28 @@ impl Table {
             }
         }
         let entry = self.entries.get_mut(slot).expect("found in the index");
-        let owner = self.owners.get_mut(owner);
         let (pinned, was_transient) = (entry.body.pinned().cloned(), entry.is_transient());
         entry.body.replace(offer.body, offer.shared)?;
         pinned.iter().for_each(|body| self.pinned.add(body));
         let after = entry.body.capacity();
         if after != before {
+            let owner = self.owners.get_mut(owner);
             let (before, after) = (Stored::cost(before), Stored::cost(after));
             self.bytes = self.bytes - before + after;
             owner.bytes = owner.bytes - before + after;
         }
         entry.meta_at = offer.meta_at as u32;
-        let was_cleared = mem::replace(&mut entry.kind, offer.kind) == Kind::Cleared;
-        entry.stamp = offer.stamp;
         entry.origin = offer.origin.into();
+        self.changed(slot, was_transient, offer.kind, offer.stamp, offer.mono);
+        Ok(Slot(slot))
+    }
+
+    /// The entry at `slot` has another body, which says this.
+    #[inline]
+    fn changed(&mut self, slot: u32, was_transient: bool, kind: Kind, stamp: Stamp, mono: MonoTime) {
+        let entry = self.entries.get_mut(slot).expect("found in the index");
+        let was_cleared = mem::replace(&mut entry.kind, kind) == Kind::Cleared;
+        entry.stamp = stamp;
         self.version += 1;
         entry.version = self.version;
         self.pages[slot as usize / PAGE] = self.version;
@@ -348,8 +364,8 @@ impl Table {
         if is_transient != was_transient {
             self.transients.set(id, Slot(slot), is_transient);
         }
-        if offer.kind == Kind::Cleared {
-            self.tombstones.insert(Slot(slot), offer.mono.into(), id);
+        if kind == Kind::Cleared {
+            self.tombstones.insert(Slot(slot), mono.into(), id);
         } else if was_cleared {
             self.tombstones.remove(Slot(slot));
         }
@@ -357,7 +373,6 @@ impl Table {
             self.lifetimes.ends.remove(slot);
         }
         self.entries.restamped(slot);
-        Ok(Slot(slot))
     }
 
     fn add(&mut self, hash: KeyHash, offer: Offer<'_>) -> Result<Slot, Refusal> {
