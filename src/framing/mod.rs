@@ -129,24 +129,21 @@ impl FrameError {
 #[derive(Debug)]
 pub enum Decoder {
     /// Of frames that begin with their length.
-    Sp(sp::Decoder),
+    Sp(Box<sp::Decoder>),
     /// Of a WebSocket's.
     Ws(Box<ws::Decoder>),
+    /// Stands in the place of one that is in use.
+    InUse,
 }
 
 impl Decoder {
     /// A decoder for a stream whose handshake, if it has one, is over. `max` is the largest body, in bytes.
     pub fn new(framing: Framing, max: usize) -> Decoder {
         match framing {
-            Framing::Tcp | Framing::Ipc | Framing::Inproc => Decoder::Sp(sp::Decoder::new(framing, max)),
+            Framing::Tcp | Framing::Ipc | Framing::Inproc => Decoder::Sp(Box::new(sp::Decoder::new(framing, max))),
             Framing::WsServer => Decoder::Ws(Box::new(ws::Decoder::new(true, max))),
             Framing::WsClient => Decoder::Ws(Box::new(ws::Decoder::new(false, max))),
         }
-    }
-
-    /// Stands in the place of one that is in use.
-    pub fn none() -> Decoder {
-        Decoder::new(Framing::Inproc, 0)
     }
 
     /// The largest body from the next frame on, in bytes.
@@ -154,6 +151,7 @@ impl Decoder {
         match self {
             Decoder::Sp(decoder) => decoder.set_max(max),
             Decoder::Ws(decoder) => decoder.set_max(max),
+            Decoder::InUse => {}
         }
     }
 
@@ -167,6 +165,10 @@ impl Decoder {
         match self {
             Decoder::Sp(decoder) => decoder.next(input),
             Decoder::Ws(decoder) => decoder.next(input),
+            Decoder::InUse => {
+                debug_assert!(false, "asked for a frame while it is in use");
+                Ok(None)
+            }
         }
     }
 
@@ -174,7 +176,7 @@ impl Decoder {
     #[inline]
     pub fn take_overhead(&mut self) -> u32 {
         match self {
-            Decoder::Sp(_) => 0,
+            Decoder::Sp(_) | Decoder::InUse => 0,
             Decoder::Ws(decoder) => decoder.take_overhead(),
         }
     }
@@ -186,7 +188,7 @@ impl Decoder {
         match self {
             Decoder::Sp(decoder) => decoder.room(),
             // What a WebSocket carries may be masked, and in pieces.
-            Decoder::Ws(_) => None,
+            Decoder::Ws(_) | Decoder::InUse => None,
         }
     }
 
@@ -196,6 +198,7 @@ impl Decoder {
         match self {
             Decoder::Sp(decoder) => decoder.allocated(),
             Decoder::Ws(decoder) => decoder.allocated(),
+            Decoder::InUse => 0,
         }
     }
 
@@ -204,6 +207,7 @@ impl Decoder {
         match self {
             Decoder::Sp(decoder) => decoder.unfinished(),
             Decoder::Ws(decoder) => decoder.unfinished(),
+            Decoder::InUse => false,
         }
     }
 }

@@ -119,11 +119,6 @@ impl<'a> ValueReader<'a> {
     /// The type and length of a str or bin, if one is next. Its bytes are left in the input.
     #[inline]
     pub(super) fn string_head(&mut self) -> Result<Option<(StringType, usize)>, Malformed> {
-        // Nearly all.
-        if let Some((&head @ 0xA0..=0xBF, rest)) = self.rest.split_first() {
-            self.rest = rest;
-            return Ok(Some((StringType::Str, usize::from(head & 0x1F))));
-        }
         Ok(Some(match Marker::from_u8(self.byte()?) {
             Marker::FixStr(len) => (StringType::Str, usize::from(len)),
             Marker::Str8 => (StringType::Str, self.len8()?),

@@ -147,7 +147,7 @@ impl Door {
             return assert!(header.starts_with(full) || full.starts_with(header), "{header:?}");
         }
         self.header.drain(..header.len());
-        let (mut rest, mut decoder) = (bytes, mem::replace(&mut self.decoder, Decoder::none()));
+        let (mut rest, mut decoder) = (bytes, mem::replace(&mut self.decoder, Decoder::InUse));
         loop {
             let next = decoder.next(&mut rest);
             let frame = match &next {

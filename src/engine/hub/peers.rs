@@ -1,6 +1,5 @@
 //! What a hub keeps of each connection, in places that do not move.
 
-#[cfg(test)]
 use std::cell::Cell;
 use std::ops::{Index, IndexMut};
 
@@ -35,6 +34,9 @@ impl PeerId {
     }
 }
 
+/// For so many connections it is remembered where they are.
+const RECENT: usize = 64;
+
 /// One `T` for each connection.
 ///
 /// A place, a plain `usize`, is valid until its connection is [removed](Peers::remove), which happens between two calls
@@ -42,6 +44,8 @@ impl PeerId {
 pub struct Peers<T> {
     slab: Slab<(ConnId, T)>,
     places: HashMap<ConnId, u32>,
+    /// Where connections were found last, by the lowest bits of their numbers, which are given out in order.
+    recent: [Cell<u32>; RECENT],
     /// How often all of them were walked through.
     #[cfg(test)]
     pub walks: Cell<usize>,
@@ -53,6 +57,7 @@ impl<T> Peers<T> {
         Peers {
             slab: Slab::new(),
             places: HashMap::new(),
+            recent: [const { Cell::new(0) }; RECENT],
             #[cfg(test)]
             walks: Cell::default(),
         }
@@ -77,8 +82,16 @@ impl<T> Peers<T> {
     }
 
     /// The place of a connection.
+    #[inline]
     pub fn find(&self, conn: ConnId) -> Option<usize> {
-        self.places.get(&conn).map(|&place| place as usize)
+        let recent = &self.recent[conn.0 as usize % RECENT];
+        let place = recent.get();
+        if self.slab.get(place as usize).is_some_and(|&(held, _)| held == conn) {
+            return Some(place as usize);
+        }
+        let &place = self.places.get(&conn)?;
+        recent.set(place);
+        Some(place as usize)
     }
 
     /// What the connection at this place is remembered by.

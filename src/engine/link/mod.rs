@@ -165,7 +165,7 @@ impl Link {
     /// Gives out the decoder while frames are dealt with. They may be parts of it, and the link is needed to answer
     /// them.
     pub fn take_decoder(&mut self) -> Decoder {
-        mem::replace(&mut self.decoder, Decoder::none())
+        mem::replace(&mut self.decoder, Decoder::InUse)
     }
 
     /// The next frame out of `input`, which advances over what was taken. `decoder` is the link's own, from

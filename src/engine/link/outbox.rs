@@ -73,6 +73,12 @@ enum Chunk {
 }
 
 impl Chunk {
+    /// Whether it is one of those that a quiet connection keeps.
+    #[inline]
+    fn is_first(&self) -> bool {
+        matches!(self, Chunk::Copied(bytes) if bytes.capacity() == FIRST)
+    }
+
     #[inline]
     fn len(&self) -> usize {
         match self {
@@ -91,13 +97,14 @@ impl Chunk {
 
 /// A queue of bytes: small ones copied, large ones shared.
 pub struct Outbox {
+    /// While nothing waits: none, or an empty one to be filled again.
     chunks: VecDeque<Chunk>,
     /// How many places for chunks are counted.
     places: usize,
     /// How much of the first chunk is written.
     written: usize,
     len: usize,
-    /// A first chunk that was written out, to be filled again.
+    /// An empty one that made way for something else.
     spare: Vec<u8>,
     pool: Pool,
 }
@@ -121,16 +128,24 @@ impl Outbox {
     /// Copies `start` and `body` to the end.
     pub fn copy(&mut self, start: &[u8], body: &[u8]) {
         let more = start.len() + body.len();
+        if more == 0 {
+            return;
+        }
         did(Work::Look, 1);
         did(Work::Byte, more);
-        self.len += more;
         if let Some(Chunk::Copied(last)) = self.chunks.back_mut() {
             if last.len() + more <= last.capacity() {
+                if self.len == 0 {
+                    self.pool.held.fetch_add(last.capacity(), Ordering::Relaxed);
+                }
+                self.len += more;
                 last.extend_from_slice(start);
                 last.extend_from_slice(body);
                 return;
             }
         }
+        self.set_aside();
+        self.len += more;
         let mut chunk = self.new_chunk(more);
         chunk.extend_from_slice(start);
         chunk.extend_from_slice(body);
@@ -139,6 +154,10 @@ impl Outbox {
 
     /// Puts `bytes` at the end without copying them.
     pub fn append(&mut self, bytes: Vec<u8>) {
+        if bytes.is_empty() {
+            return;
+        }
+        self.set_aside();
         self.len += bytes.len();
         self.push_copied(bytes);
     }
@@ -189,6 +208,7 @@ impl Outbox {
 
     /// Puts `start`, at most a frame's head and one byte, and `range` of `body` at the end without copying the latter.
     pub fn share(&mut self, start: &[u8], body: Arc<Vec<u8>>, range: Range<usize>) {
+        self.set_aside();
         let mut head = Start { len: start.len() as u8, ..Start::default() };
         head.bytes[..start.len()].copy_from_slice(start);
         self.len += start.len() + range.len();
@@ -230,6 +250,9 @@ impl Outbox {
     /// The first `n` bytes were written.
     pub fn advance(&mut self, n: usize) {
         debug_assert!(n <= self.len);
+        if n == 0 {
+            return;
+        }
         self.len -= n;
         self.written += n;
         while let Some(first) = self.chunks.front() {
@@ -239,12 +262,29 @@ impl Outbox {
                 return;
             }
             self.written -= size;
+            if self.chunks.len() == 1 && self.spare.capacity() == 0 {
+                if let Some(Chunk::Copied(only)) = self.chunks.front_mut().filter(|chunk| chunk.is_first()) {
+                    // It stays where it is for what comes next, and counts from then on.
+                    self.pool.held.fetch_sub(FIRST, Ordering::Relaxed);
+                    only.clear();
+                    break;
+                }
+            }
             if let Some(Chunk::Copied(chunk)) = self.chunks.pop_front() {
                 self.recycle(chunk);
             }
         }
         if self.chunks.capacity() > KEPT {
             self.give_up_places();
+        }
+    }
+
+    /// Makes way for what is not put into the first chunk, which is empty.
+    fn set_aside(&mut self) {
+        if self.len == 0 {
+            if let Some(Chunk::Copied(first)) = self.chunks.pop_front() {
+                self.spare = first;
+            }
         }
     }
 
@@ -262,6 +302,7 @@ impl Outbox {
 impl Drop for Outbox {
     fn drop(&mut self) {
         self.pool.held.fetch_sub(self.places * std::mem::size_of::<Chunk>(), Ordering::Relaxed);
+        self.set_aside();
         for chunk in self.chunks.drain(..) {
             if let Chunk::Copied(chunk) = chunk {
                 self.pool.held.fetch_sub(chunk.capacity(), Ordering::Relaxed);
@@ -377,6 +418,37 @@ mod tests {
         assert!((copied / 2..3 * copied / 2).contains(&pool.held()), "{} bytes", pool.held());
         assert!(one.chunks.capacity() <= KEPT, "{} places", one.chunks.capacity());
         drop(other);
+        assert_eq!(pool.held(), 0);
+    }
+
+    #[test]
+    fn what_is_small_is_put_where_the_last_was_and_counts_only_while_it_waits() {
+        let pool = Pool::new(1);
+        let mut outbox = Outbox::new(pool.clone());
+        let large = Arc::new(vec![5; 5000]);
+        let mut place = None;
+        for round in 0..20 {
+            // Also behind and before what does not fit there.
+            match round % 5 {
+                3 => outbox.share(&[9], large.clone(), 0..large.len()),
+                4 => outbox.copy(&[], &[6; 3000]),
+                _ => {}
+            }
+            outbox.copy(&[1], &[round; 70]);
+            assert!(pool.held() >= FIRST && !outbox.is_empty());
+            let sent = take(&mut outbox, usize::MAX);
+            assert_eq!((&sent[sent.len() - 70..], pool.held(), outbox.is_empty()), (&[round; 70][..], 0, true));
+            assert!(take(&mut outbox, usize::MAX).is_empty());
+            if let (0..3, Some(Chunk::Copied(chunk))) = (round % 5, outbox.chunks.front()) {
+                assert_eq!(*place.get_or_insert(chunk.as_ptr()), chunk.as_ptr());
+            } else {
+                place = None;
+            }
+            outbox.copy(&[], &[]);
+            outbox.append(Vec::new());
+            assert_eq!((pool.held(), outbox.len()), (0, 0));
+        }
+        drop(outbox);
         assert_eq!(pool.held(), 0);
     }
 
