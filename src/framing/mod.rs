@@ -172,6 +172,15 @@ impl Decoder {
         }
     }
 
+    /// Whether it is known to be between two frames: without input there is none.
+    #[inline]
+    pub fn is_between(&self) -> bool {
+        match self {
+            Decoder::Sp(decoder) => decoder.is_between(),
+            Decoder::Ws(_) | Decoder::InUse => false,
+        }
+    }
+
     /// What came since this was last called in frames beside messages: see [`ws::Decoder::take_overhead`].
     #[inline]
     pub fn take_overhead(&mut self) -> u32 {

@@ -206,9 +206,6 @@ impl Decoder {
     /// As [`Decoder::next`](super::Decoder::next).
     #[inline]
     pub fn next<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Result<Option<Frame<'a>>, FrameError> {
-        if let (Position::Head { have: 0, .. }, true) = (&self.state, input.is_empty()) {
-            return Ok(None);
-        }
         if let (Position::Head { have: 0, .. }, Some((len, rest))) = (&self.state, whole_head(self.framing, input)) {
             if len <= self.max as u64 {
                 if let Some((body, rest)) = rest.split_at_checked(len as usize) {
@@ -302,6 +299,12 @@ impl Decoder {
                 }
             }
         }
+    }
+
+    /// As [`Decoder::is_between`](super::Decoder::is_between).
+    #[inline]
+    pub fn is_between(&self) -> bool {
+        matches!(self.state, Position::Head { have: 0, .. })
     }
 
     /// As [`Decoder::room`](super::Decoder::room).

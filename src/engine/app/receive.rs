@@ -44,25 +44,27 @@ impl Session {
 
     fn body(&mut self, now: Now, bytes: Cow<'_, [u8]>) {
         let form = if self.is_old() { Form::Old } else { Form::V1 };
-        let body = match wire::decode(&bytes, form) {
+        // Looked at where it is: a copy of it costs as much as some of the steps.
+        let decoded = wire::decode(&bytes, form);
+        let body = match &decoded {
             Ok(body) => body,
-            Err(reason) => return self.reports.malformed(reason),
+            Err(reason) => return self.reports.malformed(*reason),
         };
         match (body.is_reserved(), form) {
             (false, _) => {
                 if let Err(reason) = body.meta.check_features(self.hub.features, Meta::RETAINED) {
                     return self.reports.malformed(reason);
                 }
-                let Some((place, stamp, time)) = self.receive(now, &body) else { return };
-                trace!("{}: receives {}", one_line(&self.identity), Told::body(&body));
+                let Some((place, stamp, time)) = self.receive(now, body) else { return };
+                trace!("{}: receives {}", one_line(&self.identity), Told::body(body));
                 let lifetime = body.meta.lifetime;
                 let key = lifetime.map(|_| (body.sender().to_owned(), body.name().to_owned()));
                 let state = if matches!(bytes, Cow::Owned(_)) && body.kind != Kind::Cleared {
-                    let outline = Outline::of(&body, &bytes);
+                    let outline = Outline::of(body, &bytes);
                     State::in_place(bytes.into_owned(), &outline, stamp, time)
                 } else {
                     // It lay whole in what one read gave, which is no more than `memory::LARGE`, or has no value.
-                    State::new(&mut self.buffers.scratch, &body, stamp, time)
+                    State::new(&mut self.buffers.scratch, body, stamp, time)
                 };
                 if self.received.insert(place, state) {
                     self.reports.dropped(self.received.waiting_bytes());
@@ -72,7 +74,7 @@ impl Session {
                     self.received_for(now, place, stamp, lifetime);
                 }
             }
-            (true, Form::V1) => match Control::decode(&body) {
+            (true, Form::V1) => match Control::decode(body) {
                 Ok(control) => self.hear(now, control),
                 Err(reason) => self.reports.malformed(reason),
             },

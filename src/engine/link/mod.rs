@@ -174,8 +174,19 @@ impl Link {
     ///
     /// # Errors
     /// What came is not a frame, or the end of a WebSocket; the connection is of no use any more.
-    #[inline]
+    #[inline(always)]
     pub fn next<'a, 'i: 'a>(
+        &mut self,
+        decoder: &'a mut Decoder,
+        input: &mut &'i [u8],
+    ) -> Result<Option<Frame<'a>>, FrameError> {
+        if input.is_empty() && decoder.is_between() {
+            return Ok(None);
+        }
+        self.next_frame(decoder, input)
+    }
+
+    fn next_frame<'a, 'i: 'a>(
         &mut self,
         decoder: &'a mut Decoder,
         input: &mut &'i [u8],

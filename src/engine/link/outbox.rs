@@ -128,14 +128,12 @@ impl Outbox {
     /// Copies `start` and `body` to the end.
     pub fn copy(&mut self, start: &[u8], body: &[u8]) {
         let more = start.len() + body.len();
-        if more == 0 {
-            return;
-        }
         did(Work::Look, 1);
         did(Work::Byte, more);
         if let Some(Chunk::Copied(last)) = self.chunks.back_mut() {
             if last.len() + more <= last.capacity() {
-                if self.len == 0 {
+                // An empty one counts from now on.
+                if self.len == 0 && more > 0 {
                     self.pool.held.fetch_add(last.capacity(), Ordering::Relaxed);
                 }
                 self.len += more;
@@ -143,6 +141,16 @@ impl Outbox {
                 last.extend_from_slice(body);
                 return;
             }
+        }
+        self.copy_anew(start, body);
+    }
+
+    /// Into another chunk.
+    #[inline(never)]
+    fn copy_anew(&mut self, start: &[u8], body: &[u8]) {
+        let more = start.len() + body.len();
+        if more == 0 {
+            return;
         }
         self.set_aside();
         self.len += more;
