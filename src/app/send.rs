@@ -117,11 +117,7 @@ impl Inner {
             Some(draft) => driver.protocol.publish_draft(now, draft)?,
             None => publish(&mut driver, now, kind, policy)?,
         }
-        self.write(&mut driver, now, nothing_waits);
-        if policy.lifetime.is_some() {
-            // The loop may sleep for longer.
-            driver.run_actions(now);
-        }
+        self.write(driver, now, nothing_waits, policy.lifetime.is_some());
         Ok(())
     }
 
@@ -141,7 +137,7 @@ impl Inner {
         let nothing_waits = driver.protocol.waiting() == 0;
         let now = runtime::now();
         driver.protocol.clear(now, name)?;
-        self.write(&mut driver, now, nothing_waits);
+        self.write(driver, now, nothing_waits, false);
         Ok(())
     }
 
@@ -153,16 +149,30 @@ impl Inner {
         Ok(())
     }
 
-    /// Writes what a program has just sent in this thread, or in the loop's if sends come quickly.
-    fn write(&self, driver: &mut Guard<'_>, now: Now, nothing_waits: bool) {
+    /// Writes what a program has just sent in this thread, which may then run the hub's turn, or in the loop's if sends
+    /// come quickly. `expires`: the loop may sleep for too long.
+    fn write(&self, mut driver: Guard<'_>, now: Now, nothing_waits: bool, expires: bool) {
         if !driver.protocol.has_action() {
+            if expires {
+                driver.run_actions(now);
+            }
             return;
         }
-        if nothing_waits && now.mono >= MonoTime::from_nanos(self.last_inline.load(Ordering::Relaxed)) + INLINE_AFTER {
-            driver.run_actions(now);
-            self.last_inline.store(now.mono.as_nanos(), Ordering::Relaxed);
-        } else {
+        let last = MonoTime::from_nanos(self.last_inline.load(Ordering::Relaxed));
+        if !nothing_waits || now.mono < last + INLINE_AFTER {
             self.shared.wake();
+            if expires {
+                driver.run_actions(now);
+            }
+            return;
+        }
+        let notices = driver.run_actions_and_tell_later(now);
+        self.last_inline.store(now.mono.as_nanos(), Ordering::Relaxed);
+        drop(driver);
+        if !notices.is_empty() {
+            notices.serve();
+            // However long that took, what follows at once is not a single one.
+            self.last_inline.store(runtime::now().mono.as_nanos(), Ordering::Relaxed);
         }
     }
 }

@@ -128,6 +128,11 @@ pub trait Protocol {
     fn is_due(&self, now: Now) -> bool {
         self.is_ready() || self.deadline().is_some_and(|deadline| deadline <= now.mono)
     }
+    /// Whether there is something for the thread of the loop, which takes it after each of its turns: what only that thread
+    /// tells the program.
+    fn has_news(&self) -> bool {
+        false
+    }
     /// Does what [is due](Protocol::is_due).
     fn tick(&mut self, now: Now);
 }

@@ -82,7 +82,8 @@ pub struct Hub {
 }
 
 struct Inner {
-    shared: Shared<Router>,
+    /// Shared with threads that send to the hub in this process.
+    shared: Arc<Shared<Router>>,
     ipc_mode: AtomicU32,
     handle_state: HandleState,
     gate: Arc<Gate>,
@@ -137,7 +138,7 @@ impl Hub {
         *router.about_mut() =
             About { host: host_name(), pid: std::process::id(), since: runtime::now().mono, addresses: Vec::new() };
         let inner = Inner {
-            shared: Shared::new(router, Backend::Best)?,
+            shared: Arc::new(Shared::new(router, Backend::Best)?),
             ipc_mode: AtomicU32::new(limits::IPC_MODE),
             handle_state: HandleState::default(),
             gate: Arc::default(),
@@ -147,6 +148,7 @@ impl Hub {
             reclaimer: Reclaimer::default(),
             keeping: Keeping::default(),
         };
+        inner.shared.serve_in_senders();
         let inner = Arc::new(inner);
         let left = Arc::downgrade(&inner);
         inner.gate.when_left(move || {

@@ -160,6 +160,8 @@ pub struct Conns {
     readiness: Option<Readiness>,
     /// Who has been written to in this process and is not told yet.
     notices: Notices,
+    /// They are told later, by whoever [took](Conns::take_notices) them.
+    keeps_notices: bool,
 }
 
 /// The empty vector `slices` with another lifetime, to reuse its allocation.
@@ -186,6 +188,7 @@ impl Conns {
             buffer: Vec::new(),
             readiness: None,
             notices: Notices::default(),
+            keeps_notices: false,
         }
     }
 
@@ -457,8 +460,21 @@ impl Conns {
                 break Written::Some;
             }
         };
-        self.notices.tell();
+        if !self.keeps_notices {
+            self.notices.tell();
+        }
         (round, result)
+    }
+
+    /// Has whoever is written to told later, once the lock of the driver is released.
+    pub fn keep_notices(&mut self) {
+        self.keeps_notices = true;
+    }
+
+    /// Those that were written to since then.
+    pub fn take_notices(&mut self) -> Notices {
+        self.keeps_notices = false;
+        std::mem::take(&mut self.notices)
     }
 
     /// Writes nothing more; what the other side sent before it was gone is read in the next turn.

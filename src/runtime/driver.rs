@@ -22,6 +22,7 @@ use crate::transport::fork::Birth;
 use crate::transport::listener::Listener;
 use crate::transport::poller::{Event, Poller};
 use crate::transport::tls::{Acceptor, Connector};
+use crate::transport::Notices;
 use crate::{Error, Result};
 
 /// Kinds of log lines about strangers and exhausted descriptors, which are not logged one by one.
@@ -59,6 +60,8 @@ pub struct Driver<P> {
     birth: Birth,
     /// Those that were read and have more; kept for its allocation.
     again: Vec<u64>,
+    /// Keys that were reported, while another thread than the loop's takes them; kept for its allocation.
+    told: Vec<u64>,
 }
 
 /// A sleep of the loop.
@@ -84,6 +87,7 @@ impl<P: Protocol> Driver<P> {
             sleeps: Some(Sleep { until: None }),
             birth: Birth::here(),
             again: Vec::new(),
+            told: Vec::new(),
         }
     }
 
@@ -97,6 +101,13 @@ impl<P: Protocol> Driver<P> {
         } else if let Some(time) = self.next_time() {
             self.wake_at(time);
         }
+    }
+
+    /// As [`Driver::run_actions`]. Whoever reads in this process what it writes is told later, once the lock is released.
+    pub fn run_actions_and_tell_later(&mut self, now: Now) -> Notices {
+        self.conns.keep_notices();
+        self.run_actions(now);
+        self.conns.take_notices()
     }
 
     /// Sees to it that the loop does not sleep beyond this time.
@@ -402,10 +413,9 @@ impl<P: Protocol> Driver<P> {
 
     /// Reads the connections that wait for it, those first that have had the least time, until it is time for others. Once
     /// that has taken a while, none is read again before the poller says who else has something by then.
-    pub(super) fn read_some(&mut self, now: Now, buffer: &mut [u8]) {
+    pub(super) fn read_some(&mut self, now: Now, buffer: &mut [u8], mut stint: Stint) {
         /// How many bytes are read before what they cause is written, so that it does not pile up in outboxes.
         const BYTES: usize = 1 << 20;
-        let mut stint = Stint::begin();
         let (mut read, mut again) = (0, std::mem::take(&mut self.again));
         while read < BYTES && !stint.is_over() {
             let Some((key, share)) = self.conns.next_to_read() else { break };
@@ -424,9 +434,8 @@ impl<P: Protocol> Driver<P> {
     }
 
     /// Writes the connections that wait for it, those first that have had the least time, until it is time for others.
-    pub(super) fn write_some(&mut self, now: Now) {
+    pub(super) fn write_some(&mut self, now: Now, mut stint: Stint) {
         self.begin_actions(now);
-        let mut stint = Stint::begin();
         while !stint.is_over() {
             let Some(key) = self.conns.next_to_write() else { break };
             let (bytes, more) = self.write(now, key);
@@ -436,6 +445,37 @@ impl<P: Protocol> Driver<P> {
             self.conns.was_written(key, bytes, more);
         }
         self.conns.resume(&self.protocol);
+    }
+
+    /// A short turn, in the thread of somebody who has sent something, while the loop sleeps: reads what was reported, and
+    /// writes. What else there is to do wakes the loop. `None`: the loop is behind, and has to do it all.
+    pub(super) fn serve(&mut self, now: Now) -> Option<Notices> {
+        if self.goes_on() {
+            return None;
+        }
+        self.conns.keep_notices();
+        let (mut told, mut buffer) = (std::mem::take(&mut self.told), self.conns.take_buffer());
+        self.reactor.ready.take(&mut told);
+        for key in told.drain(..) {
+            match Kind::of(key) {
+                Kind::Conn => self.conn_ready(Event { key, read: true, write: true, broken: false }),
+                // It may have something to log.
+                Kind::Listener | Kind::Dial | Kind::Closing => self.reactor.ready(key).notify(),
+            }
+        }
+        self.told = told;
+        self.read_some(now, &mut buffer, Stint::short());
+        if self.protocol.is_due(now) {
+            self.protocol.tick(now);
+        }
+        self.write_some(now, Stint::short());
+        self.conns.put_buffer(buffer);
+        if self.goes_on() || self.protocol.has_news() {
+            self.reactor.poller.wake();
+        } else if let Some(time) = self.next_time() {
+            self.wake_at(time);
+        }
+        Some(self.conns.take_notices())
     }
 
     /// Runs the timers that have expired, and the engine's.

@@ -1,7 +1,8 @@
 //! A driver that many threads share, and its loop.
 
+use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
@@ -10,19 +11,22 @@ use super::address::accepted;
 use super::clock::now;
 use super::driver::{Driver, Sleep};
 use super::listeners::Service;
+use super::stint::Stint;
 use crate::engine::Protocol;
 use crate::time::MonoTime;
 use crate::transport::fork::Birth;
 use crate::transport::listener::Listener;
 use crate::transport::poller::{Event, Poller};
-use crate::transport::{Address, Backend};
-use crate::{Error, Result};
+use crate::transport::{Address, Backend, Turns};
+use crate::{Error, Result, Status};
 
 /// A [`Driver`] that many threads share, one of which runs its loop.
 pub struct Shared<P> {
     driver: Mutex<Driver<P>>,
     poller: Arc<Poller>,
     stopped: AtomicBool,
+    /// The engine has panicked in another thread than the loop's.
+    panicked: AtomicBool,
     birth: Birth,
 }
 
@@ -33,12 +37,23 @@ impl<P: Protocol> Shared<P> {
         let poller = Poller::new(backend).map_err(|error| Error::io(&error, "the poller"))?;
         let poller = Arc::new(poller);
         let driver = Mutex::new(Driver::new(protocol, poller.clone()));
-        Ok(Shared { driver, poller, stopped: AtomicBool::new(false), birth })
+        let (stopped, panicked) = (AtomicBool::new(false), AtomicBool::new(false));
+        Ok(Shared { driver, poller, stopped, panicked, birth })
     }
 
     /// The driver, once it has no other owner. Must not be called in a child after `fork`.
     pub fn lock(&self) -> MutexGuard<'_, Driver<P>> {
         self.driver.lock()
+    }
+
+    /// Lets threads that send something to this engine in this process run its turns, while nobody else does. Not for an
+    /// engine whose own sends could end up with itself.
+    pub fn serve_in_senders(self: &Arc<Self>)
+    where
+        P: Send + 'static,
+    {
+        let turns: Weak<Self> = Arc::downgrade(self);
+        self.lock().reactor.ready.set_turns(turns);
     }
 
     /// Has the loop do one more turn, which runs the engine's actions. Async-signal-safe; does nothing in a child
@@ -100,7 +115,8 @@ impl<P: Protocol> Shared<P> {
     /// time of its next call. A panic of the engine or of `after` passes through.
     ///
     /// # Errors
-    /// [`Status::Io`]: waiting fails, because the program closed a descriptor of the library.
+    /// [`Status::Io`]: waiting fails, because the program closed a descriptor of the library; [`Status::Internal`]: the
+    /// engine has panicked in a thread that [served](Shared::serve_in_senders) it.
     pub fn run(&self, mut after: impl FnMut() -> Option<MonoTime>) -> Result<()> {
         let mut turns = Loop::new(self);
         let mut again = None;
@@ -109,6 +125,22 @@ impl<P: Protocol> Shared<P> {
             again = after();
         }
         Ok(())
+    }
+}
+
+impl<P: Protocol + Send> Turns for Shared<P> {
+    fn turn(&self) -> bool {
+        let Some(mut driver) = self.driver.try_lock() else { return false };
+        if self.stopped() || self.forked() || self.panicked.load(Ordering::Acquire) {
+            return false;
+        }
+        let served = catch_unwind(AssertUnwindSafe(|| driver.serve(now())));
+        self.panicked.fetch_or(served.is_err(), Ordering::AcqRel);
+        // With the lock released: who is told may run at once, and need it.
+        drop(driver);
+        let Ok(Some(mut notices)) = served else { return false };
+        notices.tell();
+        true
     }
 }
 
@@ -134,8 +166,7 @@ impl<'a, P: Protocol> Loop<'a, P> {
     /// it.
     ///
     /// # Errors
-    /// [`Status::Io`]: waiting fails, because the program closed a descriptor of the library. This is not a panic, and
-    /// must not become a busy loop that nobody notices.
+    /// As [`Shared::run`]. A failure to wait is not a panic, and must not become a busy loop that nobody notices.
     pub fn turn(&mut self, timeout: Option<Duration>) -> Result<()> {
         let until = match (self.idle, self.until) {
             (false, _) => Some(Duration::ZERO),
@@ -150,6 +181,9 @@ impl<'a, P: Protocol> Loop<'a, P> {
         waited.map_err(|error| Error::io(&error, "waiting for descriptors, which something else has closed"))?;
 
         let mut driver = self.shared.driver.lock();
+        if self.shared.panicked.load(Ordering::Acquire) {
+            return Err(Error::new(Status::Internal, "its engine panicked in the thread of a sender"));
+        }
         let driver = &mut *driver;
         driver.sleeps = None;
         let now = now();
@@ -162,9 +196,9 @@ impl<'a, P: Protocol> Loop<'a, P> {
         for key in self.told.drain(..) {
             driver.ready(now, Event { key, read: true, write: true, broken: false }, &mut buffer);
         }
-        driver.read_some(now, &mut buffer);
+        driver.read_some(now, &mut buffer, Stint::begin());
         driver.run_timers(now);
-        driver.write_some(now);
+        driver.write_some(now, Stint::begin());
         if !idle {
             driver.conns.put_buffer(buffer);
         }

@@ -10,6 +10,9 @@ const TIME: Duration = Duration::from_millis(1);
 /// After so long it serves none again that it has served already.
 const LATE: Duration = Duration::from_micros(250);
 
+/// How long a thread that has sent something reads and writes in the loop's place.
+const SHORT: Duration = Duration::from_micros(100);
+
 /// A part of a turn of the loop.
 pub struct Stint {
     until: MonoTime,
@@ -20,8 +23,17 @@ pub struct Stint {
 impl Stint {
     /// It begins now.
     pub fn begin() -> Stint {
+        Stint::until(TIME)
+    }
+
+    /// As [`Stint::begin`], in another thread than the loop's, which has other things to do.
+    pub fn short() -> Stint {
+        Stint::until(SHORT)
+    }
+
+    fn until(time: Duration) -> Stint {
         let now = now().mono;
-        Stint { until: now + TIME, late: now + LATE, last: now }
+        Stint { until: now + time, late: now + time.min(LATE), last: now }
     }
 
     /// Whether it was time to look who else is ready when a connection was served last.

@@ -37,6 +37,6 @@ pub use fork::PerProcess;
 pub use host::host_name;
 pub use lock_file::LockFile;
 pub use poller::Backend;
-pub use ready::{Notices, Ready, ReadyList, Wake};
+pub use ready::{Notices, Ready, ReadyList, Turns, Wake};
 pub use stream::ByteStream;
 pub use url::{Address, Host};

@@ -1,10 +1,9 @@
 //! Readiness without a descriptor: other threads report it to the loop, or to the thread that reads in its place.
 
-use std::sync::{Arc, Weak};
-
-use parking_lot::Mutex;
+use std::sync::{Arc, OnceLock, Weak};
 
 use super::poller::Poller;
+use super::sync::{Mutex, MutexGuard};
 
 /// What a thread sleeps on that waits for a connection.
 pub trait Wake: Send + Sync {
@@ -12,10 +11,18 @@ pub trait Wake: Send + Sync {
     fn wake(&self);
 }
 
+/// A loop whose turn another thread may run, when it has something for it.
+pub trait Turns: Send + Sync {
+    /// Takes what is on the list, and does a bounded part of what follows, in the calling thread, which holds no lock.
+    /// False if the loop has to, since another thread may have taken the list without what has been reported since.
+    fn turn(&self) -> bool;
+}
+
 /// The keys of what is ready, until the loop that waits on the poller takes them.
 pub struct ReadyList {
     told: Mutex<Told>,
     poller: Arc<Poller>,
+    turns: OnceLock<Weak<dyn Turns>>,
 }
 
 #[derive(Default)]
@@ -23,12 +30,19 @@ struct Told {
     keys: Vec<u64>,
     /// The connection that a thread reads in the loop's place, and what wakes that thread.
     lent: Option<(u64, Arc<dyn Wake>)>,
+    /// A thread runs [`Turns`], and looks at the keys again before it stops.
+    is_served: bool,
 }
 
 impl ReadyList {
     /// The list of the loop that waits on `poller`.
     pub fn new(poller: Arc<Poller>) -> ReadyList {
-        ReadyList { told: Mutex::default(), poller }
+        ReadyList { told: Mutex::default(), poller, turns: OnceLock::new() }
+    }
+
+    /// Has threads that have something for the loop run its turns from now on.
+    pub fn set_turns(&self, turns: Weak<dyn Turns>) {
+        let _ = self.turns.set(turns);
     }
 
     /// Takes all keys, in the order in which they were reported, in exchange for an empty vector.
@@ -48,6 +62,24 @@ impl ReadyList {
         let before = told.lent.take_if(|(lent, _)| *lent == key);
         drop(told);
         drop(before);
+    }
+
+    /// Runs turns in the calling thread, which has said that it serves, until nothing is left.
+    fn serve(&self, turns: &dyn Turns) {
+        /// So many turns, and the loop does the rest: whoever has sent something has other things to do.
+        const MOST: usize = 4;
+        for _ in 0..MOST {
+            if !turns.turn() {
+                break;
+            }
+            let mut told = self.told.lock();
+            told.is_served = !told.keys.is_empty();
+            if !told.is_served {
+                return;
+            }
+        }
+        self.told.lock().is_served = false;
+        self.poller.wake();
     }
 }
 
@@ -82,8 +114,18 @@ impl Ready {
         }
     }
 
+    /// As [`Ready::notify_reader`], and the calling thread, which holds no lock, runs the loop's turn if it may.
+    fn serve(&self) {
+        let Some(list) = self.list.upgrade() else { return };
+        let Some(turns) = list.turns.get().and_then(Weak::upgrade) else { return self.notify_reader() };
+        // The one that serves looks at the list again before it stops.
+        if self.tell(&list).is_some_and(|mut told| !std::mem::replace(&mut told.is_served, true)) {
+            list.serve(&*turns);
+        }
+    }
+
     /// Reports it to a thread that reads, or on the list, which is returned.
-    fn tell<'a>(&self, list: &'a ReadyList) -> Option<parking_lot::MutexGuard<'a, Told>> {
+    fn tell<'a>(&self, list: &'a ReadyList) -> Option<MutexGuard<'a, Told>> {
         let mut told = list.told.lock();
         match &told.lent {
             Some((lent, thread)) if *lent == self.key => {
@@ -111,9 +153,19 @@ impl Notices {
         self.0.push(reader);
     }
 
+    /// Whether there is nobody to tell.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Tells all of them.
     pub fn tell(&mut self) {
         self.0.drain(..).for_each(|reader| reader.notify_reader());
+    }
+
+    /// Tells all of them, and runs the turn of a loop in the calling thread where that is possible. It holds no lock.
+    pub fn serve(mut self) {
+        self.0.drain(..).for_each(|reader| reader.serve());
     }
 }
 
@@ -123,7 +175,7 @@ impl Drop for Notices {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use std::time::Duration;
 

@@ -15,6 +15,7 @@ use loom::thread;
 
 use crate::deadline::Deadline;
 use crate::reader::{self, Lender, Monitor, Reader, Sleeper, Wait};
+use crate::ready::{Ready, ReadyList, Wake};
 use crate::wake::Woken;
 use crate::Loop;
 
@@ -31,6 +32,8 @@ struct Socket {
     watched: bool,
     /// Event loops of the program that sleep on `Readiness`.
     pollers: Vec<Arc<Notify>>,
+    /// If it is a pipe in memory, as `inproc`: the last read found nothing, and nobody has been told of more.
+    reader_waits: Option<Ready>,
 }
 
 impl Socket {
@@ -43,16 +46,26 @@ impl Socket {
 /// The kernel's part of the connection, and of the loop's sleep.
 struct Kernel {
     socket: Mutex<Socket>,
-    poller: Loop,
+    poller: std::sync::Arc<Loop>,
     /// The program has an event loop of its own.
     polls: bool,
+    /// The connection is one in memory, which reports here.
+    memory: Option<std::sync::Arc<ReadyList>>,
 }
+
+/// The key of the connection.
+const KEY: u64 = 1;
 
 impl Kernel {
     /// The hub's part: a message, or the end.
     fn arrives(&self, change: impl FnOnce(&mut Socket)) {
         let mut socket = self.socket.lock().unwrap();
         change(&mut socket);
+        if self.memory.is_some() {
+            let reader = socket.reader_waits.take();
+            drop(socket);
+            return reader.into_iter().for_each(|reader| reader.notify_reader());
+        }
         if socket.armed {
             self.poller.descriptor.notify();
         }
@@ -71,6 +84,11 @@ impl Kernel {
         }
     }
 
+    /// `ByteStream::is_drained`.
+    fn is_drained(&self) -> bool {
+        self.socket.lock().unwrap().reader_waits.is_some()
+    }
+
     /// `Poller::set`: level-triggered, it tells at once of what is there.
     fn arm(&self, armed: bool) {
         let mut socket = self.socket.lock().unwrap();
@@ -81,16 +99,23 @@ impl Kernel {
     }
 }
 
-/// `SocketWaiter`: waits for the socket and for its own descriptor.
+/// `SocketWaiter`: waits for the socket and for its own descriptor; or `MemoryWaiter`, which is told of what comes.
 struct Waiter {
     kernel: Arc<Kernel>,
     woken: Arc<Notify>,
 }
 
 impl Wait for Waiter {
-    type Source = ();
+    /// Whether there is more to read, in memory.
+    type Source = bool;
 
-    fn wait(&self, (): (), timeout: Option<Duration>) -> io::Result<Woken> {
+    fn wait(&self, has_more: bool, timeout: Option<Duration>) -> io::Result<Woken> {
+        if self.kernel.memory.is_some() {
+            if !has_more && timeout != Some(Duration::ZERO) {
+                self.woken.wait();
+            }
+            return Ok(Woken::Readable);
+        }
         let ready = {
             let mut socket = self.kernel.socket.lock().unwrap();
             socket.polled.push(self.woken.clone());
@@ -110,11 +135,19 @@ impl Wait for Waiter {
     }
 }
 
+impl Wake for Sleeper<Waiter> {
+    fn wake(&self) {
+        Sleeper::wake(self);
+    }
+}
+
 /// `Conns`, with one connection.
 struct Connection {
     kernel: Arc<Kernel>,
     open: bool,
     lent: bool,
+    /// The loop is to read it.
+    waits: bool,
 }
 
 impl Lender for Connection {
@@ -122,24 +155,35 @@ impl Lender for Connection {
     type Wait = Waiter;
 
     fn can_lend(&self, (): ()) -> bool {
-        self.open
+        self.open && !self.waits
     }
 
-    fn lend(&mut self, (): (), _: &std::sync::Arc<Sleeper<Waiter>>) -> bool {
-        if self.open && !std::mem::replace(&mut self.lent, true) {
-            self.kernel.arm(false);
+    fn lend(&mut self, (): (), sleeper: &std::sync::Arc<Sleeper<Waiter>>) -> bool {
+        if self.can_lend(()) && !std::mem::replace(&mut self.lent, true) {
+            match &self.kernel.memory {
+                Some(list) => list.lend(KEY, sleeper.clone()),
+                None => self.kernel.arm(false),
+            }
         }
-        self.open
+        self.can_lend(())
     }
 
     fn take_back(&mut self, (): ()) {
         if self.open {
             self.lent = false;
-            self.kernel.arm(true);
+            let Some(list) = &self.kernel.memory else { return self.kernel.arm(true) };
+            list.take_back(KEY);
+            if !self.kernel.is_drained() {
+                self.waits = true;
+                self.kernel.poller.wake();
+            }
         }
     }
 
     fn show(&mut self, (): ()) -> bool {
+        if self.kernel.memory.is_some() {
+            return !self.kernel.polls;
+        }
         self.kernel.watch(true);
         true
     }
@@ -149,15 +193,15 @@ impl Lender for Connection {
     }
 
     fn is_due(&self, (): ()) -> bool {
-        false
+        self.waits
     }
 
     fn is_paused(&self, (): ()) -> bool {
         false
     }
 
-    fn source(&self, (): ()) -> Option<()> {
-        self.open.then_some(())
+    fn source(&self, (): ()) -> Option<bool> {
+        self.open.then(|| self.kernel.memory.is_some() && !self.kernel.is_drained())
     }
 
     fn waiter(&self, (): ()) -> io::Result<Waiter> {
@@ -184,7 +228,10 @@ impl Driver {
     fn close(&mut self) {
         self.connection.open = false;
         if std::mem::take(&mut self.connection.lent) {
-            self.connection.kernel.watch(false);
+            match &self.connection.kernel.memory {
+                Some(list) => list.take_back(KEY),
+                None => self.connection.kernel.watch(false),
+            }
             self.reader.close();
         }
     }
@@ -197,6 +244,8 @@ impl Driver {
         let kernel = self.connection.kernel.clone();
         let (unread, closed) = {
             let mut socket = kernel.socket.lock().unwrap();
+            let is_open = |_: &_| !socket.closed;
+            socket.reader_waits = kernel.memory.as_ref().filter(is_open).map(|list| Ready::new(list, KEY));
             (std::mem::take(&mut socket.unread), socket.closed)
         };
         self.inbox += unread;
@@ -299,10 +348,13 @@ impl Monitor for App {
 }
 
 impl App {
-    fn new(expects: bool, polls: bool) -> Arc<App> {
-        let socket = Mutex::new(Socket { armed: true, ..Socket::default() });
-        let kernel = Arc::new(Kernel { socket, poller: Loop::new(), polls });
-        let connection = Connection { kernel: kernel.clone(), open: true, lent: false };
+    fn new(expects: bool, polls: bool, in_memory: bool) -> Arc<App> {
+        let poller = std::sync::Arc::new(Loop::new());
+        let memory = in_memory.then(|| std::sync::Arc::new(ReadyList::new(poller.clone())));
+        let reader_waits = memory.as_ref().map(|list| Ready::new(list, KEY));
+        let socket = Mutex::new(Socket { armed: true, reader_waits, ..Socket::default() });
+        let kernel = Arc::new(Kernel { socket, poller, polls, memory });
+        let connection = Connection { kernel: kernel.clone(), open: true, lent: false, waits: false };
         let (ready, skips) = (false, false);
         let driver =
             Driver { reader: Reader::default(), connection, inbox: 0, interrupted: false, reads: 0, ready, skips };
@@ -319,7 +371,11 @@ impl App {
         while !self.stopped.load(Ordering::SeqCst) {
             self.kernel.poller.wait(false);
             let mut driver = self.lock();
-            let told = {
+            let told = if let Some(list) = &self.kernel.memory {
+                let mut keys = Vec::new();
+                list.take(&mut keys);
+                std::mem::take(&mut driver.connection.waits) || !keys.is_empty()
+            } else {
                 let socket = self.kernel.socket.lock().unwrap();
                 socket.armed && (socket.unread > 0 || socket.closed)
             };

@@ -4,17 +4,27 @@
 //! the real flag; `Notify` stands for the descriptor, which also remembers one notification. A lost wake is a deadlock,
 //! which `loom` reports.
 //!
-//! And a thread that waits may read the connection in the loop's place: see `app`.
+//! And a thread that waits may read the connection in the loop's place: see `app`. One that sends may run the turn of the
+//! loop that it sends to: see `serving`.
 #![cfg(loom)]
 
 mod app;
+mod serving;
 #[path = "../../src/runtime/deadline.rs"]
 #[allow(dead_code)]
 mod deadline;
+/// `ReadyList` wakes a poller.
+mod poller {
+    pub use crate::Loop as Poller;
+}
 #[path = "../../src/runtime/reader.rs"]
 #[allow(dead_code)]
 mod reader;
+#[path = "../../src/transport/ready.rs"]
+#[allow(dead_code)]
+mod ready;
 #[path = "../../src/transport/sync.rs"]
+#[allow(dead_code, unused_imports)]
 mod sync;
 #[path = "../../src/transport/wake.rs"]
 #[allow(dead_code)]
@@ -25,7 +35,7 @@ use loom::sync::{Arc, Mutex, Notify};
 use loom::thread;
 use wake::WakeFlag;
 
-struct Loop {
+pub struct Loop {
     flag: WakeFlag,
     descriptor: Notify,
     /// How often the descriptor was written to, and slept on.
@@ -44,7 +54,7 @@ impl Loop {
     }
 
     /// As `Poller::wake`.
-    fn wake(&self) {
+    pub fn wake(&self) {
         if self.flag.wake() {
             self.writes.fetch_add(1, Ordering::Relaxed);
             self.descriptor.notify();

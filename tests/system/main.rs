@@ -48,6 +48,7 @@ mod foreign_headers;
 mod gateways;
 mod handles;
 mod header;
+mod inproc;
 mod keys;
 #[cfg(feature = "cli")]
 mod log;

@@ -1,5 +1,6 @@
 //! What a hub's engine tells its owner.
 
+use super::Router;
 use crate::numbered::numbered;
 use crate::Status;
 
@@ -41,4 +42,11 @@ pub enum RouterEvent {
     Info(String),
     /// Much memory was freed. What the allocator keeps of it is to go back to the system.
     Freed,
+}
+
+impl Router {
+    /// The next thing that the owner should hear of.
+    pub fn next_event(&mut self) -> Option<RouterEvent> {
+        self.core.reports.next()
+    }
 }

@@ -142,11 +142,6 @@ impl Router {
         &self.core.intake.table
     }
 
-    /// The next thing that the owner should hear of.
-    pub fn next_event(&mut self) -> Option<RouterEvent> {
-        self.core.reports.next()
-    }
-
     /// How many peers, or WebSockets alone, wait to be refused.
     fn surplus(&self, only_ws: bool) -> usize {
         let counts = |peer: &&Peer| peer.surplus.is_some() && (!only_ws || peer.link.is_ws());
@@ -555,6 +550,10 @@ impl Protocol for Router {
             || self.table().is_untidy()
             || self.core.roster.has_news()
             || self.core.roster.wills.are_due()
+    }
+
+    fn has_news(&self) -> bool {
+        self.core.reports.has_events()
     }
 
     fn is_due(&self, now: Now) -> bool {

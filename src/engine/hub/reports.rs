@@ -40,6 +40,11 @@ impl Reports {
         self.events.pop_front()
     }
 
+    /// Whether the owner has not taken all of them yet.
+    pub fn has_events(&self) -> bool {
+        !self.events.is_empty()
+    }
+
     /// Something that the operator should know.
     pub fn warning(&mut self, peer: &Profile, text: &str) {
         self.warning_of(format!("{}: {text}", peer.name()));

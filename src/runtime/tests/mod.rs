@@ -2,6 +2,7 @@
 
 mod lending;
 mod process;
+mod serving;
 mod sockets;
 mod streams;
 
@@ -48,8 +49,7 @@ struct Recorder {
     full: bool,
     /// Every second time it is asked, there is room for so many bytes.
     room: usize,
-    /// How long it takes for bytes, each time.
-    nap: Duration,
+    odd: Odd,
     opened: Vec<(ConnId, ConnInfo, Option<u64>)>,
     failed: Vec<(u64, Error)>,
     closed: Vec<(ConnId, Closed)>,
@@ -62,6 +62,17 @@ struct Recorder {
     ticks: usize,
     /// What broke the contract of [`Protocol`].
     wrong: Vec<String>,
+}
+
+/// What engines seldom do.
+#[derive(Default)]
+struct Odd {
+    /// How long it takes for bytes, each time.
+    nap: Duration,
+    /// Panics when it gets bytes.
+    panics: bool,
+    /// It has something for the thread of its loop.
+    news: bool,
 }
 
 #[derive(Default)]
@@ -123,7 +134,8 @@ impl Protocol for Recorder {
     }
 
     fn bytes(&mut self, _: Now, conn: ConnId, input: &[u8]) {
-        std::thread::sleep(self.nap);
+        assert!(!self.odd.panics, "on purpose");
+        std::thread::sleep(self.odd.nap);
         match self.open.get_mut(&conn) {
             None => self.wrong.push(format!("bytes of {conn:?}, which is not open")),
             Some(Open { checked: Some(checked), .. }) => {
@@ -205,6 +217,10 @@ impl Protocol for Recorder {
 
     fn deadline(&self) -> Option<MonoTime> {
         self.deadline
+    }
+
+    fn has_news(&self) -> bool {
+        self.odd.news
     }
 
     fn tick(&mut self, now: Now) {

@@ -260,7 +260,8 @@ fn a_tick_comes_when_its_time_has_come_also_when_another_thread_sets_it() {
 fn a_connection_whose_bytes_take_long_is_read_once_before_the_loop_looks_who_else_is_ready() {
     for backend in BACKENDS {
         // Longer than a connection may take before the others are asked.
-        let recorder = Recorder { nap: Duration::from_micros(300), ..Recorder::default() };
+        let recorder =
+            Recorder { odd: Odd { nap: Duration::from_micros(300), ..Odd::default() }, ..Recorder::default() };
         let shared = Shared::new(recorder, backend).unwrap();
         let mut turns = Loop::new(&shared);
         let url = listen_at(&shared, &Address::parse("tcp://127.0.0.1:0").unwrap(), IPC_MODE).unwrap();

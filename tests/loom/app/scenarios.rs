@@ -20,10 +20,15 @@ fn check_app_that_polls(preemptions: usize, acts: &'static [Act]) {
 }
 
 fn check_app_with(expects: bool, polls: bool, preemptions: usize, acts: &'static [Act]) {
+    [false, true].into_iter().for_each(|in_memory| check_connection(expects, polls, in_memory, preemptions, acts));
+}
+
+/// The same with a socket, or a connection in memory.
+fn check_connection(expects: bool, polls: bool, in_memory: bool, preemptions: usize, acts: &'static [Act]) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(preemptions);
     builder.check(move || {
-        let (app, left) = (App::new(expects, polls), Arc::new(AtomicUsize::new(acts.len())));
+        let (app, left) = (App::new(expects, polls, in_memory), Arc::new(AtomicUsize::new(acts.len())));
         let threads: Vec<_> = acts
             .iter()
             .map(|act| {
