@@ -26,7 +26,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("pattern", &["effort", "error", "limits", "visible"]),
     ("wire", &["error", "limits", "memory", "numbered", "time", "visible"]),
     ("state", &["error", "memory", "time", "wire"]),
-    ("framing", &["limits"]),
+    ("framing", &["limits", "memory"]),
     (
         "engine",
         &[
@@ -34,8 +34,8 @@ const ROOMS: &[(&str, &[&str])] = &[
             "visible", "wire",
         ],
     ),
-    ("transport", &["error"]),
-    ("runtime", &["engine", "error", "framing", "limits", "random", "repeats", "time", "transport"]),
+    ("transport", &["error", "memory"]),
+    ("runtime", &["engine", "error", "framing", "limits", "memory", "random", "repeats", "time", "transport"]),
     ("store", &["engine", "error", "limits", "runtime", "time", "transport", "visible", "wire"]),
     ("logging", &["runtime", "transport", "visible"]),
     ("handle_state", &["engine", "error", "runtime"]),

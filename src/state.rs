@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use triomphe::ThinArc;
 
-use crate::memory::NoMemory;
+use crate::memory::{Bytes, NoMemory};
 use crate::wire::{self, Kind, Meta, Number, Stamp, Time};
 use crate::{Error, Result, Status};
 
@@ -27,7 +27,7 @@ pub struct Metadata {
 
 /// The message in which a large state came, rearranged in place.
 struct Large {
-    bytes: Vec<u8>,
+    bytes: Bytes,
     /// Offset of the state in it.
     start: usize,
 }
@@ -117,7 +117,7 @@ impl State {
     }
 
     /// As [`State::new`], in place in the bytes of the body: of a v1 body only its names are moved. Not of a tombstone.
-    pub(crate) fn in_place(mut bytes: Vec<u8>, body: &Outline, stamp: Stamp, time: i64) -> State {
+    pub(crate) fn in_place(mut bytes: Bytes, body: &Outline, stamp: Stamp, time: i64) -> State {
         let (sender_len, name_len) = (body.sender.len(), body.name.len());
         // The value follows the name. At least three bytes, the heads of the array and of both strings, become free for
         // the two NULs.
@@ -130,7 +130,7 @@ impl State {
         // The last NUL replaces the first byte of meta if there is one, else everything moves into the third of those bytes.
         bytes.truncate(body.data_end);
         let start = if bytes.len() < bytes.capacity() {
-            bytes.push(0);
+            bytes.extend_from_slice(&[0]);
             start
         } else {
             bytes.copy_within(start.., start - 1);
@@ -406,7 +406,7 @@ mod tests {
                     let body = wire::decode(&bytes, form).expect("a body");
                     let copied = State::new(&mut Vec::new(), &body, stamp, 5);
                     let outline = Outline::of(&body, &bytes);
-                    let made = State::in_place(bytes, &outline, stamp, 5);
+                    let made = State::in_place(bytes.into(), &outline, stamp, 5);
                     assert_eq!(made.all(), copied.all());
                     assert_eq!((made.sender(), made.name()), (copied.sender(), copied.name()));
                     assert_eq!((made.msgpack(), made.kind()), (copied.msgpack(), copied.kind()));

@@ -128,7 +128,7 @@ fn frames(framing: Framing, max: usize, stream: &[u8], piece: &mut dyn FnMut() -
         loop {
             match decoder.next(&mut input) {
                 Ok(Some(Frame::Body(body))) => got.push(Got::Body(body.to_vec())),
-                Ok(Some(Frame::Large(body))) => got.push(Got::Body(body)),
+                Ok(Some(Frame::Large(body))) => got.push(Got::Body(body.to_vec())),
                 Ok(Some(Frame::Text(text))) => got.push(Got::Text(text.to_vec())),
                 Ok(Some(Frame::TooLarge(len))) => got.push(Got::TooLarge(len)),
                 Ok(Some(Frame::NoMemory { len, .. })) => panic!("no memory for {len} bytes"),

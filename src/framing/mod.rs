@@ -11,6 +11,7 @@ pub use self::sp::{
     PUB, PULL, PUSH, REP, REQ, RESPONDENT, SUB, SURVEYOR,
 };
 use crate::limits::{MAX_NAME, MAX_SENDER};
+use crate::memory::Bytes;
 
 /// How bodies are cut out of a stream of bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -85,12 +86,12 @@ pub const fn frame_head_len(framing: Framing) -> usize {
 }
 
 /// What a [`Decoder`] found.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(PartialEq, Eq, Debug)]
 pub enum Frame<'a> {
     /// A whole body.
     Body(&'a [u8]),
     /// A whole body that came in pieces, in an allocation of its own, since it is too large to be copied again.
-    Large(Vec<u8>),
+    Large(Bytes),
     /// A frame over the limit, with its length in bytes; they are skipped as they come.
     TooLarge(u64),
     /// A frame for which there is no memory; it is skipped as it comes.
@@ -225,7 +226,7 @@ impl Decoder {
 #[derive(Debug)]
 pub struct Room<'a> {
     /// What came of it. The rest is to be appended.
-    pub body: &'a mut Vec<u8>,
+    pub body: &'a mut Bytes,
     /// At most so many bytes may be appended now, for which there is memory. More may be missing.
     pub most: usize,
 }
@@ -246,7 +247,7 @@ const KEPT: usize = 4096;
 const START_LEN: usize = 5 + 5 + MAX_SENDER + 5 + MAX_NAME;
 
 /// Adds to a body of at most `len` bytes; false if there is no memory for it.
-fn append(buffer: &mut Vec<u8>, piece: &[u8], len: usize) -> bool {
+fn append(buffer: &mut Bytes, piece: &[u8], len: usize) -> bool {
     let has_room = make_room(buffer, piece.len(), len);
     if has_room {
         buffer.extend_from_slice(piece);
@@ -256,7 +257,7 @@ fn append(buffer: &mut Vec<u8>, piece: &[u8], len: usize) -> bool {
 
 /// Makes room for `more` bytes of a body of at most `len` bytes; false if there is no memory for it. The claimed length is
 /// only a bound: allocations follow the bytes that came.
-fn make_room(buffer: &mut Vec<u8>, more: usize, len: usize) -> bool {
+fn make_room(buffer: &mut Bytes, more: usize, len: usize) -> bool {
     let needed = buffer.len() + more;
     if needed <= buffer.capacity() {
         return true;
@@ -266,16 +267,16 @@ fn make_room(buffer: &mut Vec<u8>, more: usize, len: usize) -> bool {
     while capacity > 1 && capacity.div_ceil(2) >= needed {
         capacity = capacity.div_ceil(2);
     }
-    buffer.try_reserve_exact(capacity - buffer.len()).is_ok()
+    buffer.reserve(capacity - buffer.len()).is_ok()
 }
 
 /// Keeps the start of a body for which there is no memory: of what came and of the next piece, as far as there is room in the
 /// same allocation, or memory for a small one. Returns how much of it came before.
-fn keep_start(buffer: &mut Vec<u8>, piece: &[u8]) -> usize {
+fn keep_start(buffer: &mut Bytes, piece: &[u8]) -> usize {
     buffer.truncate(START_LEN);
     let had = buffer.len();
     let more = &piece[..piece.len().min(START_LEN - had)];
-    if buffer.try_reserve_exact(more.len()).is_ok() {
+    if buffer.reserve(more.len()).is_ok() {
         buffer.extend_from_slice(more);
     }
     had

@@ -6,6 +6,7 @@ use super::{
     append, frame_head_len, keep_start, make_room, shown, Frame, FrameError, Framing, Room, IPC_MARK, KEPT, MAX_HEAD,
 };
 use crate::limits::ABSURD_FRAME;
+use crate::memory::Bytes;
 
 /// The length of an SP header.
 pub const HEADER_LEN: usize = 8;
@@ -167,7 +168,7 @@ pub struct Decoder {
     max: usize,
     state: Position,
     /// The bytes that came of an unfinished frame.
-    buffer: Vec<u8>,
+    buffer: Bytes,
     /// The length of the last large body, until room for another one is made by it.
     credit: usize,
 }
@@ -195,7 +196,7 @@ const START: Position = Position::Head { bytes: [0; MAX_HEAD], have: 0 };
 impl Decoder {
     /// A decoder for a stream whose SP header, if it has one, was already read. `max` is the largest body, in bytes.
     pub fn new(framing: Framing, max: usize) -> Decoder {
-        Decoder { framing, max, state: START, buffer: Vec::new(), credit: 0 }
+        Decoder { framing, max, state: START, buffer: Bytes::new(), credit: 0 }
     }
 
     /// The largest body from the next frame on, in bytes.
@@ -228,7 +229,7 @@ impl Decoder {
                 }
                 Position::Skip(left) => {
                     // It may be large, and there may be no memory.
-                    self.buffer = Vec::new();
+                    self.buffer = Bytes::new();
                     let taken = left.min(input.len() as u64);
                     *input = &input[taken as usize..];
                     if taken < left {
@@ -389,7 +390,7 @@ mod tests {
         let mut input = &last[..];
         // It comes in the allocation that it was collected in.
         let Ok(Some(Frame::Large(body))) = decoder.next(&mut input) else { panic!("a large body") };
-        assert!(body == vec![7; MAX] && body.capacity() == MAX);
+        assert!(body[..] == vec![7; MAX] && body.capacity() == MAX);
         assert_eq!((decoder.allocated(), decoder.unfinished()), (0, false));
         assert_eq!(decoder.next(&mut input), Ok(None));
         assert_eq!((decoder.allocated(), decoder.unfinished()), (0, true));
@@ -403,7 +404,7 @@ mod tests {
 
     /// Takes a frame whose first piece is given to it, and whose rest is put where there is room, so many bytes at a time.
     /// Returns its body, and how often that was moved meanwhile.
-    fn place(decoder: &mut Decoder, frame: &[u8], first: usize, most: usize) -> (Vec<u8>, usize) {
+    fn place(decoder: &mut Decoder, frame: &[u8], first: usize, most: usize) -> (Bytes, usize) {
         let (mut first, mut rest) = frame.split_at(first);
         assert_eq!(decoder.next(&mut first), Ok(None));
         let (mut at, mut moved) = (decoder.buffer.as_ptr(), 0);
@@ -432,7 +433,7 @@ mod tests {
             let frame = frame(300_000);
             let mut decoder = Decoder::new(Framing::Tcp, MAX);
             let (body, _) = place(&mut decoder, &frame, first, most);
-            assert!(body == frame[8..] && body.capacity() == body.len());
+            assert!(body[..] == frame[8..] && body.capacity() == body.len());
             assert_eq!((decoder.allocated(), decoder.unfinished(), decoder.room().is_none()), (0, false, true));
         }
     }

@@ -11,6 +11,7 @@ use self::write::apply_mask;
 pub use self::write::{close, head, message, ping, pong, text, Masks};
 use super::{append, keep_start, Frame, FrameError, KEPT};
 use crate::limits::ABSURD_FRAME;
+use crate::memory::Bytes;
 
 /// The most bytes that a ping, a pong, or a close carries.
 pub const MAX_CONTROL: usize = 125;
@@ -180,7 +181,7 @@ pub struct Decoder {
     position: Position,
     incoming: Incoming,
     /// What came of an unfinished message, unmasked.
-    buffer: Vec<u8>,
+    buffer: Bytes,
     /// How much of it, if it is a text, is known to be UTF-8.
     checked: usize,
     control: [u8; MAX_CONTROL],
@@ -237,7 +238,7 @@ impl Decoder {
             max,
             position: START,
             incoming: Incoming::None,
-            buffer: Vec::new(),
+            buffer: Bytes::new(),
             checked: 0,
             control: [0; MAX_CONTROL],
             control_len: 0,
@@ -269,7 +270,7 @@ impl Decoder {
                 Position::Broken(ref error) => return Err(FrameError::Ws(Box::new(error.clone()))),
                 Position::Given => {
                     if self.buffer.capacity() > KEPT {
-                        self.buffer = Vec::new();
+                        self.buffer = Bytes::new();
                     }
                     self.buffer.clear();
                     self.position = START;
@@ -351,7 +352,7 @@ impl Decoder {
                         }
                     } else {
                         // It may be large, and there may be no memory.
-                        self.buffer = Vec::new();
+                        self.buffer = Bytes::new();
                     }
                     payload.advance(piece.len());
                     let ends = payload.left == 0 && payload.last;
@@ -379,7 +380,7 @@ impl Decoder {
                             self.position = Position::Given;
                             return Ok(Some(Frame::Text(&self.buffer)));
                         }
-                        Incoming::Skipped | Incoming::None => self.buffer = Vec::new(),
+                        Incoming::Skipped | Incoming::None => self.buffer = Bytes::new(),
                     }
                 }
             }
@@ -433,7 +434,7 @@ impl Decoder {
         }
         let whole = self.buffer.len() as u64 + len;
         if self.incoming != Incoming::Skipped && whole > self.max as u64 {
-            self.buffer = Vec::new();
+            self.buffer = Bytes::new();
             self.skip(payload);
             return Some(whole);
         }

@@ -376,7 +376,7 @@ impl Conns {
             let (read, asked, placed) = match room {
                 Some((stream, room)) => {
                     let most = room.most.min(body);
-                    (stream.read_to(room.body, most), most, true)
+                    (stream.read_body(room.body, most), most, true)
                 }
                 None => (c.channel.read(buffer), buffer.len(), false),
             };

@@ -5,6 +5,7 @@ use std::thread::JoinHandle;
 use parking_lot::Mutex;
 
 use super::thread;
+use crate::memory;
 
 /// Gives memory back, each time in a thread of its own: the allocator takes some 0.1 ms for each MiB, and a thread that
 /// finds what it needs among its own free memory does not wait meanwhile.
@@ -35,9 +36,12 @@ const CAN_RECLAIM: bool = cfg!(all(target_os = "linux", target_env = "gnu"));
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 fn reclaim() {
+    memory::release();
     // SAFETY: it has no requirements. It only touches memory that nobody has.
     unsafe { libc::malloc_trim(0) };
 }
 
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-fn reclaim() {}
+fn reclaim() {
+    memory::release();
+}

@@ -9,6 +9,7 @@ use socket2::{Domain, SockAddr, Socket, TcpKeepalive, Type};
 
 use super::descriptor::{above_standard, Lenient};
 use super::fork::Birth;
+use crate::memory::Bytes;
 
 /// A connected or connecting stream socket. Dropping it ends the connection for the other side too, even if another
 /// process has a copy of the descriptor; in a child after `fork` it only closes the descriptor.
@@ -113,6 +114,12 @@ impl Stream {
         // SAFETY: the call has initialized so many bytes behind those that there were.
         unsafe { buffer.set_len(buffer.len() + n) };
         Ok(n)
+    }
+
+    /// As [`Stream::read_to`], for a body in which there must be room.
+    pub fn read_body(&self, body: &mut Bytes, most: usize) -> io::Result<usize> {
+        // SAFETY: the call initializes as many bytes as it reads.
+        unsafe { body.append_with(most, |room| retry(|| self.socket.recv(room))) }
     }
 
     /// Writes as much as the kernel takes, from as many `slices` as one call can; never raises SIGPIPE.

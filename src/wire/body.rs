@@ -4,6 +4,7 @@ use super::token::{StringType, Token, ValueReader};
 use super::value::put_str;
 use super::{Kind, Meta, Value, HUB_SENDER};
 use crate::limits::{MAX_NAME, MAX_SENDER};
+use crate::memory::{Bytes, NoMemory};
 use crate::visible::Quoted;
 use crate::{Error, Result, Status};
 
@@ -332,6 +333,18 @@ pub fn encode_value(out: &mut Vec<u8>, form: Form, sender: &str, name: &str, val
 pub fn max_head_len(sender: &str, name: &str, value: &Value<'_>) -> usize {
     let heads = 1 + str_head_len(sender.len()) + str_head_len(name.len());
     heads + sender.len() + name.len() + value.max_encoded_len()
+}
+
+/// Like [`encode_head`], into an allocation of its own, in which there is room for `more` bytes.
+pub fn encode_apart(form: Form, sender: &str, name: &str, value: &Value<'_>, more: usize) -> Result<Bytes, NoMemory> {
+    let mut start = vec![form.head()];
+    put_str(&mut start, sender);
+    put_str(&mut start, name);
+    let rest = value.encode_start(&mut start);
+    let mut body = Bytes::with_capacity(start.len() + rest.len() + more)?;
+    body.extend_from_slice(&start);
+    body.extend_from_slice(rest);
+    Ok(body)
 }
 
 /// Like [`encode_value`], up to where `meta` begins.

@@ -19,8 +19,8 @@ mod value;
 
 pub(crate) use body::str_head_len;
 pub use body::{
-    check_identity, check_name, decode, decode_start, encode, encode_head, encode_value, max_head_len, Body, Form,
-    Malformed, RESERVED,
+    check_identity, check_name, decode, decode_start, encode, encode_apart, encode_head, encode_value, max_head_len,
+    Body, Form, Malformed, RESERVED,
 };
 pub use control::{Control, WillMessage, HUB_SENDER};
 pub use features::{Features, HelloFlags};

@@ -131,6 +131,29 @@ impl Value<'_> {
         }
     }
 
+    /// As [`Value::encode`], but what this returns is not appended: the bytes of a text and of their like.
+    pub fn encode_start(&self, out: &mut Vec<u8>) -> &[u8] {
+        match *self {
+            Value::Text(text) => {
+                infallible(put::write_str_len(out, len_of(text.as_bytes())));
+                text.as_bytes()
+            }
+            Value::Bytes(bytes) => {
+                infallible(put::write_bin_len(out, len_of(bytes)));
+                bytes
+            }
+            Value::Ext(number, bytes) => {
+                infallible(put::write_ext_meta(out, len_of(bytes), number));
+                bytes
+            }
+            Value::Msgpack(bytes) => bytes,
+            _ => {
+                self.encode(out);
+                &[]
+            }
+        }
+    }
+
     /// How much [`Value::encode`] appends, so that a limit can be checked before anything is copied; of an extension or a
     /// time an upper bound, at most 9 bytes too high.
     #[inline]
@@ -367,11 +390,14 @@ pub(super) fn put_uint(out: &mut Vec<u8>, value: u64) {
     }
 }
 
+/// Their number, which is below the message limit, as that of all values.
+fn len_of(bytes: &[u8]) -> u32 {
+    u32::try_from(bytes.len()).unwrap_or(u32::MAX)
+}
+
 /// Appends an extension.
 pub(super) fn put_ext(out: &mut Vec<u8>, number: i8, bytes: &[u8]) {
-    // Below the message limit, as all values are.
-    let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-    infallible(put::write_ext_meta(out, len, number));
+    infallible(put::write_ext_meta(out, len_of(bytes), number));
     out.extend_from_slice(bytes);
 }
 

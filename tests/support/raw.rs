@@ -197,7 +197,7 @@ impl Raw {
             let mut rest = &self.input[self.taken..];
             let frame = self.decoder.next(&mut rest).unwrap().map(|frame| match frame {
                 Frame::Body(body) => body.to_vec(),
-                Frame::Large(body) => body,
+                Frame::Large(body) => body.to_vec(),
                 other => panic!("{other:?}"),
             });
             self.taken = self.input.len() - rest.len();

@@ -1,8 +1,9 @@
 //! How a value is sent, and a large one that is encoded before anything is locked.
 
 use super::super::table::SHARE_FROM;
+use crate::memory::{self, Bytes, NoMemory};
 use crate::wire::{self, Form, Kind, Meta, Stamp, Value};
-use crate::{memory, Result};
+use crate::Result;
 
 /// How a value is sent.
 #[derive(Clone, Copy, Default)]
@@ -33,7 +34,7 @@ impl Policy {
 
 /// A large value, encoded where it will stay, without its stamp: that takes a while, and needs no session.
 pub struct Draft<'a> {
-    pub(super) body: Vec<u8>,
+    pub(super) body: Bytes,
     pub(super) name: &'a str,
     pub(super) kind: Kind,
     pub(super) policy: Policy,
@@ -51,9 +52,8 @@ impl<'a> Draft<'a> {
     /// [`Status::Name`]; [`Status::NoMemory`].
     pub fn new(identity: &str, name: &'a str, value: Value<'_>, kind: Kind) -> Result<Draft<'a>> {
         wire::check_name(name)?;
-        let room = wire::max_head_len(identity, name, &value) + Stamp::META_LEN + Policy::LEN;
-        let mut body = memory::for_value(room, name)?;
-        wire::encode_head(&mut body, Form::V1, identity, name, value);
+        let body = wire::encode_apart(Form::V1, identity, name, &value, Stamp::META_LEN + Policy::LEN);
+        let body = body.map_err(|NoMemory| memory::none_for(value.max_encoded_len(), name))?;
         Ok(Draft { body, name, kind, policy: Policy::default() })
     }
 

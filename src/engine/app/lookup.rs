@@ -2,7 +2,7 @@
 
 use super::super::table::{Entry, SHARE_FROM};
 use super::{Own, Session};
-use crate::memory::{self, NoMemory};
+use crate::memory::{self, Bytes, NoMemory};
 use crate::state::{Outline, State};
 use crate::wire::{self, Form};
 use crate::Result;
@@ -68,6 +68,6 @@ fn own_state(own: &Entry, scratch: &mut Vec<u8>) -> Result<Option<State>> {
         return Ok(Some(State::new(scratch, &body, stamp, time)));
     }
     // Copied once, and not by way of what stays.
-    let copy = memory::copy(bytes).map_err(|NoMemory| memory::none_for(bytes.len(), body.name()))?;
+    let copy = Bytes::copy(bytes).map_err(|NoMemory| memory::none_for(bytes.len(), body.name()))?;
     Ok(Some(State::in_place(copy, &Outline::of(&body, bytes), stamp, time)))
 }

@@ -11,7 +11,7 @@ use super::super::table::{Found, Offer, Refusal, Rewrite, Slot};
 use super::super::told::Told;
 use super::super::Now;
 use super::{wanted, Draft, Phase, Policy, Session};
-use crate::memory;
+use crate::memory::{self, Bytes};
 use crate::state::State;
 use crate::time::LogicalTime;
 use crate::visible::{one_line, Quoted};
@@ -107,7 +107,10 @@ impl Session {
         let Draft { mut body, name, kind, policy } = draft;
         let stamp = self.stamper.next(now);
         let meta_at = body.len();
-        policy.meta(stamp).encode(&mut body);
+        let meta = &mut self.buffers.scratch;
+        meta.clear();
+        policy.meta(stamp).encode(meta);
+        body.extend_from_slice(meta);
         let body = Arc::new(body);
         let place = self.own.table.place(&mut Found::default(), &self.identity, name);
         let encoded = (&body[..], Some(&body), meta_at);
@@ -121,7 +124,7 @@ impl Session {
         &mut self,
         now: Now,
         place: Place,
-        (body, shared, meta_at): (&[u8], Option<&Arc<Vec<u8>>>, usize),
+        (body, shared, meta_at): (&[u8], Option<&Arc<Bytes>>, usize),
         name: &str,
         kind: Kind,
         stamp: Stamp,

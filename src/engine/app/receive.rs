@@ -1,6 +1,6 @@
 //! What the hub sends: states and control messages.
 
-use std::borrow::Cow;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use log::trace;
@@ -12,11 +12,30 @@ use super::super::told::Told;
 use super::super::{ConnId, Now};
 use super::{Notice, Phase, Policy, Session};
 use crate::framing::Frame;
-use crate::memory;
+use crate::memory::{self, Bytes};
 use crate::state::{Outline, State};
 use crate::visible::{one_line, Quoted};
 use crate::wire::{self, Body, Control, Features, Form, Kind, Malformed, Meta, Stamp, Value};
 use crate::{Error, Status};
+
+/// How a body came.
+enum Came<'a> {
+    /// Within what was read.
+    Within(&'a [u8]),
+    /// In an allocation of its own.
+    Apart(Bytes),
+}
+
+impl Deref for Came<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Came::Within(bytes) => bytes,
+            Came::Apart(bytes) => bytes,
+        }
+    }
+}
 
 impl Session {
     /// Takes the frames in `input`, behind what has come of the first one.
@@ -25,8 +44,8 @@ impl Session {
         let mut decoder = link.take_decoder();
         while let Some(link) = self.link.as_mut().filter(|link| link.conn() == conn) {
             match link.next(&mut decoder, &mut input) {
-                Ok(Some(Frame::Body(body))) => self.body(now, Cow::Borrowed(body)),
-                Ok(Some(Frame::Large(body))) => self.body(now, Cow::Owned(body)),
+                Ok(Some(Frame::Body(body))) => self.body(now, Came::Within(body)),
+                Ok(Some(Frame::Large(body))) => self.body(now, Came::Apart(body)),
                 Ok(Some(Frame::TooLarge(len))) => self.reports.too_large(len),
                 Ok(Some(Frame::NoMemory { len, .. })) => {
                     self.reports.stats.too_large += 1;
@@ -42,7 +61,7 @@ impl Session {
         }
     }
 
-    fn body(&mut self, now: Now, bytes: Cow<'_, [u8]>) {
+    fn body(&mut self, now: Now, bytes: Came<'_>) {
         let form = if self.is_old() { Form::Old } else { Form::V1 };
         // Looked at where it is: a copy of it costs as much as some of the steps.
         let decoded = wire::decode(&bytes, form);
@@ -59,12 +78,14 @@ impl Session {
                 trace!("{}: receives {}", one_line(&self.identity), Told::body(body));
                 let lifetime = body.meta.lifetime;
                 let key = lifetime.map(|_| (body.sender().to_owned(), body.name().to_owned()));
-                let state = if matches!(bytes, Cow::Owned(_)) && body.kind != Kind::Cleared {
-                    let outline = Outline::of(body, &bytes);
-                    State::in_place(bytes.into_owned(), &outline, stamp, time)
-                } else {
+                let stays = matches!(bytes, Came::Apart(_)) && body.kind != Kind::Cleared;
+                let state = match stays.then(|| Outline::of(body, &bytes)) {
                     // It lay whole in what one read gave, which is no more than `memory::LARGE`, or has no value.
-                    State::new(&mut self.buffers.scratch, body, stamp, time)
+                    None => State::new(&mut self.buffers.scratch, body, stamp, time),
+                    Some(outline) => {
+                        let Came::Apart(bytes) = bytes else { return };
+                        State::in_place(bytes, &outline, stamp, time)
+                    }
                 };
                 if self.received.insert(place, state) {
                     self.reports.dropped(self.received.waiting_bytes());
@@ -164,7 +185,7 @@ impl Session {
             let lifetime = body.meta.lifetime;
             let meta = Meta { stamp: Some(stamp), flags, lifetime, ..Meta::default() };
             let meta_at = wire::encode_value(&mut bytes, Form::V1, sender, name, value, &meta);
-            let bytes = Arc::new(bytes);
+            let bytes = Arc::new(Bytes::from(bytes));
             let (shared, origin, mono) = (Some(&bytes), None, now.mono);
             let (sender, name) = (body.sender_bytes(), body.name_bytes());
             let offer = Offer { body: &bytes, shared, meta_at, sender, name, kind, stamp, origin, mono };

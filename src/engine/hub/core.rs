@@ -25,6 +25,7 @@ use super::subscriptions::Subscriptions;
 use super::turns::{self, Turns};
 use super::unfinished::Unfinished;
 use crate::effort::{did, Work};
+use crate::memory::Bytes;
 use crate::wire::{self, Body, Control, Features, Form, HelloFlags, Hidden, Instance, Kind, Stamp};
 use crate::{limits, Status};
 
@@ -259,7 +260,7 @@ impl Core {
     }
 
     /// Takes a body from a peer. `shared`: the same bytes, where they have an allocation that may be kept.
-    pub fn body(&mut self, now: Now, peer: &mut Peer, bytes: &[u8], shared: Option<&Arc<Vec<u8>>>) -> Next {
+    pub fn body(&mut self, now: Now, peer: &mut Peer, bytes: &[u8], shared: Option<&Arc<Bytes>>) -> Next {
         match (&peer.stage, peer.profile.kind) {
             (Stage::Closing | Stage::Denied(_), _) => Next::Nothing,
             (Stage::Up, PeerKind::Old | PeerKind::Plain) => {
@@ -281,7 +282,7 @@ impl Core {
         taken
     }
 
-    fn v1_body(&mut self, now: Now, peer: &mut Peer, bytes: &[u8], shared: Option<&Arc<Vec<u8>>>) -> Next {
+    fn v1_body(&mut self, now: Now, peer: &mut Peer, bytes: &[u8], shared: Option<&Arc<Bytes>>) -> Next {
         // Looked at where it is: a copy of it would cost more than taking it.
         let decoded = wire::decode(bytes, Form::V1);
         let body = match &decoded {

@@ -8,10 +8,11 @@ use super::super::table::{Capacity, Entry, Offer, Refusal, Slot, Table, SHARE_FR
 use super::super::{ConnId, Now};
 use super::access::ReadOnly;
 use super::audience::Profile;
+use crate::limits;
+use crate::memory::Bytes;
 use crate::time::LogicalTime;
 use crate::visible::Quoted;
 use crate::wire::{self, Body, Form, Instance, Kind, Malformed, Meta, Stamp, Value};
-use crate::{limits, memory};
 
 /// Why a body is not published.
 #[derive(Debug, thiserror::Error)]
@@ -63,7 +64,7 @@ pub struct Taken {
 }
 
 /// A body as it came, and the allocation that holds it, if that may be kept.
-type Canonical<'a> = (&'a [u8], Option<&'a Arc<Vec<u8>>>);
+type Canonical<'a> = (&'a [u8], Option<&'a Arc<Bytes>>);
 
 /// The newest values, and the clock that orders them.
 pub struct Intake {
@@ -127,7 +128,7 @@ impl Intake {
             return Err(NotRestored::Damaged);
         }
         let shared =
-            if bytes.len() < SHARE_FROM { Ok(None) } else { memory::copy(bytes).map(|copy| Some(Arc::new(copy))) };
+            if bytes.len() < SHARE_FROM { Ok(None) } else { Bytes::copy(bytes).map(|copy| Some(Arc::new(copy))) };
         let shared = shared.map_err(|_| NotRestored::NoRoom)?;
         let offer = Offer {
             body: bytes,
@@ -252,13 +253,16 @@ impl Intake {
             }
             // Written where it stays.
             None => {
+                let meta = &mut self.scratch;
+                meta.clear();
+                wire::with_stamp(body.raw_meta, stamp, meta);
+                let no_memory = |_| NotTaken::NoMemory { name: body.name(), len: body.data.len() as u64 };
                 let data = Value::Msgpack(body.data);
-                let len =
-                    wire::max_head_len(body.sender(), body.name(), &data) + body.raw_meta.len() + Stamp::MAX_ADDED;
-                let no_memory = |_| NotTaken::NoMemory { name: body.name(), len: len as u64 };
-                let mut room = memory::with_capacity(len).map_err(no_memory)?;
-                let meta_at = stamped(body, stamp, &mut room);
-                large = Arc::new(room);
+                let mut bytes =
+                    wire::encode_apart(Form::V1, body.sender(), body.name(), &data, meta.len()).map_err(no_memory)?;
+                let meta_at = bytes.len();
+                bytes.extend_from_slice(meta);
+                large = Arc::new(bytes);
                 (&large[..], Some(&large), meta_at)
             }
         };

@@ -18,6 +18,7 @@ use super::intake::NotRestored;
 use super::stored_wills::{NotPutBack, StoredApp};
 use super::Router;
 use crate::limits;
+use crate::memory::Bytes;
 use crate::time::{LogicalTime, MonoTime, WallTime};
 
 /// The bytes of a body, which the table may have, too.
@@ -26,7 +27,7 @@ pub enum StoredBody {
     /// A copy.
     Small(Box<[u8]>),
     /// The table's own.
-    Shared(Arc<Vec<u8>>),
+    Shared(Arc<Bytes>),
 }
 
 impl std::ops::Deref for StoredBody {

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 
 use crate::effort::{did, Work};
 use crate::framing::MAX_HEAD;
+use crate::memory::Bytes;
 
 /// Small pieces are copied next to each other into chunks of these sizes, so that one write takes many. A chunk is at
 /// most of the size behind that of the full one before it, and of the first behind nothing, or behind something shared:
@@ -69,7 +70,7 @@ struct Start {
 
 enum Chunk {
     Copied(Vec<u8>),
-    Shared(Start, Arc<Vec<u8>>, Range<usize>),
+    Shared(Start, Arc<Bytes>, Range<usize>),
 }
 
 impl Chunk {
@@ -215,7 +216,7 @@ impl Outbox {
     }
 
     /// Puts `start`, at most a frame's head and one byte, and `range` of `body` at the end without copying the latter.
-    pub fn share(&mut self, start: &[u8], body: Arc<Vec<u8>>, range: Range<usize>) {
+    pub fn share(&mut self, start: &[u8], body: Arc<Bytes>, range: Range<usize>) {
         self.set_aside();
         let mut head = Start { len: start.len() as u8, ..Start::default() };
         head.bytes[..start.len()].copy_from_slice(start);
@@ -344,7 +345,7 @@ mod tests {
             expected.extend_from_slice(&piece);
             if i % 5 == 0 {
                 let len = piece.len();
-                outbox.share(start, piece.into(), 0..len);
+                outbox.share(start, Arc::new(piece.into()), 0..len);
             } else {
                 outbox.copy(start, &piece);
             }
@@ -387,7 +388,7 @@ mod tests {
     fn what_is_allocated_follows_what_waits_whatever_stands_between_the_small_pieces() {
         for small in [0, 1, 20, 1000] {
             let mut outbox = Outbox::new(Pool::new(0));
-            let large = Arc::new(vec![1; 5000]);
+            let large = Arc::new(Bytes::from(vec![1; 5000]));
             for _ in 0..100 {
                 outbox.share(&[], large.clone(), 0..large.len());
                 (0..small).for_each(|_| outbox.copy(&[2; 9], &[3; 60]));
@@ -408,7 +409,7 @@ mod tests {
     fn a_pool_knows_what_its_outboxes_hold_until_it_is_written_or_given_up() {
         let pool = Pool::new(2);
         let (mut one, mut other) = (Outbox::new(pool.clone()), Outbox::new(pool.clone()));
-        let body = Arc::new(vec![1; 100_000]);
+        let body = Arc::new(Bytes::from(vec![1; 100_000]));
         for outbox in [&mut one, &mut other] {
             (0..100).for_each(|_| outbox.copy(&[1; 9], &[2; 1000]));
             outbox.append(vec![3; 50_000]);
@@ -433,7 +434,7 @@ mod tests {
     fn what_is_small_is_put_where_the_last_was_and_counts_only_while_it_waits() {
         let pool = Pool::new(1);
         let mut outbox = Outbox::new(pool.clone());
-        let large = Arc::new(vec![5; 5000]);
+        let large = Arc::new(Bytes::from(vec![5; 5000]));
         let mut place = None;
         for round in 0..20 {
             // Also behind and before what does not fit there.

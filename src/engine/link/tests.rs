@@ -64,7 +64,7 @@ impl Pair {
         while let Some(frame) = link.next(&mut decoder, &mut input).expect("frames only") {
             self.bodies[to].push(match frame {
                 Frame::Body(body) => body.to_vec(),
-                Frame::Large(body) => body,
+                Frame::Large(body) => body.to_vec(),
                 other => panic!("{other:?}"),
             });
         }

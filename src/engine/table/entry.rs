@@ -10,30 +10,30 @@ use super::super::newest::Keyed;
 use super::super::ConnId;
 use super::owners::OwnerId;
 use super::{Offer, SHARE_FROM};
-use crate::memory::{self, NoMemory};
+use crate::memory::{self, Bytes, NoMemory};
 use crate::wire::{str_head_len, Kind, Meta, Stamp};
 
 pub(super) enum Stored {
     Small(Vec<u8>),
-    Shared(Arc<Vec<u8>>),
+    Shared(Arc<Bytes>),
 }
 
 /// What a shared body costs beside its bytes: its counters, and where the bytes are.
-const SHARED: usize = memory::allocated(2 * size_of::<usize>() + size_of::<Vec<u8>>());
+const SHARED: usize = memory::allocated(2 * size_of::<usize>() + size_of::<Bytes>());
 
 impl Stored {
-    pub(super) fn new(body: &[u8], shared: Option<&Arc<Vec<u8>>>) -> Result<Stored, NoMemory> {
+    pub(super) fn new(body: &[u8], shared: Option<&Arc<Bytes>>) -> Result<Stored, NoMemory> {
         if body.len() < SHARE_FROM {
             return Ok(Stored::Small(body.to_vec()));
         }
         Ok(Stored::Shared(match shared {
             Some(shared) => shared.clone(),
-            None => Arc::new(memory::copy(body)?),
+            None => Arc::new(Bytes::copy(body)?),
         }))
     }
 
     /// Stays as it is if there is no memory.
-    pub(super) fn replace(&mut self, body: &[u8], shared: Option<&Arc<Vec<u8>>>) -> Result<(), NoMemory> {
+    pub(super) fn replace(&mut self, body: &[u8], shared: Option<&Arc<Bytes>>) -> Result<(), NoMemory> {
         match self {
             Stored::Small(old) if body.len() < SHARE_FROM => {
                 old.clear();
@@ -70,12 +70,12 @@ impl Stored {
     /// no memory.
     pub(super) fn overwrite(&mut self, at: usize, with: &[u8]) -> Result<(), NoMemory> {
         let bytes = match self {
-            Stored::Small(bytes) => bytes,
+            Stored::Small(bytes) => &mut bytes[..],
             Stored::Shared(shared) => {
                 if Arc::get_mut(shared).is_none() {
-                    *shared = Arc::new(memory::copy(shared)?);
+                    *shared = Arc::new(Bytes::copy(shared)?);
                 }
-                Arc::make_mut(shared)
+                Arc::get_mut(shared).expect("nobody else has the copy")
             }
         };
         bytes[at..at + with.len()].copy_from_slice(with);
@@ -83,7 +83,7 @@ impl Stored {
     }
 
     /// The body, if others than the table hold it, too.
-    pub(super) fn pinned(&self) -> Option<&Arc<Vec<u8>>> {
+    pub(super) fn pinned(&self) -> Option<&Arc<Bytes>> {
         match self {
             Stored::Shared(bytes) if Arc::strong_count(bytes) > 1 => Some(bytes),
             _ => None,
@@ -154,7 +154,7 @@ pub enum EntryBody<'a> {
     /// Copy it.
     Small(&'a [u8]),
     /// Share it.
-    Shared(&'a Arc<Vec<u8>>),
+    Shared(&'a Arc<Bytes>),
 }
 
 impl Entry {

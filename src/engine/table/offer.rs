@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::super::mutations::{is_on, Mutation};
 use super::super::ConnId;
 use super::Entry;
-use crate::memory::NoMemory;
+use crate::memory::{Bytes, NoMemory};
 use crate::time::MonoTime;
 use crate::wire::{Kind, Stamp};
 
@@ -14,7 +14,7 @@ pub struct Offer<'a> {
     /// A canonical v1 body.
     pub body: &'a [u8],
     /// The same, where it has an allocation that may be kept.
-    pub shared: Option<&'a Arc<Vec<u8>>>,
+    pub shared: Option<&'a Arc<Bytes>>,
     /// Where its `meta` begins.
     pub meta_at: usize,
     /// What the body says, as its bytes.

@@ -3,11 +3,12 @@
 use std::sync::{Arc, Weak};
 
 use crate::effort::{did, Work};
+use crate::memory::Bytes;
 
 /// Bodies that were replaced or forgotten while they waited to be written.
 #[derive(Default)]
 pub struct Pinned {
-    bodies: Vec<(Weak<Vec<u8>>, usize)>,
+    bodies: Vec<(Weak<Bytes>, usize)>,
     bytes: usize,
     /// With so many bodies, it is time to look which of them are gone.
     sweep_at: usize,
@@ -15,7 +16,7 @@ pub struct Pinned {
 
 impl Pinned {
     /// The table has this body no longer.
-    pub fn add(&mut self, body: &Arc<Vec<u8>>) {
+    pub fn add(&mut self, body: &Arc<Bytes>) {
         self.bodies.push((Arc::downgrade(body), body.capacity()));
         self.bytes += body.capacity();
         if self.bodies.len() > self.sweep_at {
@@ -50,7 +51,7 @@ mod tests {
     #[test]
     fn a_body_is_counted_once_while_anybody_holds_it() {
         let mut pinned = Pinned::default();
-        let bodies: Vec<_> = (0..3).map(|_| Arc::new(vec![0; 1000])).collect();
+        let bodies: Vec<_> = (0..3).map(|_| Arc::new(Bytes::from(vec![0; 1000]))).collect();
         let others = bodies.clone();
         bodies.iter().for_each(|body| pinned.add(body));
         drop(bodies);
@@ -65,10 +66,10 @@ mod tests {
     #[test]
     fn bodies_that_are_gone_are_not_remembered_without_end() {
         let mut pinned = Pinned::default();
-        let kept = Arc::new(vec![0; 10]);
+        let kept = Arc::new(vec![0; 10].into());
         pinned.add(&kept);
         for _ in 0..10_000 {
-            pinned.add(&Arc::new(vec![0; 1000]));
+            pinned.add(&Arc::new(vec![0; 1000].into()));
             assert!(pinned.bodies.len() <= 64);
         }
         assert!((10..=64_010).contains(&pinned.bytes()));

@@ -21,7 +21,7 @@ fn decode(decoder: &mut Decoder, mut input: &[u8], got: &mut Vec<Got>) -> Option
         got.push(match decoder.next(&mut input) {
             Ok(None) => return None,
             Ok(Some(Frame::Body(body))) => Got::Binary(body.to_vec()),
-            Ok(Some(Frame::Large(body))) => Got::Binary(body),
+            Ok(Some(Frame::Large(body))) => Got::Binary(body.to_vec()),
             Ok(Some(Frame::Text(text))) => Got::Text(text.to_vec()),
             Ok(Some(Frame::TooLarge(len))) => Got::TooLarge(len),
             Ok(Some(Frame::NoMemory { .. })) => panic!("there is memory"),

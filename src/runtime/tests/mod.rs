@@ -31,6 +31,7 @@ use super::*;
 use crate::engine::{Action, Closed, ConnId, ConnInfo, Now, Protocol};
 use crate::framing::{Framing, Room};
 use crate::limits::IPC_MODE;
+use crate::memory::Bytes;
 use crate::time::MonoTime;
 use crate::transport::tls::{Acceptor, Connector};
 use crate::transport::{listener, Address, Backend};
@@ -81,7 +82,7 @@ struct Open {
     /// Received bytes that were checked against [`pattern`] and not kept.
     checked: Option<usize>,
     /// What it gives as room, how often it was asked for that, and how many bytes came there.
-    place: Vec<u8>,
+    place: Bytes,
     asked: usize,
     placed: usize,
     queue: VecDeque<u8>,
@@ -155,6 +156,7 @@ impl Protocol for Recorder {
     fn room(&mut self, _: Now, conn: ConnId) -> Option<Room<'_>> {
         let (most, open) = (self.room, self.open.get_mut(&conn)?);
         open.asked += 1;
+        open.place.reserve(most).unwrap();
         (most > 0 && open.asked % 2 == 0).then_some(Room { body: &mut open.place, most })
     }
 

@@ -119,7 +119,8 @@ impl World {
         let protocol = process.protocol();
         if let Some(room) = protocol.room(now, conn) {
             let n = n.min(room.most);
-            room.body.extend(pipe.drain(..n));
+            let piece: Vec<u8> = pipe.drain(..n).collect();
+            room.body.extend_from_slice(&piece);
             protocol.placed(now, conn, n);
         } else {
             let piece: Vec<u8> = pipe.drain(..n).collect();

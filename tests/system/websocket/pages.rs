@@ -89,7 +89,7 @@ impl Client {
             let mut input = &self.came[..];
             let body = match self.decoder.next(&mut input).unwrap() {
                 Some(Frame::Body(body)) => Some(body.to_vec()),
-                Some(Frame::Large(body)) => Some(body),
+                Some(Frame::Large(body)) => Some(body.to_vec()),
                 Some(other) => panic!("{other:?}"),
                 None => None,
             };

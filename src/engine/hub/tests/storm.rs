@@ -337,7 +337,7 @@ impl Honest {
         loop {
             let frame = match self.decoder.next(&mut input).expect("frames") {
                 Some(Frame::Body(body)) => body.to_vec(),
-                Some(Frame::Large(body)) => body,
+                Some(Frame::Large(body)) => body.to_vec(),
                 Some(_) => unreachable!(),
                 None => return,
             };

@@ -1,5 +1,15 @@
 //! Memory whose size depends on one body or value: running out of it must not end the process. Small allocations may
 //! abort, as in every Rust program.
+//!
+//! [`Bytes`] are those of one body: a large one lies in memory of its own, which is used again.
+
+mod blocks;
+mod bytes;
+#[cfg(any(test, all(target_os = "linux", target_pointer_width = "64")))]
+mod extents;
+
+pub use blocks::release;
+pub use bytes::Bytes;
 
 use crate::visible::Quoted;
 use crate::{Error, Result, Status};
@@ -9,7 +19,7 @@ pub(crate) const LARGE: usize = 64 << 10;
 
 /// There is no memory for a body or value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct NoMemory;
+pub struct NoMemory;
 
 impl From<NoMemory> for Status {
     fn from(NoMemory: NoMemory) -> Status {
@@ -42,13 +52,6 @@ pub(crate) fn with_capacity(len: usize) -> Result<Vec<u8>, NoMemory> {
     let mut room = Vec::new();
     reserve(&mut room, len)?;
     Ok(room)
-}
-
-/// A copy of `bytes`.
-pub(crate) fn copy(bytes: &[u8]) -> Result<Vec<u8>, NoMemory> {
-    let mut copy = with_capacity(bytes.len())?;
-    copy.extend_from_slice(bytes);
-    Ok(copy)
 }
 
 /// An empty vector with a capacity of `len` bytes, for the value of `name`.
