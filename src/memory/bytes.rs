@@ -14,9 +14,18 @@ pub struct Bytes(Place);
 
 enum Place {
     Heap(Vec<u8>),
-    /// So many bytes of the block are in use.
-    Block(Block, usize),
+    /// Boxed, so that the other kind costs what a vector does.
+    Block(Box<Within>),
 }
+
+/// The first `len` bytes of a block.
+struct Within {
+    block: Block,
+    len: usize,
+}
+
+// A frame that is not large is handed on in as few steps as one with a vector.
+const _: () = assert!(size_of::<Bytes>() == size_of::<Vec<u8>>());
 
 impl Default for Place {
     fn default() -> Place {
@@ -48,7 +57,7 @@ impl Bytes {
     pub fn capacity(&self) -> usize {
         match &self.0 {
             Place::Heap(bytes) => bytes.capacity(),
-            Place::Block(block, _) => block.len(),
+            Place::Block(within) => within.block.len(),
         }
     }
 
@@ -61,14 +70,14 @@ impl Bytes {
         let needed = len.checked_add(more).ok_or(NoMemory)?;
         if let Some(mut block) = Block::new(needed) {
             block[..len].copy_from_slice(self);
-            self.0 = Place::Block(block, len);
+            self.0 = Place::Block(Box::new(Within { block, len }));
             return Ok(());
         }
         match &mut self.0 {
             Place::Heap(bytes) => bytes.try_reserve_exact(more).map_err(|_| NoMemory),
-            Place::Block(block, _) => {
+            Place::Block(within) => {
                 let mut bytes = super::with_capacity(needed)?;
-                bytes.extend_from_slice(&block[..len]);
+                bytes.extend_from_slice(&within.block[..len]);
                 self.0 = Place::Heap(bytes);
                 Ok(())
             }
@@ -83,9 +92,9 @@ impl Bytes {
         assert!(more.len() <= self.capacity() - self.len(), "no room was reserved");
         match &mut self.0 {
             Place::Heap(bytes) => bytes.extend_from_slice(more),
-            Place::Block(block, len) => {
-                block[*len..*len + more.len()].copy_from_slice(more);
-                *len += more.len();
+            Place::Block(within) => {
+                within.block[within.len..within.len + more.len()].copy_from_slice(more);
+                within.len += more.len();
             }
         }
     }
@@ -94,7 +103,7 @@ impl Bytes {
     pub fn truncate(&mut self, most: usize) {
         match &mut self.0 {
             Place::Heap(bytes) => bytes.truncate(most),
-            Place::Block(_, len) => *len = most.min(*len),
+            Place::Block(within) => within.len = most.min(within.len),
         }
     }
 
@@ -123,7 +132,8 @@ impl Bytes {
                 unsafe { bytes.set_len(bytes.len() + n) };
                 Ok(n)
             }
-            Place::Block(block, len) => {
+            Place::Block(within) => {
+                let Within { block, len } = &mut **within;
                 let room: *mut [u8] = &mut block[*len..*len + most];
                 // SAFETY: nothing that is not initialized is put there.
                 let n = read(unsafe { &mut *(room as *mut [MaybeUninit<u8>]) })?;
@@ -141,7 +151,7 @@ impl Deref for Bytes {
     fn deref(&self) -> &[u8] {
         match &self.0 {
             Place::Heap(bytes) => bytes,
-            Place::Block(block, len) => &block[..*len],
+            Place::Block(within) => &within.block[..within.len],
         }
     }
 }
@@ -150,7 +160,7 @@ impl DerefMut for Bytes {
     fn deref_mut(&mut self) -> &mut [u8] {
         match &mut self.0 {
             Place::Heap(bytes) => bytes,
-            Place::Block(block, len) => &mut block[..*len],
+            Place::Block(within) => &mut within.block[..within.len],
         }
     }
 }
