@@ -1829,7 +1829,8 @@ typedef struct ns_hub ns_hub;
  * `from` where it comes from, `event` an NS_PEER_ number, `why` NS_OK or the reason. Both strings are
  * borrowed for the call.
  *
- * Runs on the hub's own thread, which serves no peer meanwhile: return soon.
+ * Runs on the hub's own thread, which serves no peer meanwhile (apps of this process may be served by
+ * their own): return soon.
  */
 typedef void (*ns_peer_fn)(ns_hub *hub, const char *identity, const char *from,
         ns_peer_event event, ns_status why, void *ctx);

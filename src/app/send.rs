@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::{App, Guard, Inner, Key};
+use super::{App, BreakDown, Guard, Inner, Key};
 use crate::engine::app::{Draft, Policy, Will};
 use crate::engine::Now;
 use crate::memory;
@@ -166,7 +166,9 @@ impl Inner {
             }
             return;
         }
+        let broken = BreakDown(self);
         let notices = driver.run_actions_and_tell_later(now);
+        drop(broken);
         self.last_inline.store(now.mono.as_nanos(), Ordering::Relaxed);
         drop(driver);
         if !notices.is_empty() {

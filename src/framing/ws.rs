@@ -339,7 +339,7 @@ impl Decoder {
                         let at = self.buffer.len();
                         let whole = at + payload.left as usize;
                         // More may follow: a buffer that grew by each fragment alone would be copied for each of them.
-                        let bound = if payload.last { whole } else { self.max };
+                        let bound = if payload.last { whole } else { self.max.max(whole) };
                         if !append(&mut self.buffer, piece, bound) {
                             let had = keep_start(&mut self.buffer, piece);
                             apply_mask(&mut self.buffer[had..], payload.mask);

@@ -71,7 +71,7 @@ pub fn release() {
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 mod system {
     use std::ops::RangeInclusive;
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
     use parking_lot::Mutex;
 
@@ -86,7 +86,7 @@ mod system {
     /// So much more is put to use at once.
     const STEP: usize = 8 << 20;
     /// How much address space there is for all blocks.
-    const RANGE: usize = 16 << 30;
+    const RANGE: usize = 4 << 30;
 
     static MEMORY: Mutex<Memory> = Mutex::new(Memory { range: Range::Unknown, extents: Extents::new(RANGE / PAGE) });
 
@@ -116,10 +116,23 @@ mod system {
     }
 
     pub(super) fn take(pages: usize) -> Option<NonNull<u8>> {
-        if IS_CHILD.load(Ordering::Relaxed) {
+        if IS_CHILD.load(Ordering::Relaxed) || !children_are_told() {
             return None;
         }
         MEMORY.lock().take(pages)
+    }
+
+    /// Registers what sets [`IS_CHILD`], before anybody takes the lock. Whoever asks meanwhile is told no.
+    fn children_are_told() -> bool {
+        const BEGUN: u8 = 1;
+        const DONE: u8 = 2;
+        static STATE: AtomicU8 = AtomicU8::new(0);
+        let begins = || STATE.compare_exchange(0, BEGUN, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        // SAFETY: the handler is async-signal-safe, and stays mapped: the library is never unloaded.
+        if begins() && unsafe { libc::pthread_atfork(None, None, Some(in_child)) } == 0 {
+            STATE.store(DONE, Ordering::Release);
+        }
+        STATE.load(Ordering::Acquire) == DONE
     }
 
     pub(super) fn give(at: NonNull<u8>, pages: usize) {
@@ -154,9 +167,12 @@ mod system {
         fn give(&mut self, at: NonNull<u8>, pages: usize) {
             let Range::At(base) = self.range else { return };
             let first = (at.as_ptr() as usize - base.as_ptr() as usize) / PAGE;
-            let pages = first..first + pages;
-            if self.extents.give(pages.clone(), KEPT.start() / PAGE..=KEPT.end() / PAGE) {
-                self.vacate(base, pages);
+            self.extents.give(first..first + pages);
+            let kept = KEPT.start() / PAGE..=KEPT.end() / PAGE;
+            while let Some(pages) = self.extents.surplus(&kept) {
+                if !self.vacate(base, pages) {
+                    break;
+                }
             }
         }
 
@@ -167,7 +183,8 @@ mod system {
             }
         }
 
-        fn vacate(&mut self, base: NonNull<u8>, pages: Pages) {
+        /// False if the system does not take them.
+        fn vacate(&mut self, base: NonNull<u8>, pages: Pages) -> bool {
             // SAFETY: these pages are mapped and free. They are zero when they are next used.
             let result = unsafe {
                 libc::madvise(address(base, pages.start).as_ptr().cast(), pages.len() * PAGE, libc::MADV_DONTNEED)
@@ -175,6 +192,7 @@ mod system {
             if result == 0 {
                 self.extents.vacate(pages);
             }
+            result == 0
         }
     }
 
@@ -189,8 +207,9 @@ mod system {
         if unsafe { libc::sysconf(libc::_SC_PAGESIZE) } != PAGE as libc::c_long {
             return None;
         }
-        // SAFETY: the handler is async-signal-safe, and stays mapped: the library is never unloaded.
-        if unsafe { libc::pthread_atfork(None, None, Some(in_child)) } != 0 {
+        let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        // SAFETY: it writes the limit. What is reserved would be missing elsewhere.
+        if unsafe { libc::getrlimit(libc::RLIMIT_AS, &mut limit) } != 0 || limit.rlim_cur != libc::RLIM_INFINITY {
             return None;
         }
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;

@@ -115,7 +115,8 @@ impl Bytes {
     /// Appends what `read` puts into room for `most`, which must be there. It returns how many that are.
     ///
     /// # Safety
-    /// `read` initializes as many bytes as it returns, at the beginning.
+    /// `read` initializes as many bytes as it returns, at the beginning of the room; that are at most `most`. It puts nothing
+    /// there that is not initialized.
     ///
     /// # Panics
     /// If there is no room.

@@ -80,12 +80,20 @@ impl Extents {
         self.end = new.start;
     }
 
-    /// Gives pages back that were taken. They are resident. True if they should not stay so: more free pages are resident
-    /// then than half as many as are in use, and than `kept` has at the least, or more than it has at the most.
-    pub fn give(&mut self, pages: Pages, kept: RangeInclusive<usize>) -> bool {
+    /// Gives pages back that were taken. They are resident.
+    pub fn give(&mut self, pages: Pages) {
         self.used -= pages.len();
         self.add(pages, true);
-        self.resident > (self.used / 2).clamp(*kept.start(), *kept.end())
+    }
+
+    /// Free pages that should not stay resident, the last ones first: at most half as many stay so as are in use, but no
+    /// fewer than `kept` has at the least, and no more than it has at the most.
+    pub fn surplus(&self, kept: &RangeInclusive<usize>) -> Option<Pages> {
+        let stay = (self.used / 2).clamp(*kept.start(), *kept.end());
+        let surplus = self.resident.checked_sub(stay).filter(|&surplus| surplus > 0)?;
+        let (&at, free) = self.free.iter().rev().find(|(_, free)| free.is_resident)?;
+        let end = at + free.len;
+        Some(end - surplus.min(free.len)..end)
     }
 
     /// These free pages are resident no longer.
@@ -152,7 +160,7 @@ mod tests {
         let mut extents = Extents::new(100);
         assert_eq!((extents.take(10), extents.grow(10, 16)), (None, Some(0..16)));
         assert_eq!((extents.take(10), extents.take(6), extents.take(1)), (Some(0..10), Some(10..16), None));
-        assert!(!extents.give(0..10, 100..=100));
+        extents.give(0..10);
         assert_eq!((extents.used, extents.resident), (6, 10));
         assert_eq!((extents.take(4), extents.take(7), extents.take(6)), (Some(0..4), None, Some(4..10)));
     }
@@ -174,8 +182,8 @@ mod tests {
         let mut extents = Extents::new(32);
         extents.grow(32, 32);
         assert_eq!((extents.take(8), extents.take(8)), (Some(0..8), Some(8..16)));
-        extents.give(0..8, 0..=0);
-        extents.give(8..16, 0..=0);
+        extents.give(0..8);
+        extents.give(8..16);
         assert_eq!((extents.residents().len(), extents.residents()[0].clone()), (1, 0..16));
         extents.vacate(4..12);
         assert_eq!((extents.resident, extents.residents()), (8, vec![0..4, 12..16]));
@@ -185,16 +193,23 @@ mod tests {
 
     #[test]
     fn half_as_much_stays_resident_as_is_in_use_within_bounds() {
-        /// What is too much after each of eight stretches of eight pages is given back.
-        fn too_much(kept: RangeInclusive<usize>) -> Vec<bool> {
+        /// How many free pages are resident after each of eight stretches of eight pages is given back.
+        fn resident(kept: RangeInclusive<usize>) -> Vec<usize> {
             let mut extents = Extents::new(64);
             extents.grow(64, 64);
             let taken: Vec<_> = (0..8).map(|_| extents.take(8).expect("it is free")).collect();
-            taken.into_iter().map(|pages| extents.give(pages, kept.clone())).collect()
+            let give = |pages| {
+                extents.give(pages);
+                while let Some(pages) = extents.surplus(&kept) {
+                    extents.vacate(pages);
+                }
+                extents.resident
+            };
+            taken.into_iter().map(give).collect()
         }
-        assert_eq!(too_much(0..=64), [false, false, true, true, true, true, true, true]);
-        assert_eq!(too_much(32..=64), [false, false, false, false, true, true, true, true]);
-        assert_eq!(too_much(0..=8), [false, true, true, true, true, true, true, true]);
+        assert_eq!(resident(0..=64), [8, 16, 20, 16, 12, 8, 4, 0]);
+        assert_eq!(resident(14..=64), [8, 16, 20, 16, 14, 14, 14, 14]);
+        assert_eq!(resident(0..=9), [8, 9, 9, 9, 9, 8, 4, 0]);
     }
 
     #[derive(Clone, Debug)]
@@ -241,7 +256,7 @@ mod tests {
                     Step::Give(which) if !taken.is_empty() => {
                         let given = taken.swap_remove(which % taken.len());
                         pages[given.clone()].fill(Page::Resident);
-                        extents.give(given, 0..=0);
+                        extents.give(given);
                     }
                     Step::Vacate(which) => {
                         let residents = extents.residents();

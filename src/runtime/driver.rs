@@ -110,6 +110,11 @@ impl<P: Protocol> Driver<P> {
         self.conns.take_notices()
     }
 
+    /// Who is to be told of what was written, if nobody has told them.
+    pub(super) fn take_notices(&mut self) -> Notices {
+        self.conns.take_notices()
+    }
+
     /// Sees to it that the loop does not sleep beyond this time.
     fn wake_at(&self, time: MonoTime) {
         if self.sleeps.is_some_and(|sleep| sleep.until.is_none_or(|until| time < until)) {
@@ -448,9 +453,10 @@ impl<P: Protocol> Driver<P> {
     }
 
     /// A short turn, in the thread of somebody who has sent something, while the loop sleeps: reads what was reported, and
-    /// writes. What else there is to do wakes the loop. `None`: the loop is behind, and has to do it all.
+    /// writes. What else there is to do wakes the loop. `None`: the loop is behind, or has broken down, and has to do it all.
     pub(super) fn serve(&mut self, now: Now) -> Option<Notices> {
-        if self.goes_on() {
+        let is_behind = self.goes_on() || self.protocol.has_news() || self.protocol.is_due(now);
+        if is_behind || self.sleeps.is_none() {
             return None;
         }
         self.conns.keep_notices();
@@ -465,6 +471,7 @@ impl<P: Protocol> Driver<P> {
         }
         self.told = told;
         self.read_some(now, &mut buffer, Stint::short());
+        // Requests begin now, too, of which a part may be done.
         if self.protocol.is_due(now) {
             self.protocol.tick(now);
         }

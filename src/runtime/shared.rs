@@ -136,11 +136,13 @@ impl<P: Protocol + Send> Turns for Shared<P> {
         }
         let served = catch_unwind(AssertUnwindSafe(|| driver.serve(now())));
         self.panicked.fetch_or(served.is_err(), Ordering::AcqRel);
+        let is_served = matches!(served, Ok(Some(_)));
+        // Who was written to before a panic is told, too.
+        let mut notices = served.ok().flatten().unwrap_or_else(|| driver.take_notices());
         // With the lock released: who is told may run at once, and need it.
         drop(driver);
-        let Ok(Some(mut notices)) = served else { return false };
         notices.tell();
-        true
+        is_served
     }
 }
 

@@ -38,7 +38,8 @@ struct Behind {
 /// `from` where it comes from, `event` an NS_PEER_ number, `why` NS_OK or the reason. Both strings are
 /// borrowed for the call.
 ///
-/// Runs on the hub's own thread, which serves no peer meanwhile: return soon.
+/// Runs on the hub's own thread, which serves no peer meanwhile (apps of this process may be served by
+/// their own): return soon.
 pub type ns_peer_fn = Option<
     unsafe extern "C" fn(
         hub: *mut ns_hub,

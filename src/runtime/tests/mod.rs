@@ -72,7 +72,9 @@ struct Odd {
     nap: Duration,
     /// Panics when it gets bytes.
     panics: bool,
-    /// It has something for the thread of its loop.
+    /// It has something for the thread of its loop when it gets bytes.
+    tells: bool,
+    /// It has something for that thread.
     news: bool,
 }
 
@@ -137,6 +139,7 @@ impl Protocol for Recorder {
     fn bytes(&mut self, _: Now, conn: ConnId, input: &[u8]) {
         assert!(!self.odd.panics, "on purpose");
         std::thread::sleep(self.odd.nap);
+        self.odd.news |= self.odd.tells;
         match self.open.get_mut(&conn) {
             None => self.wrong.push(format!("bytes of {conn:?}, which is not open")),
             Some(Open { checked: Some(checked), .. }) => {

@@ -81,12 +81,17 @@ fn what_a_thread_sends_in_the_loops_place_and_what_the_loop_reads_stays_in_order
 fn a_loop_is_woken_for_what_its_thread_alone_tells_and_for_an_earlier_deadline() {
     serving("news", |hub, turns, accepted, app, conn| {
         let began = Instant::now();
-        hub.lock().protocol.odd.news = true;
+        hub.lock().protocol.odd.tells = true;
         send(app, conn, b"x");
         assert_eq!(received(hub, accepted), b"x");
         turns.turn(Some(PATIENCE)).unwrap();
+        // Until that has been told, its own thread goes on.
+        send(app, conn, b"w");
+        assert_eq!(received(hub, accepted), b"x");
+        turns.turn(Some(PATIENCE)).unwrap();
+        assert_eq!(received(hub, accepted), b"xw");
         let mut driver = hub.lock();
-        driver.protocol.odd.news = false;
+        (driver.protocol.odd.tells, driver.protocol.odd.news) = (false, false);
         driver.protocol.deadline = Some(now().mono + PATIENCE / 10);
         drop(driver);
         send(app, conn, b"y");
