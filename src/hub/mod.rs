@@ -393,7 +393,8 @@ impl Hub {
     }
 
     /// Sets the callback for peers that come and go, or removes it. It runs on the hub's own thread, which serves no
-    /// peer meanwhile; only apps of this process may be served by their own. When this returns, the previous callback is not running and will not run.
+    /// peer meanwhile; only apps of this process may be served by their own. When this returns, the previous callback is not
+    /// running and will not run.
     ///
     /// # Errors
     /// [`Status::State`]: in a child after `fork`.

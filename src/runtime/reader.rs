@@ -32,8 +32,8 @@ pub trait Wait {
     /// What is waited for, as the system names it.
     type Source: Copy;
 
-    /// Waits until `source` is readable, for a [`wake`](Wait::wake) since the last wait, on a socket for a signal, or until
-    /// `timeout` has passed.
+    /// Waits until `source` is readable, for a [`wake`](Wait::wake) since the last wait, on a socket for a signal, or
+    /// until `timeout` has passed.
     fn wait(&self, source: Self::Source, timeout: Option<Duration>) -> io::Result<Woken>;
 
     /// Ends the current or the next wait.
