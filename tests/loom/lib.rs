@@ -9,10 +9,10 @@
 #![cfg(loom)]
 
 mod app;
-mod serving;
 #[path = "../../src/runtime/deadline.rs"]
 #[allow(dead_code)]
 mod deadline;
+mod serving;
 /// `ReadyList` wakes a poller.
 mod poller {
     pub use crate::Loop as Poller;

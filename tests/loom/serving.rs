@@ -98,9 +98,8 @@ fn check(expected: usize, sends: &'static [Send]) {
     builder.check(move || {
         let poller = Plain::new(Loop::new());
         let list = Plain::new(ReadyList::new(poller.clone()));
-        let pipes = (0..sends.len() as u64).map(|key| {
-            Mutex::new(Pipe { unread: 0, reader_waits: Some(Ready::new(&list, key)) })
-        });
+        let pipes = (0..sends.len() as u64)
+            .map(|key| Mutex::new(Pipe { unread: 0, reader_waits: Some(Ready::new(&list, key)) }));
         let pipes = pipes.collect();
         let (taken, stopped, done) = (Mutex::new(0), AtomicBool::new(false), Notify::new());
         let hub = Arc::new(Hub { taken, expected, pipes, list: list.clone(), poller, stopped, done });
