@@ -9,7 +9,7 @@ use crate::wire::{Kind, Meta, Stamp, Value};
 /// Where the entry of a key was found, for one who will ask for it again: it is there as long as none was removed.
 #[derive(Clone, Copy)]
 pub struct Found {
-    /// The place, or [`NONE`].
+    /// The place, or the largest number if there is none.
     pub slot: u32,
     /// How many entries had been removed then.
     pub removed: u64,
