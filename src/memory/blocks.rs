@@ -207,9 +207,8 @@ mod system {
         if unsafe { libc::sysconf(libc::_SC_PAGESIZE) } != PAGE as libc::c_long {
             return None;
         }
-        let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-        // SAFETY: it writes the limit. What is reserved would be missing elsewhere.
-        if unsafe { libc::getrlimit(libc::RLIMIT_AS, &mut limit) } != 0 || limit.rlim_cur != libc::RLIM_INFINITY {
+        // What is reserved would be missing elsewhere.
+        if is_limited() {
             return None;
         }
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
@@ -222,8 +221,18 @@ mod system {
         NonNull::new(unsafe { at.cast::<u8>().add(at.align_offset(HUGE)) })
     }
 
-    /// Makes these pages memory. False if there is not so much.
+    /// Whether this process has a limit of its address space.
+    fn is_limited() -> bool {
+        let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        // SAFETY: it writes the limit.
+        unsafe { libc::getrlimit(libc::RLIMIT_AS, &mut limit) != 0 || limit.rlim_cur != libc::RLIM_INFINITY }
+    }
+
+    /// Makes these pages memory. False if there is not so much, or if there is a limit by now, which does not count them.
     fn open(base: NonNull<u8>, pages: &Pages) -> bool {
+        if is_limited() {
+            return false;
+        }
         let (at, len) = (address(base, pages.start).as_ptr().cast(), pages.len() * PAGE);
         // SAFETY: they lie within the reserved range, and nobody uses them yet.
         let is_open = unsafe { libc::mprotect(at, len, libc::PROT_READ | libc::PROT_WRITE) } == 0;

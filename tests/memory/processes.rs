@@ -116,12 +116,17 @@ const PROGRAM: &str = r#"
     /* The other side sends what is asked for, and then "sent". */
     static void receives(const char *url)
     {
-        ns_app *app = app_at("display", url, 0, NS_ACCEPT_ANY), *pair;
+        ns_app *app, *pair;
         ns_app_stats_t stats;
         ns_state *state;
         const char *json;
         const void *value;
         size_t len;
+        /* Under any limit all large bodies are malloc's, so that it is known for how many there is memory. */
+        CHECK(getrlimit(RLIMIT_AS, &before) == 0);
+        before.rlim_cur = before.rlim_max == RLIM_INFINITY ? (rlim_t)1 << 46 : before.rlim_max;
+        give_back();
+        app = app_at("display", url, 0, NS_ACCEPT_ANY);
         CHECK(ns_app_send_bytes(app, "own", large, LARGE) == NS_OK && ns_app_flush(app, 30000) == NS_OK);
 
         leave(4 * MEGA);
