@@ -122,7 +122,7 @@ mod system {
         MEMORY.lock().take(pages)
     }
 
-    /// Registers what sets [`IS_CHILD`], before anybody takes the lock. Whoever asks meanwhile is told no.
+    /// Registers what sets [`IS_CHILD`], before any thread takes the lock. False also while another thread does that.
     fn children_are_told() -> bool {
         const BEGUN: u8 = 1;
         const DONE: u8 = 2;

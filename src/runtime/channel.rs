@@ -69,7 +69,7 @@ impl Channel {
         }
     }
 
-    /// Who is to be told of it is added to `notices`.
+    /// Adds to `notices` the reader that has to hear of it.
     pub fn write(&mut self, slices: &[IoSlice<'_>], notices: &mut Notices) -> io::Result<usize> {
         match self {
             Channel::Socket(stream) => stream.write(slices),

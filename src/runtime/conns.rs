@@ -158,9 +158,9 @@ pub struct Conns {
     buffer: Vec<u8>,
     /// What the program waits for in its own event loop, if it does.
     readiness: Option<Readiness>,
-    /// Who has been written to in this process and is not told yet.
+    /// Readers in this process that were written to and have not been told.
     notices: Notices,
-    /// They are told later, by whoever [took](Conns::take_notices) them.
+    /// They are kept until [`Conns::take_notices`].
     keeps_notices: bool,
 }
 
@@ -466,12 +466,12 @@ impl Conns {
         (round, result)
     }
 
-    /// Has whoever is written to told later, once the lock of the driver is released.
+    /// From now on readers in this process are not told of what is written: see [`Conns::take_notices`].
     pub fn keep_notices(&mut self) {
         self.keeps_notices = true;
     }
 
-    /// Those that were written to since then.
+    /// The readers that were written to since then, to be told once the lock of the driver is released.
     pub fn take_notices(&mut self) -> Notices {
         self.keeps_notices = false;
         std::mem::take(&mut self.notices)

@@ -103,14 +103,14 @@ impl<P: Protocol> Driver<P> {
         }
     }
 
-    /// As [`Driver::run_actions`]. Whoever reads in this process what it writes is told later, once the lock is released.
+    /// As [`Driver::run_actions`]. Returns the readers in this process that it wrote to, to be told once the lock is released.
     pub fn run_actions_and_tell_later(&mut self, now: Now) -> Notices {
         self.conns.keep_notices();
         self.run_actions(now);
         self.conns.take_notices()
     }
 
-    /// Who is to be told of what was written, if nobody has told them.
+    /// As [`Conns::take_notices`].
     pub(super) fn take_notices(&mut self) -> Notices {
         self.conns.take_notices()
     }

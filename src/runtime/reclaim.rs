@@ -1,4 +1,4 @@
-//! Memory that the allocator keeps goes back to the system.
+//! Memory that is kept after it was freed goes back to the system.
 
 use std::thread::JoinHandle;
 
@@ -15,7 +15,7 @@ pub struct Reclaimer {
 }
 
 impl Reclaimer {
-    /// Gives back what the allocator keeps and does not need, unless that is being done. Does not wait.
+    /// Gives back what is kept and not needed, unless that is being done. Does not wait.
     pub fn start(&self) {
         let mut running = self.running.lock();
         if CAN_RECLAIM && running.as_ref().is_none_or(JoinHandle::is_finished) {
@@ -31,17 +31,15 @@ impl Reclaimer {
     }
 }
 
-/// Only glibc has to be asked, and offers the call.
-const CAN_RECLAIM: bool = cfg!(all(target_os = "linux", target_env = "gnu"));
+/// Elsewhere nothing is kept that could be asked for.
+const CAN_RECLAIM: bool = cfg!(target_os = "linux");
 
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
 fn reclaim() {
     memory::release();
+    // Of the allocators only glibc's has to be asked, and offers the call.
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: it has no requirements. It only touches memory that nobody has.
-    unsafe { libc::malloc_trim(0) };
-}
-
-#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-fn reclaim() {
-    memory::release();
+    unsafe {
+        libc::malloc_trim(0);
+    }
 }

@@ -432,6 +432,26 @@ mod tests {
     }
 
     #[test]
+    fn a_body_that_is_encoded_apart_is_the_one_that_is_appended_and_has_room_for_more() {
+        let text = "x".repeat(600_000);
+        let values = [0, 31, 32, 255, 256, 65_535, 65_536, 600_000].into_iter().flat_map(|len| {
+            let (text, bytes) = (&text[..len], &text.as_bytes()[..len]);
+            [Value::Text(text), Value::Bytes(bytes), Value::Ext(7, bytes), Value::Msgpack(bytes)]
+        });
+        let others = [Value::Nil, Value::Bool(true), Value::Int(-3), Value::Uint(u64::MAX), Value::Double(0.5)];
+        let times = [Value::Time(super::super::Time::from_millis(1))];
+        for value in values.chain(others).chain(times) {
+            for form in [Form::Old, Form::V1] {
+                let mut appended = Vec::new();
+                encode_head(&mut appended, form, "sender", &"n".repeat(300), value);
+                let apart = encode_apart(form, "sender", &"n".repeat(300), &value, 50).expect("memory");
+                assert!(apart[..] == appended[..], "{:?} of {} bytes", value.kind(), appended.len());
+                assert!(apart.capacity() >= apart.len() + 50);
+            }
+        }
+    }
+
+    #[test]
     fn a_short_key_is_read_as_any_other() {
         for len in 0..40 {
             let mut bytes = Vec::new();

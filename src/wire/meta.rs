@@ -36,9 +36,6 @@ impl Stamp {
     /// The length of a meta that has a stamp and nothing else: the heads of map and bin, and the key.
     pub const META_LEN: usize = 1 + 1 + 2 + Stamp::LEN;
 
-    /// The most that [`with_stamp`] adds to a meta: a longer head of the map, and the rest of [`Stamp::META_LEN`].
-    pub const MAX_ADDED: usize = 4 + Stamp::META_LEN;
-
     /// The stamp of the tombstone that a value leaves when it expires, whoever makes it: later than the value's, and earlier
     /// than that of every value that is set after it, since the instance of an app or a hub is not 0.
     pub fn expired(self) -> Stamp {
